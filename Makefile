@@ -1,0 +1,127 @@
+# Needs GNU make and Python 3.11 or newer; everything else is installed into .venv.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+TESTS ?= tests
+CASES ?= ../shared/cases
+TRACE ?=
+FORMAT ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+LOCKS := deploy/requirements
+RUN_STAMP := $(VENV)/.stamp-run
+DEV_STAMP := $(VENV)/.stamp-dev
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
+INSTALL_LOCKED := $(PIP) install --require-hashes
+INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
+
+##@ Start here
+.PHONY: help
+help: ## Print the targets
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: $(RUN_STAMP) ## Run the whole system on sample traffic; TRACE=file FORMAT=azure-llm|access-log|jsonl for your own
+	@test -z '$(TRACE)' || test -n '$(FORMAT)' || { \
+		echo "TRACE needs FORMAT=azure-llm, FORMAT=access-log or FORMAT=jsonl" >&2; exit 2; }
+	$(BIN)/tallyd demo $(if $(TRACE),--trace '$(TRACE)' --format '$(FORMAT)')
+
+.PHONY: test
+test: $(DEV_STAMP) ## Run the tests; TESTS=path narrows
+	$(BIN)/python -m pytest -n 2 --session-timeout=290 $(TESTS)
+
+##@ Environment
+.PHONY: venv
+venv: $(DEV_STAMP) ## Create or update .venv with everything for development
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { \
+		echo "$(PYTHON) is not on the PATH; name one with: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "tallyd needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) -V 2>&1);" \
+			"name another with: make PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "'$(PYTHON) -m venv' failed (see above). On Debian and Ubuntu: apt install python3-venv" >&2; \
+		exit 1; }
+
+$(RUN_STAMP): $(LOCKS)/build.txt $(LOCKS)/control.txt pyproject.toml | $(BIN)/python
+	$(INSTALL_LOCKED) -r $(LOCKS)/build.txt -r $(LOCKS)/control.txt
+	$(INSTALL_SELF)
+	@touch $@
+
+$(DEV_STAMP): $(LOCKS)/dev.txt pyproject.toml | $(BIN)/python
+	$(INSTALL_LOCKED) -r $(LOCKS)/dev.txt
+	$(INSTALL_SELF)
+	@touch $@
+
+##@ Checks
+.PHONY: lint lint-python lint-types lint-imports lint-proto lint-breaking lint-generated lint-hygiene
+lint: lint-python lint-types lint-imports lint-proto lint-breaking lint-generated lint-hygiene ## Run every check below; make -k lint goes on after a failure
+
+lint-python: $(DEV_STAMP) ## Python style and format (ruff)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+lint-types: $(DEV_STAMP) ## Types (mypy strict)
+	$(BIN)/mypy
+
+lint-imports: $(DEV_STAMP) ## Imports between packages (import-linter)
+	$(BIN)/lint-imports
+
+lint-proto: $(DEV_STAMP) ## Style of the .proto files (buf)
+	$(BIN)/buf lint
+
+lint-breaking: $(DEV_STAMP) ## API changes that break clients (buf)
+	$(BIN)/python proto/breaking.py
+
+lint-generated: $(DEV_STAMP) ## Generated code matches the .proto files
+	$(BIN)/python proto/generate.py --check
+
+lint-hygiene: $(DEV_STAMP) ## No secrets, machine paths or package index addresses
+	$(BIN)/python -m tests.lint
+
+.PHONY: cases
+cases: $(DEV_STAMP) ## Run the case files of a directory; CASES=dir
+	$(BIN)/python -m tests.conformance.cases '$(CASES)'
+
+.PHONY: bench
+bench: $(DEV_STAMP) ## Measure, write build/bench.json and print a table
+	@mkdir -p build
+	$(BIN)/python -m tests.bench
+
+##@ Upkeep
+.PHONY: format
+format: $(DEV_STAMP) ## Format the Python code and repair what ruff can
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+.PHONY: proto
+proto: $(DEV_STAMP) ## Write sidecar/api from proto/
+	$(BIN)/python proto/generate.py
+
+.PHONY: proto-baseline
+proto-baseline: $(DEV_STAMP) ## Accept today's API as what later changes must not break
+	$(BIN)/buf build --exclude-source-info --as-file-descriptor-set -o proto/baseline.binpb
+
+# --no-config and the cleared variables keep a machine's own package sources out of the locks.
+LOCK := env -u UV_INDEX -u UV_INDEX_URL -u UV_DEFAULT_INDEX -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS \
+	$(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 \
+	--generate-hashes --custom-compile-command "make lock"
+
+.PHONY: lock
+lock: $(DEV_STAMP) ## Resolve deploy/requirements/*.in again; UPGRADE=1 takes the newest versions
+	@for set in build base control dev; do \
+		echo "$(LOCKS)/$$set.txt"; \
+		$(LOCK) $(if $(UPGRADE),--upgrade) $(LOCKS)/$$set.in -o $(LOCKS)/$$set.txt || exit 1; \
+	done
+
+.PHONY: clean
+clean: ## Remove everything that make made, .venv too
+	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

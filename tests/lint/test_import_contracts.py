@@ -1,0 +1,117 @@
+"""The import contracts in pyproject.toml catch what they are there to catch."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = (
+    "api",
+    "app",
+    "catalog",
+    "cli",
+    "client",
+    "config",
+    "control",
+    "convert",
+    "domain",
+    "ops",
+    "rpc",
+    "service",
+    "storage",
+    "sync",
+)
+ALLOWED = {
+    "app": "import sidecar.control, sidecar.ops, sidecar.rpc, sidecar.sync",
+    "catalog": "import sidecar.domain",
+    "cli": "import sidecar.app",
+    "client": "import grpc, sidecar.api",
+    "control": "import grpc, sqlite3, sidecar.catalog, sidecar.convert, sidecar.ops",
+    "convert": "import sidecar.api, sidecar.domain",
+    "rpc": "import grpc, sidecar.convert, sidecar.service",
+    "service": "import sidecar.storage, sidecar.domain",
+    "storage": "import lmdb, sidecar.domain",
+    "sync": "import asyncio, grpc, sidecar.api, sidecar.service, sidecar.sync.machine",
+}
+
+
+def contracts() -> list[dict[str, Any]]:
+    """Return the contracts as they are written in pyproject.toml."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    found: list[dict[str, Any]] = settings["tool"]["importlinter"]["contracts"]
+    return found
+
+
+def broken_contracts(tree: Path, module: str, line: str) -> list[str]:
+    """Return the contracts that import-linter finds broken once `module` has `line`."""
+    package = tree / "sidecar"
+    sources = {f"{room}/__init__": ALLOWED.get(room, "") for room in ROOMS}
+    sources |= {"__init__": "", "sync/machine": "import sidecar.domain"}
+    sources[module] = f"{sources[module]}\n{line}"
+    for name, text in sources.items():
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / f"{name}.py").write_text(f"{text}\n")
+    program = Path(sys.executable).parent / "lint-imports"
+    command = [str(program), "--no-cache", f"--config={ROOT / 'pyproject.toml'}"]
+    answer = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
+    kept_or_broken = re.findall(r"^(.+) (KEPT|BROKEN)", answer.stdout, re.MULTILINE)
+    assert len(contracts()) == len(kept_or_broken), answer.stdout + answer.stderr
+    return sorted(name for name, state in kept_or_broken if state == "BROKEN")
+
+
+def test_allowed_imports_keep_every_contract(tmp_path: Path) -> None:
+    assert broken_contracts(tmp_path, "domain/__init__", "import dataclasses") == []
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "contract"),
+    [
+        ("domain/__init__", "import sidecar.storage", "layers"),
+        ("storage/__init__", "import sidecar.service", "layers"),
+        ("rpc/__init__", "import sidecar.sync", "layers"),
+        ("sync/__init__", "import sidecar.rpc", "layers"),
+        ("app/__init__", "import sidecar.cli", "layers"),
+        ("domain/__init__", "import grpc.aio", "domain"),
+        ("domain/__init__", "import asyncio", "domain"),
+        ("domain/__init__", "import sidecar.api", "domain"),
+        ("domain/__init__", "from google.protobuf import message", "domain"),
+        ("service/__init__", "import lmdb", "service"),
+        ("service/__init__", "import sidecar.api", "service"),
+        ("storage/__init__", "import grpc", "storage"),
+        ("sync/machine", "import asyncio", "machines"),
+        ("sync/machine", "import sidecar.api", "machines"),
+        ("catalog/__init__", "import sidecar.config", "catalog"),
+        ("convert/__init__", "import sidecar.ops", "convert"),
+        ("service/__init__", "import sidecar.convert", "service"),
+        ("control/__init__", "import sidecar.storage", "control"),
+        ("control/__init__", "import sidecar.config", "control"),
+        ("rpc/__init__", "import sidecar.control", "sidecar"),
+        ("config/__init__", "import sidecar.control", "sidecar"),
+        ("client/__init__", "import sidecar.domain", "client"),
+    ],
+)
+def test_forbidden_import_breaks_its_contract(
+    tmp_path: Path, module: str, line: str, contract: str
+) -> None:
+    names = {item["id"]: item["name"] for item in contracts()}
+
+    assert names[contract] in broken_contracts(tmp_path, module, line)
+
+
+def test_every_room_of_the_package_is_under_contract() -> None:
+    rooms = {path.parent.name for path in (ROOT / "sidecar").glob("*/__init__.py")}
+
+    assert rooms - set(ROOMS) == set()
+
+
+def test_every_state_machine_is_under_contract() -> None:
+    machines = {path.stem for path in (ROOT / "sidecar" / "sync").glob("machine*")}
+    (contract,) = (item for item in contracts() if item["id"] == "machines")
+    guarded = {name.removeprefix("*.sync.") for name in contract["source_modules"]}
+
+    assert machines - guarded == set()
