@@ -1,0 +1,1 @@
+"""The rules of metering, pure: no I/O, no clock, no transport, no storage."""

@@ -1,0 +1,64 @@
+"""Wall time and back, for window arithmetic.
+
+A wall time is what the clocks of a zone show, as an int: microseconds since 1970-01-01T00:00 on
+those clocks. An instant is microseconds since the Unix epoch, UTC.
+
+Zone rules come from the ``tzdata`` package alone, never from the host: the zone files of two
+images differ, and two pods that disagree on where a window ends would count on two counters.
+"""
+
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from importlib import resources
+from typing import Final
+from zoneinfo import ZoneInfo
+
+SECOND_US: Final = 1_000_000
+_DAY_SECONDS: Final = 86_400
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+# What datetime can hold, the years 1 to 9999, in whole seconds.
+_SECOND_MIN: Final = (date.min.toordinal() - _EPOCH.toordinal()) * _DAY_SECONDS
+_SECOND_MAX: Final = (date.max.toordinal() - _EPOCH.toordinal() + 1) * _DAY_SECONDS - 1
+
+
+@lru_cache(maxsize=1)
+def _zone_names() -> frozenset[str]:
+    return frozenset(resources.files("tzdata").joinpath("zones").read_text("ascii").split())
+
+
+@lru_cache(maxsize=1024)  # more than there are zones, and only zones get in
+def load_zone(name: str) -> ZoneInfo:
+    """Return the zone with this IANA name, read once a process; ``ValueError`` for others.
+
+    The list of names is the only door to the files, so a name can't lead to another path.
+    """
+    if name not in _zone_names():
+        raise ValueError(f"time_zone: unknown time zone {name!r}")
+    with resources.files("tzdata").joinpath(f"zoneinfo/{name}").open("rb") as rules:
+        return ZoneInfo.from_file(rules, key=name)
+
+
+def wall_of_instant(zone: ZoneInfo, instant_us: int) -> int:
+    """Tell what the zone's clocks show at an instant, a day or more inside the years 1 to 9999."""
+    seconds, fraction_us = divmod(instant_us, SECOND_US)
+    local = (_EPOCH + timedelta(seconds=seconds)).astimezone(zone)
+    return _whole_seconds_us(local.replace(tzinfo=UTC) - _EPOCH) + fraction_us
+
+
+def instant_of_wall(zone: ZoneInfo, wall_us: int) -> int:
+    """Tell when the zone's clocks show a wall time, the first time where they do so twice.
+
+    A skipped wall time moves forward by the gap. Both are what ``fold=0`` means (PEP 495): the
+    offset from before the transition holds. Outside the years 1 to 9999 the wall time itself is
+    the answer, as in UTC.
+    """
+    seconds, fraction_us = divmod(wall_us, SECOND_US)
+    if not _SECOND_MIN <= seconds <= _SECOND_MAX:
+        return wall_us
+    local = (_EPOCH + timedelta(seconds=seconds)).replace(tzinfo=zone)
+    return _whole_seconds_us(local - _EPOCH) + fraction_us
+
+
+def _whole_seconds_us(span: timedelta) -> int:
+    return (span.days * _DAY_SECONDS + span.seconds) * SECOND_US

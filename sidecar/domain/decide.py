@@ -1,0 +1,118 @@
+"""The decision: a pure function of what is asked and what has been used.
+
+Rules
+- Every limit that applies is evaluated; the quantity counts on all of them or on none.
+- HARD never passes its amount. SOFT passes and marks the overage. SHADOW never denies and reports.
+- Denied: the binding limit is the denying one that resets last, since waiting for it is waiting
+  for all. Allowed: the one with the least left;
+  a SHADOW limit only where there is no other.
+- Waiting helps only where the window ends and the quantity fits into an empty one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sidecar.domain.bounds import FOREVER_US, INT64_MAX
+from sidecar.domain.catalog import Enforcement
+from sidecar.domain.decision import Decision, Gauge, GrantMode, Reason, ThresholdWarning
+from sidecar.domain.errors import OutOfRange
+
+_HARD = Enforcement.HARD
+_SOFT = Enforcement.SOFT
+_SHADOW = Enforcement.SHADOW
+
+
+def decide(quantity: int, mode: GrantMode, gauges: Sequence[Gauge], now_us: int) -> Decision:
+    """Decide about a quantity (0 to 2^63-1, in the feature's unit) against limits and usage.
+
+    Raises `OutOfRange` where a counter could not hold the sum.
+    """
+    granted = quantity
+    denying: Gauge | None = None
+    shadow_denials: tuple[str, ...] = ()
+    for gauge in gauges:
+        if gauge.used + quantity > INT64_MAX:
+            raise OutOfRange("quantity", f"would overflow the counter of limit {gauge.limit.id}")
+        amount = gauge.limit.amount
+        if amount is None or gauge.used + quantity <= amount:
+            continue
+        enforcement = gauge.limit.enforcement
+        if enforcement is _HARD:
+            granted = min(granted, max(0, amount - gauge.used))
+            if denying is None or _resets_later(gauge, denying):
+                denying = gauge
+        elif enforcement is _SHADOW:
+            shadow_denials += (gauge.limit.id,)
+    if denying is None:
+        return _allow(quantity, gauges, Reason.ALLOWED, shadow_denials)
+    if mode is GrantMode.REGARDLESS:
+        return _allow(quantity, gauges, Reason.LIMIT_EXCEEDED, shadow_denials)
+    if mode is GrantMode.UP_TO and granted > 0:
+        return _allow(granted, gauges, Reason.ALLOWED, shadow_denials)
+    return _deny(quantity, mode, denying, shadow_denials, now_us)
+
+
+def refuse(reason: Reason) -> Decision:
+    """The decision where no limit was looked at, since the feature may not be used at all."""
+    return _REFUSALS[reason]
+
+
+def _allow(
+    granted: int, gauges: Sequence[Gauge], reason: Reason, shadow_denials: tuple[str, ...]
+) -> Decision:
+    binding: Gauge | None = None
+    least = (True, 0)
+    overage = 0
+    warnings: tuple[ThresholdWarning, ...] = ()
+    for gauge in gauges:
+        limit = gauge.limit
+        amount = limit.amount
+        if amount is None:
+            continue
+        after = gauge.used + granted
+        left = amount - after
+        rank = (limit.enforcement is _SHADOW, left)
+        if binding is None or rank < least:
+            binding, least = gauge, rank
+        if limit.enforcement is _SOFT and left < 0:
+            overage = max(overage, min(granted, -left))
+        percents = limit.warning_percents
+        if percents and after * 100 >= amount * percents[0]:
+            warnings += _crossed(gauge, after)
+    if binding is None and gauges:
+        binding = gauges[0]
+    if binding is not None:
+        binding = Gauge(binding.limit, binding.window, binding.used + granted, binding.values)
+    return Decision(True, reason, granted, binding, None, warnings, shadow_denials, overage)
+
+
+def _deny(
+    quantity: int, mode: GrantMode, denying: Gauge, shadow_denials: tuple[str, ...], now_us: int
+) -> Decision:
+    amount = denying.limit.amount or 0
+    needed = min(quantity, 1) if mode is GrantMode.UP_TO else quantity
+    retry_after_us = None
+    if denying.window.end_us != FOREVER_US and needed <= amount:
+        retry_after_us = max(0, denying.window.end_us - now_us)
+    return Decision(False, Reason.LIMIT_EXCEEDED, 0, denying, retry_after_us, (), shadow_denials, 0)
+
+
+def _resets_later(gauge: Gauge, other: Gauge) -> bool:
+    if gauge.window.end_us != other.window.end_us:
+        return gauge.window.end_us > other.window.end_us
+    return (gauge.remaining or 0) < (other.remaining or 0)
+
+
+def _crossed(gauge: Gauge, after: int) -> tuple[ThresholdWarning, ...]:
+    """Thresholds that lie above the usage before and at or below the usage after."""
+    limit = gauge.limit
+    amount = limit.amount or 0
+    return tuple(
+        ThresholdWarning(limit.id, percent)
+        for percent in limit.warning_percents
+        if gauge.used * 100 < amount * percent <= after * 100
+    )
+
+
+_REFUSALS = {reason: Decision(False, reason, 0) for reason in Reason}
