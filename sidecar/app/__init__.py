@@ -1,0 +1,1 @@
+"""Wiring: the parts of the sidecar put together, started and stopped."""

@@ -1,0 +1,145 @@
+"""The parts of a sidecar, put together: the one place that knows them all."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from sidecar import __version__
+from sidecar.app.clock import PlaneClock, wall_us
+from sidecar.app.observe import DecisionObserver, sidecar_metrics
+from sidecar.app.upkeep import Upkeep
+from sidecar.config import SidecarConfig
+from sidecar.domain.bounds import HOUR_US
+from sidecar.rpc.answers import encode_check_answer
+from sidecar.rpc.enforcement import EnforcementMethods
+from sidecar.service.directory import Directory
+from sidecar.service.enforce import Enforcer
+from sidecar.service.query import Queries
+from sidecar.service.runner import GroupCommitRunner, InlineRunner, Runner
+from sidecar.service.standing import Standing
+from sidecar.storage.opening import OpenStore, new_incarnation, open_folder
+from sidecar.storage.outbox import Outbox
+from sidecar.storage.snapshots import Snapshots
+from sidecar.storage.totals import Counters
+from sidecar.sync.machine.push import PushMachine
+from sidecar.sync.plane import PlaneClient
+from sidecar.sync.pusher import Pusher
+from sidecar.sync.records import read_record
+from sidecar.sync.watcher import Watcher
+
+_CLOCK_ALARM_US: Final = 5_000_000
+
+log = structlog.get_logger(__name__)
+
+
+class Parts:
+    """Store, services and synchronisation of one sidecar. Made on the running event loop."""
+
+    def __init__(self, config: SidecarConfig) -> None:
+        self.config = config
+        self.opened: OpenStore = open_folder(
+            Path(config.store_path),
+            max_bytes=config.store_bytes_max,
+            sync_commits=config.durability == "disk",
+            outbox_records_max=config.outbox_records_max,
+        )
+        self.store = self.opened.store
+        self.standing = Standing(authority=bool(config.standalone))
+        self.clock = PlaneClock(self.standing)
+        self.runner: Runner = (
+            GroupCommitRunner(self.store) if config.durability == "disk" else InlineRunner()
+        )
+        self.snapshots = Snapshots(self.store)
+        self.counters = Counters(self.store)
+        self.outbox = Outbox(self.store, read_record)
+        self.directory = Directory(self.snapshots, config.companies_cached_max)
+        self.upkeep = Upkeep(self.store, self.outbox, self.runner, self.clock.now_us)
+        self.metrics = sidecar_metrics(self.store, self.standing, self.upkeep, self.clock)
+        self.catalog_known = asyncio.Event()
+        if self.directory.index is not None:
+            self.catalog_known.set()
+        self.plane = self._plane() if config.control else None
+        self.watcher = self._watcher(self.plane) if self.plane else None
+        self.pusher = self._pusher(self.plane) if self.plane else None
+        self.methods = self._methods()
+
+    async def close(self) -> None:
+        """Let go of everything. The servers must have stopped."""
+        if self.plane is not None:
+            await self.plane.close()
+        await self.runner.close()
+        self.opened.close()
+
+    def _plane(self) -> PlaneClient:
+        return PlaneClient(
+            self.config.control,
+            node=self.config.node,
+            version=__version__,
+            wall_us=wall_us,
+            heard=self._heard,
+        )
+
+    def _heard(self, clock_offset_us: int) -> None:
+        known_us = self.standing.clock_offset_us
+        if abs(clock_offset_us) > _CLOCK_ALARM_US and abs(known_us) <= _CLOCK_ALARM_US:
+            log.warning("clock.far_off", offset_us=clock_offset_us)
+        self.standing.clock_offset_us = clock_offset_us
+        self.standing.heard(self.clock.now_us())
+
+    def _contact(self, connected: bool) -> None:
+        self.standing.connected = connected
+
+    def _watcher(self, plane: PlaneClient) -> Watcher:
+        return Watcher(
+            self.store,
+            self.snapshots,
+            self.counters,
+            self.directory,
+            self.runner,
+            plane,
+            everyone=self.config.snapshots == "all",
+            now=self.clock.now_us,
+            fetch_seconds=self.config.fetch_timeout_ms / 1000,
+            catalog_known=self.catalog_known,
+        )
+
+    def _pusher(self, plane: PlaneClient) -> Pusher:
+        machine = PushMachine(
+            linger_us=self.config.push_linger_ms * 1000,
+            records_max=self.config.push_records_max,
+            uniform=random.random,
+        )
+        return Pusher(
+            self.store,
+            self.outbox,
+            self.counters,
+            self.runner,
+            plane,
+            machine,
+            records_max=self.config.push_records_max,
+            new_incarnation=new_incarnation,
+            contact=self._contact,
+        )
+
+    def _methods(self) -> EnforcementMethods:
+        enforcer = Enforcer(
+            self.store,
+            self.directory,
+            self.standing,
+            encode_check_answer,
+            answers_kept_us=self.config.idempotency_hours * HOUR_US,
+        )
+        return EnforcementMethods(
+            enforcer,
+            Queries(self.store, self.counters, self.directory, self.standing),
+            self.directory,
+            self.runner,
+            self.watcher,
+            DecisionObserver(self.metrics),
+            self.clock.now_us,
+        )

@@ -1,0 +1,88 @@
+"""Upkeep: what a sidecar does in the background, in steps too small to be felt by calls."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+import structlog
+
+from sidecar.domain.errors import FieldError
+from sidecar.service.runner import Runner
+from sidecar.storage.outbox import Outbox
+from sidecar.storage.store import Store
+from sidecar.storage.sweep import Sweep
+
+_SWEEP_KEYS: Final = 200
+_SWEEP_SECONDS: Final = 0.05
+_REST_SECONDS: Final = 60.0
+_VITALS_SECONDS: Final = 1.0
+_SETTLE_SECONDS: Final = 0.2
+
+log = structlog.get_logger(__name__)
+
+
+class Vitals(msgspec.Struct, frozen=True):
+    """Figures of the store, taken once a second for metrics and status."""
+
+    outbox_bytes: int = 0
+    outbox_age_us: int = 0
+    store_used_bytes: int = 0
+
+
+class Upkeep:
+    """Sweeps the store and takes its vitals."""
+
+    def __init__(
+        self, store: Store, outbox: Outbox, runner: Runner, now: Callable[[], int]
+    ) -> None:
+        self._store = store
+        self._outbox = outbox
+        self._sweep = Sweep(store)
+        self._runner = runner
+        self._now = now
+        self.vitals = Vitals()
+
+    async def sweep(self) -> None:
+        """Forget what is over, for ever: a few keys at a time, then a rest after each round."""
+        while True:
+            round_complete = await self._sweep_step()
+            await asyncio.sleep(_REST_SECONDS if round_complete else _SWEEP_SECONDS)
+
+    async def watch_vitals(self) -> None:
+        """Take the vitals once a second, for ever."""
+        while True:
+            self.vitals = await self._runner.run_alone(self._take_vitals)
+            await asyncio.sleep(_VITALS_SECONDS)
+
+    async def settle(self) -> None:
+        """Standalone: there is no plane to wait for, so what is accepted is settled at once."""
+        while True:
+            more = await self._runner.run_alone(self._settle_step)
+            await asyncio.sleep(0 if more else _SETTLE_SECONDS)
+
+    async def _sweep_step(self) -> bool:
+        try:
+            forgotten, round_complete = await self._runner.run_alone(
+                lambda: self._sweep.step(self._now(), _SWEEP_KEYS)
+            )
+        except FieldError as error:
+            log.warning("store.sweep_failed", error=str(error))
+            return True
+        if forgotten:
+            log.debug("store.swept", keys=forgotten)
+        return round_complete
+
+    def _settle_step(self) -> bool:
+        oldest = self._store.lineages[0]
+        return self._outbox.acknowledge(oldest.incarnation, self._outbox.last_sequence(oldest))
+
+    def _take_vitals(self) -> Vitals:
+        oldest_us = self._outbox.oldest_accepted_us()
+        return Vitals(
+            outbox_bytes=self._outbox.waiting_bytes(),
+            outbox_age_us=0 if oldest_us is None else max(0, self._now() - oldest_us),
+            store_used_bytes=self._store.engine.used_bytes(),
+        )

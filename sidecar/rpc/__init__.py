@@ -1,0 +1,1 @@
+"""The API's methods: messages to domain values and back, errors to statuses."""

@@ -1,0 +1,140 @@
+"""From messages to domain values. All validation of requests happens here, by hand.
+
+Each function raises `InvalidInput` or `OutOfRange` with the field's path; nothing is counted then.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
+from sidecar.domain.bounds import IDENTIFIER_BYTES_MAX
+from sidecar.domain.decision import GrantMode
+from sidecar.domain.errors import FieldError, InvalidInput
+from sidecar.domain.requests import (
+    NO_ATTRIBUTES,
+    Check,
+    require_dimensions,
+    require_event_time,
+    require_identifier,
+    require_metadata,
+    require_printable,
+    require_quantity,
+)
+from sidecar.rpc.malformed import malformed_field
+
+M = TypeVar("M", bound=Message)
+
+_MODES: Final = {
+    pb.GRANT_MODE_UNSPECIFIED: GrantMode.ALL_OR_NOTHING,
+    pb.GRANT_MODE_ALL_OR_NOTHING: GrantMode.ALL_OR_NOTHING,
+    pb.GRANT_MODE_UP_TO: GrantMode.UP_TO,
+}
+_NANOS_MAX: Final = 999_999_999
+
+
+def parse_message(kind: type[M], data: bytes) -> M:
+    """The message that the bytes hold."""
+    try:
+        return kind.FromString(data)
+    except DecodeError as error:
+        field = malformed_field(kind.DESCRIPTOR, data)  # type: ignore[arg-type]  # the upb twin
+        what = "is not valid UTF-8" if field else "the request is not a valid message"
+        raise InvalidInput(field, what, "MALFORMED_REQUEST") from error
+
+
+def parse_check(request: pb.CheckAndIncrementRequest, now_us: int) -> Check:
+    """A request to decide and count."""
+    try:
+        mode = _MODES[request.grant_mode]
+    except KeyError:
+        raise InvalidInput("grant_mode", f"is not known: {request.grant_mode}") from None
+    return _check(request, mode, now_us)
+
+
+def parse_record(request: pb.RecordUsageRequest, now_us: int) -> Check:
+    """A report of what has happened: a check that is never denied."""
+    return _check(request, GrantMode.REGARDLESS, now_us)
+
+
+def parse_question(request: pb.CheckRequest, now_us: int) -> Check:
+    """A question that counts nothing."""
+    require_identifier("company", request.company)
+    require_identifier("feature", request.feature)
+    if request.grant_mode not in _MODES:
+        raise InvalidInput("grant_mode", f"is not known: {request.grant_mode}")
+    quantity = _quantity(request)
+    dimensions = dict(request.dimensions)
+    require_dimensions("dimensions", dimensions)
+    return Check(
+        request.company,
+        request.feature,
+        quantity,
+        parse_event_time("event_time", request, now_us),
+        _MODES[request.grant_mode],
+        dimensions=dimensions,
+    )
+
+
+def parse_event_time(
+    field: str,
+    request: pb.CheckAndIncrementRequest
+    | pb.RecordUsageRequest
+    | pb.CheckRequest
+    | pb.GetUsageRequest
+    | pb.GetEntitlementRequest
+    | pb.ListEntitlementsRequest,
+    now_us: int,
+) -> int:
+    """Microseconds since the Unix epoch; the present where the field is absent."""
+    if not request.HasField(field):  # type: ignore[arg-type]  # the name differs by message
+        return now_us
+    stamp: Timestamp = getattr(request, field)
+    if not 0 <= stamp.nanos <= _NANOS_MAX:
+        raise InvalidInput(field, f"nanos must be 0 to {_NANOS_MAX}")
+    at_us = stamp.seconds * 1_000_000 + stamp.nanos // 1000
+    require_event_time(field, at_us, now_us)
+    return at_us
+
+
+def with_path(error: FieldError, path: str) -> FieldError:
+    """The same error, for a field that lies deeper: `path` names the message it is in."""
+    field = f"{path}.{error.field}" if error.field else path
+    return type(error)(field, error.message, error.reason)
+
+
+def _check(
+    request: pb.CheckAndIncrementRequest | pb.RecordUsageRequest, mode: GrantMode, now_us: int
+) -> Check:
+    company = request.company
+    feature = request.feature
+    require_identifier("company", company)
+    require_identifier("feature", feature)
+    key = request.idempotency_key
+    if key:
+        require_printable("idempotency_key", key, IDENTIFIER_BYTES_MAX)
+    dimensions = NO_ATTRIBUTES
+    if request.dimensions:
+        dimensions = dict(request.dimensions)
+        require_dimensions("dimensions", dimensions)
+    metadata = NO_ATTRIBUTES
+    if request.metadata:
+        metadata = dict(request.metadata)
+        require_metadata("metadata", metadata)
+    at_us = parse_event_time("event_time", request, now_us)
+    return Check(company, feature, _quantity(request), at_us, mode, key, dimensions, metadata)
+
+
+def _quantity(
+    request: pb.CheckAndIncrementRequest | pb.RecordUsageRequest | pb.CheckRequest,
+) -> int:
+    quantity = request.quantity
+    if quantity > 0:
+        return quantity
+    if not request.HasField("quantity"):
+        return 1
+    require_quantity("quantity", quantity)
+    return quantity

@@ -1,0 +1,51 @@
+"""Standing: what this process knows of the control plane, which every answer says.
+
+Kept as a few plain numbers, since every call reads them.
+"""
+
+from __future__ import annotations
+
+from sidecar.domain.decision import Basis, BasisMode
+
+_BASIS_STEP_US = 1_000
+
+
+class Standing:
+    """Clock and contact. `authority`: there is no plane, this process has the last word."""
+
+    def __init__(self, *, authority: bool) -> None:
+        self.authority = authority
+        self.heard_us: int | None = None
+        self.clock_offset_us = 0
+        self.connected = False
+        self._last: Basis | None = None
+        self._last_at_us = 0
+
+    def heard(self, now_us: int) -> None:
+        """The plane has just answered; the instant is by the plane's clock."""
+        self.heard_us = now_us
+        self.connected = True
+
+    def basis(self, version: int, now_us: int) -> Basis:
+        """What a decision on a snapshot of this version is based on, at an instant."""
+        last = self._last
+        if (
+            last is not None
+            and last.snapshot_version == version
+            and 0 <= now_us - self._last_at_us < _BASIS_STEP_US
+        ):
+            return last
+        basis = self._basis(BasisMode.LOCAL, version, now_us)
+        self._last, self._last_at_us = basis, now_us
+        return basis
+
+    def fallback_basis(self, now_us: int) -> Basis:
+        """What a decision without a snapshot is based on."""
+        return self._basis(BasisMode.FALLBACK, 0, now_us)
+
+    def _basis(self, mode: BasisMode, version: int, now_us: int) -> Basis:
+        if self.authority:
+            return Basis(mode, version, None, 0)
+        # Before the plane was ever heard, its age is that of the epoch: as old as can be.
+        heard_us = 0 if self.heard_us is None else self.heard_us
+        return Basis(mode, version, max(0, now_us - heard_us) // 1000, None)

@@ -1,0 +1,156 @@
+"""Records on disk: their bytes, and nothing else. Each begins with a version byte.
+
+Fixed parts are little-endian structs, since those are packed in a tenth of a microsecond; what is
+read rarely or nested is MessagePack. A golden-bytes test holds each format still.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+STORE_FORMAT: Final = 1
+_VERSION: Final = 1
+_VERSION_BYTE: Final = bytes([_VERSION])
+
+_COUNTER = struct.Struct("<BIqqqq")
+_ANSWER = struct.Struct("<Bq16s")
+_ENTRY = struct.Struct("<BQ32s")
+
+_pack = msgspec.msgpack.Encoder().encode
+
+
+class StoreFormatError(Exception):
+    """Bytes in the store that this version cannot read."""
+
+
+class Counter(msgspec.Struct, frozen=True, gc=False):
+    """What is known of a counter, in the feature's unit.
+
+    `own`: counted here under the present lineage. `others`: by everyone else, as last heard; may be
+    negative after corrections. `heard`: the plane's version of what was last heard; older news is
+    ignored. `values`: of the slot's dimensions.
+    """
+
+    own: int
+    others: int
+    heard: int
+    window_end_us: int
+    values: tuple[str, ...] = ()
+
+    @property
+    def used(self) -> int:
+        """Usage as far as it is known here."""
+        return max(0, self.own + self.others)
+
+
+class StoredAnswer(msgspec.Struct, frozen=True, gc=False):
+    """The answer that a retry gets: opaque bytes, the payload's digest, and its expiry."""
+
+    expires_us: int
+    digest: bytes
+    answer: bytes
+
+
+class OutboxEntry(msgspec.Struct, frozen=True, gc=False):
+    """A usage record in the outbox.
+
+    `total_bytes`: of all records of the lineage up to here. `chain`: the chain at this record.
+    """
+
+    total_bytes: int
+    chain: bytes
+    record: bytes
+
+
+class Lineage(msgspec.Struct, frozen=True):
+    """One life of the store under one incarnation, and what the plane has acknowledged of it.
+
+    `ordinal` counts the lives of this store. `fenced`: the plane refused its history; what it has
+    not taken moves to the present lineage. `acknowledged_bytes`: of all records up to
+    `acknowledged_sequence`.
+    """
+
+    ordinal: int
+    incarnation: str
+    fenced: bool = False
+    acknowledged_sequence: int = 0
+    acknowledged_chain: bytes = bytes(32)
+    acknowledged_bytes: int = 0
+
+
+def encode_counter(counter: Counter, lineage: int) -> bytes:
+    """Bytes of a counter, valid under a lineage."""
+    fixed = _COUNTER.pack(
+        _VERSION, lineage, counter.own, counter.others, counter.heard, counter.window_end_us
+    )
+    return fixed + _pack(counter.values) if counter.values else fixed
+
+
+def decode_counter(data: bytes, lineage: int) -> Counter:
+    """A counter. What an earlier lineage counted itself is, seen from a later one, by others."""
+    version, written_under, own, others, heard, window_end_us = _COUNTER.unpack_from(data)
+    _require(version)
+    if written_under != lineage:
+        own, others = 0, own + others
+    if len(data) == _COUNTER.size:
+        return Counter(own, others, heard, window_end_us)
+    return Counter(own, others, heard, window_end_us, _unpack_values(data[_COUNTER.size :]))
+
+
+def window_end_of(data: bytes) -> int:
+    """End of the window of an encoded counter, for the sweep."""
+    return int(_COUNTER.unpack_from(data)[5])
+
+
+def encode_answer(stored: StoredAnswer) -> bytes:
+    """Bytes of a stored answer."""
+    return _ANSWER.pack(_VERSION, stored.expires_us, stored.digest) + stored.answer
+
+
+def decode_answer(data: bytes) -> StoredAnswer:
+    """A stored answer."""
+    version, expires_us, digest = _ANSWER.unpack_from(data)
+    _require(version)
+    return StoredAnswer(expires_us, digest, data[_ANSWER.size :])
+
+
+def expiry_of(data: bytes) -> int:
+    """When an encoded answer is forgotten, for the sweep."""
+    return int(_ANSWER.unpack_from(data)[1])
+
+
+def encode_entry(total_bytes: int, chain: bytes, record: bytes) -> bytes:
+    """Bytes of an outbox entry."""
+    return _ENTRY.pack(_VERSION, total_bytes, chain) + record
+
+
+def decode_entry(data: bytes) -> OutboxEntry:
+    """An outbox entry."""
+    version, total_bytes, chain = _ENTRY.unpack_from(data)
+    _require(version)
+    return OutboxEntry(total_bytes, chain, data[_ENTRY.size :])
+
+
+def encode_value(value: object) -> bytes:
+    """Bytes of a value that is read rarely: MessagePack behind the version byte."""
+    return _VERSION_BYTE + _pack(value)
+
+
+def decode_value(data: bytes, kind: type[T]) -> T:
+    """A value that `encode_value` wrote."""
+    _require(data[0])
+    return msgspec.msgpack.decode(memoryview(data)[1:], type=kind)
+
+
+def _require(version: int) -> None:
+    if version != _VERSION:
+        raise StoreFormatError(f"a record of version {version}; this program reads {_VERSION}")
+
+
+def _unpack_values(data: bytes) -> tuple[str, ...]:
+    return msgspec.msgpack.decode(data, type=tuple[str, ...])

@@ -1,0 +1,82 @@
+"""The port to an ordered key-value engine with atomic transactions.
+
+LMDB and an in-memory twin implement it; all that a sidecar's store means (keys, codecs, outbox,
+sweeping) is written once, on top of it. Keys are at most 511 bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+KEY_BYTES_MAX = 511
+
+
+class EngineFailure(Exception):
+    """The engine could not do it; the transaction had no effect."""
+
+
+class EngineFull(EngineFailure):
+    """There is no room: the bound on the store's size, or the disk."""
+
+
+class EngineTransaction(Protocol):
+    """One write transaction. Nothing of it is seen before `commit`. Belongs to one thread."""
+
+    def get(self, key: bytes, /) -> bytes | None:
+        """The value under a key."""
+        ...
+
+    def put(self, key: bytes, value: bytes, /) -> object:
+        """Set the value under a key."""
+        ...
+
+    def delete(self, key: bytes, /) -> object:
+        """Remove a key, if it is there."""
+        ...
+
+    def commit(self) -> None:
+        """Make it durable, as far as the engine was told to, and visible."""
+        ...
+
+    def abort(self) -> None:
+        """Undo it. Does nothing after `commit` or another `abort`."""
+        ...
+
+
+class Engine(Protocol):
+    """An ordered key-value store that one process has open."""
+
+    failures: tuple[type[Exception], ...]
+    """What its transactions raise; `failure_of` says what that means."""
+
+    def begin(self) -> EngineTransaction:
+        """Start the one write transaction."""
+        ...
+
+    def scan(
+        self, transaction: EngineTransaction, start: bytes, stop: bytes, most: int
+    ) -> list[tuple[bytes, bytes]]:
+        """Up to `most` pairs with `start` <= key < `stop`, in the order of their keys."""
+        ...
+
+    def last(
+        self, transaction: EngineTransaction, start: bytes, stop: bytes
+    ) -> tuple[bytes, bytes] | None:
+        """The pair with the greatest key in `start` <= key < `stop`."""
+        ...
+
+    def failure_of(self, error: Exception) -> EngineFailure:
+        """Translate one of `failures`."""
+        ...
+
+    def used_bytes(self) -> int:
+        """Bytes in use, without what is free to be used again."""
+        ...
+
+    def max_bytes(self) -> int:
+        """Most bytes that may be used."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it, with everything on disk."""
+        ...

@@ -1,0 +1,135 @@
+"""The LMDB engine: opening a store's files with care.
+
+Durability of a commit: `sync_commits=False` hands it to the operating system, which survives a
+killed process; `True` waits for the disk. No writemap: on a full disk that is a SIGBUS, where this
+is an error that can be handled. The 0.9 file format is named on purpose: it is the one that other
+tools read.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Final
+
+import lmdb
+import structlog
+
+from sidecar.storage.engine import EngineFailure, EngineFull, EngineTransaction
+
+_RESERVE_BYTES: Final = 64 << 20
+"""Room beyond the bound, so that what frees room (acknowledging, sweeping) never lacks it."""
+_LMDB_FORMAT_0_9: Final = 0
+
+log = structlog.get_logger(__name__)
+
+
+class StoreInUse(Exception):
+    """Another process has the store open."""
+
+
+class StoreDamaged(Exception):
+    """The store's files do not verify."""
+
+
+class OwnerLock:
+    """Holds `owner.lock` in the store's folder for as long as the process has the store open.
+
+    LMDB's own lock tells processes apart by their ids, and two containers that share a volume are
+    both process 1.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = open(folder / "owner.lock", "a+", encoding="ascii")  # noqa: SIM115  kept open
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.seek(0)
+            owner = self._file.read(20).strip() or "unknown"
+            self._file.close()
+            raise StoreInUse(
+                f"the store in {folder} is in use by another process (id {owner} as it sees itself)"
+            ) from error
+        self._file.seek(0)
+        self._file.truncate()
+        self._file.write(f"{os.getpid()}\n")
+        self._file.flush()
+
+    def release(self) -> None:
+        """Let another process have the store."""
+        self._file.close()
+
+
+class LmdbEngine:
+    """One LMDB environment with one key space."""
+
+    failures: tuple[type[Exception], ...] = (lmdb.Error,)
+
+    def __init__(self, folder: Path, max_bytes: int, *, sync_commits: bool) -> None:
+        """Open or create the files in a folder. Raises `StoreDamaged`, or `lmdb.Error`."""
+        self._max_bytes = max_bytes
+        try:
+            self._env = lmdb.open(
+                str(folder),
+                map_size=max_bytes + _RESERVE_BYTES,
+                sync=sync_commits,
+                metasync=sync_commits,
+                writemap=False,
+                readahead=False,
+                meminit=False,
+                max_readers=16,
+                max_spare_txns=2,
+                lib_version=_LMDB_FORMAT_0_9,
+            )
+            self._page_bytes = int(self._env.stat()["psize"])
+        except (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PanicError) as error:
+            raise StoreDamaged(str(error)) from error
+        stale_readers = self._env.reader_check()
+        if stale_readers:
+            log.warning("store.stale_readers_cleared", readers=stale_readers)
+
+    def begin(self) -> lmdb.Transaction[bytes]:
+        return self._env.begin(write=True, buffers=False)
+
+    def scan(
+        self, transaction: EngineTransaction, start: bytes, stop: bytes, most: int
+    ) -> list[tuple[bytes, bytes]]:
+        assert isinstance(transaction, lmdb.Transaction)
+        found: list[tuple[bytes, bytes]] = []
+        with transaction.cursor() as cursor:
+            if not cursor.set_range(start):
+                return found
+            for key, value in cursor.iternext():
+                if key >= stop or len(found) == most:
+                    break
+                found.append((key, value))
+        return found
+
+    def last(
+        self, transaction: EngineTransaction, start: bytes, stop: bytes
+    ) -> tuple[bytes, bytes] | None:
+        assert isinstance(transaction, lmdb.Transaction)
+        with transaction.cursor() as cursor:
+            at_or_behind = cursor.set_range(stop)
+            found = cursor.prev() if at_or_behind else cursor.last()
+            if not found or cursor.key() < start:
+                return None
+            return cursor.item()
+
+    def failure_of(self, error: Exception) -> EngineFailure:
+        if isinstance(error, lmdb.MapFullError | lmdb.DiskError | lmdb.TxnFullError):
+            return EngineFull(str(error))
+        return EngineFailure(str(error))
+
+    def used_bytes(self) -> int:
+        stat = self._env.stat()
+        pages = stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
+        return int(pages) * self._page_bytes
+
+    def max_bytes(self) -> int:
+        return self._max_bytes
+
+    def close(self) -> None:
+        self._env.sync(True)
+        self._env.close()

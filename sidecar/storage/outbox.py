@@ -1,0 +1,285 @@
+"""The outbox: usage records on their way to the control plane.
+
+Records leave it once they are acknowledged, never before; on leaving they are added to the tallies,
+which `reconcile` compares with the ledger. Lineages are emptied one after another, oldest first.
+All work comes in bounded steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from sidecar.domain.counters import CounterRef
+from sidecar.storage import codec, keys
+from sidecar.storage.codec import Counter, Lineage, OutboxEntry
+from sidecar.storage.engine import EngineTransaction
+from sidecar.storage.store import Store, read_head, write_lineages
+from sidecar.storage.transaction import Head, Transaction
+
+STEP_RECORDS: Final = 500
+
+
+class RecordSummary(msgspec.Struct, frozen=True):
+    """What the store has to know of a record: whose it is, how much, and where it was counted.
+
+    `accepted_us`: when it was accepted, in microseconds since the Unix epoch.
+    """
+
+    company: str
+    feature: str
+    quantity: int
+    accepted_us: int
+    counters: tuple[CounterRef, ...]
+
+
+ReadRecord = Callable[[bytes], RecordSummary]
+
+
+class OutboxRun(msgspec.Struct, frozen=True):
+    """Records to send, as `PushUsage` takes them."""
+
+    incarnation: str
+    first_sequence: int
+    previous_chain: bytes
+    records: tuple[bytes, ...]
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """Number of records and the sum of their quantities, in the feature's unit."""
+
+    records: int = 0
+    quantity: int = 0
+
+    def plus(self, quantity: int) -> Tally:
+        """With one more record."""
+        return Tally(self.records + 1, self.quantity + quantity)
+
+
+class Outbox:
+    """Reads and empties the outbox of a store. `read_record` understands the records' bytes."""
+
+    def __init__(self, store: Store, read_record: ReadRecord) -> None:
+        self._store = store
+        self._read_record = read_record
+
+    def waiting_bytes(self) -> int:
+        """Bytes of the records that wait, over all lineages."""
+
+        def work(transaction: Transaction) -> int:
+            return sum(
+                self._head_of(transaction, lineage).total_bytes - lineage.acknowledged_bytes
+                for lineage in self._store.lineages
+            )
+
+        return self._store.transact(work)
+
+    def oldest_accepted_us(self) -> int | None:
+        """When the oldest record that waits was accepted; `None` where none waits."""
+        lineage = self._store.lineages[0]
+        entries = self._store.transact(lambda transaction: self._entries(transaction, lineage, 1))
+        return self._read_record(entries[0][1].record).accepted_us if entries else None
+
+    def last_sequence(self, lineage: Lineage) -> int:
+        """Sequence of the last record of a lineage."""
+        return self._store.transact(
+            lambda transaction: self._head_of(transaction, lineage).sequence
+        )
+
+    def next_run(self, records_max: int, bytes_max: int) -> OutboxRun | None:
+        """The oldest records that wait, as many as fit the bounds but at least one."""
+        lineage = self._store.lineages[0]
+        entries = self._store.transact(
+            lambda transaction: self._entries(transaction, lineage, records_max)
+        )
+        records: list[bytes] = []
+        size = 0
+        for _, entry in entries:
+            size += len(entry.record)
+            if records and size > bytes_max:
+                break
+            records.append(entry.record)
+        if not records:
+            return None
+        first = lineage.acknowledged_sequence + 1
+        return OutboxRun(lineage.incarnation, first, lineage.acknowledged_chain, tuple(records))
+
+    def acknowledge(self, incarnation: str, watermark: int) -> bool:
+        """Forget records up to the watermark, a bounded number of them; whether more are left.
+
+        An answer that came too late, for a lineage that is gone, is without effect.
+        """
+        lineage = self._store.lineages[0]
+        if lineage.incarnation != incarnation:
+            return False
+
+        def work(transaction: Transaction) -> tuple[Lineage, ...]:
+            entries = self._entries_up_to(transaction, lineage, watermark)
+            if not entries:
+                return self._store.lineages
+            tallies = self._settled(transaction, lineage)
+            for _, entry in entries:
+                self._add(tallies, entry.record)
+            _kv(transaction).put(_tallies_key(lineage), codec.encode_value(tallies))
+            return self._forget(transaction, lineage, entries)
+
+        self._take_over(self._store.transact(work))
+        present = self._store.lineages[0]
+        return lineage.acknowledged_sequence < present.acknowledged_sequence < watermark and (
+            present.ordinal == lineage.ordinal
+        )
+
+    def tallies(self) -> dict[str, Tally]:
+        """What the present incarnation has accepted, by feature: what has left and what waits."""
+        lineage = self._store.lineage
+
+        def work(transaction: Transaction) -> dict[str, Tally]:
+            tallies = self._settled(transaction, lineage)
+            first = lineage.acknowledged_sequence + 1
+            while first <= transaction.head.sequence:
+                entries = self._entries_from(transaction, lineage, first, STEP_RECORDS)
+                for _, entry in entries:
+                    self._add(tallies, entry.record)
+                first += len(entries)
+            return tallies
+
+        return self._store.transact(work)
+
+    def begin_lineage(self, incarnation: str, fenced: str, common_sequence: int) -> None:
+        """Take a new incarnation, since the plane refuses the history of a lineage.
+
+        What the plane has in common with it is forgotten; `move_fenced` then brings the rest under
+        the present incarnation.
+        """
+        while self.acknowledge(fenced, common_sequence):
+            pass
+        oldest, *rest = self._store.lineages
+        if oldest.incarnation != fenced:
+            return
+        marked = msgspec.structs.replace(oldest, fenced=True)
+        lineages = (marked, *rest) if rest else (marked, Lineage(oldest.ordinal + 1, incarnation))
+
+        def work(transaction: Transaction) -> tuple[Lineage, ...]:
+            kept = lineages if self._waits(transaction, marked) else lineages[1:]
+            write_lineages(_kv(transaction), kept)
+            return kept
+
+        self._take_over(self._store.transact(work))
+
+    def move_fenced(self) -> bool:
+        """Move a bounded number of a fenced lineage's records; whether there is more to move.
+
+        They are appended to the present lineage, under new sequences.
+        """
+        fenced = self._store.lineages[0]
+        if not fenced.fenced:
+            return False
+
+        def work(transaction: Transaction) -> tuple[Lineage, ...]:
+            entries = self._entries(transaction, fenced, STEP_RECORDS)
+            for _, entry in entries:
+                self._count_as_own(transaction, entry.record)
+                transaction.append(entry.record)
+            return self._forget(transaction, fenced, entries)
+
+        self._take_over(self._store.transact(work))
+        return self._store.lineages[0].fenced
+
+    def _forget(
+        self,
+        transaction: Transaction,
+        lineage: Lineage,
+        entries: list[tuple[bytes, OutboxEntry]],
+    ) -> tuple[Lineage, ...]:
+        """Delete a lineage's first entries; the lineages that are left, without an emptied one."""
+        kv = _kv(transaction)
+        for key, _ in entries:
+            kv.delete(key)
+        last_key, last = entries[-1]
+        moved = msgspec.structs.replace(
+            lineage,
+            acknowledged_sequence=keys.sequence_of(last_key),
+            acknowledged_chain=last.chain,
+            acknowledged_bytes=last.total_bytes,
+        )
+        rest = self._store.lineages[1:]
+        if rest and not self._waits(transaction, moved):
+            kv.delete(_tallies_key(lineage))
+            lineages = rest
+        else:
+            lineages = (moved, *rest)
+        write_lineages(kv, lineages)
+        return lineages
+
+    def _take_over(self, lineages: tuple[Lineage, ...]) -> None:
+        """Bring what the store knows in memory in line with what was committed."""
+        store = self._store
+        changed = lineages[-1].ordinal != store.lineage.ordinal
+        head = Head() if changed else store.head
+
+        def backlog(transaction: Transaction) -> int:
+            return sum(
+                read_head(store.engine, _kv(transaction), lineage).sequence
+                - lineage.acknowledged_sequence
+                for lineage in lineages[:-1]
+            )
+
+        store.set_lineages(lineages, head, store.transact(backlog) if lineages[:-1] else 0)
+
+    def _count_as_own(self, transaction: Transaction, record: bytes) -> None:
+        """A moved record is reported under the present incarnation: it is no longer others'."""
+        summary = self._read_record(record)
+        for ref in summary.counters:
+            base = keys.counter_base(summary.company, summary.feature, ref.slot, ref.values)
+            key = keys.counter_key(base, ref.window.start_us)
+            known = transaction.counter(key) or Counter(0, 0, 0, ref.window.end_us, ref.values)
+            moved = msgspec.structs.replace(
+                known, own=known.own + summary.quantity, others=known.others - summary.quantity
+            )
+            transaction.put_counter(key, moved)
+
+    def _waits(self, transaction: Transaction, lineage: Lineage) -> bool:
+        return self._head_of(transaction, lineage).sequence > lineage.acknowledged_sequence
+
+    def _head_of(self, transaction: Transaction, lineage: Lineage) -> Head:
+        if lineage.ordinal == transaction.lineage.ordinal:
+            return transaction.head
+        return read_head(self._store.engine, _kv(transaction), lineage)
+
+    def _entries(
+        self, transaction: Transaction, lineage: Lineage, most: int
+    ) -> list[tuple[bytes, OutboxEntry]]:
+        return self._entries_from(transaction, lineage, lineage.acknowledged_sequence + 1, most)
+
+    def _entries_up_to(
+        self, transaction: Transaction, lineage: Lineage, watermark: int
+    ) -> list[tuple[bytes, OutboxEntry]]:
+        entries = self._entries(transaction, lineage, STEP_RECORDS)
+        return [pair for pair in entries if keys.sequence_of(pair[0]) <= watermark]
+
+    def _entries_from(
+        self, transaction: Transaction, lineage: Lineage, first: int, most: int
+    ) -> list[tuple[bytes, OutboxEntry]]:
+        start = keys.outbox_key(lineage.ordinal, first)
+        stop = keys.outbox_key(lineage.ordinal + 1, 0)
+        pairs = self._store.engine.scan(_kv(transaction), start, stop, most)
+        return [(key, codec.decode_entry(value)) for key, value in pairs]
+
+    def _settled(self, transaction: Transaction, lineage: Lineage) -> dict[str, Tally]:
+        data = transaction.get_value(_tallies_key(lineage))
+        return {} if data is None else codec.decode_value(data, dict[str, Tally])
+
+    def _add(self, tallies: dict[str, Tally], record: bytes) -> None:
+        summary = self._read_record(record)
+        tallies[summary.feature] = tallies.get(summary.feature, Tally()).plus(summary.quantity)
+
+
+def _kv(transaction: Transaction) -> EngineTransaction:
+    assert transaction.kv is not None
+    return transaction.kv
+
+
+def _tallies_key(lineage: Lineage) -> bytes:
+    return b"%b/%d" % (keys.META_TALLIES, lineage.ordinal)

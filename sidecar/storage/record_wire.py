@@ -1,0 +1,76 @@
+"""A usage record as bytes: the protobuf message `sidecar.api.sync.v1.UsageRecord`, by hand.
+
+The outbox keeps records exactly as they go over the wire, so that a push copies bytes and the chain
+is over what was sent. The generated class would take 3.3 us a record on the path of a call, this
+takes below 1: the one place where the wire format is written by hand. Its tests compare it with
+the generated class.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+
+from sidecar.domain.counters import CounterRef
+
+_TIMES = struct.Struct("<BqBqBq")
+_WINDOW = struct.Struct("<BqBq")
+_OVERAGE = struct.Struct("<Bq")
+_LENGTH_MAX_SMALL = 127
+
+
+def encode_owner(company: str, feature: str) -> bytes:
+    """The part of a record that says whose it is; cached by callers."""
+    return _text(b"\x0a", company) + _text(b"\x12", feature)
+
+
+def encode_counter_ref(counter: CounterRef) -> bytes:
+    """The part of a record that names one counter; cached by callers."""
+    window = _WINDOW.pack(0x19, counter.window.start_us, 0x21, counter.window.end_us)
+    values = b"".join([_text(b"\x12", value) for value in counter.values])
+    return _delimited(b"\x52", _text(b"\x0a", counter.slot) + values + window)
+
+
+def encode_record(
+    owner: bytes,
+    quantity: int,
+    event_time_us: int,
+    accepted_time_us: int,
+    idempotency_key: str,
+    payload_digest: bytes,
+    dimensions: Mapping[str, str],
+    metadata: Mapping[str, str],
+    counters: Sequence[bytes],
+    overage: int,
+    unattributed: bool,
+) -> bytes:
+    """A whole record. `owner` and `counters` come from the functions above."""
+    parts = [owner, _TIMES.pack(0x19, quantity, 0x21, event_time_us, 0x29, accepted_time_us)]
+    if idempotency_key:
+        parts += (_text(b"\x32", idempotency_key), b"\x3a\x10", payload_digest)
+    for key, value in dimensions.items():
+        parts.append(_delimited(b"\x42", _text(b"\x0a", key) + _text(b"\x12", value)))
+    for key, value in metadata.items():
+        parts.append(_delimited(b"\x4a", _text(b"\x0a", key) + _text(b"\x12", value)))
+    parts += counters
+    if overage:
+        parts.append(_OVERAGE.pack(0x59, overage))
+    if unattributed:
+        parts.append(b"\x60\x01")
+    return b"".join(parts)
+
+
+def _text(tag: bytes, text: str) -> bytes:
+    return _delimited(tag, text.encode())
+
+
+def _delimited(tag: bytes, data: bytes) -> bytes:
+    size = len(data)
+    if size <= _LENGTH_MAX_SMALL:
+        return b"%b%c%b" % (tag, size, data)
+    prefix = bytearray(tag)
+    while size > _LENGTH_MAX_SMALL:
+        prefix.append(size & 0x7F | 0x80)
+        size >>= 7
+    prefix.append(size)
+    return bytes(prefix) + data

@@ -1,0 +1,227 @@
+"""The store: opening it, and running steps on it, each of them atomic.
+
+Invariants
+- One process, one thread: every step runs on the thread that owns the store.
+- Counter, stored answer and outbox entry of a call change in one step, or none of them does.
+- Sequences of a lineage grow by one; each record is chained to the one before.
+- What a step changed in memory (the head of the outbox) is undone when the step fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+import structlog
+
+from sidecar.domain.errors import Exhausted, Unavailable
+from sidecar.storage import codec, keys
+from sidecar.storage.codec import Lineage, StoreFormatError
+from sidecar.storage.engine import Engine, EngineFailure, EngineFull, EngineTransaction
+from sidecar.storage.transaction import Head, Transaction
+
+T = TypeVar("T")
+
+_ROOM_CHECK_EVERY: Final = 256
+"""Steps between two looks at the room that is left; what is written in between fits the reserve."""
+_LINEAGES_MAX: Final = 16
+
+log = structlog.get_logger(__name__)
+
+
+class Store:
+    """A sidecar's store on an engine. Use `open_store`."""
+
+    def __init__(
+        self, engine: Engine, lineages: tuple[Lineage, ...], head: Head, outbox_records_max: int
+    ) -> None:
+        self._engine = engine
+        self._lineages = lineages
+        self._transaction = Transaction(lineages[-1], head)
+        self._outbox_records_max = outbox_records_max
+        self._steps_to_room_check = 0
+        self._has_room = True
+        self._backlog_records = 0
+
+    @property
+    def lineages(self) -> tuple[Lineage, ...]:
+        """Lives of the store with records to send, oldest first; the last is the present one."""
+        return self._lineages
+
+    @property
+    def lineage(self) -> Lineage:
+        """The present life of the store."""
+        return self._lineages[-1]
+
+    @property
+    def head(self) -> Head:
+        """Where the outbox of the present lineage ends."""
+        return self._transaction.head
+
+    @property
+    def engine(self) -> Engine:
+        """What the store stands on; for the other modules of this room."""
+        return self._engine
+
+    def transact(self, work: Callable[[Transaction], T]) -> T:
+        """Run a step; what it wrote is committed when it returns, and undone when it raises.
+
+        Within `group` the commit comes with the group's. `work` must not write before everything
+        that it may raise of itself is behind it. Raises `Exhausted` where there is no room and
+        `Unavailable` where the disk fails.
+        """
+        transaction = self._transaction
+        if transaction.kv is not None:
+            return work(transaction)
+        # As `_step`, written out: a context manager costs two microseconds on the path of a call.
+        saved = transaction.head
+        try:
+            kv = transaction.kv = self._engine.begin()
+            try:
+                result = work(transaction)
+                kv.commit()
+            except BaseException:
+                transaction.head = saved
+                kv.abort()
+                raise
+        except self._engine.failures as error:
+            raise _as_domain_error(self._engine.failure_of(error)) from error
+        finally:
+            transaction.kv = None
+        return result
+
+    @contextmanager
+    def group(self) -> Iterator[None]:
+        """Commit the steps within as one; if that fails, none of them happened."""
+        with self._step():
+            yield
+
+    def require_room(self) -> None:
+        """Raise `Exhausted` where outbox or store are at their bound: before a record is added."""
+        if self.waiting_records() >= self._outbox_records_max:
+            raise Exhausted("", "the outbox is full: the control plane is away", "OUTBOX_FULL")
+        self._steps_to_room_check -= 1
+        if self._steps_to_room_check < 0:
+            self._steps_to_room_check = _ROOM_CHECK_EVERY
+            self._has_room = self._engine.used_bytes() < self._engine.max_bytes()
+        if not self._has_room:
+            self._steps_to_room_check = 0
+            raise Exhausted("", "the store has reached its size bound", "STORE_FULL")
+
+    def waiting_records(self) -> int:
+        """Records that wait to be sent, over all lineages."""
+        sent = self._lineages[-1].acknowledged_sequence
+        return self._backlog_records + self._transaction.head.sequence - sent
+
+    def set_lineages(self, lineages: tuple[Lineage, ...], head: Head, backlog_records: int) -> None:
+        """Take over what a committed step wrote of the lineages; for the outbox module."""
+        self._lineages = lineages
+        self._transaction.lineage = lineages[-1]
+        self._transaction.head = head
+        self._backlog_records = backlog_records
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._engine.close()
+
+    @contextmanager
+    def _step(self) -> Iterator[None]:
+        transaction = self._transaction
+        saved = transaction.head
+        try:
+            kv = transaction.kv = self._engine.begin()
+            try:
+                yield
+                kv.commit()
+            except BaseException:
+                transaction.head = saved
+                kv.abort()
+                raise
+        except self._engine.failures as error:
+            raise _as_domain_error(self._engine.failure_of(error)) from error
+        finally:
+            transaction.kv = None
+
+
+def open_store(
+    engine: Engine,
+    *,
+    new_incarnation: Callable[[], str],
+    outbox_records_max: int = 1_000_000,
+    power_lost: bool = False,
+) -> Store:
+    """Open the store on an engine, or start one.
+
+    After a loss of power the store may be older than what was answered: it goes on under a new
+    incarnation, behind what waits in its outbox. Raises `StoreFormatError` for a store that a newer
+    program wrote.
+    """
+    kv = engine.begin()
+    try:
+        _require_format(kv)
+        lineages = _read_lineages(kv)
+        if not lineages:
+            lineages = (Lineage(1, new_incarnation()),)
+        elif power_lost:
+            log.warning("store.power_lost", left=lineages[-1].incarnation)
+            lineages = _with_new_lineage(lineages, new_incarnation())
+        heads = {lineage: read_head(engine, kv, lineage) for lineage in lineages}
+        *earlier, present = lineages
+        waiting = {
+            lineage: heads[lineage].sequence - lineage.acknowledged_sequence for lineage in earlier
+        }
+        lineages = (*(lineage for lineage in earlier if waiting[lineage]), present)
+        write_lineages(kv, lineages)
+        kv.commit()
+    except BaseException:
+        kv.abort()
+        raise
+    store = Store(engine, lineages, heads[present], outbox_records_max)
+    store.set_lineages(lineages, heads[present], sum(waiting.values()))
+    return store
+
+
+def read_head(engine: Engine, kv: EngineTransaction, lineage: Lineage) -> Head:
+    """Where the outbox of a lineage ends; for the outbox module."""
+    start = keys.outbox_key(lineage.ordinal, 0)
+    last = engine.last(kv, start, keys.outbox_key(lineage.ordinal + 1, 0))
+    if last is None:
+        return Head(
+            lineage.acknowledged_sequence, lineage.acknowledged_chain, lineage.acknowledged_bytes
+        )
+    entry = codec.decode_entry(last[1])
+    return Head(keys.sequence_of(last[0]), entry.chain, entry.total_bytes)
+
+
+def write_lineages(kv: EngineTransaction, lineages: tuple[Lineage, ...]) -> None:
+    """Put the lineages; for the outbox module."""
+    kv.put(keys.META_LINEAGES, codec.encode_value(lineages))
+
+
+def _read_lineages(kv: EngineTransaction) -> tuple[Lineage, ...]:
+    data = kv.get(keys.META_LINEAGES)
+    return () if data is None else codec.decode_value(data, tuple[Lineage, ...])
+
+
+def _with_new_lineage(lineages: tuple[Lineage, ...], incarnation: str) -> tuple[Lineage, ...]:
+    if len(lineages) >= _LINEAGES_MAX:
+        return lineages
+    return (*lineages, Lineage(lineages[-1].ordinal + 1, incarnation))
+
+
+def _require_format(kv: EngineTransaction) -> None:
+    data = kv.get(keys.META_FORMAT)
+    if data is None:
+        kv.put(keys.META_FORMAT, str(codec.STORE_FORMAT).encode())
+    elif int(data) > codec.STORE_FORMAT:
+        raise StoreFormatError(
+            f"the store has format {int(data)}, written by a newer tallyd; this one reads up to "
+            f"{codec.STORE_FORMAT}: use the newer program, or another store path"
+        )
+
+
+def _as_domain_error(failure: EngineFailure) -> Exhausted | Unavailable:
+    if isinstance(failure, EngineFull):
+        return Exhausted("", f"the store has no room: {failure}", "STORE_FULL")
+    return Unavailable("", f"the store failed: {failure}", "STORE_FAILED")

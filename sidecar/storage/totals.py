@@ -1,0 +1,86 @@
+"""What others count: totals from the control plane, kept beside a counter's own part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from sidecar.domain.counters import CounterTotal
+from sidecar.storage import codec, keys
+from sidecar.storage.codec import Counter
+from sidecar.storage.store import Store
+from sidecar.storage.transaction import Transaction
+
+
+class CounterRow(msgspec.Struct, frozen=True):
+    """A counter of a slot: the values of its dimensions, its window's start, and its usage."""
+
+    values: tuple[str, ...]
+    window_start_us: int
+    used: int
+
+
+class Counters:
+    """Reads counters, and brings them in line with what the plane says."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def hear(self, incarnation: str, totals: Sequence[CounterTotal]) -> None:
+        """Take over totals that the plane sent to an incarnation of this store.
+
+        The plane says how much of a total is that incarnation's own; the rest is others'. Local
+        counting goes on in between, so the own part is never overwritten. News older than what was
+        heard before is ignored, and so is an answer to a lineage that has been left: once the
+        present one has reported, it is told anew.
+        """
+        lineage = self._store.lineage
+        if lineage.incarnation != incarnation and lineage.acknowledged_sequence > 0:
+            return
+        own_counts = lineage.incarnation == incarnation
+
+        def work(transaction: Transaction) -> None:
+            for total in totals:
+                ref = total.counter
+                base = keys.counter_base(total.company, total.feature, ref.slot, ref.values)
+                key = keys.counter_key(base, ref.window.start_us)
+                known = transaction.counter(key)
+                if known is None:
+                    known = Counter(0, 0, 0, ref.window.end_us, ref.values)
+                if total.version < known.heard:
+                    continue
+                others = total.total - (total.own if own_counts else 0)
+                if others == known.others:
+                    continue
+                transaction.put_counter(
+                    key,
+                    Counter(known.own, others, total.version, known.window_end_us, known.values),
+                )
+
+        if totals:
+            self._store.transact(work)
+
+    def of_slot(
+        self, company: str, feature: str, slot: str, window_start_us: int, most: int
+    ) -> list[CounterRow]:
+        """Counters of a slot in a window, one for each combination of values; at most so many."""
+        prefix = keys.counters_of(company, feature, slot)
+        suffix = keys.counter_key(b"", window_start_us)
+
+        def work(transaction: Transaction) -> list[CounterRow]:
+            assert transaction.kv is not None
+            rows: list[CounterRow] = []
+            start, stop = prefix, prefix + b"\xff" * 25
+            while len(rows) < most:
+                pairs = self._store.engine.scan(transaction.kv, start, stop, 1000)
+                for key, data in pairs:
+                    if key.endswith(suffix):
+                        counter = codec.decode_counter(data, transaction.lineage.ordinal)
+                        rows.append(CounterRow(counter.values, window_start_us, counter.used))
+                if len(pairs) < 1000:
+                    break
+                start = pairs[-1][0] + b"\0"
+            return rows[:most]
+
+        return self._store.transact(work)

@@ -1,0 +1,81 @@
+"""One atomic step on the store: what a use case may read and write in it.
+
+A transaction object is made once and armed for each step, since making one is felt on the path of a
+call. It belongs to the thread that runs the step.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import msgspec
+
+from sidecar.storage import codec, keys
+from sidecar.storage.codec import Counter, Lineage, StoredAnswer
+from sidecar.storage.engine import EngineTransaction
+
+_CHAIN_START = bytes(32)
+
+
+class Head(msgspec.Struct, frozen=True):
+    """Where the outbox ends: last sequence, chain at it, and bytes of all records up to it."""
+
+    sequence: int = 0
+    chain: bytes = _CHAIN_START
+    total_bytes: int = 0
+
+
+class Transaction:
+    """Reads and writes of one step."""
+
+    __slots__ = ("head", "kv", "lineage")
+
+    def __init__(self, lineage: Lineage, head: Head) -> None:
+        self.kv: EngineTransaction | None = None
+        self.lineage = lineage
+        self.head = head
+
+    def counter(self, key: bytes) -> Counter | None:
+        """The counter under a key; `None` if nothing was ever counted or heard of it."""
+        assert self.kv is not None
+        data = self.kv.get(key)
+        return None if data is None else codec.decode_counter(data, self.lineage.ordinal)
+
+    def put_counter(self, key: bytes, counter: Counter) -> None:
+        """Set a counter."""
+        assert self.kv is not None
+        self.kv.put(key, codec.encode_counter(counter, self.lineage.ordinal))
+
+    def answer(self, key: bytes, now_us: int) -> StoredAnswer | None:
+        """The stored answer under a key, unless it has expired."""
+        assert self.kv is not None
+        data = self.kv.get(key)
+        if data is None:
+            return None
+        stored = codec.decode_answer(data)
+        return stored if stored.expires_us > now_us else None
+
+    def put_answer(self, key: bytes, stored: StoredAnswer) -> None:
+        """Keep an answer for retries."""
+        assert self.kv is not None
+        self.kv.put(key, codec.encode_answer(stored))
+
+    def append(self, record: bytes) -> None:
+        """Put a usage record at the end of the outbox, under the next sequence."""
+        assert self.kv is not None
+        head = self.head
+        sequence = head.sequence + 1
+        chain = sha256(head.chain + record).digest()
+        total_bytes = head.total_bytes + len(record)
+        key = keys.outbox_key(self.lineage.ordinal, sequence)
+        self.kv.put(key, codec.encode_entry(total_bytes, chain, record))
+        self.head = Head(sequence, chain, total_bytes)
+
+    def next_record_id(self) -> str:
+        """Id of the record that `append` would write."""
+        return f"{self.lineage.incarnation}-{self.head.sequence + 1}"
+
+    def get_value(self, key: bytes) -> bytes | None:
+        """Bytes under any key, for the rooms of the store."""
+        assert self.kv is not None
+        return self.kv.get(key)

@@ -1,0 +1,1 @@
+"""Synchronisation with the control plane: usage up, snapshots and totals down."""

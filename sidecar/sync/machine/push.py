@@ -1,0 +1,204 @@
+"""The push machine: brings the outbox to the control plane, exactly once.
+
+Rules
+- One run is under way at a time, so records arrive in order; the plane ignores what it has.
+- A lineage introduces itself (`SayHello`) before its first push and after every failure, since the
+  plane or this store may have been restored in between.
+- Records are forgotten only up to a watermark that the plane has confirmed.
+- The plane has more than this store ever wrote, or another history: fenced. The store takes a new
+  incarnation and offers again what the plane does not have.
+- The plane has less than it once confirmed: it lost state. What was forgotten here is gone; the
+  rest is offered again under a new incarnation, so that the flow does not stop for ever.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import msgspec
+
+from sidecar.domain.counters import CounterTotal
+from sidecar.sync.machine.backoff import Backoff
+
+
+class OutboxView(msgspec.Struct, frozen=True):
+    """What the machine has to know of the outbox: the oldest lineage with records to send.
+
+    `waiting`: records of all lineages that wait.
+    """
+
+    incarnation: str
+    acknowledged_sequence: int
+    waiting: int
+
+
+class SayHello(msgspec.Struct, frozen=True):
+    """Introduce an incarnation to the plane."""
+
+    incarnation: str
+
+
+class Push(msgspec.Struct, frozen=True):
+    """Send the oldest records that wait, from this sequence on."""
+
+    incarnation: str
+    first_sequence: int
+
+
+class Wait(msgspec.Struct, frozen=True):
+    """Do nothing until an instant, or until something changes."""
+
+    until_us: int
+
+
+Action: TypeAlias = SayHello | Push | Wait
+
+
+class HelloAnswer(msgspec.Struct, frozen=True):
+    """What the plane has of an incarnation."""
+
+    watermark: int
+    fenced: bool
+    common_sequence: int
+
+
+class PushAnswer(msgspec.Struct, frozen=True):
+    """A run was taken."""
+
+    watermark: int
+    totals: Sequence[CounterTotal]
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """A run was refused: the plane expects another sequence."""
+
+    expected_sequence: int
+
+
+class Fenced(msgspec.Struct, frozen=True):
+    """A run was refused: the history is another one after this sequence."""
+
+    common_sequence: int
+
+
+class Acknowledge(msgspec.Struct, frozen=True):
+    """Forget records of an incarnation up to a sequence."""
+
+    incarnation: str
+    watermark: int
+
+
+class Hear(msgspec.Struct, frozen=True):
+    """Take over totals that were sent to an incarnation."""
+
+    incarnation: str
+    totals: Sequence[CounterTotal]
+
+
+class TakeNewIncarnation(msgspec.Struct, frozen=True):
+    """Leave an incarnation; the plane has its records up to a sequence.
+
+    `lost`: the plane has lost records that it had confirmed.
+    """
+
+    fenced: str
+    common_sequence: int
+    lost: bool
+
+
+Effect: TypeAlias = Acknowledge | Hear | TakeNewIncarnation
+
+
+class _State(enum.Enum):
+    STRANGER = enum.auto()
+    READY = enum.auto()
+    UNDER_WAY = enum.auto()
+
+
+class PushMachine:
+    """Decides what to send when. Times in microseconds of any clock that only grows.
+
+    `linger_us`: how long records may gather before they are sent. `records_max`: as many are sent
+    at once. `uniform`: randomness for the back-off.
+    """
+
+    def __init__(self, *, linger_us: int, records_max: int, uniform: Callable[[], float]) -> None:
+        self._linger_us = linger_us
+        self._records_max = records_max
+        self._backoff = Backoff(uniform)
+        self._state = _State.STRANGER
+        self._greeted = ""
+        self._pushed: Push | None = None
+        self._acknowledged_sequence = 0
+        self._not_before_us = 0
+        self._gathering_since_us: int | None = None
+
+    def next_action(self, now_us: int, outbox: OutboxView, *, hurry: bool = False) -> Action:
+        """What to do now. `hurry`: do not let records gather."""
+        assert self._state is not _State.UNDER_WAY, "one exchange at a time"
+        if now_us < self._not_before_us and not hurry:
+            return Wait(self._not_before_us)
+        if self._state is _State.STRANGER or self._greeted != outbox.incarnation:
+            self._state = _State.UNDER_WAY
+            self._greeted = outbox.incarnation
+            self._acknowledged_sequence = outbox.acknowledged_sequence
+            return SayHello(outbox.incarnation)
+        if not outbox.waiting:
+            self._gathering_since_us = None
+            return Wait(now_us + self._linger_us)
+        if self._gathering_since_us is None:
+            self._gathering_since_us = now_us
+        ripe_us = self._gathering_since_us + self._linger_us
+        if now_us < ripe_us and outbox.waiting < self._records_max and not hurry:
+            return Wait(ripe_us)
+        self._gathering_since_us = None
+        self._state = _State.UNDER_WAY
+        self._pushed = Push(outbox.incarnation, outbox.acknowledged_sequence + 1)
+        return self._pushed
+
+    def hello_answered(self, answer: HelloAnswer) -> Sequence[Effect]:
+        """The plane has said what it has."""
+        self._backoff.succeeded()
+        if answer.fenced:
+            self._state = _State.STRANGER
+            lost = answer.watermark < self._acknowledged_sequence
+            return (TakeNewIncarnation(self._greeted, answer.common_sequence, lost),)
+        self._state = _State.READY
+        return (Acknowledge(self._greeted, answer.watermark),)
+
+    def push_answered(self, answer: PushAnswer) -> Sequence[Effect]:
+        """The plane has taken a run."""
+        self._backoff.succeeded()
+        pushed = self._finish()
+        return (
+            Acknowledge(pushed.incarnation, answer.watermark),
+            Hear(pushed.incarnation, answer.totals),
+        )
+
+    def push_refused(self, now_us: int, refusal: Gap | Fenced) -> Sequence[Effect]:
+        """The plane has refused a run."""
+        pushed = self._finish()
+        if isinstance(refusal, Fenced):
+            self._state = _State.STRANGER
+            return (TakeNewIncarnation(pushed.incarnation, refusal.common_sequence, False),)
+        if refusal.expected_sequence < pushed.first_sequence:
+            self._state = _State.STRANGER
+            acknowledged = pushed.first_sequence - 1
+            return (TakeNewIncarnation(pushed.incarnation, acknowledged, True),)
+        # The plane is ahead of this run: an answer was lost. Waits, so that it can't spin.
+        self._not_before_us = now_us + self._backoff.failed()
+        return (Acknowledge(pushed.incarnation, refusal.expected_sequence - 1),)
+
+    def failed(self, now_us: int) -> None:
+        """No answer came, or one that says nothing about the records."""
+        self._state = _State.STRANGER
+        self._pushed = None
+        self._not_before_us = now_us + self._backoff.failed()
+
+    def _finish(self) -> Push:
+        assert self._pushed is not None
+        pushed, self._pushed = self._pushed, None
+        self._state = _State.READY
+        return pushed

@@ -1,0 +1,215 @@
+"""The control plane, as the sidecar sees it: messages out and in, and its clock."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Any, Final, TypeVar
+
+import grpc
+import msgspec
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from sidecar.api.sync.v1 import sync_pb2, sync_pb2_grpc
+from sidecar.convert.catalog import catalog_snapshot_from_message
+from sidecar.convert.companies import snapshot_from_message
+from sidecar.convert.counters import total_from_message
+from sidecar.domain.catalog import CatalogSnapshot, CompanySnapshot
+from sidecar.domain.counters import CounterTotal
+from sidecar.storage.outbox import OutboxRun
+from sidecar.sync.machine.clock import ClockEstimate
+from sidecar.sync.machine.push import Fenced, Gap, HelloAnswer, PushAnswer
+from sidecar.sync.machine.watch import WatchStep
+
+_CALL_SECONDS: Final = 10.0
+_MESSAGE_BYTES_MAX: Final = 64 << 20
+_OPTIONS: Final = (
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.max_receive_message_length", _MESSAGE_BYTES_MAX),
+    ("grpc.max_send_message_length", _MESSAGE_BYTES_MAX),
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+)
+
+T = TypeVar("T")
+
+
+class PlaneAway(Exception):
+    """No usable answer from the plane."""
+
+
+class HelloFacts(msgspec.Struct, frozen=True):
+    """What an incarnation says of itself."""
+
+    incarnation: str
+    last_sequence: int
+    acknowledged_sequence: int
+    acknowledged_chain: bytes
+
+
+class Fetched(msgspec.Struct, frozen=True):
+    """Snapshots that were asked for."""
+
+    catalog: CatalogSnapshot | None
+    companies: Sequence[CompanySnapshot]
+    unknown: Sequence[str]
+    totals: Sequence[CounterTotal]
+
+
+class PlaneClient:
+    """Calls the plane's `SyncService`. `heard` is told the estimated clock offset each time."""
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        node: str,
+        version: str,
+        wall_us: Callable[[], int],
+        heard: Callable[[int], None],
+    ) -> None:
+        self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+        self._stub = sync_pb2_grpc.SyncServiceStub(self._channel)
+        self._node = node
+        self._version = version
+        self._wall_us = wall_us
+        self._heard = heard
+        self._clock = ClockEstimate()
+
+    async def hello(self, facts: HelloFacts) -> HelloAnswer:
+        """Introduce an incarnation."""
+        request = sync_pb2.HelloRequest(
+            incarnation=facts.incarnation,
+            last_sequence=facts.last_sequence,
+            node=self._node,
+            version=self._version,
+            acknowledged_sequence=facts.acknowledged_sequence,
+            acknowledged_chain=facts.acknowledged_chain,
+        )
+        answer = await self._call(self._stub.Hello, request)
+        return HelloAnswer(answer.watermark, answer.fenced, answer.common_sequence)
+
+    async def push(self, run: OutboxRun) -> PushAnswer | Gap | Fenced:
+        """Send a run of records."""
+        request = sync_pb2.PushUsageRequest(
+            incarnation=run.incarnation,
+            first_sequence=run.first_sequence,
+            previous_chain=run.previous_chain,
+            records=run.records,
+        )
+        try:
+            answer = await self._call(self._stub.PushUsage, request)
+        except grpc.aio.AioRpcError as error:
+            return _refusal(error)
+        return PushAnswer(answer.watermark, _totals(answer.totals))
+
+    async def fetch(
+        self,
+        incarnation: str,
+        companies: Sequence[str],
+        known_catalog_version: int,
+        seconds: float,
+    ) -> Fetched:
+        """Get snapshots of companies."""
+        request = sync_pb2.FetchSnapshotsRequest(
+            incarnation=incarnation,
+            companies=companies,
+            known_catalog_version=known_catalog_version,
+        )
+        answer = await self._call(self._stub.FetchSnapshots, request, seconds)
+        return Fetched(
+            catalog=_catalog(answer),
+            companies=_companies(answer.companies),
+            unknown=tuple(answer.unknown_companies),
+            totals=_totals(answer.totals),
+        )
+
+    async def watch(
+        self, incarnation: str, resume_revision: int, *, without_companies: bool
+    ) -> AsyncGenerator[WatchStep, None]:
+        """Follow changes, until the plane or the caller ends it; raises `PlaneAway`."""
+        call = self._stub.WatchSnapshots(
+            sync_pb2.WatchSnapshotsRequest(
+                incarnation=incarnation,
+                resume_revision=resume_revision,
+                without_companies=without_companies,
+            )
+        )
+        try:
+            async for answer in call:
+                self._tell_heard()
+                yield WatchStep(
+                    epoch=answer.epoch,
+                    revision=answer.revision,
+                    complete=answer.complete,
+                    catalog=_catalog(answer),
+                    companies=_companies(answer.companies),
+                    removed=tuple(answer.removed_companies),
+                    totals=_totals(answer.totals),
+                )
+        except grpc.aio.AioRpcError as error:
+            raise PlaneAway(_describe(error)) from error
+        finally:
+            call.cancel()
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._channel.close()
+
+    async def _call(self, method: Any, request: Any, seconds: float = _CALL_SECONDS) -> Any:
+        """A unary call; raises `PlaneAway`, or the error where the plane refused the request."""
+        sent_us = self._wall_us()
+        try:
+            answer = await method(request, timeout=seconds)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
+                raise
+            raise PlaneAway(_describe(error)) from error
+        plane_time: Timestamp = answer.plane_time
+        self._clock.exchanged(sent_us, self._wall_us(), plane_time.ToMicroseconds())
+        self._tell_heard()
+        return answer
+
+    def _tell_heard(self) -> None:
+        self._heard(self._clock.offset_us())
+
+
+def _refusal(error: grpc.aio.AioRpcError) -> Gap | Fenced:
+    status = rpc_status.from_call(error)  # type: ignore[arg-type]  # it only reads metadata
+    for detail in status.details if status is not None else ():
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info):
+            if info.reason == "SEQUENCE_GAP":
+                return Gap(int(info.metadata["expected_sequence"]))
+            if info.reason == "FENCED":
+                return Fenced(int(info.metadata["common_sequence"]))
+    raise PlaneAway(_describe(error)) from error
+
+
+def _describe(error: grpc.aio.AioRpcError) -> str:
+    return f"{error.code().name}: {error.details()}"
+
+
+def _catalog(
+    answer: sync_pb2.FetchSnapshotsResponse | sync_pb2.WatchSnapshotsResponse,
+) -> CatalogSnapshot | None:
+    if not answer.HasField("catalog"):
+        return None
+    return catalog_snapshot_from_message(answer.catalog, "catalog")
+
+
+def _companies(messages: Sequence[Any]) -> tuple[CompanySnapshot, ...]:
+    return tuple(
+        snapshot_from_message(message, f"companies[{index}]")
+        for index, message in enumerate(messages)
+    )
+
+
+def _totals(messages: Sequence[Any]) -> tuple[CounterTotal, ...]:
+    return tuple(
+        total_from_message(message, f"totals[{index}]") for index, message in enumerate(messages)
+    )

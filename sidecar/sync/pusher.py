@@ -1,0 +1,217 @@
+"""The pusher: carries out what the push machine says."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+
+from sidecar.domain.errors import FieldError
+from sidecar.service.runner import Runner
+from sidecar.storage.codec import Lineage
+from sidecar.storage.outbox import Outbox, OutboxRun
+from sidecar.storage.store import Store
+from sidecar.storage.totals import Counters
+from sidecar.sync.machine.push import (
+    Acknowledge,
+    Effect,
+    Hear,
+    OutboxView,
+    Push,
+    PushAnswer,
+    PushMachine,
+    SayHello,
+    TakeNewIncarnation,
+    Wait,
+)
+from sidecar.sync.plane import HelloFacts, PlaneAway, PlaneClient
+
+RUN_BYTES_MAX: Final = 1 << 20
+
+log = structlog.get_logger(__name__)
+
+
+class Pusher:
+    """Empties the outbox in the background, for as long as `run` is running."""
+
+    def __init__(
+        self,
+        store: Store,
+        outbox: Outbox,
+        counters: Counters,
+        runner: Runner,
+        plane: PlaneClient,
+        machine: PushMachine,
+        *,
+        records_max: int,
+        new_incarnation: Callable[[], str],
+        contact: Callable[[bool], None],
+    ) -> None:
+        self._store = store
+        self._outbox = outbox
+        self._counters = counters
+        self._runner = runner
+        self._plane = plane
+        self._machine = machine
+        self._records_max = records_max
+        self._new_incarnation = new_incarnation
+        self._contact = contact
+        self._wake = asyncio.Event()
+        self._progress = asyncio.Condition()
+        self._hurried = 0
+        self._failing = False
+
+    async def run(self) -> None:
+        """Push until cancelled."""
+        await self._move_fenced()
+        while True:
+            action = self._machine.next_action(
+                _now_us(), self._view(), hurry=self._hurried > 0 and not self._failing
+            )
+            try:
+                await self._carry_out(action)
+            except PlaneAway as error:
+                self._failed(str(error))
+            except FieldError as error:
+                # What the plane sent does not make sense, or the store is in trouble.
+                log.error("sync.push_failed", error=str(error), reason=error.reason)
+                self._failed(str(error))
+
+    async def flush(self, seconds: float) -> bool:
+        """Send without delay what has been accepted so far; whether the plane has all of it."""
+        self._hurried += 1
+        self._wake.set()
+        try:
+            async with asyncio.timeout(seconds), self._progress:
+                lineage, target = self._store.lineage, self._store.head.sequence
+                await self._progress.wait_for(lambda: self._has_acknowledged(lineage, target))
+        except TimeoutError:
+            return False
+        finally:
+            self._hurried -= 1
+        return True
+
+    async def _carry_out(self, action: SayHello | Push | Wait) -> None:
+        if isinstance(action, Wait):
+            await self._pause(action.until_us)
+        elif isinstance(action, SayHello):
+            await self._say_hello()
+        else:
+            await self._push()
+
+    async def _say_hello(self) -> None:
+        facts = await self._runner.run_alone(self._hello_facts)
+        answer = await self._plane.hello(facts)
+        self._reached()
+        await self._take_effect(self._machine.hello_answered(answer))
+
+    async def _push(self) -> None:
+        run = await self._runner.run_alone(self._next_run)
+        assert run is not None, "the machine pushes only what waits"
+        answer = await self._plane.push(run)
+        self._reached()
+        if isinstance(answer, PushAnswer):
+            effects = self._machine.push_answered(answer)
+        else:
+            effects = self._machine.push_refused(_now_us(), answer)
+        await self._take_effect(effects)
+
+    async def _take_effect(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Acknowledge):
+                await self._acknowledge(effect)
+            elif isinstance(effect, Hear):
+                await self._hear(effect)
+            else:
+                await self._take_new_incarnation(effect)
+        async with self._progress:
+            self._progress.notify_all()
+
+    async def _acknowledge(self, effect: Acknowledge) -> None:
+        await self._in_steps(lambda: self._outbox.acknowledge(effect.incarnation, effect.watermark))
+
+    async def _hear(self, effect: Hear) -> None:
+        if effect.totals:
+            await self._runner.run_alone(
+                lambda: self._counters.hear(effect.incarnation, effect.totals)
+            )
+
+    async def _take_new_incarnation(self, effect: TakeNewIncarnation) -> None:
+        incarnation = self._new_incarnation()
+        log.warning(
+            "sync.fenced",
+            left=effect.fenced,
+            incarnation=incarnation,
+            common_sequence=effect.common_sequence,
+            plane_lost_state=effect.lost,
+        )
+        await self._runner.run_alone(
+            lambda: self._outbox.begin_lineage(incarnation, effect.fenced, effect.common_sequence)
+        )
+        await self._move_fenced()
+
+    async def _move_fenced(self) -> None:
+        await self._in_steps(self._outbox.move_fenced)
+
+    async def _in_steps(self, step: Callable[[], bool]) -> None:
+        """Repeat a step of upkeep until it says that it is done, letting calls in between."""
+        more = True
+        while more:
+            more = await self._runner.run_alone(step)
+            await asyncio.sleep(0)
+
+    async def _pause(self, until_us: int) -> None:
+        if self._hurried and not self._failing:
+            # Nothing is left to hurry with; look again as soon as something may have changed.
+            until_us = min(until_us, _now_us() + 5_000)
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(max(0, until_us - _now_us()) / 1_000_000):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    def _reached(self) -> None:
+        self._failing = False
+        self._contact(True)
+
+    def _failed(self, why: str) -> None:
+        if not self._failing:
+            log.warning("sync.plane_away", error=why)
+        self._failing = True
+        self._contact(False)
+        self._machine.failed(_now_us())
+
+    def _view(self) -> OutboxView:
+        oldest = self._store.lineages[0]
+        return OutboxView(
+            incarnation=oldest.incarnation,
+            acknowledged_sequence=oldest.acknowledged_sequence,
+            waiting=self._store.waiting_records(),
+        )
+
+    def _hello_facts(self) -> HelloFacts:
+        oldest = self._store.lineages[0]
+        return HelloFacts(
+            incarnation=oldest.incarnation,
+            last_sequence=self._outbox.last_sequence(oldest),
+            acknowledged_sequence=oldest.acknowledged_sequence,
+            acknowledged_chain=oldest.acknowledged_chain,
+        )
+
+    def _next_run(self) -> OutboxRun | None:
+        return self._outbox.next_run(self._records_max, RUN_BYTES_MAX)
+
+    def _has_acknowledged(self, lineage: Lineage, target: int) -> bool:
+        present = self._store.lineages[0]
+        if present.ordinal != lineage.ordinal:
+            # Fenced meanwhile: then everything has to be sent under the new incarnation.
+            return present.ordinal > lineage.ordinal and not self._store.waiting_records()
+        return present.acknowledged_sequence >= target
+
+
+def _now_us() -> int:
+    return time.monotonic_ns() // 1000

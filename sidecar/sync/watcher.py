@@ -1,0 +1,216 @@
+"""The watcher: follows the plane's changes, and fetches companies when they are first needed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
+
+import structlog
+
+from sidecar.domain.bounds import SECOND_US
+from sidecar.domain.catalog import CompanySnapshot
+from sidecar.domain.errors import FieldError
+from sidecar.service.directory import Directory
+from sidecar.service.runner import Runner
+from sidecar.storage.snapshots import Position, SnapshotChanges, Snapshots
+from sidecar.storage.store import Store
+from sidecar.storage.totals import Counters
+from sidecar.sync.machine.backoff import Backoff
+from sidecar.sync.machine.watch import Apply, StartOver, WatchMachine, WatchStep
+from sidecar.sync.plane import Fetched, PlaneAway, PlaneClient
+
+CHUNK: Final = 200
+"""Companies that are looked at in one step, so that calls in between do not wait long."""
+ABSENT_US: Final = 2 * SECOND_US
+"""How long a company that the plane does not have is not asked for again."""
+SILENCE_SECONDS: Final = 20.0
+"""The plane speaks every 5 seconds on a watch; past this silence the stream is given up."""
+
+log = structlog.get_logger(__name__)
+
+
+class Watcher:
+    """Keeps the directory in line with the plane, for as long as `run` is running.
+
+    `everyone`: hold all companies; otherwise those that were asked for. `fetch_seconds`: how long a
+    call waits for a company's first snapshot. `catalog_known` is set once there is a catalog.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        snapshots: Snapshots,
+        counters: Counters,
+        directory: Directory,
+        runner: Runner,
+        plane: PlaneClient,
+        *,
+        everyone: bool,
+        now: Callable[[], int],
+        fetch_seconds: float,
+        catalog_known: asyncio.Event,
+    ) -> None:
+        self._store = store
+        self._snapshots = snapshots
+        self._counters = counters
+        self._directory = directory
+        self._runner = runner
+        self._plane = plane
+        self._everyone = everyone
+        self._now = now
+        self._fetch_seconds = fetch_seconds
+        self._catalog_known = catalog_known
+        position = snapshots.position()
+        self._machine = WatchMachine(position.epoch, position.revision)
+        self._backoff = Backoff(random.random)
+        self._seen: set[str] | None = None
+        self._fetches: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def revision(self) -> int:
+        """Revision of the plane that has been applied."""
+        return self._machine.revision
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        while True:
+            try:
+                await self._follow()
+                self._backoff.succeeded()
+            except (PlaneAway, TimeoutError) as error:
+                log.info("sync.watch_ended", error=str(error) or "silence")
+            except FieldError as error:
+                log.error("sync.watch_failed", error=str(error), reason=error.reason)
+            await asyncio.sleep(self._backoff.failed() / SECOND_US)
+
+    async def fetch(self, companies: Sequence[str], seconds: float | None) -> None:
+        """Get companies that are not held, one request for many waiters.
+
+        Waits no longer than the caller has left, nor than is configured.
+        """
+        wanted = [name for name in companies if name not in self._fetches]
+        if wanted:
+            task = asyncio.create_task(self._fetch(wanted))
+            for name in wanted:
+                self._fetches[name] = task
+            task.add_done_callback(lambda _: self._forget_fetches(wanted))
+        tasks = {self._fetches[name] for name in companies if name in self._fetches}
+        patience = self._fetch_seconds
+        if seconds is not None:
+            patience = max(0.0, min(patience, seconds))
+        # `wait` leaves the tasks running: others may wait for them, and the answer is kept.
+        await asyncio.wait(tasks, timeout=patience)
+
+    async def _follow(self) -> None:
+        revision = self._machine.resume_revision()
+        self._seen = set() if revision == 0 and self._everyone else None
+        stream = self._plane.watch(
+            self._store.lineage.incarnation, revision, without_companies=not self._everyone
+        )
+        while True:
+            async with asyncio.timeout(SILENCE_SECONDS):
+                step = await anext(stream, None)
+            if step is None:
+                return
+            self._backoff.succeeded()
+            action = self._machine.stepped(step)
+            if isinstance(action, StartOver):
+                log.warning("sync.plane_epoch_changed", epoch=self._machine.epoch)
+                await stream.aclose()
+                return
+            if action is not None:
+                await self._apply(action)
+            await self._hear(step)
+
+    async def _apply(self, action: Apply) -> None:
+        companies = action.companies
+        if self._seen is not None:
+            self._seen.update(snapshot.company for snapshot in companies)
+        if not self._everyone:
+            companies = await self._runner.run_alone(lambda: self._held_of(companies))
+        position = None
+        if action.revision is not None:
+            position = Position(action.epoch, action.revision)
+        if action.all_known:
+            # The position comes last: until the rest is done, a restart starts over.
+            await self._write(
+                SnapshotChanges(action.catalog, companies, action.removed, replace=action.replace)
+            )
+            await self._renew_or_drop()
+            await self._write(SnapshotChanges(position=position))
+        else:
+            await self._write(
+                SnapshotChanges(
+                    action.catalog, companies, action.removed, position, replace=action.replace
+                )
+            )
+
+    async def _write(self, changes: SnapshotChanges) -> None:
+        await self._runner.run_alone(lambda: self._directory.apply(changes))
+        if self._directory.index is not None:
+            self._catalog_known.set()
+
+    async def _hear(self, step: WatchStep) -> None:
+        if step.totals:
+            incarnation = self._store.lineage.incarnation
+            await self._runner.run_alone(lambda: self._counters.hear(incarnation, step.totals))
+
+    async def _renew_or_drop(self) -> None:
+        """After a start from nothing: get rid of, or renew, what was held from before."""
+        after = ""
+        while True:
+            held = await self._runner.run_alone(partial(self._snapshots.held, after, CHUNK))
+            if not held:
+                break
+            after = held[-1]
+            if self._seen is None:
+                await self._renew(held)
+            else:
+                gone = [name for name in held if name not in self._seen]
+                await self._write(SnapshotChanges(removed=gone))
+        self._seen = None
+
+    async def _renew(self, companies: Sequence[str]) -> None:
+        fetched = await self._request(companies, SILENCE_SECONDS)
+        changes = SnapshotChanges(fetched.catalog, fetched.companies, fetched.unknown, replace=True)
+        await self._write(changes)
+
+    async def _fetch(self, companies: Sequence[str]) -> None:
+        try:
+            fetched = await self._request(companies, self._fetch_seconds)
+        except PlaneAway as error:
+            log.info("sync.fetch_failed", companies=len(companies), error=str(error))
+            return
+        changes = SnapshotChanges(fetched.catalog, fetched.companies)
+        incarnation = self._store.lineage.incarnation
+        until_us = self._now() + ABSENT_US
+
+        def keep() -> None:
+            self._directory.apply(changes)
+            self._counters.hear(incarnation, fetched.totals)
+            for company in fetched.unknown:
+                self._directory.remember_absent(company, until_us)
+
+        await self._runner.run_alone(keep)
+        if self._directory.index is not None:
+            self._catalog_known.set()
+
+    async def _request(self, companies: Sequence[str], seconds: float) -> Fetched:
+        index = self._directory.index
+        known = 0 if index is None else index.version
+        incarnation = self._store.lineage.incarnation
+        return await self._plane.fetch(incarnation, companies, known, seconds)
+
+    def _forget_fetches(self, companies: Sequence[str]) -> None:
+        for company in companies:
+            self._fetches.pop(company, None)
+
+    def _held_of(self, companies: Sequence[CompanySnapshot]) -> Sequence[CompanySnapshot]:
+        return [
+            snapshot
+            for snapshot in companies
+            if self._snapshots.company(snapshot.company) is not None
+        ]
