@@ -1,0 +1,28 @@
+"""Configuration of the daemons: frozen, read once, every field with a safe default and bounds."""
+
+from sidecar.config.addresses import split_host_port
+from sidecar.config.errors import ConfigError, Problem
+from sidecar.config.fields import Field, fields
+from sidecar.config.loading import (
+    Loaded,
+    Source,
+    SourceKind,
+    load_control_config,
+    load_sidecar_config,
+)
+from sidecar.config.settings import ControlConfig, SidecarConfig
+
+__all__ = [
+    "ConfigError",
+    "ControlConfig",
+    "Field",
+    "Loaded",
+    "Problem",
+    "SidecarConfig",
+    "Source",
+    "SourceKind",
+    "fields",
+    "load_control_config",
+    "load_sidecar_config",
+    "split_host_port",
+]

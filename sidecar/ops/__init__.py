@@ -1,0 +1,1 @@
+"""Operations: health, probes over HTTP, metrics and logs. Knows nothing of storage or sync."""
