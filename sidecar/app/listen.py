@@ -6,10 +6,15 @@ import os
 import socket
 import stat
 from pathlib import Path
+from typing import Final
 
 import grpc
 
 from sidecar.config import split_host_port
+
+
+_SOCKET_MODE: Final = 0o660
+"""Whoever shares the socket's group may call: in a pod, the application under another user id."""
 
 
 class CannotListen(Exception):
@@ -23,6 +28,7 @@ def listen_unix(server: grpc.aio.Server, path: str) -> None:
     try:
         socket_file.parent.mkdir(parents=True, exist_ok=True)
         server.add_insecure_port(f"unix:{path}")
+        socket_file.chmod(_SOCKET_MODE)
     except (OSError, RuntimeError) as error:
         raise CannotListen(f"cannot listen on the socket {path}: {error}") from error
 

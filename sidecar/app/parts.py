@@ -15,7 +15,7 @@ from sidecar.app.observe import DecisionObserver, sidecar_metrics
 from sidecar.app.upkeep import Upkeep
 from sidecar.config import SidecarConfig
 from sidecar.domain.bounds import HOUR_US
-from sidecar.rpc.answers import encode_check_answer
+from sidecar.rpc.answer_wire import AnswerEncoder
 from sidecar.rpc.enforcement import EnforcementMethods
 from sidecar.service.directory import Directory
 from sidecar.service.enforce import Enforcer
@@ -131,7 +131,7 @@ class Parts:
             self.store,
             self.directory,
             self.standing,
-            encode_check_answer,
+            AnswerEncoder(),
             answers_kept_us=self.config.idempotency_hours * HOUR_US,
         )
         return EnforcementMethods(

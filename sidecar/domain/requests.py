@@ -20,6 +20,7 @@ from sidecar.domain.decision import GrantMode
 from sidecar.domain.errors import InvalidInput, OutOfRange
 
 NO_ATTRIBUTES: Mapping[str, str] = {}
+_MODE_NAMES = ("", *(mode.name for mode in GrantMode))
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -90,9 +91,11 @@ def payload_digest(check: Check) -> bytes:
     """What must be equal in a retry under the same idempotency key; 16 bytes.
 
     SHA-256, cut, over feature, quantity, grant mode and dimensions. The event time is left out: a
-    client that stamps a retry anew means the same usage. Lengths keep fields apart.
+    client that stamps a retry anew means the same usage. All texts are printable, so NUL keeps them
+    apart.
     """
-    parts = [check.feature, str(check.quantity), str(int(check.mode))]
-    for name in sorted(check.dimensions):
-        parts += (name, check.dimensions[name])
-    return sha256("".join([f"{len(part)}:{part}" for part in parts]).encode()).digest()[:16]
+    text = f"{check.feature}\0{check.quantity}\0{_MODE_NAMES[check.mode]}"
+    if check.dimensions:
+        pairs = [f"\0{name}\0{check.dimensions[name]}" for name in sorted(check.dimensions)]
+        text += "".join(pairs)
+    return sha256(text.encode()).digest()[:16]

@@ -20,13 +20,6 @@ _REPLAYED: Final = b"\x18\x01"
 """The field `replayed` as true, on the wire: behind a stored answer it makes it a replayed one."""
 
 
-def encode_check_answer(decision: Decision, basis: Basis, record_id: str) -> bytes:
-    """Bytes of a `CheckAndIncrementResponse`."""
-    response = pb.CheckAndIncrementResponse(record_id=record_id)
-    fill_decision(response.decision, decision, basis)
-    return response.SerializeToString()
-
-
 def replayed(answer: bytes) -> bytes:
     """A stored answer, marked as replayed."""
     return answer + _REPLAYED

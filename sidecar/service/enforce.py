@@ -36,7 +36,7 @@ _METERED = FeatureKind.METERED
 _REGARDLESS = GrantMode.REGARDLESS
 
 
-class AnswerEncoder(Protocol):
+class EncodeAnswer(Protocol):
     """Makes the bytes of an answer. They are stored for retries and sent as they are."""
 
     def __call__(self, decision: Decision, basis: Basis, record_id: str) -> bytes:
@@ -64,7 +64,7 @@ class Enforcer:
         store: Store,
         directory: Directory,
         standing: Standing,
-        encode: AnswerEncoder,
+        encode: EncodeAnswer,
         *,
         answers_kept_us: int,
     ) -> None:

@@ -63,13 +63,14 @@ class Transaction:
     def append(self, record: bytes) -> None:
         """Put a usage record at the end of the outbox, under the next sequence."""
         assert self.kv is not None
-        head = self.head
-        sequence = head.sequence + 1
-        chain = sha256(head.chain + record).digest()
-        total_bytes = head.total_bytes + len(record)
-        key = keys.outbox_key(self.lineage.ordinal, sequence)
-        self.kv.put(key, codec.encode_entry(total_bytes, chain, record))
-        self.head = Head(sequence, chain, total_bytes)
+        before = self.head
+        head = self.head = Head(
+            before.sequence + 1,
+            sha256(before.chain + record).digest(),
+            before.total_bytes + len(record),
+        )
+        key = keys.outbox_key(self.lineage.ordinal, head.sequence)
+        self.kv.put(key, codec.encode_entry(head.total_bytes, head.chain, record))
 
     def next_record_id(self) -> str:
         """Id of the record that `append` would write."""
