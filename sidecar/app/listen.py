@@ -12,7 +12,6 @@ import grpc
 
 from sidecar.config import split_host_port
 
-
 _SOCKET_MODE: Final = 0o660
 """Whoever shares the socket's group may call: in a pod, the application under another user id."""
 

@@ -29,7 +29,7 @@ from sidecar.storage.totals import Counters
 from sidecar.sync.machine.push import PushMachine
 from sidecar.sync.plane import PlaneClient
 from sidecar.sync.pusher import Pusher
-from sidecar.sync.records import read_record
+from sidecar.sync.records import UsageRecordReader
 from sidecar.sync.watcher import Watcher
 
 _CLOCK_ALARM_US: Final = 5_000_000
@@ -56,7 +56,7 @@ class Parts:
         )
         self.snapshots = Snapshots(self.store)
         self.counters = Counters(self.store)
-        self.outbox = Outbox(self.store, read_record)
+        self.outbox = Outbox(self.store, UsageRecordReader())
         self.directory = Directory(self.snapshots, config.companies_cached_max)
         self.upkeep = Upkeep(self.store, self.outbox, self.runner, self.clock.now_us)
         self.metrics = sidecar_metrics(self.store, self.standing, self.upkeep, self.clock)

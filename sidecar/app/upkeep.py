@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 import structlog
@@ -20,6 +20,8 @@ _SWEEP_SECONDS: Final = 0.05
 _REST_SECONDS: Final = 60.0
 _VITALS_SECONDS: Final = 1.0
 _SETTLE_SECONDS: Final = 0.2
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -43,37 +45,42 @@ class Upkeep:
         self._sweep = Sweep(store)
         self._runner = runner
         self._now = now
+        self._in_trouble = False
         self.vitals = Vitals()
 
     async def sweep(self) -> None:
         """Forget what is over, for ever: a few keys at a time, then a rest after each round."""
         while True:
-            round_complete = await self._sweep_step()
+            round_complete = await self._attempt(self._sweep_step, otherwise=True)
             await asyncio.sleep(_REST_SECONDS if round_complete else _SWEEP_SECONDS)
 
     async def watch_vitals(self) -> None:
         """Take the vitals once a second, for ever."""
         while True:
-            self.vitals = await self._runner.run_alone(self._take_vitals)
+            self.vitals = await self._attempt(self._take_vitals, otherwise=self.vitals)
             await asyncio.sleep(_VITALS_SECONDS)
 
     async def settle(self) -> None:
         """Standalone: there is no plane to wait for, so what is accepted is settled at once."""
         while True:
-            more = await self._runner.run_alone(self._settle_step)
+            more = await self._attempt(self._settle_step, otherwise=False)
             await asyncio.sleep(0 if more else _SETTLE_SECONDS)
 
-    async def _sweep_step(self) -> bool:
-        try:
-            forgotten, round_complete = await self._runner.run_alone(
-                lambda: self._sweep.step(self._now(), _SWEEP_KEYS)
-            )
-        except FieldError as error:
-            log.warning("store.sweep_failed", error=str(error))
-            return True
+    def _sweep_step(self) -> bool:
+        forgotten, round_complete = self._sweep.step(self._now(), _SWEEP_KEYS)
         if forgotten:
             log.debug("store.swept", keys=forgotten)
         return round_complete
+
+    async def _attempt(self, step: Callable[[], T], *, otherwise: T) -> T:
+        """Run a step; a store in trouble must not end the upkeep, which is what may mend it."""
+        try:
+            return await self._runner.run_alone(step)
+        except FieldError as error:
+            if not self._in_trouble:
+                log.error("store.upkeep_failed", error=str(error), reason=error.reason)
+            self._in_trouble = True
+            return otherwise
 
     def _settle_step(self) -> bool:
         oldest = self._store.lineages[0]

@@ -79,14 +79,14 @@ class AnswerEncoder:
         return b"%b\x20%b\x28%b%b" % (frame.head, _varint(gauge.used), _varint(left), frame.tail)
 
     def _keep_frame(self, key: int, gauge: Gauge) -> _Frame:
-        """Fields come in the order of their numbers: before `used` (4), and behind `overage` (6)."""
+        """Fields come in the order of their numbers: before `used` (4), behind `overage` (6)."""
         status = pb.LimitStatus()
         fill_limit_status(status, gauge)
         head = pb.LimitStatus(limit=status.limit, enforcement=status.enforcement)
         if status.HasField("amount"):
             head.amount = status.amount
         for field in ("limit", "enforcement", "amount", "used", "remaining", "overage"):
-            status.ClearField(field)  # type: ignore[arg-type]  # each is a field's name
+            status.ClearField(field)
         frame = _Frame(
             gauge.limit,
             gauge.window,

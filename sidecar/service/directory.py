@@ -73,9 +73,9 @@ class Meter:
             if window.start_us <= at_us < window.end_us:
                 return window
         company = self._company
-        return window_at(
-            self.limit.window, at_us, time_zone=company.time_zone, anchor_us=company.anchor_us
-        )
+        # A company without a subscription may have an override; its cycle then starts at the epoch.
+        anchor_us = 0 if company.anchor_us is None else company.anchor_us
+        return window_at(self.limit.window, at_us, time_zone=company.time_zone, anchor_us=anchor_us)
 
 
 class FeatureView:

@@ -7,8 +7,7 @@ All work comes in bounded steps.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -19,23 +18,33 @@ from sidecar.storage.engine import EngineTransaction
 from sidecar.storage.store import Store, read_head, write_lineages
 from sidecar.storage.transaction import Head, Transaction
 
-STEP_RECORDS: Final = 500
+STEP_RECORDS: Final = 100
+"""Records of one step of upkeep: calls wait while it runs."""
 
 
 class RecordSummary(msgspec.Struct, frozen=True):
-    """What the store has to know of a record: whose it is, how much, and where it was counted.
-
-    `accepted_us`: when it was accepted, in microseconds since the Unix epoch.
-    """
+    """What the store has to know of a record: whose it is, how much, and where it was counted."""
 
     company: str
     feature: str
     quantity: int
-    accepted_us: int
     counters: tuple[CounterRef, ...]
 
 
-ReadRecord = Callable[[bytes], RecordSummary]
+class RecordReader(Protocol):
+    """Understands the bytes of usage records, which are opaque to the store."""
+
+    def summary(self, record: bytes, /) -> RecordSummary:
+        """All that the store has to know of a record."""
+        ...
+
+    def amount(self, record: bytes, /) -> tuple[str, int]:
+        """Feature and quantity alone: needed of every record, so it has to be quick."""
+        ...
+
+    def accepted_us(self, record: bytes, /) -> int:
+        """When it was accepted, in microseconds since the Unix epoch."""
+        ...
 
 
 class OutboxRun(msgspec.Struct, frozen=True):
@@ -59,11 +68,11 @@ class Tally(msgspec.Struct, frozen=True):
 
 
 class Outbox:
-    """Reads and empties the outbox of a store. `read_record` understands the records' bytes."""
+    """Reads and empties the outbox of a store. `reader` understands the records' bytes."""
 
-    def __init__(self, store: Store, read_record: ReadRecord) -> None:
+    def __init__(self, store: Store, reader: RecordReader) -> None:
         self._store = store
-        self._read_record = read_record
+        self._reader = reader
 
     def waiting_bytes(self) -> int:
         """Bytes of the records that wait, over all lineages."""
@@ -80,7 +89,7 @@ class Outbox:
         """When the oldest record that waits was accepted; `None` where none waits."""
         lineage = self._store.lineages[0]
         entries = self._store.transact(lambda transaction: self._entries(transaction, lineage, 1))
-        return self._read_record(entries[0][1].record).accepted_us if entries else None
+        return self._reader.accepted_us(entries[0][1].record) if entries else None
 
     def last_sequence(self, lineage: Lineage) -> int:
         """Sequence of the last record of a lineage."""
@@ -230,7 +239,7 @@ class Outbox:
 
     def _count_as_own(self, transaction: Transaction, record: bytes) -> None:
         """A moved record is reported under the present incarnation: it is no longer others'."""
-        summary = self._read_record(record)
+        summary = self._reader.summary(record)
         for ref in summary.counters:
             base = keys.counter_base(summary.company, summary.feature, ref.slot, ref.values)
             key = keys.counter_key(base, ref.window.start_us)
@@ -272,8 +281,8 @@ class Outbox:
         return {} if data is None else codec.decode_value(data, dict[str, Tally])
 
     def _add(self, tallies: dict[str, Tally], record: bytes) -> None:
-        summary = self._read_record(record)
-        tallies[summary.feature] = tallies.get(summary.feature, Tally()).plus(summary.quantity)
+        feature, quantity = self._reader.amount(record)
+        tallies[feature] = tallies.get(feature, Tally()).plus(quantity)
 
 
 def _kv(transaction: Transaction) -> EngineTransaction:

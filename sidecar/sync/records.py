@@ -7,21 +7,34 @@ from sidecar.domain.counters import CounterRef
 from sidecar.domain.windows import Window
 from sidecar.storage.outbox import RecordSummary
 
+_parse = sync_pb2.UsageRecord.FromString
 
-def read_record(record: bytes) -> RecordSummary:
-    """What a record says of itself."""
-    message = sync_pb2.UsageRecord.FromString(record)
-    return RecordSummary(
-        company=message.company,
-        feature=message.feature,
-        quantity=message.quantity,
-        accepted_us=message.accepted_time_us,
-        counters=tuple(
-            CounterRef(
-                counter.slot,
-                tuple(counter.values),
-                Window(counter.window_start_us, counter.window_end_us),
-            )
-            for counter in message.counters
-        ),
-    )
+
+class UsageRecordReader:
+    """Reads records with the generated class."""
+
+    def summary(self, record: bytes, /) -> RecordSummary:
+        """All that the store has to know of a record."""
+        message = _parse(record)
+        return RecordSummary(
+            company=message.company,
+            feature=message.feature,
+            quantity=message.quantity,
+            counters=tuple(
+                CounterRef(
+                    counter.slot,
+                    tuple(counter.values),
+                    Window(counter.window_start_us, counter.window_end_us),
+                )
+                for counter in message.counters
+            ),
+        )
+
+    def amount(self, record: bytes, /) -> tuple[str, int]:
+        """Feature and quantity."""
+        message = _parse(record)
+        return message.feature, message.quantity
+
+    def accepted_us(self, record: bytes, /) -> int:
+        """When it was accepted, in microseconds since the Unix epoch."""
+        return _parse(record).accepted_time_us

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
@@ -26,6 +28,8 @@ CHUNK: Final = 200
 """Companies that are looked at in one step, so that calls in between do not wait long."""
 ABSENT_US: Final = 2 * SECOND_US
 """How long a company that the plane does not have is not asked for again."""
+FETCH_REST_SECONDS: Final = 0.5
+"""After a fetch that failed, calls are decided without another try for so long."""
 SILENCE_SECONDS: Final = 20.0
 """The plane speaks every 5 seconds on a watch; past this silence the stream is given up."""
 
@@ -65,14 +69,19 @@ class Watcher:
         self._catalog_known = catalog_known
         position = snapshots.position()
         self._machine = WatchMachine(position.epoch, position.revision)
+        self._revision = position.revision
         self._backoff = Backoff(random.random)
         self._seen: set[str] | None = None
+        self._is_away = False
+        self._fetch_not_before = 0.0
+        self._removed_meanwhile: set[str] = set()
+        self._followed = asyncio.Condition()
         self._fetches: dict[str, asyncio.Task[None]] = {}
 
     @property
     def revision(self) -> int:
         """Revision of the plane that has been applied."""
-        return self._machine.revision
+        return self._revision
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -81,7 +90,7 @@ class Watcher:
                 await self._follow()
                 self._backoff.succeeded()
             except (PlaneAway, TimeoutError) as error:
-                log.info("sync.watch_ended", error=str(error) or "silence")
+                self._away(str(error) or "silence")
             except FieldError as error:
                 log.error("sync.watch_failed", error=str(error), reason=error.reason)
             await asyncio.sleep(self._backoff.failed() / SECOND_US)
@@ -89,15 +98,18 @@ class Watcher:
     async def fetch(self, companies: Sequence[str], seconds: float | None) -> None:
         """Get companies that are not held, one request for many waiters.
 
-        Waits no longer than the caller has left, nor than is configured.
+        Waits no longer than the caller has left, nor than is configured; not at all while the
+        plane is away.
         """
         wanted = [name for name in companies if name not in self._fetches]
-        if wanted:
+        if wanted and time.monotonic() >= self._fetch_not_before:
             task = asyncio.create_task(self._fetch(wanted))
             for name in wanted:
                 self._fetches[name] = task
             task.add_done_callback(lambda _: self._forget_fetches(wanted))
         tasks = {self._fetches[name] for name in companies if name in self._fetches}
+        if not tasks:
+            return
         patience = self._fetch_seconds
         if seconds is not None:
             patience = max(0.0, min(patience, seconds))
@@ -116,6 +128,7 @@ class Watcher:
             if step is None:
                 return
             self._backoff.succeeded()
+            self._is_away = False
             action = self._machine.stepped(step)
             if isinstance(action, StartOver):
                 log.warning("sync.plane_epoch_changed", epoch=self._machine.epoch)
@@ -129,6 +142,7 @@ class Watcher:
         companies = action.companies
         if self._seen is not None:
             self._seen.update(snapshot.company for snapshot in companies)
+        self._removed_meanwhile.update(name for name in action.removed if name in self._fetches)
         if not self._everyone:
             companies = await self._runner.run_alone(lambda: self._held_of(companies))
         position = None
@@ -152,6 +166,10 @@ class Watcher:
         await self._runner.run_alone(lambda: self._directory.apply(changes))
         if self._directory.index is not None:
             self._catalog_known.set()
+        if changes.position is not None:
+            self._revision = changes.position.revision
+        async with self._followed:
+            self._followed.notify_all()
 
     async def _hear(self, step: WatchStep) -> None:
         if step.totals:
@@ -182,14 +200,21 @@ class Watcher:
         try:
             fetched = await self._request(companies, self._fetch_seconds)
         except PlaneAway as error:
-            log.info("sync.fetch_failed", companies=len(companies), error=str(error))
+            self._away(str(error))
+            self._fetch_not_before = time.monotonic() + FETCH_REST_SECONDS
             return
-        changes = SnapshotChanges(fetched.catalog, fetched.companies)
+        self._is_away = False
+        await self._catch_up(fetched)
         incarnation = self._store.lineage.incarnation
         until_us = self._now() + ABSENT_US
 
         def keep() -> None:
-            self._directory.apply(changes)
+            present = [
+                snapshot
+                for snapshot in fetched.companies
+                if snapshot.company not in self._removed_meanwhile
+            ]
+            self._directory.apply(SnapshotChanges(fetched.catalog, present))
             self._counters.hear(incarnation, fetched.totals)
             for company in fetched.unknown:
                 self._directory.remember_absent(company, until_us)
@@ -197,6 +222,23 @@ class Watcher:
         await self._runner.run_alone(keep)
         if self._directory.index is not None:
             self._catalog_known.set()
+        if changes.position is not None:
+            self._revision = changes.position.revision
+        async with self._followed:
+            self._followed.notify_all()
+
+    async def _catch_up(self, fetched: Fetched) -> None:
+        """Let the watch bring a newer catalog first, with all that belongs to it.
+
+        Taken from here alone, other companies would for a moment be decided by a mixture. Bounded,
+        in case that the watch is cut off.
+        """
+        if fetched.catalog is None or self._directory.index is None:
+            return
+        version = fetched.catalog.version
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._fetch_seconds), self._followed:
+                await self._followed.wait_for(lambda: self._revision >= version)
 
     async def _request(self, companies: Sequence[str], seconds: float) -> Fetched:
         index = self._directory.index
@@ -204,13 +246,21 @@ class Watcher:
         incarnation = self._store.lineage.incarnation
         return await self._plane.fetch(incarnation, companies, known, seconds)
 
+    def _away(self, why: str) -> None:
+        """Log the start of an outage, once: calls go on during it, and must not write lines."""
+        if not self._is_away:
+            log.warning("sync.watch_interrupted", error=why)
+        self._is_away = True
+
     def _forget_fetches(self, companies: Sequence[str]) -> None:
         for company in companies:
             self._fetches.pop(company, None)
+            self._removed_meanwhile.discard(company)
 
     def _held_of(self, companies: Sequence[CompanySnapshot]) -> Sequence[CompanySnapshot]:
         return [
             snapshot
             for snapshot in companies
-            if self._snapshots.company(snapshot.company) is not None
+            if snapshot.company in self._fetches
+            or self._snapshots.company(snapshot.company) is not None
         ]
