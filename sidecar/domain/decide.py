@@ -6,7 +6,9 @@ Rules
 - Denied: the binding limit is the denying one that resets last, since waiting for it is waiting
   for all. Allowed: the one with the least left;
   a SHADOW limit only where there is no other.
-- Waiting helps only where the window ends and the quantity fits into an empty one.
+- Waiting helps only where the window of every denying limit is still to end and the quantity fits
+  into an empty one of each.
+- Up to what is left: only a limit that has nothing left denies.
 """
 
 from __future__ import annotations
@@ -26,31 +28,35 @@ _SHADOW = Enforcement.SHADOW
 def decide(quantity: int, mode: GrantMode, gauges: Sequence[Gauge], now_us: int) -> Decision:
     """Decide about a quantity (0 to 2^63-1, in the feature's unit) against limits and usage.
 
-    Raises `OutOfRange` where a counter could not hold the sum.
+    Raises `OutOfRange` where a counter could not hold the sum of what would be counted.
     """
-    granted = quantity
-    denying: Gauge | None = None
-    shadow_denials: tuple[str, ...] = ()
+    past: list[Gauge] = []
     for gauge in gauges:
-        if gauge.used + quantity > INT64_MAX:
-            raise OutOfRange("quantity", f"would overflow the counter of limit {gauge.limit.id}")
         amount = gauge.limit.amount
-        if amount is None or gauge.used + quantity <= amount:
-            continue
-        enforcement = gauge.limit.enforcement
-        if enforcement is _HARD:
-            granted = min(granted, max(0, amount - gauge.used))
-            if denying is None or _resets_later(gauge, denying):
-                denying = gauge
-        elif enforcement is _SHADOW:
-            shadow_denials += (gauge.limit.id,)
-    if denying is None:
-        return _allow(quantity, gauges, Reason.ALLOWED, shadow_denials)
+        if amount is not None and gauge.used + quantity > amount:
+            past.append(gauge)
+    if not past:
+        return _allow(quantity, gauges, Reason.ALLOWED, ())
+    needed = min(quantity, 1) if mode is GrantMode.UP_TO else quantity
+    granted = quantity
+    denying: list[Gauge] = []
+    for gauge in past:
+        if gauge.limit.enforcement is _HARD:
+            left = gauge.remaining or 0
+            if left < needed:
+                denying.append(gauge)
+            if mode is GrantMode.UP_TO:
+                granted = min(granted, left)
+    shadow_denials = tuple(
+        gauge.limit.id
+        for gauge in past
+        if gauge.limit.enforcement is _SHADOW and (gauge.remaining or 0) < max(granted, needed)
+    )
+    if not denying:
+        return _allow(granted, gauges, Reason.ALLOWED, shadow_denials)
     if mode is GrantMode.REGARDLESS:
         return _allow(quantity, gauges, Reason.LIMIT_EXCEEDED, shadow_denials)
-    if mode is GrantMode.UP_TO and granted > 0:
-        return _allow(granted, gauges, Reason.ALLOWED, shadow_denials)
-    return _deny(quantity, mode, denying, shadow_denials, now_us)
+    return _deny(needed, denying, shadow_denials, now_us)
 
 
 def refuse(reason: Reason) -> Decision:
@@ -68,9 +74,11 @@ def _allow(
     for gauge in gauges:
         limit = gauge.limit
         amount = limit.amount
+        after = gauge.used + granted
+        if after > INT64_MAX:
+            raise OutOfRange("quantity", f"would overflow the counter of limit {limit.id}")
         if amount is None:
             continue
-        after = gauge.used + granted
         left = amount - after
         rank = (limit.enforcement is _SHADOW, left)
         if binding is None or rank < least:
@@ -88,20 +96,14 @@ def _allow(
 
 
 def _deny(
-    quantity: int, mode: GrantMode, denying: Gauge, shadow_denials: tuple[str, ...], now_us: int
+    needed: int, denying: Sequence[Gauge], shadow_denials: tuple[str, ...], now_us: int
 ) -> Decision:
-    amount = denying.limit.amount or 0
-    needed = min(quantity, 1) if mode is GrantMode.UP_TO else quantity
-    retry_after_us = None
-    if denying.window.end_us != FOREVER_US and needed <= amount:
-        retry_after_us = max(0, denying.window.end_us - now_us)
-    return Decision(False, Reason.LIMIT_EXCEEDED, 0, denying, retry_after_us, (), shadow_denials, 0)
-
-
-def _resets_later(gauge: Gauge, other: Gauge) -> bool:
-    if gauge.window.end_us != other.window.end_us:
-        return gauge.window.end_us > other.window.end_us
-    return (gauge.remaining or 0) < (other.remaining or 0)
+    binding = max(denying, key=lambda gauge: (gauge.window.end_us, -(gauge.remaining or 0)))
+    retry_after_us: int | None = binding.window.end_us - now_us
+    for gauge in denying:
+        if not now_us < gauge.window.end_us < FOREVER_US or needed > (gauge.limit.amount or 0):
+            retry_after_us = None
+    return Decision(False, Reason.LIMIT_EXCEEDED, 0, binding, retry_after_us, (), shadow_denials, 0)
 
 
 def _crossed(gauge: Gauge, after: int) -> tuple[ThresholdWarning, ...]:

@@ -202,8 +202,14 @@ class Watcher:
         except PlaneAway as error:
             self._away(str(error))
             self._fetch_not_before = time.monotonic() + FETCH_REST_SECONDS
-            return
-        self._is_away = False
+        except FieldError as error:
+            log.error("sync.fetch_failed", error=str(error), reason=error.reason)
+            self._fetch_not_before = time.monotonic() + FETCH_REST_SECONDS
+        else:
+            self._is_away = False
+            await self._keep(fetched)
+
+    async def _keep(self, fetched: Fetched) -> None:
         await self._catch_up(fetched)
         incarnation = self._store.lineage.incarnation
         until_us = self._now() + ABSENT_US
@@ -222,10 +228,6 @@ class Watcher:
         await self._runner.run_alone(keep)
         if self._directory.index is not None:
             self._catalog_known.set()
-        if changes.position is not None:
-            self._revision = changes.position.revision
-        async with self._followed:
-            self._followed.notify_all()
 
     async def _catch_up(self, fetched: Fetched) -> None:
         """Let the watch bring a newer catalog first, with all that belongs to it.
