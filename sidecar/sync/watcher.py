@@ -198,16 +198,10 @@ class Watcher:
 
     async def _fetch(self, companies: Sequence[str]) -> None:
         try:
-            fetched = await self._request(companies, self._fetch_seconds)
-        except PlaneAway as error:
+            await self._keep(await self._request(companies, self._fetch_seconds))
+        except (PlaneAway, FieldError) as error:
             self._away(str(error))
             self._fetch_not_before = time.monotonic() + FETCH_REST_SECONDS
-        except FieldError as error:
-            log.error("sync.fetch_failed", error=str(error), reason=error.reason)
-            self._fetch_not_before = time.monotonic() + FETCH_REST_SECONDS
-        else:
-            self._is_away = False
-            await self._keep(fetched)
 
     async def _keep(self, fetched: Fetched) -> None:
         await self._catch_up(fetched)
