@@ -59,9 +59,9 @@ def decide(quantity: int, mode: GrantMode, gauges: Sequence[Gauge], now_us: int)
     return _deny(needed, denying, shadow_denials, now_us)
 
 
-def refuse(reason: Reason) -> Decision:
-    """The decision where no limit was looked at, since the feature may not be used at all."""
-    return _REFUSALS[reason]
+def decide_unmetered(reason: Reason) -> Decision:
+    """The decision where there is nothing to count: the feature may be used, or may not, at all."""
+    return _UNMETERED[reason]
 
 
 def _allow(
@@ -117,4 +117,4 @@ def _crossed(gauge: Gauge, after: int) -> tuple[ThresholdWarning, ...]:
     )
 
 
-_REFUSALS = {reason: Decision(False, reason, 0) for reason in Reason}
+_UNMETERED = {reason: Decision(reason is Reason.ALLOWED, reason, 0) for reason in Reason}

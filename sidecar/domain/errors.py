@@ -22,14 +22,14 @@ class FieldError(TallydError):
         self.reason = reason
 
 
-class InvalidInput(FieldError):  # noqa: N818 - says what is wrong, as the status does
+class InvalidInput(FieldError):
     """The request is not one that could ever be fulfilled as it stands."""
 
     def __init__(self, field: str, message: str, reason: str = "INVALID_ARGUMENT") -> None:
         super().__init__(field, message, reason)
 
 
-class NotFound(FieldError):  # noqa: N818 - as above
+class NotFound(FieldError):
     """What the field names does not exist."""
 
     def __init__(self, field: str, message: str, reason: str = "NOT_FOUND") -> None:

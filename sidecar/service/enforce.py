@@ -13,7 +13,7 @@ from typing import Final, Protocol, TypeAlias
 import msgspec
 
 from sidecar.domain.catalog import FeatureKind
-from sidecar.domain.decide import decide, refuse
+from sidecar.domain.decide import decide, decide_unmetered
 from sidecar.domain.decision import (
     Basis,
     Decision,
@@ -129,7 +129,7 @@ class Enforcer:
             reason = feature.entitlement.reason
             return self._refuse(transaction, check, reason, basis, answer_key, digest, now_us)
         if feature.entitlement.feature.kind is not _METERED and check.mode is not _REGARDLESS:
-            return self._answer(refuse(Reason.ALLOWED), basis, "")
+            return self._answer(decide_unmetered(Reason.ALLOWED), basis, "")
         return self._meter(transaction, check, feature, basis, answer_key, digest, now_us)
 
     def _meter(
@@ -198,7 +198,7 @@ class Enforcer:
     ) -> Answer:
         """Deny; but what has already happened is recorded, for the plane to attribute."""
         if check.mode is not _REGARDLESS:
-            return self._answer(refuse(reason), basis, "")
+            return self._answer(decide_unmetered(reason), basis, "")
         self._store.require_room()
         record = encode_record(
             encode_owner(check.company, check.feature),

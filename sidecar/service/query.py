@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from sidecar.domain.catalog import FeatureKind, SubscriptionStatus
-from sidecar.domain.decide import decide, refuse
+from sidecar.domain.decide import decide, decide_unmetered
 from sidecar.domain.decision import Basis, Decision, Gauge, Reason
 from sidecar.domain.entitlements import Entitlement
 from sidecar.domain.errors import NotFound
@@ -63,14 +63,14 @@ class Queries:
         company = self._directory.company(check.company, check.event_time_us)
         if company is None:
             basis = self._standing.fallback_basis(now_us)
-            return CheckResult(refuse(Reason.UNKNOWN_COMPANY), (), basis)
+            return CheckResult(decide_unmetered(Reason.UNKNOWN_COMPANY), (), basis)
         basis = self._standing.basis(company.version, now_us)
         feature = company.feature(check.feature)
         if feature is None:
-            return CheckResult(refuse(Reason.UNKNOWN_FEATURE), (), basis)
+            return CheckResult(decide_unmetered(Reason.UNKNOWN_FEATURE), (), basis)
         entitlement = feature.entitlement
         if not entitlement.entitled or entitlement.feature.kind is not FeatureKind.METERED:
-            return CheckResult(refuse(entitlement.reason), (), basis)
+            return CheckResult(decide_unmetered(entitlement.reason), (), basis)
         gauges = self._gauges(feature, check)
         return CheckResult(decide(check.quantity, check.mode, gauges, now_us), gauges, basis)
 
