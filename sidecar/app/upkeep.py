@@ -84,7 +84,7 @@ class Upkeep:
 
     def _settle_step(self) -> bool:
         oldest = self._store.lineages[0]
-        return self._outbox.acknowledge(oldest.incarnation, self._outbox.last_sequence(oldest))
+        return self._outbox.acknowledge(oldest.incarnation, self._outbox.head_of(oldest).sequence)
 
     def _take_vitals(self) -> Vitals:
         oldest_us = self._outbox.oldest_accepted_us()

@@ -154,6 +154,10 @@ class Directory:
         for company in changes.removed:
             self._views.pop(company, None)
 
+    def in_memory(self) -> list[str]:
+        """Ids of the companies that were used of late."""
+        return list(self._views)
+
     def remember_absent(self, company: str, until_us: int) -> None:
         """The control plane has no such company: do not ask again before an instant."""
         self._absent[company] = until_us

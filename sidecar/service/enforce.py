@@ -143,7 +143,8 @@ class Enforcer:
         now_us: int,
     ) -> Answer:
         gauges: list[Gauge] = []
-        counted: list[tuple[Place, Counter | None]] = []
+        # By key, since limits that count the same thing share a counter: it is counted on once.
+        counted: dict[bytes, tuple[Place, Counter | None]] = {}
         for meter in feature.meters:
             place = meter.place(check.dimensions, check.event_time_us)
             if place is None:
@@ -151,13 +152,13 @@ class Enforcer:
             counter = transaction.counter(place.key)
             used = 0 if counter is None else counter.used
             gauges.append(Gauge(meter.limit, place.ref.window, used, place.ref.values))
-            counted.append((place, counter))
+            counted[place.key] = (place, counter)
         decision = decide(check.quantity, check.mode, gauges, now_us)
         if not decision.allowed:
             return self._answer(decision, basis, "")
         self._store.require_room()
-        for place, counter in counted:
-            transaction.put_counter(place.key, _increased(place, counter, decision.granted))
+        for key, (place, counter) in counted.items():
+            transaction.put_counter(key, _increased(place, counter, decision.granted))
         record = encode_record(
             feature.owner,
             decision.granted,
@@ -167,7 +168,7 @@ class Enforcer:
             digest,
             check.dimensions,
             check.metadata,
-            [place.wire for place, _ in counted],
+            [place.wire for place, _ in counted.values()],
             decision.overage,
             False,
         )

@@ -11,6 +11,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import tempfile
 import time
 import uuid
 from pathlib import Path
@@ -25,6 +27,13 @@ from sidecar.storage.store import Store, open_store
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 _PROBLEMS_LOGGED_MAX: Final = 5
+
+_DAMAGE: Final = (
+    lmdb.CorruptedError,
+    lmdb.InvalidError,
+    lmdb.PageNotFoundError,
+    lmdb.PanicError,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -62,13 +71,14 @@ def open_folder(
         if power_lost and not _verifies(folder / "data.mdb"):
             _set_aside(folder)
             power_lost = False
-        in_use.write_text(f"{boot}\n")
         try:
             store = _open(folder, max_bytes, sync_commits, outbox_records_max, power_lost)
         except StoreDamaged as error:
             log.error("store.damaged", error=str(error))
             _set_aside(folder)
             store = _open(folder, max_bytes, sync_commits, outbox_records_max, False)
+        # Only now: an opening that fails must leave the traces of a loss of power as they are.
+        _write_durably(in_use, f"{boot}\n")
     except BaseException:
         lock.release()
         raise
@@ -78,17 +88,22 @@ def open_folder(
 def _open(
     folder: Path, max_bytes: int, sync_commits: bool, outbox_records_max: int, power_lost: bool
 ) -> Store:
-    engine = LmdbEngine(folder, max_bytes, sync_commits=sync_commits)
     try:
-        return open_store(
-            engine,
-            new_incarnation=new_incarnation,
-            outbox_records_max=outbox_records_max,
-            power_lost=power_lost,
-        )
-    except BaseException:
-        engine.close()
-        raise
+        engine = LmdbEngine(folder, max_bytes, sync_commits=sync_commits)
+        try:
+            return open_store(
+                engine,
+                new_incarnation=new_incarnation,
+                outbox_records_max=outbox_records_max,
+                power_lost=power_lost,
+            )
+        except BaseException:
+            engine.close()
+            raise
+    except _DAMAGE as error:
+        raise StoreDamaged(str(error)) from error
+    except lmdb.Error as error:
+        raise OSError(f"cannot open the store in {folder}: {error}") from error
 
 
 def new_incarnation() -> str:
@@ -109,12 +124,25 @@ def _verifies(data: Path) -> bool:
 
 
 def _set_aside(folder: Path) -> None:
-    aside = folder / f"damaged-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"
-    aside.mkdir()
+    moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+    aside = Path(tempfile.mkdtemp(prefix=f"damaged-{moment}-", dir=folder))
     for name in ("data.mdb", "lock.mdb"):
         with contextlib.suppress(FileNotFoundError):
             (folder / name).rename(aside / name)
     log.error("store.set_aside", folder=str(aside))
+
+
+def _write_durably(file: Path, text: str) -> None:
+    """Write a file that a loss of power does not take back."""
+    with open(file, "w", encoding="ascii") as opened:
+        opened.write(text)
+        opened.flush()
+        os.fsync(opened.fileno())
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _boot_id() -> str:

@@ -7,14 +7,17 @@ All work comes in bounded steps.
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Final, Protocol
 
 import msgspec
 
+from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.counters import CounterRef
 from sidecar.storage import codec, keys
 from sidecar.storage.codec import Counter, Lineage, OutboxEntry
 from sidecar.storage.engine import EngineTransaction
+from sidecar.storage.record_wire import encode_identity
 from sidecar.storage.store import Store, read_head, write_lineages
 from sidecar.storage.transaction import Head, Transaction
 
@@ -23,12 +26,16 @@ STEP_RECORDS: Final = 100
 
 
 class RecordSummary(msgspec.Struct, frozen=True):
-    """What the store has to know of a record: whose it is, how much, and where it was counted."""
+    """What the store has to know of a record: whose it is, how much, and where it was counted.
+
+    `keyed`: it has an idempotency key.
+    """
 
     company: str
     feature: str
     quantity: int
     counters: tuple[CounterRef, ...]
+    keyed: bool
 
 
 class RecordReader(Protocol):
@@ -57,14 +64,17 @@ class OutboxRun(msgspec.Struct, frozen=True):
 
 
 class Tally(msgspec.Struct, frozen=True):
-    """Number of records and the sum of their quantities, in the feature's unit."""
+    """Number of records and the sum of their quantities, in the feature's unit.
+
+    The sum stays at 2^63-1: what was recorded of an unlimited feature may be more.
+    """
 
     records: int = 0
     quantity: int = 0
 
     def plus(self, quantity: int) -> Tally:
         """With one more record."""
-        return Tally(self.records + 1, self.quantity + quantity)
+        return Tally(self.records + 1, min(INT64_MAX, self.quantity + quantity))
 
 
 class Outbox:
@@ -91,11 +101,9 @@ class Outbox:
         entries = self._store.transact(lambda transaction: self._entries(transaction, lineage, 1))
         return self._reader.accepted_us(entries[0][1].record) if entries else None
 
-    def last_sequence(self, lineage: Lineage) -> int:
-        """Sequence of the last record of a lineage."""
-        return self._store.transact(
-            lambda transaction: self._head_of(transaction, lineage).sequence
-        )
+    def head_of(self, lineage: Lineage) -> Head:
+        """Where a lineage ends."""
+        return self._store.transact(lambda transaction: self._head_of(transaction, lineage))
 
     def next_run(self, records_max: int, bytes_max: int) -> OutboxRun | None:
         """The oldest records that wait, as many as fit the bounds but at least one."""
@@ -180,7 +188,8 @@ class Outbox:
     def move_fenced(self) -> bool:
         """Move a bounded number of a fenced lineage's records; whether there is more to move.
 
-        They are appended to the present lineage, under new sequences.
+        They are appended to the present lineage, under new sequences. One without an idempotency
+        key gets its former name as one: a clone may hold the same record, and offer it too.
         """
         fenced = self._store.lineages[0]
         if not fenced.fenced:
@@ -188,9 +197,14 @@ class Outbox:
 
         def work(transaction: Transaction) -> tuple[Lineage, ...]:
             entries = self._entries(transaction, fenced, STEP_RECORDS)
-            for _, entry in entries:
-                self._count_as_own(transaction, entry.record)
-                transaction.append(entry.record)
+            for key, entry in entries:
+                summary = self._reader.summary(entry.record)
+                _count_as_own(transaction, summary)
+                identity = b""
+                if not summary.keyed:
+                    name = f"{fenced.incarnation}-{keys.sequence_of(key)}"
+                    identity = encode_identity(name, sha256(entry.record).digest()[:16])
+                transaction.append(entry.record + identity)
             return self._forget(transaction, fenced, entries)
 
         self._take_over(self._store.transact(work))
@@ -237,18 +251,6 @@ class Outbox:
 
         store.set_lineages(lineages, head, store.transact(backlog) if lineages[:-1] else 0)
 
-    def _count_as_own(self, transaction: Transaction, record: bytes) -> None:
-        """A moved record is reported under the present incarnation: it is no longer others'."""
-        summary = self._reader.summary(record)
-        for ref in summary.counters:
-            base = keys.counter_base(summary.company, summary.feature, ref.slot, ref.values)
-            key = keys.counter_key(base, ref.window.start_us)
-            known = transaction.counter(key) or Counter(0, 0, 0, ref.window.end_us, ref.values)
-            moved = msgspec.structs.replace(
-                known, own=known.own + summary.quantity, others=known.others - summary.quantity
-            )
-            transaction.put_counter(key, moved)
-
     def _waits(self, transaction: Transaction, lineage: Lineage) -> bool:
         return self._head_of(transaction, lineage).sequence > lineage.acknowledged_sequence
 
@@ -283,6 +285,18 @@ class Outbox:
     def _add(self, tallies: dict[str, Tally], record: bytes) -> None:
         feature, quantity = self._reader.amount(record)
         tallies[feature] = tallies.get(feature, Tally()).plus(quantity)
+
+
+def _count_as_own(transaction: Transaction, summary: RecordSummary) -> None:
+    """A moved record is reported under the present incarnation: it is no longer others'."""
+    for ref in summary.counters:
+        base = keys.counter_base(summary.company, summary.feature, ref.slot, ref.values)
+        key = keys.counter_key(base, ref.window.start_us)
+        known = transaction.counter(key) or Counter(0, 0, 0, ref.window.end_us, ref.values)
+        moved = msgspec.structs.replace(
+            known, own=known.own + summary.quantity, others=known.others - summary.quantity
+        )
+        transaction.put_counter(key, moved)
 
 
 def _kv(transaction: Transaction) -> EngineTransaction:

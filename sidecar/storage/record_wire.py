@@ -31,6 +31,11 @@ def encode_counter_ref(counter: CounterRef) -> bytes:
     return _delimited(b"\x52", _text(b"\x0a", counter.slot) + values + window)
 
 
+def encode_identity(idempotency_key: str, payload_digest: bytes) -> bytes:
+    """The part of a record that a retry is known by. May be put behind a record that has none."""
+    return b"%b\x3a\x10%b" % (_text(b"\x32", idempotency_key), payload_digest)
+
+
 def encode_record(
     owner: bytes,
     quantity: int,
@@ -47,7 +52,7 @@ def encode_record(
     """A whole record. `owner` and `counters` come from the functions above."""
     parts = [owner, _TIMES.pack(0x19, quantity, 0x21, event_time_us, 0x29, accepted_time_us)]
     if idempotency_key:
-        parts += (_text(b"\x32", idempotency_key), b"\x3a\x10", payload_digest)
+        parts.append(encode_identity(idempotency_key, payload_digest))
     for key, value in dimensions.items():
         parts.append(_delimited(b"\x42", _text(b"\x0a", key) + _text(b"\x12", value)))
     for key, value in metadata.items():

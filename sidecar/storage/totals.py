@@ -51,7 +51,7 @@ class Counters:
                 if total.version < known.heard:
                     continue
                 others = total.total - (total.own if own_counts else 0)
-                if others == known.others:
+                if others == known.others and total.version == known.heard:
                     continue
                 transaction.put_counter(
                     key,

@@ -49,6 +49,7 @@ class HelloFacts(msgspec.Struct, frozen=True):
     last_sequence: int
     acknowledged_sequence: int
     acknowledged_chain: bytes
+    last_chain: bytes
 
 
 class Fetched(msgspec.Struct, frozen=True):
@@ -89,6 +90,7 @@ class PlaneClient:
             version=self._version,
             acknowledged_sequence=facts.acknowledged_sequence,
             acknowledged_chain=facts.acknowledged_chain,
+            last_chain=facts.last_chain,
         )
         answer = await self._call(self._stub.Hello, request)
         return HelloAnswer(answer.watermark, answer.fenced, answer.common_sequence)

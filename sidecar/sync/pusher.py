@@ -195,9 +195,11 @@ class Pusher:
 
     def _hello_facts(self) -> HelloFacts:
         oldest = self._store.lineages[0]
+        head = self._outbox.head_of(oldest)
         return HelloFacts(
             incarnation=oldest.incarnation,
-            last_sequence=self._outbox.last_sequence(oldest),
+            last_sequence=head.sequence,
+            last_chain=head.chain,
             acknowledged_sequence=oldest.acknowledged_sequence,
             acknowledged_chain=oldest.acknowledged_chain,
         )

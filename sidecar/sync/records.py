@@ -28,6 +28,7 @@ class UsageRecordReader:
                 )
                 for counter in message.counters
             ),
+            keyed=bool(message.idempotency_key),
         )
 
     def amount(self, record: bytes, /) -> tuple[str, int]:

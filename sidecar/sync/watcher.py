@@ -72,6 +72,7 @@ class Watcher:
         self._revision = position.revision
         self._backoff = Backoff(random.random)
         self._seen: set[str] | None = None
+        self._refresh: asyncio.Task[None] | None = None
         self._is_away = False
         self._fetch_not_before = 0.0
         self._removed_meanwhile: set[str] = set()
@@ -122,6 +123,7 @@ class Watcher:
         stream = self._plane.watch(
             self._store.lineage.incarnation, revision, without_companies=not self._everyone
         )
+        refreshed = False
         while True:
             async with asyncio.timeout(SILENCE_SECONDS):
                 step = await anext(stream, None)
@@ -136,6 +138,9 @@ class Watcher:
                 return
             if action is not None:
                 await self._apply(action)
+            if not refreshed and step.complete:
+                refreshed = True
+                self._refresh_totals_soon()
             await self._hear(step)
 
     async def _apply(self, action: Apply) -> None:
@@ -170,6 +175,21 @@ class Watcher:
             self._revision = changes.position.revision
         async with self._followed:
             self._followed.notify_all()
+
+    def _refresh_totals_soon(self) -> None:
+        """Totals that changed while there was no stream are not repeated: ask for them once."""
+        if self._refresh is not None:
+            self._refresh.cancel()
+        self._refresh = asyncio.create_task(self._refresh_totals())
+
+    async def _refresh_totals(self) -> None:
+        names = await self._runner.run_alone(self._directory.in_memory)
+        for first in range(0, len(names), CHUNK):
+            try:
+                await self._keep(await self._request(names[first : first + CHUNK], SILENCE_SECONDS))
+            except (PlaneAway, FieldError) as error:
+                self._away(str(error))
+                return
 
     async def _hear(self, step: WatchStep) -> None:
         if step.totals:

@@ -642,7 +642,7 @@ class CompanySnapshot(_message.Message):
 
     @_builtins.property
     def segments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Segment]:
-        """The timeline: contiguous segments in ascending order, at most 1,000."""
+        """The timeline: contiguous segments in ascending order, at most 1,003."""
 
     def __init__(
         self,

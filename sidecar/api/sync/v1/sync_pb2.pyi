@@ -32,6 +32,7 @@ class HelloRequest(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     ACKNOWLEDGED_SEQUENCE_FIELD_NUMBER: _builtins.int
     ACKNOWLEDGED_CHAIN_FIELD_NUMBER: _builtins.int
+    LAST_CHAIN_FIELD_NUMBER: _builtins.int
     incarnation: _builtins.str
     """UUID of the store, minted with it; 36 characters."""
     last_sequence: _builtins.int
@@ -44,6 +45,8 @@ class HelloRequest(_message.Message):
     """Sequence of the last record that the sidecar knows to be acknowledged; 0 if there is none."""
     acknowledged_chain: _builtins.bytes
     """Chain at acknowledged_sequence; 32 bytes."""
+    last_chain: _builtins.bytes
+    """Chain at last_sequence; 32 bytes. Lets the plane tell an older copy of the same history from another one."""
     def __init__(
         self,
         *,
@@ -53,10 +56,11 @@ class HelloRequest(_message.Message):
         version: _builtins.str = ...,
         acknowledged_sequence: _builtins.int = ...,
         acknowledged_chain: _builtins.bytes = ...,
+        last_chain: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_chain", b"acknowledged_chain", "acknowledged_sequence", b"acknowledged_sequence", "incarnation", b"incarnation", "last_sequence", b"last_sequence", "node", b"node", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_chain", b"acknowledged_chain", "acknowledged_sequence", b"acknowledged_sequence", "incarnation", b"incarnation", "last_chain", b"last_chain", "last_sequence", b"last_sequence", "node", b"node", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -74,13 +78,15 @@ class HelloResponse(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     COMMON_SEQUENCE_FIELD_NUMBER: _builtins.int
     watermark: _builtins.int
-    """Sequence up to which everything is in the ledger."""
+    """Sequence up to which everything that the caller has shown to have written is in the ledger."""
     fenced: _builtins.bool
-    """Whether the history is not the one the plane knows; see PushUsage. The sidecar takes a new incarnation."""
+    """Whether the history is not the one the plane knows; see PushUsage. The sidecar takes a new incarnation. Where only
+    the records themselves can tell what is common, this is false and the answer to the first push tells.
+    """
     epoch: _builtins.str
     """Identity of the plane's state; changes when it was restored from a backup."""
     common_sequence: _builtins.int
-    """If fenced: the last record that the plane has as it is at the sidecar."""
+    """If fenced: the last record that the plane has as it is at the sidecar; 0: none is known to be."""
     @_builtins.property
     def plane_time(self) -> _timestamp_pb2.Timestamp:
         """The plane's clock."""
@@ -300,7 +306,9 @@ class PushUsageResponse(_message.Message):
     TOTALS_FIELD_NUMBER: _builtins.int
     PLANE_TIME_FIELD_NUMBER: _builtins.int
     watermark: _builtins.int
-    """Sequence up to which everything is in the ledger: the sidecar may forget up to here."""
+    """Sequence up to which everything that the caller has shown to have written is in the ledger: it may forget up to
+    here.
+    """
     @_builtins.property
     def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___CounterTotal]:
         """The counters that the run touched, as they now are."""

@@ -89,7 +89,8 @@ class SyncServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchSnapshots(self, request, context):
-        """Changes since a revision, as they happen, until the caller ends the stream.
+        """Changes since a revision, as they happen, until the caller ends the stream. Ends with UNAVAILABLE / EPOCH_CHANGED
+        where the plane's state was replaced meanwhile: the caller then starts again from 0.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

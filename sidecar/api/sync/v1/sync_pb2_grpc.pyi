@@ -47,7 +47,9 @@ class SyncServiceStub:
     FetchSnapshots: _grpc.UnaryUnaryMultiCallable[_sync_pb2.FetchSnapshotsRequest, _sync_pb2.FetchSnapshotsResponse]
     """The catalog, and snapshots of the companies asked for."""
     WatchSnapshots: _grpc.UnaryStreamMultiCallable[_sync_pb2.WatchSnapshotsRequest, _sync_pb2.WatchSnapshotsResponse]
-    """Changes since a revision, as they happen, until the caller ends the stream."""
+    """Changes since a revision, as they happen, until the caller ends the stream. Ends with UNAVAILABLE / EPOCH_CHANGED
+    where the plane's state was replaced meanwhile: the caller then starts again from 0.
+    """
 
 @_typing.type_check_only
 class SyncServiceAsyncStub(SyncServiceStub):
@@ -68,7 +70,9 @@ class SyncServiceAsyncStub(SyncServiceStub):
     FetchSnapshots: _aio.UnaryUnaryMultiCallable[_sync_pb2.FetchSnapshotsRequest, _sync_pb2.FetchSnapshotsResponse]  # type: ignore[assignment]
     """The catalog, and snapshots of the companies asked for."""
     WatchSnapshots: _aio.UnaryStreamMultiCallable[_sync_pb2.WatchSnapshotsRequest, _sync_pb2.WatchSnapshotsResponse]  # type: ignore[assignment]
-    """Changes since a revision, as they happen, until the caller ends the stream."""
+    """Changes since a revision, as they happen, until the caller ends the stream. Ends with UNAVAILABLE / EPOCH_CHANGED
+    where the plane's state was replaced meanwhile: the caller then starts again from 0.
+    """
 
 class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
     """Takes usage from sidecars and gives them what they decide by."""
@@ -110,6 +114,8 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sync_pb2.WatchSnapshotsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_sync_pb2.WatchSnapshotsResponse], _abc.AsyncIterator[_sync_pb2.WatchSnapshotsResponse]]:
-        """Changes since a revision, as they happen, until the caller ends the stream."""
+        """Changes since a revision, as they happen, until the caller ends the stream. Ends with UNAVAILABLE / EPOCH_CHANGED
+        where the plane's state was replaced meanwhile: the caller then starts again from 0.
+        """
 
 def add_SyncServiceServicer_to_server(servicer: SyncServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,1 @@
+"""The control plane: catalog, companies and the ledger, and what sidecars get of them."""

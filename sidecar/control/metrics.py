@@ -1,0 +1,34 @@
+"""The control plane's metrics."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry
+
+from sidecar.ops.instruments import Counter, Reading, registry_of
+from sidecar.ops.metrics import Value, build_info
+
+
+class ControlMetrics:
+    """All metrics of a control plane; `registry` is what the HTTP server exposes.
+
+    Readings are called from the HTTP thread.
+    """
+
+    def __init__(
+        self, version: str, watchers: Value, revision: Value, dropped_totals: Value
+    ) -> None:
+        self.records = Counter("tallyd_ledger_records", "Usage records taken into the ledger.")
+        self.registry: CollectorRegistry = registry_of(
+            [
+                self.records,
+                Reading("tallyd_watchers", "Sidecars that watch for changes.", watchers),
+                Reading("tallyd_revision", "Revision of catalog and companies.", revision),
+                Reading(
+                    "tallyd_dropped_totals",
+                    "Totals that watchers were not told of, since too many waited.",
+                    dropped_totals,
+                    kind="counter",
+                ),
+                build_info("control", version),
+            ]
+        )

@@ -1,0 +1,64 @@
+"""The service for whoever sells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
+from sidecar.control.rpc import control_answers
+from sidecar.control.rpc.hub import Hub
+from sidecar.control.rpc.workers import Workers
+
+
+class ControlServicer(control_pb2_grpc.ControlServiceServicer):
+    """ControlService. `clock` gives microseconds since the Unix epoch."""
+
+    def __init__(self, workers: Workers, hub: Hub, clock: Callable[[], int]) -> None:
+        self._workers = workers
+        self._hub = hub
+        self._clock = clock
+
+    async def Apply(  # noqa: N802
+        self, request: control_pb2.ApplyRequest, context: Any
+    ) -> control_pb2.ApplyResponse:
+        run = self._workers.read if request.dry_run else self._workers.write
+        response = await run(control_answers.apply_state, request)
+        if not request.dry_run:
+            await self._hub.refresh()
+        return response
+
+    async def GetCatalog(  # noqa: N802
+        self, request: control_pb2.GetCatalogRequest, context: Any
+    ) -> control_pb2.GetCatalogResponse:
+        return await self._workers.read(control_answers.get_catalog)
+
+    async def GetCompany(  # noqa: N802
+        self, request: control_pb2.GetCompanyRequest, context: Any
+    ) -> control_pb2.GetCompanyResponse:
+        return await self._workers.read(control_answers.get_company, request)
+
+    async def ListCompanies(  # noqa: N802
+        self, request: control_pb2.ListCompaniesRequest, context: Any
+    ) -> control_pb2.ListCompaniesResponse:
+        return await self._workers.read(control_answers.list_companies, request)
+
+    async def QueryUsage(  # noqa: N802
+        self, request: control_pb2.QueryUsageRequest, context: Any
+    ) -> control_pb2.QueryUsageResponse:
+        return await self._workers.read(control_answers.query_usage, request)
+
+    async def GetCompanyUsage(  # noqa: N802
+        self, request: control_pb2.GetCompanyUsageRequest, context: Any
+    ) -> control_pb2.GetCompanyUsageResponse:
+        return await self._workers.read(control_answers.company_usage, request, self._clock())
+
+    async def ListRecords(  # noqa: N802
+        self, request: control_pb2.ListRecordsRequest, context: Any
+    ) -> control_pb2.ListRecordsResponse:
+        return await self._workers.read(control_answers.list_records, request)
+
+    async def GetIncarnation(  # noqa: N802
+        self, request: control_pb2.GetIncarnationRequest, context: Any
+    ) -> control_pb2.GetIncarnationResponse:
+        return await self._workers.read(control_answers.get_incarnation, request)

@@ -1,0 +1,234 @@
+"""What the control service answers: a function of the store, a request and the time, each.
+
+They run in worker threads, reading and building of messages included.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from sidecar.api.catalog.v1 import catalog_pb2
+from sidecar.api.control.v1 import control_pb2
+from sidecar.control.rpc.checks import (
+    company_of_token,
+    line_filter,
+    line_of_token,
+    page_token,
+    require_count,
+    require_identifier,
+    require_incarnation,
+    size_or,
+)
+from sidecar.control.rules.records import read_attributes
+from sidecar.control.services import apply, directory, usage
+from sidecar.control.storage.port import Store
+from sidecar.control.storage.values import LedgerLine, UsageSum, record_id
+from sidecar.convert.catalog import (
+    catalog_from_message,
+    catalog_snapshot_to_message,
+    limit_to_message,
+)
+from sidecar.convert.companies import (
+    company_from_message,
+    company_to_message,
+    snapshot_to_message,
+)
+from sidecar.convert.times import instant, timestamp
+from sidecar.domain.diff import Change
+from sidecar.domain.errors import InvalidInput
+from sidecar.domain.timeline import compile_snapshot
+from sidecar.domain.windows import LIFETIME_WINDOW, Window
+
+COMPANIES_MAX: Final = 100_000
+FIELD_CHANGES_MAX: Final = 100
+PAGE_MAX: Final = 1_000
+PAGE_DEFAULT: Final = 100
+SUMS_MAX: Final = 10_000
+SUMS_DEFAULT: Final = 1_000
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def apply_state(store: Store, request: control_pb2.ApplyRequest) -> control_pb2.ApplyResponse:
+    """Answer to Apply."""
+    require_count("companies", len(request.companies), 0, COMPANIES_MAX)
+    require_count("remove_companies", len(request.remove_companies), 0, COMPANIES_MAX)
+    for at, company in enumerate(request.remove_companies):
+        require_identifier(f"remove_companies[{at}]", company)
+    catalog = None
+    if request.HasField("catalog"):
+        catalog = catalog_from_message(request.catalog, "catalog")
+    desired = apply.Desired(
+        catalog=catalog,
+        companies=tuple(
+            company_from_message(company, f"companies[{at}]")
+            for at, company in enumerate(request.companies)
+        ),
+        remove=tuple(request.remove_companies),
+        prune=request.prune_companies,
+    )
+    applied = (apply.preview if request.dry_run else apply.apply)(store, desired)
+    return control_pb2.ApplyResponse(
+        revision=applied.revision,
+        changes=map(_change, applied.changes),
+        changed=applied.changed,
+        unchanged=applied.unchanged,
+    )
+
+
+def get_catalog(store: Store) -> control_pb2.GetCatalogResponse:
+    """Answer to GetCatalog."""
+    catalog = directory.get_catalog(store)
+    return control_pb2.GetCatalogResponse(
+        catalog=None if catalog is None else catalog_snapshot_to_message(catalog)
+    )
+
+
+def get_company(
+    store: Store, request: control_pb2.GetCompanyRequest
+) -> control_pb2.GetCompanyResponse:
+    """Answer to GetCompany."""
+    stored = directory.get_company(store, require_identifier("company", request.company))
+    return control_pb2.GetCompanyResponse(
+        company=company_to_message(stored.company),
+        snapshot=snapshot_to_message(compile_snapshot(stored.company, stored.revision)),
+    )
+
+
+def list_companies(
+    store: Store, request: control_pb2.ListCompaniesRequest
+) -> control_pb2.ListCompaniesResponse:
+    """Answer to ListCompanies."""
+    size = size_or("page_size", request.page_size, PAGE_DEFAULT, PAGE_MAX)
+    after = company_of_token(request.page_token)
+    companies, following = directory.list_companies(store, after, size)
+    return control_pb2.ListCompaniesResponse(
+        companies=map(company_to_message, companies), next_page_token=page_token(following)
+    )
+
+
+def query_usage(
+    store: Store, request: control_pb2.QueryUsageRequest
+) -> control_pb2.QueryUsageResponse:
+    """Answer to QueryUsage."""
+    for at, group in enumerate(request.group_by):
+        if group not in control_pb2.UsageGroup.values():
+            raise InvalidInput(f"group_by[{at}]", f"has no value with number {group}")
+    limit = size_or("max_sums", request.max_sums, SUMS_DEFAULT, SUMS_MAX)
+    sums, truncated = usage.sum_usage(
+        store,
+        line_filter(request),
+        by_company=control_pb2.USAGE_GROUP_COMPANY in request.group_by,
+        by_day=control_pb2.USAGE_GROUP_DAY in request.group_by,
+        limit=limit,
+    )
+    return control_pb2.QueryUsageResponse(sums=map(_sum, sums), truncated=truncated)
+
+
+def company_usage(
+    store: Store, request: control_pb2.GetCompanyUsageRequest, now_us: int
+) -> control_pb2.GetCompanyUsageResponse:
+    """Answer to GetCompanyUsage."""
+    company = require_identifier("company", request.company)
+    if request.feature:
+        require_identifier("feature", request.feature)
+    at_us = instant(request.at, "at") if request.HasField("at") else now_us
+    limits, truncated = usage.company_usage(store, company, request.feature, at_us)
+    return control_pb2.GetCompanyUsageResponse(
+        limits=map(_limit_usage, limits), truncated=truncated
+    )
+
+
+def list_records(
+    store: Store, request: control_pb2.ListRecordsRequest
+) -> control_pb2.ListRecordsResponse:
+    """Answer to ListRecords."""
+    require_identifier("company", request.company)
+    size = size_or("page_size", request.page_size, PAGE_DEFAULT, PAGE_MAX)
+    after = line_of_token(request.page_token)
+    lines, following = usage.list_lines(store, line_filter(request), after, size)
+    return control_pb2.ListRecordsResponse(
+        records=map(_record, lines), next_page_token=page_token(following)
+    )
+
+
+def get_incarnation(
+    store: Store, request: control_pb2.GetIncarnationRequest
+) -> control_pb2.GetIncarnationResponse:
+    """Answer to GetIncarnation."""
+    incarnation = require_incarnation(request.incarnation)
+    known, tallies = usage.look_up_incarnation(store, incarnation)
+    if known is None:
+        return control_pb2.GetIncarnationResponse()
+    return control_pb2.GetIncarnationResponse(
+        watermark=known.watermark,
+        tallies=[
+            control_pb2.IncarnationTally(
+                feature=tally.feature, records=tally.records, quantity=tally.quantity
+            )
+            for tally in tallies
+        ],
+        heard_at=timestamp(known.last_heard_us),
+        fenced=known.fenced,
+    )
+
+
+def _change(change: Change) -> control_pb2.Change:
+    return control_pb2.Change(
+        kind=change.kind,
+        key=change.key,
+        action=control_pb2.ChangeAction.ValueType(change.action),
+        fields=[
+            control_pb2.FieldChange(path=field.path, before=field.before, after=field.after)
+            for field in change.fields[:FIELD_CHANGES_MAX]
+        ],
+    )
+
+
+def _sum(found: UsageSum) -> control_pb2.UsageSum:
+    day = "" if found.day is None else (_EPOCH + timedelta(days=found.day)).date().isoformat()
+    return control_pb2.UsageSum(
+        company=found.company,
+        feature=found.feature,
+        day=day,
+        records=found.records,
+        quantity=found.quantity,
+        overage=found.overage,
+    )
+
+
+def _limit_usage(found: usage.LimitUsage) -> control_pb2.LimitUsage:
+    return control_pb2.LimitUsage(
+        feature=found.feature,
+        limit=limit_to_message(found.limit),
+        dimensions=dict(zip(found.limit.scope.dimensions, found.values, strict=True)),
+        window=_window(found.window),
+        used=found.used,
+    )
+
+
+def _window(window: Window) -> catalog_pb2.WindowInstance:
+    if window == LIFETIME_WINDOW:
+        return catalog_pb2.WindowInstance()
+    return catalog_pb2.WindowInstance(
+        start=timestamp(window.start_us), end=timestamp(window.end_us)
+    )
+
+
+def _record(line: LedgerLine) -> control_pb2.LedgerRecord:
+    attributes = read_attributes(line.record)
+    return control_pb2.LedgerRecord(
+        id=record_id(line.incarnation, line.sequence),
+        company=line.company,
+        feature=line.feature,
+        quantity=line.quantity,
+        overage=line.overage,
+        event_time=timestamp(line.event_time_us),
+        accepted_time=timestamp(line.accepted_us),
+        received_time=timestamp(line.received_us),
+        idempotency_key=attributes.idempotency_key,
+        dimensions=attributes.dimensions,
+        metadata=attributes.metadata,
+        duplicate_of=line.duplicate_of,
+    )

@@ -1,0 +1,24 @@
+"""What the plane's errors are as gRPC statuses."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import grpc
+from google.rpc import code_pb2
+
+from sidecar.control.errors import Fenced, SequenceGap
+from sidecar.convert.status import status_of
+from sidecar.domain.errors import FieldError
+
+_PRECONDITION: Final[int] = code_pb2.FAILED_PRECONDITION
+
+
+def status_of_error(error: FieldError) -> grpc.Status:
+    """The status of an error; what a sidecar must know of it is in ErrorInfo's metadata."""
+    if isinstance(error, SequenceGap):
+        details = {"expected_sequence": str(error.expected_sequence)}
+        return status_of(error, details, _PRECONDITION)
+    if isinstance(error, Fenced):
+        return status_of(error, {"common_sequence": str(error.common_sequence)}, _PRECONDITION)
+    return status_of(error)

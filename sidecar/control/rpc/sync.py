@@ -1,0 +1,137 @@
+"""The service for sidecars."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
+
+from sidecar.api.sync.v1 import sync_pb2, sync_pb2_grpc
+from sidecar.control.metrics import ControlMetrics
+from sidecar.control.rpc import sync_answers
+from sidecar.control.rpc.checks import require_count, require_incarnation
+from sidecar.control.rpc.hub import Hub, Watcher
+from sidecar.control.rpc.workers import Workers
+from sidecar.control.services import snapshots
+from sidecar.domain.bounds import INT64_MAX
+from sidecar.domain.errors import Unavailable
+
+HEARTBEAT_S: Final = 4.0
+"""Longest silence on a watch; the API promises 5 seconds."""
+TOTALS_A_MESSAGE: Final = 1_000
+
+Clock = Callable[[], int]
+
+
+class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
+    """SyncService. `clock` gives microseconds since the Unix epoch."""
+
+    def __init__(self, workers: Workers, hub: Hub, metrics: ControlMetrics, clock: Clock) -> None:
+        self._workers = workers
+        self._hub = hub
+        self._metrics = metrics
+        self._clock = clock
+
+    async def Hello(  # noqa: N802
+        self, request: sync_pb2.HelloRequest, context: Any
+    ) -> sync_pb2.HelloResponse:
+        return await self._workers.write(sync_answers.hello, request, self._clock())
+
+    async def PushUsage(  # noqa: N802
+        self, request: sync_pb2.PushUsageRequest, context: Any
+    ) -> sync_pb2.PushUsageResponse:
+        response, pushed = await self._workers.write(sync_answers.push, request, self._clock())
+        self._metrics.records.add(pushed.added)
+        touched = list(sync_answers.touched_by(pushed))
+        self._hub.note_interest(request.incarnation, (key.company for key in touched))
+        self._hub.touch(request.incarnation, touched)
+        return response
+
+    async def FetchSnapshots(  # noqa: N802
+        self, request: sync_pb2.FetchSnapshotsRequest, context: Any
+    ) -> sync_pb2.FetchSnapshotsResponse:
+        response = await self._workers.read(sync_answers.fetch, request, self._clock())
+        self._hub.note_interest(request.incarnation, request.companies)
+        return response
+
+    async def WatchSnapshots(  # noqa: N802
+        self, request: sync_pb2.WatchSnapshotsRequest, context: Any
+    ) -> AsyncIterator[sync_pb2.WatchSnapshotsResponse]:
+        incarnation = require_incarnation(request.incarnation)
+        resume = require_count("resume_revision", request.resume_revision, 0, INT64_MAX - 1)
+        everything = resume > 0 or not request.without_companies
+        with self._hub.watching(incarnation, everything=everything) as watcher:
+            position = await self._workers.write(snapshots.start, resume, request.without_companies)
+            await self._hub.refresh()
+            watch = _Watch(self._workers, self._hub, watcher, position, self._clock)
+            async for message in watch.messages():
+                yield message
+
+
+class _Watch:
+    """Where one watch is, and what it sends next."""
+
+    def __init__(
+        self,
+        workers: Workers,
+        hub: Hub,
+        watcher: Watcher,
+        position: snapshots.Position,
+        clock: Clock,
+    ) -> None:
+        self._workers = workers
+        self._hub = hub
+        self._watcher = watcher
+        self._position = position
+        self._clock = clock
+        self._epoch = hub.state.epoch
+        self._revision = 0
+        self._heartbeat_due_s = 0.0
+
+    async def messages(self) -> AsyncIterator[sync_pb2.WatchSnapshotsResponse]:
+        """Changes and totals as they come, and a heartbeat where nothing else came."""
+        async for message in self._pages():
+            yield message
+        while not self._hub.closing:
+            await self._wait()
+            if self._hub.state.epoch != self._epoch:
+                raise Unavailable("", "the plane's state was replaced", "EPOCH_CHANGED")
+            if self._hub.state.revision > self._revision:
+                async for message in self._pages():
+                    yield message
+            while totals := self._watcher.take_totals(TOTALS_A_MESSAGE):
+                yield self._sent(self._totals(totals))
+            if time.monotonic() >= self._heartbeat_due_s:
+                yield self._sent(self._totals([]))
+
+    async def _pages(self) -> AsyncIterator[sync_pb2.WatchSnapshotsResponse]:
+        """Every page from the position to the first one that is complete."""
+        complete = False
+        while not complete and not self._hub.closing:
+            message, page, self._position = await self._workers.read(
+                sync_answers.watch_page,
+                self._position,
+                self._watcher.incarnation,
+                self._clock(),
+            )
+            complete = page.complete
+            if complete:
+                self._revision = page.revision
+            yield self._sent(message)
+
+    async def _wait(self) -> None:
+        """Wait until something changes or the heartbeat is due."""
+        left_s = max(0.0, self._heartbeat_due_s - time.monotonic())
+        try:
+            await asyncio.wait_for(self._watcher.changed.wait(), left_s)
+        except TimeoutError:
+            return
+        self._watcher.changed.clear()
+
+    def _totals(self, totals: list[Any]) -> sync_pb2.WatchSnapshotsResponse:
+        return sync_answers.watch_totals(self._epoch, self._revision, totals, self._clock())
+
+    def _sent(self, message: sync_pb2.WatchSnapshotsResponse) -> sync_pb2.WatchSnapshotsResponse:
+        self._heartbeat_due_s = time.monotonic() + HEARTBEAT_S
+        return message

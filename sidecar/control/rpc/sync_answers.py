@@ -1,0 +1,131 @@
+"""What the sync service answers: a function of the store, a request and the time, each.
+
+They run in worker threads, reading and building of messages included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from sidecar.api.sync.v1 import sync_pb2
+from sidecar.control.rpc.checks import require_count, require_identifier, require_incarnation
+from sidecar.control.rules.history import Greeting, Run
+from sidecar.control.services import ingest, snapshots
+from sidecar.control.storage.port import Store
+from sidecar.control.storage.values import CHAIN_BYTES, CounterKey
+from sidecar.convert.catalog import catalog_snapshot_to_message
+from sidecar.convert.companies import snapshot_to_message
+from sidecar.convert.counters import total_to_message
+from sidecar.convert.times import timestamp
+from sidecar.domain.bounds import BATCH_MAX, IDENTIFIER_BYTES_MAX, INT64_MAX
+from sidecar.domain.counters import CounterTotal
+from sidecar.domain.errors import InvalidInput
+
+COMPANIES_MAX: Final = 1_000
+
+
+def hello(store: Store, request: sync_pb2.HelloRequest, now_us: int) -> sync_pb2.HelloResponse:
+    """Answer to Hello."""
+    incarnation = require_incarnation(request.incarnation)
+    last = require_count("last_sequence", request.last_sequence, 0, INT64_MAX)
+    acknowledged = require_count("acknowledged_sequence", request.acknowledged_sequence, 0, last)
+    if acknowledged:
+        _require_chain("acknowledged_chain", request.acknowledged_chain)
+    for field, text in (("node", request.node), ("version", request.version)):
+        if len(text.encode()) > IDENTIFIER_BYTES_MAX:
+            raise InvalidInput(field, f"must be at most {IDENTIFIER_BYTES_MAX} bytes")
+    if request.last_chain:
+        _require_chain("last_chain", request.last_chain)
+    greeting = Greeting(last, acknowledged, request.acknowledged_chain, request.last_chain)
+    welcome = ingest.greet(store, incarnation, request.node, greeting, now_us)
+    return sync_pb2.HelloResponse(
+        watermark=welcome.watermark,
+        fenced=welcome.fenced,
+        plane_time=timestamp(now_us),
+        epoch=welcome.state.epoch,
+        common_sequence=welcome.common_sequence,
+    )
+
+
+def push(
+    store: Store, request: sync_pb2.PushUsageRequest, now_us: int
+) -> tuple[sync_pb2.PushUsageResponse, ingest.Pushed]:
+    """Answer to PushUsage, and what came of it."""
+    incarnation = require_incarnation(request.incarnation)
+    require_count("records", len(request.records), 1, BATCH_MAX)
+    last_start = INT64_MAX - len(request.records)
+    first = require_count("first_sequence", request.first_sequence, 1, last_start)
+    _require_chain("previous_chain", request.previous_chain)
+    run = Run(first, request.previous_chain, tuple(request.records))
+    pushed = ingest.push(store, incarnation, run, now_us)
+    response = sync_pb2.PushUsageResponse(
+        watermark=pushed.watermark,
+        totals=map(total_to_message, pushed.totals),
+        plane_time=timestamp(now_us),
+    )
+    return response, pushed
+
+
+def fetch(
+    store: Store, request: sync_pb2.FetchSnapshotsRequest, now_us: int
+) -> sync_pb2.FetchSnapshotsResponse:
+    """Answer to FetchSnapshots."""
+    incarnation = require_incarnation(request.incarnation)
+    require_count("companies", len(request.companies), 1, COMPANIES_MAX)
+    for at, company in enumerate(request.companies):
+        require_identifier(f"companies[{at}]", company)
+    known = request.known_catalog_version
+    fetched = snapshots.fetch(store, request.companies, known, incarnation, now_us)
+    catalog = fetched.catalog
+    return sync_pb2.FetchSnapshotsResponse(
+        catalog=None if catalog is None else catalog_snapshot_to_message(catalog),
+        companies=map(snapshot_to_message, fetched.snapshots),
+        unknown_companies=fetched.unknown,
+        totals=map(total_to_message, fetched.totals),
+        plane_time=timestamp(now_us),
+    )
+
+
+def watch_page(
+    store: Store, position: snapshots.Position, incarnation: str, now_us: int
+) -> tuple[sync_pb2.WatchSnapshotsResponse, snapshots.Page, snapshots.Position]:
+    """A step of WatchSnapshots, and the position after it."""
+    page, after = snapshots.next_page(store, position, incarnation, now_us)
+    catalog = page.catalog
+    message = sync_pb2.WatchSnapshotsResponse(
+        revision=page.revision,
+        complete=page.complete,
+        catalog=None if catalog is None else catalog_snapshot_to_message(catalog),
+        companies=map(snapshot_to_message, page.snapshots),
+        removed_companies=page.removed,
+        totals=map(total_to_message, page.totals),
+        plane_time=timestamp(now_us),
+        epoch=page.epoch,
+    )
+    return message, page, after
+
+
+def watch_totals(
+    epoch: str, revision: int, totals: Iterable[CounterTotal], now_us: int
+) -> sync_pb2.WatchSnapshotsResponse:
+    """A step of WatchSnapshots that changes no snapshot; without totals it is a heartbeat."""
+    return sync_pb2.WatchSnapshotsResponse(
+        revision=revision,
+        complete=True,
+        totals=map(total_to_message, totals),
+        plane_time=timestamp(now_us),
+        epoch=epoch,
+    )
+
+
+def touched_by(pushed: ingest.Pushed) -> Iterable[CounterKey]:
+    """Counters that a push changed."""
+    if not pushed.added:
+        return ()
+    return (CounterKey(total.company, total.feature, total.counter) for total in pushed.totals)
+
+
+def _require_chain(field: str, chain: bytes) -> None:
+    if len(chain) != CHAIN_BYTES:
+        raise InvalidInput(field, f"must be {CHAIN_BYTES} bytes, is {len(chain)}")

@@ -1,0 +1,37 @@
+"""Which records of a run are duplicates of earlier ones.
+
+A record is one if its company used the same idempotency key before with the same payload, in
+whatever pod. With another payload it is usage of its own: it was accepted where nobody could know,
+and usage is never dropped. The first record under a key stays the one that others are compared to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sidecar.control.rules.records import Record
+from sidecar.control.storage.values import FirstUse, record_id
+
+Key = tuple[str, str]
+
+
+def find_duplicates(
+    incarnation: str,
+    first_sequence: int,
+    records: Sequence[Record],
+    known: Mapping[Key, FirstUse],
+) -> tuple[list[str], dict[Key, FirstUse]]:
+    """For each record the id of the one that it repeats, or empty; and the first uses to keep."""
+    new: dict[Key, FirstUse] = {}
+    duplicate_of = []
+    for sequence, record in enumerate(records, start=first_sequence):
+        repeated = ""
+        if record.idempotency_key:
+            key = (record.company, record.idempotency_key)
+            first = known.get(key) or new.get(key)
+            if first is None:
+                new[key] = FirstUse(incarnation, sequence, record.digest)
+            elif first.digest == record.digest:
+                repeated = record_id(first.incarnation, first.sequence)
+        duplicate_of.append(repeated)
+    return duplicate_of, new

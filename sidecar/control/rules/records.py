@@ -1,0 +1,92 @@
+"""Reads usage records as sidecars wrote them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from google.protobuf.message import DecodeError
+
+from sidecar.api.sync.v1 import sync_pb2
+from sidecar.control.storage.values import CounterKey
+from sidecar.convert.counters import counter_from_message
+from sidecar.domain import bounds
+from sidecar.domain.errors import InvalidInput
+from sidecar.domain.windows import END_INSTANT_US
+
+_DIGEST_BYTES: Final = 16
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What of a usage record the ledger works with. Quantities in the feature's unit."""
+
+    company: str
+    feature: str
+    quantity: int
+    overage: int
+    event_time_us: int
+    accepted_us: int
+    idempotency_key: str
+    digest: bytes
+    counters: tuple[CounterKey, ...]
+    unattributed: bool
+
+
+def read_records(records: Sequence[bytes]) -> list[Record]:
+    """Read a run. Raises `InvalidInput` with `records[i]` where one is none.
+
+    Only what the ledger relies on is checked: a record that was accepted is refused for nothing
+    less, since it would block all that come after it.
+    """
+    return [_read(record, f"records[{at}]") for at, record in enumerate(records)]
+
+
+def read_attributes(record: bytes) -> sync_pb2.UsageRecord:
+    """The whole record, of a line that is in the ledger."""
+    return sync_pb2.UsageRecord.FromString(record)
+
+
+def _read(data: bytes, field: str) -> Record:
+    try:
+        message = sync_pb2.UsageRecord.FromString(data)
+    except DecodeError:
+        raise InvalidInput(field, "is no UsageRecord message") from None
+    company, feature = message.company, message.feature
+    event_time_us, accepted_us = message.event_time_us, message.accepted_time_us
+    for name, text in (("company", company), ("feature", feature)):
+        if not 0 < len(text.encode()) <= bounds.IDENTIFIER_BYTES_MAX:
+            raise InvalidInput(f"{field}.{name}", "must be 1 to 128 bytes")
+    if message.quantity < 0 or message.overage < 0:
+        raise InvalidInput(f"{field}.quantity", "quantity and overage must not be negative")
+    if not (0 <= event_time_us < END_INSTANT_US and 0 <= accepted_us < END_INSTANT_US):
+        raise InvalidInput(f"{field}.event_time_us", "times must lie in the years 1970 to 9998")
+    key, digest = message.idempotency_key, message.payload_digest
+    if len(key.encode()) > bounds.IDENTIFIER_BYTES_MAX:
+        raise InvalidInput(f"{field}.idempotency_key", "must be at most 128 bytes")
+    if key and len(digest) != _DIGEST_BYTES:
+        raise InvalidInput(f"{field}.payload_digest", f"must be {_DIGEST_BYTES} bytes")
+    if len(message.counters) > bounds.LIMITS_MAX:
+        raise InvalidInput(f"{field}.counters", f"must be at most {bounds.LIMITS_MAX}")
+    return Record(
+        company=company,
+        feature=feature,
+        quantity=message.quantity,
+        overage=message.overage,
+        event_time_us=event_time_us,
+        accepted_us=accepted_us,
+        idempotency_key=key,
+        digest=digest,
+        counters=_counters(message, field),
+        unattributed=message.unattributed,
+    )
+
+
+def _counters(message: sync_pb2.UsageRecord, field: str) -> tuple[CounterKey, ...]:
+    company, feature = message.company, message.feature
+    return tuple(
+        [
+            CounterKey(company, feature, counter_from_message(counter, f"{field}.counters[{at}]"))
+            for at, counter in enumerate(message.counters)
+        ]
+    )

@@ -1,0 +1,1 @@
+"""What the control plane does: each a function of the store and of a request, without transport."""

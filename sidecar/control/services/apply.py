@@ -1,0 +1,177 @@
+"""Brings catalog and companies to a given state: all in one transaction, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final
+
+import msgspec
+
+from sidecar.control.storage.port import ReadTransaction, Store, WriteTransaction
+from sidecar.domain.canonical import canonical_catalog, canonical_company
+from sidecar.domain.catalog import Catalog, Company
+from sidecar.domain.catalog_rules import (
+    Problem,
+    companies_problems,
+    company_references,
+    path_text,
+    problems,
+)
+from sidecar.domain.diff import Change, ChangeAction, catalog_changes, company_change
+from sidecar.domain.errors import InvalidInput
+
+CHANGES_MAX: Final = 1_000
+_PAGE: Final = 500
+
+
+class Desired(msgspec.Struct, frozen=True):
+    """The state to reach. `catalog` of `None` leaves the catalog as it is.
+
+    Companies that are neither given nor removed stay, unless `prune` says otherwise.
+    """
+
+    catalog: Catalog | None = None
+    companies: tuple[Company, ...] = ()
+    remove: tuple[str, ...] = ()
+    prune: bool = False
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What came of it. `changes` are at most 1,000; `changed` and `unchanged` count objects."""
+
+    revision: int
+    changes: tuple[Change, ...]
+    changed: int
+    unchanged: int
+
+
+class _Steps(msgspec.Struct, frozen=True):
+    """What has to be done to get from the stored state to the desired one."""
+
+    catalog: Catalog | None
+    put: list[Company]
+    remove: list[str]
+    changes: list[Change]
+    given: int
+
+    def applied(self, revision: int) -> Applied:
+        removed = sum(change.action is ChangeAction.REMOVED for change in self.changes)
+        unchanged = self.given - (len(self.changes) - removed)
+        changes = tuple(self.changes[:CHANGES_MAX])
+        return Applied(revision, changes, len(self.changes), unchanged)
+
+
+def apply(store: Store, desired: Desired) -> Applied:
+    """Reach the desired state. Where it is reached already, the revision stays as it is.
+
+    Raises `InvalidInput`, and changes nothing, for what `catalog_rules` finds, and where a company
+    that stays would lose its plan or a feature that it overrides.
+    """
+    with store.write() as transaction:
+        steps = _steps(transaction, desired)
+        if not steps.changes:
+            return steps.applied(transaction.state().revision)
+        revision = transaction.next_revision()
+        _take(transaction, steps, revision)
+    return steps.applied(revision)
+
+
+def preview(store: Store, desired: Desired) -> Applied:
+    """Say what `apply` would change, and change nothing."""
+    with store.read() as transaction:
+        return _steps(transaction, desired).applied(transaction.state().revision)
+
+
+def _take(transaction: WriteTransaction, steps: _Steps, revision: int) -> None:
+    if steps.catalog is not None:
+        transaction.put_catalog(steps.catalog, revision)
+    transaction.put_companies(steps.put, revision)
+    transaction.remove_companies(steps.remove, revision)
+
+
+def _steps(transaction: ReadTransaction, desired: Desired) -> _Steps:
+    stored = transaction.catalog()
+    before = Catalog() if stored is None else stored.catalog
+    catalog = before if desired.catalog is None else desired.catalog
+    _refuse_problems(desired, catalog)
+    after = canonical_catalog(catalog)
+    given = {company.id: canonical_company(company) for company in desired.companies}
+    changes = catalog_changes(before, after)
+    catalog_changed = bool(changes)
+    put = []
+    for company_before, company in _with_stored(transaction, given):
+        change = company_change(company_before, company)
+        if change is not None:
+            changes.append(change)
+            put.append(company)
+    remove = list(_to_remove(transaction, desired, given))
+    changes += [Change("company", company, ChangeAction.REMOVED) for company in remove]
+    if catalog_changed and not desired.prune:
+        _refuse_orphans(transaction, before, after, {*given, *remove})
+    objects = 0 if desired.catalog is None else len(after.features) + len(after.plans)
+    new_catalog = after if catalog_changed else None
+    return _Steps(new_catalog, put, remove, changes, objects + len(given))
+
+
+def _refuse_problems(desired: Desired, catalog: Catalog) -> None:
+    found: Iterator[Problem]
+    if desired.catalog is None:
+        found = companies_problems(desired.companies, catalog)
+    else:
+        found = problems(desired.catalog, desired.companies)
+    for path, message in found:
+        prefix = () if path[0] == "companies" else ("catalog",)
+        raise InvalidInput(path_text((*prefix, *path)), message)
+    given = {company.id for company in desired.companies}
+    for at, company in enumerate(desired.remove):
+        if company in given:
+            message = f"{company!r} cannot be removed, it is among the companies given"
+            raise InvalidInput(f"remove_companies[{at}]", message)
+
+
+def _with_stored(
+    transaction: ReadTransaction, given: dict[str, Company]
+) -> Iterator[tuple[Company | None, Company]]:
+    """Each company given, in the order of their ids, and before it the one that is stored."""
+    ids = iter(sorted(given))
+    while page := list(islice(ids, _PAGE)):
+        stored = transaction.companies(page)
+        for company in page:
+            found = stored.get(company)
+            yield None if found is None else found.company, given[company]
+
+
+def _to_remove(
+    transaction: ReadTransaction, desired: Desired, given: dict[str, Company]
+) -> Iterator[str]:
+    if desired.prune:
+        yield from (company.id for company in _companies(transaction) if company.id not in given)
+    else:
+        yield from sorted(transaction.companies(desired.remove))
+
+
+def _refuse_orphans(
+    transaction: ReadTransaction, before: Catalog, after: Catalog, gone: set[str]
+) -> None:
+    """Refuse to take away from companies that stay what they refer to."""
+    kinds = {feature.key: feature.kind for feature in after.features}
+    plans = {plan.key for plan in after.plans}
+    lost_plan = any(plan.key not in plans for plan in before.plans)
+    lost_feature = any(kinds.get(feature.key) != feature.kind for feature in before.features)
+    if not lost_plan and not lost_feature:
+        return
+    for company in _companies(transaction):
+        if company.id in gone:
+            continue
+        for path, message in company_references(company, plans, kinds):
+            field = "catalog.plans" if path[0] == "subscription" else "catalog.features"
+            where = path_text(path)
+            raise InvalidInput(field, f"company {company.id!r} needs it ({where}): {message}")
+
+
+def _companies(transaction: ReadTransaction) -> Iterator[Company]:
+    after = ""
+    while page := transaction.companies_after(after, _PAGE):
+        yield from (stored.company for stored in page)
+        after = page[-1].company.id

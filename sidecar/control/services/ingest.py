@@ -1,0 +1,188 @@
+"""Takes usage into the ledger: every record once, in one transaction with the watermark."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import msgspec
+
+from sidecar.control.errors import Fenced, SequenceGap
+from sidecar.control.rules.duplicates import find_duplicates
+from sidecar.control.rules.history import (
+    Accepted,
+    Diverged,
+    Gap,
+    Greeting,
+    Run,
+    Verdict,
+    chains_to_compare,
+    judge_greeting,
+    judge_run,
+)
+from sidecar.control.rules.records import Record, read_records
+from sidecar.control.services.attribution import Attributor
+from sidecar.control.storage.port import Store, WriteTransaction
+from sidecar.control.storage.values import (
+    PLANE,
+    CounterKey,
+    Incarnation,
+    LedgerLine,
+    PlaneState,
+)
+from sidecar.domain.counters import CounterTotal
+
+Amounts = dict[CounterKey, int]
+
+
+class Pushed(msgspec.Struct, frozen=True):
+    """What became of a run: up to where all is in the ledger, and totals of its counters.
+
+    `watermark` is the run's last sequence. `added`: how many records were new to the ledger.
+    """
+
+    watermark: int
+    totals: Sequence[CounterTotal]
+    added: int
+
+
+class Welcome(msgspec.Struct, frozen=True):
+    """What the plane has of a sidecar.
+
+    `watermark`: up to where it is as at the sidecar; if `fenced`, all that the plane has, of which
+    the part up to `common_sequence` is.
+    """
+
+    watermark: int
+    fenced: bool
+    common_sequence: int
+    state: PlaneState
+
+
+def greet(store: Store, incarnation: str, node: str, greeting: Greeting, now_us: int) -> Welcome:
+    """Note that a sidecar is there, and compare what it and the plane know of each other."""
+    with store.write() as transaction:
+        known = _known(transaction, incarnation, now_us)
+        acknowledged, last = greeting.acknowledged_sequence, greeting.last_sequence
+        stored = dict(transaction.chains(incarnation, acknowledged, acknowledged))
+        stored.update(transaction.chains(incarnation, last, last))
+        greeted = judge_greeting(known, greeting, stored)
+        transaction.put_incarnation(
+            msgspec.structs.replace(
+                known, fenced=known.fenced or greeted.fenced, node=node, last_heard_us=now_us
+            )
+        )
+        state = transaction.state()
+    if greeted.fenced:
+        return Welcome(known.watermark, True, greeted.common_sequence, state)
+    return Welcome(greeted.common_sequence, False, 0, state)
+
+
+def push(store: Store, incarnation: str, run: Run, now_us: int) -> Pushed:
+    """Apply a run of records.
+
+    Raises `InvalidInput` for a record that is none, `SequenceGap` where records before the run are
+    missing, and `Fenced` where the history is another one; the fencing itself is kept.
+    """
+    records = read_records(run.records)
+    with store.write() as transaction:
+        known = _known(transaction, incarnation, now_us)
+        verdict = _judge(transaction, known, run)
+        if isinstance(verdict, Accepted):
+            return _accept(transaction, known, run, records, verdict, now_us)
+        fenced = known.fenced or isinstance(verdict, Diverged)
+        transaction.put_incarnation(
+            msgspec.structs.replace(known, fenced=fenced, last_heard_us=now_us)
+        )
+    if isinstance(verdict, Gap):
+        raise SequenceGap(verdict.expected_sequence)
+    raise Fenced(verdict.common_sequence)
+
+
+def _known(transaction: WriteTransaction, incarnation: str, now_us: int) -> Incarnation:
+    known = transaction.incarnation(incarnation)
+    return known or Incarnation(incarnation, first_heard_us=now_us, last_heard_us=now_us)
+
+
+def _judge(transaction: WriteTransaction, known: Incarnation, run: Run) -> Verdict:
+    first, last = chains_to_compare(known, run)
+    stored = transaction.chains(known.id, first, last) if first <= last else {}
+    return judge_run(known, run, stored)
+
+
+def _accept(
+    transaction: WriteTransaction,
+    known: Incarnation,
+    run: Run,
+    records: Sequence[Record],
+    verdict: Accepted,
+    now_us: int,
+) -> Pushed:
+    touched: dict[CounterKey, None] = {}
+    for record in records:
+        touched.update(dict.fromkeys(record.counters))
+    new = records[verdict.known :]
+    watermark, head = known.watermark, known.head
+    if new:
+        corrected = _add(transaction, known.id, watermark + 1, new, run, verdict, now_us)
+        touched.update(dict.fromkeys(corrected))
+        watermark, head = run.last_sequence, verdict.chains[-1]
+    transaction.put_incarnation(
+        msgspec.structs.replace(known, watermark=watermark, head=head, last_heard_us=now_us)
+    )
+    return Pushed(run.last_sequence, transaction.totals(touched, known.id), len(new))
+
+
+def _add(
+    transaction: WriteTransaction,
+    incarnation: str,
+    first_sequence: int,
+    records: Sequence[Record],
+    run: Run,
+    verdict: Accepted,
+    now_us: int,
+) -> Amounts:
+    """Add new records to ledger and counters; returns what the plane itself counted."""
+    keys = {
+        (record.company, record.idempotency_key) for record in records if record.idempotency_key
+    }
+    known_uses = transaction.first_uses(keys)
+    duplicate_of, uses = find_duplicates(incarnation, first_sequence, records, known_uses)
+    attributor = Attributor(transaction)
+    counted: Amounts = defaultdict(int)
+    corrected: Amounts = defaultdict(int)
+    lines = []
+    for at, (record, duplicated) in enumerate(zip(records, duplicate_of, strict=True)):
+        data = run.records[verdict.known + at]
+        unattributed = record.unattributed
+        for key in record.counters:
+            counted[key] += record.quantity
+            if duplicated:
+                corrected[key] -= record.quantity
+        if unattributed and not duplicated:
+            counters = attributor.counters_of(record, data)
+            unattributed = counters is None
+            for key in counters or ():
+                corrected[key] += record.quantity
+        lines.append(
+            LedgerLine(
+                company=record.company,
+                feature=record.feature,
+                event_time_us=record.event_time_us,
+                incarnation=incarnation,
+                sequence=first_sequence + at,
+                quantity=record.quantity,
+                overage=record.overage,
+                accepted_us=record.accepted_us,
+                received_us=now_us,
+                record=data,
+                duplicate_of=duplicated,
+                unattributed=unattributed,
+            )
+        )
+    transaction.append(lines, verdict.chains)
+    transaction.put_first_uses(uses, now_us)
+    version = transaction.next_ledger_version()
+    transaction.add_to_counters(incarnation, counted, version)
+    transaction.add_to_counters(PLANE, corrected, version)
+    return corrected

@@ -1,0 +1,161 @@
+"""Gives sidecars what they decide by: on demand, and as it changes.
+
+Watching goes through changes in the order of (revision, company), a page at a time, each page a
+short transaction of its own. A company that changes meanwhile moves behind the position, so the
+page that comes out short ends a state that is complete: nothing of it was missed, however many
+transactions it took.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from sidecar.control.storage.port import ReadTransaction, Store
+from sidecar.domain.catalog import CatalogSnapshot, CompanySnapshot
+from sidecar.domain.counters import CounterTotal
+from sidecar.domain.timeline import compile_snapshot
+
+PAGE_COMPANIES: Final = 200
+TOTALS_MAX: Final = 10_000
+"""Most totals in one answer, so that it stays below gRPC's usual 4 MiB."""
+
+
+class Fetched(msgspec.Struct, frozen=True):
+    """Snapshots of companies that exist, ids of those that do not, and totals of open windows.
+
+    `catalog` is `None` where the caller has it already, or where there is none yet.
+    """
+
+    catalog: CatalogSnapshot | None
+    snapshots: Sequence[CompanySnapshot]
+    unknown: Sequence[str]
+    totals: Sequence[CounterTotal]
+
+
+class Position(msgspec.Struct, frozen=True):
+    """How far a watcher has come.
+
+    Everything up to (`revision`, `company`) was sent, and the catalog if its version is at most
+    `catalog_version`. Removals are told if they are after `known_revision`. `with_totals`: usage
+    goes along, for a caller that starts with nothing.
+    """
+
+    revision: int
+    company: str
+    catalog_version: int
+    known_revision: int
+    with_totals: bool
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A step of a watch. `complete`: with it, everything up to `revision` was sent."""
+
+    epoch: str
+    revision: int
+    complete: bool
+    catalog: CatalogSnapshot | None
+    snapshots: Sequence[CompanySnapshot]
+    removed: Sequence[str]
+    totals: Sequence[CounterTotal]
+
+    @property
+    def empty(self) -> bool:
+        """Whether it tells of no change."""
+        return self.catalog is None and not self.snapshots and not self.removed
+
+
+def fetch(
+    store: Store, companies: Sequence[str], known_catalog: int, incarnation: str, now_us: int
+) -> Fetched:
+    """Snapshots of the companies asked for, with the usage in their windows of now."""
+    with store.read() as transaction:
+        newest = transaction.catalog_version()
+        catalog = transaction.catalog() if newest != known_catalog else None
+        found = transaction.companies(companies)
+        totals = open_totals(transaction, found, incarnation, now_us)
+    return Fetched(
+        catalog=catalog,
+        snapshots=[compile_snapshot(stored.company, stored.revision) for stored in found.values()],
+        unknown=[company for company in dict.fromkeys(companies) if company not in found],
+        totals=totals,
+    )
+
+
+def start(store: Store, resume_revision: int, without_companies: bool) -> Position:
+    """Where a watch begins.
+
+    A caller that knows a later revision than there is shows that this state was restored from a
+    backup: then it gets a new epoch, since its revisions will mean something else.
+    """
+    with store.read() as transaction:
+        revision = transaction.state().revision
+    if resume_revision > revision:
+        with store.write() as writing:
+            if resume_revision > writing.state().revision:
+                writing.renew_epoch()
+        resume_revision = 0
+    if resume_revision:
+        return _after(resume_revision, resume_revision, resume_revision, False)
+    companies_after = revision if without_companies else 0
+    return _after(companies_after, 0, revision, not without_companies)
+
+
+def next_page(
+    store: Store, position: Position, incarnation: str, now_us: int
+) -> tuple[Page, Position]:
+    """What comes after a position, and the position after that."""
+    with store.read() as transaction:
+        state = transaction.state()
+        newest = transaction.catalog_version()
+        catalog = transaction.catalog() if newest > position.catalog_version else None
+        changes = transaction.company_changes(position.revision, position.company, PAGE_COMPANIES)
+        present = [change for change in changes if change.company is not None]
+        totals: Sequence[CounterTotal] = ()
+        if position.with_totals:
+            ids = (change.id for change in present)
+            totals = open_totals(transaction, ids, incarnation, now_us)
+    complete = len(changes) < PAGE_COMPANIES
+    page = Page(
+        epoch=state.epoch,
+        revision=state.revision,
+        complete=complete,
+        catalog=catalog,
+        snapshots=[
+            compile_snapshot(change.company, change.revision)
+            for change in changes
+            if change.company is not None
+        ],
+        removed=[
+            change.id
+            for change in changes
+            if change.company is None and change.revision > position.known_revision
+        ],
+        totals=totals,
+    )
+    if complete:
+        return page, _after(state.revision, newest, position.known_revision, False)
+    last = changes[-1]
+    return page, msgspec.structs.replace(
+        position, revision=last.revision, company=last.id, catalog_version=newest
+    )
+
+
+def open_totals(
+    transaction: ReadTransaction, companies: Iterable[str], incarnation: str, now_us: int
+) -> list[CounterTotal]:
+    """Usage in the windows of companies that hold an instant, up to the bound."""
+    totals: list[CounterTotal] = []
+    for company in companies:
+        left = TOTALS_MAX - len(totals)
+        if left == 0:
+            break
+        totals += transaction.open_counters(company, "", now_us, incarnation, left)
+    return totals
+
+
+def _after(revision: int, catalog_version: int, known: int, with_totals: bool) -> Position:
+    """The position behind every company of a revision: no id is empty."""
+    return Position(revision + 1, "", catalog_version, known, with_totals)

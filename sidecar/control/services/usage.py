@@ -1,0 +1,105 @@
+"""Answers for the ledger and the counters."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from sidecar.control.rules.attribution import limits_at
+from sidecar.control.services.attribution import load_index
+from sidecar.control.storage.port import Store
+from sidecar.control.storage.values import (
+    PLANE,
+    Incarnation,
+    LedgerLine,
+    LineFilter,
+    LinePosition,
+    Tally,
+    UsageSum,
+)
+from sidecar.domain.catalog import Limit
+from sidecar.domain.counters import CounterTotal, slot_of
+from sidecar.domain.errors import NotFound
+from sidecar.domain.timeline import compile_snapshot
+from sidecar.domain.windows import Window
+
+LIMITS_MAX: Final = 10_000
+
+_Slot = tuple[str, str, Window]
+
+
+class LimitUsage(msgspec.Struct, frozen=True):
+    """Usage on a limit, for one combination of the values of its dimensions."""
+
+    feature: str
+    limit: Limit
+    values: tuple[str, ...]
+    window: Window
+    used: int
+
+
+def sum_usage(
+    store: Store, wanted: LineFilter, by_company: bool, by_day: bool, limit: int
+) -> tuple[list[UsageSum], bool]:
+    """Sums of the ledger without duplicates, and whether the limit cut them short."""
+    with store.read() as transaction:
+        sums = transaction.usage_sums(wanted, by_company, by_day, limit + 1)
+    return sums[:limit], len(sums) > limit
+
+
+def company_usage(
+    store: Store, company: str, feature: str, at_us: int
+) -> tuple[list[LimitUsage], bool]:
+    """Usage of a company against its limits in the windows of an instant; at most 10,000.
+
+    Also says whether that bound cut the answer short. An empty feature is every feature. Raises
+    `NotFound` for a company or a feature that is unknown.
+    """
+    with store.read() as transaction:
+        stored = transaction.companies([company]).get(company)
+        if stored is None:
+            raise NotFound("company", f"there is no company {company!r}")
+        index = load_index(transaction)
+        if feature and feature not in index.features:
+            raise NotFound("feature", f"the catalog has no feature {feature!r}")
+        totals = transaction.open_counters(company, feature, at_us, PLANE, LIMITS_MAX + 1)
+    snapshot = compile_snapshot(stored.company, stored.revision)
+    by_slot: dict[_Slot, list[CounterTotal]] = defaultdict(list)
+    for total in totals:
+        by_slot[(total.feature, total.counter.slot, total.counter.window)].append(total)
+    usage: list[LimitUsage] = []
+    for key in [feature] if feature else sorted(index.features):
+        for limit, window in limits_at(index, snapshot, key, at_us) or ():
+            counted = by_slot[(key, slot_of(limit), window)]
+            usage += _on_limit(key, limit, window, counted)
+    return usage[:LIMITS_MAX], max(len(usage), len(totals)) > LIMITS_MAX
+
+
+def _on_limit(
+    feature: str, limit: Limit, window: Window, counted: Sequence[CounterTotal]
+) -> Iterator[LimitUsage]:
+    if not counted and not limit.scope.dimensions:
+        yield LimitUsage(feature, limit, (), window, 0)
+    for total in counted:
+        yield LimitUsage(feature, limit, total.counter.values, window, total.total)
+
+
+def list_lines(
+    store: Store, wanted: LineFilter, after: LinePosition | None, limit: int
+) -> tuple[list[LedgerLine], LinePosition | None]:
+    """Lines of one company, oldest event first, and where the next page starts, if there is one."""
+    with store.read() as transaction:
+        lines = transaction.lines(wanted, after, limit + 1)
+    if len(lines) <= limit:
+        return lines, None
+    last = lines[limit - 1]
+    return lines[:limit], LinePosition(last.event_time_us, last.incarnation, last.sequence)
+
+
+def look_up_incarnation(store: Store, incarnation: str) -> tuple[Incarnation | None, list[Tally]]:
+    """What is known of a sidecar's store, and its sums by feature."""
+    with store.read() as transaction:
+        return transaction.incarnation(incarnation), transaction.tallies(incarnation)

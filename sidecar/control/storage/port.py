@@ -1,0 +1,169 @@
+"""The port that every database behind the control plane implements.
+
+Synchronous, and safe to use from several threads. A transaction is explicit: what a `read` sees is
+one state of the store, what a `write` does happens as a whole or not at all, is on disk once the
+block ends, and writers follow one another. Sums saturate at -INT64_MAX and INT64_MAX
+instead of failing.
+
+Every method raises `Unavailable` where the database cannot be used, such as for a full disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from sidecar.control.storage.values import (
+    CompanyChange,
+    CounterKey,
+    CounterState,
+    FirstUse,
+    Incarnation,
+    LedgerLine,
+    LineFilter,
+    LinePosition,
+    PlaneState,
+    StoredCompany,
+    Tally,
+    UsageSum,
+)
+from sidecar.domain.catalog import Catalog, CatalogSnapshot, Company
+from sidecar.domain.counters import CounterTotal
+
+
+class ReadTransaction(Protocol):
+    """Questions to one state of the store."""
+
+    def state(self) -> PlaneState:
+        """Epoch and revision."""
+        ...
+
+    def catalog(self) -> CatalogSnapshot | None:
+        """The catalog in force; `None` before the first."""
+        ...
+
+    def catalog_version(self) -> int:
+        """Revision at which the catalog last changed; 0 before the first."""
+        ...
+
+    def companies(self, ids: Iterable[str]) -> dict[str, StoredCompany]:
+        """Those of the companies that exist, by id."""
+        ...
+
+    def companies_after(self, company: str, limit: int) -> list[StoredCompany]:
+        """Companies with greater ids, in the order of their ids."""
+        ...
+
+    def company_changes(self, revision: int, company: str, limit: int) -> list[CompanyChange]:
+        """Last changes, in the order of (revision, id), after that position."""
+        ...
+
+    def incarnation(self, incarnation: str) -> Incarnation | None:
+        """What is known of a sidecar's store."""
+        ...
+
+    def chains(self, incarnation: str, first: int, last: int) -> dict[int, bytes]:
+        """Chains of an incarnation at sequences first to last, as far as there are any."""
+        ...
+
+    def tallies(self, incarnation: str) -> list[Tally]:
+        """Sums by feature, in the order of the keys."""
+        ...
+
+    def first_uses(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], FirstUse]:
+        """First records under (company, idempotency key), where there are any."""
+        ...
+
+    def totals(self, keys: Iterable[CounterKey], incarnation: str) -> list[CounterTotal]:
+        """Totals of counters, with the incarnation's part as `own`; 0 where nothing is counted."""
+        ...
+
+    def counters(self, keys: Iterable[CounterKey]) -> list[CounterState]:
+        """Those of the counters that exist, with all their parts."""
+        ...
+
+    def open_counters(
+        self, company: str, feature: str, at_us: int, incarnation: str, limit: int
+    ) -> list[CounterTotal]:
+        """Counters of a company whose window holds an instant; an empty feature is any.
+
+        Company-wide ones first, so that a limit cuts off single users rather than the whole.
+        """
+        ...
+
+    def lines(self, wanted: LineFilter, after: LinePosition | None, limit: int) -> list[LedgerLine]:
+        """Lines of one company, oldest event first."""
+        ...
+
+    def usage_sums(
+        self, wanted: LineFilter, by_company: bool, by_day: bool, limit: int
+    ) -> list[UsageSum]:
+        """Sums by feature and what is asked, in the order of company, feature and day."""
+        ...
+
+
+class WriteTransaction(ReadTransaction, Protocol):
+    """Questions and changes; the questions see the changes."""
+
+    def renew_epoch(self) -> None:
+        """Give the state a new identity."""
+        ...
+
+    def next_revision(self) -> int:
+        """Move the revision up by one and return it."""
+        ...
+
+    def next_ledger_version(self) -> int:
+        """Move the ledger's version up by one and return it."""
+        ...
+
+    def put_catalog(self, catalog: Catalog, revision: int) -> None:
+        """Replace the catalog."""
+        ...
+
+    def put_companies(self, companies: Iterable[Company], revision: int) -> None:
+        """Create or replace companies."""
+        ...
+
+    def remove_companies(self, ids: Iterable[str], revision: int) -> None:
+        """Put tombstones in the place of companies that exist."""
+        ...
+
+    def put_incarnation(self, incarnation: Incarnation) -> None:
+        """Create or replace what is known of a sidecar's store."""
+        ...
+
+    def append(self, lines: Sequence[LedgerLine], chains: Sequence[bytes]) -> None:
+        """Append new lines, each with its chain, and add them to their incarnation's tallies."""
+        ...
+
+    def put_first_uses(self, uses: Mapping[tuple[str, str], FirstUse], received_us: int) -> None:
+        """Remember the first records under (company, idempotency key); replaces older ones."""
+        ...
+
+    def forget_first_uses(self, before_us: int, limit: int) -> int:
+        """Forget at most so many that were received before an instant; returns how many."""
+        ...
+
+    def add_to_counters(
+        self, incarnation: str, amounts: Mapping[CounterKey, int], version: int
+    ) -> None:
+        """Add amounts to an incarnation's parts, and so to the totals."""
+        ...
+
+
+class Store(Protocol):
+    """A database."""
+
+    def read(self) -> AbstractContextManager[ReadTransaction]:
+        """A transaction that only asks."""
+        ...
+
+    def write(self) -> AbstractContextManager[WriteTransaction]:
+        """A transaction that changes; it ends with the block, and undoes all on an exception."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the database. To be called when no transaction is open."""
+        ...

@@ -1,0 +1,5 @@
+"""The store on SQLite: one file, or memory."""
+
+from sidecar.control.storage.sqlite.store import SqliteStore
+
+__all__ = ["SqliteStore"]

@@ -1,0 +1,107 @@
+"""Connections and transactions of the store on SQLite."""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from sidecar.control.errors import StoreRefused
+from sidecar.control.storage.sqlite.migrate import migrate
+from sidecar.control.storage.sqlite.reads import SqliteReads
+from sidecar.control.storage.sqlite.writes import SqliteWrites
+from sidecar.domain.errors import Unavailable
+
+MEMORY: Final = ":memory:"
+
+_BUSY_S: Final = 5.0
+_READERS_MAX: Final = 8
+
+
+class SqliteStore:
+    """A `Store` in a file, or in memory for as long as it lives.
+
+    A file has one connection that writes and some that read, side by side thanks to the
+    write-ahead log. A commit waits for the disk (`synchronous=FULL`). Several processes may share
+    a file. In memory there is one connection for all.
+    """
+
+    def __init__(self, path: str | Path = MEMORY) -> None:
+        self._path = str(path)
+        self._write_lock = threading.Lock()
+        self._idle_readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
+        self._reader_slots = threading.BoundedSemaphore(_READERS_MAX)
+        try:
+            self._writer = self._connect()
+        except sqlite3.Error as error:
+            raise StoreRefused(f"{self._path}: cannot be opened: {error}") from error
+        try:
+            self._writer.execute("PRAGMA journal_mode = WAL")
+            migrate(self._writer, self._path)
+        except sqlite3.Error as error:
+            self._writer.close()
+            raise StoreRefused(f"{self._path}: cannot be used: {error}") from error
+        except StoreRefused:
+            self._writer.close()
+            raise
+
+    @contextmanager
+    def read(self) -> Iterator[SqliteReads]:
+        """One state of the store for as long as the block lasts."""
+        if self._path == MEMORY:
+            with self._write_lock:
+                yield SqliteReads(self._writer)
+            return
+        with self._reader_slots, _errors_translated():
+            connection = self._reader()
+            try:
+                connection.execute("BEGIN")
+                yield SqliteReads(connection)
+            finally:
+                connection.rollback()
+                self._idle_readers.put(connection)
+
+    @contextmanager
+    def write(self) -> Iterator[SqliteWrites]:
+        """A transaction that commits when the block ends, and rolls back on an exception."""
+        with self._write_lock, _errors_translated():
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield SqliteWrites(self._writer)
+                self._writer.execute("COMMIT")
+            except BaseException:
+                self._writer.rollback()
+                raise
+
+    def close(self) -> None:
+        """Close every connection."""
+        with self._write_lock:
+            while not self._idle_readers.empty():
+                self._idle_readers.get_nowait().close()
+            self._writer.close()
+
+    def _reader(self) -> sqlite3.Connection:
+        try:
+            return self._idle_readers.get_nowait()
+        except queue.Empty:
+            return self._connect()
+
+    def _connect(self) -> sqlite3.Connection:
+        # Transactions are begun by hand, and connections wander between threads, one at a time.
+        connection = sqlite3.connect(
+            self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA synchronous = FULL")
+        return connection
+
+
+@contextmanager
+def _errors_translated() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise Unavailable("", f"the ledger's database: {error}", "STORE_UNAVAILABLE") from error

@@ -1,0 +1,164 @@
+"""Changes of the store on SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+from uuid import uuid4
+
+from sidecar.control.storage.sqlite import codec
+from sidecar.control.storage.sqlite.reads import SqliteReads
+from sidecar.control.storage.values import CounterKey, FirstUse, Incarnation, LedgerLine
+from sidecar.domain.catalog import Catalog, Company
+
+# SQLite turns a sum that int64 does not hold into a floating-point number, which compares exactly
+# with integers: so max and min bring it back to the nearest integer.
+_ADD_TO_TALLY: Final = (
+    "INSERT INTO incarnation_tally VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+    "records = records + excluded.records, "
+    "quantity = min(quantity + excluded.quantity, 9223372036854775807)"
+)
+_ADD_TO_COUNTER: Final = (
+    "INSERT INTO counter VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+    "total = max(min(total + excluded.total, 9223372036854775807), -9223372036854775807), "
+    "version = excluded.version"
+)
+_ADD_TO_PART: Final = (
+    "INSERT INTO counter_part VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+    "amount = max(min(amount + excluded.amount, 9223372036854775807), -9223372036854775807)"
+)
+
+
+class SqliteWrites(SqliteReads):
+    """A `WriteTransaction` on a connection in which a transaction has begun."""
+
+    def renew_epoch(self) -> None:
+        self._connection.execute("UPDATE meta SET epoch = ?", (str(uuid4()),))
+
+    def next_revision(self) -> int:
+        self._connection.execute("UPDATE meta SET revision = revision + 1")
+        return int(self._one("SELECT revision FROM meta")[0])
+
+    def next_ledger_version(self) -> int:
+        self._connection.execute("UPDATE meta SET ledger_version = ledger_version + 1")
+        return int(self._one("SELECT ledger_version FROM meta")[0])
+
+    def put_catalog(self, catalog: Catalog, revision: int) -> None:
+        self._connection.execute(
+            "REPLACE INTO catalog (id, revision, document) VALUES (1, ?, ?)",
+            (revision, codec.document(catalog)),
+        )
+
+    def put_companies(self, companies: Iterable[Company], revision: int) -> None:
+        self._connection.executemany(
+            "REPLACE INTO company (company, revision, document) VALUES (?, ?, ?)",
+            ((company.id, revision, codec.document(company)) for company in companies),
+        )
+
+    def remove_companies(self, ids: Iterable[str], revision: int) -> None:
+        self._connection.executemany(
+            "UPDATE company SET revision = ?, document = NULL "
+            "WHERE company = ? AND document IS NOT NULL",
+            ((revision, company) for company in ids),
+        )
+
+    def put_incarnation(self, incarnation: Incarnation) -> None:
+        self._connection.execute(
+            "REPLACE INTO incarnation VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                codec.incarnation_column(incarnation.id),
+                incarnation.watermark,
+                incarnation.head,
+                incarnation.fenced,
+                incarnation.node,
+                incarnation.first_heard_us,
+                incarnation.last_heard_us,
+            ),
+        )
+
+    def append(self, lines: Sequence[LedgerLine], chains: Sequence[bytes]) -> None:
+        columns = {line.incarnation: b"" for line in lines}
+        for incarnation in columns:
+            columns[incarnation] = codec.incarnation_column(incarnation)
+        self._connection.executemany(
+            "INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    line.company,
+                    line.feature,
+                    line.event_time_us,
+                    columns[line.incarnation],
+                    line.sequence,
+                    line.quantity,
+                    line.overage,
+                    line.accepted_us,
+                    line.received_us,
+                    line.record,
+                    line.duplicate_of,
+                    line.unattributed,
+                )
+                for line in lines
+            ],
+        )
+        self._connection.executemany(
+            "INSERT INTO chain VALUES (?, ?, ?)",
+            [
+                (columns[line.incarnation], line.sequence, chain)
+                for line, chain in zip(lines, chains, strict=True)
+            ],
+        )
+        self._add_to_tallies(lines, columns)
+
+    def _add_to_tallies(self, lines: Sequence[LedgerLine], columns: Mapping[str, bytes]) -> None:
+        sums: dict[tuple[bytes, str], tuple[int, int]] = {}
+        for line in lines:
+            key = (columns[line.incarnation], line.feature)
+            records, quantity = sums.get(key, (0, 0))
+            sums[key] = (records + 1, quantity + line.quantity)
+        self._connection.executemany(
+            _ADD_TO_TALLY,
+            [
+                (*key, records, codec.saturated(quantity))
+                for key, (records, quantity) in sums.items()
+            ],
+        )
+
+    def put_first_uses(self, uses: Mapping[tuple[str, str], FirstUse], received_us: int) -> None:
+        columns = {use.incarnation: b"" for use in uses.values()}
+        for incarnation in columns:
+            columns[incarnation] = codec.incarnation_column(incarnation)
+        self._connection.executemany(
+            "REPLACE INTO first_use VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (*key, columns[use.incarnation], use.sequence, use.digest, received_us)
+                for key, use in uses.items()
+            ],
+        )
+
+    def forget_first_uses(self, before_us: int, limit: int) -> int:
+        old = self._all(
+            "SELECT company, idempotency_key FROM first_use "
+            "WHERE received_us < ? ORDER BY received_us LIMIT ?",
+            before_us,
+            limit,
+        )
+        self._connection.executemany(
+            "DELETE FROM first_use WHERE company = ? AND idempotency_key = ?", old
+        )
+        return len(old)
+
+    def add_to_counters(
+        self, incarnation: str, amounts: Mapping[CounterKey, int], version: int
+    ) -> None:
+        column = codec.incarnation_column(incarnation)
+        rows = [
+            (codec.counter_columns(key), codec.saturated(amount)) for key, amount in amounts.items()
+        ]
+        self._connection.executemany(
+            _ADD_TO_COUNTER,
+            [(*key, amount, version) for key, amount in rows],
+        )
+        self._connection.executemany(
+            _ADD_TO_PART,
+            [(*key, column, amount) for key, amount in rows],
+        )

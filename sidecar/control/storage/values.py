@@ -1,0 +1,146 @@
+"""What goes into the plane's store and comes out. Values only, of no particular database."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
+from sidecar.domain.catalog import Company
+from sidecar.domain.counters import CounterRef
+
+CHAIN_BYTES: Final = 32
+FIRST_CHAIN: Final = bytes(CHAIN_BYTES)
+"""The chain before the first record of an incarnation."""
+
+PLANE: Final = "plane"
+"""Stands in for an incarnation where the plane itself counts: corrections, perhaps negative."""
+
+
+class PlaneState(msgspec.Struct, frozen=True):
+    """Identity of the plane's state, and the number of the last change of catalog or companies."""
+
+    epoch: str
+    revision: int
+
+
+class StoredCompany(msgspec.Struct, frozen=True):
+    """A company and the revision at which it last changed."""
+
+    company: Company
+    revision: int
+
+
+class CompanyChange(msgspec.Struct, frozen=True):
+    """The last change of a company; `company` is `None` where it was removed."""
+
+    id: str
+    revision: int
+    company: Company | None
+
+
+class Incarnation(msgspec.Struct, frozen=True):
+    """What is known of one store of a sidecar.
+
+    Everything up to sequence `watermark` is in the ledger; `head` is the chain there.
+    """
+
+    id: str
+    watermark: int = 0
+    head: bytes = FIRST_CHAIN
+    fenced: bool = False
+    node: str = ""
+    first_heard_us: int = 0
+    last_heard_us: int = 0
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """Sum of one feature over the records of an incarnation, duplicates included."""
+
+    feature: str
+    records: int
+    quantity: int
+
+
+class LedgerLine(msgspec.Struct, frozen=True):
+    """A usage record in the ledger. `record` is exactly what the sidecar chained over.
+
+    `duplicate_of`: id of the record that was counted instead, or empty. `unattributed`: it is on
+    no counter, since its company or feature was unknown.
+    """
+
+    company: str
+    feature: str
+    event_time_us: int
+    incarnation: str
+    sequence: int
+    quantity: int
+    overage: int
+    accepted_us: int
+    received_us: int
+    record: bytes
+    duplicate_of: str = ""
+    unattributed: bool = False
+
+
+class LinePosition(msgspec.Struct, frozen=True, order=True):
+    """Where a line stands among those of its company: oldest event first."""
+
+    event_time_us: int
+    incarnation: str
+    sequence: int
+
+
+class FirstUse(msgspec.Struct, frozen=True):
+    """The record that was the first under an idempotency key, and the digest of its payload."""
+
+    incarnation: str
+    sequence: int
+    digest: bytes
+
+
+class CounterKey(msgspec.Struct, frozen=True):
+    """Names a counter."""
+
+    company: str
+    feature: str
+    counter: CounterRef
+
+
+class CounterState(msgspec.Struct, frozen=True):
+    """A counter: its total, version, and the parts of which the total is the sum."""
+
+    key: CounterKey
+    total: int
+    version: int
+    parts: dict[str, int]
+
+
+class LineFilter(msgspec.Struct, frozen=True):
+    """Which lines are meant; empty for any company or feature. Events in [from_us, until_us)."""
+
+    company: str = ""
+    feature: str = ""
+    from_us: int = BEGINNING_US
+    until_us: int = FOREVER_US
+
+
+class UsageSum(msgspec.Struct, frozen=True):
+    """A sum over lines that are no duplicates.
+
+    `company` is empty and `day` (number of days since the Unix epoch, UTC) is `None` unless the
+    lines were grouped by them. Quantities in the feature's unit.
+    """
+
+    company: str
+    feature: str
+    day: int | None
+    records: int
+    quantity: int
+    overage: int
+
+
+def record_id(incarnation: str, sequence: int) -> str:
+    """The id of a record, as in the answer to the check."""
+    return f"{incarnation}-{sequence}"

@@ -1,0 +1,40 @@
+"""Microseconds since the Unix epoch to `google.protobuf.Timestamp` and back."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from sidecar.domain.bounds import BEGINNING_US, FOREVER_US, SECOND_US
+from sidecar.domain.errors import InvalidInput
+from sidecar.domain.windows import END_INSTANT_US, FIRST_INSTANT_US
+
+_NANOS_OF_US: Final = 1000
+_NANOS_MAX: Final = 999_999_999
+
+
+def timestamp(instant_us: int) -> Timestamp:
+    """An instant, as a message."""
+    seconds, fraction_us = divmod(instant_us, SECOND_US)
+    return Timestamp(seconds=seconds, nanos=fraction_us * _NANOS_OF_US)
+
+
+def timestamp_or_none(instant_us: int | None) -> Timestamp | None:
+    """An instant as a message; `None`, BEGINNING_US and FOREVER_US are absent from messages."""
+    if instant_us is None or instant_us in (BEGINNING_US, FOREVER_US):
+        return None
+    return timestamp(instant_us)
+
+
+def instant(message: Timestamp, field: str) -> int:
+    """The instant of a message in microseconds; finer parts are cut off.
+
+    Raises `InvalidInput` outside the years 2 to 9998, which windows keep to.
+    """
+    if not 0 <= message.nanos <= _NANOS_MAX:
+        raise InvalidInput(field, f"nanos must be 0 to {_NANOS_MAX}, is {message.nanos}")
+    instant_us = message.seconds * SECOND_US + message.nanos // _NANOS_OF_US
+    if not FIRST_INSTANT_US <= instant_us < END_INSTANT_US:
+        raise InvalidInput(field, "must lie in the years 2 to 9998")
+    return instant_us

@@ -1,0 +1,15 @@
+"""A store for each test."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from sidecar.control.storage.port import Store
+from sidecar.control.storage.sqlite import SqliteStore
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    store = SqliteStore()
+    yield store
+    store.close()

@@ -1,0 +1,198 @@
+"""Bringing catalog and companies to a state; each test is named by its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+
+from sidecar.control.services import apply, directory
+from sidecar.control.services.apply import Applied, Desired
+from sidecar.control.storage.port import Store
+from sidecar.domain.catalog import (
+    Catalog,
+    Company,
+    EntitlementGrant,
+    Feature,
+    FeatureKind,
+    Override,
+    Plan,
+)
+from sidecar.domain.diff import Change, ChangeAction, FieldChange
+from sidecar.domain.errors import InvalidInput, NotFound
+from tests.unit.control.support import CATALOG, company, set_up
+
+CREATED, UPDATED, REMOVED = ChangeAction.CREATED, ChangeAction.UPDATED, ChangeAction.REMOVED
+
+
+def _kinds(applied: Applied) -> list[tuple[str, str, ChangeAction]]:
+    return [(change.kind, change.key, change.action) for change in applied.changes]
+
+
+def _ids(store: Store) -> list[str]:
+    companies, _ = directory.list_companies(store, "", 100)
+    return [company.id for company in companies]
+
+
+def _without(*plans: str, features: Sequence[str] = ()) -> Catalog:
+    return Catalog(
+        tuple(feature for feature in CATALOG.features if feature.key not in features),
+        tuple(plan for plan in CATALOG.plans if plan.key not in plans),
+    )
+
+
+def test_a_first_state_is_created_in_one_revision(store: Store) -> None:
+    applied = apply.apply(store, Desired(CATALOG, (company("b"), company("a"))))
+    expected = [
+        ("feature", "calls", CREATED),
+        ("feature", "sso", CREATED),
+        ("feature", "tokens", CREATED),
+        ("plan", "pro", CREATED),
+        ("company", "a", CREATED),
+        ("company", "b", CREATED),
+    ]
+    assert expected == _kinds(applied)
+    assert (1, 6, 0) == (applied.revision, applied.changed, applied.unchanged)
+
+
+def test_the_same_again_changes_nothing_and_keeps_the_revision(store: Store) -> None:
+    set_up(store, "a", "b")
+    again = apply.apply(store, Desired(CATALOG, (company("b"), company("a"))))
+    assert Applied(1, (), 0, 6) == again
+
+
+def test_another_order_is_the_same(store: Store) -> None:
+    set_up(store)
+    (plan,) = CATALOG.plans
+    shuffled = Catalog(
+        CATALOG.features[::-1],
+        (msgspec.structs.replace(plan, entitlements=plan.entitlements[::-1]),),
+    )
+    assert 0 == apply.apply(store, Desired(shuffled)).changed
+
+
+def test_an_update_tells_its_fields(store: Store) -> None:
+    set_up(store, "acme")
+    renamed = msgspec.structs.replace(company(), name="Acme Ltd")
+    applied = apply.apply(store, Desired(companies=(renamed,)))
+    change = Change("company", "acme", UPDATED, (FieldChange("name", None, "Acme Ltd"),))
+    assert Applied(2, (change,), 1, 0) == applied
+    assert renamed == directory.get_company(store, "acme").company
+
+
+def test_companies_not_given_stay(store: Store) -> None:
+    set_up(store, "a", "b")
+    apply.apply(store, Desired(companies=(company("c"),)))
+    assert ["a", "b", "c"] == _ids(store)
+
+
+def test_prune_removes_companies_not_given(store: Store) -> None:
+    set_up(store, "a", "b", "c")
+    applied = apply.apply(store, Desired(companies=(company("b"),), prune=True))
+    assert [("company", "a", REMOVED), ("company", "c", REMOVED)] == _kinds(applied)
+    assert (2, 1) == (applied.changed, applied.unchanged)
+    assert ["b"] == _ids(store)
+    with pytest.raises(NotFound):
+        directory.get_company(store, "a")
+
+
+def test_removing_what_is_not_there_changes_nothing(store: Store) -> None:
+    set_up(store, "a")
+    assert Applied(1, (), 0, 0) == apply.apply(store, Desired(remove=("b",)))
+    assert Applied(2, (Change("company", "a", REMOVED),), 1, 0) == apply.apply(
+        store, Desired(remove=("a", "b", "a"))
+    )
+
+
+def test_a_preview_says_the_same_and_changes_nothing(store: Store) -> None:
+    set_up(store, "a")
+    desired = Desired(CATALOG, (company("b"),), prune=True)
+    seen = apply.preview(store, desired)
+    assert ["a"] == _ids(store)
+    done = apply.apply(store, desired)
+    assert (1, 2) == (seen.revision, done.revision)
+    assert done.changes == seen.changes
+
+
+def test_a_catalog_and_the_companies_that_need_it_change_together(store: Store) -> None:
+    set_up(store, "a", "b")
+    new = Catalog(CATALOG.features, (*_without("pro").plans, Plan("max")))
+    apply.apply(store, Desired(new, (company("a", "max"),), remove=("b",)))
+    stored = directory.get_catalog(store)
+    assert stored is not None
+    assert (2, new) == (stored.version, stored.catalog)
+
+
+def test_a_plan_in_use_by_a_company_that_stays_cannot_go(store: Store) -> None:
+    set_up(store, "a", "b")
+    with pytest.raises(InvalidInput) as refused:
+        apply.apply(store, Desired(_without("pro"), remove=("a",)))
+    assert "catalog.plans" == refused.value.field
+    assert "company 'b' needs it" in refused.value.message
+    assert ["a", "b"] == _ids(store)
+
+
+@pytest.mark.parametrize(
+    "catalog",
+    [
+        pytest.param(_without("pro", features=["calls"]), id="gone"),
+        pytest.param(
+            Catalog((Feature("calls", FeatureKind.CONFIG),)),
+            id="of another kind",
+        ),
+    ],
+)
+def test_a_feature_that_a_company_overrides_cannot_go(store: Store, catalog: Catalog) -> None:
+    limits = CATALOG.plans[0].entitlements[1].limits[:1]
+    override = Override(EntitlementGrant("calls", limits=limits))
+    apply.apply(store, Desired(CATALOG, (Company("a", overrides=(override,)),)))
+    with pytest.raises(InvalidInput) as refused:
+        apply.apply(store, Desired(catalog))
+    assert "catalog.features" == refused.value.field
+
+
+REFUSED = {
+    "a plan that is not there": (
+        Desired(CATALOG, (company("a"), company("b", "none"))),
+        "companies[1].subscription.plan",
+    ),
+    "a company on no catalog": (
+        Desired(companies=(company("a"),)),
+        "companies[0].subscription.plan",
+    ),
+    "a company twice": (Desired(CATALOG, (company("a"), company("a"))), "companies[1].id"),
+    "a plan with a feature that is not there": (
+        Desired(Catalog(CATALOG.features[:2], CATALOG.plans)),
+        "catalog.plans[0].entitlements[1].feature",
+    ),
+    "given and removed": (
+        Desired(CATALOG, (company("a"),), remove=("b", "a")),
+        "remove_companies[1]",
+    ),
+}
+
+
+@pytest.mark.parametrize(("desired", "field"), REFUSED.values(), ids=REFUSED)
+def test_refused_with_its_path_and_nothing_applied(
+    store: Store, desired: Desired, field: str
+) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        apply.apply(store, desired)
+    assert field == refused.value.field
+    assert directory.get_catalog(store) is None
+    assert [] == _ids(store)
+
+
+def test_many_companies_are_applied_and_listed_in_pages(store: Store) -> None:
+    set_up(store)
+    names = [f"c{at:04}" for at in range(1_200)]
+    applied = apply.apply(store, Desired(companies=tuple(map(company, names))))
+    assert (1_200, 1_000) == (applied.changed, len(applied.changes))
+    listed, after = [], ""
+    while True:
+        companies, after = directory.list_companies(store, after, 500)
+        listed += [found.id for found in companies]
+        if not after:
+            break
+    assert names == listed

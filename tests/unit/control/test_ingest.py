@@ -1,0 +1,287 @@
+"""Usage into the ledger; each test is named by its outcome."""
+
+from __future__ import annotations
+
+import pytest
+
+from sidecar.api.sync.v1 import sync_pb2
+from sidecar.control.errors import Fenced, SequenceGap
+from sidecar.control.rules.history import Greeting, Run
+from sidecar.control.services import ingest
+from sidecar.control.services.sweep import IDEMPOTENCY_US, sweep
+from sidecar.control.storage.port import Store
+from sidecar.control.storage.values import FIRST_CHAIN, PLANE, LedgerLine, LineFilter
+from sidecar.domain.bounds import INT64_MAX
+from sidecar.domain.counters import CounterTotal
+from sidecar.domain.errors import InvalidInput
+from tests.unit.control.support import (
+    ALICE,
+    BOB,
+    CAROL,
+    LIFETIME,
+    NOW_US,
+    Writer,
+    key_of,
+    per_user,
+    record,
+    set_up,
+    used,
+)
+
+
+def _lines(store: Store, company: str = "acme") -> list[LedgerLine]:
+    with store.read() as transaction:
+        return transaction.lines(LineFilter(company), None, 1_000)
+
+
+def _parts(store: Store) -> dict[str, int]:
+    with store.read() as transaction:
+        (state,) = transaction.counters([key_of()])
+    assert sum(state.parts.values()) == state.total
+    return state.parts
+
+
+def _writer(incarnation: str, *records: bytes) -> Writer:
+    writer = Writer(incarnation)
+    writer.write(*records)
+    return writer
+
+
+def test_a_run_moves_the_watermark_and_answers_with_totals(store: Store) -> None:
+    alice = _writer(ALICE, record(3), record(4, counters=[LIFETIME, per_user("eve")]))
+    _writer(BOB, record(10)).push(store)
+    pushed = alice.push(store)
+    assert (2, 2) == (pushed.watermark, pushed.added)
+    assert [
+        CounterTotal("acme", "tokens", LIFETIME, total=17, own=7, version=2),
+        CounterTotal("acme", "tokens", per_user("eve"), total=4, own=4, version=2),
+    ] == list(pushed.totals)
+    assert [10, 3, 4] == sorted((line.quantity for line in _lines(store)), key=[10, 3, 4].index)
+
+
+def test_a_retry_changes_nothing_and_gets_the_same_answer(store: Store) -> None:
+    alice = _writer(ALICE, record(3), record(4))
+    first = alice.push(store)
+    again = alice.push(store)
+    assert (first.watermark, first.totals) == (again.watermark, again.totals)
+    assert 0 == again.added
+    assert 2 == len(_lines(store))
+
+
+def test_an_overlap_adds_what_is_new(store: Store) -> None:
+    alice = _writer(ALICE, record(1), record(2), record(3))
+    alice.push(store, 1, 2)
+    assert (3, 1) == (alice.push(store, 2, 3).watermark, 1)
+    assert [1, 2, 3] == [line.quantity for line in _lines(store)]
+    assert 6 == used(store)
+
+
+def test_an_old_retry_is_told_of_no_more_than_it_has_shown(store: Store) -> None:
+    original = _writer(ALICE, record(1), record(2))
+    clone = original.clone()
+    original.write(record(4))
+    original.push(store)
+    clone.write(record(8))
+    assert 2 == clone.push(store, 1, 2).watermark
+    greeting = Greeting(3, 2, clone.chains[2], clone.chains[3])
+    welcome = ingest.greet(store, ALICE, "", greeting, NOW_US)
+    assert (2, False) == (welcome.watermark, welcome.fenced)
+    with pytest.raises(Fenced):
+        clone.push(store, 3)
+
+
+def test_a_gap_is_refused_with_what_is_expected(store: Store) -> None:
+    alice = _writer(ALICE, *(record(at) for at in range(1, 6)))
+    alice.push(store, 1, 2)
+    with pytest.raises(SequenceGap) as refused:
+        alice.push(store, 4, 5)
+    assert 3 == refused.value.expected_sequence
+    assert 2 == len(_lines(store))
+
+
+def test_a_clone_is_fenced_and_stays_so_while_nothing_is_doubled(store: Store) -> None:
+    original = _writer(ALICE, record(1), record(2))
+    original.push(store)
+    clone = original.clone()
+    original.write(record(30))
+    clone.write(record(400), record(5_000))
+    original.push(store, 3)
+    with pytest.raises(Fenced) as fenced:
+        clone.push(store, 2)
+    assert 2 == fenced.value.common_sequence
+    original.write(record(60_000))
+    with pytest.raises(Fenced) as also_fenced:
+        original.push(store, 4)
+    assert 3 == also_fenced.value.common_sequence
+    assert 33 == used(store)
+
+
+def test_what_a_fenced_clone_offers_again_counts_once(store: Store) -> None:
+    original = _writer(ALICE, record(1, key="a"), record(2, key="b"))
+    clone = original.clone()
+    clone.write(record(4, key="c"))
+    original.push(store)
+    reborn = _writer(CAROL, *clone.records)
+    reborn.push(store)
+    assert 7 == used(store)
+    assert {ALICE: 3, CAROL: 7, PLANE: -3} == _parts(store)
+
+
+def test_a_duplicate_is_kept_as_a_line_and_taken_back_from_the_total(store: Store) -> None:
+    _writer(ALICE, record(5, key="k")).push(store)
+    pushed = _writer(BOB, record(5, key="k")).push(store)
+    (total,) = pushed.totals
+    assert (5, 5) == (total.total, total.own)  # so that others, total - own, count 0 at Bob
+    assert {ALICE: 5, BOB: 5, PLANE: -5} == _parts(store)
+    assert ["", f"{ALICE}-1"] == [line.duplicate_of for line in _lines(store)]
+
+
+def test_a_duplicate_within_one_run_is_found(store: Store) -> None:
+    _writer(ALICE, record(5, key="k"), record(5, key="k")).push(store)
+    assert 5 == used(store)
+    assert ["", f"{ALICE}-1"] == [line.duplicate_of for line in _lines(store)]
+
+
+@pytest.mark.parametrize(
+    ("second", "expected"),
+    [
+        pytest.param(record(5, key="k", payload="other"), 10, id="other payload"),
+        pytest.param(record(5, key="k2"), 10, id="other key"),
+        pytest.param(record(5), 10, id="no key"),
+        pytest.param(record(5, key="k", payload="same"), 5, id="same key and payload"),
+    ],
+)
+def test_only_the_same_key_and_payload_is_a_duplicate(
+    store: Store, second: bytes, expected: int
+) -> None:
+    _writer(ALICE, record(5, key="k", payload="same")).push(store)
+    _writer(BOB, second).push(store)
+    assert expected == used(store)
+
+
+def test_the_same_key_of_another_company_is_no_duplicate(store: Store) -> None:
+    _writer(ALICE, record(5, key="k"), record(5, key="k", name="other")).push(store)
+    assert (5, 5) == (used(store), used(store, name="other"))
+
+
+def test_a_key_is_free_again_after_35_days(store: Store) -> None:
+    _writer(ALICE, record(5, key="k")).push(store)
+    assert sweep(store, NOW_US + IDEMPOTENCY_US) is False
+    _writer(BOB, record(5, key="k")).push(store)
+    assert 5 == used(store)
+    sweep(store, NOW_US + IDEMPOTENCY_US + 1)
+    _writer(CAROL, record(5, key="k")).push(store)
+    assert 10 == used(store)
+
+
+def test_unattributed_usage_is_put_on_its_counters_by_the_plane(store: Store) -> None:
+    set_up(store, "acme")
+    pushed = _writer(ALICE, record(5, unattributed=True, user="eve")).push(store)
+    assert {
+        CounterTotal("acme", "tokens", LIFETIME, total=5, own=0, version=1),
+        CounterTotal("acme", "tokens", per_user("eve"), total=5, own=0, version=1),
+    } == set(pushed.totals)
+    assert [False] == [line.unattributed for line in _lines(store)]
+
+
+def test_unattributed_usage_without_its_dimension_skips_that_limit(store: Store) -> None:
+    set_up(store, "acme")
+    pushed = _writer(ALICE, record(5, unattributed=True)).push(store)
+    assert [LIFETIME] == [total.counter for total in pushed.totals]
+
+
+@pytest.mark.parametrize(("name", "feature"), [("nobody", "tokens"), ("acme", "unheard-of")])
+def test_usage_of_an_unknown_company_or_feature_stays_unattributed(
+    store: Store, name: str, feature: str
+) -> None:
+    set_up(store, "acme")
+    pushed = _writer(ALICE, record(5, name=name, feature=feature, unattributed=True)).push(store)
+    assert (1, []) == (pushed.watermark, list(pushed.totals))
+    assert [True] == [line.unattributed for line in _lines(store, name)]
+
+
+def test_an_unattributed_duplicate_counts_nothing(store: Store) -> None:
+    set_up(store, "acme")
+    _writer(ALICE, record(5, key="k")).push(store)
+    _writer(BOB, record(5, key="k", unattributed=True)).push(store)
+    assert 5 == used(store)
+
+
+GARBAGE = {
+    "no message": (b"\xff\xff\xff", "records[1]"),
+    "broken UTF-8": (b"\x0a\x02\xc3\x28", "records[1]"),
+    "no company": (record(name=""), "records[1].company"),
+    "a company too long": (record(name="x" * 129), "records[1].company"),
+    "no feature": (record(feature=""), "records[1].feature"),
+    "a negative quantity": (record(-1), "records[1].quantity"),
+    "a time before 1970": (record(at_us=-1), "records[1].event_time_us"),
+    "a time out of reach": (record(at_us=INT64_MAX), "records[1].event_time_us"),
+    "a key without a digest": (
+        sync_pb2.UsageRecord(company="a", feature="f", idempotency_key="k").SerializeToString(),
+        "records[1].payload_digest",
+    ),
+    "a counter without a window": (
+        sync_pb2.UsageRecord(
+            company="a", feature="f", counters=[sync_pb2.Counter(slot="s")]
+        ).SerializeToString(),
+        "records[1].counters[0].window_end_us",
+    ),
+    "too many counters": (record(counters=[LIFETIME] * 33), "records[1].counters"),
+}
+
+
+@pytest.mark.parametrize(("garbage", "field"), GARBAGE.values(), ids=GARBAGE)
+def test_garbage_is_named_and_nothing_of_the_run_is_applied(
+    store: Store, garbage: bytes, field: str
+) -> None:
+    alice = _writer(ALICE, record(1), garbage)
+    with pytest.raises(InvalidInput) as refused:
+        alice.push(store)
+    assert field == refused.value.field
+    assert [] == _lines(store)
+    assert 1 == alice.push(store, 1, 1).watermark
+
+
+def test_quantities_at_the_end_of_int64_do_not_block_the_outbox(store: Store) -> None:
+    alice = _writer(ALICE, *(record(INT64_MAX, key=f"k{at}") for at in range(3)))
+    bob = _writer(BOB, *(record(INT64_MAX, key=f"k{at}") for at in range(3)))
+    assert 3 == alice.push(store).watermark
+    assert INT64_MAX == used(store)
+    assert 3 == bob.push(store).watermark
+
+
+def test_a_greeting_is_kept_and_the_epoch_answered(store: Store) -> None:
+    welcome = ingest.greet(store, ALICE, "node-1", Greeting(0, 0, b""), NOW_US)
+    ingest.greet(store, ALICE, "node-2", Greeting(0, 0, b""), NOW_US + 5)
+    with store.read() as transaction:
+        known = transaction.incarnation(ALICE)
+        assert transaction.state() == welcome.state
+    assert known is not None
+    assert ("node-2", NOW_US, NOW_US + 5) == (
+        known.node,
+        known.first_heard_us,
+        known.last_heard_us,
+    )
+    assert (0, False, 0) == (welcome.watermark, welcome.fenced, welcome.common_sequence)
+
+
+def test_a_plane_that_lost_state_fences_and_takes_everything_again(store: Store) -> None:
+    alice = _writer(ALICE, record(1), record(2), record(3))
+    greeting = Greeting(3, 2, alice.chains[2])
+    welcome = ingest.greet(store, ALICE, "", greeting, NOW_US)
+    assert (0, True, 2) == (welcome.watermark, welcome.fenced, welcome.common_sequence)
+    with pytest.raises(Fenced):
+        ingest.push(store, ALICE, Run(1, FIRST_CHAIN, alice.records), NOW_US)
+    _writer(BOB, *alice.records[2:]).push(store)
+    assert 3 == used(store)
+
+
+def test_a_restored_disk_learns_what_is_common(store: Store) -> None:
+    alice = _writer(ALICE, record(1), record(2), record(3))
+    alice.push(store)
+    greeting = Greeting(2, 1, alice.chains[1], alice.chains[2])
+    welcome = ingest.greet(store, ALICE, "", greeting, NOW_US)
+    assert (3, True, 2) == (welcome.watermark, welcome.fenced, welcome.common_sequence)
+    with pytest.raises(Fenced) as fenced:
+        alice.push(store, 2, 2)
+    assert 2 == fenced.value.common_sequence

@@ -1,0 +1,101 @@
+"""Questions to ledger and counters."""
+
+from __future__ import annotations
+
+import pytest
+
+from sidecar.control.services import usage
+from sidecar.control.services.usage import LimitUsage
+from sidecar.control.storage.port import Store
+from sidecar.control.storage.values import LineFilter, Tally
+from sidecar.domain.bounds import DAY_US
+from sidecar.domain.errors import NotFound
+from sidecar.domain.windows import LIFETIME_WINDOW
+from tests.unit.control.support import (
+    ALICE,
+    BOB,
+    CATALOG,
+    LIFETIME,
+    NOW_US,
+    TODAY,
+    Writer,
+    per_user,
+    record,
+    set_up,
+)
+
+EVER, DAILY = CATALOG.plans[0].entitlements[1].limits
+
+
+def _push(store: Store, *records: bytes, incarnation: str = ALICE) -> None:
+    writer = Writer(incarnation)
+    writer.write(*records)
+    writer.push(store)
+
+
+def test_usage_stands_against_every_limit_in_the_window_of_the_instant(store: Store) -> None:
+    set_up(store, "acme")
+    _push(
+        store,
+        record(5, counters=[LIFETIME, per_user("eve")]),
+        record(2, counters=[LIFETIME, per_user("bob")]),
+    )
+    today = usage.company_usage(store, "acme", "", NOW_US)
+    yesterday = usage.company_usage(store, "acme", "tokens", NOW_US - DAY_US)
+    ever = LimitUsage("tokens", EVER, (), LIFETIME_WINDOW, 7)
+    expected = [
+        ever,
+        LimitUsage("tokens", DAILY, ("bob",), TODAY, 2),
+        LimitUsage("tokens", DAILY, ("eve",), TODAY, 5),
+    ]
+    assert (expected, False) == today
+    assert ([ever], False) == yesterday
+
+
+def test_a_limit_without_usage_stands_at_0(store: Store) -> None:
+    set_up(store, "acme")
+    limits, _ = usage.company_usage(store, "acme", "tokens", NOW_US)
+    assert [LimitUsage("tokens", EVER, (), LIFETIME_WINDOW, 0)] == limits
+
+
+@pytest.mark.parametrize(
+    ("company", "feature", "field"),
+    [("nobody", "", "company"), ("acme", "unheard-of", "feature")],
+)
+def test_usage_of_what_is_unknown_is_not_found(
+    store: Store, company: str, feature: str, field: str
+) -> None:
+    set_up(store, "acme")
+    with pytest.raises(NotFound) as refused:
+        usage.company_usage(store, company, feature, NOW_US)
+    assert field == refused.value.field
+
+
+def test_sums_say_when_they_are_cut(store: Store) -> None:
+    _push(store, record(1), record(2, feature="calls"))
+    wanted = LineFilter("acme")
+    all_sums, whole = usage.sum_usage(store, wanted, False, False, 2)
+    cut_sums, cut = usage.sum_usage(store, wanted, False, False, 1)
+    assert (2, False) == (len(all_sums), whole)
+    assert (all_sums[:1], True) == (cut_sums, cut)
+
+
+def test_lines_page_to_the_end_while_new_ones_come(store: Store) -> None:
+    _push(store, *(record(at, at_us=NOW_US + at) for at in range(5)))
+    seen, position = [], None
+    for _ in range(3):
+        lines, position = usage.list_lines(store, LineFilter("acme"), position, 2)
+        seen += [line.quantity for line in lines]
+        incarnation = f"00000000-0000-0000-0000-00000000000{len(seen)}"
+        _push(store, record(99, at_us=NOW_US - 1), incarnation=incarnation)
+    assert [0, 1, 2, 3, 4] == seen
+    assert position is None
+
+
+def test_an_incarnation_is_looked_up_with_its_sums(store: Store) -> None:
+    _push(store, record(5), record(6, feature="calls"))
+    known, tallies = usage.look_up_incarnation(store, ALICE)
+    assert known is not None
+    assert (2, False) == (known.watermark, known.fenced)
+    assert [Tally("calls", 1, 6), Tally("tokens", 1, 5)] == tallies
+    assert (None, []) == usage.look_up_incarnation(store, BOB)
