@@ -124,4 +124,5 @@ lock: $(DEV_STAMP) ## Resolve deploy/requirements/*.in again; UPGRADE=1 takes th
 .PHONY: clean
 clean: ## Remove everything that make made, .venv too
 	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf deploy/clients/go/gen deploy/clients/go/client deploy/clients/node/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -82,16 +82,19 @@ class Queries:
         company = self._require_company(company_id, at_us)
         keys = [feature_key] if feature_key else self._feature_keys()
         room = GAUGES_MAX
+        truncated = False
         features: list[tuple[str, tuple[Gauge, ...]]] = []
         for key in keys:
             feature = self._require_feature(company, key)
             if feature.entitlement.feature.kind is not FeatureKind.METERED:
                 continue
-            gauges = self._all_gauges(company_id, feature, at_us, room)
+            gauges = self._all_gauges(company_id, feature, at_us, room + 1)
+            if len(gauges) > room:
+                truncated, gauges = True, gauges[:room]
             room -= len(gauges)
             features.append((key, gauges))
         basis = self._standing.basis(company.version, now_us)
-        return UsageReport(tuple(features), basis, truncated=room <= 0)
+        return UsageReport(tuple(features), basis, truncated)
 
     def entitlements(
         self, company_id: str, feature_key: str, at_us: int, now_us: int

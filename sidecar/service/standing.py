@@ -40,12 +40,12 @@ class Standing:
         return basis
 
     def fallback_basis(self, now_us: int) -> Basis:
-        """What a decision without a snapshot is based on."""
+        """What a decision without a snapshot is based on: how far it is off can't be said."""
         return self._basis(BasisMode.FALLBACK, 0, now_us)
 
     def _basis(self, mode: BasisMode, version: int, now_us: int) -> Basis:
         if self.authority:
-            return Basis(mode, version, None, 0)
+            return Basis(mode, version, None, 0 if mode is BasisMode.LOCAL else None)
         # Before the plane was ever heard, its age is that of the epoch: as old as can be.
         heard_us = 0 if self.heard_us is None else self.heard_us
         return Basis(mode, version, max(0, now_us - heard_us) // 1000, None)

@@ -729,7 +729,7 @@ class CheckResponse(_message.Message):
 
     @_builtins.property
     def limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___LimitStatus]:
-        """Every limit that applies, in the entitlement's order."""
+        """Every limit that applies, in the entitlement's order, with the usage as it is, before counting."""
 
     def __init__(
         self,

@@ -1,0 +1,189 @@
+"""`tallyd apply`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sidecar.api.catalog.v1 import catalog_pb2
+from sidecar.api.control.v1 import control_pb2
+from sidecar.cli.common import ExitCode
+from tests.unit.catalog.sample import SAMPLE
+from tests.unit.cli.fakes import FakeServer, tallyd
+
+CHANGED = control_pb2.ApplyResponse(
+    revision=12,
+    changed=3,
+    unchanged=4,
+    changes=[
+        control_pb2.Change(kind="feature", key="tokens", action=control_pb2.CHANGE_ACTION_CREATED),
+        control_pb2.Change(
+            kind="plan",
+            key="pro",
+            action=control_pb2.CHANGE_ACTION_UPDATED,
+            fields=[
+                control_pb2.FieldChange(path="name", before="Pro", after="Professional"),
+                control_pb2.FieldChange(path="entitlements.sso", after="on"),
+                control_pb2.FieldChange(path="entitlements.days", before="30"),
+            ],
+        ),
+        control_pb2.Change(
+            kind="company", key="ac\x1b[1mme", action=control_pb2.CHANGE_ACTION_REMOVED
+        ),
+    ],
+)
+TOLD = """\
++ feature tokens
+~ plan pro
+    ~ name: Pro -> Professional
+    + entitlements.sso: on
+    - entitlements.days: 30
+- company ac\\x1b[1mme
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "catalog.yaml"
+    path.write_text(SAMPLE)
+    return path
+
+
+def test_the_file_is_sent_whole(fake: FakeServer, file: Path) -> None:
+    fake.answers["Apply"] = control_pb2.ApplyResponse(revision=1, unchanged=5)
+
+    result = tallyd("apply", str(file), "--prune", "--dry-run", "--control", fake.address)
+
+    assert ExitCode.OK == result.exit_code
+    (request,) = fake.requests
+    assert ["days", "sso", "tokens"] == [feature.key for feature in request.catalog.features]
+    (plan,) = request.catalog.plans
+    (limit,) = plan.entitlements[2].limits
+    assert ("monthly", 100) == (limit.id, limit.amount)
+    assert catalog_pb2.ENFORCEMENT_HARD == limit.enforcement
+    assert ["acme"] == [company.id for company in request.companies]
+    assert (True, True) == (request.prune_companies, request.dry_run)
+
+
+def test_changes_are_told_as_a_diff(fake: FakeServer, file: Path) -> None:
+    fake.answers["Apply"] = CHANGED
+
+    result = tallyd("apply", str(file), "--control", fake.address)
+
+    summary = "1 created, 1 updated, 1 removed, 4 unchanged; revision 12\n"
+    assert (ExitCode.OK, TOLD + summary) == (result.exit_code, result.stdout)
+    assert not fake.requests[0].dry_run
+
+
+def test_a_dry_run_says_that_nothing_was_changed(fake: FakeServer, file: Path) -> None:
+    fake.answers["Apply"] = CHANGED
+
+    result = tallyd("apply", str(file), "--dry-run", "--control", fake.address)
+
+    summary = "would be: 1 created, 1 updated, 1 removed, 4 unchanged\n"
+    assert f"{TOLD}dry run, nothing was changed; {summary}" == result.stdout
+
+
+def test_the_same_again_changes_nothing(fake: FakeServer, file: Path) -> None:
+    fake.answers["Apply"] = control_pb2.ApplyResponse(revision=12, unchanged=5)
+
+    result = tallyd("apply", str(file), "--control", fake.address)
+
+    assert "nothing to change (revision 12)\n" == result.stdout
+
+
+def test_changes_beyond_those_listed_are_counted(fake: FakeServer, file: Path) -> None:
+    change = control_pb2.Change(kind="company", key="c", action=control_pb2.CHANGE_ACTION_CREATED)
+    fake.answers["Apply"] = control_pb2.ApplyResponse(revision=2, changed=5000, changes=[change])
+
+    result = tallyd("apply", str(file), "--control", fake.address)
+
+    expected = "+ company c\n  and 4999 more\n5000 changed, 0 unchanged; revision 2\n"
+    assert expected == result.stdout
+
+
+def test_a_terminal_gets_colours(
+    fake: FakeServer, file: Path, on_terminal: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR")
+    fake.answers["Apply"] = CHANGED
+
+    result = tallyd("apply", str(file), "--control", fake.address, colour=True)
+
+    assert result.stdout.startswith("\x1b[32m+ feature tokens\x1b[0m\n\x1b[33m~ plan pro\x1b[0m\n")
+
+
+def test_json_says_what_changed(fake: FakeServer, file: Path) -> None:
+    fake.answers["Apply"] = CHANGED
+
+    result = tallyd("apply", str(file), "--dry-run", "--control", fake.address, "--json")
+
+    answer = json.loads(result.stdout)
+    assert (12, 3, 4, True) == (
+        answer["revision"],
+        answer["changed"],
+        answer["unchanged"],
+        answer["dry_run"],
+    )
+    assert ["CREATED", "UPDATED", "REMOVED"] == [change["action"] for change in answer["changes"]]
+    assert {"path": "entitlements.sso", "before": None, "after": "on"} == answer["changes"][1][
+        "fields"
+    ][1]
+
+
+def test_check_needs_no_control_plane(file: Path) -> None:
+    result = tallyd("apply", str(file), "--check", "--control", "127.0.0.1:1")
+
+    assert ExitCode.OK == result.exit_code
+    assert f"{file} is good: features 3, plans 1, companies 1\n" == result.stdout
+
+
+def test_check_with_json(file: Path) -> None:
+    result = tallyd("apply", str(file), "--check", "--json")
+
+    expected = {"valid": True, "features": 3, "plans": 1, "companies": 1}
+    assert expected == json.loads(result.stdout)
+
+
+def test_standard_input_is_a_file_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = tallyd("apply", "-", "--check", stdin=SAMPLE.replace("100", "-5", 1))
+
+    assert ExitCode.USAGE == result.exit_code
+    assert result.stderr.startswith("standard input:11:21: plans.pro.")
+
+
+def test_all_problems_of_a_file_are_told_and_nothing_is_sent(fake: FakeServer, file: Path) -> None:
+    file.write_text(SAMPLE.replace("amount: 100", "amount: -5").replace("plan: pro", "plan: x"))
+
+    result = tallyd("apply", str(file), "--control", fake.address)
+
+    limit = "plans.pro.entitlements.tokens.limits.monthly"
+    expected = f"""\
+{file}:11:21: {limit}.amount: -5 is less than 0
+{file}:21:11: companies.acme.plan: the catalog has no plan 'x'
+error: {file} cannot be used: 2 problems (INVALID_CATALOG)
+"""
+    assert (ExitCode.USAGE, expected) == (result.exit_code, result.stderr)
+    assert [] == fake.requests
+
+
+def test_problems_with_json(file: Path) -> None:
+    file.write_text("features: {}\nplans: []\n")
+
+    result = tallyd("apply", str(file), "--check", "--json")
+
+    error = json.loads(result.stderr)["error"]
+    problem = {
+        "line": 2,
+        "column": 1,
+        "field": "plans",
+        "message": "must be a mapping, is a list",
+    }
+    assert ("INVALID_CATALOG", 2, [problem], 0) == (
+        error["reason"],
+        error["exit_code"],
+        error["problems"],
+        error["omitted"],
+    )

@@ -1,0 +1,190 @@
+"""`tallyd check`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from sidecar.api.catalog.v1 import catalog_pb2
+from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
+from sidecar.cli import check
+from sidecar.cli.common import ExitCode
+from sidecar.cli.messages import timestamp_of
+from tests.unit.cli.fakes import FakeServer, tallyd
+
+NOON_US = 1_769_860_800_000_000  # 2026-01-31T12:00:00Z
+FEBRUARY_US = 1_769_904_000_000_000
+RESETS = "in 12 h (2026-02-01 00:00:00 UTC)"
+
+
+@pytest.fixture(autouse=True)
+def at_noon(monkeypatch: pytest.MonkeyPatch, in_utc: None) -> None:
+    monkeypatch.setattr(check, "now_us", lambda: NOON_US)
+
+
+def limit(used: int = 900_000) -> pb.LimitStatus:
+    return pb.LimitStatus(
+        limit="monthly",
+        enforcement=catalog_pb2.ENFORCEMENT_HARD,
+        amount=1_000_000,
+        used=used,
+        remaining=max(0, 1_000_000 - used),
+        overage=max(0, used - 1_000_000),
+        window_start=timestamp_of(FEBRUARY_US - 86_400_000_000 * 31),
+        resets_at=timestamp_of(FEBRUARY_US),
+        dimensions={"user": "joe"},
+    )
+
+
+ALLOWED = pb.Decision(
+    allowed=True,
+    reason=pb.REASON_ALLOWED,
+    granted=1200,
+    binding_limit=limit(),
+    warnings=[pb.Warning(limit="monthly", percent=80)],
+    shadow_denials=["daily"],
+    basis=pb.Basis(mode=pb.BASIS_MODE_LOCAL, snapshot_version=12, plane_age_ms=1500, uncertainty=0),
+)
+DENIED = pb.Decision(
+    allowed=False,
+    reason=pb.REASON_LIMIT_EXCEEDED,
+    binding_limit=limit(used=1_000_007),
+    retry_after=Duration(seconds=43_200),
+    basis=pb.Basis(mode=pb.BASIS_MODE_LOCAL, snapshot_version=12),
+)
+
+
+def test_allowed_is_exit_0_and_told(fake: FakeServer) -> None:
+    fake.answers["Check"] = pb.CheckResponse(decision=ALLOWED, limits=[limit()])
+
+    result = tallyd("check", "acme", "tokens", "-n", "1200", "--sidecar", fake.address)
+
+    assert ExitCode.OK == result.exit_code
+    expected = f"""\
+decision   allowed
+granted    1200
+limit      monthly (hard, user=joe)
+used       900000 of 1000000
+remaining  100000
+resets     {RESETS}
+warning    monthly has reached 80 %
+shadow     daily would have denied
+basis      LOCAL, revision 12, plane heard 1 s ago, exact
+
+LIMIT                       USED   AMOUNT  SHARE    LEFT  OVER  RESETS
+monthly (hard, user=joe)  900000  1000000  90%    100000     0  2026-02-01 00:00
+"""
+    assert expected == result.stdout
+    assert "" == result.stderr
+
+
+def test_denied_is_exit_1_and_told(fake: FakeServer) -> None:
+    fake.answers["Check"] = pb.CheckResponse(decision=DENIED)
+
+    result = tallyd("check", "acme", "tokens", "--sidecar", fake.address)
+
+    assert ExitCode.NEGATIVE == result.exit_code
+    expected = f"""\
+decision   denied: LIMIT_EXCEEDED
+granted    0
+limit      monthly (hard, user=joe)
+used       1000007 of 1000000
+remaining  0
+overage    7
+resets     {RESETS}
+retry      in 12 h
+basis      LOCAL, revision 12, its own authority, others may count too
+"""
+    assert expected == result.stdout
+
+
+def test_a_terminal_gets_separators(fake: FakeServer, on_terminal: None) -> None:
+    fake.answers["Check"] = pb.CheckResponse(decision=ALLOWED, limits=[limit()])
+
+    result = tallyd("check", "acme", "tokens", "--sidecar", fake.address)
+
+    assert "used       900,000 of 1,000,000\n" in result.stdout
+    assert "███████░ 90%" in result.stdout
+
+
+def test_json_is_the_answer_with_exact_integers(fake: FakeServer) -> None:
+    most = pb.Decision(allowed=True, reason=pb.REASON_ALLOWED, granted=2**63 - 1)
+    fake.answers["Check"] = pb.CheckResponse(decision=most)
+
+    result = tallyd("check", "acme", "tokens", "--sidecar", fake.address, "--json")
+
+    answer = json.loads(result.stdout)
+    assert 1 == result.stdout.count("\n")
+    assert 9223372036854775807 == answer["decision"]["granted"]
+    assert "ALLOWED" == answer["decision"]["reason"]
+    assert answer["decision"]["binding_limit"] is None
+    assert [] == answer["limits"]
+
+
+def test_the_question_is_sent_whole(fake: FakeServer) -> None:
+    fake.answers["Check"] = pb.CheckResponse(decision=ALLOWED)
+
+    tallyd(
+        *("check", "acme", "tokens", "--quantity", "0", "-d", "model=large", "-d", "a=b=c"),
+        *("--event-time", "2026-01-31T13:00:00+01:00", "--up-to", "--sidecar", fake.address),
+    )
+
+    expected = pb.CheckRequest(
+        company="acme",
+        feature="tokens",
+        quantity=0,
+        event_time=timestamp_of(NOON_US),
+        dimensions={"model": "large", "a": "b=c"},
+        grant_mode=pb.GRANT_MODE_UP_TO,
+    )
+    assert [expected] == fake.requests
+
+
+def test_increment_counts_and_names_the_record(fake: FakeServer) -> None:
+    fake.answers["CheckAndIncrement"] = pb.CheckAndIncrementResponse(
+        decision=ALLOWED, record_id="3f-17", replayed=True
+    )
+
+    result = tallyd(
+        *("check", "acme", "tokens", "--increment", "--idempotency-key", "k1"),
+        *("--metadata", "order=17", "--event-time", "2026-01-31", "--sidecar", fake.address),
+    )
+
+    expected = pb.CheckAndIncrementRequest(
+        company="acme",
+        feature="tokens",
+        quantity=1,
+        idempotency_key="k1",
+        event_time=timestamp_of(NOON_US - 43_200_000_000),
+        metadata={"order": "17"},
+        grant_mode=pb.GRANT_MODE_ALL_OR_NOTHING,
+    )
+    assert [expected] == fake.requests
+    assert ExitCode.OK == result.exit_code
+    assert "record     3f-17\nreplayed   yes: this key was counted before\n" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--idempotency-key", "k"], "need --increment"),
+        (["--metadata", "a=b"], "need --increment"),
+        (["--quantity", "-1"], "-1 is not in the range"),
+        (["--quantity", str(2**63)], "is not in the range"),
+        (["--quantity", "1.5"], "'1.5' is not a valid integer"),
+        (["--dimension", "model"], "'model' is not KEY=VALUE"),
+        (["--dimension", "=large"], "'=large' is not KEY=VALUE"),
+        (["--event-time", "2026-01-31T00:00:00"], "has no offset"),
+        (["--event-time", "yesterday"], "is not a date-time"),
+    ],
+)
+def test_bad_input_is_told_before_anything_is_sent(
+    fake: FakeServer, args: list[str], message: str
+) -> None:
+    result = tallyd("check", "acme", "tokens", "--sidecar", fake.address, *args)
+
+    assert ExitCode.USAGE == result.exit_code
+    assert message in result.stderr
+    assert [] == fake.requests

@@ -1,0 +1,110 @@
+"""`tallyd entitlements`."""
+
+from __future__ import annotations
+
+import json
+
+from sidecar.api.catalog.v1 import catalog_pb2
+from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
+from sidecar.cli.common import ExitCode
+from sidecar.cli.messages import timestamp_of
+from tests.unit.cli.fakes import FakeServer, tallyd
+
+MONTHLY = catalog_pb2.Limit(
+    id="monthly",
+    amount=1_000_000,
+    window=catalog_pb2.Window(
+        unit=catalog_pb2.WINDOW_UNIT_MONTH,
+        interval=3,
+        alignment=catalog_pb2.ALIGNMENT_ANCHORED,
+    ),
+    enforcement=catalog_pb2.ENFORCEMENT_SOFT,
+)
+WEEKLY = catalog_pb2.Limit(
+    id="weekly",
+    window=catalog_pb2.Window(unit=catalog_pb2.WINDOW_UNIT_WEEK, interval=1, first_weekday=6),
+    scope=catalog_pb2.Scope(dimensions=["workspace", "user"], match={"model": "large"}),
+    enforcement=catalog_pb2.ENFORCEMENT_SHADOW,
+)
+EVER = catalog_pb2.Limit(
+    id="ever",
+    amount=5,
+    window=catalog_pb2.Window(unit=catalog_pb2.WINDOW_UNIT_LIFETIME),
+    enforcement=catalog_pb2.ENFORCEMENT_HARD,
+)
+
+
+def entitlement(
+    key: str, kind: catalog_pb2.FeatureKind.ValueType, **more: object
+) -> pb.Entitlement:
+    held = pb.Entitlement(
+        feature=catalog_pb2.Feature(key=key, kind=kind), entitled=True, reason=pb.REASON_ALLOWED
+    )
+    held.MergeFrom(pb.Entitlement(**more))  # type: ignore[arg-type]
+    return held
+
+
+TOKENS = entitlement("tokens", catalog_pb2.FEATURE_KIND_METERED, limits=[MONTHLY, WEEKLY, EVER])
+SSO_DENIED = pb.Entitlement(
+    feature=catalog_pb2.Feature(key="sso", kind=catalog_pb2.FEATURE_KIND_BOOLEAN),
+    entitled=False,
+    reason=pb.REASON_NOT_ENTITLED,
+)
+
+
+def test_everything_that_a_company_may_do(fake: FakeServer) -> None:
+    fake.answers["ListEntitlements"] = pb.ListEntitlementsResponse(
+        entitlements=[
+            entitlement("calls", catalog_pb2.FEATURE_KIND_METERED),
+            entitlement("days", catalog_pb2.FEATURE_KIND_CONFIG, config_value="30"),
+            SSO_DENIED,
+            TOKENS,
+        ],
+        status=catalog_pb2.SUBSCRIPTION_STATUS_PAST_DUE,
+        plan="pro",
+        basis=pb.Basis(mode=pb.BASIS_MODE_FALLBACK, snapshot_version=3),
+    )
+
+    result = tallyd("entitlements", "acme", "--at", "2026-01-31", "--sidecar", fake.address)
+
+    assert ExitCode.OK == result.exit_code
+    expected = """\
+company  acme
+plan     pro
+status   past_due
+basis    FALLBACK, revision 3, its own authority, others may count too
+
+FEATURE  KIND     ENTITLED          GRANTS
+calls    metered  yes               unlimited
+days     config   yes               30
+sso      boolean  no: NOT_ENTITLED
+tokens   metered  yes               monthly: 1000000 per 3 months from the billing anchor, soft
+                                    weekly: unlimited per week from Sun, shadow, \
+each workspace and user, when model=large
+                                    ever: 5 per lifetime, hard
+"""
+    assert expected == result.stdout
+    request = pb.ListEntitlementsRequest(company="acme", at=timestamp_of(1_769_817_600_000_000))
+    assert [request] == fake.requests
+
+
+def test_one_feature_that_is_granted_is_exit_0(fake: FakeServer) -> None:
+    fake.answers["GetEntitlement"] = pb.GetEntitlementResponse(entitlement=TOKENS, plan="pro")
+
+    result = tallyd("entitlements", "acme", "tokens", "--sidecar", fake.address, "--json")
+
+    assert ExitCode.OK == result.exit_code
+    assert [pb.GetEntitlementRequest(company="acme", feature="tokens")] == fake.requests
+    answer = json.loads(result.stdout)
+    assert [1_000_000, None, 5] == [item["amount"] for item in answer["entitlement"]["limits"]]
+    assert "METERED" == answer["entitlement"]["feature"]["kind"]
+
+
+def test_one_feature_that_is_not_granted_is_exit_1(fake: FakeServer) -> None:
+    fake.answers["GetEntitlement"] = pb.GetEntitlementResponse(entitlement=SSO_DENIED)
+
+    result = tallyd("entitlements", "acme", "sso", "--sidecar", fake.address)
+
+    assert ExitCode.NEGATIVE == result.exit_code
+    assert "plan     none\nstatus   none\n" in result.stdout
+    assert "no: NOT_ENTITLED" in result.stdout
