@@ -40,10 +40,14 @@ def sidecar_metrics(
             return None
         return max(0, clock.now_us() - standing.heard_us) / 1_000_000
 
+    def outbox_age_seconds() -> float:
+        oldest_us = upkeep.vitals.oldest_accepted_us
+        return 0.0 if oldest_us is None else max(0, clock.now_us() - oldest_us) / 1_000_000
+
     readings = SidecarReadings(
         outbox_records=store.waiting_records,
         outbox_bytes=lambda: upkeep.vitals.outbox_bytes,
-        outbox_oldest_age_seconds=lambda: upkeep.vitals.outbox_age_us / 1_000_000,
+        outbox_oldest_age_seconds=outbox_age_seconds,
         sync_lag_seconds=lag_seconds,
         plane_connected=lambda: int(standing.connected),
         snapshot_age_seconds=lag_seconds,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sidecar import __version__
 from sidecar.api.admin.v1 import admin_pb2 as pb
 from sidecar.app.parts import Parts
-from sidecar.convert.times import timestamp
+from sidecar.convert.times import timestamp, timestamp_or_none
 from sidecar.ops.health import Health
 from sidecar.storage.outbox import Tally
 
@@ -36,7 +36,7 @@ class SidecarOperations:
             draining=self._draining,
             standalone=standing.authority,
             plane_connected=standing.connected,
-            plane_heard_at=None if standing.heard_us is None else timestamp(standing.heard_us),
+            plane_heard_at=timestamp_or_none(standing.heard_us),
             clock_offset_us=standing.clock_offset_us,
             last_sequence=parts.store.head.sequence,
             acknowledged_sequence=lineage.acknowledged_sequence,
@@ -48,6 +48,7 @@ class SidecarOperations:
             durability=_DURABILITY[parts.config.durability],
             tallies=[_tally(feature, tally) for feature, tally in sorted(tallies.items())],
             started_at=timestamp(self._started_us),
+            oldest_waiting_at=timestamp_or_none(parts.upkeep.vitals.oldest_accepted_us),
         )
 
     async def flush(self, seconds: float) -> bool:

@@ -106,6 +106,7 @@ class Parts:
             now=self.clock.now_us,
             fetch_seconds=self.config.fetch_timeout_ms / 1000,
             catalog_known=self.catalog_known,
+            lost_contact=lambda: self._contact(False),
         )
 
     def _pusher(self, plane: PlaneClient) -> Pusher:

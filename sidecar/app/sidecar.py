@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 import signal
 import sys
 from collections.abc import Coroutine
@@ -32,6 +34,8 @@ from sidecar.storage.lmdb_engine import StoreInUse
 
 CANNOT_RUN: Final = 4
 _CALLS_SECONDS: Final = 5.0
+_SIGNALLED: Final = 128
+"""What shells add to a signal's number for an exit status."""
 
 log = structlog.get_logger(__name__)
 
@@ -61,12 +65,16 @@ class Daemon:
         self._started_us = wall_us()
         self._background: list[asyncio.Task[None]] = []
         self._stop = asyncio.Event()
+        self._told_to_stop = False
         self._failed = False
 
     async def serve(self) -> None:
         """Start, serve until told to stop, and stop in order."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+            asyncio.get_running_loop().add_signal_handler(number, self._signalled, number)
+        # What is there now stays for good: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
         parts = Parts(self._config)
         try:
             self._load_catalog(parts)
@@ -77,6 +85,14 @@ class Daemon:
         log.info("sidecar.stopped")
         if self._failed:
             raise CannotRun("a background task failed; see the log")
+
+    def _signalled(self, number: int) -> None:
+        """Stop in order; the second signal ends the process at once."""
+        if self._told_to_stop:
+            # Whatever was answered is with the operating system, or on disk.
+            os._exit(_SIGNALLED + number)
+        self._told_to_stop = True
+        self._stop.set()
 
     async def _serve_parts(self, parts: Parts) -> None:
         operations = SidecarOperations(parts, self._health, self._started_us)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from sidecar.catalog.load import load_catalog_file
-from sidecar.domain.catalog import CatalogSnapshot
+from sidecar.domain.catalog import CatalogSnapshot, Company
 from sidecar.domain.timeline import compile_snapshot
 from sidecar.service.directory import Directory
 from sidecar.storage.snapshots import Position, SnapshotChanges, Snapshots
@@ -18,20 +20,37 @@ def load_standalone(path: str, snapshots: Snapshots, directory: Directory) -> in
     Raises `CatalogFileError` for a file that is wrong, `OSError` for one that can't be read.
     """
     content = load_catalog_file(path)
-    version = snapshots.position().revision + 1
-    compiled = [compile_snapshot(company, version) for company in content.companies]
-    kept = {snapshot.company for snapshot in compiled}
-    gone: list[str] = []
-    after = ""
-    while held := snapshots.held(after, _PAGE):
-        gone += [company for company in held if company not in kept]
-        after = held[-1]
+    present = snapshots.position()
+    version = present.revision + 1
+    catalog = snapshots.catalog()
+    wanted = {company.id: company for company in content.companies}
+    changed = [
+        compile_snapshot(company, version)
+        for company in content.companies
+        if not _is_held(snapshots, company)
+    ]
+    gone = [company for company in _all_held(snapshots) if company not in wanted]
+    same_catalog = catalog is not None and catalog.catalog == content.catalog
+    if same_catalog and not changed and not gone and present.epoch == _EPOCH:
+        return len(wanted)
     changes = SnapshotChanges(
         catalog=CatalogSnapshot(version, content.catalog),
-        companies=compiled,
+        companies=changed,
         removed=gone,
         position=Position(_EPOCH, version),
         replace=True,
     )
     directory.apply(changes)
-    return len(compiled)
+    return len(wanted)
+
+
+def _is_held(snapshots: Snapshots, company: Company) -> bool:
+    held = snapshots.company(company.id)
+    return held is not None and held == compile_snapshot(company, held.version)
+
+
+def _all_held(snapshots: Snapshots) -> Iterator[str]:
+    after = ""
+    while page := snapshots.held(after, _PAGE):
+        yield from page
+        after = page[-1]

@@ -30,7 +30,7 @@ class Vitals(msgspec.Struct, frozen=True):
     """Figures of the store, taken once a second for metrics and status."""
 
     outbox_bytes: int = 0
-    outbox_age_us: int = 0
+    oldest_accepted_us: int | None = None
     store_used_bytes: int = 0
 
 
@@ -87,9 +87,8 @@ class Upkeep:
         return self._outbox.acknowledge(oldest.incarnation, self._outbox.head_of(oldest).sequence)
 
     def _take_vitals(self) -> Vitals:
-        oldest_us = self._outbox.oldest_accepted_us()
         return Vitals(
             outbox_bytes=self._outbox.waiting_bytes(),
-            outbox_age_us=0 if oldest_us is None else max(0, self._now() - oldest_us),
+            oldest_accepted_us=self._outbox.oldest_accepted_us(),
             store_used_bytes=self._store.engine.used_bytes(),
         )

@@ -62,7 +62,7 @@ def open_folder(
     that does not verify is set aside, and a new one is started: what had been sent is safe with the
     control plane, what waited in the outbox is in the damaged file.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = OwnerLock(folder)
     try:
         in_use = folder / "in-use"

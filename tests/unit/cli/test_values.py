@@ -122,6 +122,24 @@ def test_a_drawn_table_takes_markup_as_text(
     assert "1,234" in shown
 
 
+def test_a_narrow_terminal_keeps_numbers_whole(
+    on_terminal: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+
+    output.print_table(("name", "n"), [["some words that need a lot of room here", 2**63 - 1]])
+
+    shown = capsys.readouterr().out
+    assert "9,223,372,036,854,775,807" in shown
+    assert max(map(len, shown.splitlines())) <= 40
+
+
+def test_painted_numbers_are_aligned_as_others(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_table(("overage",), [[Painted("7", "red")], [Painted("1234", "red")]])
+
+    assert "OVERAGE\n      7\n   1234\n" == capsys.readouterr().out
+
+
 def test_json_of_a_message_has_every_key_and_exact_integers() -> None:
     decision = pb.Decision(
         granted=2**63 - 1,

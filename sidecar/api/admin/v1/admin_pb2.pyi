@@ -116,6 +116,7 @@ class GetStatusResponse(_message.Message):
     DURABILITY_FIELD_NUMBER: _builtins.int
     TALLIES_FIELD_NUMBER: _builtins.int
     STARTED_AT_FIELD_NUMBER: _builtins.int
+    OLDEST_WAITING_AT_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """Version of the program."""
     incarnation: _builtins.str
@@ -158,6 +159,10 @@ class GetStatusResponse(_message.Message):
     def started_at(self) -> _timestamp_pb2.Timestamp:
         """Since when the process runs."""
 
+    @_builtins.property
+    def oldest_waiting_at(self) -> _timestamp_pb2.Timestamp:
+        """When the oldest record that waits was accepted, as of the last second. Absent: none waits."""
+
     def __init__(
         self,
         *,
@@ -179,10 +184,11 @@ class GetStatusResponse(_message.Message):
         durability: Global___Durability.ValueType = ...,
         tallies: _abc.Iterable[Global___FeatureTally] | None = ...,
         started_at: _timestamp_pb2.Timestamp | None = ...,
+        oldest_waiting_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["plane_heard_at", b"plane_heard_at", "started_at", b"started_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["oldest_waiting_at", b"oldest_waiting_at", "plane_heard_at", b"plane_heard_at", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_sequence", b"acknowledged_sequence", "clock_offset_us", b"clock_offset_us", "draining", b"draining", "durability", b"durability", "incarnation", b"incarnation", "last_sequence", b"last_sequence", "outbox_bytes", b"outbox_bytes", "outbox_records", b"outbox_records", "plane_connected", b"plane_connected", "plane_heard_at", b"plane_heard_at", "ready", b"ready", "revision", b"revision", "standalone", b"standalone", "started_at", b"started_at", "store_max_bytes", b"store_max_bytes", "store_used_bytes", b"store_used_bytes", "tallies", b"tallies", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_sequence", b"acknowledged_sequence", "clock_offset_us", b"clock_offset_us", "draining", b"draining", "durability", b"durability", "incarnation", b"incarnation", "last_sequence", b"last_sequence", "oldest_waiting_at", b"oldest_waiting_at", "outbox_bytes", b"outbox_bytes", "outbox_records", b"outbox_records", "plane_connected", b"plane_connected", "plane_heard_at", b"plane_heard_at", "ready", b"ready", "revision", b"revision", "standalone", b"standalone", "started_at", b"started_at", "store_max_bytes", b"store_max_bytes", "store_used_bytes", b"store_used_bytes", "tallies", b"tallies", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

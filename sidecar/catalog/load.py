@@ -1,0 +1,92 @@
+"""Reads a catalog file: text, shape, values, rules; every problem is told with its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path as FilePath
+from typing import Final
+
+from sidecar.catalog import nodes
+from sidecar.catalog.build import Builder, cut_out
+from sidecar.catalog.places import file_path, located
+from sidecar.catalog.problems import NOWHERE, CatalogFileError, Finding, Problem
+from sidecar.catalog.shape import shape_findings, told
+from sidecar.domain import catalog_rules
+from sidecar.domain.canonical import canonical_catalog, canonical_company
+from sidecar.domain.catalog import Catalog, Company
+
+__all__ = [
+    "FILE_BYTES_MAX",
+    "CatalogFile",
+    "CatalogFileError",
+    "load_catalog_file",
+    "parse_catalog",
+]
+
+FILE_BYTES_MAX: Final = 16 * 1024 * 1024
+_FINDINGS_MAX: Final = 1000
+"""Most that each check looks for: enough to tell how bad it is, and soon done."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogFile:
+    """What a file says, in canonical order: companies are sorted by id."""
+
+    catalog: Catalog
+    companies: tuple[Company, ...]
+
+
+def load_catalog_file(path: str | FilePath) -> CatalogFile:
+    """Read a file. Raises `CatalogFileError` with all that is wrong, also if it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(FILE_BYTES_MAX + 1)
+    except OSError as error:
+        message = f"cannot be read: {error.strerror or error}"
+        raise CatalogFileError(str(path), [Problem(NOWHERE, "", message)]) from None
+    return parse_catalog(data, str(path))
+
+
+def parse_catalog(data: bytes, source: str) -> CatalogFile:
+    """Read the bytes of a file; `source` is its name for messages. Raises `CatalogFileError`."""
+    root, problems = _tree(data, source)
+    findings = list(islice(shape_findings(nodes.plain(root)), _FINDINGS_MAX))
+    problems += located(root, findings)
+    if any(len(finding.path) == 1 and not finding.at_key for finding in findings):
+        raise CatalogFileError(source, problems)  # a whole section is not there to be referred to
+    cut_out(root, findings)
+    builder = Builder(root)
+    catalog, companies = builder.catalog(), builder.companies()
+    broken_rules = [
+        Finding(file_path(problem.path, catalog, companies), problem.message)
+        for problem in islice(catalog_rules.problems(catalog, companies), _FINDINGS_MAX)
+    ]
+    problems += located(root, [*builder.findings, *broken_rules])
+    if problems:
+        raise CatalogFileError(source, problems)
+    companies.sort(key=lambda company: company.id)
+    return CatalogFile(canonical_catalog(catalog), tuple(map(canonical_company, companies)))
+
+
+def _tree(data: bytes, source: str) -> tuple[nodes.Table, list[Problem]]:
+    if len(data) > FILE_BYTES_MAX:
+        message = f"is larger than {FILE_BYTES_MAX} bytes"
+        raise CatalogFileError(source, [Problem(NOWHERE, "", message)])
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8-sig", errors="replace")
+        at = nodes.position_of(before, len(before))
+        raise CatalogFileError(source, [Problem(at, "", "is not UTF-8 from here on")]) from None
+    try:
+        root, problems = nodes.parse(text)
+    except nodes.SourceError as error:
+        raise CatalogFileError(source, error.problems) from None
+    if not isinstance(root, nodes.Table):
+        kind = told(nodes.plain(root))
+        problems.append(
+            Problem(root.at, "", f"must be a mapping with features and plans, is {kind}")
+        )
+        raise CatalogFileError(source, problems)
+    return root, problems

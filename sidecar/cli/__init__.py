@@ -1,0 +1,1 @@
+"""The `tallyd` command, one file a subcommand. Nothing imports from here."""

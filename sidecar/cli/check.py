@@ -1,0 +1,191 @@
+"""`tallyd check`: asks a sidecar whether a company may use a feature, and counts it if told to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+
+from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
+from sidecar.api.enforcement.v1 import enforcement_pb2_grpc as pb_grpc
+from sidecar.cli import output
+from sidecar.cli.common import ExitCode, examples, json_option, sidecar_option, timeout_option
+from sidecar.cli.describe import (
+    LIMIT_TITLES,
+    basis_text,
+    limit_name,
+    limit_row,
+    reason_name,
+)
+from sidecar.cli.messages import instant_of, timestamp_of
+from sidecar.cli.output import Cell, Painted, number
+from sidecar.cli.servers import connect
+from sidecar.cli.times import InstantType, now_us, span_of, until
+from sidecar.domain.bounds import INT64_MAX
+
+
+class PairType(click.ParamType[tuple[str, str]]):
+    """`key=value`."""
+
+    name = "pair"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Split it at the first equals sign."""
+        key, equals, text = str(value).partition("=")
+        if not key or not equals:
+            self.fail(f"{value!r} is not KEY=VALUE", param, ctx)
+        return key, text
+
+
+@click.command(
+    epilog=examples(
+        "tallyd check acme tokens --quantity 1200 --dimension model=large",
+        "tallyd check acme tokens -n 1200 --increment --idempotency-key order-17",
+        "tallyd check acme tokens -n 5000 --increment --up-to --json",
+    ),
+)
+@click.argument("company")
+@click.argument("feature")
+@click.option(
+    "-n",
+    "--quantity",
+    type=click.IntRange(0, INT64_MAX),
+    default=1,
+    show_default=True,
+    help="Quantity in the feature's unit.",
+)
+@click.option(
+    "-d",
+    "--dimension",
+    "dimensions",
+    type=PairType(),
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Attribute of the usage; may come several times.",
+)
+@click.option("--increment", is_flag=True, help="Count it, if it is allowed.")
+@click.option("--up-to", is_flag=True, help="Take as much as is left, at least 1.")
+@click.option("--idempotency-key", metavar="KEY", help="Makes a retry safe; with --increment.")
+@click.option(
+    "--metadata",
+    type=PairType(),
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Stored with the usage; with --increment.",
+)
+@click.option(
+    "--event-time", type=InstantType(), metavar="TIME", help="When it happens; left out: now."
+)
+@sidecar_option
+@timeout_option
+@json_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    company: str,
+    feature: str,
+    quantity: int,
+    dimensions: tuple[tuple[str, str], ...],
+    increment: bool,
+    up_to: bool,
+    idempotency_key: str | None,
+    metadata: tuple[tuple[str, str], ...],
+    event_time: int | None,
+    sidecar_address: str,
+    timeout_s: float,
+    as_json: bool,
+) -> None:
+    """Ask whether COMPANY may use FEATURE. Counts nothing, unless --increment is given.
+
+    TIME is RFC 3339 with an offset, a date (UTC), or a span from now such as -2h. Ends with 0 when
+    allowed and 1 when denied.
+    """
+    if not increment and (idempotency_key or metadata):
+        raise click.UsageError("--idempotency-key and --metadata need --increment")
+    question = pb.CheckRequest(
+        company=company,
+        feature=feature,
+        quantity=quantity,
+        event_time=None if event_time is None else timestamp_of(event_time),
+        dimensions=dict(dimensions),
+        grant_mode=pb.GRANT_MODE_UP_TO if up_to else pb.GRANT_MODE_ALL_OR_NOTHING,
+    )
+    answer: pb.CheckResponse | pb.CheckAndIncrementResponse
+    with connect("sidecar", sidecar_address) as channel:
+        stub = pb_grpc.EnforcementServiceStub(channel)
+        if increment:
+            order = counted(question, idempotency_key or "", dict(metadata))
+            answer = stub.CheckAndIncrement(order, timeout=timeout_s)
+        else:
+            answer = stub.Check(question, timeout=timeout_s)
+    if as_json:
+        output.print_message(answer)
+    else:
+        _print(answer)
+    ctx.exit(ExitCode.OK if answer.decision.allowed else ExitCode.NEGATIVE)
+
+
+def counted(
+    question: pb.CheckRequest, idempotency_key: str, metadata: dict[str, str]
+) -> pb.CheckAndIncrementRequest:
+    """Return the request that counts what the question asks for."""
+    order = pb.CheckAndIncrementRequest(
+        company=question.company,
+        feature=question.feature,
+        quantity=question.quantity,
+        idempotency_key=idempotency_key,
+        dimensions=question.dimensions,
+        metadata=metadata,
+        grant_mode=question.grant_mode,
+    )
+    if question.HasField("event_time"):
+        order.event_time.CopyFrom(question.event_time)
+    return order
+
+
+def _print(answer: pb.CheckResponse | pb.CheckAndIncrementResponse) -> None:
+    facts = list(_decision_facts(answer.decision, now_us()))
+    if isinstance(answer, pb.CheckResponse):
+        output.print_facts(facts)
+        if answer.limits:
+            output.print_line()
+            output.print_table(LIMIT_TITLES, map(limit_row, answer.limits))
+        return
+    if answer.record_id:
+        facts.append(("record", answer.record_id))
+    if answer.replayed:
+        facts.append(("replayed", "yes: this key was counted before"))
+    output.print_facts(facts)
+
+
+def _decision_facts(decision: pb.Decision, at_us: int) -> Iterable[tuple[str, Cell]]:
+    if decision.allowed:
+        yield "decision", Painted("allowed", "green")
+    else:
+        yield "decision", Painted(f"denied: {reason_name(decision.reason)}", "red")
+    yield "granted", number(decision.granted)
+    if decision.HasField("binding_limit"):
+        yield from _limit_facts(decision.binding_limit, at_us)
+    if decision.HasField("retry_after"):
+        yield "retry", f"in {span_of(decision.retry_after.ToMicroseconds())}"
+    for warning in decision.warnings:
+        yield "warning", Painted(f"{warning.limit} has reached {warning.percent} %", "yellow")
+    for name in decision.shadow_denials:
+        yield "shadow", Painted(f"{name} would have denied", "yellow")
+    if decision.overage:
+        yield "over", Painted(f"{number(decision.overage)} of it above a soft limit", "yellow")
+    yield "basis", basis_text(decision.basis)
+
+
+def _limit_facts(limit: pb.LimitStatus, at_us: int) -> Iterable[tuple[str, Cell]]:
+    yield "limit", limit_name(limit)
+    amount = number(limit.amount) if limit.HasField("amount") else "unlimited"
+    yield "used", f"{number(limit.used)} of {amount}"
+    if limit.HasField("remaining"):
+        yield "remaining", number(limit.remaining)
+    if limit.overage:
+        yield "overage", Painted(number(limit.overage), "red")
+    if limit.HasField("resets_at"):
+        yield "resets", until(instant_of(limit.resets_at), at_us)

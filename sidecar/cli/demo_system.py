@@ -1,0 +1,242 @@
+"""A control plane and a sidecar of the demo's own, as child processes in a temporary folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+import grpc
+from grpc_health.v1 import health_pb2
+
+from sidecar.api.admin.v1 import admin_pb2, admin_pb2_grpc
+from sidecar.cli.servers import connect
+
+START_S_MAX: Final = 20.0
+STOP_S_MAX: Final = 10.0
+CALL_S_MAX: Final = 30.0
+SETTLE_S_MAX: Final = 60.0
+SOCKET_PATH_BYTES_MAX: Final = 100
+"""Kernels take 107 bytes, or 103."""
+LOG_LINES_SHOWN: Final = 20
+
+_SERVING: Final = health_pb2.HealthCheckResponse.SERVING
+_POLL_S: Final = 0.05
+
+
+class DemoFailed(Exception):
+    """Something was not as it should be; the message says what."""
+
+
+def expect(holds: bool, otherwise: str) -> None:
+    """Raise `DemoFailed` unless it holds."""
+    if not holds:
+        raise DemoFailed(otherwise)
+
+
+class System:
+    """Starts both on entering, and waits for them; stops both on leaving.
+
+    `control` and `sidecar` are their gRPC addresses.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.control = f"127.0.0.1:{_free_port()}"
+        self.sidecar, doors = _sidecar_doors(folder / "sidecar.sock")
+        control = ["--listen", self.control, "--http-listen", ""]
+        control += ["--database-path", str(folder / "control.db")]
+        sidecar = ["--control", self.control, "--http-listen", "", *doors]
+        sidecar += ["--store-path", str(folder / "store")]
+        self._children = (
+            Child("control", control, self.control, folder, "readiness"),
+            # Ready only once it has a catalog, which is still to be applied.
+            Child("sidecar", sidecar, self.sidecar, folder, "liveness"),
+        )
+        self._stack = ExitStack()
+
+    def __enter__(self) -> System:
+        with ExitStack() as stack:
+            for child in self._children:
+                stack.enter_context(child)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, traceback)
+
+    def logs(self) -> Iterator[str]:
+        """Return the last lines of both logs, under headings."""
+        for child in self._children:
+            yield from child.log_tail()
+
+    def run_cli(self, *arguments: str) -> str:
+        """Run a `tallyd` command and return its output; `DemoFailed` if it fails."""
+        try:
+            done = subprocess.run(
+                tallyd(*arguments),
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=CALL_S_MAX,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise DemoFailed(f"tallyd {arguments[0]} took over {CALL_S_MAX:.0f} s") from None
+        expect(done.returncode == 0, f"tallyd {arguments[0]} failed: {done.stderr.strip()}")
+        return done.stdout
+
+    def wait_for_revision(self, revision: int) -> None:
+        """Wait until the sidecar decides, by what was applied as this revision or later."""
+        with connect("sidecar", self.sidecar) as channel:
+            admin = admin_pb2_grpc.AdminServiceStub(channel)
+
+            def heard() -> bool:
+                status = admin.GetStatus(admin_pb2.GetStatusRequest(), timeout=CALL_S_MAX)
+                return status.ready and status.revision >= revision
+
+            wait_until(heard, f"the sidecar did not hear of revision {revision}", SETTLE_S_MAX)
+
+
+class Child:
+    """One server process, with a log file in the folder.
+
+    It has started once `service` is healthy at its gRPC address.
+    """
+
+    def __init__(
+        self, name: str, arguments: Sequence[str], address: str, folder: Path, service: str
+    ) -> None:
+        self._name = name
+        self._service = service
+        self._command = tallyd(name, *arguments)
+        self._address = address
+        self._log = folder / f"{name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Child:
+        with self._log.open("wb") as log:
+            # Its own session: an interrupt from the terminal is for the demo alone, which then
+            # stops its children in order.
+            self._process = subprocess.Popen(
+                self._command,
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            self._wait_healthy(self._process)
+        except BaseException:
+            self._process.kill()
+            self._process.wait()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._process is not None
+        self._process.terminate()
+        try:
+            code = self._process.wait(STOP_S_MAX)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            code = None
+        if error is None:
+            expect(code is not None, f"{self._name} did not stop within {STOP_S_MAX:.0f} s")
+            expect(code == 0, f"{self._name} stopped with exit code {code}")
+
+    def log_tail(self) -> Iterator[str]:
+        """Return the last lines of the log, under a heading."""
+        if not self._log.exists():
+            return
+        yield f"--- {self._name}: end of its log"
+        yield from self._log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
+
+    def _wait_healthy(self, process: subprocess.Popen[bytes]) -> None:
+        with grpc.insecure_channel(
+            self._address,
+            options=[("grpc.enable_http_proxy", 0), ("grpc.max_reconnect_backoff_ms", 100)],
+        ) as channel:
+            check = channel.unary_unary(
+                "/grpc.health.v1.Health/Check",
+                request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+                response_deserializer=health_pb2.HealthCheckResponse.FromString,
+            )
+            question = health_pb2.HealthCheckRequest(service=self._service)
+
+            def healthy() -> bool:
+                code = process.poll()
+                expect(code is None, f"{self._name} ended at its start with exit code {code}")
+                try:
+                    return bool(check(question, timeout=1.0).status == _SERVING)
+                except grpc.RpcError:
+                    return False
+
+            wait_until(healthy, f"{self._name} did not start", START_S_MAX)
+
+
+def wait_until(holds: Callable[[], bool], otherwise: str, seconds_max: float) -> None:
+    """Ask again and again until it holds; `DemoFailed` if it does not in time."""
+    deadline = time.monotonic() + seconds_max
+    while not holds():
+        expect(time.monotonic() < deadline, f"{otherwise} within {seconds_max:.0f} s")
+        time.sleep(_POLL_S)
+
+
+@contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does, so that child processes are stopped."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def tallyd(*arguments: str) -> list[str]:
+    """Return the command line of a `tallyd` command, run by this very Python."""
+    return [sys.executable, "-m", "sidecar.cli.main", *arguments]
+
+
+def _sidecar_doors(socket_path: Path) -> tuple[str, list[str]]:
+    """Address and flags for a Unix socket, or for loopback where the folder's name is too long."""
+    if len(os.fsencode(socket_path)) <= SOCKET_PATH_BYTES_MAX:
+        return f"unix:{socket_path}", ["--socket-path", str(socket_path), "--listen", ""]
+    address = f"127.0.0.1:{_free_port()}"
+    return address, ["--socket-path", "", "--listen", address]
+
+
+def _environment() -> dict[str, str]:
+    """Return this process's environment without settings that would change the demo."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("TALLYD_")}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

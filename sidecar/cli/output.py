@@ -1,0 +1,185 @@
+"""What commands print: tables and numbers for people, JSON for scripts.
+
+On a terminal there are colours, thousands separators and tables drawn by rich. In a pipe there is
+plain text, with exact digits and columns apart by two spaces or more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple, TypeAlias
+
+import click
+from google.protobuf.message import Message
+
+from sidecar.cli.common import printable
+from sidecar.cli.messages import json_of_message
+
+__all__ = [
+    "NOTHING",
+    "Cell",
+    "Painted",
+    "bar",
+    "is_terminal",
+    "number",
+    "paint",
+    "print_facts",
+    "print_json",
+    "print_line",
+    "print_message",
+    "print_table",
+    "printable",
+]
+
+NOTHING: Final = "-"
+"""Stands in a table where there is no value."""
+_BAR_CELLS: Final = 8
+_BAR_COLUMNS_MIN: Final = 100
+"""Narrower terminals need the room for names and numbers."""
+_WORD_CELLS_MAX: Final = 12
+"""Longer words are folded where the terminal is narrow."""
+
+
+class Painted(NamedTuple):
+    """A text with a colour: `green`, `yellow`, `red`, `cyan` or `bright_black`."""
+
+    text: str
+    colour: str
+
+
+Cell: TypeAlias = str | int | Painted | None
+
+
+def is_terminal() -> bool:
+    """Whether a person looks at the output as it comes."""
+    return sys.stdout.isatty()
+
+
+def number(value: int | None) -> str:
+    """Write an integer; with thousands separators on a terminal. `None` is nothing."""
+    if value is None:
+        return NOTHING
+    return f"{value:,}" if is_terminal() else str(value)
+
+
+def paint(text: str, colour: str) -> str:
+    """Colour a text where the output shows colours."""
+    return click.style(text, fg=colour) if _shows_colours() else text
+
+
+def print_line(text: str = "") -> None:
+    """Print one line for people."""
+    click.echo(text)
+
+
+def print_json(value: Mapping[str, object]) -> None:
+    """Print one JSON object: on one line, but for a terminal."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2 if is_terminal() else None))
+
+
+def print_message(message: Message) -> None:
+    """Print an API message as one JSON object."""
+    print_json(json_of_message(message))
+
+
+def print_facts(facts: Iterable[tuple[str, Cell]]) -> None:
+    """Print names and values below each other."""
+    rows = list(facts)
+    width = max((len(name) for name, _ in rows), default=0)
+    for name, value in rows:
+        text = _text(value)
+        shown = paint(text, value.colour) if isinstance(value, Painted) else text
+        click.echo(f"{name.ljust(width)}  {shown}")
+
+
+def print_table(titles: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+    """Print rows under titles. A column that holds a number is aligned to the right."""
+    table = [list(row) for row in rows]
+    to_right = [any(_is_number(row[at]) for row in table) for at in range(len(titles))]
+    if is_terminal():
+        _print_rich(titles, table, to_right)
+    else:
+        _print_plain(titles, table, to_right)
+
+
+def bar(used: int, amount: int | None) -> Painted:
+    """Draw how much of an amount is used: a bar and a percentage; in a pipe the latter alone."""
+    if amount is None:
+        return Painted(NOTHING, "bright_black")
+    percent = used * 100 // amount if amount else (100 if used else 0)
+    colour = "red" if percent >= 100 else "yellow" if percent >= 80 else "green"
+    if not is_terminal() or shutil.get_terminal_size().columns < _BAR_COLUMNS_MIN:
+        return Painted(f"{number(percent)}%", colour)
+    full, empty = ("█", "░") if "utf" in (sys.stdout.encoding or "").lower() else ("#", ".")
+    cells = min(_BAR_CELLS, percent * _BAR_CELLS // 100)
+    return Painted(f"{full * cells}{empty * (_BAR_CELLS - cells)} {percent:,}%", colour)
+
+
+def _shows_colours() -> bool:
+    return is_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _text(cell: Cell) -> str:
+    if isinstance(cell, Painted):
+        return printable(cell.text)
+    if isinstance(cell, str):
+        return printable(cell)
+    return number(cell)
+
+
+def _is_number(cell: Cell) -> bool:
+    if isinstance(cell, Painted):
+        return cell.text.replace(",", "").isdecimal()
+    return isinstance(cell, int)
+
+
+def _print_plain(
+    titles: Sequence[str], table: Sequence[Sequence[Cell]], to_right: Sequence[bool]
+) -> None:
+    lines = [[title.upper() for title in titles], *([_text(cell) for cell in row] for row in table)]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(titles))]
+    for line in lines:
+        cells = [
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(line, widths, to_right, strict=True)
+        ]
+        click.echo("  ".join(cells).rstrip())
+
+
+def _print_rich(
+    titles: Sequence[str], table: Sequence[Sequence[Cell]], to_right: Sequence[bool]
+) -> None:
+    # Here, since a command in a pipe has no use for it and rich takes its time to import.
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0), pad_edge=False)
+    narrowest = [_narrowest(title, [row[at] for row in table]) for at, title in enumerate(titles)]
+    fits = sum(narrowest) + 2 * len(titles) <= shutil.get_terminal_size().columns
+    for at, (title, right) in enumerate(zip(titles, to_right, strict=True)):
+        # On a narrow terminal texts are folded between words, never numbers.
+        drawn.add_column(
+            title,
+            justify="right" if right else "left",
+            overflow="fold",
+            no_wrap=right and fits,
+            min_width=narrowest[at] if fits else 1,
+        )
+    for row in table:
+        drawn.add_row(
+            *(Text(_text(c), style=c.colour if isinstance(c, Painted) else "") for c in row)
+        )
+    Console(no_color=not _shows_colours(), highlight=False).print(drawn)
+
+
+def _narrowest(title: str, cells: Sequence[Cell]) -> int:
+    """Return the width at which a column still reads well."""
+    longest = max(len(word) for cell in [title, *cells] for word in (_text(cell).split() or [""]))
+    numbers = any(map(_is_number, cells))
+    return longest if numbers else min(_WORD_CELLS_MAX, longest)

@@ -1,0 +1,214 @@
+"""`tallyd reconcile`: compares what a sidecar accepted with what the ledger has."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import click
+
+from sidecar.api.admin.v1 import admin_pb2, admin_pb2_grpc
+from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
+from sidecar.cli import output
+from sidecar.cli.common import (
+    CliError,
+    ExitCode,
+    control_option,
+    examples,
+    json_option,
+    sidecar_option,
+    timeout_option,
+)
+from sidecar.cli.flush import ANSWER_MARGIN_S, duration_of
+from sidecar.cli.servers import connect
+
+ATTEMPTS_MAX: Final = 10
+PAUSE_S: Final = 0.2
+"""Between attempts; the sidecar may be counting all the while."""
+
+HELP: Final = """\
+Compare what the sidecar's store accepted with what the ledger received of it.
+
+First sends what waits in the outbox, then compares numbers of records and sums of quantities
+by feature. Where usage comes in meanwhile, it tries again, a few times. The last line of the
+output is one JSON object; "accepted" and "ledger" are records, and "difference" is 0 only where
+records and all quantities agree. Ends with 1 otherwise.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Records and sum of their quantities, in the feature's unit."""
+
+    records: int = 0
+    quantity: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One store's usage by feature, on both sides.
+
+    `flushed`: the flush before was complete. `settled`: both sides were read as of the same
+    sequence, `accepted_sequence == watermark`, so that a difference is none of timing.
+    """
+
+    incarnation: str
+    accepted: Mapping[str, Sums]
+    ledger: Mapping[str, Sums]
+    accepted_sequence: int
+    watermark: int
+    flushed: bool
+    waiting: int
+    fenced: bool
+
+    @property
+    def settled(self) -> bool:
+        """Whether both sides were read as of the same sequence."""
+        return self.flushed and self.accepted_sequence == self.watermark
+
+    @property
+    def features(self) -> list[str]:
+        """Every feature that either side knows."""
+        return sorted(self.accepted.keys() | self.ledger.keys())
+
+    @property
+    def accepted_records(self) -> int:
+        """Records that the sidecar accepted."""
+        return sum(sums.records for sums in self.accepted.values())
+
+    @property
+    def ledger_records(self) -> int:
+        """Records that the ledger received."""
+        return sum(sums.records for sums in self.ledger.values())
+
+    @property
+    def difference(self) -> int:
+        """Differences of records and of quantities, added up by feature without their signs."""
+        return sum(
+            abs(accepted.records - ledger.records) + abs(accepted.quantity - ledger.quantity)
+            for accepted, ledger in (self.of(feature) for feature in self.features)
+        )
+
+    def of(self, feature: str) -> tuple[Sums, Sums]:
+        """Sums of one feature: accepted, and in the ledger."""
+        return self.accepted.get(feature, Sums()), self.ledger.get(feature, Sums())
+
+    def as_dict(self) -> dict[str, object]:
+        """Return what scripts read."""
+        return {
+            "accepted": self.accepted_records,
+            "ledger": self.ledger_records,
+            "difference": self.difference,
+            "quantity": {
+                feature: {
+                    "accepted": accepted.quantity,
+                    "ledger": ledger.quantity,
+                    "difference": accepted.quantity - ledger.quantity,
+                }
+                for feature in self.features
+                for accepted, ledger in [self.of(feature)]
+            },
+            "incarnation": self.incarnation,
+            "flushed": self.flushed,
+            "settled": self.settled,
+            "fenced": self.fenced,
+        }
+
+
+@click.command(
+    help=HELP,
+    epilog=examples(
+        "tallyd reconcile",
+        "tallyd reconcile --sidecar 127.0.0.1:7711 --control 127.0.0.1:7721",
+    ),
+)
+@sidecar_option
+@control_option
+@timeout_option
+@json_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    sidecar_address: str,
+    control_address: str,
+    timeout_s: float,
+    as_json: bool,
+) -> None:
+    """Compare, print and tell by the exit code."""
+    comparison = reconcile(sidecar_address, control_address, timeout_s)
+    if not as_json:
+        print_comparison(comparison)
+    click.echo(json.dumps(comparison.as_dict(), ensure_ascii=False))
+    good = comparison.settled and comparison.difference == 0
+    ctx.exit(ExitCode.OK if good else ExitCode.NEGATIVE)
+
+
+def reconcile(sidecar_address: str, control_address: str, timeout_s: float) -> Comparison:
+    """Flush and compare, again while usage comes in, `ATTEMPTS_MAX` times at most.
+
+    Raises `CliError` if one of the two cannot be asked.
+    """
+    for attempt in range(ATTEMPTS_MAX):
+        if attempt:
+            time.sleep(PAUSE_S)
+        with connect("sidecar", sidecar_address) as channel:
+            admin = admin_pb2_grpc.AdminServiceStub(channel)
+            status = admin.GetStatus(admin_pb2.GetStatusRequest(), timeout=timeout_s)
+            if status.standalone:
+                raise CliError(
+                    "the sidecar runs standalone: there is no ledger to compare with",
+                    exit_code=ExitCode.USAGE,
+                )
+            flush = admin.Flush(
+                admin_pb2.FlushRequest(timeout=duration_of(timeout_s)),
+                timeout=timeout_s + ANSWER_MARGIN_S,
+            )
+            status = admin.GetStatus(admin_pb2.GetStatusRequest(), timeout=timeout_s)
+        with connect("control", control_address) as channel:
+            control = control_pb2_grpc.ControlServiceStub(channel)
+            request = control_pb2.GetIncarnationRequest(incarnation=status.incarnation)
+            held = control.GetIncarnation(request, timeout=timeout_s)
+        comparison = _compare(status, flush, held)
+        if comparison.settled or not flush.complete:
+            break
+    return comparison
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Print the comparison for people."""
+    rows = []
+    for feature in comparison.features:
+        accepted, ledger = comparison.of(feature)
+        for what, here, there in (
+            ("records", accepted.records, ledger.records),
+            ("quantity", accepted.quantity, ledger.quantity),
+        ):
+            rows.append((feature, what, here, there, here - there))
+    output.print_table(("feature", "", "accepted", "ledger", "difference"), rows)
+    if comparison.fenced:
+        output.print_line("The control plane has fenced this store: it is a copy or was restored.")
+    if not comparison.flushed:
+        waiting = output.number(comparison.waiting)
+        output.print_line(f"Not all is sent: {waiting} records still wait in the outbox.")
+    elif not comparison.settled:
+        output.print_line("Usage kept coming in while both sides were read; try again later.")
+
+
+def _compare(
+    status: admin_pb2.GetStatusResponse,
+    flush: admin_pb2.FlushResponse,
+    held: control_pb2.GetIncarnationResponse,
+) -> Comparison:
+    return Comparison(
+        incarnation=status.incarnation,
+        accepted={tally.feature: Sums(tally.records, tally.quantity) for tally in status.tallies},
+        ledger={tally.feature: Sums(tally.records, tally.quantity) for tally in held.tallies},
+        accepted_sequence=status.last_sequence,
+        watermark=held.watermark,
+        flushed=flush.complete,
+        waiting=flush.outbox_records,
+        fenced=held.fenced,
+    )

@@ -1,0 +1,1 @@
+"""What `tallyd demo` sells and sends. Data only."""

@@ -1,0 +1,99 @@
+"""The way to a sidecar or a control plane, and what to tell when a call fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, Literal, TypeAlias, cast
+
+import grpc
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_status import rpc_status
+
+from sidecar.cli.common import CliError, ExitCode
+
+MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Most that is taken from a server in one message."""
+
+Server: TypeAlias = Literal["sidecar", "control"]
+_NAMES: Final = {"sidecar": "sidecar", "control": "control plane"}
+_BAD_INPUT: Final = frozenset(
+    {
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.OUT_OF_RANGE,
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.ALREADY_EXISTS,
+    }
+)
+
+
+@contextmanager
+def connect(server: Server, address: str) -> Iterator[grpc.Channel]:
+    """Open a channel to a server, and close it at the end.
+
+    Nothing is sent before the first call. A gRPC error inside the block becomes a `CliError`.
+    """
+    options = [
+        # Both servers are near, whatever the environment says of a proxy for the web.
+        ("grpc.enable_http_proxy", 0),
+        ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ]
+    with grpc.insecure_channel(address, options=options) as channel:
+        try:
+            yield channel
+        except grpc.RpcError as error:
+            # What a stub raises is the call itself, which grpcio's types do not tell.
+            raise error_of_call(cast("grpc.Call", error), server, address) from None
+
+
+def health_of(channel: grpc.Channel, service: str, timeout_s: float) -> str:
+    """Ask grpc.health.v1 for a service, "" for all: `SERVING`, `NOT_SERVING` or `UNKNOWN`."""
+    stub: Any = health_pb2_grpc.HealthStub(channel)
+    answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=timeout_s)
+    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
+
+
+def error_of_call(call: grpc.Call, server: Server, address: str) -> CliError:
+    """Turn a failed call into what to tell, from its status and `google.rpc.ErrorInfo`."""
+    status, details = call.code(), call.details() or ""
+    reason, field = _error_info(call)
+    name = _NAMES[server]
+    if not reason and status is grpc.StatusCode.UNAVAILABLE:
+        return CliError(
+            f"cannot reach the {name} at {address}: {_last_clause(details)}",
+            exit_code=ExitCode.UNREACHABLE,
+            reason=status.name,
+            hint=f"Is it running there? Another address: --{server}",
+        )
+    if not reason and status is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return CliError(
+            f"the {name} at {address} did not answer in time",
+            exit_code=ExitCode.UNREACHABLE,
+            reason=status.name,
+            hint="A longer wait: --timeout",
+        )
+    return CliError(
+        details or status.name,
+        exit_code=ExitCode.USAGE if status in _BAD_INPUT else ExitCode.FAILED,
+        reason=reason or status.name,
+        field=field,
+    )
+
+
+def _error_info(call: grpc.Call) -> tuple[str, str]:
+    """Reason and field of the call's ErrorInfo; empty where it has none."""
+    try:
+        status = rpc_status.from_call(call)
+    except ValueError:  # its details contradict the call's own status
+        return "", ""
+    info = error_details_pb2.ErrorInfo()
+    for detail in status.details if status is not None else ():
+        if detail.Unpack(info):
+            return info.reason, info.metadata.get("field", "")
+    return "", ""
+
+
+def _last_clause(details: str) -> str:
+    """Return the cause alone; grpcio puts its own words and the address before it."""
+    return details.rstrip(": ").rpartition(": ")[2]

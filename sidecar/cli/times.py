@@ -1,0 +1,88 @@
+"""Instants as people write and read them."""
+
+from __future__ import annotations
+
+import re
+import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import click
+
+from sidecar.catalog.instants import instant_of_text
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_AGO: Final = re.compile(r"(-|\+)(\d{1,6})(s|m|h|d)")
+_UNIT_US: Final = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def now_us() -> int:
+    """Microseconds since the epoch, by this machine's clock."""
+    return time.time_ns() // 1000
+
+
+class InstantType(click.ParamType[int]):
+    """An instant; the value is in microseconds since the epoch.
+
+    RFC 3339 with an offset, a date (its midnight, UTC), `now`, or a span from now such as `-2h`.
+    """
+
+    name = "instant"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Parse it."""
+        if isinstance(value, int):
+            return value
+        text = str(value).strip()
+        if text == "now":
+            return now_us()
+        if span := _AGO.fullmatch(text):
+            distance_us = int(span[2]) * _UNIT_US[span[3]]
+            return now_us() + (distance_us if span[1] == "+" else -distance_us)
+        try:
+            return instant_of_text(f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text)
+        except ValueError as error:
+            self.fail(f"{error}; a date, now, or a span such as -2h is fine too", param, ctx)
+
+
+def local_time(instant_us: int) -> str:
+    """Write an instant as this machine's clocks show it, such as `2026-02-01 01:00:00 CET`."""
+    return f"{_local(instant_us):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def local_minute(instant_us: int) -> str:
+    """Write it for a table, such as `2026-02-01 01:00`."""
+    return f"{_local(instant_us):%Y-%m-%d %H:%M}"
+
+
+def until(instant_us: int, since_us: int) -> str:
+    """Write an instant and how far it is from another, such as `in 2 h 5 min (2026-...)`."""
+    distance_us = instant_us - since_us
+    span = span_of(abs(distance_us))
+    relative = f"in {span}" if distance_us >= 0 else f"{span} ago"
+    return f"{relative} ({local_time(instant_us)})"
+
+
+def span_of(span_us: int) -> str:
+    """Write a length of time in its two largest units, such as `3 d 4 h`, `12 min` or `250 ms`."""
+    if span_us < 1_000_000:
+        return f"{span_us // 1000} ms"
+    seconds = span_us // 1_000_000
+    units = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
+    first = next(at for at, (_, size) in enumerate(units) if seconds >= size)
+    parts = []
+    for name, size in units[first : first + 2]:
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(f"{count} {name}")
+    return " ".join(parts)
+
+
+def _local(instant_us: int) -> datetime:
+    moment = _EPOCH + timedelta(microseconds=instant_us)
+    # At the edge of what the platform's zone rules cover, UTC does.
+    with suppress(OverflowError, ValueError, OSError):
+        moment = moment.astimezone()
+    return moment

@@ -1,0 +1,238 @@
+"""`tallyd usage`: sums of the ledger, usage against limits, lines of the ledger."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import click
+
+from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
+from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
+from sidecar.api.enforcement.v1 import enforcement_pb2_grpc as pb_grpc
+from sidecar.cli import output, usage_tables
+from sidecar.cli.common import (
+    control_option,
+    examples,
+    json_option,
+    sidecar_option,
+    timeout_option,
+)
+from sidecar.cli.messages import json_of_message, timestamp_of
+from sidecar.cli.servers import connect
+from sidecar.cli.times import InstantType
+
+_GROUPS: Final = {
+    "company": control_pb2.USAGE_GROUP_COMPANY,
+    "feature": control_pb2.USAGE_GROUP_FEATURE,
+    "day": control_pb2.USAGE_GROUP_DAY,
+}
+_PAGE_RECORDS: Final = 1000
+
+
+class Question(NamedTuple):
+    """What to look for; times are microseconds since the epoch."""
+
+    company: str
+    feature: str
+    from_us: int | None
+    until_us: int | None
+
+
+class GroupsType(click.ParamType[tuple[str, ...]]):
+    """Names apart by commas, each one of `company`, `feature` and `day`."""
+
+    name = "groups"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Split it."""
+        names = tuple(name.strip() for name in str(value).split(",") if name.strip())
+        for name in names:
+            if name not in _GROUPS:
+                self.fail(f"{name!r} is none of {', '.join(_GROUPS)}", param, ctx)
+        return names
+
+
+@click.command(
+    epilog=examples(
+        "tallyd usage",
+        "tallyd usage acme",
+        "tallyd usage acme --source sidecar",
+        "tallyd usage --from 2026-01-01 --until 2026-02-01 --by company,day",
+        "tallyd usage acme --records --feature tokens --from -24h --json",
+    )
+)
+@click.argument("company", required=False)
+@click.option("--feature", default="", metavar="KEY", help="Only this feature.")
+@click.option("--from", "from_us", type=InstantType(), metavar="TIME", help="Events from then on.")
+@click.option("--until", "until_us", type=InstantType(), metavar="TIME", help="Events before.")
+@click.option(
+    "--by",
+    "groups",
+    type=GroupsType(),
+    metavar="NAMES",
+    help="Sum by company, feature or day (UTC), or several: --by company,day.",
+)
+@click.option(
+    "--at", type=InstantType(), metavar="TIME", help="Limits: the instant whose windows are meant."
+)
+@click.option(
+    "--source",
+    type=click.Choice(["control", "sidecar"]),
+    default="control",
+    show_default=True,
+    help="Limits: whose counters to show.",
+)
+@click.option("--records", is_flag=True, help="Show the ledger's lines, oldest event first.")
+@click.option(
+    "--max",
+    "rows_max",
+    type=click.IntRange(1, 1_000_000),
+    default=1000,
+    show_default=True,
+    help="Most sums (to 10000) or lines to show.",
+)
+@control_option
+@sidecar_option
+@timeout_option
+@json_option
+def command(
+    company: str | None,
+    feature: str,
+    from_us: int | None,
+    until_us: int | None,
+    groups: tuple[str, ...] | None,
+    at: int | None,
+    source: str,
+    records: bool,
+    rows_max: int,
+    control_address: str,
+    sidecar_address: str,
+    timeout_s: float,
+    as_json: bool,
+) -> None:
+    """Show what was used.
+
+    With COMPANY alone: its usage against its limits, now or --at an instant. Without COMPANY, or
+    with --from, --until or --by: sums of the ledger. With --records: the ledger's lines.
+
+    TIME is RFC 3339 with an offset, a date (UTC), or a span from now such as -24h.
+    """
+    question = Question(company or "", feature, from_us, until_us)
+    ranged = from_us is not None or until_us is not None
+    sums = not records and (company is None or ranged or groups is not None)
+    _refuse_mixtures(question, records, groups is not None, at is not None, source, sums)
+    if source == "sidecar":
+        _sidecar_limits(question, at, sidecar_address, timeout_s, as_json)
+    elif records:
+        _records(question, rows_max, control_address, timeout_s, as_json)
+    elif sums:
+        by = ("company",) if groups is None and company is None else groups or ()
+        _sums(question, by, rows_max, control_address, timeout_s, as_json)
+    else:
+        _limits(question, at, control_address, timeout_s, as_json)
+
+
+def _refuse_mixtures(
+    question: Question, records: bool, grouped: bool, at: bool, source: str, sums: bool
+) -> None:
+    if records and not question.company:
+        raise click.UsageError("--records needs COMPANY")
+    if records and grouped:
+        raise click.UsageError("--by sums, --records does not; choose one of them")
+    if at and (records or sums):
+        raise click.UsageError("--at is for a company's limits; --from and --until bound a sum")
+    if source == "sidecar" and (records or sums):
+        raise click.UsageError("--source sidecar needs COMPANY; sums and lines are of the ledger")
+
+
+def _limits(
+    question: Question, at: int | None, address: str, timeout_s: float, as_json: bool
+) -> None:
+    request = control_pb2.GetCompanyUsageRequest(
+        company=question.company,
+        feature=question.feature,
+        at=None if at is None else timestamp_of(at),
+    )
+    with connect("control", address) as channel:
+        stub = control_pb2_grpc.ControlServiceStub(channel)
+        answer = stub.GetCompanyUsage(request, timeout=timeout_s)
+    if as_json:
+        output.print_message(answer)
+    else:
+        usage_tables.print_company_usage(answer)
+
+
+def _sidecar_limits(
+    question: Question, at: int | None, address: str, timeout_s: float, as_json: bool
+) -> None:
+    request = pb.GetUsageRequest(
+        company=question.company,
+        feature=question.feature,
+        at=None if at is None else timestamp_of(at),
+    )
+    with connect("sidecar", address) as channel:
+        answer = pb_grpc.EnforcementServiceStub(channel).GetUsage(request, timeout=timeout_s)
+    if as_json:
+        output.print_message(answer)
+    else:
+        usage_tables.print_sidecar_usage(answer)
+
+
+def _sums(
+    question: Question,
+    groups: tuple[str, ...],
+    rows_max: int,
+    address: str,
+    timeout_s: float,
+    as_json: bool,
+) -> None:
+    request = control_pb2.QueryUsageRequest(
+        company=question.company,
+        feature=question.feature,
+        group_by=[_GROUPS[name] for name in groups],
+        max_sums=min(rows_max, 10_000),
+    )
+    _set_range(request, question)
+    with connect("control", address) as channel:
+        stub = control_pb2_grpc.ControlServiceStub(channel)
+        answer = stub.QueryUsage(request, timeout=timeout_s)
+    if as_json:
+        output.print_message(answer)
+    else:
+        usage_tables.print_sums(answer, groups)
+
+
+def _records(
+    question: Question, rows_max: int, address: str, timeout_s: float, as_json: bool
+) -> None:
+    """Page through the ledger's lines until there are enough of them or no more."""
+    lines: list[control_pb2.LedgerRecord] = []
+    request = control_pb2.ListRecordsRequest(company=question.company, feature=question.feature)
+    _set_range(request, question)
+    with connect("control", address) as channel:
+        stub = control_pb2_grpc.ControlServiceStub(channel)
+        while True:
+            request.page_size = min(_PAGE_RECORDS, rows_max - len(lines))
+            answer = stub.ListRecords(request, timeout=timeout_s)
+            lines.extend(answer.records)
+            request.page_token = answer.next_page_token
+            if not request.page_token or len(lines) >= rows_max:
+                break
+    truncated = bool(request.page_token)
+    if as_json:
+        records = [json_of_message(line) for line in lines]
+        output.print_json({"records": records, "truncated": truncated})
+    else:
+        usage_tables.print_records(lines, truncated)
+
+
+def _set_range(
+    request: control_pb2.QueryUsageRequest | control_pb2.ListRecordsRequest, question: Question
+) -> None:
+    if question.from_us is not None:
+        # A keyword in Python, hence no attribute that could be written out.
+        getattr(request, "from").CopyFrom(timestamp_of(question.from_us))
+    if question.until_us is not None:
+        request.until.CopyFrom(timestamp_of(question.until_us))

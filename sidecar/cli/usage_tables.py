@@ -1,0 +1,93 @@
+"""Usage as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sidecar.api.control.v1 import control_pb2
+from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
+from sidecar.cli import output
+from sidecar.cli.describe import LIMIT_TITLES, basis_text, limit_row, pairs
+from sidecar.cli.messages import instant_of
+from sidecar.cli.output import Cell, Painted
+from sidecar.cli.times import local_time
+
+
+def print_company_usage(answer: control_pb2.GetCompanyUsageResponse) -> None:
+    """Print what the control plane knows of a company's limits."""
+    rows = [[usage.feature, *limit_row(_status(usage))] for usage in answer.limits]
+    _print_rows(("feature", *LIMIT_TITLES), rows, "no limits", answer.truncated)
+
+
+def print_sidecar_usage(answer: pb.GetUsageResponse) -> None:
+    """Print what a sidecar knows of a company's limits."""
+    rows = [
+        [usage.feature, *limit_row(limit)] for usage in answer.features for limit in usage.limits
+    ]
+    _print_rows(("feature", *LIMIT_TITLES), rows, "no limits", answer.truncated)
+    output.print_line(f"basis: {basis_text(answer.basis)}")
+
+
+def print_sums(answer: control_pb2.QueryUsageResponse, groups: Sequence[str]) -> None:
+    """Print sums of the ledger, which are always by feature."""
+    keys = [name for name in ("company", "feature", "day") if name == "feature" or name in groups]
+    rows = [
+        [
+            *(getattr(usage, key) for key in keys),
+            usage.records,
+            usage.quantity,
+            Painted(output.number(usage.overage), "red") if usage.overage else 0,
+        ]
+        for usage in answer.sums
+    ]
+    _print_rows((*keys, "records", "quantity", "overage"), rows, "no usage", answer.truncated)
+
+
+def print_records(records: Sequence[control_pb2.LedgerRecord], truncated: bool) -> None:
+    """Print lines of the ledger."""
+    rows = [
+        [
+            local_time(instant_of(record.event_time)),
+            record.feature,
+            record.quantity,
+            record.overage,
+            pairs(record.dimensions),
+            record.idempotency_key,
+            record.id,
+            f"of {record.duplicate_of}" if record.duplicate_of else None,
+        ]
+        for record in records
+    ]
+    titles = (
+        "time", "feature", "quantity", "overage", "dimensions", "key", "id", "duplicate",
+    )  # fmt: skip
+    _print_rows(titles, rows, "no records", truncated)
+
+
+def _print_rows(
+    titles: Sequence[str], rows: Sequence[Sequence[Cell]], nothing: str, truncated: bool
+) -> None:
+    if not rows:
+        output.print_line(nothing)
+        return
+    output.print_table(titles, rows)
+    if truncated:
+        output.print_line(f"only the first {output.number(len(rows))} are shown")
+
+
+def _status(usage: control_pb2.LimitUsage) -> pb.LimitStatus:
+    """Return the plane's usage in the form in which sidecars tell theirs."""
+    limit = usage.limit
+    status = pb.LimitStatus(
+        limit=limit.id,
+        enforcement=limit.enforcement,
+        used=usage.used,
+        dimensions=usage.dimensions,
+    )
+    if limit.HasField("amount"):
+        status.amount = limit.amount
+        status.remaining = max(0, limit.amount - usage.used)
+        status.overage = max(0, usage.used - limit.amount)
+    if usage.window.HasField("end"):
+        status.resets_at.CopyFrom(usage.window.end)
+    return status
