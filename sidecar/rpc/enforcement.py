@@ -99,7 +99,8 @@ class EnforcementMethods:
         request = parse.parse_message(pb.BatchCheckAndIncrementRequest, data)
         if not 1 <= len(request.checks) <= BATCH_MAX:
             raise InvalidInput("checks", f"must have 1 to {BATCH_MAX} entries")
-        return answers.batch_of(await self._decide_each(request.checks, deadline))
+        outcomes = await self._decide_each(request.checks, "checks[{}]", deadline)
+        return answers.batch_of(outcomes)
 
     async def stream_check_and_increment(
         self, requests: AsyncIterable[bytes], deadline: Deadline
@@ -108,7 +109,7 @@ class EnforcementMethods:
         async for data in requests:
             try:
                 request = parse.parse_message(pb.StreamCheckAndIncrementRequest, data)
-                outcomes = await self._decide_each([request.check], deadline)
+                outcomes = await self._decide_each([request.check], "check", deadline)
             except FieldError as error:
                 self._observer.failed(error.reason)
                 outcomes = [answers.outcome_of_error(error)]
@@ -132,6 +133,8 @@ class EnforcementMethods:
         now_us = self._now()
         request = parse.parse_message(pb.GetUsageRequest, data)
         require_identifier("company", request.company)
+        if request.feature:
+            require_identifier("feature", request.feature)
         at_us = parse.parse_event_time("at", request, now_us)
         await self._obtain({request.company}, now_us, deadline)
         report = await self._runner.run(
@@ -191,22 +194,28 @@ class EnforcementMethods:
         return await self._runner.run(lambda: self._enforcer.check_and_increment(check, now_us))
 
     async def _decide_each(
-        self, requests: Sequence[pb.CheckAndIncrementRequest], deadline: Deadline
+        self, requests: Sequence[pb.CheckAndIncrementRequest], path: str, deadline: Deadline
     ) -> list[bytes]:
+        """Outcomes, in order. `path`: where a check is in the request, with {} for its index."""
         started_ns = time.perf_counter_ns()
         now_us = self._now()
         checks: list[Check | FieldError] = []
-        for index, request in enumerate(requests):
+        for request in requests:
             try:
                 checks.append(parse.parse_check(request, now_us))
             except FieldError as error:
-                checks.append(parse.with_path(error, f"checks[{index}]"))
+                checks.append(error)
         outcomes = await self._runner.run(
             lambda: self._enforcer.check_and_increment_each(checks, now_us)
         )
         await self._decide_unknown(checks, outcomes, now_us, deadline)
         each_ns = (time.perf_counter_ns() - started_ns) // len(outcomes)
-        return [self._encode(outcome, each_ns) for outcome in outcomes]
+        return [
+            self._encode_error(parse.with_path(outcome, path.format(index)))
+            if isinstance(outcome, FieldError)
+            else self._encode(outcome, each_ns)
+            for index, outcome in enumerate(outcomes)
+        ]
 
     async def _decide_unknown(
         self,
@@ -245,12 +254,13 @@ class EnforcementMethods:
             await source.fetch(missing, deadline())
         return bool(missing)
 
-    def _encode(self, outcome: Outcome, nanoseconds: int) -> bytes:
-        if isinstance(outcome, FieldError):
-            self._observer.failed(outcome.reason)
-            return answers.outcome_of_error(outcome)
-        self._observe(outcome, nanoseconds)
-        return answers.outcome_of(_data_of(outcome))
+    def _encode(self, answer: Answer, nanoseconds: int) -> bytes:
+        self._observe(answer, nanoseconds)
+        return answers.outcome_of(_data_of(answer))
+
+    def _encode_error(self, error: FieldError) -> bytes:
+        self._observer.failed(error.reason)
+        return answers.outcome_of_error(error)
 
     def _observe(self, answer: Answer, nanoseconds: int) -> None:
         self._observer.decided(answer.allowed, answer.reason, answer.replayed, nanoseconds)

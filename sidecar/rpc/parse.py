@@ -102,8 +102,9 @@ def parse_event_time(
 
 def with_path(error: FieldError, path: str) -> FieldError:
     """The same error, for a field that lies deeper: `path` names the message it is in."""
-    field = f"{path}.{error.field}" if error.field else path
-    return type(error)(field, error.message, error.reason)
+    if not error.field:
+        return error
+    return type(error)(f"{path}.{error.field}", error.message, error.reason)
 
 
 def _check(

@@ -14,6 +14,7 @@ import structlog
 
 from sidecar.domain.bounds import SECOND_US
 from sidecar.domain.catalog import CompanySnapshot
+from sidecar.domain.counters import CounterTotal
 from sidecar.domain.errors import FieldError
 from sidecar.service.directory import Directory
 from sidecar.service.runner import Runner
@@ -21,7 +22,7 @@ from sidecar.storage.snapshots import Position, SnapshotChanges, Snapshots
 from sidecar.storage.store import Store
 from sidecar.storage.totals import Counters
 from sidecar.sync.machine.backoff import Backoff
-from sidecar.sync.machine.watch import Apply, StartOver, WatchMachine, WatchStep
+from sidecar.sync.machine.watch import Apply, StartOver, WatchMachine
 from sidecar.sync.plane import Fetched, PlaneAway, PlaneClient
 
 CHUNK: Final = 200
@@ -41,6 +42,7 @@ class Watcher:
 
     `everyone`: hold all companies; otherwise those that were asked for. `fetch_seconds`: how long a
     call waits for a company's first snapshot. `catalog_known` is set once there is a catalog.
+    `lost_contact` is called when the plane does not answer.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Watcher:
         now: Callable[[], int],
         fetch_seconds: float,
         catalog_known: asyncio.Event,
+        lost_contact: Callable[[], None],
     ) -> None:
         self._store = store
         self._snapshots = snapshots
@@ -67,12 +70,14 @@ class Watcher:
         self._now = now
         self._fetch_seconds = fetch_seconds
         self._catalog_known = catalog_known
+        self._lost_contact = lost_contact
         position = snapshots.position()
         self._machine = WatchMachine(position.epoch, position.revision)
         self._revision = position.revision
         self._backoff = Backoff(random.random)
         self._seen: set[str] | None = None
         self._refresh: asyncio.Task[None] | None = None
+        self._refreshed_all = False
         self._is_away = False
         self._fetch_not_before = 0.0
         self._removed_meanwhile: set[str] = set()
@@ -120,9 +125,8 @@ class Watcher:
     async def _follow(self) -> None:
         revision = self._machine.resume_revision()
         self._seen = set() if revision == 0 and self._everyone else None
-        stream = self._plane.watch(
-            self._store.lineage.incarnation, revision, without_companies=not self._everyone
-        )
+        incarnation = self._store.lineage.incarnation
+        stream = self._plane.watch(incarnation, revision, without_companies=not self._everyone)
         refreshed = False
         while True:
             async with asyncio.timeout(SILENCE_SECONDS):
@@ -131,6 +135,10 @@ class Watcher:
                 return
             self._backoff.succeeded()
             self._is_away = False
+            if self._store.lineage.incarnation != incarnation:
+                # What a total says to be own is then others': watch as who this store now is.
+                await stream.aclose()
+                return
             action = self._machine.stepped(step)
             if isinstance(action, StartOver):
                 log.warning("sync.plane_epoch_changed", epoch=self._machine.epoch)
@@ -140,8 +148,12 @@ class Watcher:
                 await self._apply(action)
             if not refreshed and step.complete:
                 refreshed = True
-                self._refresh_totals_soon()
-            await self._hear(step)
+                if revision == 0:
+                    self._refreshed_all = True  # totals came along
+                else:
+                    self._refresh_totals_soon()
+            if step.totals:
+                await self._hear(incarnation, step.totals)
 
     async def _apply(self, action: Apply) -> None:
         companies = action.companies
@@ -183,18 +195,23 @@ class Watcher:
         self._refresh = asyncio.create_task(self._refresh_totals())
 
     async def _refresh_totals(self) -> None:
-        names = await self._runner.run_alone(self._directory.in_memory)
-        for first in range(0, len(names), CHUNK):
-            try:
-                await self._keep(await self._request(names[first : first + CHUNK], SILENCE_SECONDS))
-            except (PlaneAway, FieldError) as error:
-                self._away(str(error))
+        """For all that is held the first time, as the store may be old; later for what is used."""
+        try:
+            if self._refreshed_all:
+                names = await self._runner.run_alone(self._directory.in_memory)
+                for first in range(0, len(names), CHUNK):
+                    await self._obtain(names[first : first + CHUNK], SILENCE_SECONDS)
                 return
+            after = ""
+            while held := await self._runner.run_alone(partial(self._snapshots.held, after, CHUNK)):
+                await self._obtain(held, SILENCE_SECONDS)
+                after = held[-1]
+            self._refreshed_all = True
+        except (PlaneAway, FieldError) as error:
+            self._away(str(error))
 
-    async def _hear(self, step: WatchStep) -> None:
-        if step.totals:
-            incarnation = self._store.lineage.incarnation
-            await self._runner.run_alone(lambda: self._counters.hear(incarnation, step.totals))
+    async def _hear(self, incarnation: str, totals: Sequence[CounterTotal]) -> None:
+        await self._runner.run_alone(lambda: self._counters.hear(incarnation, totals))
 
     async def _renew_or_drop(self) -> None:
         """After a start from nothing: get rid of, or renew, what was held from before."""
@@ -212,20 +229,24 @@ class Watcher:
         self._seen = None
 
     async def _renew(self, companies: Sequence[str]) -> None:
-        fetched = await self._request(companies, SILENCE_SECONDS)
+        incarnation = self._store.lineage.incarnation
+        fetched = await self._request(incarnation, companies, SILENCE_SECONDS)
         changes = SnapshotChanges(fetched.catalog, fetched.companies, fetched.unknown, replace=True)
         await self._write(changes)
+        await self._hear(incarnation, fetched.totals)
 
     async def _fetch(self, companies: Sequence[str]) -> None:
         try:
-            await self._keep(await self._request(companies, self._fetch_seconds))
+            await self._obtain(companies, self._fetch_seconds)
         except (PlaneAway, FieldError) as error:
             self._away(str(error))
             self._fetch_not_before = time.monotonic() + FETCH_REST_SECONDS
 
-    async def _keep(self, fetched: Fetched) -> None:
-        await self._catch_up(fetched)
+    async def _obtain(self, companies: Sequence[str], seconds: float) -> None:
+        """Ask for companies, and keep what comes; totals are told to the incarnation that asks."""
         incarnation = self._store.lineage.incarnation
+        fetched = await self._request(incarnation, companies, seconds)
+        await self._catch_up(fetched)
         until_us = self._now() + ABSENT_US
 
         def keep() -> None:
@@ -256,10 +277,9 @@ class Watcher:
             async with asyncio.timeout(self._fetch_seconds), self._followed:
                 await self._followed.wait_for(lambda: self._revision >= version)
 
-    async def _request(self, companies: Sequence[str], seconds: float) -> Fetched:
+    async def _request(self, incarnation: str, companies: Sequence[str], seconds: float) -> Fetched:
         index = self._directory.index
         known = 0 if index is None else index.version
-        incarnation = self._store.lineage.incarnation
         return await self._plane.fetch(incarnation, companies, known, seconds)
 
     def _away(self, why: str) -> None:
@@ -267,6 +287,7 @@ class Watcher:
         if not self._is_away:
             log.warning("sync.watch_interrupted", error=why)
         self._is_away = True
+        self._lost_contact()
 
     def _forget_fetches(self, companies: Sequence[str]) -> None:
         for company in companies:

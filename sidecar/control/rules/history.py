@@ -6,7 +6,8 @@ Rules
 - What lies at or below the watermark is in the ledger already. If it is the same, it is skipped;
   if not, two stores write under one incarnation: a clone, or a restored disk.
 - A gap is asked for, whatever else holds: what is missing may still be at the sidecar.
-- Once fenced, an incarnation takes no more records. The answer still says what is common.
+- Once fenced, an incarnation takes no more records. What is known is still skipped, run by run, and
+  the first run that has more is answered with what is common: a sidecar offers the rest again.
 - A sidecar is told of no more than it has shown to have itself, by a run or by a chain. What lies
   between there and the watermark may be the records of its clone.
 - The watermark can never be above what a sidecar has written, nor below what it was told. Either
@@ -109,7 +110,7 @@ def judge_run(known: Incarnation, run: Run, stored: Mapping[int, bytes]) -> Verd
             break
     else:
         return Diverged(0)
-    if sequence < overlap or known.fenced:
+    if sequence < overlap or (known.fenced and overlap < run.last_sequence):
         return Diverged(sequence)
     return Accepted(overlap - before, chains[overlap - before + 1 :])
 

@@ -63,8 +63,8 @@ class WatchMachine:
         self._from_nothing = revision == 0
         self._replace = False
         self._catalog: CatalogSnapshot | None = None
-        self._companies: list[CompanySnapshot] = []
-        self._removed: list[str] = []
+        self._companies: dict[str, CompanySnapshot] = {}
+        self._removed: dict[str, None] = {}
 
     def resume_revision(self) -> int:
         """Revision to ask for in a new stream; what was held back of the last one is dropped."""
@@ -81,8 +81,7 @@ class WatchMachine:
         self.epoch = step.epoch
         if step.catalog is not None:
             self._catalog = step.catalog
-        self._companies += step.companies
-        self._removed += step.removed
+        self._hold_back(step)
         held_back = len(self._companies) + len(self._removed)
         if step.complete:
             if step.revision <= self.revision and not held_back and self._catalog is None:
@@ -101,7 +100,7 @@ class WatchMachine:
             epoch=self.epoch,
             revision=revision,
             catalog=self._catalog,
-            companies=tuple(self._companies),
+            companies=tuple(self._companies.values()),
             removed=tuple(self._removed),
             replace=self._replace,
             all_known=complete and self._from_nothing,
@@ -112,6 +111,15 @@ class WatchMachine:
         self._drop()
         return changes
 
+    def _hold_back(self, step: WatchStep) -> None:
+        """Add a step's changes; of two about the same company the later one is what counts."""
+        for name in step.removed:
+            self._companies.pop(name, None)
+            self._removed[name] = None
+        for snapshot in step.companies:
+            self._removed.pop(snapshot.company, None)
+            self._companies[snapshot.company] = snapshot
+
     def _drop(self) -> None:
         self._catalog = None
-        self._companies, self._removed = [], []
+        self._companies, self._removed = {}, {}

@@ -94,10 +94,10 @@ RUNS = {
         msgspec.structs.replace(ORIGINAL.run(1, 2), previous_chain=b"\x01" * 32),
         Diverged(0),
     ),
-    "a fenced one is told that all is common": (
+    "of a fenced one what is known is skipped": (
         _known(fenced=True),
         ORIGINAL.run(3, 5),
-        Diverged(5),
+        Accepted(3, []),
     ),
     "a fenced one is told what the plane lacks": (
         _known(fenced=True),
