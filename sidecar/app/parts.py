@@ -94,6 +94,10 @@ class Parts:
     def _contact(self, connected: bool) -> None:
         self.standing.connected = connected
 
+    def _caught_up(self) -> None:
+        if self.watcher is not None:
+            self.watcher.refresh_totals_soon()
+
     def _watcher(self, plane: PlaneClient) -> Watcher:
         return Watcher(
             self.store,
@@ -125,6 +129,7 @@ class Parts:
             records_max=self.config.push_records_max,
             new_incarnation=new_incarnation,
             contact=self._contact,
+            caught_up=self._caught_up,
         )
 
     def _methods(self) -> EnforcementMethods:

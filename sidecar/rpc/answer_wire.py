@@ -60,7 +60,7 @@ class AnswerEncoder:
 
     def _limit_status(self, gauge: Gauge) -> bytes:
         limit = gauge.limit
-        key = id(gauge.window) ^ id(limit)
+        key = id(gauge.window) ^ id(limit) ^ hash(gauge.values)
         frame = self._frames.get(key)
         if (
             frame is None

@@ -5,7 +5,7 @@ Each function raises `InvalidInput` or `OutOfRange` with the field's path; nothi
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -27,6 +27,15 @@ from sidecar.domain.requests import (
 from sidecar.rpc.malformed import malformed_field
 
 M = TypeVar("M", bound=Message)
+
+Timed: TypeAlias = (
+    pb.CheckAndIncrementRequest
+    | pb.RecordUsageRequest
+    | pb.CheckRequest
+    | pb.GetUsageRequest
+    | pb.GetEntitlementRequest
+    | pb.ListEntitlementsRequest
+)
 
 _MODES: Final = {
     pb.GRANT_MODE_UNSPECIFIED: GrantMode.ALL_OR_NOTHING,
@@ -79,25 +88,20 @@ def parse_question(request: pb.CheckRequest, now_us: int) -> Check:
     )
 
 
-def parse_event_time(
-    field: str,
-    request: pb.CheckAndIncrementRequest
-    | pb.RecordUsageRequest
-    | pb.CheckRequest
-    | pb.GetUsageRequest
-    | pb.GetEntitlementRequest
-    | pb.ListEntitlementsRequest,
-    now_us: int,
-) -> int:
-    """Microseconds since the Unix epoch; the present where the field is absent."""
+def parse_event_time(field: str, request: Timed, now_us: int) -> int:
+    """Microseconds since the Unix epoch, within the bounds; the present if the field is absent."""
+    at_us = _instant(field, request, now_us)
+    require_event_time(field, at_us, now_us)
+    return at_us
+
+
+def _instant(field: str, request: Timed, now_us: int) -> int:
     if not request.HasField(field):  # type: ignore[arg-type]  # the name differs by message
         return now_us
     stamp: Timestamp = getattr(request, field)
     if not 0 <= stamp.nanos <= _NANOS_MAX:
         raise InvalidInput(field, f"nanos must be 0 to {_NANOS_MAX}")
-    at_us = stamp.seconds * 1_000_000 + stamp.nanos // 1000
-    require_event_time(field, at_us, now_us)
-    return at_us
+    return stamp.seconds * 1_000_000 + stamp.nanos // 1000
 
 
 def with_path(error: FieldError, path: str) -> FieldError:
@@ -125,7 +129,9 @@ def _check(
     if request.metadata:
         metadata = dict(request.metadata)
         require_metadata("metadata", metadata)
-    at_us = parse_event_time("event_time", request, now_us)
+    # Whether it is too old is for the enforcer to say: a retry gets its answer also when it has
+    # become so.
+    at_us = _instant("event_time", request, now_us)
     return Check(company, feature, _quantity(request), at_us, mode, key, dimensions, metadata)
 
 

@@ -11,6 +11,8 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
+
 from sidecar.domain.bounds import BEGINNING_US
 from sidecar.domain.catalog import CompanySnapshot, Limit, Segment
 from sidecar.domain.counters import CounterRef, scope_values, slot_of
@@ -18,27 +20,39 @@ from sidecar.domain.entitlements import CatalogIndex, Entitlement
 from sidecar.domain.timeline import segment_at
 from sidecar.domain.windows import Window, window_at
 from sidecar.storage import keys
-from sidecar.storage.record_wire import encode_counter_ref, encode_owner
+from sidecar.storage.record_wire import (
+    encode_counter,
+    encode_owner,
+    encode_slot,
+    encode_window,
+)
 from sidecar.storage.snapshots import SnapshotChanges, Snapshots
 
 _ABSENT_MAX: Final = 10_000
 
 
-class Place:
-    """Where a limit's usage is counted for some values: key, window and wire name of a counter."""
+class Place(msgspec.Struct, frozen=True, gc=False):
+    """Where a limit's usage is counted for some values: the counter, its key and its wire name."""
 
-    __slots__ = ("key", "ref", "wire")
-
-    def __init__(self, base: bytes, ref: CounterRef) -> None:
-        self.key = keys.counter_key(base, ref.window.start_us)
-        self.ref = ref
-        self.wire = encode_counter_ref(ref)
+    ref: CounterRef
+    key: bytes
+    wire: bytes
 
 
 class Meter:
-    """A limit of one company's feature, with the counter that was used last."""
+    """A limit of one company's feature. Keeps what its counters have in common, and the last."""
 
-    __slots__ = ("_base", "_company", "_last", "_plain", "feature", "limit", "slot")
+    __slots__ = (
+        "_base",
+        "_company",
+        "_last",
+        "_plain",
+        "_window",
+        "_wire",
+        "feature",
+        "limit",
+        "slot",
+    )
 
     def __init__(self, company: CompanySnapshot, feature: str, limit: Limit) -> None:
         self._company = company
@@ -47,6 +61,8 @@ class Meter:
         self.slot = slot_of(limit)
         self._plain = not limit.scope.dimensions and not limit.scope.match
         self._base = keys.counter_base(company.company, feature, self.slot, ())
+        self._wire = (encode_slot(self.slot), b"")
+        self._window: Window | None = None
         self._last: Place | None = None
 
     def place(self, dimensions: Mapping[str, str], at_us: int) -> Place | None:
@@ -54,28 +70,33 @@ class Meter:
         values = () if self._plain else scope_values(self.limit, dimensions)
         if values is None:
             return None
+        window = self.window(at_us)
         last = self._last
-        if last is not None:
-            ref = last.ref
-            if ref.window.start_us <= at_us < ref.window.end_us and ref.values == values:
-                return last
-        base = self._base
-        if values:
-            base = keys.counter_base(self._company.company, self.feature, self.slot, values)
-        place = Place(base, CounterRef(self.slot, values, self.window(at_us)))
-        self._last = place
+        if last is not None and last.ref.window is window and last.ref.values == values:
+            return last
+        base = self._base + keys.values_hash(values) if values else self._base
+        slot_wire, window_wire = self._wire
+        place = self._last = Place(
+            CounterRef(self.slot, values, window),
+            keys.counter_key(base, window.start_us),
+            encode_counter(slot_wire, values, window_wire),
+        )
         return place
 
     def window(self, at_us: int) -> Window:
         """The limit's window that holds an instant."""
-        if self._last is not None:
-            window = self._last.ref.window
-            if window.start_us <= at_us < window.end_us:
-                return window
+        window = self._window
+        if window is not None and window.start_us <= at_us < window.end_us:
+            return window
         company = self._company
         # A company without a subscription may have an override; its cycle then starts at the epoch.
         anchor_us = 0 if company.anchor_us is None else company.anchor_us
-        return window_at(self.limit.window, at_us, time_zone=company.time_zone, anchor_us=anchor_us)
+        window = window_at(
+            self.limit.window, at_us, time_zone=company.time_zone, anchor_us=anchor_us
+        )
+        self._window = window
+        self._wire = (self._wire[0], encode_window(window))
+        return window
 
 
 class FeatureView:

@@ -22,7 +22,7 @@ from sidecar.domain.decision import (
     Reason,
 )
 from sidecar.domain.errors import Conflict, FieldError
-from sidecar.domain.requests import Check, payload_digest
+from sidecar.domain.requests import Check, payload_digest, require_event_time
 from sidecar.service.directory import Directory, FeatureView, Place
 from sidecar.service.standing import Standing
 from sidecar.storage import keys
@@ -78,7 +78,8 @@ class Enforcer:
         """Decide and count.
 
         Raises `Conflict` for an idempotency key that was used with another payload, `OutOfRange`
-        where a counter would overflow, `Exhausted` or `Unavailable` where nothing can be written.
+        for an event time out of bounds or where a counter would overflow, `Exhausted` or
+        `Unavailable` where nothing can be written.
         """
         return self._store.transact(lambda transaction: self._step(transaction, check, now_us))
 
@@ -116,6 +117,8 @@ class Enforcer:
             stored = transaction.answer(answer_key, now_us)
             if stored is not None:
                 return _replay(stored, digest)
+        if check.event_time_us != now_us:
+            require_event_time("event_time", check.event_time_us, now_us)
         company = self._directory.company(check.company, check.event_time_us)
         if company is None:
             return self._without_company(transaction, check, answer_key, digest, now_us)
@@ -149,7 +152,7 @@ class Enforcer:
             place = meter.place(check.dimensions, check.event_time_us)
             if place is None:
                 continue
-            counter = transaction.counter(place.key)
+            counter = transaction.counter(place.key, place.ref.values)
             used = 0 if counter is None else counter.used
             gauges.append(Gauge(meter.limit, place.ref.window, used, place.ref.values))
             counted[place.key] = (place, counter)

@@ -134,7 +134,7 @@ class Queries:
             for meter in feature.meters:
                 place = meter.place(check.dimensions, check.event_time_us)
                 if place is not None:
-                    counter = transaction.counter(place.key)
+                    counter = transaction.counter(place.key, place.ref.values)
                     used = 0 if counter is None else counter.used
                     gauges.append(Gauge(meter.limit, place.ref.window, used, place.ref.values))
             return tuple(gauges)

@@ -91,15 +91,18 @@ def encode_counter(counter: Counter, lineage: int) -> bytes:
     return fixed + _pack(counter.values) if counter.values else fixed
 
 
-def decode_counter(data: bytes, lineage: int) -> Counter:
-    """A counter. What an earlier lineage counted itself is, seen from a later one, by others."""
+def decode_counter(data: bytes, lineage: int, values: tuple[str, ...] | None = None) -> Counter:
+    """A counter. What an earlier lineage counted itself is, seen from a later one, by others.
+
+    `values`: what the counter's values are, where the caller knows them: they are not read then.
+    """
     version, written_under, own, others, heard, window_end_us = _COUNTER.unpack_from(data)
     _require(version)
     if written_under != lineage:
         own, others = 0, own + others
-    if len(data) == _COUNTER.size:
-        return Counter(own, others, heard, window_end_us)
-    return Counter(own, others, heard, window_end_us, _unpack_values(data[_COUNTER.size :]))
+    if values is None:
+        values = _unpack_values(data[_COUNTER.size :]) if len(data) > _COUNTER.size else ()
+    return Counter(own, others, heard, window_end_us, values)
 
 
 def window_end_of(data: bytes) -> int:
@@ -152,5 +155,4 @@ def _require(version: int) -> None:
         raise StoreFormatError(f"a record of version {version}; this program reads {_VERSION}")
 
 
-def _unpack_values(data: bytes) -> tuple[str, ...]:
-    return msgspec.msgpack.decode(data, type=tuple[str, ...])
+_unpack_values = msgspec.msgpack.Decoder(tuple[str, ...]).decode

@@ -48,10 +48,13 @@ def _slot_hash(slot: str) -> bytes:
 def counter_base(company: str, feature: str, slot: str, values: tuple[str, ...]) -> bytes:
     """Key of a counter, but for the start of its window."""
     key = b"%b%b\0%b\0%b" % (COUNTERS, company.encode(), feature.encode(), _slot_hash(slot))
-    if not values:
-        return key
-    text = "".join([f"{len(value)}:{value}" for value in values])
-    return key + blake2b(text.encode(), digest_size=_VALUES_BYTES).digest()
+    return key + values_hash(values) if values else key
+
+
+def values_hash(values: tuple[str, ...]) -> bytes:
+    """The part of a counter's key that tells the values of the slot's dimensions apart."""
+    # Values are printable, so NUL keeps them apart.
+    return blake2b("\0".join(values).encode(), digest_size=_VALUES_BYTES).digest()
 
 
 def counter_key(base: bytes, window_start_us: int) -> bytes:

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Mapping, Sequence
 
 from sidecar.domain.counters import CounterRef
+from sidecar.domain.windows import Window
 
 _TIMES = struct.Struct("<BqBqBq")
 _WINDOW = struct.Struct("<BqBq")
@@ -24,11 +25,27 @@ def encode_owner(company: str, feature: str) -> bytes:
     return _text(b"\x0a", company) + _text(b"\x12", feature)
 
 
+def encode_slot(slot: str) -> bytes:
+    """The part of a counter's name that says what it counts; cached by callers."""
+    return _text(b"\x0a", slot)
+
+
+def encode_window(window: Window) -> bytes:
+    """The part of a counter's name that says when it counts; cached by callers."""
+    return _WINDOW.pack(0x19, window.start_us, 0x21, window.end_us)
+
+
+def encode_counter(slot: bytes, values: Sequence[str], window: bytes) -> bytes:
+    """The part of a record that names one counter, from the parts above."""
+    if not values:
+        return _delimited(b"\x52", slot + window)
+    texts = b"".join([_text(b"\x12", value) for value in values])
+    return _delimited(b"\x52", slot + texts + window)
+
+
 def encode_counter_ref(counter: CounterRef) -> bytes:
-    """The part of a record that names one counter; cached by callers."""
-    window = _WINDOW.pack(0x19, counter.window.start_us, 0x21, counter.window.end_us)
-    values = b"".join([_text(b"\x12", value) for value in counter.values])
-    return _delimited(b"\x52", _text(b"\x0a", counter.slot) + values + window)
+    """The part of a record that names one counter."""
+    return encode_counter(encode_slot(counter.slot), counter.values, encode_window(counter.window))
 
 
 def encode_identity(idempotency_key: str, payload_digest: bytes) -> bytes:

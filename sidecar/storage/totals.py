@@ -33,9 +33,12 @@ class Counters:
         The plane says how much of a total is that incarnation's own; the rest is others'. Local
         counting goes on in between, so the own part is never overwritten. News older than what was
         heard before is ignored, and so is an answer to a lineage that has been left: once the
-        present one has reported, it is told anew.
+        present one has reported, it is told anew. While records of an earlier lineage wait, the
+        plane's totals lack what was counted with them: what is known here is more then, and stays.
         """
         lineage = self._store.lineage
+        if len(self._store.lineages) > 1:
+            return
         if lineage.incarnation != incarnation and lineage.acknowledged_sequence > 0:
             return
         own_counts = lineage.incarnation == incarnation

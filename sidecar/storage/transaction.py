@@ -35,11 +35,14 @@ class Transaction:
         self.lineage = lineage
         self.head = head
 
-    def counter(self, key: bytes) -> Counter | None:
-        """The counter under a key; `None` if nothing was ever counted or heard of it."""
+    def counter(self, key: bytes, values: tuple[str, ...] | None = None) -> Counter | None:
+        """The counter under a key; `None` if nothing was ever counted or heard of it.
+
+        `values`: of its slot's dimensions, where the caller knows them.
+        """
         assert self.kv is not None
         data = self.kv.get(key)
-        return None if data is None else codec.decode_counter(data, self.lineage.ordinal)
+        return None if data is None else codec.decode_counter(data, self.lineage.ordinal, values)
 
     def put_counter(self, key: bytes, counter: Counter) -> None:
         """Set a counter."""

@@ -30,6 +30,8 @@ _OPTIONS: Final = (
     ("grpc.max_send_message_length", _MESSAGE_BYTES_MAX),
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 5_000),
+    # What a lost ping waits for; without it a connection that died silently is noticed after 60 s.
+    ("grpc.http2.ping_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 5_000),
@@ -104,7 +106,7 @@ class PlaneClient:
             records=run.records,
         )
         try:
-            answer = await self._call(self._stub.PushUsage, request)
+            answer = await self._exchange(self._stub.PushUsage, request, _CALL_SECONDS)
         except grpc.aio.AioRpcError as error:
             return _refusal(error)
         return PushAnswer(answer.watermark, _totals(answer.totals))
@@ -163,14 +165,16 @@ class PlaneClient:
         await self._channel.close()
 
     async def _call(self, method: Any, request: Any, seconds: float = _CALL_SECONDS) -> Any:
-        """A unary call; raises `PlaneAway`, or the error where the plane refused the request."""
-        sent_us = self._wall_us()
+        """A unary call; raises `PlaneAway`."""
         try:
-            answer = await method(request, timeout=seconds)
+            return await self._exchange(method, request, seconds)
         except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
-                raise
             raise PlaneAway(_describe(error)) from error
+
+    async def _exchange(self, method: Any, request: Any, seconds: float) -> Any:
+        """A unary call that also tells the time; raises the error of gRPC."""
+        sent_us = self._wall_us()
+        answer = await method(request, timeout=seconds)
         plane_time: Timestamp = answer.plane_time
         self._clock.exchanged(sent_us, self._wall_us(), plane_time.ToMicroseconds())
         self._tell_heard()
@@ -181,6 +185,7 @@ class PlaneClient:
 
 
 def _refusal(error: grpc.aio.AioRpcError) -> Gap | Fenced:
+    """What a push was refused for; raises `PlaneAway` where it was not refused but failed."""
     status = rpc_status.from_call(error)  # type: ignore[arg-type]  # it only reads metadata
     for detail in status.details if status is not None else ():
         info = error_details_pb2.ErrorInfo()

@@ -35,7 +35,10 @@ log = structlog.get_logger(__name__)
 
 
 class Pusher:
-    """Empties the outbox in the background, for as long as `run` is running."""
+    """Empties the outbox in the background, for as long as `run` is running.
+
+    `contact` is told whether the plane answers, `caught_up` when earlier lineages are through.
+    """
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class Pusher:
         records_max: int,
         new_incarnation: Callable[[], str],
         contact: Callable[[bool], None],
+        caught_up: Callable[[], None],
     ) -> None:
         self._store = store
         self._outbox = outbox
@@ -59,6 +63,7 @@ class Pusher:
         self._records_max = records_max
         self._new_incarnation = new_incarnation
         self._contact = contact
+        self._caught_up = caught_up
         self._wake = asyncio.Event()
         self._progress = asyncio.Condition()
         self._hurried = 0
@@ -120,6 +125,7 @@ class Pusher:
         await self._take_effect(effects)
 
     async def _take_effect(self, effects: Sequence[Effect]) -> None:
+        behind = len(self._store.lineages) > 1
         for effect in effects:
             if isinstance(effect, Acknowledge):
                 await self._acknowledge(effect)
@@ -127,6 +133,9 @@ class Pusher:
                 await self._hear(effect)
             else:
                 await self._take_new_incarnation(effect)
+        if behind and len(self._store.lineages) == 1:
+            # News of others was left aside meanwhile.
+            self._caught_up()
         async with self._progress:
             self._progress.notify_all()
 

@@ -151,7 +151,7 @@ class Watcher:
                 if revision == 0:
                     self._refreshed_all = True  # totals came along
                 else:
-                    self._refresh_totals_soon()
+                    self.refresh_totals_soon()
             if step.totals:
                 await self._hear(incarnation, step.totals)
 
@@ -188,7 +188,7 @@ class Watcher:
         async with self._followed:
             self._followed.notify_all()
 
-    def _refresh_totals_soon(self) -> None:
+    def refresh_totals_soon(self) -> None:
         """Totals that changed while there was no stream are not repeated: ask for them once."""
         if self._refresh is not None:
             self._refresh.cancel()

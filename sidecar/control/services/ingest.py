@@ -182,7 +182,7 @@ def _add(
         )
     transaction.append(lines, verdict.chains)
     transaction.put_first_uses(uses, now_us)
-    version = transaction.next_ledger_version()
+    version = transaction.next_ledger_version(now_us)
     transaction.add_to_counters(incarnation, counted, version)
     transaction.add_to_counters(PLANE, corrected, version)
     return corrected

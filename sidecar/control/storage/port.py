@@ -114,8 +114,11 @@ class WriteTransaction(ReadTransaction, Protocol):
         """Move the revision up by one and return it."""
         ...
 
-    def next_ledger_version(self) -> int:
-        """Move the ledger's version up by one and return it."""
+    def next_ledger_version(self, now_us: int) -> int:
+        """Move the ledger's version up, to the present in microseconds if that is more; return it.
+
+        So it goes on growing where an older state is restored, which knows less of the past.
+        """
         ...
 
     def put_catalog(self, catalog: Catalog, revision: int) -> None:

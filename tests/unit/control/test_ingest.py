@@ -53,8 +53,8 @@ def test_a_run_moves_the_watermark_and_answers_with_totals(store: Store) -> None
     pushed = alice.push(store)
     assert (2, 2) == (pushed.watermark, pushed.added)
     assert [
-        CounterTotal("acme", "tokens", LIFETIME, total=17, own=7, version=2),
-        CounterTotal("acme", "tokens", per_user("eve"), total=4, own=4, version=2),
+        CounterTotal("acme", "tokens", LIFETIME, total=17, own=7, version=NOW_US + 1),
+        CounterTotal("acme", "tokens", per_user("eve"), total=4, own=4, version=NOW_US + 1),
     ] == list(pushed.totals)
     assert [10, 3, 4] == sorted((line.quantity for line in _lines(store)), key=[10, 3, 4].index)
 
@@ -178,8 +178,8 @@ def test_unattributed_usage_is_put_on_its_counters_by_the_plane(store: Store) ->
     set_up(store, "acme")
     pushed = _writer(ALICE, record(5, unattributed=True, user="eve")).push(store)
     assert {
-        CounterTotal("acme", "tokens", LIFETIME, total=5, own=0, version=1),
-        CounterTotal("acme", "tokens", per_user("eve"), total=5, own=0, version=1),
+        CounterTotal("acme", "tokens", LIFETIME, total=5, own=0, version=NOW_US),
+        CounterTotal("acme", "tokens", per_user("eve"), total=5, own=0, version=NOW_US),
     } == set(pushed.totals)
     assert [False] == [line.unattributed for line in _lines(store)]
 

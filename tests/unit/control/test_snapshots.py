@@ -69,10 +69,10 @@ def test_a_fetch_brings_the_usage_in_open_windows(store: Store) -> None:
     today = snapshots.fetch(store, ["acme"], 0, BOB, NOW_US).totals
     later = snapshots.fetch(store, ["acme"], 0, ALICE, NOW_US + DAY_US).totals
     assert [
-        CounterTotal("acme", "tokens", LIFETIME, 5, 0, 1),
-        CounterTotal("acme", "tokens", per_user("eve"), 5, 0, 1),
+        CounterTotal("acme", "tokens", LIFETIME, 5, 0, NOW_US),
+        CounterTotal("acme", "tokens", per_user("eve"), 5, 0, NOW_US),
     ] == list(today)
-    assert [CounterTotal("acme", "tokens", LIFETIME, 5, 5, 1)] == list(later)
+    assert [CounterTotal("acme", "tokens", LIFETIME, 5, 5, NOW_US)] == list(later)
 
 
 def test_a_watch_from_0_starts_with_all_there_is(store: Store) -> None:
@@ -89,7 +89,7 @@ def test_a_watch_from_0_brings_the_usage_along(store: Store) -> None:
     alice.write(record(5))
     alice.push(store)
     (page,), _ = _pages(store, snapshots.start(store, 0, False))
-    assert [CounterTotal("acme", "tokens", LIFETIME, 5, 0, 1)] == list(page.totals)
+    assert [CounterTotal("acme", "tokens", LIFETIME, 5, 0, NOW_US)] == list(page.totals)
 
 
 def test_a_watch_without_companies_gets_only_later_changes_of_them(store: Store) -> None:

@@ -39,8 +39,10 @@ class SqliteWrites(SqliteReads):
         self._connection.execute("UPDATE meta SET revision = revision + 1")
         return int(self._one("SELECT revision FROM meta")[0])
 
-    def next_ledger_version(self) -> int:
-        self._connection.execute("UPDATE meta SET ledger_version = ledger_version + 1")
+    def next_ledger_version(self, now_us: int) -> int:
+        self._connection.execute(
+            "UPDATE meta SET ledger_version = MAX(ledger_version + 1, ?)", (now_us,)
+        )
         return int(self._one("SELECT ledger_version FROM meta")[0])
 
     def put_catalog(self, catalog: Catalog, revision: int) -> None:

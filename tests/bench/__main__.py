@@ -1,0 +1,128 @@
+"""The benchmark: `python -m tests.bench` measures, writes build/bench.json and prints a table.
+
+Servers and driver are processes of their own; what is compared is measured in turns, in one run.
+A missed target is a result and no failure; a call that fails, or that is answered wrong, is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from tests.bench import calls, engine, growth, machine, profiles, report
+from tests.bench.errors import BenchError
+from tests.bench.figures import Section
+from tests.bench.servers import ROOT
+from tests.bench.sizes import FULL, QUICK
+from tests.bench.workbench import Workbench, workbench
+
+SECTIONS: Final = ("echo", "check", "batch", "engine", "growth", "footprint", "disk")
+INTERRUPTED: Final = 130
+
+
+def measure(bench: Workbench, wanted: set[str]) -> dict[str, Section]:
+    """The sections asked for, with those that are measured along with them."""
+    stores = growth.GrownStores(bench)
+    parts: tuple[tuple[set[str], Callable[[], dict[str, Section]]], ...] = (
+        ({"echo", "check"}, lambda: calls.measure_calls(bench)),
+        ({"batch"}, lambda: calls.measure_batches(bench)),
+        ({"engine"}, lambda: engine.measure_engine(bench)),
+        # Before the disk is busy with big stores.
+        ({"disk"}, lambda: calls.measure_disk(bench)),
+        ({"growth"}, lambda: growth.measure_growth(bench, stores)),
+        ({"footprint"}, lambda: growth.measure_footprint(bench, stores)),
+    )
+    sections: dict[str, Section] = {}
+    for names, part in parts:
+        if names & wanted:
+            sections |= part()
+    return sections
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Measure and report; raises BenchError where something is broken."""
+    began_s = time.monotonic()
+    with workbench(arguments.scratch, QUICK if arguments.quick else FULL) as bench:
+        if arguments.profile:
+            profiles.show(bench)
+            return
+        facts = machine.facts(bench.folder)
+        sections = measure(bench, arguments.only)
+    seconds = time.monotonic() - began_s
+    _write(arguments.output, {**sections, "machine": facts, "quick": arguments.quick})
+    print(f"\n{report.table(sections)}\n")
+    print(_closing(sections, facts, seconds))
+    print(f"All figures and rounds: {arguments.output}")
+
+
+def _write(output: Path, result: Mapping[str, object]) -> None:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def _closing(sections: Mapping[str, Section], facts: Mapping[str, object], seconds: float) -> str:
+    missed = len(report.missed(sections))
+    verdict = f"{missed} missed" if missed else "met"
+    return (
+        f"Targets: {verdict}. {facts['processors']} x {facts['processor']}, store on "
+        f"{facts['store_file_system']}, load average {facts['load_average_1m']} before; "
+        f"{seconds:.0f} s."
+    )
+
+
+def _sections(text: str) -> set[str]:
+    names = set(text.split(","))
+    if unknown := names.difference(SECTIONS):
+        known = ", ".join(SECTIONS)
+        raise argparse.ArgumentTypeError(f"no section {', '.join(sorted(unknown))}; of: {known}")
+    return names
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="measure tallyd")
+    parser.add_argument("--quick", action="store_true", help="small counts: does it run at all?")
+    parser.add_argument(
+        "--only",
+        type=_sections,
+        default=set(SECTIONS),
+        metavar="SECTION,...",
+        help=f"of {', '.join(SECTIONS)}; the output then has these alone",
+    )
+    parser.add_argument(
+        "--profile", action="store_true", help="instead: print where check's CPU time goes"
+    )
+    build = ROOT / "build"
+    parser.add_argument(
+        "--output", type=Path, default=build / "bench.json", help="default: build/bench.json"
+    )
+    parser.add_argument(
+        "--scratch", type=Path, default=build, help="folder on the disk to measure; default: build"
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Exit code 0: measured; 1: something is broken; 130: interrupted."""
+    if sys.platform != "linux":
+        print("bench: it reads CPU time and memory from Linux's /proc", file=sys.stderr)
+        return 1
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both stop everything in order
+    try:
+        run(_arguments())
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("bench: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

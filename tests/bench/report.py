@@ -1,0 +1,111 @@
+"""The table at the end: figure by figure, with its target and whether it was met."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tests.bench.figures import Section
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A bound that a figure should keep."""
+
+    bound: float
+    at_most: bool = True
+
+    def met(self, value: float) -> bool:
+        return value <= self.bound if self.at_most else value >= self.bound
+
+    def __str__(self) -> str:
+        return f"{'<=' if self.at_most else '>='} {self.bound:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of the table."""
+
+    section: str
+    key: str
+    label: str
+    unit: str
+    decimals: int = 1
+    target: Target | None = None
+
+
+def _of_calls(section: str, label: str) -> tuple[Figure, ...]:
+    return (
+        Figure(section, "p50_us", f"{label}: round trip p50, 1 caller", "us", 0),
+        Figure(section, "p99_us", f"{label}: round trip p99, 1 caller", "us", 0),
+        Figure(section, "calls_per_s", f"{label}: calls, 8 connections", "/s", 0),
+        Figure(section, "cpu_us_per_call", f"{label}: server CPU a call, 8 connections", "us", 1),
+    )
+
+
+FIGURES: Final = (
+    *_of_calls("echo", "a  echo"),
+    *_of_calls("check", "b  check"),
+    Figure("check", "cpu_ratio", "b  check over echo: CPU a call", "x", 2, Target(1.3)),
+    Figure("check", "cpu_us_over_echo", "b  check minus echo: CPU a call", "us", 1),
+    Figure("batch", "cpu_us_per_check", "c  batch of 100: CPU a check", "us", 1, Target(15)),
+    Figure("engine", "us_per_check", "d  engine alone: CPU a check", "us", 1, Target(25)),
+    Figure("growth", "ratio", "e  many counters over few: CPU a call", "x", 2, Target(1.25)),
+    Figure("growth", "engine_ratio", "e  the same, engine alone", "x", 2),
+    Figure("footprint", "rss_anon_mib", "f  anonymous memory", "MiB", 1, Target(100)),
+    Figure("footprint", "rss_file_mib", "f  file-backed memory beside it", "MiB", 1),
+    Figure("footprint", "ready_s", "f  start to first answer", "s", 2, Target(1)),
+    Figure(
+        "disk", "calls_ratio", "g  disk over process: calls, 64 callers", "x", 2, Target(0.5, False)
+    ),
+)
+
+_HEADINGS: Final = ("figure", "median", "unit", "lowest", "highest", "target", "met")
+_LEFT: Final = frozenset({"figure", "unit"})  # the other columns are numbers, or short
+
+
+def table(sections: Mapping[str, Section]) -> str:
+    """The figures that were measured, in columns."""
+    rows = [_HEADINGS, *(_row(figure, sections[figure.section]) for figure in _measured(sections))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if heading in _LEFT else cell.rjust(width)
+            for heading, cell, width in zip(_HEADINGS, row, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+    lines.insert(1, "-" * max(map(len, lines)))
+    return "\n".join(lines)
+
+
+def missed(sections: Mapping[str, Section]) -> list[Figure]:
+    """The figures that were measured and missed their targets."""
+    return [
+        figure
+        for figure in _measured(sections)
+        if figure.target and not figure.target.met(_value(figure, sections[figure.section]))
+    ]
+
+
+def _measured(sections: Mapping[str, Section]) -> Iterator[Figure]:
+    return (figure for figure in FIGURES if figure.section in sections)
+
+
+def _value(figure: Figure, section: Section) -> float:
+    value = section[figure.key]
+    assert isinstance(value, float)
+    return value
+
+
+def _row(figure: Figure, section: Section) -> tuple[str, ...]:
+    value = _value(figure, section)
+    rounds = section["rounds"]
+    assert isinstance(rounds, Mapping)
+    lowest, highest = min(rounds[figure.key]), max(rounds[figure.key])
+    target, met = "", ""
+    if figure.target is not None:
+        target, met = str(figure.target), "yes" if figure.target.met(value) else "NO"
+    numbers = [f"{number:,.{figure.decimals}f}" for number in (value, lowest, highest)]
+    return (figure.label, numbers[0], figure.unit, *numbers[1:], target, met)

@@ -1,0 +1,131 @@
+"""What is sent, and what must come back.
+
+Every request has an idempotency key of its own, random as a client's would be: so the tree is
+entered at random places, as in use. Limits are far above what a benchmark counts: every check is
+allowed, and each one writes a counter, a record and an answer.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
+from tests.bench import echo
+from tests.bench.errors import BenchError
+
+_SERVICE = "/sidecar.api.enforcement.v1.EnforcementService"
+_QUANTITY = 5
+_CATALOG = """\
+features:
+  tokens: {kind: metered, unit: token}
+  messages: {kind: metered, unit: message}
+plans:
+  pro:
+    entitlements:
+      tokens:
+        limits:
+          monthly: {amount: 1_000_000_000_000, per: month, enforcement: hard}
+      messages:
+        limits:
+          per_user: {amount: 1_000_000_000_000, per: month, each: [user], enforcement: hard}
+companies:
+"""
+
+
+def company_id(index: int) -> str:
+    """The company of a number."""
+    return f"company-{index:06d}"
+
+
+def user_id(index: int) -> str:
+    """The user of a number, within a company."""
+    return f"user-{index:06d}"
+
+
+def idempotency_key() -> str:
+    """A key that nobody has used: 128 random bits."""
+    return f"{random.getrandbits(128):032x}"
+
+
+def catalog_text(companies: int) -> str:
+    """A catalog file with so many companies, all on one plan."""
+    lines = (f'  {company_id(index)}: {{plan: pro, anchor: "2025-01-15T00:00:00Z"}}\n'
+             for index in range(companies))  # fmt: skip
+    return _CATALOG + "".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Checks of random companies; with `users`, of random users of them, each with a counter."""
+
+    companies: int
+    users: int = 0
+
+    def check(self) -> pb.CheckAndIncrementRequest:
+        """One request."""
+        request = pb.CheckAndIncrementRequest(
+            company=company_id(random.randrange(self.companies)),
+            feature="messages" if self.users else "tokens",
+            quantity=_QUANTITY,
+            idempotency_key=idempotency_key(),
+        )
+        if self.users:
+            request.dimensions["user"] = user_id(random.randrange(self.users))
+        return request
+
+    def checks(self, count: int) -> Iterable[bytes]:
+        """Bodies of `CheckAndIncrement`."""
+        return (self.check().SerializeToString() for _ in range(count))
+
+    def batches(self, count: int, size: int) -> Iterable[bytes]:
+        """Bodies of `BatchCheckAndIncrement`."""
+        for _ in range(count):
+            checks = [self.check() for _ in range(size)]
+            yield pb.BatchCheckAndIncrementRequest(checks=checks).SerializeToString()
+
+
+@dataclass(frozen=True, slots=True)
+class Rpc:
+    """A method to call. `verify` raises BenchError for a response that its request must not get."""
+
+    path: str
+    verify: Callable[[bytes, bytes], None]
+
+
+def _verify_echo(request: bytes, response: bytes) -> None:
+    if request != response:
+        raise BenchError("the echo server did not return the request")
+
+
+def _verify_check(request: bytes, response: bytes) -> None:
+    _require_counted(
+        pb.CheckAndIncrementRequest.FromString(request),
+        pb.CheckAndIncrementResponse.FromString(response),
+    )
+
+
+def _verify_batch(request: bytes, response: bytes) -> None:
+    checks = pb.BatchCheckAndIncrementRequest.FromString(request).checks
+    outcomes = pb.BatchCheckAndIncrementResponse.FromString(response).outcomes
+    if len(checks) != len(outcomes):
+        raise BenchError(f"{len(checks)} checks of a batch got {len(outcomes)} outcomes")
+    for check, outcome in zip(checks, outcomes, strict=True):
+        if outcome.HasField("error"):
+            raise BenchError(f"a check of a batch failed: {outcome.error.message}")
+        _require_counted(check, outcome.response)
+
+
+def _require_counted(
+    check: pb.CheckAndIncrementRequest, answer: pb.CheckAndIncrementResponse
+) -> None:
+    decision = answer.decision
+    counted = decision.allowed and decision.granted == check.quantity and answer.record_id
+    if not counted or answer.replayed:
+        raise BenchError(f"a check was not counted afresh: {answer}")
+
+
+ECHO = Rpc(echo.METHOD, _verify_echo)
+CHECK = Rpc(f"{_SERVICE}/CheckAndIncrement", _verify_check)
+BATCH = Rpc(f"{_SERVICE}/BatchCheckAndIncrement", _verify_batch)

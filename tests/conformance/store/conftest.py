@@ -1,0 +1,31 @@
+"""Every test of this folder runs on each engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.stores import STORE_BYTES_MAX, Disk, LmdbDisk, MemoryDisk, OpenedStore
+
+MakeDisk = Callable[[int], Disk]
+
+
+@pytest.fixture(params=["memory", "lmdb"])
+def make_disk(request: pytest.FixtureRequest, tmp_path: Path) -> MakeDisk:
+    if request.param == "memory":
+        return MemoryDisk
+    return lambda max_bytes: LmdbDisk(tmp_path / "store", max_bytes)
+
+
+@pytest.fixture
+def disk(make_disk: MakeDisk) -> Disk:
+    return make_disk(STORE_BYTES_MAX)
+
+
+@pytest.fixture
+def opened(disk: Disk) -> Iterator[OpenedStore]:
+    opened = OpenedStore(disk)
+    yield opened
+    opened.close()

@@ -1,0 +1,127 @@
+"""Steps on the store are atomic, alone and in a group."""
+
+from __future__ import annotations
+
+import pytest
+
+from sidecar.domain.errors import Conflict, FieldError
+from sidecar.storage.codec import StoredAnswer
+from sidecar.storage.transaction import Transaction
+from tests.support.build import NOW_US
+from tests.support.stores import Disk, OpenedStore, chain_of, count_in
+
+ANSWER = StoredAnswer(NOW_US + 1, bytes(16), b"answer")
+
+
+def test_a_step_gives_back_what_its_work_does(opened: OpenedStore) -> None:
+    assert 42 == opened.store.transact(lambda _: 42)
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), Conflict("key", "no"), KeyboardInterrupt()])
+def test_a_step_that_raises_has_no_effect(opened: OpenedStore, error: BaseException) -> None:
+    opened.count(5)
+    before = opened.store.head
+
+    def work(transaction: Transaction) -> None:
+        count_in(transaction, 7)
+        transaction.put_answer(b"i1", ANSWER)
+        raise error
+
+    with pytest.raises(type(error)):
+        opened.store.transact(work)
+    assert 5 == opened.used()
+    assert before == opened.store.head
+    assert opened.store.transact(lambda transaction: transaction.answer(b"i1", NOW_US)) is None
+    assert [("life-1", 1, 5)] == opened.waiting()
+
+
+def test_the_step_after_a_failed_one_takes_its_sequence(opened: OpenedStore) -> None:
+    def work(transaction: Transaction) -> None:
+        count_in(transaction, 7)
+        raise ValueError("no")
+
+    first = opened.count(1)
+    with pytest.raises(ValueError, match="no"):
+        opened.store.transact(work)
+    second = opened.count(2)
+    assert [("life-1", 1, 1), ("life-1", 2, 2)] == opened.waiting()
+    assert chain_of(first, second) == opened.store.head.chain
+
+
+def test_a_group_commits_its_steps_as_one(opened: OpenedStore) -> None:
+    with opened.store.group():
+        opened.count_each(1, 2, 3)
+    assert 6 == opened.used()
+    opened.reopen()
+    assert [1, 2, 3] == [quantity for _, _, quantity in opened.waiting()]
+
+
+def test_steps_of_a_group_see_those_before_them(opened: OpenedStore) -> None:
+    seen = []
+    with opened.store.group():
+        for _ in range(3):
+            opened.count(10)
+            seen.append(opened.used())
+    assert [10, 20, 30] == seen
+
+
+def test_a_group_that_raises_has_no_effect(opened: OpenedStore) -> None:
+    opened.count(5)
+    before = opened.store.head
+    with pytest.raises(ValueError, match="no"), opened.store.group():
+        _count_and_fail(opened)
+    assert (5, before) == (opened.used(), opened.store.head)
+    assert [("life-1", 1, 5)] == opened.waiting()
+
+
+def test_a_step_that_is_refused_does_not_touch_its_group(opened: OpenedStore) -> None:
+    def refused(transaction: Transaction) -> None:
+        transaction.counter(b"c")
+        raise Conflict("idempotency_key", "was used before")
+
+    with opened.store.group():
+        opened.count(1)
+        with pytest.raises(FieldError):
+            opened.store.transact(refused)
+        opened.count(2)
+    assert 3 == opened.used()
+
+
+def test_what_was_committed_is_there_after_closing(disk: Disk) -> None:
+    opened = OpenedStore(disk)
+    records = opened.count_each(1, 2)
+    opened.store.transact(lambda transaction: transaction.put_answer(b"i1", ANSWER))
+    opened.reopen()
+    assert 3 == opened.used()
+    assert ANSWER == opened.store.transact(lambda transaction: transaction.answer(b"i1", NOW_US))
+    assert chain_of(*records) == opened.store.head.chain
+    assert "life-1" == opened.store.lineage.incarnation
+    records += opened.count_each(3)
+    assert chain_of(*records) == opened.store.head.chain
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("now_us", "expected"),
+    [(NOW_US, ANSWER), (NOW_US + 1, None), (NOW_US + 2, None)],
+    ids=["before", "at", "after"],
+)
+def test_an_answer_is_forgotten_when_it_expires(
+    opened: OpenedStore, now_us: int, expected: StoredAnswer | None
+) -> None:
+    opened.store.transact(lambda transaction: transaction.put_answer(b"i1", ANSWER))
+    assert expected == opened.store.transact(lambda t: t.answer(b"i1", now_us))
+
+
+def test_record_ids_name_incarnation_and_sequence(opened: OpenedStore) -> None:
+    def work(transaction: Transaction) -> tuple[str, str]:
+        before = transaction.next_record_id()
+        count_in(transaction, 1)
+        return before, transaction.next_record_id()
+
+    assert ("life-1-1", "life-1-2") == opened.store.transact(work)
+
+
+def _count_and_fail(opened: OpenedStore) -> None:
+    opened.count_each(1, 2)
+    raise ValueError("no")

@@ -1,0 +1,190 @@
+"""The daemon as a process: it starts, tells its health, drains, and says why it cannot start."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Final
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+
+from sidecar.api.admin.v1 import admin_pb2
+from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
+from tests.support.daemons import client, daemon, options_of
+from tests.support.processes import Daemon, free_address, until
+from tests.support.sidecar_api import ask
+
+CANNOT_RUN: Final = 4
+USAGE: Final = 2
+SERVING: Final = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+def fetch(address: str, path: str) -> tuple[int, str]:
+    connection = http.client.HTTPConnection(address, timeout=10)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+async def get(address: str, path: str) -> tuple[int, str]:
+    return await asyncio.to_thread(fetch, address, path)
+
+
+async def test_it_serves_on_every_door_and_tells_its_health(tmp_path: Path) -> None:
+    tcp, web = free_address(), free_address()
+    async with daemon(tmp_path, listen=tcp, http_listen=web):
+        for address in (f"unix:{tmp_path}/s.sock", tcp):
+            async with client(address) as found:
+                answer = await found.api.CheckAndIncrement(ask(quantity=50))
+                assert answer.decision.allowed
+                for service in (
+                    "",
+                    "liveness",
+                    "readiness",
+                    "sidecar.api.enforcement.v1.EnforcementService",
+                ):
+                    assert SERVING == await found.health(service)
+        for path in ("/livez", "/readyz", "/startupz"):
+            assert 200 == (await get(web, path))[0]
+        status, metrics = await get(web, "/metrics")
+        assert 200 == status
+        assert "tallyd_" in metrics
+        assert 404 == (await get(web, "/other"))[0]
+        async with client(tcp) as found:
+            assert not (await found.api.CheckAndIncrement(ask())).decision.allowed
+        decided = [
+            line for line in (await get(web, "/metrics"))[1].splitlines() if "decisions" in line
+        ]
+        assert any('result="denied"' in line and line.endswith(" 1.0") for line in decided)
+        assert any('result="allowed"' in line and line.endswith(" 2.0") for line in decided)
+
+
+async def test_reflection_names_every_service(tmp_path: Path) -> None:
+    async with daemon(tmp_path), client(f"unix:{tmp_path}/s.sock") as found:
+        request = reflection_pb2.ServerReflectionRequest(list_services="")
+        call = found.reflection.ServerReflectionInfo(iter([request]))
+        answers = [answer async for answer in call]
+        names = {service.name for service in answers[0].list_services_response.service}
+        assert {
+            "sidecar.api.enforcement.v1.EnforcementService",
+            "sidecar.api.admin.v1.AdminService",
+            "grpc.health.v1.Health",
+            "grpc.reflection.v1alpha.ServerReflection",
+        } == names
+
+
+@pytest.mark.parametrize("durability", ["process", "disk"])
+async def test_what_was_answered_is_there_after_a_stop_and_after_a_kill(
+    tmp_path: Path, durability: str
+) -> None:
+    async with daemon(tmp_path, durability=durability) as sidecar:
+        address = f"unix:{tmp_path}/s.sock"
+        async with client(address) as found:
+            first = await found.api.CheckAndIncrement(ask(quantity=10, idempotency_key="k"))
+        assert 0 == await sidecar.stop()
+        assert not (tmp_path / "store/in-use").exists()
+        await sidecar.start()
+        async with client(address) as found:
+            await found.api.CheckAndIncrement(ask(quantity=10))
+        await sidecar.kill()
+        await sidecar.start()
+        async with client(address) as found:
+            again = await found.api.CheckAndIncrement(ask(quantity=10, idempotency_key="k"))
+            assert (True, first.record_id) == (again.replayed, again.record_id)
+            used = (await found.api.CheckAndIncrement(ask())).decision.binding_limit.used
+            assert 21 == used
+            status = await found.admin.GetStatus(admin_pb2.GetStatusRequest())
+            assert (3, 21) == (status.tallies[0].records, status.tallies[0].quantity)
+        assert [] == sidecar.errors()
+
+
+async def test_a_stop_turns_readiness_off_and_finishes_calls(tmp_path: Path) -> None:
+    web = free_address()
+    async with daemon(tmp_path, http_listen=web) as sidecar:
+        async with client(f"unix:{tmp_path}/s.sock") as found:
+            call = found.api.StreamCheckAndIncrement()
+            item = pb.StreamCheckAndIncrementRequest(check=ask())
+            await call.write(item)
+            assert (await call.read()).outcome.response.decision.allowed
+            os.kill(sidecar.pid, signal.SIGTERM)
+
+            async def unready() -> bool:
+                return (await get(web, "/readyz"))[0] == 503
+
+            await until(unready, "readiness stays on")
+            assert 200 == (await get(web, "/livez"))[0]
+            await call.write(item)
+            assert (await call.read()).outcome.response.decision.allowed
+            await call.done_writing()
+            assert grpc.aio.EOF == await call.read()
+        assert (await sidecar.event("sidecar.drained", 10))["complete"]
+        await sidecar.event("sidecar.stopped", 10)
+
+
+async def test_a_stop_without_the_plane_is_bounded_in_time(tmp_path: Path) -> None:
+    options = {"standalone": None, "control": free_address(), "drain_seconds_max": 1}
+    sidecar = Daemon("sidecar", "sidecar.listening", options_of(tmp_path, **options))
+    async with sidecar:
+        await report_unknown(tmp_path)
+        started = time.monotonic()
+        assert 0 == await sidecar.stop()
+        assert time.monotonic() - started < 5
+        drained = sidecar.seen("sidecar.drained")[0]
+        assert (False, 1) == (drained["complete"], drained["left"])
+
+
+async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+    options = {"standalone": None, "control": free_address(), "drain_seconds_max": 60}
+    sidecar = Daemon("sidecar", "sidecar.listening", options_of(tmp_path, **options))
+    async with sidecar:
+        await report_unknown(tmp_path)
+        os.kill(sidecar.pid, signal.SIGTERM)
+        await sidecar.event("sidecar.draining", 10)
+        started = time.monotonic()
+        assert 128 + signal.SIGTERM == await sidecar.stop()
+        assert time.monotonic() - started < 5
+        await sidecar.start()
+        async with client(f"unix:{tmp_path}/s.sock") as found:
+            status = await found.admin.GetStatus(admin_pb2.GetStatusRequest())
+            assert 1 == status.outbox_records
+
+
+async def test_without_a_catalog_it_lives_but_is_not_ready(tmp_path: Path) -> None:
+    web = free_address()
+    options = options_of(
+        tmp_path, standalone=None, control=free_address(), http_listen=web, drain_seconds_max=0
+    )
+    async with Daemon("sidecar", "sidecar.listening", options):
+        assert [200, 503, 503] == [
+            (await get(web, path))[0] for path in ("/livez", "/readyz", "/startupz")
+        ]
+        async with client(f"unix:{tmp_path}/s.sock") as found:
+            assert [SERVING, NOT_SERVING, NOT_SERVING] == [
+                await found.health(service) for service in ("liveness", "readiness", "")
+            ]
+
+
+async def report_unknown(folder: Path) -> None:
+    """Record usage that then waits for the plane."""
+    async with client(f"unix:{folder}/s.sock") as found:
+        await found.api.RecordUsage(pb.RecordUsageRequest(company="unheard of", feature="calls"))
+
+
+async def test_a_socket_that_a_killed_daemon_left_behind_is_replaced(tmp_path: Path) -> None:
+    async with daemon(tmp_path) as sidecar:
+        await sidecar.kill()
+        assert (tmp_path / "s.sock").is_socket()
+        await sidecar.start()
+        async with client(f"unix:{tmp_path}/s.sock") as found:
+            assert (await found.api.CheckAndIncrement(ask())).decision.allowed

@@ -1,0 +1,98 @@
+"""Whatever is lost, doubled or restarted on the way, every record reaches the ledger once."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.plane import ModelPlane, SyncDriver
+from tests.support.stores import MemoryDisk, OpenedStore
+
+
+class Event(NamedTuple):
+    """What happens next."""
+
+    name: str
+    amount: int = 0
+
+
+_COUNT: Final = st.builds(Event, st.just("count"), st.integers(1, 12))
+_EXCHANGES: Final = st.sampled_from(
+    [Event(name) for name in ("ok", "ok", "ok", "request lost", "answer lost", "doubled")]
+)
+_RESTARTS: Final = st.sampled_from([Event("restart"), Event("power lost")])
+_PLANS: Final = st.lists(_COUNT | _EXCHANGES | _EXCHANGES | _RESTARTS, max_size=60)
+_PLANS_WITH_FENCES: Final = st.lists(
+    _COUNT | _EXCHANGES | _EXCHANGES | _RESTARTS | st.just(Event("fence")), max_size=60
+)
+
+
+class World:
+    """One sidecar's store, its sync, and a plane. Records differ in their quantity."""
+
+    def __init__(self) -> None:
+        self.plane = ModelPlane()
+        self.opened = OpenedStore(MemoryDisk())
+        self.sync = SyncDriver(self.opened, self.plane)
+        self.records = 0
+
+    def happen(self, event: Event) -> None:
+        if event.name == "count":
+            for _ in range(event.amount):
+                self.records += 1
+                self.opened.count(self.records)
+        elif event.name in ("restart", "power lost"):
+            self.opened.reopen(power_lost=event.name == "power lost")
+            self.sync.restart()
+        elif event.name == "fence":
+            # As if a clone had come by: the plane refuses what is being sent.
+            self.plane.fenced.add(self.opened.store.lineages[0].incarnation)
+        else:
+            delivered = {"request lost": 0, "doubled": 2}.get(event.name, 1)
+            self.sync.step(delivered=delivered, answered=event.name != "answer lost")
+
+    @property
+    def counted(self) -> int:
+        return self.records * (self.records + 1) // 2
+
+    def check_ledger(self) -> None:
+        """Nothing is in the ledger twice, and nothing that was never counted."""
+        taken = self.plane.ledger()
+        assert all(1 == times for times in taken.values())
+        assert set(taken) <= set(range(1, self.records + 1))
+
+    def settle(self) -> None:
+        self.sync.flush()
+        assert dict.fromkeys(range(1, self.records + 1), 1) == dict(self.plane.ledger())
+        assert self.counted == self.opened.used()
+
+
+@settings(max_examples=150)
+@given(_PLANS)
+def test_every_record_reaches_the_ledger_once(plan: list[Event]) -> None:
+    world = World()
+    for event in plan:
+        world.happen(event)
+        world.check_ledger()
+    world.settle()
+
+
+@settings(max_examples=150)
+@given(_PLANS_WITH_FENCES)
+def test_fencing_neither_loses_nor_doubles_a_record(plan: list[Event]) -> None:
+    world = World()
+    for event in plan:
+        world.happen(event)
+        world.check_ledger()
+    world.settle()
+
+
+@settings(max_examples=100)
+@given(st.lists(_COUNT | _EXCHANGES | st.just(Event("restart")), max_size=60))
+def test_usage_is_exact_at_every_moment_while_one_sidecar_counts(plan: list[Event]) -> None:
+    world = World()
+    for event in plan:
+        world.happen(event)
+        assert world.counted == world.opened.used()

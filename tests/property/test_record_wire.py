@@ -1,0 +1,94 @@
+"""Records written by hand are what the generated class reads, whatever their fields are."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from sidecar.api.sync.v1 import sync_pb2
+from sidecar.domain.bounds import FOREVER_US, INT64_MAX
+from sidecar.domain.counters import CounterRef
+from sidecar.domain.windows import Window
+from sidecar.storage.record_wire import encode_counter_ref, encode_owner, encode_record
+
+# Lengths around the points at which a length takes one byte more, and characters of every size.
+_LENGTHS: Final = st.sampled_from([0, 1, 127, 128, 300, 16_383, 16_384]) | st.integers(0, 20)
+_LONG: Final = st.builds(lambda size, unit: unit * size, _LENGTHS, st.sampled_from("x\u00e4\u20ac"))
+_TEXT: Final = st.text(max_size=20) | _LONG
+_NAMED: Final = st.dictionaries(_TEXT, _TEXT, max_size=4)
+_INT64: Final = st.integers(-(2**63), INT64_MAX)
+_COUNTERS: Final = st.lists(
+    st.builds(
+        CounterRef,
+        _TEXT,
+        st.lists(_TEXT, max_size=3).map(tuple),
+        st.builds(Window, _INT64, _INT64),
+    ),
+    max_size=4,
+)
+
+
+@given(
+    st.tuples(_TEXT, _TEXT),
+    st.tuples(_INT64, _INT64, _INT64, _INT64),
+    st.tuples(_TEXT, st.binary(min_size=16, max_size=16)),
+    st.tuples(_NAMED, _NAMED),
+    _COUNTERS,
+    st.booleans(),
+)
+@example(("", ""), (0, 0, 0, 0), ("", bytes(16)), ({}, {}), [], False)
+@example(
+    ("x" * 128, "y" * 128),
+    (INT64_MAX, 1, 1, INT64_MAX),
+    ("k" * 128, b"\xff" * 16),
+    ({"k" * 64: "v" * 256, "": ""}, {"m": "n" * 4000}),
+    [CounterRef("s" * 32_768, ("", "v" * 256), Window(0, FOREVER_US))] * 2,
+    True,
+)
+def test_the_generated_class_reads_what_was_written(
+    owner: tuple[str, str],
+    numbers: tuple[int, int, int, int],
+    key: tuple[str, bytes],
+    attributes: tuple[dict[str, str], dict[str, str]],
+    counters: list[CounterRef],
+    unattributed: bool,
+) -> None:
+    quantity, event_time_us, accepted_time_us, overage = numbers
+    written = encode_record(
+        encode_owner(*owner),
+        quantity,
+        event_time_us,
+        accepted_time_us,
+        key[0],
+        key[1],
+        attributes[0],
+        attributes[1],
+        [encode_counter_ref(counter) for counter in counters],
+        overage,
+        unattributed,
+    )
+    expected = sync_pb2.UsageRecord(
+        company=owner[0],
+        feature=owner[1],
+        quantity=quantity,
+        event_time_us=event_time_us,
+        accepted_time_us=accepted_time_us,
+        idempotency_key=key[0],
+        payload_digest=key[1] if key[0] else b"",
+        dimensions=attributes[0],
+        metadata=attributes[1],
+        counters=[
+            sync_pb2.Counter(
+                slot=counter.slot,
+                values=counter.values,
+                window_start_us=counter.window.start_us,
+                window_end_us=counter.window.end_us,
+            )
+            for counter in counters
+        ],
+        overage=overage,
+        unattributed=unattributed,
+    )
+    assert expected == sync_pb2.UsageRecord.FromString(written)

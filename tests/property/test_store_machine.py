@@ -1,0 +1,247 @@
+"""A sidecar's store against a model of plain dictionaries, through any sequence of events.
+
+Checks, reports, batches, groups, acknowledgements, news from the plane, fences, restarts, losses of
+power: usage, outbox, chain, tallies and replays always agree with the model.
+"""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from typing import Final
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
+from sidecar.domain.catalog import Limit
+from sidecar.domain.counters import CounterRef
+from sidecar.domain.decision import GrantMode
+from sidecar.domain.errors import Conflict
+from sidecar.domain.requests import Check
+from sidecar.domain.timeline import compile_snapshot
+from sidecar.rpc.answer_wire import AnswerEncoder
+from sidecar.service.directory import Directory
+from sidecar.service.enforce import Answer, Enforcer, Outcome
+from sidecar.service.standing import Standing
+from sidecar.storage import outbox
+from sidecar.storage.snapshots import SnapshotChanges
+from tests.support.build import (
+    DAY,
+    HARD,
+    NOW_US,
+    SHADOW,
+    catalog,
+    catalog_snapshot,
+    check,
+    company,
+    counter_ref,
+    limit,
+    metered,
+    total,
+)
+from tests.support.stores import MemoryDisk, OpenedStore, chain_of
+
+WHOLE: Final = limit("whole", 60)
+TRIED: Final = limit("tried", 20, SHADOW)
+BY_USER: Final = limit("by_user", 25, HARD, DAY, each=["user"])
+LIMITS: Final[tuple[Limit, ...]] = (WHOLE, TRIED, BY_USER)
+USERS: Final = ("", "ann", "bob")
+KEYS: Final = ("", "", "k1", "k2")
+HOUR_US: Final = 3_600_000_000
+
+_CHECKS: Final = st.builds(
+    lambda quantity, mode, key, user: check(
+        quantity=quantity, mode=mode, key=key, dimensions={"user": user} if user else {}
+    ),
+    st.integers(0, 9),
+    st.sampled_from(list(GrantMode)),
+    st.sampled_from(KEYS),
+    st.sampled_from(USERS),
+)
+
+
+def refs_of(user: str) -> list[tuple[Limit, CounterRef]]:
+    """Limits that apply to a user's request, with their counters."""
+    found = [(WHOLE, counter_ref(WHOLE)), (TRIED, counter_ref(TRIED))]
+    return [*found, (BY_USER, counter_ref(BY_USER, (user,)))] if user else found
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """The store under test, and what should be in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened = OpenedStore(MemoryDisk())
+        content = catalog({"basic": [metered("calls", *LIMITS)]})
+        self.opened.snapshots.apply(
+            SnapshotChanges(catalog_snapshot(content), [compile_snapshot(company(), 1)])
+        )
+        self._make_enforcer()
+        self.counted: Tally[CounterRef] = Tally()
+        self.others: Tally[CounterRef] = Tally()
+        self.waiting: list[int] = []
+        self.accepted: list[int] = []
+        """Quantities of the present incarnation's records."""
+        self.answers: dict[str, tuple[tuple[object, ...], bytes]] = {}
+        self.version = 0
+
+    def _make_enforcer(self) -> None:
+        self.enforcer = Enforcer(
+            self.opened.store,
+            Directory(self.opened.snapshots, 10),
+            Standing(authority=True),
+            AnswerEncoder(),
+            answers_kept_us=24 * HOUR_US,
+        )
+
+    @rule(asked=_CHECKS)
+    def check_alone(self, asked: Check) -> None:
+        try:
+            outcome: Outcome = self.enforcer.check_and_increment(asked, NOW_US)
+        except Conflict as error:
+            outcome = error
+        self._expect(asked, outcome)
+
+    @rule(asked=st.lists(_CHECKS, min_size=1, max_size=5))
+    def check_many(self, asked: list[Check]) -> None:
+        outcomes = self.enforcer.check_and_increment_each(asked, NOW_US)
+        for one, outcome in zip(asked, outcomes, strict=True):
+            self._expect(one, outcome)
+
+    @rule(asked=st.lists(_CHECKS, min_size=1, max_size=5))
+    def check_in_a_group_that_fails(self, asked: list[Check]) -> None:
+        try:
+            with self.opened.store.group():
+                self.enforcer.check_and_increment_each(asked, NOW_US)
+                raise KeyError
+        except KeyError:
+            pass
+
+    @precondition(lambda self: self.waiting)
+    @rule(share=st.integers(0, 100))
+    def acknowledge(self, share: int) -> None:
+        oldest = self.opened.store.lineages[0]
+        here = sum(1 for name, _, _ in self.opened.waiting() if name == oldest.incarnation)
+        taken = here * share // 100
+        watermark = oldest.acknowledged_sequence + taken
+        while self.opened.outbox.acknowledge(oldest.incarnation, watermark):
+            pass
+        del self.waiting[:taken]
+
+    @precondition(lambda self: len(self.opened.store.lineages) == 1)
+    @rule(others=st.integers(0, 30), user=st.sampled_from(USERS[1:]), whole=st.booleans())
+    def hear(self, others: int, user: str, whole: bool) -> None:
+        """The plane knows all that this store counted under earlier names, and part of the rest."""
+        ref = counter_ref(WHOLE) if whole else counter_ref(BY_USER, (user,))
+        counter = self.opened.counter(ref)
+        own = 0 if counter is None else counter.own
+        left = self.counted[ref] - own
+        self.version += 1
+        reported = own // 2
+        news = total(ref, left + others + reported, reported, self.version)
+        self.opened.counters.hear(self.opened.store.lineage.incarnation, [news])
+        self.others[ref] = others
+
+    @precondition(lambda self: self.version)
+    @rule()
+    def hear_old_news(self) -> None:
+        ref = counter_ref(WHOLE)
+        counter = self.opened.counter(ref)
+        if counter is not None and counter.heard:
+            old = total(ref, 999, 0, counter.heard - 1)
+            self.opened.counters.hear(self.opened.store.lineage.incarnation, [old])
+
+    @rule(share=st.integers(0, 100))
+    def fence(self, share: int) -> None:
+        opened = self.opened
+        oldest = opened.store.lineages[0]
+        here = sum(1 for name, _, _ in opened.waiting() if name == oldest.incarnation)
+        common = here * share // 100
+        present = len(opened.store.lineages) == 1
+        opened.outbox.begin_lineage(
+            opened.new_incarnation(), oldest.incarnation, oldest.acknowledged_sequence + common
+        )
+        while opened.outbox.move_fenced():
+            pass
+        moved = self.waiting[common:here]
+        self.waiting = self.waiting[here:] + moved
+        self.accepted = moved if present else self.accepted + moved
+
+    @rule()
+    def restart(self) -> None:
+        self.opened.reopen()
+        self._make_enforcer()
+
+    @precondition(lambda self: len(self.opened.store.lineages) < 10)
+    @rule()
+    def lose_power(self) -> None:
+        self.opened.reopen(power_lost=True)
+        self._make_enforcer()
+        self.accepted = []
+
+    @invariant()
+    def usage_agrees(self) -> None:
+        for user in USERS[1:]:
+            for _, ref in refs_of(user):
+                assert self._used(ref) == self.opened.used(ref)
+
+    @invariant()
+    def outbox_agrees(self) -> None:
+        found = self.opened.waiting()
+        assert self.waiting == [quantity for _, _, quantity in found]
+        assert len(found) == len({(name, sequence) for name, sequence, _ in found})
+        assert len(found) == self.opened.store.waiting_records()
+
+    @invariant()
+    def the_chain_holds(self) -> None:
+        run = self.opened.outbox.next_run(10_000, 1 << 30)
+        if run is not None and len(self.opened.store.lineages) == 1:
+            expected = chain_of(*run.records, previous=run.previous_chain)
+            assert expected == self.opened.store.head.chain
+
+    @invariant()
+    def tallies_agree(self) -> None:
+        expected = outbox.Tally(len(self.accepted), sum(self.accepted))
+        assert expected == self.opened.outbox.tallies().get("calls", outbox.Tally())
+
+    def _used(self, ref: CounterRef) -> int:
+        return self.counted[ref] + self.others[ref]
+
+    def _expect(self, asked: Check, outcome: Outcome) -> None:
+        payload = (asked.quantity, asked.mode, dict(asked.dimensions))
+        known = self.answers.get(asked.idempotency_key)
+        if known is not None:
+            if payload != known[0]:
+                assert isinstance(outcome, Conflict)
+                return
+            assert isinstance(outcome, Answer)
+            assert (True, known[1]) == (outcome.replayed, outcome.data)
+            return
+        assert isinstance(outcome, Answer)
+        granted = self._granted(asked)
+        decision = pb.CheckAndIncrementResponse.FromString(outcome.data).decision
+        assert (granted is not None, granted or 0) == (decision.allowed, decision.granted)
+        if granted is None:
+            return
+        for ref in {ref for _, ref in refs_of(asked.dimensions.get("user", ""))}:
+            self.counted[ref] += granted
+        self.waiting.append(granted)
+        self.accepted.append(granted)
+        if asked.idempotency_key:
+            self.answers[asked.idempotency_key] = (payload, outcome.data)
+
+    def _granted(self, asked: Check) -> int | None:
+        if asked.mode is GrantMode.REGARDLESS:
+            return asked.quantity
+        left = asked.quantity
+        for of, ref in refs_of(asked.dimensions.get("user", "")):
+            if of.enforcement is HARD:
+                left = min(left, max(0, (of.amount or 0) - self._used(ref)))
+        if asked.mode is GrantMode.UP_TO:
+            return left if left or not asked.quantity else None
+        return asked.quantity if left == asked.quantity else None
+
+
+StoreMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestStore = StoreMachine.TestCase

@@ -1,0 +1,261 @@
+"""A small catalog to sell, and what plane and sidecar say was used of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
+
+import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from sidecar.api.admin.v1 import admin_pb2, admin_pb2_grpc
+from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
+from sidecar.api.enforcement.v1 import enforcement_pb2, enforcement_pb2_grpc
+from sidecar.catalog.load import parse_catalog
+from sidecar.convert.catalog import catalog_to_message
+from sidecar.convert.companies import company_to_message
+from tests.support.processes import until
+
+COMPANIES: Final = ("acme", "globex", "hooli")
+CALLS: Final = "calls"
+TOKENS: Final = "tokens"
+EXPORTS: Final = "exports"
+EXPORTS_MAX: Final = 40
+"""The HARD limit of each company."""
+CALL_SECONDS_MAX: Final = 30.0
+
+_CHANNEL_OPTIONS: Final = (
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.initial_reconnect_backoff_ms", 20),
+    ("grpc.min_reconnect_backoff_ms", 20),
+    ("grpc.max_reconnect_backoff_ms", 100),
+    # Each channel has connections of its own: callers are not served one behind the other.
+    ("grpc.use_local_subchannel_pool", 1),
+)
+_PAGE: Final = 1_000
+_STATUS_SECONDS: Final = 0.05
+
+CounterName = tuple[str, str, str, tuple[tuple[str, str], ...]]
+"""Company, feature, limit and the values of its dimensions."""
+
+
+def catalog_text(companies: Iterable[str] = COMPANIES, exports_max: int = EXPORTS_MAX) -> str:
+    """A catalog: counted company-wide, by user, by month, and under a HARD limit."""
+    sold = "".join(
+        f'  {company}: {{plan: standard, anchor: "2026-01-31T00:00:00Z"}}\n'
+        for company in companies
+    )
+    return f"""
+features:
+  calls: {{kind: metered}}
+  tokens: {{kind: metered}}
+  exports: {{kind: metered}}
+plans:
+  standard:
+    entitlements:
+      calls:
+        limits:
+          all: {{amount: 100, per: lifetime, enforcement: soft}}
+          by_user: {{amount: 10, per: lifetime, each: [user], enforcement: shadow}}
+      tokens:
+        limits:
+          all: {{amount: 1_000_000, per: lifetime, enforcement: soft}}
+          monthly: {{amount: 1_000, per: month, enforcement: soft}}
+      exports:
+        limits:
+          all: {{amount: {exports_max}, per: lifetime, enforcement: hard}}
+companies:
+{sold or "  {}"}
+"""
+
+
+def channel(address: str) -> grpc.aio.Channel:
+    """A connection that comes back soon after its server has."""
+    return grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
+
+
+async def apply(address: str, text: str, remove: Sequence[str] = ()) -> int:
+    """Apply a catalog file's text to a plane; the revision."""
+    file = parse_catalog(text.encode(), "catalog")
+    request = control_pb2.ApplyRequest(
+        catalog=catalog_to_message(file.catalog),
+        companies=map(company_to_message, file.companies),
+        remove_companies=remove,
+    )
+    async with channel(address) as plane:
+        answer = await control_pb2_grpc.ControlServiceStub(plane).Apply(
+            request, timeout=CALL_SECONDS_MAX, wait_for_ready=True
+        )
+    revision: int = answer.revision
+    return revision
+
+
+async def hold(address: str, companies: Iterable[str] = COMPANIES) -> None:
+    """Wait until a sidecar has companies in its store; from then on it needs no plane for them."""
+    async with channel(address) as sidecar:
+        stub = enforcement_pb2_grpc.EnforcementServiceStub(sidecar)
+        for company in companies:
+            request = enforcement_pb2.CheckRequest(company=company, feature=CALLS)
+
+            async def held(request: enforcement_pb2.CheckRequest = request) -> bool:
+                answer = await stub.Check(request, timeout=CALL_SECONDS_MAX, wait_for_ready=True)
+                allowed: bool = answer.decision.allowed
+                return allowed
+
+            await until(held, f"{company} is unknown")
+
+
+async def status(address: str) -> admin_pb2.GetStatusResponse:
+    """What a sidecar says of itself."""
+    async with channel(address) as sidecar:
+        return await admin_pb2_grpc.AdminServiceStub(sidecar).GetStatus(
+            admin_pb2.GetStatusRequest(), timeout=CALL_SECONDS_MAX, wait_for_ready=True
+        )
+
+
+async def check(
+    address: str, company: str, feature: str, quantity: int = 1, **fields: Any
+) -> enforcement_pb2.CheckAndIncrementResponse:
+    """One check of a sidecar."""
+    request = enforcement_pb2.CheckAndIncrementRequest(
+        company=company, feature=feature, quantity=quantity, **fields
+    )
+    async with channel(address) as sidecar:
+        return await enforcement_pb2_grpc.EnforcementServiceStub(sidecar).CheckAndIncrement(
+            request, timeout=CALL_SECONDS_MAX, wait_for_ready=True
+        )
+
+
+@asynccontextmanager
+async def acknowledged(address: str) -> AsyncIterator[Callable[[], int]]:
+    """Follow up to which sequence a plane has a sidecar's records, while the block lasts."""
+    latest = 0
+
+    async def follow() -> None:
+        nonlocal latest
+        async with channel(address) as sidecar:
+            stub = admin_pb2_grpc.AdminServiceStub(sidecar)
+            while True:
+                said = await stub.GetStatus(admin_pb2.GetStatusRequest(), wait_for_ready=True)
+                latest = said.acknowledged_sequence
+                await asyncio.sleep(_STATUS_SECONDS)
+
+    following = asyncio.create_task(follow())
+    try:
+        yield lambda: latest
+    finally:
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
+
+
+async def flush(address: str) -> bool:
+    """Send what waits in a sidecar; whether the plane has all of it."""
+    request = admin_pb2.FlushRequest()
+    request.timeout.FromSeconds(int(CALL_SECONDS_MAX))
+    async with channel(address) as sidecar:
+        answer = await admin_pb2_grpc.AdminServiceStub(sidecar).Flush(
+            request, timeout=2 * CALL_SECONDS_MAX, wait_for_ready=True
+        )
+    complete: bool = answer.complete
+    return complete
+
+
+async def ledger_lines(
+    address: str, companies: Iterable[str] = COMPANIES
+) -> list[control_pb2.LedgerRecord]:
+    """Every line of companies."""
+    lines: list[control_pb2.LedgerRecord] = []
+    async with channel(address) as plane:
+        stub = control_pb2_grpc.ControlServiceStub(plane)
+        for company in companies:
+            request = control_pb2.ListRecordsRequest(company=company, page_size=_PAGE)
+            while True:
+                page = await stub.ListRecords(
+                    request, timeout=CALL_SECONDS_MAX, wait_for_ready=True
+                )
+                lines += page.records
+                if not page.next_page_token:
+                    break
+                request.page_token = page.next_page_token
+    return lines
+
+
+async def ledger_sums(address: str) -> dict[str, int]:
+    """Quantities by feature, as the plane sums them."""
+    async with channel(address) as plane:
+        answer = await control_pb2_grpc.ControlServiceStub(plane).QueryUsage(
+            control_pb2.QueryUsageRequest(), timeout=CALL_SECONDS_MAX, wait_for_ready=True
+        )
+    return {total.feature: total.quantity for total in answer.sums}
+
+
+async def used_by_plane(
+    address: str, at_us: int, companies: Iterable[str] = COMPANIES
+) -> dict[CounterName, int]:
+    """What the plane's counters say; those at 0 are left out."""
+    used = {}
+    async with channel(address) as plane:
+        stub = control_pb2_grpc.ControlServiceStub(plane)
+        for company in companies:
+            request = control_pb2.GetCompanyUsageRequest(company=company, at=_timestamp(at_us))
+            answer = await stub.GetCompanyUsage(
+                request, timeout=CALL_SECONDS_MAX, wait_for_ready=True
+            )
+            for row in answer.limits:
+                used[_name(company, row.feature, row.limit.id, row.dimensions)] = row.used
+    return {name: amount for name, amount in used.items() if amount}
+
+
+async def used_by_sidecar(
+    address: str, at_us: int, companies: Iterable[str] = COMPANIES
+) -> dict[CounterName, int]:
+    """What a sidecar's counters say; those at 0 are left out."""
+    used = {}
+    async with channel(address) as sidecar:
+        stub = enforcement_pb2_grpc.EnforcementServiceStub(sidecar)
+        for company in companies:
+            request = enforcement_pb2.GetUsageRequest(company=company, at=_timestamp(at_us))
+            answer = await stub.GetUsage(request, timeout=CALL_SECONDS_MAX, wait_for_ready=True)
+            for feature in answer.features:
+                for row in feature.limits:
+                    name = _name(company, feature.feature, row.limit, row.dimensions)
+                    used[name] = row.used
+    return {name: amount for name, amount in used.items() if amount}
+
+
+def used_by_lines(lines: Iterable[control_pb2.LedgerRecord]) -> dict[CounterName, int]:
+    """What the counters without a window must say, given the lines."""
+    used: Counter[CounterName] = Counter()
+    for line in lines:
+        if line.duplicate_of:
+            continue
+        used[_name(line.company, line.feature, "all", {})] += line.quantity
+        if line.feature == CALLS and "user" in line.dimensions:
+            user = {"user": line.dimensions["user"]}
+            used[_name(line.company, line.feature, "by_user", user)] += line.quantity
+    return dict(used)
+
+
+def without_months(used: Mapping[CounterName, int]) -> dict[CounterName, int]:
+    """Those of the counters that have no window."""
+    return {name: amount for name, amount in used.items() if name[2] != "monthly"}
+
+
+def now_us() -> int:
+    """This machine's clock, in microseconds since the Unix epoch."""
+    return time.time_ns() // 1_000
+
+
+def _name(company: str, feature: str, limit: str, dimensions: Mapping[str, Any]) -> CounterName:
+    return company, feature, limit, tuple(sorted(dimensions.items()))
+
+
+def _timestamp(at_us: int) -> Timestamp:
+    moment = Timestamp()
+    moment.FromMicroseconds(at_us)
+    return moment

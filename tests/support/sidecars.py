@@ -1,0 +1,109 @@
+"""A sidecar of the test's own process: real store, real gRPC on a Unix socket, a clock that is set.
+
+It is an authority without a control plane, on the companies and plans that the test gives it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from sidecar.api.admin.v1 import admin_pb2_grpc
+from sidecar.api.enforcement.v1 import enforcement_pb2_grpc
+from sidecar.app.clock import wall_us
+from sidecar.app.operations import SidecarOperations
+from sidecar.app.parts import Parts
+from sidecar.config import SidecarConfig
+from sidecar.domain.catalog import Catalog, Company
+from sidecar.domain.timeline import compile_snapshot
+from sidecar.ops.health import Health
+from sidecar.rpc.admin import AdminMethods, admin_handler
+from sidecar.rpc.server import enforcement_handler, server_options
+from sidecar.storage.snapshots import SnapshotChanges
+from tests.support.build import NOW_US, catalog_snapshot
+
+CALL_SECONDS_MAX: Final = 20.0
+
+
+class Failure(NamedTuple):
+    """What a call failed with."""
+
+    code: grpc.StatusCode
+    reason: str
+    field: str
+
+
+class Serving:
+    """A sidecar that serves. `api` and `admin` are stubs on `channel`."""
+
+    def __init__(self, parts: Parts, health: Health, channel: grpc.aio.Channel) -> None:
+        self.parts = parts
+        self.health = health
+        self.channel = channel
+        # Generated stubs are typed for synchronous channels too.
+        self.api: Any = enforcement_pb2_grpc.EnforcementServiceStub(channel)
+        self.admin: Any = admin_pb2_grpc.AdminServiceStub(channel)
+
+    def apply(self, content: Catalog, *companies: Company) -> None:
+        """Replace what is sold, and add companies or change them; the clock is set to `NOW_US`."""
+        parts = self.parts
+        version = 1 + (parts.directory.index.version if parts.directory.index else 0)
+        compiled = [compile_snapshot(company, version) for company in companies]
+        parts.directory.apply(SnapshotChanges(catalog_snapshot(content, version), compiled))
+        parts.catalog_known.set()
+        self.set_clock(NOW_US)
+
+    def set_clock(self, now_us: int) -> None:
+        """Let it be this instant for the sidecar; time goes on from there."""
+        self.parts.standing.clock_offset_us = now_us - wall_us()
+
+
+@asynccontextmanager
+async def serving(
+    folder: Path,
+    content: Catalog,
+    companies: Sequence[Company],
+    **settings: Any,
+) -> AsyncIterator[Serving]:
+    """Serve until the block ends. `settings`: fields of `SidecarConfig`."""
+    config = SidecarConfig(standalone="catalog.yaml", store_path=str(folder / "store"), **settings)
+    parts = Parts(config)
+    health = Health()
+    server = grpc.aio.server(
+        options=server_options(config.message_bytes_max),
+        maximum_concurrent_rpcs=config.concurrent_calls_max,
+    )
+    operations = SidecarOperations(parts, health, NOW_US)
+    handlers = enforcement_handler(parts.methods), admin_handler(AdminMethods(operations))
+    server.add_generic_rpc_handlers(handlers)
+    address = f"unix:{folder}/s.sock"
+    server.add_insecure_port(address)
+    await server.start()
+    channel = grpc.aio.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)])
+    try:
+        async with channel:
+            found = Serving(parts, health, channel)
+            found.apply(content, *companies)
+            yield found
+    finally:
+        await server.stop(0)
+        await parts.close()
+
+
+async def failure_of(call: Awaitable[object]) -> Failure:
+    """How a call fails."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    status = rpc_status.from_call(caught.value)  # type: ignore[arg-type]  # it reads metadata only
+    info = error_details_pb2.ErrorInfo()
+    for detail in status.details if status is not None else ():
+        assert detail.Unpack(info)
+        assert "tallyd" == info.domain
+    return Failure(caught.value.code(), info.reason, info.metadata.get("field", ""))

@@ -1,0 +1,192 @@
+"""Stores on either engine that can be closed and opened again, and ways to fill them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import sha256
+from itertools import count
+from pathlib import Path
+from typing import Final, Protocol
+
+from sidecar.api.sync.v1 import sync_pb2
+from sidecar.domain.counters import CounterRef
+from sidecar.storage import keys
+from sidecar.storage.codec import Counter
+from sidecar.storage.engine import Engine
+from sidecar.storage.lmdb_engine import LmdbEngine
+from sidecar.storage.memory import MemoryEngine
+from sidecar.storage.outbox import Outbox
+from sidecar.storage.record_wire import encode_counter_ref, encode_owner, encode_record
+from sidecar.storage.snapshots import Snapshots
+from sidecar.storage.store import Store, open_store
+from sidecar.storage.totals import Counters
+from sidecar.storage.transaction import Transaction
+from sidecar.sync.records import UsageRecordReader
+from tests.support.build import NOW_US, counter_ref, limit
+
+STORE_BYTES_MAX: Final = 64 << 20
+MONTHLY: Final = counter_ref(limit())
+"""The counter of a monthly limit of the whole company."""
+
+
+class Disk(Protocol):
+    """What stays when a store is closed."""
+
+    def engine(self) -> Engine:
+        """Open the engine; the one before must have been closed."""
+        ...
+
+
+class MemoryDisk:
+    """Keeps an engine in memory."""
+
+    def __init__(self, max_bytes: int = STORE_BYTES_MAX) -> None:
+        self._engine = MemoryEngine(max_bytes)
+
+    def engine(self) -> Engine:
+        return self._engine
+
+
+class LmdbDisk:
+    """A folder."""
+
+    def __init__(self, folder: Path, max_bytes: int = STORE_BYTES_MAX) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        folder.mkdir(exist_ok=True)
+
+    def engine(self) -> Engine:
+        return LmdbEngine(self._folder, self._max_bytes, sync_commits=False)
+
+
+class OpenedStore:
+    """A store with everything that stands on it. Incarnations are called life-1, life-2, ..."""
+
+    def __init__(self, disk: Disk, *, outbox_records_max: int = 1_000_000) -> None:
+        self._disk = disk
+        self._outbox_records_max = outbox_records_max
+        self._lives = count(1)
+        self._open(power_lost=False)
+
+    def _open(self, *, power_lost: bool) -> None:
+        self.store: Store = open_store(
+            self._disk.engine(),
+            new_incarnation=self.new_incarnation,
+            outbox_records_max=self._outbox_records_max,
+            power_lost=power_lost,
+        )
+        self.outbox = Outbox(self.store, UsageRecordReader())
+        self.counters = Counters(self.store)
+        self.snapshots = Snapshots(self.store)
+
+    def new_incarnation(self) -> str:
+        """The name of the next life."""
+        return f"life-{next(self._lives)}"
+
+    def reopen(self, *, power_lost: bool = False) -> None:
+        """Close and open again."""
+        self.store.close()
+        self._open(power_lost=power_lost)
+
+    def close(self) -> None:
+        """Let go of it."""
+        self.store.close()
+
+    def count(
+        self,
+        quantity: int = 1,
+        ref: CounterRef = MONTHLY,
+        *,
+        company: str = "acme",
+        feature: str = "calls",
+    ) -> bytes:
+        """Count on one counter, as a check does; the record."""
+        return self.store.transact(
+            lambda transaction: count_in(transaction, quantity, ref, company, feature)
+        )
+
+    def count_each(self, *quantities: int) -> list[bytes]:
+        """Count one after the other."""
+        return [self.count(quantity) for quantity in quantities]
+
+    def counter(
+        self, ref: CounterRef = MONTHLY, company: str = "acme", feature: str = "calls"
+    ) -> Counter | None:
+        """What is known of a counter."""
+        key = counter_key_of(ref, company, feature)
+        return self.store.transact(lambda transaction: transaction.counter(key))
+
+    def used(self, ref: CounterRef = MONTHLY) -> int:
+        """Usage on a counter."""
+        counter = self.counter(ref)
+        return 0 if counter is None else counter.used
+
+    def waiting(self) -> list[tuple[str, int, int]]:
+        """Every record that waits: incarnation, sequence and quantity. Looks, and takes nothing."""
+        found = []
+        for lineage in self.store.lineages:
+            first = lineage.acknowledged_sequence + 1
+            for at, record in enumerate(self._records(lineage.ordinal)):
+                quantity = sync_pb2.UsageRecord.FromString(record).quantity
+                found.append((lineage.incarnation, first + at, quantity))
+        return found
+
+    def _records(self, ordinal: int) -> Iterator[bytes]:
+        def work(transaction: Transaction) -> list[tuple[bytes, bytes]]:
+            assert transaction.kv is not None
+            start, stop = keys.outbox_key(ordinal, 0), keys.outbox_key(ordinal + 1, 0)
+            return self.store.engine.scan(transaction.kv, start, stop, 1_000_000)
+
+        # An entry is a version byte, 8 bytes of size, 32 of chain, and the record.
+        return (value[41:] for _, value in self.store.transact(work))
+
+
+def counter_key_of(ref: CounterRef, company: str = "acme", feature: str = "calls") -> bytes:
+    """The store's key of a counter."""
+    base = keys.counter_base(company, feature, ref.slot, ref.values)
+    return keys.counter_key(base, ref.window.start_us)
+
+
+def count_in(
+    transaction: Transaction,
+    quantity: int,
+    ref: CounterRef = MONTHLY,
+    company: str = "acme",
+    feature: str = "calls",
+) -> bytes:
+    """Count within a step; the record."""
+    key = counter_key_of(ref, company, feature)
+    known = transaction.counter(key) or Counter(0, 0, 0, ref.window.end_us, ref.values)
+    counted = Counter(
+        known.own + quantity, known.others, known.heard, known.window_end_us, known.values
+    )
+    transaction.put_counter(key, counted)
+    record = record_of(quantity, ref, company, feature)
+    transaction.append(record)
+    return record
+
+
+def record_of(
+    quantity: int, ref: CounterRef = MONTHLY, company: str = "acme", feature: str = "calls"
+) -> bytes:
+    """Bytes of a usage record on one counter, at `NOW_US`."""
+    return encode_record(
+        encode_owner(company, feature),
+        quantity,
+        NOW_US,
+        NOW_US,
+        "",
+        b"",
+        {},
+        {},
+        [encode_counter_ref(ref)],
+        0,
+        False,
+    )
+
+
+def chain_of(*records: bytes, previous: bytes = bytes(32)) -> bytes:
+    """The chain behind some records."""
+    for record in records:
+        previous = sha256(previous + record).digest()
+    return previous

@@ -1,0 +1,147 @@
+"""The whole benchmark in its smallest form: that it runs, reports and cleans up; no timing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.bench.errors import BenchError
+from tests.bench.load import ONE
+from tests.bench.servers import ROOT
+from tests.bench.sizes import QUICK
+from tests.bench.traffic import CHECK, ECHO, Rpc, Traffic
+from tests.bench.workbench import Workbench, workbench
+
+SECONDS_MAX = 50
+MARK = "BENCH_TEST"
+OF_CALLS = {"p50_us", "p99_us", "calls_per_s", "cpu_us_per_call"}
+KEYS = {
+    "echo": OF_CALLS,
+    "check": OF_CALLS,
+    "batch": {"cpu_us_per_check"},
+    "engine": {"us_per_check"},
+    "growth": {"ratio"},
+    "footprint": {"rss_anon_mib", "ready_s"},
+    "disk": {"calls_ratio"},
+}
+
+
+def command(scratch: Path, *options: str) -> list[str]:
+    output = scratch.parent / "bench.json"
+    where = ["--scratch", str(scratch), "--output", str(output)]
+    return [sys.executable, "-m", "tests.bench", "--quick", *where, *options]
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """An environment that marks processes of one test; theirs have it, too."""
+    return {**os.environ, MARK: uuid.uuid4().hex}
+
+
+def processes_of(environment: dict[str, str]) -> int:
+    """How many processes run in an environment."""
+    mark = f"{MARK}={environment[MARK]}".encode()
+    count = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended
+            count += mark in (process / "environ").read_bytes().split(b"\0")
+    return count
+
+
+def test_every_figure_is_measured(tmp_path: Path, environment: dict[str, str]) -> None:
+    scratch = tmp_path / "scratch"
+    done = subprocess.run(
+        command(scratch),
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS_MAX,
+        check=False,
+    )
+    assert 0 == done.returncode, done.stderr
+    result = json.loads((tmp_path / "bench.json").read_text())
+    for section, keys in KEYS.items():
+        figures = {key: result[section].get(key) for key in keys}
+        assert all(isinstance(value, float) and value > 0 for value in figures.values()), figures
+    assert "d  engine alone: CPU a check" in done.stdout
+    assert [] == list(scratch.iterdir())
+    assert 0 == processes_of(environment)
+
+
+def test_section_asked_for_is_measured_alone(tmp_path: Path) -> None:
+    done = subprocess.run(
+        command(tmp_path / "scratch", "--only", "engine"),
+        cwd=ROOT,
+        capture_output=True,
+        timeout=SECONDS_MAX,
+        check=False,
+    )
+    assert 0 == done.returncode, done.stderr
+    result = json.loads((tmp_path / "bench.json").read_text())
+    assert {"engine", "machine", "quick"} == set(result)
+
+
+def test_unknown_section_is_refused(tmp_path: Path) -> None:
+    done = subprocess.run(
+        command(tmp_path, "--only", "coffee"), cwd=ROOT, capture_output=True, check=False
+    )
+    assert 2 == done.returncode
+    assert b"no section coffee" in done.stderr
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Workbench]:
+    with workbench(tmp_path, QUICK, quiet=True) as bench:
+        yield bench
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_calls_that_fail_end_the_benchmark(bench: Workbench) -> None:
+    with bench.echo() as echo, pytest.raises(BenchError, match="grpc-status 12"):
+        bench.load(echo, CHECK, Traffic(1).checks, ONE, 20)
+
+
+def test_wrong_answers_end_the_benchmark(bench: Workbench) -> None:
+    def refuse(request: bytes, response: bytes) -> None:
+        raise BenchError(f"{len(request)} bytes were answered wrong")
+
+    with bench.echo() as echo, pytest.raises(BenchError, match="answered wrong"):
+        bench.load(echo, Rpc(ECHO.path, refuse), Traffic(1).checks, ONE, 20)
+
+
+def test_server_that_does_not_start_ends_the_benchmark(bench: Workbench) -> None:
+    bench.catalog.write_text("plans: 7")
+    with pytest.raises(BenchError, match="did not start"), bench.standalone():
+        pass
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_interrupted_benchmark_stops_everything(
+    tmp_path: Path, environment: dict[str, str], number: signal.Signals
+) -> None:
+    scratch = tmp_path / "scratch"
+    with subprocess.Popen(
+        command(scratch, "--only", "check"),
+        cwd=ROOT,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as bench:
+        assert bench.stderr is not None
+        assert "echo and check: round 1 of 2\n" == bench.stderr.readline()
+        assert 3 <= processes_of(environment)  # its own, and two servers
+        bench.send_signal(number)
+        assert "bench: interrupted" == bench.stderr.read().splitlines()[-1]
+        assert 130 == bench.wait(SECONDS_MAX)
+    assert [] == list(scratch.iterdir())
+    assert 0 == processes_of(environment)
