@@ -97,7 +97,7 @@ class Workbench:
         So it starts from what its store has, and its outbox is not emptied. `first` makes its first
         check. `all_ports`: listens on TCP and serves metrics too, as it does by default.
         """
-        absent = self.folder / "no-control-plane"
+        absent = self._sockets / "no-control-plane"
         return self._sidecar(["--control", f"unix:{absent}"], store, "process", first, all_ports)
 
     def _sidecar(
