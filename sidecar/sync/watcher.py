@@ -200,15 +200,21 @@ class Watcher:
             if self._refreshed_all:
                 names = await self._runner.run_alone(self._directory.in_memory)
                 for first in range(0, len(names), CHUNK):
-                    await self._obtain(names[first : first + CHUNK], SILENCE_SECONDS)
+                    await self._ask_for_totals(names[first : first + CHUNK])
                 return
             after = ""
             while held := await self._runner.run_alone(partial(self._snapshots.held, after, CHUNK)):
-                await self._obtain(held, SILENCE_SECONDS)
+                await self._ask_for_totals(held)
                 after = held[-1]
             self._refreshed_all = True
         except (PlaneAway, FieldError) as error:
             self._away(str(error))
+
+    async def _ask_for_totals(self, companies: Sequence[str]) -> None:
+        """The totals alone are kept: snapshots come in order on the stream, removals too."""
+        incarnation = self._store.lineage.incarnation
+        fetched = await self._request(incarnation, companies, SILENCE_SECONDS)
+        await self._hear(incarnation, fetched.totals)
 
     async def _hear(self, incarnation: str, totals: Sequence[CounterTotal]) -> None:
         await self._runner.run_alone(lambda: self._counters.hear(incarnation, totals))

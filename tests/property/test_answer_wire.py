@@ -80,17 +80,16 @@ def test_decisions_without_limits(reason: Reason, basis: Basis, record_id: str) 
     assert expected(decision, basis, record_id) == pb.CheckAndIncrementResponse.FromString(wire)
 
 
-@given(st.lists(_SIZES, min_size=1, max_size=20))
-def test_a_counter_that_grows(quantities: list[int]) -> None:
-    """The same limit, window and values again and again, as on the path of calls."""
+@given(st.lists(st.tuples(_TEXTS, st.integers(0, 300)), min_size=1, max_size=20))
+def test_counters_of_one_limit_that_grow(steps: list[tuple[str, int]]) -> None:
+    """The same limit and window again and again, for several users, as on the path of calls."""
     encode = AnswerEncoder()
     basis = Basis(BasisMode.LOCAL, 7, None, 0)
-    of, used = limit(amount=None, each=["user"]), 0
-    window = gauge(of).window
-    for quantity in quantities:
-        decision = decide(
-            quantity, GrantMode.ALL_OR_NOTHING, [Gauge(of, window, used, ("ann",))], 0
-        )
-        used = min(used + quantity, INT64_MAX // 4)
+    of = limit(amount=None, each=["user"])
+    window, used = gauge(of).window, dict.fromkeys((user for user, _ in steps), 0)
+    for user, quantity in steps:
+        known = Gauge(of, window, used[user], (user,))
+        decision = decide(quantity, GrantMode.ALL_OR_NOTHING, [known], NOW_US)
+        used[user] += quantity
         wire = encode(decision, basis, "id")
         assert expected(decision, basis, "id") == pb.CheckAndIncrementResponse.FromString(wire)
