@@ -147,10 +147,12 @@ class Queries:
         gauges: list[Gauge] = []
         for meter in feature.meters:
             window = meter.window(at_us)
+            if not meter.limit.scope.dimensions:
+                used = self._counters.single(company_id, meter.feature, meter.slot, window.start_us)
+                gauges.append(Gauge(meter.limit, window, used))
+                continue
             rows = self._counters.of_slot(
                 company_id, meter.feature, meter.slot, window.start_us, most - len(gauges)
             )
-            if not rows and not meter.limit.scope.dimensions:
-                gauges.append(Gauge(meter.limit, window, 0))
             gauges.extend(Gauge(meter.limit, window, row.used, row.values) for row in rows)
         return tuple(gauges[:most])

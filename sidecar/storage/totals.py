@@ -64,6 +64,12 @@ class Counters:
         if totals:
             self._store.transact(work)
 
+    def single(self, company: str, feature: str, slot: str, window_start_us: int) -> int:
+        """Usage on the one counter that a slot without dimensions has in a window."""
+        key = keys.counter_key(keys.counters_of(company, feature, slot), window_start_us)
+        counter = self._store.transact(lambda transaction: transaction.counter(key, ()))
+        return 0 if counter is None else counter.used
+
     def of_slot(
         self, company: str, feature: str, slot: str, window_start_us: int, most: int
     ) -> list[CounterRow]:

@@ -22,6 +22,14 @@ from sidecar.sync.machine.clock import ClockEstimate
 from sidecar.sync.machine.push import Fenced, Gap, HelloAnswer, PushAnswer
 from sidecar.sync.machine.watch import WatchStep
 
+_REFUSALS: Final = frozenset(
+    {
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.OUT_OF_RANGE,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.UNIMPLEMENTED,
+    }
+)
 _CALL_SECONDS: Final = 10.0
 _MESSAGE_BYTES_MAX: Final = 64 << 20
 _OPTIONS: Final = (
@@ -42,6 +50,10 @@ T = TypeVar("T")
 
 class PlaneAway(Exception):
     """No usable answer from the plane."""
+
+
+class PlaneRefuses(PlaneAway):
+    """The plane answers, and does not take what it was sent: trying again helps nothing."""
 
 
 class HelloFacts(msgspec.Struct, frozen=True):
@@ -169,7 +181,7 @@ class PlaneClient:
         try:
             return await self._exchange(method, request, seconds)
         except grpc.aio.AioRpcError as error:
-            raise PlaneAway(_describe(error)) from error
+            raise _failure(error) from error
 
     async def _exchange(self, method: Any, request: Any, seconds: float) -> Any:
         """A unary call that also tells the time; raises the error of gRPC."""
@@ -194,7 +206,12 @@ def _refusal(error: grpc.aio.AioRpcError) -> Gap | Fenced:
                 return Gap(int(info.metadata["expected_sequence"]))
             if info.reason == "FENCED":
                 return Fenced(int(info.metadata["common_sequence"]))
-    raise PlaneAway(_describe(error)) from error
+    raise _failure(error) from error
+
+
+def _failure(error: grpc.aio.AioRpcError) -> PlaneAway:
+    kind = PlaneRefuses if error.code() in _REFUSALS else PlaneAway
+    return kind(_describe(error))
 
 
 def _describe(error: grpc.aio.AioRpcError) -> str:

@@ -27,7 +27,7 @@ from sidecar.sync.machine.push import (
     TakeNewIncarnation,
     Wait,
 )
-from sidecar.sync.plane import HelloFacts, PlaneAway, PlaneClient
+from sidecar.sync.plane import HelloFacts, PlaneAway, PlaneClient, PlaneRefuses
 
 RUN_BYTES_MAX: Final = 1 << 20
 
@@ -78,6 +78,10 @@ class Pusher:
             )
             try:
                 await self._carry_out(action)
+            except PlaneRefuses as error:
+                # Somebody has to look: the records stay in the outbox until the plane takes them.
+                log.error("sync.plane_refuses", error=str(error))
+                self._failed(str(error))
             except PlaneAway as error:
                 self._failed(str(error))
             except FieldError as error:
@@ -115,7 +119,10 @@ class Pusher:
 
     async def _push(self) -> None:
         run = await self._runner.run_alone(self._next_run)
-        assert run is not None, "the machine pushes only what waits"
+        if run is None:
+            # What was seen to wait was undone since: the writer thread's commit failed.
+            self._machine.failed(_now_us())
+            return
         answer = await self._plane.push(run)
         self._reached()
         if isinstance(answer, PushAnswer):

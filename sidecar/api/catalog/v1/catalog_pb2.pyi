@@ -553,7 +553,7 @@ class Company(_message.Message):
     """IANA time zone, such as "Europe/Berlin". Empty: UTC."""
     @_builtins.property
     def subscription(self) -> Global___Subscription:
-        """What it has bought. Absent: nothing; every feature is denied."""
+        """What it has bought. Absent: nothing; every feature is denied but for what overrides grant."""
 
     @_builtins.property
     def overrides(self) -> _containers.RepeatedCompositeFieldContainer[Global___Override]:

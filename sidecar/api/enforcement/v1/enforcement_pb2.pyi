@@ -145,7 +145,9 @@ class Basis(_message.Message):
     snapshot_version: _builtins.int
     """Revision of the control plane that the snapshot or, if newer, the catalog is of. 0: none."""
     plane_age_ms: _builtins.int
-    """Milliseconds since this sidecar last heard from the control plane. Absent: it is the authority itself (standalone)."""
+    """Milliseconds since this sidecar last heard from the control plane; since the Unix epoch if it never did. Absent: it
+    is the authority itself (standalone).
+    """
     uncertainty: _builtins.int
     """Most by which the binding limit's true usage can exceed the one reported here, in the feature's unit. 0: exact.
     Absent: no bound is known, since other sidecars may count on the same limit.
@@ -980,7 +982,7 @@ class GetEntitlementRequest(_message.Message):
     """Key of the feature."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
-        """Instant that is meant. Absent: now."""
+        """Instant that is meant, with the bounds of CheckAndIncrementRequest.event_time. Absent: now."""
 
     def __init__(
         self,
@@ -1089,7 +1091,7 @@ class ListEntitlementsRequest(_message.Message):
     """Id of the company."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
-        """Instant that is meant. Absent: now."""
+        """Instant that is meant, with the bounds of CheckAndIncrementRequest.event_time. Absent: now."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Hypothesis here: the same examples in every run, and no clock that a busy machine would trip."""
+"""Hypothesis in all tests: the same examples in every run, and no clock to trip over."""
 
 from __future__ import annotations
 
