@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -72,9 +71,6 @@ class Daemon:
         """Start, serve until told to stop, and stop in order."""
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._signalled, number)
-        # What is there now stays for good: the collector need not look at it again and again.
-        gc.collect()
-        gc.freeze()
         parts = Parts(self._config)
         try:
             self._load_catalog(parts)
