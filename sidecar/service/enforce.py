@@ -121,7 +121,10 @@ class Enforcer:
             require_event_time("event_time", check.event_time_us, now_us)
         company = self._directory.company(check.company, check.event_time_us)
         if company is None:
-            return self._without_company(transaction, check, answer_key, digest, now_us)
+            basis = self._standing.fallback_basis(now_us)
+            return self._refuse(
+                transaction, check, Reason.UNKNOWN_COMPANY, basis, answer_key, digest, now_us
+            )
         feature = company.feature(check.feature)
         basis = self._standing.basis(company.version, now_us)
         if feature is None:
@@ -176,19 +179,6 @@ class Enforcer:
             False,
         )
         return self._commit(transaction, decision, basis, record, answer_key, digest, now_us)
-
-    def _without_company(
-        self,
-        transaction: Transaction,
-        check: Check,
-        answer_key: bytes,
-        digest: bytes,
-        now_us: int,
-    ) -> Answer:
-        basis = self._standing.fallback_basis(now_us)
-        return self._refuse(
-            transaction, check, Reason.UNKNOWN_COMPANY, basis, answer_key, digest, now_us
-        )
 
     def _refuse(
         self,

@@ -16,7 +16,6 @@ from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.counters import CounterRef
 from sidecar.storage import codec, keys
 from sidecar.storage.codec import Counter, Lineage, OutboxEntry
-from sidecar.storage.engine import EngineTransaction
 from sidecar.storage.record_wire import encode_identity
 from sidecar.storage.store import Store, read_head, write_lineages
 from sidecar.storage.transaction import Head, Transaction
@@ -139,7 +138,7 @@ class Outbox:
             tallies = self._settled(transaction, lineage)
             for _, entry in entries:
                 self._add(tallies, entry.record)
-            _kv(transaction).put(_tallies_key(lineage), codec.encode_value(tallies))
+            transaction.keyspace.put(_tallies_key(lineage), codec.encode_value(tallies))
             return self._forget(transaction, lineage, entries)
 
         self._take_over(self._store.transact(work))
@@ -180,7 +179,7 @@ class Outbox:
 
         def work(transaction: Transaction) -> tuple[Lineage, ...]:
             kept = lineages if self._waits(transaction, marked) else lineages[1:]
-            write_lineages(_kv(transaction), kept)
+            write_lineages(transaction.keyspace, kept)
             return kept
 
         self._take_over(self._store.transact(work))
@@ -217,7 +216,7 @@ class Outbox:
         entries: list[tuple[bytes, OutboxEntry]],
     ) -> tuple[Lineage, ...]:
         """Delete a lineage's first entries; the lineages that are left, without an emptied one."""
-        kv = _kv(transaction)
+        kv = transaction.keyspace
         for key, _ in entries:
             kv.delete(key)
         last_key, last = entries[-1]
@@ -244,7 +243,7 @@ class Outbox:
 
         def backlog(transaction: Transaction) -> int:
             return sum(
-                read_head(store.engine, _kv(transaction), lineage).sequence
+                read_head(store.engine, transaction.keyspace, lineage).sequence
                 - lineage.acknowledged_sequence
                 for lineage in lineages[:-1]
             )
@@ -257,7 +256,7 @@ class Outbox:
     def _head_of(self, transaction: Transaction, lineage: Lineage) -> Head:
         if lineage.ordinal == transaction.lineage.ordinal:
             return transaction.head
-        return read_head(self._store.engine, _kv(transaction), lineage)
+        return read_head(self._store.engine, transaction.keyspace, lineage)
 
     def _entries(
         self, transaction: Transaction, lineage: Lineage, most: int
@@ -275,11 +274,11 @@ class Outbox:
     ) -> list[tuple[bytes, OutboxEntry]]:
         start = keys.outbox_key(lineage.ordinal, first)
         stop = keys.outbox_key(lineage.ordinal + 1, 0)
-        pairs = self._store.engine.scan(_kv(transaction), start, stop, most)
+        pairs = self._store.engine.scan(transaction.keyspace, start, stop, most)
         return [(key, codec.decode_entry(value)) for key, value in pairs]
 
     def _settled(self, transaction: Transaction, lineage: Lineage) -> dict[str, Tally]:
-        data = transaction.get_value(_tallies_key(lineage))
+        data = transaction.keyspace.get(_tallies_key(lineage))
         return {} if data is None else codec.decode_value(data, dict[str, Tally])
 
     def _add(self, tallies: dict[str, Tally], record: bytes) -> None:
@@ -297,11 +296,6 @@ def _count_as_own(transaction: Transaction, summary: RecordSummary) -> None:
             known, own=known.own + summary.quantity, others=known.others - summary.quantity
         )
         transaction.put_counter(key, moved)
-
-
-def _kv(transaction: Transaction) -> EngineTransaction:
-    assert transaction.kv is not None
-    return transaction.kv
 
 
 def _tallies_key(lineage: Lineage) -> bytes:

@@ -57,8 +57,7 @@ class Snapshots:
         """Write changes in one step. A snapshot older than the one held is ignored."""
 
         def work(transaction: Transaction) -> None:
-            kv = transaction.kv
-            assert kv is not None
+            kv = transaction.keyspace
             catalog = changes.catalog
             if catalog is not None:
                 held = _read(transaction, keys.META_CATALOG, CatalogSnapshot)
@@ -80,10 +79,9 @@ class Snapshots:
         """Ids of companies held, in order, behind the one given; at most so many."""
 
         def work(transaction: Transaction) -> list[str]:
-            assert transaction.kv is not None
             start = keys.snapshot_key(after) + b"\0"
             stop = keys.after(keys.SNAPSHOTS)
-            pairs = self._store.engine.scan(transaction.kv, start, stop, most)
+            pairs = self._store.engine.scan(transaction.keyspace, start, stop, most)
             return [key[1:].decode() for key, _ in pairs]
 
         return self._store.transact(work)
@@ -93,5 +91,5 @@ class Snapshots:
 
 
 def _read(transaction: Transaction, key: bytes, kind: type[T]) -> T | None:
-    data = transaction.get_value(key)
+    data = transaction.keyspace.get(key)
     return None if data is None else codec.decode_value(data, kind)

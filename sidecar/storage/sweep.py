@@ -28,8 +28,7 @@ class Sweep:
         """Look at up to `most` keys: how many were forgotten, and whether a round is complete."""
 
         def work(transaction: Transaction) -> tuple[int, bytes]:
-            kv = transaction.kv
-            assert kv is not None
+            kv = transaction.keyspace
             stop = keys.after(keys.ANSWERS)
             pairs = self._store.engine.scan(kv, self._position, stop, most)
             forgotten = 0

@@ -78,11 +78,10 @@ class Counters:
         suffix = keys.counter_key(b"", window_start_us)
 
         def work(transaction: Transaction) -> list[CounterRow]:
-            assert transaction.kv is not None
             rows: list[CounterRow] = []
             start, stop = prefix, prefix + b"\xff" * 25
             while len(rows) < most:
-                pairs = self._store.engine.scan(transaction.kv, start, stop, 1000)
+                pairs = self._store.engine.scan(transaction.keyspace, start, stop, 1000)
                 for key, data in pairs:
                     if key.endswith(suffix):
                         counter = codec.decode_counter(data, transaction.lineage.ordinal)

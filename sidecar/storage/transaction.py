@@ -35,6 +35,12 @@ class Transaction:
         self.lineage = lineage
         self.head = head
 
+    @property
+    def keyspace(self) -> EngineTransaction:
+        """All keys, as this step sees and writes them; for the other modules of this room."""
+        assert self.kv is not None, "no step is under way"
+        return self.kv
+
     def counter(self, key: bytes, values: tuple[str, ...] | None = None) -> Counter | None:
         """The counter under a key; `None` if nothing was ever counted or heard of it.
 
@@ -78,8 +84,3 @@ class Transaction:
     def next_record_id(self) -> str:
         """Id of the record that `append` would write."""
         return f"{self.lineage.incarnation}-{self.head.sequence + 1}"
-
-    def get_value(self, key: bytes) -> bytes | None:
-        """Bytes under any key, for the rooms of the store."""
-        assert self.kv is not None
-        return self.kv.get(key)

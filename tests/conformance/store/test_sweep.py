@@ -42,7 +42,7 @@ def test_answers_are_forgotten_once_they_expired(opened: OpenedStore) -> None:
     kept, gone = put_answer(opened, "kept", NOW_US + 1), put_answer(opened, "gone", NOW_US)
     assert 1 == sweep(opened, NOW_US)[0]
     held = opened.store.transact(
-        lambda transaction: [transaction.get_value(key) is not None for key in (kept, gone)]
+        lambda transaction: [transaction.keyspace.get(key) is not None for key in (kept, gone)]
     )
     assert [True, False] == held
 
