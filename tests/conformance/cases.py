@@ -17,7 +17,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, TextIO
 
+from sidecar.domain.errors import TallydError
 from sidecar.domain.windows import Alignment, WindowSpec, WindowUnit, window_at
+from tests.conformance.burndown_cases import burndown_case
 
 Case = Mapping[str, object]
 CaseKind = Callable[[Case], tuple[object, object]]
@@ -40,7 +42,10 @@ def window_case(case: Case) -> tuple[str, str]:
     return expected, _span_text(window.start_us, window.end_us)
 
 
-CASE_KINDS: Final[Mapping[str, CaseKind]] = {"windows": window_case}
+CASE_KINDS: Final[Mapping[str, CaseKind]] = {
+    "burndown": burndown_case,
+    "windows": window_case,
+}
 
 
 def text_field(case: Case, name: str) -> str:
@@ -120,7 +125,7 @@ def _failure(kind: CaseKind, case: object, number: int) -> str | None:
         expected, got = kind(case)
     except KeyError as error:
         return f"{name}: bad case: no such field or value: {error}"
-    except (ArithmeticError, TypeError, ValueError) as error:
+    except (ArithmeticError, TallydError, TypeError, ValueError) as error:
         return f"{name}: bad case: {error}"
     return None if expected == got else f"{name}: expected {expected}, got {got}"
 

@@ -4,7 +4,7 @@ import json
 import os
 from io import StringIO
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -25,10 +25,30 @@ _GOOD: Final = {
     "start": "2025-02-27T18:15:00Z",
     "end": "2025-03-30T18:15:00Z",
 }
+_SPENT: Final[dict[str, Any]] = {
+    "id": "spent",
+    "ops": [
+        {"op": "grant", "id": "g1", "at": 5, "amount": 9, "priority": 1, "kind": "PAID"}
+        | {"effective_at": 5, "expires_at": 8},
+        {"op": "debit", "id": "d1", "at": 5, "amount": 6},
+        {"op": "debit", "id": "d2", "at": 6, "amount": 4},
+        {"op": "refund", "debit": "d1", "at": 7, "amount": 1},
+        {"op": "refund", "debit": "d1", "at": 8, "amount": 2},
+        {"op": "void", "id": "g1", "at": 8},
+    ],
+    "expect": [
+        {"available": 9},
+        {"available": 3, "allowed": True, "burned": [["g1", 6]]},
+        {"available": 3, "allowed": False},
+        {"available": 4, "returned": [["g1", 1]], "lost": 0},
+        {"available": 0, "returned": [], "lost": 2},
+        {"available": 0, "voided": 0},
+    ],
+}
 
 
-def _write(directory: Path, *lines: object) -> Path:
-    file = directory / "windows.jsonl"
+def _write(directory: Path, *lines: object, kind: str = "windows") -> Path:
+    file = directory / f"{kind}.jsonl"
     texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
     file.write_text("\n".join(texts) + "\n", "utf-8")
     return file
@@ -63,6 +83,46 @@ def test_a_wrong_window_is_a_line_and_exits_with_1(
         "got [2025-02-27T18:15:00.000000Z, 2025-03-30T18:15:00.000000Z)\n"
         "1 passed, 1 failed\n"
     )
+
+
+def test_a_wrong_step_of_a_burndown_is_a_line_and_exits_with_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expect = [*_SPENT["expect"]]
+    expect[2] = {"allowed": True, "available": 3, "burned": []}
+    _write(tmp_path, _SPENT, _SPENT | {"id": "owed", "expect": expect}, kind="burndown")
+    assert main([str(tmp_path)]) == 1
+    assert capsys.readouterr().out == (
+        'burndown.jsonl owed: expected step 2: {"allowed":true,"available":3,"burned":[]}, '
+        'got step 2: {"allowed":false,"available":3}\n'
+        "1 passed, 1 failed\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "failure"),
+    [
+        ({"ops": []}, "Expected `array` of length >= 1 - at `$.ops`"),
+        ({"ops": [{"op": "steal", "at": 5}]}, "Invalid value 'steal' - at `$.ops[0].op`"),
+        ({"ops": [{"op": "void", "id": "g1"}]}, "missing required field `at` - at `$.ops[0]`"),
+        ({"expect": [{"available": 9}]}, "zip() argument 2 is shorter than argument 1"),
+        (
+            {"ops": [_SPENT["ops"][0] | {"amount": 0}]},
+            "grant.amount: must be 1 to 2^63-1, not 0",
+        ),
+    ],
+)
+def test_a_bad_burndown_is_a_failure(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    changes: dict[str, object],
+    failure: str,
+) -> None:
+    _write(tmp_path, _SPENT | changes, kind="burndown")
+    assert main([str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert out.startswith("burndown.jsonl spent: bad case: ")
+    assert out.endswith(f"{failure}\n0 passed, 1 failed\n")
 
 
 def test_a_file_of_an_unknown_kind_is_named(
