@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sidecar import __version__
 from sidecar.app.clock import PlaneClock
 from sidecar.app.upkeep import Upkeep
-from sidecar.domain.decision import Reason
+from sidecar.domain.decision import FallbackCause, Reason
 from sidecar.ops.metrics import ALLOWED, DENIED, REPLAYED, SidecarMetrics, SidecarReadings
 from sidecar.service.standing import Standing
 from sidecar.storage.store import Store
@@ -19,11 +21,22 @@ class DecisionObserver:
     def __init__(self, metrics: SidecarMetrics) -> None:
         self._observe = metrics.decisions.observe
         self._errors = metrics.errors
+        self._fallbacks = metrics.fallbacks
+        self._shadow_denials = metrics.shadow_denials
 
     def decided(self, allowed: bool, reason: Reason, replayed: bool, nanoseconds: int) -> None:
         """A check was answered, after so long."""
         result = REPLAYED if replayed else ALLOWED if allowed else DENIED
         self._observe(result, reason, nanoseconds // 1000)
+
+    def fell_back(self, cause: FallbackCause, allowed: bool) -> None:
+        """The fail policy decided about a check."""
+        self._fallbacks.add(cause.name, "allowed" if allowed else "denied")
+
+    def shadow_denied(self, feature: str, limits: Sequence[str]) -> None:
+        """SHADOW limits of a feature would have denied a check."""
+        for limit in limits:
+            self._shadow_denials.add(feature, limit)
 
     def failed(self, reason: str) -> None:
         """A check could not be answered."""

@@ -17,11 +17,19 @@ from sidecar.config import SidecarConfig
 from sidecar.domain.bounds import HOUR_US
 from sidecar.rpc.answer_wire import AnswerEncoder
 from sidecar.rpc.enforcement import EnforcementMethods
+from sidecar.rpc.explain import ExplainMethods
+from sidecar.rpc.missing import MissingSnapshots
+from sidecar.rpc.watching import WatchMethods
 from sidecar.service.directory import Directory
 from sidecar.service.enforce import Enforcer
+from sidecar.service.explain import Explainer
+from sidecar.service.held import HeldCompanies
 from sidecar.service.query import Queries
 from sidecar.service.runner import GroupCommitRunner, InlineRunner, Runner
 from sidecar.service.standing import Standing
+from sidecar.service.watched_states import StateReader
+from sidecar.service.watchlist import Watchlist
+from sidecar.storage.contact import read_contact
 from sidecar.storage.opening import OpenStore, new_incarnation, open_folder
 from sidecar.storage.outbox import Outbox
 from sidecar.storage.snapshots import Snapshots
@@ -50,6 +58,8 @@ class Parts:
         )
         self.store = self.opened.store
         self.standing = Standing(authority=bool(config.standalone))
+        if config.control:
+            self.standing.heard_us = read_contact(self.store)
         self.clock = PlaneClock(self.standing)
         self.runner: Runner = (
             GroupCommitRunner(self.store) if config.durability == "disk" else InlineRunner()
@@ -57,7 +67,8 @@ class Parts:
         self.snapshots = Snapshots(self.store)
         self.counters = Counters(self.store)
         self.outbox = Outbox(self.store, UsageRecordReader())
-        self.directory = Directory(self.snapshots, config.companies_cached_max)
+        self.watchlist = Watchlist(config.watches_max)
+        self.directory = self._directory()
         self.upkeep = Upkeep(self.store, self.outbox, self.runner, self.clock.now_us)
         self.metrics = sidecar_metrics(self.store, self.standing, self.upkeep, self.clock)
         self.catalog_known = asyncio.Event()
@@ -66,14 +77,32 @@ class Parts:
         self.plane = self._plane() if config.control else None
         self.watcher = self._watcher(self.plane) if self.plane else None
         self.pusher = self._pusher(self.plane) if self.plane else None
+        self.missing = MissingSnapshots(self.directory, self.runner, self.watcher)
         self.methods = self._methods()
+        self.query_methods = self._query_methods()
+        self.watch_methods = self._watch_methods()
 
     async def close(self) -> None:
         """Let go of everything. The servers must have stopped."""
         if self.plane is not None:
             await self.plane.close()
+        await self.upkeep.keep_contact(self.standing.heard_us)
         await self.runner.close()
         self.opened.close()
+
+    def _directory(self) -> Directory:
+        held = None
+        cached_max = self.config.companies_cached_max
+        if self.config.control and self.config.snapshots == "on_demand":
+            held = HeldCompanies(self.snapshots, self.config.companies_held_max)
+            cached_max = min(cached_max, self.config.companies_held_max)
+        return Directory(
+            self.snapshots,
+            cached_max,
+            held=held,
+            authority=self.standing.authority,
+            watched=self.watchlist,
+        )
 
     def _plane(self) -> PlaneClient:
         return PlaneClient(
@@ -111,6 +140,7 @@ class Parts:
             fetch_seconds=self.config.fetch_timeout_ms / 1000,
             catalog_known=self.catalog_known,
             lost_contact=lambda: self._contact(False),
+            watchlist=self.watchlist,
         )
 
     def _pusher(self, plane: PlaneClient) -> Pusher:
@@ -130,6 +160,7 @@ class Parts:
             new_incarnation=new_incarnation,
             contact=self._contact,
             caught_up=self._caught_up,
+            watchlist=self.watchlist,
         )
 
     def _methods(self) -> EnforcementMethods:
@@ -142,10 +173,18 @@ class Parts:
         )
         return EnforcementMethods(
             enforcer,
-            Queries(self.store, self.counters, self.directory, self.standing),
-            self.directory,
             self.runner,
-            self.watcher,
+            self.missing,
             DecisionObserver(self.metrics),
             self.clock.now_us,
+            self.watchlist,
         )
+
+    def _query_methods(self) -> ExplainMethods:
+        queries = Queries(self.store, self.counters, self.directory, self.standing)
+        explainer = Explainer(self.store, self.directory, self.standing)
+        return ExplainMethods(explainer, queries, self.runner, self.missing, self.clock.now_us)
+
+    def _watch_methods(self) -> WatchMethods:
+        reader = StateReader(self.store, self.directory, self.standing)
+        return WatchMethods(reader, self.watchlist, self.runner, self.missing, self.clock.now_us)

@@ -113,7 +113,7 @@ class Daemon:
                 standalone=parts.standing.authority,
             )
             await self._until_stopped(parts)
-            await self._shut_down(server, operations)
+            await self._shut_down(parts, server, operations)
         finally:
             await server.stop(0)
             if http is not None:
@@ -130,11 +130,14 @@ class Daemon:
             log.info("sidecar.ready")
         await stopped
 
-    async def _shut_down(self, server: grpc.aio.Server, operations: SidecarOperations) -> None:
+    async def _shut_down(
+        self, parts: Parts, server: grpc.aio.Server, operations: SidecarOperations
+    ) -> None:
         """Readiness off, calls finished, outbox flushed; all of it bounded in time."""
         seconds = self._config.drain_seconds_max
         log.info("sidecar.draining", outbox_records=operations.waiting_records())
         self._health.drain()
+        parts.watchlist.close()
         await server.stop(min(_CALLS_SECONDS, seconds))
         complete = await operations.drain(seconds)
         log.info("sidecar.drained", complete=complete, left=operations.waiting_records())
@@ -149,7 +152,9 @@ class Daemon:
                 f"--standalone needs the packages of the extra 'control': {error}"
             ) from error
         try:
-            companies = load_standalone(self._config.standalone, parts.snapshots, parts.directory)
+            companies = load_standalone(
+                self._config.standalone, parts.snapshots, parts.directory, parts.clock.now_us()
+            )
         except ValueError as error:
             raise CannotRun(str(error)) from error
         parts.catalog_known.set()
@@ -160,9 +165,13 @@ class Daemon:
     ) -> grpc.aio.Server:
         server = grpc.aio.server(
             options=server_options(self._config.message_bytes_max),
-            maximum_concurrent_rpcs=self._config.concurrent_calls_max,
+            # Watches have a bound of their own, and leave calls theirs.
+            maximum_concurrent_rpcs=self._config.concurrent_calls_max + self._config.watches_max,
         )
-        handlers = (enforcement_handler(parts.methods), admin_handler(AdminMethods(operations)))
+        handlers = (
+            enforcement_handler(parts.methods, parts.query_methods, parts.watch_methods),
+            admin_handler(AdminMethods(operations)),
+        )
         server.add_generic_rpc_handlers(handlers)
         add_HealthServicer_to_server(health.servicer, server)
         names = (ENFORCEMENT_SERVICE, ADMIN_SERVICE, grpc_health.SERVICE_NAME)
@@ -184,6 +193,7 @@ class Daemon:
         self._start(parts.upkeep.sweep())
         self._start(parts.upkeep.watch_vitals())
         if parts.pusher is not None:
+            self._start(parts.upkeep.remember_contact(lambda: parts.standing.heard_us))
             self._start(parts.pusher.run())
         else:
             self._start(parts.upkeep.settle())

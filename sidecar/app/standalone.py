@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sidecar.catalog.load import load_catalog_file
-from sidecar.domain.catalog import CatalogSnapshot, Company
-from sidecar.domain.timeline import compile_snapshot
+from sidecar.domain.catalog import CatalogSnapshot
+from sidecar.domain.companies import Company, CompanySnapshot
+from sidecar.domain.timeline import compile_snapshot, continue_snapshot
 from sidecar.service.directory import Directory
 from sidecar.storage.snapshots import Position, SnapshotChanges, Snapshots
 
@@ -14,10 +15,11 @@ _EPOCH = "standalone"
 _PAGE = 1000
 
 
-def load_standalone(path: str, snapshots: Snapshots, directory: Directory) -> int:
+def load_standalone(path: str, snapshots: Snapshots, directory: Directory, now_us: int) -> int:
     """Bring the store in line with a catalog file; the number of its companies.
 
-    Raises `CatalogFileError` for a file that is wrong, `OSError` for one that can't be read.
+    What was in force of a company before now stays in its timeline. Raises `CatalogFileError` for a
+    file that is wrong, `OSError` for one that can't be read.
     """
     content = load_catalog_file(path)
     present = snapshots.position()
@@ -25,9 +27,9 @@ def load_standalone(path: str, snapshots: Snapshots, directory: Directory) -> in
     catalog = snapshots.catalog()
     wanted = {company.id: company for company in content.companies}
     changed = [
-        compile_snapshot(company, version)
+        snapshot
         for company in content.companies
-        if not _is_held(snapshots, company)
+        if (snapshot := _changed(snapshots, company, version, now_us)) is not None
     ]
     gone = [company for company in _all_held(snapshots) if company not in wanted]
     same_catalog = catalog is not None and catalog.catalog == content.catalog
@@ -44,9 +46,15 @@ def load_standalone(path: str, snapshots: Snapshots, directory: Directory) -> in
     return len(wanted)
 
 
-def _is_held(snapshots: Snapshots, company: Company) -> bool:
+def _changed(
+    snapshots: Snapshots, company: Company, version: int, now_us: int
+) -> CompanySnapshot | None:
+    """The snapshot of a company that is new or has changed."""
     held = snapshots.company(company.id)
-    return held is not None and held == compile_snapshot(company, held.version)
+    if held is None:
+        return compile_snapshot(company, version)
+    now = continue_snapshot(held, company, version, now_us)
+    return None if now.segments == held.segments else now
 
 
 def _all_held(snapshots: Snapshots) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Final, TypeVar
 
 import msgspec
@@ -11,6 +12,7 @@ import structlog
 
 from sidecar.domain.errors import FieldError
 from sidecar.service.runner import Runner
+from sidecar.storage.contact import write_contact
 from sidecar.storage.outbox import Outbox
 from sidecar.storage.store import Store
 from sidecar.storage.sweep import Sweep
@@ -20,6 +22,7 @@ _SWEEP_SECONDS: Final = 0.05
 _REST_SECONDS: Final = 60.0
 _VITALS_SECONDS: Final = 1.0
 _SETTLE_SECONDS: Final = 0.2
+_CONTACT_SECONDS: Final = 1.0
 
 T = TypeVar("T")
 
@@ -46,6 +49,7 @@ class Upkeep:
         self._runner = runner
         self._now = now
         self._in_trouble = False
+        self._contact_us: int | None = None
         self.vitals = Vitals()
 
     async def sweep(self) -> None:
@@ -59,6 +63,18 @@ class Upkeep:
         while True:
             self.vitals = await self._attempt(self._take_vitals, otherwise=self.vitals)
             await asyncio.sleep(_VITALS_SECONDS)
+
+    async def remember_contact(self, heard_us: Callable[[], int | None]) -> None:
+        """Keep when the plane was last heard, for ever."""
+        while True:
+            await self.keep_contact(heard_us())
+            await asyncio.sleep(_CONTACT_SECONDS)
+
+    async def keep_contact(self, heard_us: int | None) -> None:
+        """Keep when the plane was last heard, so that a restart without it knows."""
+        if heard_us is not None and heard_us != self._contact_us:
+            await self._attempt(partial(write_contact, self._store, heard_us), otherwise=None)
+            self._contact_us = heard_us
 
     async def settle(self) -> None:
         """Standalone: there is no plane to wait for, so what is accepted is settled at once."""

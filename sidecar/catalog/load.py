@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path as FilePath
@@ -9,12 +10,13 @@ from typing import Final
 
 from sidecar.catalog import nodes
 from sidecar.catalog.build import Builder, cut_out
-from sidecar.catalog.places import file_path, located
+from sidecar.catalog.places import found, located
 from sidecar.catalog.problems import NOWHERE, CatalogFileError, Finding, Problem
 from sidecar.catalog.shape import shape_findings, told
 from sidecar.domain import catalog_rules
 from sidecar.domain.canonical import canonical_catalog, canonical_company
-from sidecar.domain.catalog import Catalog, Company
+from sidecar.domain.catalog import Catalog
+from sidecar.domain.companies import Company
 
 __all__ = [
     "FILE_BYTES_MAX",
@@ -59,14 +61,25 @@ def parse_catalog(data: bytes, source: str) -> CatalogFile:
     builder = Builder(root)
     catalog, companies = builder.catalog(), builder.companies()
     broken_rules = [
-        Finding(file_path(problem.path, catalog, companies), problem.message)
+        found(problem, catalog, companies)
         for problem in islice(catalog_rules.problems(catalog, companies), _FINDINGS_MAX)
     ]
-    problems += located(root, [*builder.findings, *broken_rules])
+    for more in (builder.findings, broken_rules):
+        news = list(_news(findings, more))
+        problems += located(root, news)
+        findings += news
     if problems:
         raise CatalogFileError(source, problems)
     companies.sort(key=lambda company: company.id)
     return CatalogFile(canonical_catalog(catalog), tuple(map(canonical_company, companies)))
+
+
+def _news(told: Iterable[Finding], more: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield what is not a consequence of something in the same field that has been told."""
+    fields = {finding.path[:depth] for finding in told for depth in range(len(finding.path) + 1)}
+    for finding in more:
+        if finding.at_key or finding.path not in fields:
+            yield finding
 
 
 def _tree(data: bytes, source: str) -> tuple[nodes.Table, list[Problem]]:

@@ -7,23 +7,40 @@ from typing import Final
 
 from sidecar.catalog.nodes import Listing, Node, Scalar, Table
 from sidecar.catalog.problems import Finding, Path, Problem, path_text
-from sidecar.domain.catalog import Catalog, Company, EntitlementGrant
+from sidecar.domain.catalog import Catalog, EntitlementGrant
+from sidecar.domain.catalog_rules import Problem as RuleProblem
+from sidecar.domain.companies import Company, Subscription
 
+_SCOPE_FIELDS: Final[dict[Path, Path]] = {
+    ("scope", "dimensions"): ("each",),
+    ("scope", "match"): ("when",),
+}
 _LIMIT_FIELDS: Final[dict[Path, Path]] = {
     ("id",): (),
     ("window", "unit"): ("per",),
     ("window", "interval"): ("per",),
     ("window", "alignment"): ("align",),
     ("window", "first_weekday"): ("week_starts",),
-    ("scope", "dimensions"): ("each",),
-    ("scope", "match"): ("when",),
     ("warning_percents",): ("warn_at",),
+    ("throttle", "period"): ("throttle", "per"),
+    ("rollover", "max_amount"): ("rollover", "amount"),
+    ("rollover", "max_percent"): ("rollover", "percent"),
+    **_SCOPE_FIELDS,
 }
-_COMPANY_FIELDS: Final[dict[Path, Path]] = {
+_RATE_FIELDS: Final[dict[Path, Path]] = {
     ("id",): (),
-    ("subscription", "trial_end_status"): ("after_trial",),
-    ("subscription",): (),
+    ("rate", "period"): ("per",),
+    ("rate",): (),
+    **_SCOPE_FIELDS,
 }
+_FEATURE_FIELDS: Final[dict[Path, Path]] = {("key",): (), ("fail_policy",): ("fail",)}
+_COMPANY_FIELDS: Final[dict[Path, Path]] = {("id",): ()}
+_SUBSCRIPTION_FIELDS: Final[dict[Path, Path]] = {
+    ("trial_end_status",): ("after_trial",),
+    ("billing_period", "unit"): ("billing_period",),
+}
+_KEYS: Final = frozenset({"id", "key", "feature", "add_on"})
+"""What the rules call the keys of the file."""
 _OWN_KEY: Final[dict[Path, Path]] = {("key",): ()}
 
 
@@ -32,27 +49,35 @@ def located(root: Node, findings: Iterable[Finding]) -> list[Problem]:
     return [_locate(root, finding) for finding in findings]
 
 
-def file_path(path: Path, catalog: Catalog, companies: Sequence[Company]) -> Path:
-    """Translate a path of the domain rules, which counts things, to one of the file, by keys."""
+def found(problem: RuleProblem, catalog: Catalog, companies: Sequence[Company]) -> Finding:
+    """Translate a problem of the domain rules, which count things, to the file, by keys."""
+    path = _file_path(problem.path, catalog, companies)
+    return Finding(path, problem.message, at_key=problem.path[-1] in _KEYS)
+
+
+def _file_path(path: Path, catalog: Catalog, companies: Sequence[Company]) -> Path:
     match path:
         case ("features", int(at), *rest):
-            return ("features", catalog.features[at].key, *_renamed(tuple(rest), _OWN_KEY))
-        case ("plans", int(at), "entitlements", int(nth), *rest):
-            plan = catalog.plans[at]
-            below = _grant_path(plan.entitlements[nth], tuple(rest))
-            return ("plans", plan.key, "entitlements", *below)
+            return ("features", catalog.features[at].key, *_renamed(tuple(rest), _FEATURE_FIELDS))
         case ("plans", int(at), *rest):
-            return ("plans", catalog.plans[at].key, *_renamed(tuple(rest), _OWN_KEY))
-        case ("companies", int(at), "overrides", int(nth), "entitlement", *rest):
-            company = companies[at]
-            below = _grant_path(company.overrides[nth].entitlement, tuple(rest))
-            return ("companies", company.id, "overrides", *below)
-        case ("companies", int(at), "overrides", int(nth), *rest):
-            feature = companies[at].overrides[nth].entitlement.feature
-            return ("companies", companies[at].id, "overrides", feature, *rest)
+            plan = catalog.plans[at]
+            return ("plans", plan.key, *_grants_path(tuple(rest), plan.entitlements))
+        case ("add_ons", int(at), *rest):
+            add_on = catalog.add_ons[at]
+            grants = [given.grant for given in add_on.entitlements]
+            return ("add_ons", add_on.key, *_grants_path(tuple(rest), grants))
         case ("companies", int(at), *rest):
-            return ("companies", companies[at].id, *_renamed(tuple(rest), _COMPANY_FIELDS))
+            return ("companies", companies[at].id, *_company_path(tuple(rest), companies[at]))
     return path
+
+
+def _grants_path(path: Path, grants: Sequence[EntitlementGrant]) -> Path:
+    match path:
+        case ("entitlements", int(at), "entitlement", *rest):
+            return ("entitlements", *_grant_path(grants[at], tuple(rest)))
+        case ("entitlements", int(at), *rest):
+            return ("entitlements", *_grant_path(grants[at], tuple(rest)))
+    return _renamed(path, _OWN_KEY)
 
 
 def _grant_path(grant: EntitlementGrant, rest: Path) -> Path:
@@ -60,11 +85,38 @@ def _grant_path(grant: EntitlementGrant, rest: Path) -> Path:
         case ("limits", int(at), *below):
             fields = _renamed(tuple(below), _LIMIT_FIELDS)
             return (grant.feature, "limits", grant.limits[at].id, *fields)
+        case ("rates", int(at), *below):
+            fields = _renamed(tuple(below), _RATE_FIELDS)
+            return (grant.feature, "rates", grant.rates[at].id, *fields)
         case ("config_value" | "enabled",):
             return (grant.feature, "value")
         case ("feature",):
             return (grant.feature,)
     return (grant.feature, *rest)
+
+
+def _company_path(path: Path, company: Company) -> Path:
+    match path:
+        case ("overrides", int(at), "entitlement", *rest):
+            grant = company.overrides[at].entitlement
+            return ("overrides", *_grant_path(grant, tuple(rest)))
+        case ("overrides", int(at), *rest):
+            return ("overrides", company.overrides[at].entitlement.feature, *rest)
+        case ("subscription", *rest) if company.subscription is not None:
+            return _subscription_path(tuple(rest), company.subscription)
+    return _renamed(path, _COMPANY_FIELDS)
+
+
+def _subscription_path(path: Path, subscription: Subscription) -> Path:
+    match path:
+        case ("add_ons", int(at), _):
+            return ("add_ons", subscription.add_ons[at].add_on)
+        case ("changes", int(at), "add_ons", "add_ons", int(nth), _):
+            holdings = subscription.changes[at].add_ons or ()
+            return ("changes", at, "add_ons", holdings[nth].add_on)
+        case ("changes", int(at), "add_ons", *_):
+            return ("changes", at, "add_ons")
+    return _renamed(path, _SUBSCRIPTION_FIELDS)
 
 
 def _renamed(path: Path, names: dict[Path, Path]) -> Path:

@@ -110,6 +110,15 @@ class SidecarConfig(Struct, frozen=True, kw_only=True):
     ] = "127.0.0.1:7711"
     http_listen: HttpListen = "0.0.0.0:7712"
     concurrent_calls_max: ConcurrentCallsMax = 1024
+    watches_max: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=65_536,
+            description="Streams of WatchEntitlements that are open at once; more get "
+            "RESOURCE_EXHAUSTED.",
+        ),
+    ] = 1000
     message_bytes_max: Annotated[
         int,
         Meta(ge=64 * KIB, le=64 * MIB, description="Bytes of one gRPC message, either way."),
@@ -126,6 +135,15 @@ class SidecarConfig(Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=1, le=1_000_000, description="Companies whose rights are kept decoded in memory."),
     ] = 5000
+    companies_held_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10_000_000,
+            description="Companies that the store keeps with on_demand; those least recently used "
+            "go first, and are fetched again when they are needed.",
+        ),
+    ] = 50_000
     fetch_timeout_ms: Annotated[
         int,
         Meta(

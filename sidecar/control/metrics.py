@@ -18,9 +18,13 @@ class ControlMetrics:
         self, version: str, watchers: Value, revision: Value, dropped_totals: Value
     ) -> None:
         self.records = Counter("tallyd_ledger_records", "Usage records taken into the ledger.")
+        self.carried = Counter(
+            "tallyd_rollovers", "Changes of what is carried into a window from the one before."
+        )
         self.registry: CollectorRegistry = registry_of(
             [
                 self.records,
+                self.carried,
                 Reading("tallyd_watchers", "Sidecars that watch for changes.", watchers),
                 Reading("tallyd_revision", "Revision of catalog and companies.", revision),
                 Reading(

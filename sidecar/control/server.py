@@ -24,6 +24,7 @@ from sidecar.control.metrics import ControlMetrics
 from sidecar.control.rpc.control import ControlServicer
 from sidecar.control.rpc.hub import Hub
 from sidecar.control.rpc.methods import register
+from sidecar.control.rpc.rollover import RolloverTask
 from sidecar.control.rpc.sync import SyncServicer
 from sidecar.control.rpc.workers import Workers
 from sidecar.control.services.sweep import sweep
@@ -122,6 +123,7 @@ class ControlPlane:
         self._run(self._hub.poll())
         self._run(self._hub.spread_totals())
         self._run(self._sweep())
+        self._run(RolloverTask(self._workers, self._hub, self._metrics, self._clock).run())
         self._health.start()
 
     def _listen(self) -> None:

@@ -12,10 +12,15 @@ from sidecar.domain.errors import InvalidInput
 Enum = TypeVar("Enum", bound=enum.IntEnum)
 
 
-def member(kind: type[Enum], number: int, field: str) -> Enum:
-    """The member of an enum that has the API's number; `InvalidInput` for 0 and unknown ones."""
+def member(kind: type[Enum], number: int, field: str, default: Enum | None = None) -> Enum:
+    """The member of an enum that has the API's number; `InvalidInput` for unknown ones.
+
+    0 stands for the default, and is refused where there is none.
+    """
     if not number:
-        raise InvalidInput(field, "must be set")
+        if default is None:
+            raise InvalidInput(field, "must be set")
+        return default
     try:
         return kind(number)
     except ValueError:

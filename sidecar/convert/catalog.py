@@ -1,24 +1,43 @@
-"""The catalog: features, limits and plans."""
+"""The catalog: features, grants, plans and add-ons."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.convert._checks import below, member, refuse_any
+from sidecar.convert.limits import (
+    rate_from_message,
+    rate_to_message,
+    rollover_from_message,
+    rollover_to_message,
+    scope_from_message,
+    scope_to_message,
+    window_from_message,
+    window_to_message,
+)
+from sidecar.convert.times import duration, duration_us
 from sidecar.domain.catalog import (
     DEFAULT_WARNING_PERCENTS,
+    AddOn,
+    AddOnEntitlement,
     Catalog,
     CatalogSnapshot,
     Enforcement,
     EntitlementGrant,
+    FailAction,
+    FailPolicy,
     Feature,
     FeatureKind,
     Limit,
+    Merge,
     Plan,
-    Scope,
+    RateLimit,
 )
 from sidecar.domain.catalog_rules import catalog_problems, limit_problems
 from sidecar.domain.errors import InvalidInput
-from sidecar.domain.windows import Alignment, WindowSpec, WindowUnit
+
+_DEFAULT_POLICY: Final = FailPolicy()
 
 
 def catalog_to_message(catalog: Catalog) -> catalog_pb2.Catalog:
@@ -26,6 +45,8 @@ def catalog_to_message(catalog: Catalog) -> catalog_pb2.Catalog:
     return catalog_pb2.Catalog(
         features=map(feature_to_message, catalog.features),
         plans=map(plan_to_message, catalog.plans),
+        add_ons=map(add_on_to_message, catalog.add_ons),
+        default_plan=catalog.default_plan,
     )
 
 
@@ -39,6 +60,11 @@ def catalog_from_message(message: catalog_pb2.Catalog, field: str) -> Catalog:
         plans=tuple(
             _plan(plan, below(field, f"plans[{at}]")) for at, plan in enumerate(message.plans)
         ),
+        add_ons=tuple(
+            _add_on(add_on, below(field, f"add_ons[{at}]"))
+            for at, add_on in enumerate(message.add_ons)
+        ),
+        default_plan=message.default_plan,
     )
     refuse_any(catalog_problems(catalog), field)
     return catalog
@@ -63,11 +89,24 @@ def catalog_snapshot_from_message(
 
 def feature_to_message(feature: Feature) -> catalog_pb2.Feature:
     """Turn a feature into a message."""
+    policy = feature.fail_policy
     return catalog_pb2.Feature(
         key=feature.key,
         kind=catalog_pb2.FeatureKind.ValueType(feature.kind),
         name=feature.name,
         unit=feature.unit,
+        fail_policy=None if policy == _DEFAULT_POLICY else fail_policy_to_message(policy),
+    )
+
+
+def fail_policy_to_message(policy: FailPolicy) -> catalog_pb2.FailPolicy:
+    """Turn a fail policy into a message."""
+    stale_after_us = policy.stale_after_us
+    return catalog_pb2.FailPolicy(
+        no_snapshot=catalog_pb2.FailAction.ValueType(policy.no_snapshot),
+        stale=catalog_pb2.FailAction.ValueType(policy.stale),
+        stale_after=None if stale_after_us is None else duration(stale_after_us),
+        outbox_full=catalog_pb2.FailAction.ValueType(policy.outbox_full),
     )
 
 
@@ -78,6 +117,22 @@ def plan_to_message(plan: Plan) -> catalog_pb2.Plan:
     )
 
 
+def add_on_to_message(add_on: AddOn) -> catalog_pb2.AddOn:
+    """Turn an add-on into a message."""
+    return catalog_pb2.AddOn(
+        key=add_on.key,
+        name=add_on.name,
+        rank=add_on.rank,
+        entitlements=[
+            catalog_pb2.AddOnEntitlement(
+                entitlement=grant_to_message(given.grant),
+                merge=catalog_pb2.Merge.ValueType(given.merge),
+            )
+            for given in add_on.entitlements
+        ],
+    )
+
+
 def grant_to_message(grant: EntitlementGrant) -> catalog_pb2.EntitlementGrant:
     """Turn what one source grants of a feature into a message."""
     return catalog_pb2.EntitlementGrant(
@@ -85,6 +140,7 @@ def grant_to_message(grant: EntitlementGrant) -> catalog_pb2.EntitlementGrant:
         enabled=grant.enabled,
         config_value=grant.config_value,
         limits=map(limit_to_message, grant.limits),
+        rates=map(rate_limit_to_message, grant.rates),
     )
 
 
@@ -97,11 +153,15 @@ def grant_from_message(message: catalog_pb2.EntitlementGrant, field: str) -> Ent
         limits=tuple(
             _limit(limit, below(field, f"limits[{at}]")) for at, limit in enumerate(message.limits)
         ),
+        rates=tuple(
+            _rate_limit(rate, below(field, f"rates[{at}]")) for at, rate in enumerate(message.rates)
+        ),
     )
 
 
 def limit_to_message(limit: Limit) -> catalog_pb2.Limit:
     """Turn a limit into a message."""
+    throttle, rollover = limit.throttle, limit.rollover
     return catalog_pb2.Limit(
         id=limit.id,
         amount=limit.amount,
@@ -109,6 +169,8 @@ def limit_to_message(limit: Limit) -> catalog_pb2.Limit:
         scope=scope_to_message(limit.scope),
         enforcement=catalog_pb2.Enforcement.ValueType(limit.enforcement),
         warning_percents=limit.warning_percents,
+        throttle=None if throttle is None else rate_to_message(throttle),
+        rollover=None if rollover is None else rollover_to_message(rollover),
     )
 
 
@@ -119,43 +181,39 @@ def limit_from_message(message: catalog_pb2.Limit, field: str) -> Limit:
     return limit
 
 
-def scope_to_message(scope: Scope) -> catalog_pb2.Scope:
-    """Turn a scope into a message."""
-    return catalog_pb2.Scope(dimensions=scope.dimensions, match=dict(scope.match))
-
-
-def scope_from_message(message: catalog_pb2.Scope) -> Scope:
-    """Read a scope; fixed values come sorted, since a message keeps no order of theirs."""
-    return Scope(tuple(message.dimensions), tuple(sorted(message.match.items())))
-
-
-def window_to_message(window: WindowSpec) -> catalog_pb2.Window:
-    """Turn a window layout into a message."""
-    return catalog_pb2.Window(
-        unit=catalog_pb2.WindowUnit.ValueType(window.unit),
-        interval=window.interval,
-        alignment=catalog_pb2.Alignment.ValueType(window.alignment),
-        first_weekday=window.first_weekday,
+def rate_limit_to_message(rate: RateLimit) -> catalog_pb2.RateLimit:
+    """Turn a short-term limit into a message."""
+    return catalog_pb2.RateLimit(
+        id=rate.id,
+        rate=rate_to_message(rate.rate),
+        enforcement=catalog_pb2.Enforcement.ValueType(rate.enforcement),
+        scope=scope_to_message(rate.scope),
     )
-
-
-def window_from_message(message: catalog_pb2.Window, field: str) -> WindowSpec:
-    """Read a window layout; an interval of 0 is 1, and LIFETIME needs no alignment."""
-    unit = member(WindowUnit, message.unit, below(field, "unit"))
-    if unit is WindowUnit.LIFETIME and not message.alignment:
-        alignment = Alignment.CALENDAR
-    else:
-        alignment = member(Alignment, message.alignment, below(field, "alignment"))
-    try:
-        return WindowSpec(unit, message.interval or 1, alignment, message.first_weekday)
-    except ValueError as error:
-        name, _, text = str(error).partition(": ")
-        raise InvalidInput(below(field, name), text) from None
 
 
 def _feature(message: catalog_pb2.Feature, field: str) -> Feature:
     kind = member(FeatureKind, message.kind, below(field, "kind"))
-    return Feature(message.key, kind, message.name, message.unit)
+    policy = _DEFAULT_POLICY
+    if message.HasField("fail_policy"):
+        policy = _fail_policy(message.fail_policy, below(field, "fail_policy"))
+    return Feature(message.key, kind, message.name, message.unit, policy)
+
+
+def _fail_policy(message: catalog_pb2.FailPolicy, field: str) -> FailPolicy:
+    stale_after_us = None
+    if message.HasField("stale_after"):
+        stale_after_us = duration_us(message.stale_after, below(field, "stale_after"))
+    default = _DEFAULT_POLICY
+    return FailPolicy(
+        no_snapshot=member(
+            FailAction, message.no_snapshot, below(field, "no_snapshot"), default.no_snapshot
+        ),
+        stale=member(FailAction, message.stale, below(field, "stale"), default.stale),
+        stale_after_us=stale_after_us,
+        outbox_full=member(
+            FailAction, message.outbox_full, below(field, "outbox_full"), default.outbox_full
+        ),
+    )
 
 
 def _plan(message: catalog_pb2.Plan, field: str) -> Plan:
@@ -166,7 +224,26 @@ def _plan(message: catalog_pb2.Plan, field: str) -> Plan:
     return Plan(message.key, message.name, grants)
 
 
+def _add_on(message: catalog_pb2.AddOn, field: str) -> AddOn:
+    entitlements = tuple(
+        _add_on_entitlement(given, below(field, f"entitlements[{at}]"))
+        for at, given in enumerate(message.entitlements)
+    )
+    return AddOn(message.key, message.name, message.rank, entitlements)
+
+
+def _add_on_entitlement(message: catalog_pb2.AddOnEntitlement, field: str) -> AddOnEntitlement:
+    grant = grant_from_message(message.entitlement, below(field, "entitlement"))
+    merge = member(Merge, message.merge, below(field, "merge"), Merge.INCREMENT)
+    return AddOnEntitlement(grant, merge)
+
+
 def _limit(message: catalog_pb2.Limit, field: str) -> Limit:
+    throttle = rollover = None
+    if message.HasField("throttle"):
+        throttle = rate_from_message(message.throttle, below(field, "throttle"))
+    if message.HasField("rollover"):
+        rollover = rollover_from_message(message.rollover)
     return Limit(
         id=message.id,
         window=window_from_message(message.window, below(field, "window")),
@@ -174,4 +251,15 @@ def _limit(message: catalog_pb2.Limit, field: str) -> Limit:
         enforcement=member(Enforcement, message.enforcement, below(field, "enforcement")),
         scope=scope_from_message(message.scope),
         warning_percents=tuple(message.warning_percents) or DEFAULT_WARNING_PERCENTS,
+        throttle=throttle,
+        rollover=rollover,
+    )
+
+
+def _rate_limit(message: catalog_pb2.RateLimit, field: str) -> RateLimit:
+    return RateLimit(
+        id=message.id,
+        rate=rate_from_message(message.rate, below(field, "rate")),
+        enforcement=member(Enforcement, message.enforcement, below(field, "enforcement")),
+        scope=scope_from_message(message.scope),
     )

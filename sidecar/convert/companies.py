@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
-
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.convert._checks import below, member, refuse_any
 from sidecar.convert.catalog import grant_from_message, grant_to_message
-from sidecar.convert.times import instant, timestamp, timestamp_or_none
-from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
-from sidecar.domain.catalog import (
-    Company,
-    CompanySnapshot,
-    Override,
-    Segment,
-    Subscription,
-    SubscriptionStatus,
+from sidecar.convert.subscriptions import (
+    holdings_from_messages,
+    holdings_to_messages,
+    subscription_from_message,
+    subscription_to_message,
 )
+from sidecar.convert.times import (
+    optional_instant,
+    optional_timestamp,
+    timestamp,
+    timestamp_or_none,
+)
+from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
 from sidecar.domain.catalog_rules import (
     Problem,
     company_problems,
     grant_problems,
+    holdings_problems,
     identifier_problems,
 )
+from sidecar.domain.companies import (
+    Company,
+    CompanySnapshot,
+    Override,
+    Segment,
+    SubscriptionStatus,
+)
 from sidecar.domain.errors import InvalidInput
-
-SEGMENTS_MAX: Final = 1_003
-"""A cut for each override's expiry, for a trial's end and a cancellation, and what is before."""
+from sidecar.domain.timeline import SEGMENTS_MAX
 
 
 def company_to_message(company: Company) -> catalog_pb2.Company:
@@ -64,39 +70,6 @@ def company_from_message(message: catalog_pb2.Company, field: str) -> Company:
     return company
 
 
-def subscription_to_message(subscription: Subscription) -> catalog_pb2.Subscription:
-    """Turn a subscription into a message."""
-    return catalog_pb2.Subscription(
-        plan=subscription.plan,
-        anchor=timestamp(subscription.anchor_us),
-        trial_ends_at=_optional(subscription.trial_ends_us),
-        trial_end_status=catalog_pb2.SubscriptionStatus.ValueType(subscription.trial_end_status),
-        cancel_at=_optional(subscription.cancel_us),
-    )
-
-
-def subscription_from_message(message: catalog_pb2.Subscription, field: str) -> Subscription:
-    """Read a subscription."""
-    if not message.HasField("anchor"):
-        raise InvalidInput(below(field, "anchor"), "must be set")
-    status = SubscriptionStatus.ENDED
-    if message.trial_end_status:
-        path = below(field, "trial_end_status")
-        status = member(SubscriptionStatus, message.trial_end_status, path)
-    trial_ends_us = cancel_us = None
-    if message.HasField("trial_ends_at"):
-        trial_ends_us = instant(message.trial_ends_at, below(field, "trial_ends_at"))
-    if message.HasField("cancel_at"):
-        cancel_us = instant(message.cancel_at, below(field, "cancel_at"))
-    return Subscription(
-        plan=message.plan,
-        anchor_us=instant(message.anchor, below(field, "anchor")),
-        trial_ends_us=trial_ends_us,
-        trial_end_status=status,
-        cancel_us=cancel_us,
-    )
-
-
 def override_to_message(override: Override) -> catalog_pb2.Override:
     """Turn an override into a message."""
     expires_us = override.expires_us
@@ -108,20 +81,22 @@ def override_to_message(override: Override) -> catalog_pb2.Override:
 
 def override_from_message(message: catalog_pb2.Override, field: str) -> Override:
     """Read an override."""
-    expires_us = FOREVER_US
-    if message.HasField("expires_at"):
-        expires_us = instant(message.expires_at, below(field, "expires_at"))
+    expires_us = optional_instant(message, "expires_at", field)
     grant = grant_from_message(message.entitlement, below(field, "entitlement"))
-    return Override(grant, expires_us)
+    return Override(grant, FOREVER_US if expires_us is None else expires_us)
 
 
 def snapshot_to_message(snapshot: CompanySnapshot) -> catalog_pb2.CompanySnapshot:
-    """Turn a company's snapshot into a message."""
+    """Turn a company's snapshot into a message.
+
+    Time zone and anchor are those of the last segment, for sidecars that know no others.
+    """
+    last = snapshot.segments[-1]
     return catalog_pb2.CompanySnapshot(
         company=snapshot.company,
         version=snapshot.version,
-        time_zone=snapshot.time_zone,
-        anchor=_optional(snapshot.anchor_us),
+        time_zone=last.time_zone,
+        anchor=optional_timestamp(last.anchor_us),
         segments=map(segment_to_message, snapshot.segments),
     )
 
@@ -130,17 +105,15 @@ def snapshot_from_message(message: catalog_pb2.CompanySnapshot, field: str) -> C
     """Read a company's snapshot."""
     if message.version < 1:
         raise InvalidInput(below(field, "version"), "must be at least 1")
-    anchor_us = None
-    if message.HasField("anchor"):
-        anchor_us = instant(message.anchor, below(field, "anchor"))
+    time_zone = message.time_zone or "UTC"
+    anchor_us = optional_instant(message, "anchor", field)
     segments = tuple(
-        segment_from_message(segment, below(field, f"segments[{at}]"))
+        segment_from_message(segment, below(field, f"segments[{at}]"), time_zone, anchor_us)
         for at, segment in enumerate(message.segments)
     )
     refuse_any(identifier_problems(("company",), message.company), field)
     refuse_any(_timeline_problems(segments), field)
-    time_zone = message.time_zone or "UTC"
-    return CompanySnapshot(message.company, message.version, time_zone, anchor_us, segments)
+    return CompanySnapshot(message.company, message.version, segments)
 
 
 def segment_to_message(segment: Segment) -> catalog_pb2.Segment:
@@ -151,32 +124,50 @@ def segment_to_message(segment: Segment) -> catalog_pb2.Segment:
         after_trial=segment.after_trial,
         plan=segment.plan,
         overrides=map(grant_to_message, segment.overrides),
+        past_grace=segment.past_grace,
+        add_ons=holdings_to_messages(segment.add_ons),
+        time_zone=segment.time_zone,
+        anchor=optional_timestamp(segment.anchor_us),
+        generation=segment.generation,
+        anchored_generation=segment.anchored_generation,
     )
     if segment.from_us != BEGINNING_US:
         getattr(message, "from").CopyFrom(timestamp(segment.from_us))  # a keyword in Python
     return message
 
 
-def segment_from_message(message: catalog_pb2.Segment, field: str) -> Segment:
-    """Read a stretch of a timeline; status 0 is that of a company without a subscription."""
-    from_us, until_us = BEGINNING_US, FOREVER_US
-    if message.HasField("from"):
-        from_us = instant(getattr(message, "from"), below(field, "from"))
-    if message.HasField("until"):
-        until_us = instant(message.until, below(field, "until"))
-    status = SubscriptionStatus.NONE
-    if message.status:
-        status = member(SubscriptionStatus, message.status, below(field, "status"))
+def segment_from_message(
+    message: catalog_pb2.Segment, field: str, time_zone: str = "UTC", anchor_us: int | None = None
+) -> Segment:
+    """Read a stretch of a timeline; status 0 is that of a company without a subscription.
+
+    Time zone and anchor are the snapshot's, for segments that have no time zone: those of an older
+    control plane. One that has a time zone stands for itself, also where it has no anchor.
+    """
+    from_us = optional_instant(message, "from", field)
+    until_us = optional_instant(message, "until", field)
+    own_anchor_us = optional_instant(message, "anchor", field)
+    if message.time_zone or own_anchor_us is not None:
+        anchor_us = own_anchor_us
+    status = member(
+        SubscriptionStatus, message.status, below(field, "status"), SubscriptionStatus.NONE
+    )
     return Segment(
-        from_us=from_us,
-        until_us=until_us,
+        from_us=BEGINNING_US if from_us is None else from_us,
+        until_us=FOREVER_US if until_us is None else until_us,
         status=status,
         after_trial=message.after_trial,
+        past_grace=message.past_grace,
         plan=message.plan,
+        add_ons=holdings_from_messages(message.add_ons),
         overrides=tuple(
             grant_from_message(grant, below(field, f"overrides[{at}]"))
             for at, grant in enumerate(message.overrides)
         ),
+        time_zone=message.time_zone or time_zone,
+        anchor_us=anchor_us,
+        generation=message.generation,
+        anchored_generation=message.anchored_generation,
     )
 
 
@@ -194,11 +185,16 @@ def _timeline_problems(segments: tuple[Segment, ...]) -> Iterator[Problem]:
         if segment.until_us <= segment.from_us:
             yield Problem(("segments", at, "until"), "must be after from")
         expected_us = segment.until_us
-        for number, grant in enumerate(segment.overrides):
-            for problem in grant_problems(grant):
-                path = ("segments", at, "overrides", number, *problem.path)
-                yield Problem(path, problem.message)
+        for problem in _segment_problems(segment):
+            yield Problem(("segments", at, *problem.path), problem.message)
 
 
-def _optional(instant_us: int | None) -> Timestamp | None:
-    return None if instant_us is None else timestamp(instant_us)
+def _segment_problems(segment: Segment) -> Iterator[Problem]:
+    for problem in holdings_problems(segment.add_ons):
+        yield Problem(("add_ons", *problem.path), problem.message)
+    for name in ("generation", "anchored_generation"):
+        if getattr(segment, name) < 0:
+            yield Problem((name,), "must not be negative")
+    for at, grant in enumerate(segment.overrides):
+        for problem in grant_problems(grant):
+            yield Problem(("overrides", at, *problem.path), problem.message)

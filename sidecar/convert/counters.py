@@ -45,11 +45,13 @@ def total_to_message(total: CounterTotal) -> sync_pb2.CounterTotal:
         total=total.total,
         own=total.own,
         version=total.version,
+        carrying=total.carried is not None,
+        carried=total.carried or (),
     )
 
 
 def total_from_message(message: sync_pb2.CounterTotal, field: str) -> CounterTotal:
-    """Read a total; `InvalidInput` where it names no company, feature or counter."""
+    """Read a total; `InvalidInput` for no company, feature or counter, or odd amounts carried."""
     for name in ("company", "feature"):
         if not getattr(message, name):
             raise InvalidInput(f"{field}.{name}", "must not be empty")
@@ -61,4 +63,13 @@ def total_from_message(message: sync_pb2.CounterTotal, field: str) -> CounterTot
         total=message.total,
         own=message.own,
         version=message.version,
+        carried=_carried(message, f"{field}.carried") if message.carrying else None,
     )
+
+
+def _carried(message: sync_pb2.CounterTotal, field: str) -> tuple[int, ...]:
+    if len(message.carried) > bounds.ROLLOVER_WINDOWS_MAX:
+        raise InvalidInput(field, f"must be at most {bounds.ROLLOVER_WINDOWS_MAX} amounts")
+    if any(amount < 0 for amount in message.carried):
+        raise InvalidInput(field, "must not be negative")
+    return tuple(message.carried)

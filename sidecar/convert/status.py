@@ -13,6 +13,7 @@ from grpc_status import rpc_status
 from sidecar.domain.errors import (
     Conflict,
     Exhausted,
+    FailedPrecondition,
     FieldError,
     InvalidInput,
     NotFound,
@@ -26,6 +27,7 @@ _INTERNAL: Final[int] = code_pb2.INTERNAL
 _CODES: Final[Mapping[type[FieldError], int]] = {
     InvalidInput: code_pb2.INVALID_ARGUMENT,
     NotFound: code_pb2.NOT_FOUND,
+    FailedPrecondition: code_pb2.FAILED_PRECONDITION,
     OutOfRange: code_pb2.OUT_OF_RANGE,
     Conflict: code_pb2.ALREADY_EXISTS,
     Exhausted: code_pb2.RESOURCE_EXHAUSTED,

@@ -20,11 +20,29 @@ NAME_BYTES_MAX: Final = 256
 UNIT_BYTES_MAX: Final = 64
 CONFIG_VALUE_BYTES_MAX: Final = 4096
 LIMITS_MAX: Final = 32
+"""Most limits of an entitlement, and most rates."""
+RATE_PERIOD_US_MIN: Final = 1_000
+RATE_PERIOD_US_MAX: Final = 31 * 86_400_000_000
+RATE_PRODUCT_MAX: Final = 2**62
+"""Most that a rate's burst, or count, times its period in microseconds may be."""
+ROLLOVER_WINDOWS_MAX: Final = 36
+ROLLOVER_PERCENT_MAX: Final = 1000
+STALE_AFTER_US_MIN: Final = 10_000_000
+"""Above the plane's heartbeat of 5 s, which would look like silence otherwise."""
+STALE_AFTER_US_MAX: Final = 365 * 86_400_000_000
 WARNING_PERCENTS_MAX: Final = 16
 WARNING_PERCENT_MAX: Final = 1000
 OVERRIDES_MAX: Final = 1000
 FEATURES_MAX: Final = 10_000
 PLANS_MAX: Final = 10_000
+ADD_ONS_MAX: Final = 10_000
+HOLDINGS_MAX: Final = 100
+HOLDING_QUANTITY_MAX: Final = 1_000_000
+ADD_ON_RANK_MAX: Final = 1_000_000
+CHANGES_MAX: Final = 100
+"""Most changes of a subscription that are planned."""
+CUTS_MAX: Final = 900
+"""Most instants at which something of a company is known to change."""
 BATCH_MAX: Final = 1000
 
 SECOND_US: Final = 1_000_000

@@ -1,4 +1,4 @@
-"""What is sold, to whom: features, plans, companies, and the snapshots that sidecars decide by.
+"""What is sold: features, limits, plans and add-ons.
 
 Values only. They are `msgspec.Struct`s rather than dataclasses, since those are frozen and slotted
 just the same and are built and decoded about eight times faster, which a cache miss feels.
@@ -10,7 +10,6 @@ import enum
 
 import msgspec
 
-from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
 from sidecar.domain.windows import WindowSpec
 
 DEFAULT_WARNING_PERCENTS = (50, 80, 100)
@@ -30,18 +29,23 @@ class Enforcement(enum.IntEnum):
     HARD = 1
     SOFT = 2
     SHADOW = 3
+    THROTTLE = 4
 
 
-class SubscriptionStatus(enum.IntEnum):
-    """State of a subscription. Numbers as in the API; 0 stands for "no subscription"."""
+class Merge(enum.IntEnum):
+    """How an add-on's entitlement joins what the plan grants. Numbers as in the API."""
 
-    NONE = 0
-    TRIALING = 1
-    ACTIVE = 2
-    PAST_DUE = 3
-    PAUSED = 4
-    CANCELED = 5
-    ENDED = 6
+    INCREMENT = 1
+    OVERRIDE = 2
+
+
+class FailAction(enum.IntEnum):
+    """What decides where knowledge or room is lacking. Numbers as in the API."""
+
+    DENY = 1
+    ALLOW = 2
+    DEFAULT_PLAN = 3
+    KEEP = 4
 
 
 class Value(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -59,8 +63,34 @@ class Scope(Value, frozen=True):
     match: tuple[tuple[str, str], ...] = ()
 
 
+class Rate(Value, frozen=True):
+    """So much per period, evenly, with a burst; quantities in the feature's unit.
+
+    `count` per `period_us` flow in; up to `burst` may be used at once after a rest.
+    """
+
+    count: int
+    period_us: int
+    burst: int
+
+
+class Rollover(Value, frozen=True):
+    """What is unused at a window's end carries over, for so many `windows` (1 or more).
+
+    Most that is carried into a window: `amount_max` in the feature's unit and `percent_max` of the
+    limit's amount; `None` for no such bound.
+    """
+
+    windows: int = 1
+    amount_max: int | None = None
+    percent_max: int | None = None
+
+
 class Limit(Value, frozen=True):
-    """One ceiling. `amount` is in the feature's unit, `None` for unlimited."""
+    """One ceiling. `amount` is in the feature's unit, `None` for unlimited.
+
+    `throttle`: the rate past the amount, for THROTTLE alone.
+    """
 
     id: str
     window: WindowSpec
@@ -68,6 +98,31 @@ class Limit(Value, frozen=True):
     enforcement: Enforcement = Enforcement.HARD
     scope: Scope = Scope()
     warning_percents: tuple[int, ...] = DEFAULT_WARNING_PERCENTS
+    throttle: Rate | None = None
+    rollover: Rollover | None = None
+
+
+class RateLimit(Value, frozen=True):
+    """A short-term ceiling, HARD or SHADOW. Its id is unique among the entitlement's limits too."""
+
+    id: str
+    rate: Rate
+    enforcement: Enforcement = Enforcement.HARD
+    scope: Scope = Scope()
+
+
+class FailPolicy(Value, frozen=True):
+    """What decides about a feature where the sidecar lacks knowledge or room.
+
+    `no_snapshot`: DENY, ALLOW or DEFAULT_PLAN, where nothing is known of the company. `stale`:
+    KEEP, DENY or ALLOW, once the control plane was not heard for `stale_after_us` (`None`: never).
+    `outbox_full`: DENY or ALLOW.
+    """
+
+    no_snapshot: FailAction = FailAction.DENY
+    stale: FailAction = FailAction.KEEP
+    stale_after_us: int | None = None
+    outbox_full: FailAction = FailAction.DENY
 
 
 class Feature(Value, frozen=True):
@@ -77,18 +132,20 @@ class Feature(Value, frozen=True):
     kind: FeatureKind
     name: str = ""
     unit: str = ""
+    fail_policy: FailPolicy = FailPolicy()
 
 
 class EntitlementGrant(Value, frozen=True):
-    """What one source (a plan, an override) grants of one feature.
+    """What one source (a plan, an add-on, an override) grants of one feature.
 
-    `enabled` is for BOOLEAN, `config_value` for CONFIG, `limits` for METERED features.
+    `enabled` is for BOOLEAN, `config_value` for CONFIG, `limits` and `rates` for METERED features.
     """
 
     feature: str
     enabled: bool = False
     config_value: str = ""
     limits: tuple[Limit, ...] = ()
+    rates: tuple[RateLimit, ...] = ()
 
 
 class Plan(Value, frozen=True):
@@ -99,66 +156,32 @@ class Plan(Value, frozen=True):
     entitlements: tuple[EntitlementGrant, ...] = ()
 
 
+class AddOnEntitlement(Value, frozen=True):
+    """What an add-on grants of one feature, and how it joins what the plan grants."""
+
+    grant: EntitlementGrant
+    merge: Merge = Merge.INCREMENT
+
+
+class AddOn(Value, frozen=True):
+    """Something that is bought beside a plan. Of two, the one with the higher rank has the say."""
+
+    key: str
+    name: str = ""
+    rank: int = 0
+    entitlements: tuple[AddOnEntitlement, ...] = ()
+
+
 class Catalog(Value, frozen=True):
-    """Everything that is sold: features and plans, each sorted by key."""
+    """Everything that is sold: features, plans and add-ons, each sorted by key.
+
+    `default_plan`: key of the plan for companies that are unknown; empty for none.
+    """
 
     features: tuple[Feature, ...] = ()
     plans: tuple[Plan, ...] = ()
-
-
-class Override(Value, frozen=True):
-    """A company's own entitlement. It is in force until `expires_us`, exclusive."""
-
-    entitlement: EntitlementGrant
-    expires_us: int = FOREVER_US
-
-
-class Subscription(Value, frozen=True):
-    """What a company has bought. Times in microseconds; `None`: not planned.
-
-    `trial_end_status` (ACTIVE or ENDED) is the status that follows the trial.
-    """
-
-    plan: str
-    anchor_us: int
-    trial_ends_us: int | None = None
-    trial_end_status: SubscriptionStatus = SubscriptionStatus.ENDED
-    cancel_us: int | None = None
-
-
-class Company(Value, frozen=True):
-    """A customer account that pays, as it was applied."""
-
-    id: str
-    name: str = ""
-    time_zone: str = "UTC"
-    subscription: Subscription | None = None
-    overrides: tuple[Override, ...] = ()
-
-
-class Segment(Value, frozen=True):
-    """A stretch [from_us, until_us) of a company's timeline in which nothing changes."""
-
-    from_us: int = BEGINNING_US
-    until_us: int = FOREVER_US
-    status: SubscriptionStatus = SubscriptionStatus.NONE
-    after_trial: bool = False
-    plan: str = ""
-    overrides: tuple[EntitlementGrant, ...] = ()
-
-
-class CompanySnapshot(Value, frozen=True):
-    """All that is needed, beside the catalog, to decide for one company.
-
-    `version` is the control plane's revision. `segments` are contiguous and ascending, from
-    BEGINNING_US to FOREVER_US.
-    """
-
-    company: str
-    version: int
-    time_zone: str = "UTC"
-    anchor_us: int | None = None
-    segments: tuple[Segment, ...] = (Segment(),)
+    add_ons: tuple[AddOn, ...] = ()
+    default_plan: str = ""
 
 
 class CatalogSnapshot(Value, frozen=True):

@@ -1,62 +1,95 @@
 """The decision: a pure function of what is asked and what has been used.
 
 Rules
-- Every limit that applies is evaluated; the quantity counts on all of them or on none.
-- HARD never passes its amount. SOFT passes and marks the overage. SHADOW never denies and reports.
-- Denied: the binding limit is the denying one that resets last, since waiting for it is waiting
-  for all. Allowed: the one with the least left;
-  a SHADOW limit only where there is no other.
-- Waiting helps only where the window of every denying limit is still to end and the quantity fits
-  into an empty one of each.
-- Up to what is left: only a limit that has nothing left denies.
+- Every limit and every rate that applies is evaluated; the quantity counts on all of them or none.
+- HARD never passes its amount. SOFT passes and marks the overage. THROTTLE passes as fast as its
+  rate lets what is above the amount. SHADOW never denies and reports. A rate lets pass what
+  conforms. What was carried into a window may be used beyond the amount.
+- Denied: the binding limit is the denying one that lets pass last, since waiting for it is waiting
+  for all. Allowed: the one with the least left; a SHADOW limit only where there is no other, and a
+  rate only where there is no limit.
+- Waiting helps only where every denying limit will let the quantity pass: where the window is still
+  to end and the quantity fits into an empty one, or the rate's burst holds it. What will be carried
+  into the next window is not known yet, and left out.
+- Up to what is left: only what has nothing left denies.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from sidecar.domain.bounds import FOREVER_US, INT64_MAX
-from sidecar.domain.catalog import Enforcement
-from sidecar.domain.decision import Decision, Gauge, GrantMode, Reason, ThresholdWarning
+from sidecar.domain.catalog import Enforcement, Limit, Rate
+from sidecar.domain.decision import (
+    Decision,
+    Gauge,
+    GrantMode,
+    RateGauge,
+    Reason,
+    ThresholdWarning,
+)
 from sidecar.domain.errors import OutOfRange
+from sidecar.domain.rates import filled, room, wait_us
 
 _HARD = Enforcement.HARD
 _SOFT = Enforcement.SOFT
 _SHADOW = Enforcement.SHADOW
+_THROTTLE = Enforcement.THROTTLE
 
 
-def decide(quantity: int, mode: GrantMode, gauges: Sequence[Gauge], now_us: int) -> Decision:
+def decide(
+    quantity: int,
+    mode: GrantMode,
+    gauges: Sequence[Gauge],
+    now_us: int,
+    rates: Sequence[RateGauge] = (),
+) -> Decision:
     """Decide about a quantity (0 to 2^63-1, in the feature's unit) against limits and usage.
 
-    Raises `OutOfRange` where a counter could not hold the sum of what would be counted.
+    What is granted has to be counted on every gauge, and to fill the buckets as `rate_level_after`
+    and `throttle_level_after` say. Raises `OutOfRange` where a counter could not hold the sum of
+    what would be counted.
     """
     past: list[Gauge] = []
     for gauge in gauges:
         amount = gauge.limit.amount
-        if amount is not None and gauge.used + quantity > amount:
+        if amount is not None and gauge.used + quantity > amount + gauge.carried:
             past.append(gauge)
-    if not past:
-        return _allow(quantity, gauges, Reason.ALLOWED, ())
+    if not past and not rates:
+        return _allow(quantity, gauges, Reason.ALLOWED)
     needed = min(quantity, 1) if mode is GrantMode.UP_TO else quantity
     granted = quantity
-    denying: list[Gauge] = []
-    for gauge in past:
-        if gauge.limit.enforcement is _HARD:
-            left = gauge.remaining or 0
-            if left < needed:
-                denying.append(gauge)
-            if mode is GrantMode.UP_TO:
-                granted = min(granted, left)
+    denying: list[Gauge | RateGauge] = []
+    candidates: list[Gauge | RateGauge] = [*past, *rates]
+    for candidate in candidates:
+        enforcement = candidate.limit.enforcement
+        if enforcement is _SOFT or enforcement is _SHADOW:
+            continue
+        left = _left(candidate)
+        if left < needed:
+            denying.append(candidate)
+        if mode is GrantMode.UP_TO:
+            granted = min(granted, left)
+    wanted = max(granted, needed)
     shadow_denials = tuple(
-        gauge.limit.id
-        for gauge in past
-        if gauge.limit.enforcement is _SHADOW and (gauge.remaining or 0) < max(granted, needed)
+        candidate.limit.id
+        for candidate in candidates
+        if candidate.limit.enforcement is _SHADOW and _left(candidate) < wanted
     )
     if not denying:
-        return _allow(granted, gauges, Reason.ALLOWED, shadow_denials)
+        return _allow(granted, gauges, Reason.ALLOWED, shadow_denials, rates)
+    binding = max(denying, key=lambda gauge: _passes_again(gauge, needed, now_us))
+    reason = _reason(binding)
     if mode is GrantMode.REGARDLESS:
-        return _allow(quantity, gauges, Reason.LIMIT_EXCEEDED, shadow_denials)
-    return _deny(needed, denying, shadow_denials, now_us)
+        decision = _allow(quantity, gauges, reason, shadow_denials, rates)
+        refused = {gauge.limit.id for gauge in denying}
+        let_pass = tuple(name for name in decision.throttled if name not in refused)
+        return msgspec.structs.replace(decision, throttled=let_pass)
+    waits = [_wait_us(gauge, needed, now_us) for gauge in denying]
+    retry_after_us = None if None in waits else max(wait for wait in waits if wait is not None)
+    return Decision(False, reason, 0, binding, retry_after_us, (), shadow_denials, 0)
 
 
 def decide_unmetered(reason: Reason) -> Decision:
@@ -64,12 +97,30 @@ def decide_unmetered(reason: Reason) -> Decision:
     return _UNMETERED[reason]
 
 
+def rate_level_after(gauge: RateGauge, granted: int) -> int:
+    """How full a rate's bucket is once a granted quantity is in."""
+    rate = gauge.limit.rate
+    if gauge.limit.enforcement is _SHADOW and room(rate, gauge.level) < granted:
+        return gauge.level
+    return filled(rate, gauge.level, granted)
+
+
+def throttle_level_after(gauge: Gauge, granted: int) -> int:
+    """How full the bucket of a THROTTLE limit's rate is: what lies above the amount fills it."""
+    above = min(granted, max(0, gauge.used + granted - (gauge.ceiling or 0)))
+    return filled(_throttle(gauge), gauge.throttle_level, above)
+
+
 def _allow(
-    granted: int, gauges: Sequence[Gauge], reason: Reason, shadow_denials: tuple[str, ...]
+    granted: int,
+    gauges: Sequence[Gauge],
+    reason: Reason,
+    shadow_denials: tuple[str, ...] = (),
+    rates: Sequence[RateGauge] = (),
 ) -> Decision:
     binding: Gauge | None = None
     least = (True, 0)
-    overage = 0
+    above: list[tuple[Limit, int]] = []
     warnings: tuple[ThresholdWarning, ...] = ()
     for gauge in gauges:
         limit = gauge.limit
@@ -79,41 +130,121 @@ def _allow(
             raise OutOfRange("quantity", f"would overflow the counter of limit {limit.id}")
         if amount is None:
             continue
-        left = amount - after
+        ceiling = amount + gauge.carried
+        left = ceiling - after
         rank = (limit.enforcement is _SHADOW, left)
         if binding is None or rank < least:
             binding, least = gauge, rank
-        if limit.enforcement is _SOFT and left < 0:
-            overage = max(overage, min(granted, -left))
+        if left < 0:
+            above.append((limit, min(granted, -left)))
         percents = limit.warning_percents
-        if percents and after * 100 >= amount * percents[0]:
-            warnings += _crossed(gauge, after)
+        if percents and after * 100 >= ceiling * percents[0]:
+            warnings += _crossed(gauge, ceiling, after)
+    named = _named_after(binding, gauges, rates, granted)
+    if not above:
+        return Decision(True, reason, granted, named, None, warnings, shadow_denials)
+    return Decision(True, reason, granted, named, None, warnings, shadow_denials, *_passed(above))
+
+
+def _passed(above: Sequence[tuple[Limit, int]]) -> tuple[int, tuple[str, ...]]:
+    """Overage, and names of THROTTLE limits, from limits and what of a request lies above them."""
+    overage = max((part for limit, part in above if limit.enforcement is _SOFT), default=0)
+    throttled = tuple(limit.id for limit, part in above if limit.enforcement is _THROTTLE and part)
+    return overage, throttled
+
+
+def _named_after(
+    binding: Gauge | None,
+    gauges: Sequence[Gauge],
+    rates: Sequence[RateGauge],
+    granted: int,
+) -> Gauge | RateGauge | None:
+    """What an answer names, as it is after counting: unlimited limits only for want of others."""
     if binding is None and gauges:
         binding = gauges[0]
     if binding is not None:
-        binding = Gauge(binding.limit, binding.window, binding.used + granted, binding.values)
-    return Decision(True, reason, granted, binding, None, warnings, shadow_denials, overage)
+        return _after(binding, granted)
+    return _tightest_after(rates, granted) if rates else None
 
 
-def _deny(
-    needed: int, denying: Sequence[Gauge], shadow_denials: tuple[str, ...], now_us: int
-) -> Decision:
-    binding = max(denying, key=lambda gauge: (gauge.window.end_us, -(gauge.remaining or 0)))
-    retry_after_us: int | None = binding.window.end_us - now_us
-    for gauge in denying:
-        if not now_us < gauge.window.end_us < FOREVER_US or needed > (gauge.limit.amount or 0):
-            retry_after_us = None
-    return Decision(False, Reason.LIMIT_EXCEEDED, 0, binding, retry_after_us, (), shadow_denials, 0)
+def _after(gauge: Gauge, granted: int) -> Gauge:
+    level = gauge.throttle_level
+    if gauge.limit.enforcement is _THROTTLE:
+        level = throttle_level_after(gauge, granted)
+    used = gauge.used + granted
+    return Gauge(gauge.limit, gauge.window, used, gauge.values, gauge.carried, level)
 
 
-def _crossed(gauge: Gauge, after: int) -> tuple[ThresholdWarning, ...]:
+def _tightest_after(rates: Sequence[RateGauge], granted: int) -> RateGauge:
+    after = [
+        RateGauge(gauge.limit, rate_level_after(gauge, granted), gauge.now_us, gauge.values)
+        for gauge in rates
+    ]
+    return min(
+        after,
+        key=lambda gauge: (
+            gauge.limit.enforcement is _SHADOW,
+            room(gauge.limit.rate, gauge.level),
+        ),
+    )
+
+
+def _left(gauge: Gauge | RateGauge) -> int:
+    """How much a limit or a rate lets pass now."""
+    if isinstance(gauge, RateGauge):
+        return room(gauge.limit.rate, gauge.level)
+    left = gauge.remaining or 0
+    if gauge.limit.enforcement is _THROTTLE:
+        left += room(_throttle(gauge), gauge.throttle_level)
+    return left
+
+
+def _reason(binding: Gauge | RateGauge) -> Reason:
+    rated = isinstance(binding, RateGauge) or binding.limit.enforcement is _THROTTLE
+    return Reason.RATE_LIMITED if rated else Reason.LIMIT_EXCEEDED
+
+
+def _passes_again(gauge: Gauge | RateGauge, needed: int, now_us: int) -> tuple[int, int]:
+    """When a denying limit lets pass again; of two at once, the one with less left comes later."""
+    wait = _wait_us(gauge, needed, now_us)
+    return (FOREVER_US if wait is None else now_us + wait), -_left(gauge)
+
+
+def _wait_us(gauge: Gauge | RateGauge, needed: int, now_us: int) -> int | None:
+    """How long until a quantity passes, if nothing else happens; `None` if it never does."""
+    if isinstance(gauge, RateGauge):
+        return wait_us(gauge.limit.rate, gauge.level, needed)
+    if gauge.limit.enforcement is not _THROTTLE:
+        return _window_wait_us(gauge, now_us) if needed <= (gauge.limit.amount or 0) else None
+    rate, level = _throttle(gauge), gauge.throttle_level
+    waits = [wait_us(rate, level, needed - (gauge.remaining or 0))]
+    next_window = _window_wait_us(gauge, now_us)
+    above = needed - (gauge.limit.amount or 0)
+    above_wait = 0 if above <= 0 else wait_us(rate, level, above)
+    if next_window is not None and above_wait is not None:
+        waits.append(max(next_window, above_wait))
+    return min((wait for wait in waits if wait is not None), default=None)
+
+
+def _window_wait_us(gauge: Gauge, now_us: int) -> int | None:
+    """How long until the next window; `None` where none follows, or usage is too late for it."""
+    end_us = gauge.window.end_us
+    return end_us - now_us if now_us < end_us < FOREVER_US else None
+
+
+def _throttle(gauge: Gauge) -> Rate:
+    rate = gauge.limit.throttle
+    assert rate is not None, "the catalog's rules want a rate for every THROTTLE limit"
+    return rate
+
+
+def _crossed(gauge: Gauge, ceiling: int, after: int) -> tuple[ThresholdWarning, ...]:
     """Thresholds that lie above the usage before and at or below the usage after."""
     limit = gauge.limit
-    amount = limit.amount or 0
     return tuple(
         ThresholdWarning(limit.id, percent)
         for percent in limit.warning_percents
-        if gauge.used * 100 < amount * percent <= after * 100
+        if gauge.used * 100 < ceiling * percent <= after * 100
     )
 
 

@@ -36,6 +36,13 @@ class NotFound(FieldError):
         super().__init__(field, message, reason)
 
 
+class FailedPrecondition(FieldError):
+    """The request is sound, but not in the present state of what it is about."""
+
+    def __init__(self, field: str, message: str, reason: str = "FAILED_PRECONDITION") -> None:
+        super().__init__(field, message, reason)
+
+
 class OutOfRange(FieldError):
     """A value that cannot be handled: too old, too far ahead, or too large for a counter."""
 

@@ -89,11 +89,22 @@ class SidecarMetrics:
     def __init__(self, version: str, reasons: Sequence[str], readings: SidecarReadings) -> None:
         self.decisions = DecisionMetrics(reasons)
         self.errors = LabelledCounter("tallyd_errors", "Calls that ended in an error.", "reason")
+        self.fallbacks = LabelledCounter(
+            "tallyd_fallback_decisions", "Decisions by a fail policy.", "cause", "result"
+        )
+        self.shadow_denials = LabelledCounter(
+            "tallyd_shadow_denials",
+            "Checks that a SHADOW limit or rate would have denied.",
+            "feature",
+            "limit",
+        )
         self.registry: CollectorRegistry = registry_of(
             [
                 self.decisions,
                 self.decisions.durations,
                 self.errors,
+                self.fallbacks,
+                self.shadow_denials,
                 *_gauges(readings),
                 build_info("sidecar", version),
             ]

@@ -9,7 +9,7 @@ import grpc
 
 from sidecar.api.admin.v1 import admin_pb2 as pb
 from sidecar.domain.errors import InvalidInput
-from sidecar.rpc.enforcement import Deadline
+from sidecar.rpc.missing import Deadline
 from sidecar.rpc.parse import parse_message
 from sidecar.rpc.server import Unary, unary_behaviour
 

@@ -1,9 +1,9 @@
 """The usual answer to a check as bytes: a protobuf `CheckAndIncrementResponse`, by hand.
 
 Filling and serialising the generated class takes 2.9 us, this takes 1.2: a tenth of what a check of
-a batch may cost. Only the plain answer is written here (allowed, no warning, no overage); every
-other one goes through the generated class. What does not change between two answers about the same
-counter is kept. The tests compare both ways.
+a batch may cost. Only the plain answer is written here (allowed, no warning, no overage, no rate);
+every other one goes through the generated class. What does not change between two answers about the
+same counter is kept. The tests compare both ways.
 """
 
 from __future__ import annotations
@@ -41,10 +41,12 @@ class AnswerEncoder:
     def __call__(self, decision: Decision, basis: Basis, record_id: str) -> bytes:
         """Bytes of a `CheckAndIncrementResponse`."""
         gauge = decision.binding
-        plain = gauge is not None and decision.allowed and decision.granted > 0
-        if not plain or decision.warnings or decision.shadow_denials or decision.overage:
+        if not (
+            type(gauge) is Gauge and decision.allowed and decision.granted > 0 and not gauge.carried
+        ):
             return _encode(decision, basis, record_id)
-        assert gauge is not None
+        if decision.warnings or decision.shadow_denials or decision.overage or decision.throttled:
+            return _encode(decision, basis, record_id)
         if basis is not self._basis:
             self._keep_basis(basis)
         status = self._limit_status(gauge)

@@ -9,13 +9,22 @@ from __future__ import annotations
 from typing import Final
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.convert.catalog import feature_to_message, limit_to_message
+from sidecar.convert.catalog import (
+    feature_to_message,
+    limit_to_message,
+    rate_limit_to_message,
+)
+from sidecar.convert.limits import rate_to_message
 from sidecar.convert.status import code_of
 from sidecar.domain.bounds import FOREVER_US
-from sidecar.domain.decision import Basis, Decision, Gauge
+from sidecar.domain.decision import Basis, Decision, Gauge, RateGauge
 from sidecar.domain.entitlements import Entitlement
 from sidecar.domain.errors import FieldError
+from sidecar.domain.rates import empties_us, in_use, room
+from sidecar.domain.windows import END_INSTANT_US
 
+_DURATION_US_MAX: Final = 315_576_000_000 * 1_000_000
+"""The longest `Duration`, 10,000 years: debts of a rate may drain for longer."""
 _REPLAYED: Final = b"\x18\x01"
 """The field `replayed` as true, on the wire: behind a stored answer it makes it a replayed one."""
 
@@ -59,13 +68,15 @@ def fill_decision(message: pb.Decision, decision: Decision, basis: Basis) -> Non
     if decision.binding is not None:
         fill_limit_status(message.binding_limit, decision.binding)
     if decision.retry_after_us is not None:
-        message.retry_after.FromMicroseconds(decision.retry_after_us)
+        message.retry_after.FromMicroseconds(min(_DURATION_US_MAX, decision.retry_after_us))
     for warning in decision.warnings:
         message.warnings.add(limit=warning.limit, percent=warning.percent)
     if decision.shadow_denials:
         message.shadow_denials.extend(decision.shadow_denials)
     if decision.overage:
         message.overage = decision.overage
+    if decision.throttled:
+        message.throttled.extend(decision.throttled)
     fill_basis(message.basis, basis)
 
 
@@ -77,29 +88,54 @@ def fill_basis(message: pb.Basis, basis: Basis) -> None:
         message.plane_age_ms = basis.plane_age_ms
     if basis.uncertainty is not None:
         message.uncertainty = basis.uncertainty
+    if basis.fallback:
+        message.fallback = basis.fallback  # type: ignore[assignment]  # as above
 
 
-def fill_limit_status(message: pb.LimitStatus, gauge: Gauge) -> None:
-    """Write a limit and its usage into a message."""
+def fill_limit_status(message: pb.LimitStatus, gauge: Gauge | RateGauge) -> None:
+    """Write a limit and its usage, or a rate and what is in use of it, into a message."""
     limit = gauge.limit
     message.limit = limit.id
     message.enforcement = limit.enforcement  # type: ignore[assignment]  # as above
+    if isinstance(gauge, RateGauge):
+        _fill_rate_usage(message, gauge)
+    else:
+        _fill_usage(message, gauge)
+    if gauge.values:
+        message.dimensions.update(zip(limit.scope.dimensions, gauge.values, strict=True))
+
+
+def _fill_usage(message: pb.LimitStatus, gauge: Gauge) -> None:
+    limit = gauge.limit
     message.used = gauge.used
-    amount = limit.amount
-    if amount is not None:
-        message.amount = amount
-        left = amount - gauge.used
+    if limit.amount is not None:
+        message.amount = limit.amount
+        left = limit.amount + gauge.carried - gauge.used
         if left >= 0:
             message.remaining = left
         else:
             message.remaining = 0
             message.overage = -left
+        if gauge.carried:
+            message.carried = gauge.carried
+    if limit.throttle is not None:
+        message.rate.CopyFrom(rate_to_message(limit.throttle))
     window = gauge.window
     if window.end_us != FOREVER_US:
         _fill_time(message.window_start, window.start_us)
         _fill_time(message.resets_at, window.end_us)
-    if gauge.values:
-        message.dimensions.update(zip(limit.scope.dimensions, gauge.values, strict=True))
+
+
+def _fill_rate_usage(message: pb.LimitStatus, gauge: RateGauge) -> None:
+    rate, level = gauge.limit.rate, max(0, gauge.level)
+    message.rate.CopyFrom(rate_to_message(rate))
+    message.amount = rate.burst
+    message.used = in_use(rate, level)
+    message.remaining = room(rate, level)
+    message.overage = max(0, message.used - rate.burst)
+    drained_us = empties_us(rate, level, gauge.now_us)
+    if drained_us < END_INSTANT_US:
+        _fill_time(message.resets_at, drained_us)
 
 
 def entitlement_to_message(entitlement: Entitlement) -> pb.Entitlement:
@@ -110,6 +146,7 @@ def entitlement_to_message(entitlement: Entitlement) -> pb.Entitlement:
         reason=entitlement.reason,  # type: ignore[arg-type]  # the numbers are the API's
         config_value=entitlement.config_value,
         limits=[limit_to_message(limit) for limit in entitlement.limits],
+        rates=[rate_limit_to_message(rate) for rate in entitlement.rates],
     )
 
 

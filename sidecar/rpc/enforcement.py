@@ -1,4 +1,4 @@
-"""The methods of `EnforcementService`, without gRPC: bytes go in, bytes come out.
+"""The methods of `EnforcementService` that count, without gRPC: bytes go in, bytes come out.
 
 Errors are `FieldError`s. So another front than grpcio can host the same methods.
 """
@@ -6,24 +6,19 @@ Errors are `FieldError`s. So another front than grpcio can host the same methods
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence, Set
-from typing import Final, Protocol, TypeAlias
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from typing import Protocol
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.bounds import BATCH_MAX
-from sidecar.domain.decision import Reason
+from sidecar.domain.decision import FallbackCause, Reason
 from sidecar.domain.errors import FieldError, InvalidInput
-from sidecar.domain.requests import Check, require_identifier
+from sidecar.domain.requests import Check
 from sidecar.rpc import answers, parse
-from sidecar.service.directory import Directory
-from sidecar.service.enforce import Answer, Enforcer, Outcome
-from sidecar.service.query import Queries
+from sidecar.rpc.missing import Deadline, MissingSnapshots
+from sidecar.service.enforce import Answer, Enforcer
 from sidecar.service.runner import Runner
-
-Deadline: TypeAlias = Callable[[], float | None]
-"""Seconds that are left to the caller; `None` for no end. A function, since few calls ask."""
-
-_UNKNOWN_COMPANY: Final = Reason.UNKNOWN_COMPANY
+from sidecar.service.watchlist import Watchlist
 
 
 class Observer(Protocol):
@@ -33,39 +28,40 @@ class Observer(Protocol):
         """A check was answered, after so long."""
         ...
 
+    def fell_back(self, cause: FallbackCause, allowed: bool) -> None:
+        """The fail policy decided about a check."""
+        ...
+
+    def shadow_denied(self, feature: str, limits: Sequence[str]) -> None:
+        """SHADOW limits of a feature would have denied a check."""
+        ...
+
     def failed(self, reason: str) -> None:
         """A check could not be answered."""
         ...
 
 
-class SnapshotSource(Protocol):
-    """Where companies' snapshots come from when they are not held."""
-
-    async def fetch(self, companies: Sequence[str], seconds: float | None) -> None:
-        """Get them, within the caller's remaining time; come back without what can't be had."""
-        ...
-
-
 class EnforcementMethods:
-    """Answers the calls of one service. `now` gives microseconds by the plane's clock."""
+    """Answers checks and reports. `now` gives microseconds by the plane's clock.
+
+    `watchlist`: who is to be woken by what is counted; `None`: nobody ever.
+    """
 
     def __init__(
         self,
         enforcer: Enforcer,
-        queries: Queries,
-        directory: Directory,
         runner: Runner,
-        source: SnapshotSource | None,
+        missing: MissingSnapshots,
         observer: Observer,
         now: Callable[[], int],
+        watchlist: Watchlist | None = None,
     ) -> None:
         self._enforcer = enforcer
-        self._queries = queries
-        self._directory = directory
         self._runner = runner
-        self._source = source
+        self._missing = missing
         self._observer = observer
         self._now = now
+        self._watchlist = watchlist
 
     async def check_and_increment(self, data: bytes, deadline: Deadline) -> bytes:
         """One check."""
@@ -78,7 +74,7 @@ class EnforcementMethods:
         except FieldError as error:
             self._observer.failed(error.reason)
             raise
-        self._observe(answer, time.perf_counter_ns() - started_ns)
+        self._observe(check, answer, time.perf_counter_ns() - started_ns)
         return _data_of(answer)
 
     async def record_usage(self, data: bytes, deadline: Deadline) -> bytes:
@@ -87,11 +83,12 @@ class EnforcementMethods:
         try:
             now_us = self._now()
             request = parse.parse_message(pb.RecordUsageRequest, data)
-            answer = await self._decide(parse.parse_record(request, now_us), now_us, deadline)
+            check = parse.parse_record(request, now_us)
+            answer = await self._decide(check, now_us, deadline)
         except FieldError as error:
             self._observer.failed(error.reason)
             raise
-        self._observe(answer, time.perf_counter_ns() - started_ns)
+        self._observe(check, answer, time.perf_counter_ns() - started_ns)
         return answers.record_answer(_data_of(answer))
 
     async def batch_check_and_increment(self, data: bytes, deadline: Deadline) -> bytes:
@@ -115,89 +112,43 @@ class EnforcementMethods:
                 outcomes = [answers.outcome_of_error(error)]
             yield answers.batch_of(outcomes)
 
-    async def check(self, data: bytes, deadline: Deadline) -> bytes:
-        """What a check would be answered."""
-        now_us = self._now()
-        request = parse.parse_message(pb.CheckRequest, data)
-        check = parse.parse_question(request, now_us)
-        await self._obtain({check.company}, now_us, deadline)
-        result = await self._runner.run(lambda: self._queries.check(check, now_us))
-        response = pb.CheckResponse()
-        answers.fill_decision(response.decision, result.decision, result.basis)
-        for gauge in result.gauges:
-            answers.fill_limit_status(response.limits.add(), gauge)
-        return response.SerializeToString()
-
-    async def get_usage(self, data: bytes, deadline: Deadline) -> bytes:
-        """Usage of a company."""
-        now_us = self._now()
-        request = parse.parse_message(pb.GetUsageRequest, data)
-        require_identifier("company", request.company)
-        if request.feature:
-            require_identifier("feature", request.feature)
-        at_us = parse.parse_event_time("at", request, now_us)
-        await self._obtain({request.company}, now_us, deadline)
-        report = await self._runner.run(
-            lambda: self._queries.usage(request.company, request.feature, at_us, now_us)
-        )
-        response = pb.GetUsageResponse(truncated=report.truncated)
-        for feature, gauges in report.features:
-            usage = response.features.add(feature=feature)
-            for gauge in gauges:
-                answers.fill_limit_status(usage.limits.add(), gauge)
-        answers.fill_basis(response.basis, report.basis)
-        return response.SerializeToString()
-
-    async def get_entitlement(self, data: bytes, deadline: Deadline) -> bytes:
-        """What a company may do with one feature."""
-        now_us = self._now()
-        request = parse.parse_message(pb.GetEntitlementRequest, data)
-        require_identifier("company", request.company)
-        require_identifier("feature", request.feature)
-        at_us = parse.parse_event_time("at", request, now_us)
-        await self._obtain({request.company}, now_us, deadline)
-        report = await self._runner.run(
-            lambda: self._queries.entitlements(request.company, request.feature, at_us, now_us)
-        )
-        response = pb.GetEntitlementResponse(
-            entitlement=answers.entitlement_to_message(report.entitlements[0]),
-            status=report.status,  # type: ignore[arg-type]  # the numbers are the API's
-            plan=report.plan,
-        )
-        answers.fill_basis(response.basis, report.basis)
-        return response.SerializeToString()
-
-    async def list_entitlements(self, data: bytes, deadline: Deadline) -> bytes:
-        """What a company may do with every feature."""
-        now_us = self._now()
-        request = parse.parse_message(pb.ListEntitlementsRequest, data)
-        require_identifier("company", request.company)
-        at_us = parse.parse_event_time("at", request, now_us)
-        await self._obtain({request.company}, now_us, deadline)
-        report = await self._runner.run(
-            lambda: self._queries.entitlements(request.company, "", at_us, now_us)
-        )
-        response = pb.ListEntitlementsResponse(
-            entitlements=map(answers.entitlement_to_message, report.entitlements),
-            status=report.status,  # type: ignore[arg-type]  # the numbers are the API's
-            plan=report.plan,
-        )
-        answers.fill_basis(response.basis, report.basis)
-        return response.SerializeToString()
-
     async def _decide(self, check: Check, now_us: int, deadline: Deadline) -> Answer:
         answer = await self._runner.run(lambda: self._enforcer.check_and_increment(check, now_us))
-        if answer.reason is not _UNKNOWN_COMPANY or answer.allowed:
+        if not answer.missing:
             return answer
-        if not await self._obtain({check.company}, now_us, deadline):
-            return answer
-        return await self._runner.run(lambda: self._enforcer.check_and_increment(check, now_us))
+        async with self._missing.obtained({check.company}, now_us, deadline):
+            return await self._runner.run(
+                lambda: self._enforcer.check_and_increment(check, now_us, final=True)
+            )
 
     async def _decide_each(
         self, requests: Sequence[pb.CheckAndIncrementRequest], path: str, deadline: Deadline
     ) -> list[bytes]:
         """Outcomes, in order. `path`: where a check is in the request, with {} for its index."""
         started_ns = time.perf_counter_ns()
+        checks, now_us = self._parse_each(requests)
+        outcomes = await self._runner.run(
+            lambda: self._enforcer.check_and_increment_all(checks, now_us)
+        )
+        if outcomes is None:
+            companies = {check.company for check in checks if isinstance(check, Check)}
+            async with self._missing.obtained(companies, now_us, deadline):
+                again, later_us = self._parse_each(requests)
+                outcomes = await self._runner.run(
+                    lambda: self._enforcer.check_and_increment_each(again, later_us, final=True)
+                )
+        each_ns = (time.perf_counter_ns() - started_ns) // len(outcomes)
+        return [
+            self._encode_error(parse.with_path(outcome, path.format(index)))
+            if isinstance(outcome, FieldError)
+            else self._encode(requests[index], outcome, each_ns)
+            for index, outcome in enumerate(outcomes)
+        ]
+
+    def _parse_each(
+        self, requests: Sequence[pb.CheckAndIncrementRequest]
+    ) -> tuple[list[Check | FieldError], int]:
+        """Checks as of now, or what is wrong with them; and the time."""
         now_us = self._now()
         checks: list[Check | FieldError] = []
         for request in requests:
@@ -205,65 +156,29 @@ class EnforcementMethods:
                 checks.append(parse.parse_check(request, now_us))
             except FieldError as error:
                 checks.append(error)
-        outcomes = await self._runner.run(
-            lambda: self._enforcer.check_and_increment_each(checks, now_us)
-        )
-        await self._decide_unknown(checks, outcomes, now_us, deadline)
-        each_ns = (time.perf_counter_ns() - started_ns) // len(outcomes)
-        return [
-            self._encode_error(parse.with_path(outcome, path.format(index)))
-            if isinstance(outcome, FieldError)
-            else self._encode(outcome, each_ns)
-            for index, outcome in enumerate(outcomes)
-        ]
+        return checks, now_us
 
-    async def _decide_unknown(
-        self,
-        checks: Sequence[Check | FieldError],
-        outcomes: list[Outcome],
-        now_us: int,
-        deadline: Deadline,
-    ) -> None:
-        """Get the snapshots that were missing, and decide those checks again."""
-        again = {
-            index: check
-            for index, (check, outcome) in enumerate(zip(checks, outcomes, strict=True))
-            if isinstance(check, Check)
-            and isinstance(outcome, Answer)
-            and outcome.reason is _UNKNOWN_COMPANY
-            and not outcome.allowed
-        }
-        companies = {check.company for check in again.values()}
-        if not again or not await self._obtain(companies, now_us, deadline):
-            return
-        decided = await self._runner.run(
-            lambda: self._enforcer.check_and_increment_each(tuple(again.values()), now_us)
-        )
-        for index, outcome in zip(again, decided, strict=True):
-            outcomes[index] = outcome
-
-    async def _obtain(self, companies: Set[str], now_us: int, deadline: Deadline) -> bool:
-        """Get snapshots that are not held; whether there were such."""
-        source = self._source
-        if source is None:
-            return False
-        missing = await self._runner.run(
-            lambda: [name for name in companies if not self._directory.holds(name, now_us)]
-        )
-        if missing:
-            await source.fetch(missing, deadline())
-        return bool(missing)
-
-    def _encode(self, answer: Answer, nanoseconds: int) -> bytes:
-        self._observe(answer, nanoseconds)
+    def _encode(
+        self, request: pb.CheckAndIncrementRequest, answer: Answer, nanoseconds: int
+    ) -> bytes:
+        self._observe(request, answer, nanoseconds)
         return answers.outcome_of(_data_of(answer))
 
     def _encode_error(self, error: FieldError) -> bytes:
         self._observer.failed(error.reason)
         return answers.outcome_of_error(error)
 
-    def _observe(self, answer: Answer, nanoseconds: int) -> None:
-        self._observer.decided(answer.allowed, answer.reason, answer.replayed, nanoseconds)
+    def _observe(
+        self, check: Check | pb.CheckAndIncrementRequest, answer: Answer, nanoseconds: int
+    ) -> None:
+        observer = self._observer
+        observer.decided(answer.allowed, answer.reason, answer.replayed, nanoseconds)
+        if answer.fallback:
+            observer.fell_back(answer.fallback, answer.allowed)
+        if answer.shadow_denials:
+            observer.shadow_denied(check.feature, answer.shadow_denials)
+        if self._watchlist and answer.allowed:
+            self._watchlist.touch(check.company, check.feature)
 
 
 def _data_of(answer: Answer) -> bytes:

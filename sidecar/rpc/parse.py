@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
+from sidecar.convert.times import optional_instant
 from sidecar.domain.bounds import IDENTIFIER_BYTES_MAX
 from sidecar.domain.decision import GrantMode
 from sidecar.domain.errors import FieldError, InvalidInput
@@ -35,6 +36,13 @@ Timed: TypeAlias = (
     | pb.GetUsageRequest
     | pb.GetEntitlementRequest
     | pb.ListEntitlementsRequest
+)
+
+Quantified: TypeAlias = (
+    pb.CheckAndIncrementRequest
+    | pb.RecordUsageRequest
+    | pb.CheckRequest
+    | pb.ExplainEntitlementRequest
 )
 
 _MODES: Final = {
@@ -88,6 +96,23 @@ def parse_question(request: pb.CheckRequest, now_us: int) -> Check:
     )
 
 
+def parse_explanation(request: pb.ExplainEntitlementRequest, now_us: int) -> Check:
+    """A question for an explanation. Its instant may lie in any of the years 2 to 9998."""
+    require_identifier("company", request.company)
+    require_identifier("feature", request.feature)
+    quantity = _quantity(request)
+    at_us = optional_instant(request, "at", "")
+    dimensions = dict(request.dimensions)
+    require_dimensions("dimensions", dimensions)
+    return Check(
+        request.company,
+        request.feature,
+        quantity,
+        now_us if at_us is None else at_us,
+        dimensions=dimensions,
+    )
+
+
 def parse_event_time(field: str, request: Timed, now_us: int) -> int:
     """Microseconds since the Unix epoch, within the bounds; the present if the field is absent."""
     at_us = _instant(field, request, now_us)
@@ -135,9 +160,7 @@ def _check(
     return Check(company, feature, _quantity(request), at_us, mode, key, dimensions, metadata)
 
 
-def _quantity(
-    request: pb.CheckAndIncrementRequest | pb.RecordUsageRequest | pb.CheckRequest,
-) -> int:
+def _quantity(request: Quantified) -> int:
     quantity = request.quantity
     if quantity > 0:
         return quantity

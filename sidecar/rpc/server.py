@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, Final, TypeAlias
 
 import grpc
@@ -10,7 +11,10 @@ import structlog
 
 from sidecar.convert.status import status_of
 from sidecar.domain.errors import FieldError
-from sidecar.rpc.enforcement import Deadline, EnforcementMethods
+from sidecar.rpc.enforcement import EnforcementMethods
+from sidecar.rpc.explain import ExplainMethods
+from sidecar.rpc.missing import Deadline
+from sidecar.rpc.watching import WatchMethods
 
 ENFORCEMENT_SERVICE: Final = "sidecar.api.enforcement.v1.EnforcementService"
 
@@ -33,16 +37,19 @@ def server_options(message_bytes_max: int) -> Sequence[tuple[str, int]]:
     )
 
 
-def enforcement_handler(methods: EnforcementMethods) -> grpc.GenericRpcHandler:
+def enforcement_handler(
+    methods: EnforcementMethods, queries: ExplainMethods, watching: WatchMethods
+) -> grpc.GenericRpcHandler:
     """The enforcement service. Messages stay bytes here: the methods parse them."""
     unary: Mapping[str, Unary] = {
         "CheckAndIncrement": methods.check_and_increment,
         "BatchCheckAndIncrement": methods.batch_check_and_increment,
-        "Check": methods.check,
         "RecordUsage": methods.record_usage,
-        "GetUsage": methods.get_usage,
-        "GetEntitlement": methods.get_entitlement,
-        "ListEntitlements": methods.list_entitlements,
+        "Check": queries.check,
+        "GetUsage": queries.get_usage,
+        "GetEntitlement": queries.get_entitlement,
+        "ListEntitlements": queries.list_entitlements,
+        "ExplainEntitlement": queries.explain_entitlement,
     }
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         name: grpc.unary_unary_rpc_method_handler(unary_behaviour(method))
@@ -51,6 +58,7 @@ def enforcement_handler(methods: EnforcementMethods) -> grpc.GenericRpcHandler:
     handlers["StreamCheckAndIncrement"] = grpc.stream_stream_rpc_method_handler(
         _stream_behaviour(methods)
     )
+    handlers["WatchEntitlements"] = grpc.unary_stream_rpc_method_handler(_watch_behaviour(watching))
     return grpc.method_handlers_generic_handler(ENFORCEMENT_SERVICE, handlers)
 
 
@@ -83,5 +91,22 @@ def _stream_behaviour(
     async def behaviour(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         async for response in methods.stream_check_and_increment(requests, context.time_remaining):
             yield response
+
+    return behaviour
+
+
+def _watch_behaviour(
+    methods: WatchMethods,
+) -> Callable[[bytes, Context], AsyncIterator[bytes]]:
+    async def behaviour(data: bytes, context: Context) -> AsyncIterator[bytes]:
+        try:
+            async with aclosing(methods.watch_entitlements(data, context.time_remaining)) as events:
+                async for event in events:
+                    yield event
+        except FieldError as error:
+            await abort(context, error)
+        except Exception:
+            log.exception("rpc.failed", method="watch_entitlements")
+            await context.abort(grpc.StatusCode.INTERNAL, "internal error; see the sidecar's log")
 
     return behaviour

@@ -1,8 +1,12 @@
 """Enforce: decide about a check and count it, in one atomic step.
 
-The way of a call: find the company (memory, else store); look for an answer stored under the
-idempotency key; read the counters of every limit that applies; `decide`; write counters, usage
-record and stored answer. All of it is one transaction of the store, and nothing on the way waits.
+The way of a call: look for an answer stored under the idempotency key; find the company (memory,
+else store); read the counters and buckets of every limit and rate that applies; `decide`; write
+counters, buckets, usage record and stored answer. All of it is one transaction of the store, and
+nothing on the way waits.
+
+Where knowledge or room is lacking, the feature's fail policy decides, and the answer's basis says
+so. What has already happened is recorded in any case.
 """
 
 from __future__ import annotations
@@ -12,28 +16,24 @@ from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
-from sidecar.domain.catalog import FeatureKind
 from sidecar.domain.decide import decide, decide_unmetered
-from sidecar.domain.decision import (
-    Basis,
-    Decision,
-    Gauge,
-    GrantMode,
-    Reason,
-)
+from sidecar.domain.decision import Basis, Decision, FallbackCause, GrantMode, Reason
 from sidecar.domain.errors import Conflict, FieldError
 from sidecar.domain.requests import Check, payload_digest, require_event_time
-from sidecar.service.directory import Directory, FeatureView, Place
+from sidecar.service.admission import Admission, Gate
+from sidecar.service.directory import Directory
+from sidecar.service.readings import read_gauges
 from sidecar.service.standing import Standing
+from sidecar.service.views import FeatureView
 from sidecar.storage import keys
-from sidecar.storage.codec import Counter, StoredAnswer
+from sidecar.storage.codec import StoredAnswer
 from sidecar.storage.record_wire import encode_owner, encode_record
 from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
 
+_REGARDLESS: Final = GrantMode.REGARDLESS
+_ALLOWED: Final = Reason.ALLOWED
 _NO_DIGEST: Final = b""
-_METERED = FeatureKind.METERED
-_REGARDLESS = GrantMode.REGARDLESS
 
 
 class EncodeAnswer(Protocol):
@@ -45,15 +45,37 @@ class EncodeAnswer(Protocol):
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
-    """An encoded answer. `reason` is for metrics; `replayed` answers were stored before."""
+    """An encoded answer. `reason`, `fallback` and `shadow_denials` are for metrics.
+
+    `replayed` answers were stored before. `missing`: nothing is known of the company, which is to
+    be asked for before the answer is final.
+    """
 
     data: bytes
     allowed: bool
     reason: Reason
     replayed: bool = False
+    missing: bool = False
+    fallback: FallbackCause = FallbackCause.NONE
+    shadow_denials: tuple[str, ...] = ()
 
 
 Outcome: TypeAlias = Answer | FieldError
+
+_MISSING: Final = Answer(b"", False, Reason.UNKNOWN_COMPANY, missing=True)
+
+
+class _Call:
+    """One check on its way through a step, and where its answer is kept for retries."""
+
+    __slots__ = ("answer_key", "check", "digest", "now_us", "transaction")
+
+    def __init__(self, transaction: Transaction, check: Check, now_us: int) -> None:
+        self.transaction = transaction
+        self.check = check
+        self.now_us = now_us
+        self.answer_key = b""
+        self.digest = _NO_DIGEST
 
 
 class Enforcer:
@@ -69,183 +91,185 @@ class Enforcer:
         answers_kept_us: int,
     ) -> None:
         self._store = store
-        self._directory = directory
+        self._gate = Gate(directory, standing)
         self._standing = standing
         self._encode = encode
         self._answers_kept_us = answers_kept_us
 
-    def check_and_increment(self, check: Check, now_us: int) -> Answer:
+    def check_and_increment(self, check: Check, now_us: int, *, final: bool = False) -> Answer:
         """Decide and count.
 
-        Raises `Conflict` for an idempotency key that was used with another payload, `OutOfRange`
-        for an event time out of bounds or where a counter would overflow, `Exhausted` or
-        `Unavailable` where nothing can be written.
+        `final`: the plane was asked for the company, as far as it could be; if nothing is known of
+        it still, the fail policy decides. Raises `Conflict` for an idempotency key that was used
+        with another payload, `OutOfRange` for an event time out of bounds or where a counter would
+        overflow, `Exhausted` or `Unavailable` where nothing can be written.
         """
-        return self._store.transact(lambda transaction: self._step(transaction, check, now_us))
+        return self._store.transact(
+            lambda transaction: self._step(transaction, check, now_us, final)
+        )
 
     def check_and_increment_each(
-        self, checks: Sequence[Check | FieldError], now_us: int
+        self, checks: Sequence[Check | FieldError], now_us: int, *, final: bool = False
     ) -> list[Outcome]:
         """Decide and count each, in order, in one durable step.
 
         A check that fails counts nothing and does not touch the others; one that was invalid from
         the start is passed through. Raises only where nothing at all could be written.
         """
+        return self._store.transact(
+            lambda transaction: self._each(transaction, checks, now_us, final)
+        )
 
-        def work(transaction: Transaction) -> list[Outcome]:
-            return [
-                check
-                if isinstance(check, FieldError)
-                else self._attempt(transaction, check, now_us)
-                for check in checks
-            ]
+    def check_and_increment_all(
+        self, checks: Sequence[Check | FieldError], now_us: int
+    ) -> list[Outcome] | None:
+        """The same; `None`, and nothing is counted, where the plane has to be asked for a company.
+
+        So the wait comes before the first of them, and one state of the catalog decides them all.
+        """
+
+        def work(transaction: Transaction) -> list[Outcome] | None:
+            if self._gate.lacks_any(checks, now_us):
+                return None
+            return self._each(transaction, checks, now_us, False)
 
         return self._store.transact(work)
 
-    def _attempt(self, transaction: Transaction, check: Check, now_us: int) -> Outcome:
+    def _each(
+        self,
+        transaction: Transaction,
+        checks: Sequence[Check | FieldError],
+        now_us: int,
+        final: bool,
+    ) -> list[Outcome]:
+        return [
+            check
+            if isinstance(check, FieldError)
+            else self._attempt(transaction, check, now_us, final)
+            for check in checks
+        ]
+
+    def _attempt(self, transaction: Transaction, check: Check, now_us: int, final: bool) -> Outcome:
         try:
-            return self._step(transaction, check, now_us)
+            return self._step(transaction, check, now_us, final)
         except FieldError as error:
             return error
 
-    def _step(self, transaction: Transaction, check: Check, now_us: int) -> Answer:
-        answer_key = b""
-        digest = _NO_DIGEST
+    def _step(self, transaction: Transaction, check: Check, now_us: int, final: bool) -> Answer:
+        call = _Call(transaction, check, now_us)
         if check.idempotency_key:
-            answer_key = keys.answer_key(check.company, check.idempotency_key)
-            digest = payload_digest(check)
-            stored = transaction.answer(answer_key, now_us)
+            call.answer_key = keys.answer_key(check.company, check.idempotency_key)
+            call.digest = payload_digest(check)
+            stored = transaction.answer(call.answer_key, now_us)
             if stored is not None:
-                return _replay(stored, digest)
+                return _replay(stored, call.digest)
         if check.event_time_us != now_us:
             require_event_time("event_time", check.event_time_us, now_us)
-        company = self._directory.company(check.company, check.event_time_us)
-        if company is None:
-            basis = self._standing.fallback_basis(now_us)
-            return self._refuse(
-                transaction, check, Reason.UNKNOWN_COMPANY, basis, answer_key, digest, now_us
-            )
-        feature = company.feature(check.feature)
-        basis = self._standing.basis(company.version, now_us)
-        if feature is None:
-            return self._refuse(
-                transaction, check, Reason.UNKNOWN_FEATURE, basis, answer_key, digest, now_us
-            )
-        if not feature.entitlement.entitled:
-            reason = feature.entitlement.reason
-            return self._refuse(transaction, check, reason, basis, answer_key, digest, now_us)
-        if feature.entitlement.feature.kind is not _METERED and check.mode is not _REGARDLESS:
-            return self._answer(decide_unmetered(Reason.ALLOWED), basis, "")
-        return self._meter(transaction, check, feature, basis, answer_key, digest, now_us)
+        admission = self._gate.admit(check, now_us, final=final)
+        if admission.missing:
+            return _MISSING
+        if admission.denied:
+            decision = decide_unmetered(admission.reason)
+            return self._answer(decision, admission.basis, "")
+        if not admission.metered and check.mode is not _REGARDLESS:
+            return self._answer(decide_unmetered(_ALLOWED), admission.basis, "")
+        feature = admission.feature
+        if feature is None or not feature.entitlement.granted or not admission.metered:
+            return self._record(call, admission)
+        return self._meter(call, admission, feature)
 
-    def _meter(
-        self,
-        transaction: Transaction,
-        check: Check,
-        feature: FeatureView,
-        basis: Basis,
-        answer_key: bytes,
-        digest: bytes,
-        now_us: int,
-    ) -> Answer:
-        gauges: list[Gauge] = []
-        # By key, since limits that count the same thing share a counter: it is counted on once.
-        counted: dict[bytes, tuple[Place, Counter | None]] = {}
-        for meter in feature.meters:
-            place = meter.place(check.dimensions, check.event_time_us)
-            if place is None:
-                continue
-            counter = transaction.counter(place.key, place.ref.values)
-            used = 0 if counter is None else counter.used
-            gauges.append(Gauge(meter.limit, place.ref.window, used, place.ref.values))
-            counted[place.key] = (place, counter)
-        decision = decide(check.quantity, check.mode, gauges, now_us)
+    def _meter(self, call: _Call, admission: Admission, feature: FeatureView) -> Answer:
+        check, now_us, transaction = call.check, call.now_us, call.transaction
+        at_us, mode, basis = check.event_time_us, admission.mode, admission.basis
+        assert admission.company is not None
+        reading = read_gauges(
+            transaction,
+            admission.company,
+            feature,
+            check.dimensions,
+            at_us,
+            now_us,
+            authority=self._standing.authority,
+        )
+        decision = decide(check.quantity, mode, reading.gauges, now_us, reading.rates)
         if not decision.allowed:
             return self._answer(decision, basis, "")
+        if admission.reason is not _ALLOWED:
+            decision = msgspec.structs.replace(decision, reason=admission.reason)
+        if self._store.outbox_is_full():
+            counted, basis = self._gate.admit_to_full_outbox(check, basis, now_us)
+            if not counted:
+                return self._answer(decide_unmetered(Reason.OUTBOX_FULL), basis, "")
         self._store.require_room()
-        for key, (place, counter) in counted.items():
-            transaction.put_counter(key, _increased(place, counter, decision.granted))
+        granted = decision.granted
+        reading.count(transaction, granted)
+        if reading.rates or reading.throttled:
+            reading.fill(transaction, granted, now_us)
         record = encode_record(
             feature.owner,
-            decision.granted,
-            check.event_time_us,
+            granted,
+            at_us,
             now_us,
             check.idempotency_key,
-            digest,
+            call.digest,
             check.dimensions,
             check.metadata,
-            [place.wire for place, _ in counted.values()],
+            [place.wire for place, _ in reading.counted.values()],
             decision.overage,
             False,
         )
-        return self._commit(transaction, decision, basis, record, answer_key, digest, now_us)
+        return self._commit(call, decision, basis, record)
 
-    def _refuse(
-        self,
-        transaction: Transaction,
-        check: Check,
-        reason: Reason,
-        basis: Basis,
-        answer_key: bytes,
-        digest: bytes,
-        now_us: int,
-    ) -> Answer:
-        """Deny; but what has already happened is recorded, for the plane to attribute."""
-        if check.mode is not _REGARDLESS:
-            return self._answer(decide_unmetered(reason), basis, "")
+    def _record(self, call: _Call, admission: Admission) -> Answer:
+        """Allow, and record: for the plane to attribute where it is not known what it counts on."""
+        check, basis = call.check, admission.basis
+        if self._store.outbox_is_full():
+            counted, basis = self._gate.admit_to_full_outbox(check, basis, call.now_us)
+            if not counted:
+                return self._answer(decide_unmetered(Reason.OUTBOX_FULL), basis, "")
         self._store.require_room()
         record = encode_record(
             encode_owner(check.company, check.feature),
             check.quantity,
             check.event_time_us,
-            now_us,
+            call.now_us,
             check.idempotency_key,
-            digest,
+            call.digest,
             check.dimensions,
             check.metadata,
             (),
             0,
-            True,
+            admission.metered or admission.feature is None,
         )
-        decision = Decision(True, reason, check.quantity)
-        return self._commit(transaction, decision, basis, record, answer_key, digest, now_us)
+        decision = Decision(True, admission.reason, check.quantity)
+        return self._commit(call, decision, basis, record)
 
-    def _commit(
-        self,
-        transaction: Transaction,
-        decision: Decision,
-        basis: Basis,
-        record: bytes,
-        answer_key: bytes,
-        digest: bytes,
-        now_us: int,
-    ) -> Answer:
+    def _commit(self, call: _Call, decision: Decision, basis: Basis, record: bytes) -> Answer:
+        transaction = call.transaction
         record_id = transaction.next_record_id()
         transaction.append(record)
         answer = self._answer(decision, basis, record_id)
-        if answer_key:
-            stored = StoredAnswer(now_us + self._answers_kept_us, digest, answer.data)
-            transaction.put_answer(answer_key, stored)
+        if call.answer_key:
+            expires_us = call.now_us + self._answers_kept_us
+            stored = StoredAnswer(expires_us, call.digest, answer.data)
+            transaction.put_answer(call.answer_key, stored)
         return answer
 
     def _answer(self, decision: Decision, basis: Basis, record_id: str) -> Answer:
         data = self._encode(decision, basis, record_id)
+        fallback, shadow_denials = basis.fallback, decision.shadow_denials
+        if fallback or shadow_denials:
+            return Answer(
+                data,
+                decision.allowed,
+                decision.reason,
+                fallback=fallback,
+                shadow_denials=shadow_denials,
+            )
         return Answer(data, decision.allowed, decision.reason)
 
 
 def _replay(stored: StoredAnswer, digest: bytes) -> Answer:
     if stored.digest != digest:
         raise Conflict("idempotency_key", "was used before with another payload")
-    return Answer(stored.answer, True, Reason.ALLOWED, replayed=True)
-
-
-def _increased(place: Place, counter: Counter | None, quantity: int) -> Counter:
-    if counter is None:
-        return Counter(quantity, 0, 0, place.ref.window.end_us, place.ref.values)
-    return Counter(
-        counter.own + quantity,
-        counter.others,
-        counter.heard,
-        counter.window_end_us,
-        counter.values,
-    )
+    return Answer(stored.answer, True, _ALLOWED, replayed=True)

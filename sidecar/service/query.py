@@ -7,17 +7,20 @@ from typing import Final
 
 import msgspec
 
-from sidecar.domain.catalog import FeatureKind, SubscriptionStatus
+from sidecar.domain.catalog import FeatureKind
+from sidecar.domain.companies import SubscriptionStatus
 from sidecar.domain.decide import decide, decide_unmetered
-from sidecar.domain.decision import Basis, Decision, Gauge, Reason
+from sidecar.domain.decision import Basis, Decision, Gauge, RateGauge, Reason
 from sidecar.domain.entitlements import Entitlement
 from sidecar.domain.errors import NotFound
 from sidecar.domain.requests import Check
-from sidecar.service.directory import CompanyView, Directory, FeatureView
+from sidecar.service.admission import Gate
+from sidecar.service.directory import Directory
+from sidecar.service.readings import Reading, company_wide_gauges, read_gauges
 from sidecar.service.standing import Standing
+from sidecar.service.views import CompanyView, FeatureView
 from sidecar.storage.store import Store
 from sidecar.storage.totals import Counters
-from sidecar.storage.transaction import Transaction
 
 GAUGES_MAX: Final = 10_000
 
@@ -26,14 +29,14 @@ class CheckResult(msgspec.Struct, frozen=True):
     """What a check would be answered, and every limit that applies, as it is now."""
 
     decision: Decision
-    gauges: tuple[Gauge, ...]
+    gauges: tuple[Gauge | RateGauge, ...]
     basis: Basis
 
 
 class UsageReport(msgspec.Struct, frozen=True):
     """Usage by feature; `truncated` where there was more than the bound allows."""
 
-    features: tuple[tuple[str, tuple[Gauge, ...]], ...]
+    features: tuple[tuple[str, tuple[Gauge | RateGauge, ...]], ...]
     basis: Basis
     truncated: bool
 
@@ -57,38 +60,39 @@ class Queries:
         self._counters = counters
         self._directory = directory
         self._standing = standing
+        self._gate = Gate(directory, standing)
 
     def check(self, check: Check, now_us: int) -> CheckResult:
         """What `check_and_increment` would answer to a check without an idempotency key."""
-        company = self._directory.company(check.company, check.event_time_us)
-        if company is None:
-            basis = self._standing.fallback_basis(now_us)
-            return CheckResult(decide_unmetered(Reason.UNKNOWN_COMPANY), (), basis)
-        basis = self._standing.basis(company.version, now_us)
-        feature = company.feature(check.feature)
-        if feature is None:
-            return CheckResult(decide_unmetered(Reason.UNKNOWN_FEATURE), (), basis)
-        entitlement = feature.entitlement
-        if not entitlement.entitled or entitlement.feature.kind is not FeatureKind.METERED:
-            return CheckResult(decide_unmetered(entitlement.reason), (), basis)
-        gauges = self._gauges(feature, check)
-        return CheckResult(decide(check.quantity, check.mode, gauges, now_us), gauges, basis)
+        admission = self._gate.admit(check, now_us, final=True)
+        if admission.denied:
+            return CheckResult(decide_unmetered(admission.reason), (), admission.basis)
+        feature = admission.feature
+        if not admission.metered:
+            return CheckResult(decide_unmetered(Reason.ALLOWED), (), admission.basis)
+        if feature is None or admission.company is None:
+            decision = Decision(True, Reason.ALLOWED, check.quantity)
+            return self._unless_full(check, now_us, CheckResult(decision, (), admission.basis))
+        reading = self._read(admission.company, feature, check, now_us)
+        decision = decide(check.quantity, admission.mode, reading.gauges, now_us, reading.rates)
+        gauges: tuple[Gauge | RateGauge, ...] = (*reading.gauges, *reading.rates)
+        return self._unless_full(check, now_us, CheckResult(decision, gauges, admission.basis))
 
     def usage(self, company_id: str, feature_key: str, at_us: int, now_us: int) -> UsageReport:
         """Usage in the windows that hold an instant; of every feature if the key is empty.
 
         Raises `NotFound` for an unknown company or feature.
         """
-        company = self._require_company(company_id, at_us)
+        company = self._require_company(company_id, at_us, now_us)
         keys = [feature_key] if feature_key else self._feature_keys()
         room = GAUGES_MAX
         truncated = False
-        features: list[tuple[str, tuple[Gauge, ...]]] = []
+        features: list[tuple[str, tuple[Gauge | RateGauge, ...]]] = []
         for key in keys:
             feature = self._require_feature(company, key)
             if feature.entitlement.feature.kind is not FeatureKind.METERED:
                 continue
-            gauges = self._all_gauges(company_id, feature, at_us, room + 1)
+            gauges = self._all_gauges(company, feature, at_us, now_us, room + 1)
             if len(gauges) > room:
                 truncated, gauges = True, gauges[:room]
             room -= len(gauges)
@@ -103,7 +107,7 @@ class Queries:
 
         Raises `NotFound` for an unknown company or feature.
         """
-        company = self._require_company(company_id, at_us)
+        company = self._require_company(company_id, at_us, now_us)
         keys = [feature_key] if feature_key else self._feature_keys()
         return EntitlementReport(
             entitlements=tuple(self._require_feature(company, key).entitlement for key in keys),
@@ -112,12 +116,22 @@ class Queries:
             basis=self._standing.basis(company.version, now_us),
         )
 
+    def _unless_full(self, check: Check, now_us: int, result: CheckResult) -> CheckResult:
+        """The result, unless it is to be counted, the outbox is full, and that decides."""
+        if not result.decision.allowed or not self._store.outbox_is_full():
+            return result
+        counted, basis = self._gate.admit_to_full_outbox(check, result.basis, now_us)
+        decision = result.decision if counted else decide_unmetered(Reason.OUTBOX_FULL)
+        return CheckResult(decision, result.gauges, basis)
+
     def _feature_keys(self) -> Sequence[str]:
         index = self._directory.index
         return sorted(index.features) if index else ()
 
-    def _require_company(self, company_id: str, at_us: int) -> CompanyView:
+    def _require_company(self, company_id: str, at_us: int, now_us: int) -> CompanyView:
         company = self._directory.company(company_id, at_us)
+        if company is None and self._directory.is_absent(company_id, now_us, final=True):
+            company = self._directory.default_company(company_id)
         if company is None:
             raise NotFound("company", f"no company {company_id!r} is known", "UNKNOWN_COMPANY")
         return company
@@ -128,31 +142,39 @@ class Queries:
             raise NotFound("feature", f"the catalog has no feature {key!r}", "UNKNOWN_FEATURE")
         return feature
 
-    def _gauges(self, feature: FeatureView, check: Check) -> tuple[Gauge, ...]:
-        def work(transaction: Transaction) -> tuple[Gauge, ...]:
-            gauges = []
-            for meter in feature.meters:
-                place = meter.place(check.dimensions, check.event_time_us)
-                if place is not None:
-                    counter = transaction.counter(place.key, place.ref.values)
-                    used = 0 if counter is None else counter.used
-                    gauges.append(Gauge(meter.limit, place.ref.window, used, place.ref.values))
-            return tuple(gauges)
-
-        return self._store.transact(work)
+    def _read(
+        self, company: CompanyView, feature: FeatureView, check: Check, now_us: int
+    ) -> Reading:
+        return self._store.transact(
+            lambda transaction: read_gauges(
+                transaction,
+                company,
+                feature,
+                check.dimensions,
+                check.event_time_us,
+                now_us,
+                authority=self._standing.authority,
+            )
+        )
 
     def _all_gauges(
-        self, company_id: str, feature: FeatureView, at_us: int, most: int
-    ) -> tuple[Gauge, ...]:
-        gauges: list[Gauge] = []
-        for meter in feature.meters:
-            window = meter.window(at_us)
-            if not meter.limit.scope.dimensions:
-                used = self._counters.single(company_id, meter.feature, meter.slot, window.start_us)
-                gauges.append(Gauge(meter.limit, window, used))
-                continue
-            rows = self._counters.of_slot(
-                company_id, meter.feature, meter.slot, window.start_us, most - len(gauges)
+        self, company: CompanyView, feature: FeatureView, at_us: int, now_us: int, most: int
+    ) -> tuple[Gauge | RateGauge, ...]:
+        """Every limit; those with dimensions for each combination of values that was counted."""
+        gauges = self._store.transact(
+            lambda transaction: company_wide_gauges(
+                transaction, company, feature, at_us, now_us, authority=self._standing.authority
             )
-            gauges.extend(Gauge(meter.limit, window, row.used, row.values) for row in rows)
+        )
+        for meter in feature.meters:
+            if meter.limit.scope.dimensions:
+                window = meter.window(at_us)
+                rows = self._counters.of_slot(
+                    company.snapshot.company,
+                    meter.feature,
+                    meter.slot,
+                    window.start_us,
+                    most - len(gauges),
+                )
+                gauges.extend(Gauge(meter.limit, window, row.used, row.values) for row in rows)
         return tuple(gauges[:most])

@@ -5,7 +5,7 @@ Kept as a few plain numbers, since every call reads them.
 
 from __future__ import annotations
 
-from sidecar.domain.decision import Basis, BasisMode
+from sidecar.domain.decision import Basis, BasisMode, FallbackCause
 
 _BASIS_STEP_US = 1_000
 
@@ -39,13 +39,25 @@ class Standing:
         self._last, self._last_at_us = basis, now_us
         return basis
 
-    def fallback_basis(self, now_us: int) -> Basis:
-        """What a decision without a snapshot is based on: how far it is off can't be said."""
-        return self._basis(BasisMode.FALLBACK, 0, now_us)
+    def fallback_basis(self, now_us: int, cause: FallbackCause, version: int = 0) -> Basis:
+        """What a decision of the fail policy is based on; how far it is off can't be said."""
+        return self._basis(BasisMode.FALLBACK, version, now_us, cause)
 
-    def _basis(self, mode: BasisMode, version: int, now_us: int) -> Basis:
+    def silence_us(self, now_us: int) -> int:
+        """How long the plane was not heard; 0 where this process is the authority."""
         if self.authority:
-            return Basis(mode, version, None, 0 if mode is BasisMode.LOCAL else None)
+            return 0
         # Before the plane was ever heard, its age is that of the epoch: as old as can be.
-        heard_us = 0 if self.heard_us is None else self.heard_us
-        return Basis(mode, version, max(0, now_us - heard_us) // 1000, None)
+        return max(0, now_us - (self.heard_us or 0))
+
+    def _basis(
+        self,
+        mode: BasisMode,
+        version: int,
+        now_us: int,
+        cause: FallbackCause = FallbackCause.NONE,
+    ) -> Basis:
+        if self.authority:
+            exact = 0 if mode is BasisMode.LOCAL else None
+            return Basis(mode, version, None, exact, cause)
+        return Basis(mode, version, self.silence_us(now_us) // 1000, None, cause)

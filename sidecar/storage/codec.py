@@ -11,15 +11,23 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from sidecar.domain.companies import CompanySnapshot, Segment
+from sidecar.domain.rates import Bucket
+
 T = TypeVar("T")
 
-STORE_FORMAT: Final = 1
+STORE_FORMAT: Final = 2
+"""Format 2 knows counters into which amounts were carried, buckets, and segments of their own."""
 _VERSION: Final = 1
+_CARRYING: Final = 2
+"""Version of a counter that ends in values and carried amounts, instead of values alone."""
+_SNAPSHOT: Final = 2
 _VERSION_BYTE: Final = bytes([_VERSION])
 
 _COUNTER = struct.Struct("<BIqqqq")
 _ANSWER = struct.Struct("<Bq16s")
 _ENTRY = struct.Struct("<BQ32s")
+_BUCKET = struct.Struct("<Bqqq")
 
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -33,7 +41,8 @@ class Counter(msgspec.Struct, frozen=True, gc=False):
 
     `own`: counted here under the present lineage. `others`: by everyone else, as last heard; may be
     negative after corrections. `heard`: the plane's version of what was last heard; older news is
-    ignored. `values`: of the slot's dimensions.
+    ignored. `values`: of the slot's dimensions. `carried`: what rolled over into the window, by
+    age, the youngest first; `None` where nothing rolls over, or it is not known.
     """
 
     own: int
@@ -41,6 +50,7 @@ class Counter(msgspec.Struct, frozen=True, gc=False):
     heard: int
     window_end_us: int
     values: tuple[str, ...] = ()
+    carried: tuple[int, ...] | None = None
 
     @property
     def used(self) -> int:
@@ -85,9 +95,13 @@ class Lineage(msgspec.Struct, frozen=True):
 
 def encode_counter(counter: Counter, lineage: int) -> bytes:
     """Bytes of a counter, valid under a lineage."""
+    carried = counter.carried
+    version = _VERSION if carried is None else _CARRYING
     fixed = _COUNTER.pack(
-        _VERSION, lineage, counter.own, counter.others, counter.heard, counter.window_end_us
+        version, lineage, counter.own, counter.others, counter.heard, counter.window_end_us
     )
+    if carried is not None:
+        return fixed + _pack((counter.values, carried))
     return fixed + _pack(counter.values) if counter.values else fixed
 
 
@@ -97,17 +111,43 @@ def decode_counter(data: bytes, lineage: int, values: tuple[str, ...] | None = N
     `values`: what the counter's values are, where the caller knows them: they are not read then.
     """
     version, written_under, own, others, heard, window_end_us = _COUNTER.unpack_from(data)
-    _require(version)
+    carried = None
+    if version == _CARRYING:
+        values, carried = _unpack_carrying(data[_COUNTER.size :])
+    else:
+        _require(version)
+        if values is None:
+            values = _unpack_values(data[_COUNTER.size :]) if len(data) > _COUNTER.size else ()
     if written_under != lineage:
         own, others = 0, own + others
-    if values is None:
-        values = _unpack_values(data[_COUNTER.size :]) if len(data) > _COUNTER.size else ()
-    return Counter(own, others, heard, window_end_us, values)
+    return Counter(own, others, heard, window_end_us, values, carried)
+
+
+def is_carrying(data: bytes) -> bool:
+    """Whether it is known of an encoded counter what was carried into its window."""
+    return data[0] == _CARRYING
 
 
 def window_end_of(data: bytes) -> int:
     """End of the window of an encoded counter, for the sweep."""
     return int(_COUNTER.unpack_from(data)[5])
+
+
+def encode_bucket(bucket: Bucket, over_us: int) -> bytes:
+    """Bytes of a rate's bucket, which may be forgotten from `over_us` on."""
+    return _BUCKET.pack(_VERSION, bucket.level, bucket.updated_us, over_us)
+
+
+def decode_bucket(data: bytes) -> Bucket:
+    """A rate's bucket."""
+    version, level, updated_us, _ = _BUCKET.unpack(data)
+    _require(version)
+    return Bucket(level, updated_us)
+
+
+def over_of(data: bytes) -> int:
+    """From when on an encoded bucket may be forgotten, for the sweep."""
+    return int(_BUCKET.unpack(data)[3])
 
 
 def encode_answer(stored: StoredAnswer) -> bytes:
@@ -139,6 +179,23 @@ def decode_entry(data: bytes) -> OutboxEntry:
     return OutboxEntry(total_bytes, chain, data[_ENTRY.size :])
 
 
+def encode_snapshot(snapshot: CompanySnapshot) -> bytes:
+    """Bytes of a company's snapshot."""
+    return bytes([_SNAPSHOT]) + _pack(snapshot)
+
+
+def decode_snapshot(data: bytes) -> CompanySnapshot:
+    """A company's snapshot; one of version 1 had its time zone and anchor beside the segments."""
+    if data[0] == _SNAPSHOT:
+        return msgspec.msgpack.decode(memoryview(data)[1:], type=CompanySnapshot)
+    old = decode_value(data, _SnapshotV1)
+    segments = tuple(
+        msgspec.structs.replace(segment, time_zone=old.time_zone, anchor_us=old.anchor_us)
+        for segment in old.segments
+    )
+    return CompanySnapshot(old.company, old.version, segments)
+
+
 def encode_value(value: object) -> bytes:
     """Bytes of a value that is read rarely: MessagePack behind the version byte."""
     return _VERSION_BYTE + _pack(value)
@@ -150,9 +207,18 @@ def decode_value(data: bytes, kind: type[T]) -> T:
     return msgspec.msgpack.decode(memoryview(data)[1:], type=kind)
 
 
+class _SnapshotV1(msgspec.Struct, frozen=True):
+    company: str
+    version: int
+    time_zone: str = "UTC"
+    anchor_us: int | None = None
+    segments: tuple[Segment, ...] = (Segment(),)
+
+
 def _require(version: int) -> None:
     if version != _VERSION:
-        raise StoreFormatError(f"a record of version {version}; this program reads {_VERSION}")
+        raise StoreFormatError(f"a record of version {version}, which this program cannot read")
 
 
 _unpack_values = msgspec.msgpack.Decoder(tuple[str, ...]).decode
+_unpack_carrying = msgspec.msgpack.Decoder(tuple[tuple[str, ...], tuple[int, ...]]).decode

@@ -6,6 +6,7 @@ path of pages to every commit (measured: 16 % of an engine call).
 | key                                                             | value             |
 |-----------------------------------------------------------------|-------------------|
 | `c` company NUL feature NUL slot-hash values-hash window-start   | counter           |
+| `g` company NUL feature NUL slot-hash values-hash                | bucket of a rate  |
 | `i` hash of company and idempotency key                          | stored answer     |
 | `m` name                                                         | facts of the store|
 | `s` company                                                      | company snapshot  |
@@ -23,6 +24,7 @@ from hashlib import blake2b
 from typing import Final
 
 COUNTERS: Final = b"c"
+BUCKETS: Final = b"g"
 ANSWERS: Final = b"i"
 META: Final = b"m"
 SNAPSHOTS: Final = b"s"
@@ -33,6 +35,7 @@ META_LINEAGES: Final = b"mlineages"
 META_CATALOG: Final = b"mcatalog"
 META_POSITION: Final = b"mposition"
 META_TALLIES: Final = b"mtallies"
+META_CONTACT: Final = b"mcontact"
 
 _SLOT_BYTES: Final = 8
 _VALUES_BYTES: Final = 16
@@ -47,8 +50,17 @@ def _slot_hash(slot: str) -> bytes:
 
 def counter_base(company: str, feature: str, slot: str, values: tuple[str, ...]) -> bytes:
     """Key of a counter, but for the start of its window."""
-    key = b"%b%b\0%b\0%b" % (COUNTERS, company.encode(), feature.encode(), _slot_hash(slot))
+    key = _place(COUNTERS, company, feature, slot)
     return key + values_hash(values) if values else key
+
+
+def bucket_base(company: str, feature: str, slot: str) -> bytes:
+    """Key of a rate's bucket, but for the values of the slot's dimensions, where it has any."""
+    return _place(BUCKETS, company, feature, slot)
+
+
+def _place(kind: bytes, company: str, feature: str, slot: str) -> bytes:
+    return b"%b%b\0%b\0%b" % (kind, company.encode(), feature.encode(), _slot_hash(slot))
 
 
 def values_hash(values: tuple[str, ...]) -> bytes:

@@ -7,7 +7,8 @@ from typing import TypeVar
 
 import msgspec
 
-from sidecar.domain.catalog import CatalogSnapshot, CompanySnapshot
+from sidecar.domain.catalog import CatalogSnapshot
+from sidecar.domain.companies import CompanySnapshot
 from sidecar.storage import codec, keys
 from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
@@ -47,7 +48,7 @@ class Snapshots:
 
     def company(self, company: str) -> CompanySnapshot | None:
         """A company's snapshot, if it is held."""
-        return self._read(keys.snapshot_key(company), CompanySnapshot)
+        return self._store.transact(lambda transaction: _company(transaction, company))
 
     def position(self) -> Position:
         """How far the control plane was followed."""
@@ -64,10 +65,9 @@ class Snapshots:
                 if held is None or changes.replace or held.version <= catalog.version:
                     kv.put(keys.META_CATALOG, codec.encode_value(catalog))
             for snapshot in changes.companies:
-                key = keys.snapshot_key(snapshot.company)
-                known = _read(transaction, key, CompanySnapshot)
+                known = _company(transaction, snapshot.company)
                 if known is None or changes.replace or known.version <= snapshot.version:
-                    kv.put(key, codec.encode_value(snapshot))
+                    kv.put(keys.snapshot_key(snapshot.company), codec.encode_snapshot(snapshot))
             for company in changes.removed:
                 kv.delete(keys.snapshot_key(company))
             if changes.position is not None:
@@ -88,6 +88,11 @@ class Snapshots:
 
     def _read(self, key: bytes, kind: type[T]) -> T | None:
         return self._store.transact(lambda transaction: _read(transaction, key, kind))
+
+
+def _company(transaction: Transaction, company: str) -> CompanySnapshot | None:
+    data = transaction.keyspace.get(keys.snapshot_key(company))
+    return None if data is None else codec.decode_snapshot(data)
 
 
 def _read(transaction: Transaction, key: bytes, kind: type[T]) -> T | None:

@@ -38,7 +38,7 @@ class Store:
     ) -> None:
         self._engine = engine
         self._lineages = lineages
-        self._transaction = Transaction(lineages[-1], head)
+        self._transaction = Transaction(engine, lineages[-1], head)
         self._outbox_records_max = outbox_records_max
         self._steps_to_room_check = 0
         self._has_room = True
@@ -97,10 +97,12 @@ class Store:
         with self._step():
             yield
 
+    def outbox_is_full(self) -> bool:
+        """Whether as many records wait as may; the fail policy then decides about more."""
+        return self.waiting_records() >= self._outbox_records_max
+
     def require_room(self) -> None:
-        """Raise `Exhausted` where outbox or store are at their bound: before a record is added."""
-        if self.waiting_records() >= self._outbox_records_max:
-            raise Exhausted("", "the outbox is full: the control plane is away", "OUTBOX_FULL")
+        """Raise `Exhausted` where the store is at its size bound: before a record is added."""
         self._steps_to_room_check -= 1
         if self._steps_to_room_check < 0:
             self._steps_to_room_check = _ROOM_CHECK_EVERY
@@ -211,8 +213,9 @@ def _with_new_lineage(lineages: tuple[Lineage, ...], incarnation: str) -> tuple[
 
 
 def _require_format(kv: EngineTransaction) -> None:
+    """Refuse a newer format. An older one is read as it is, and from now on is of this format."""
     data = kv.get(keys.META_FORMAT)
-    if data is None:
+    if data is None or int(data) < codec.STORE_FORMAT:
         kv.put(keys.META_FORMAT, str(codec.STORE_FORMAT).encode())
     elif int(data) > codec.STORE_FORMAT:
         raise StoreFormatError(

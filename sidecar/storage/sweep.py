@@ -1,7 +1,11 @@
-"""The sweep: forgets stored answers that have expired and counters whose window is long closed.
+"""The sweep: forgets stored answers, counters and buckets once they are over.
 
-It walks the keys in small steps, each a transaction of its own, and starts again at the end. So no
-index by time has to be kept up to date on the path of a call.
+Answers are when they expire, counters when late events can no longer land in their window, and
+buckets of rates when they have drained, also for events that come late. Of the counters of a limit
+that rolls over the newest stays longer: after a long rest, what is carried on begins with it.
+
+The sweep walks the keys in small steps, each a transaction of its own, and starts again at the end.
+So no index by time has to be kept up to date on the path of a call.
 """
 
 from __future__ import annotations
@@ -15,6 +19,9 @@ from sidecar.storage.transaction import Transaction
 
 COUNTER_KEPT_US: Final = EVENT_PAST_US_MAX + DAY_US
 """How long a counter outlives its window: late events may still land in it."""
+CHAIN_KEPT_US: Final = 400 * DAY_US
+"""How long the newest counter of a limit that rolls over does: longer than a year without usage."""
+_START_BYTES: Final = 8
 
 
 class Sweep:
@@ -30,21 +37,28 @@ class Sweep:
         def work(transaction: Transaction) -> tuple[int, bytes]:
             kv = transaction.keyspace
             stop = keys.after(keys.ANSWERS)
-            pairs = self._store.engine.scan(kv, self._position, stop, most)
+            # One more than is looked at, to see what comes behind the last.
+            pairs = self._store.engine.scan(kv, self._position, stop, most + 1)
+            followers = [key for key, _ in pairs[1:]] + [b""]
             forgotten = 0
-            for key, data in pairs:
-                if _is_over(key, data, now_us):
+            for (key, data), follower in zip(pairs[:most], followers, strict=False):
+                if _is_over(key, data, follower, now_us):
                     kv.delete(key)
                     forgotten += 1
-            return forgotten, (pairs[-1][0] + b"\0" if len(pairs) == most else keys.COUNTERS)
+            return forgotten, (pairs[most][0] if len(pairs) > most else keys.COUNTERS)
 
         forgotten, self._position = self._store.transact(work)
         return forgotten, self._position == keys.COUNTERS
 
 
-def _is_over(key: bytes, data: bytes, now_us: int) -> bool:
+def _is_over(key: bytes, data: bytes, follower: bytes, now_us: int) -> bool:
+    """Whether to forget a key; `follower` is the next one."""
     if key.startswith(keys.COUNTERS):
-        return codec.window_end_of(data) < now_us - COUNTER_KEPT_US
+        newest = not follower.startswith(key[:-_START_BYTES])
+        kept_us = CHAIN_KEPT_US if newest and codec.is_carrying(data) else COUNTER_KEPT_US
+        return codec.window_end_of(data) < now_us - kept_us
     if key.startswith(keys.ANSWERS):
         return codec.expiry_of(data) <= now_us
+    if key.startswith(keys.BUCKETS):
+        return codec.over_of(data) <= now_us
     return False

@@ -54,21 +54,15 @@ class Counters:
                 if total.version < known.heard:
                     continue
                 others = total.total - (total.own if own_counts else 0)
-                if others == known.others and total.version == known.heard:
-                    continue
-                transaction.put_counter(
-                    key,
-                    Counter(known.own, others, total.version, known.window_end_us, known.values),
+                carried = known.carried if total.carried is None else total.carried
+                heard = Counter(
+                    known.own, others, total.version, known.window_end_us, known.values, carried
                 )
+                if heard != known:
+                    transaction.put_counter(key, heard)
 
         if totals:
             self._store.transact(work)
-
-    def single(self, company: str, feature: str, slot: str, window_start_us: int) -> int:
-        """Usage on the one counter that a slot without dimensions has in a window."""
-        key = keys.counter_key(keys.counters_of(company, feature, slot), window_start_us)
-        counter = self._store.transact(lambda transaction: transaction.counter(key, ()))
-        return 0 if counter is None else counter.used
 
     def of_slot(
         self, company: str, feature: str, slot: str, window_start_us: int, most: int

@@ -10,11 +10,13 @@ from hashlib import sha256
 
 import msgspec
 
+from sidecar.domain.rates import Bucket
 from sidecar.storage import codec, keys
 from sidecar.storage.codec import Counter, Lineage, StoredAnswer
-from sidecar.storage.engine import EngineTransaction
+from sidecar.storage.engine import Engine, EngineTransaction
 
 _CHAIN_START = bytes(32)
+_WINDOWS_LOOKED_AT_MAX = 40
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -28,9 +30,10 @@ class Head(msgspec.Struct, frozen=True):
 class Transaction:
     """Reads and writes of one step."""
 
-    __slots__ = ("head", "kv", "lineage")
+    __slots__ = ("_engine", "head", "kv", "lineage")
 
-    def __init__(self, lineage: Lineage, head: Head) -> None:
+    def __init__(self, engine: Engine, lineage: Lineage, head: Head) -> None:
+        self._engine = engine
         self.kv: EngineTransaction | None = None
         self.lineage = lineage
         self.head = head
@@ -54,6 +57,29 @@ class Transaction:
         """Set a counter."""
         assert self.kv is not None
         self.kv.put(key, codec.encode_counter(counter, self.lineage.ordinal))
+
+    def is_carried_before(self, base: bytes, window_start_us: int) -> bool:
+        """Whether it is known of an earlier window what was carried into it; of the newest few."""
+        start, stop = base + bytes(8), keys.counter_key(base, window_start_us)
+        for _ in range(_WINDOWS_LOOKED_AT_MAX):
+            found = self._engine.last(self.keyspace, start, stop)
+            if found is None:
+                return False
+            stop, data = found
+            if codec.is_carrying(data):
+                return True
+        return False
+
+    def bucket(self, key: bytes) -> Bucket | None:
+        """The bucket of a rate under a key; `None` for one that is empty."""
+        assert self.kv is not None
+        data = self.kv.get(key)
+        return None if data is None else codec.decode_bucket(data)
+
+    def put_bucket(self, key: bytes, bucket: Bucket, over_us: int) -> None:
+        """Set a bucket, which may be forgotten from `over_us` on."""
+        assert self.kv is not None
+        self.kv.put(key, codec.encode_bucket(bucket, over_us))
 
     def answer(self, key: bytes, now_us: int) -> StoredAnswer | None:
         """The stored answer under a key, unless it has expired."""

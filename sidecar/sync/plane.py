@@ -15,7 +15,8 @@ from sidecar.api.sync.v1 import sync_pb2, sync_pb2_grpc
 from sidecar.convert.catalog import catalog_snapshot_from_message
 from sidecar.convert.companies import snapshot_from_message
 from sidecar.convert.counters import total_from_message
-from sidecar.domain.catalog import CatalogSnapshot, CompanySnapshot
+from sidecar.domain.catalog import CatalogSnapshot
+from sidecar.domain.companies import CompanySnapshot
 from sidecar.domain.counters import CounterTotal
 from sidecar.storage.outbox import OutboxRun
 from sidecar.sync.machine.clock import ClockEstimate

@@ -11,6 +11,7 @@ import structlog
 
 from sidecar.domain.errors import FieldError
 from sidecar.service.runner import Runner
+from sidecar.service.watchlist import Watchlist
 from sidecar.storage.codec import Lineage
 from sidecar.storage.outbox import Outbox, OutboxRun
 from sidecar.storage.store import Store
@@ -38,6 +39,7 @@ class Pusher:
     """Empties the outbox in the background, for as long as `run` is running.
 
     `contact` is told whether the plane answers, `caught_up` when earlier lineages are through.
+    `watchlist`: who is to be woken by totals.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Pusher:
         new_incarnation: Callable[[], str],
         contact: Callable[[bool], None],
         caught_up: Callable[[], None],
+        watchlist: Watchlist,
     ) -> None:
         self._store = store
         self._outbox = outbox
@@ -64,6 +67,7 @@ class Pusher:
         self._new_incarnation = new_incarnation
         self._contact = contact
         self._caught_up = caught_up
+        self._watchlist = watchlist
         self._wake = asyncio.Event()
         self._progress = asyncio.Condition()
         self._hurried = 0
@@ -154,6 +158,7 @@ class Pusher:
             await self._runner.run_alone(
                 lambda: self._counters.hear(effect.incarnation, effect.totals)
             )
+            self._watchlist.heard(effect.totals)
 
     async def _take_new_incarnation(self, effect: TakeNewIncarnation) -> None:
         incarnation = self._new_incarnation()

@@ -10,25 +10,33 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
+import msgspec
 import structlog
 
 from sidecar.domain.bounds import SECOND_US
-from sidecar.domain.catalog import CompanySnapshot
+from sidecar.domain.companies import CompanySnapshot
 from sidecar.domain.counters import CounterTotal
 from sidecar.domain.errors import FieldError
 from sidecar.service.directory import Directory
 from sidecar.service.runner import Runner
+from sidecar.service.watchlist import Watchlist
 from sidecar.storage.snapshots import Position, SnapshotChanges, Snapshots
 from sidecar.storage.store import Store
 from sidecar.storage.totals import Counters
 from sidecar.sync.machine.backoff import Backoff
-from sidecar.sync.machine.watch import Apply, StartOver, WatchMachine
+from sidecar.sync.machine.watch import (
+    HELD_BACK_MAX,
+    Apply,
+    StartOver,
+    WatchMachine,
+    WatchStep,
+)
 from sidecar.sync.plane import Fetched, PlaneAway, PlaneClient
+from sidecar.sync.refresh import CHUNK, TotalsRefresh
 
-CHUNK: Final = 200
-"""Companies that are looked at in one step, so that calls in between do not wait long."""
-ABSENT_US: Final = 2 * SECOND_US
-"""How long a company that the plane does not have is not asked for again."""
+ABSENT_US: Final = 60 * SECOND_US
+"""How long a company that the plane does not have is not asked for again; if it comes into being
+meanwhile, the watch brings it."""
 FETCH_REST_SECONDS: Final = 0.5
 """After a fetch that failed, calls are decided without another try for so long."""
 SILENCE_SECONDS: Final = 20.0
@@ -42,7 +50,7 @@ class Watcher:
 
     `everyone`: hold all companies; otherwise those that were asked for. `fetch_seconds`: how long a
     call waits for a company's first snapshot. `catalog_known` is set once there is a catalog.
-    `lost_contact` is called when the plane does not answer.
+    `lost_contact` is called when the plane does not answer. `watchlist`: who is woken by news.
     """
 
     def __init__(
@@ -59,6 +67,7 @@ class Watcher:
         fetch_seconds: float,
         catalog_known: asyncio.Event,
         lost_contact: Callable[[], None],
+        watchlist: Watchlist,
     ) -> None:
         self._store = store
         self._snapshots = snapshots
@@ -71,13 +80,13 @@ class Watcher:
         self._fetch_seconds = fetch_seconds
         self._catalog_known = catalog_known
         self._lost_contact = lost_contact
+        self._watchlist = watchlist
         position = snapshots.position()
         self._machine = WatchMachine(position.epoch, position.revision)
         self._revision = position.revision
         self._backoff = Backoff(random.random)
         self._seen: set[str] | None = None
-        self._refresh: asyncio.Task[None] | None = None
-        self._refreshed_all = False
+        self._totals = TotalsRefresh(snapshots, directory, runner, self._ask_for_totals, self._away)
         self._is_away = False
         self._fetch_not_before = 0.0
         self._removed_meanwhile: set[str] = set()
@@ -127,6 +136,7 @@ class Watcher:
         self._seen = set() if revision == 0 and self._everyone else None
         incarnation = self._store.lineage.incarnation
         stream = self._plane.watch(incarnation, revision, without_companies=not self._everyone)
+        await self._totals.note_in_use()
         refreshed = False
         while True:
             async with asyncio.timeout(SILENCE_SECONDS):
@@ -139,7 +149,7 @@ class Watcher:
                 # What a total says to be own is then others': watch as who this store now is.
                 await stream.aclose()
                 return
-            action = self._machine.stepped(step)
+            action = await self._stepped(step)
             if isinstance(action, StartOver):
                 log.warning("sync.plane_epoch_changed", epoch=self._machine.epoch)
                 await stream.aclose()
@@ -148,20 +158,32 @@ class Watcher:
                 await self._apply(action)
             if not refreshed and step.complete:
                 refreshed = True
-                if revision == 0:
-                    self._refreshed_all = True  # totals came along
-                else:
+                # Who watches a company that could not be had while the plane was away asks again.
+                self._fetch_not_before = 0.0
+                self._watchlist.touch_all()
+                if revision:
                     self.refresh_totals_soon()
+                else:
+                    self._totals.heard_all()
             if step.totals:
                 await self._hear(incarnation, step.totals)
+
+    async def _stepped(self, step: WatchStep) -> Apply | StartOver | None:
+        """Tell the machine what concerns this store: the rest must not fill what it holds back."""
+        if not self._everyone and step.companies:
+            followed = await self._runner.run_alone(lambda: self._held_of(step.companies))
+            step = msgspec.structs.replace(step, companies=followed)
+        applied_early = self._machine.applied_early
+        action = self._machine.stepped(step)
+        if self._machine.applied_early > applied_early:
+            log.warning("sync.too_many_changes_at_once", held_back_max=HELD_BACK_MAX)
+        return action
 
     async def _apply(self, action: Apply) -> None:
         companies = action.companies
         if self._seen is not None:
             self._seen.update(snapshot.company for snapshot in companies)
         self._removed_meanwhile.update(name for name in action.removed if name in self._fetches)
-        if not self._everyone:
-            companies = await self._runner.run_alone(lambda: self._held_of(companies))
         position = None
         if action.revision is not None:
             position = Position(action.epoch, action.revision)
@@ -181,6 +203,7 @@ class Watcher:
 
     async def _write(self, changes: SnapshotChanges) -> None:
         await self._runner.run_alone(lambda: self._directory.apply(changes))
+        self._watchlist.applied(changes)
         if self._directory.index is not None:
             self._catalog_known.set()
         if changes.position is not None:
@@ -190,25 +213,7 @@ class Watcher:
 
     def refresh_totals_soon(self) -> None:
         """Totals that changed while there was no stream are not repeated: ask for them once."""
-        if self._refresh is not None:
-            self._refresh.cancel()
-        self._refresh = asyncio.create_task(self._refresh_totals())
-
-    async def _refresh_totals(self) -> None:
-        """For all that is held the first time, as the store may be old; later for what is used."""
-        try:
-            if self._refreshed_all:
-                names = await self._runner.run_alone(self._directory.in_memory)
-                for first in range(0, len(names), CHUNK):
-                    await self._ask_for_totals(names[first : first + CHUNK])
-                return
-            after = ""
-            while held := await self._runner.run_alone(partial(self._snapshots.held, after, CHUNK)):
-                await self._ask_for_totals(held)
-                after = held[-1]
-            self._refreshed_all = True
-        except (PlaneAway, FieldError) as error:
-            self._away(str(error))
+        self._totals.start()
 
     async def _ask_for_totals(self, companies: Sequence[str]) -> None:
         """The totals alone are kept: snapshots come in order on the stream, removals too."""
@@ -218,6 +223,7 @@ class Watcher:
 
     async def _hear(self, incarnation: str, totals: Sequence[CounterTotal]) -> None:
         await self._runner.run_alone(lambda: self._counters.hear(incarnation, totals))
+        self._watchlist.heard(totals)
 
     async def _renew_or_drop(self) -> None:
         """After a start from nothing: get rid of, or renew, what was held from before."""
@@ -267,18 +273,24 @@ class Watcher:
                 self._directory.remember_absent(company, until_us)
 
         await self._runner.run_alone(keep)
+        self._watchlist.applied(
+            SnapshotChanges(fetched.catalog, fetched.companies, fetched.unknown)
+        )
         if self._directory.index is not None:
             self._catalog_known.set()
 
     async def _catch_up(self, fetched: Fetched) -> None:
-        """Let the watch bring a newer catalog first, with all that belongs to it.
+        """Let the watch bring what is newer here first, with all that was changed along with it.
 
         Taken from here alone, other companies would for a moment be decided by a mixture. Bounded,
         in case that the watch is cut off.
         """
-        if fetched.catalog is None or self._directory.index is None:
+        if self._directory.index is None:
             return
-        version = fetched.catalog.version
+        versions = [snapshot.version for snapshot in fetched.companies]
+        if fetched.catalog is not None:
+            versions.append(fetched.catalog.version)
+        version = max(versions, default=0)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._fetch_seconds), self._followed:
                 await self._followed.wait_for(lambda: self._revision >= version)
@@ -304,6 +316,5 @@ class Watcher:
         return [
             snapshot
             for snapshot in companies
-            if snapshot.company in self._fetches
-            or self._snapshots.company(snapshot.company) is not None
+            if snapshot.company in self._fetches or self._directory.follows(snapshot.company)
         ]

@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.bounds import INT64_MAX
+from sidecar.domain.catalog import Rate
 from sidecar.domain.decide import decide, decide_unmetered
-from sidecar.domain.decision import Basis, BasisMode, Decision, Gauge, GrantMode, Reason
+from sidecar.domain.decision import (
+    Basis,
+    BasisMode,
+    Decision,
+    FallbackCause,
+    Gauge,
+    GrantMode,
+    RateGauge,
+    Reason,
+)
 from sidecar.rpc.answer_wire import AnswerEncoder
 from sidecar.rpc.answers import fill_decision, outcome_of, replayed
-from tests.support.build import DAY, HARD, LIFETIME, MONTH, NOW_US, SHADOW, SOFT, gauge, limit
+from tests.support.build import (
+    DAY,
+    HARD,
+    LIFETIME,
+    MONTH,
+    NOW_US,
+    SHADOW,
+    SOFT,
+    gauge,
+    limit,
+    rate_limit,
+    throttled,
+)
 
 _SIZES: Final = st.sampled_from([0, 1, 127, 128, 16_383, 16_384, INT64_MAX // 4]) | st.integers(
     0, 300
@@ -26,6 +48,10 @@ _BASES: Final = st.builds(
     st.sampled_from([0, 1, 300, INT64_MAX]),
     st.none() | st.sampled_from([0, 1, 10**13]),
     st.none() | st.sampled_from([0, 5]),
+    st.sampled_from(FallbackCause),
+)
+_RATES: Final = st.builds(
+    Rate, st.integers(1, 300), st.sampled_from([1_000, 60_000_000]), st.integers(1, 300)
 )
 _IDS: Final = st.sampled_from(["", "life-1-1", "x" * 56, "y" * 200])
 
@@ -35,16 +61,36 @@ def _gauges(draw: st.DrawFn) -> list[Gauge]:
     found = []
     for at in range(draw(st.integers(0, 3))):
         names = ["user", "zone"][: draw(st.integers(0, 2))]
-        of = limit(
-            f"limit {at}" * draw(st.sampled_from([1, 20])),
-            draw(st.none() | _SIZES),
-            draw(st.sampled_from([HARD, SOFT, SHADOW])),
-            draw(st.sampled_from([DAY, MONTH, LIFETIME])),
-            each=names,
-            warn=draw(st.sampled_from([(1000,), (50, 100)])),
-        )
+        name = f"limit {at}" * draw(st.sampled_from([1, 20]))
+        window = draw(st.sampled_from([DAY, MONTH, LIFETIME]))
         values = tuple(draw(_TEXTS) for _ in names)
-        found.append(gauge(of, draw(_SIZES), values))
+        if draw(st.integers(0, 3)) == 0:
+            of = throttled(name, draw(_SIZES), draw(_RATES), window, each=names)
+        else:
+            of = limit(
+                name,
+                draw(st.none() | _SIZES),
+                draw(st.sampled_from([HARD, SOFT, SHADOW])),
+                window,
+                each=names,
+                warn=draw(st.sampled_from([(1000,), (50, 100)])),
+            )
+        carried = draw(st.sampled_from([0, 0, 0, 1, 300, INT64_MAX // 4]))
+        filled = draw(st.integers(0, 400))
+        found.append(gauge(of, draw(_SIZES), values, carried=carried, throttled=filled))
+    return found
+
+
+@st.composite
+def _rate_gauges(draw: st.DrawFn) -> list[RateGauge]:
+    found = []
+    for at in range(draw(st.sampled_from([0, 0, 1, 2]))):
+        names = ["user", "zone"][: draw(st.integers(0, 2))]
+        of = rate_limit(
+            f"rate {at}", draw(_RATES), draw(st.sampled_from([HARD, SHADOW])), each=names
+        )
+        level = draw(st.sampled_from([0, -5, 1, 999, INT64_MAX]) | st.integers(-(10**6), 10**6))
+        found.append(RateGauge(of, level, NOW_US, tuple(draw(_TEXTS) for _ in names)))
     return found
 
 
@@ -54,16 +100,27 @@ def expected(decision: Decision, basis: Basis, record_id: str) -> pb.CheckAndInc
     return response
 
 
-@given(
-    st.lists(
-        st.tuples(_gauges(), _SIZES, st.sampled_from(list(GrantMode)), _BASES, _IDS), max_size=4
-    )
+class _Case(NamedTuple):
+    gauges: list[Gauge]
+    rates: list[RateGauge]
+    quantity: int
+    mode: GrantMode
+    basis: Basis
+    record_id: str
+
+
+_CASES: Final = st.builds(
+    _Case, _gauges(), _rate_gauges(), _SIZES, st.sampled_from(GrantMode), _BASES, _IDS
 )
-def test_decisions(cases: Sequence[tuple[list[Gauge], int, GrantMode, Basis, str]]) -> None:
+
+
+@settings(max_examples=300)
+@given(st.lists(_CASES, max_size=4))
+def test_decisions(cases: Sequence[_Case]) -> None:
     """One encoder for all, each twice: what it keeps of one answer must not show in another."""
     encode = AnswerEncoder()
-    for gauges, quantity, mode, basis, record_id in [*cases, *cases]:
-        decision = decide(quantity, mode, gauges, NOW_US)
+    for gauges, rates, quantity, mode, basis, record_id in [*cases, *cases]:
+        decision = decide(quantity, mode, gauges, NOW_US, rates)
         wire = encode(decision, basis, record_id)
         message = expected(decision, basis, record_id)
         assert message == pb.CheckAndIncrementResponse.FromString(wire)

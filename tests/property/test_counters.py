@@ -7,15 +7,17 @@ from typing import Final
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.canonical import canonical_window
 from sidecar.domain.catalog import Scope
-from sidecar.domain.counters import slot_of
+from sidecar.domain.counters import generation_in, is_anchored, slot_of
 from sidecar.domain.windows import Alignment, WindowSpec, WindowUnit
 from tests.support.build import limit
 
 # Separators, what escapes them, and what escapes look like.
 _NAMES: Final = st.text(alphabet="%|,=/2C5a", min_size=1, max_size=6)
 _VALUES: Final = st.text(alphabet="%|,=/2C5a", max_size=6)
+_GENERATIONS: Final = st.sampled_from([0, 1, 2, 1_773_576_000_000_000, INT64_MAX])
 
 
 @st.composite
@@ -34,8 +36,9 @@ def _scopes(draw: st.DrawFn) -> Scope:
     return Scope(tuple(dimensions), tuple(sorted(match.items())))
 
 
-def _slot(window: WindowSpec, scope: Scope) -> str:
-    return slot_of(limit(window=window, each=scope.dimensions, match=dict(scope.match)))
+def _slot(window: WindowSpec, scope: Scope, generation: int = 0) -> str:
+    of = limit(window=window, each=scope.dimensions, match=dict(scope.match))
+    return slot_of(of, generation)
 
 
 @example(WindowSpec(WindowUnit.DAY), Scope(("a", "b")), WindowSpec(WindowUnit.DAY), Scope(("a,b",)))
@@ -70,3 +73,20 @@ def test_scopes_that_differ_have_slots_that_differ(
     window: WindowSpec, scope: Scope, other: Scope
 ) -> None:
     assert (scope == other) == (_slot(window, scope) == _slot(window, other))
+
+
+@given(_windows(), _scopes(), _GENERATIONS, _scopes(), _GENERATIONS)
+def test_generations_that_differ_have_slots_that_differ(
+    window: WindowSpec, scope: Scope, generation: int, other_scope: Scope, other: int
+) -> None:
+    same = (scope, generation) == (other_scope, other)
+    assert same == (_slot(window, scope, generation) == _slot(window, other_scope, other))
+
+
+@given(_windows(), _scopes(), _GENERATIONS)
+def test_a_slot_tells_its_generation_and_whether_it_is_anchored(
+    window: WindowSpec, scope: Scope, generation: int
+) -> None:
+    slot = _slot(window, scope, generation)
+    anchored = canonical_window(window).alignment is Alignment.ANCHORED
+    assert (generation, anchored) == (generation_in(slot), is_anchored(slot))

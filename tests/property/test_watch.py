@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.domain.catalog import CompanySnapshot
+from sidecar.domain.companies import CompanySnapshot
 from sidecar.storage.snapshots import Position, SnapshotChanges
 from sidecar.sync.machine.watch import Apply, StartOver, WatchMachine, WatchStep
 from tests.support.stores import MemoryDisk, OpenedStore

@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from sidecar.domain.bounds import DAY_US, FOREVER_US
+from sidecar.domain.bounds import DAY_US, FOREVER_US, SECOND_US
 from sidecar.domain.catalog import (
     DEFAULT_WARNING_PERCENTS,
     Catalog,
     CatalogSnapshot,
-    Company,
     Enforcement,
     EntitlementGrant,
     Feature,
     FeatureKind,
     Limit,
     Plan,
+    Rate,
+    RateLimit,
     Scope,
-    Subscription,
 )
+from sidecar.domain.companies import Company, Subscription
 from sidecar.domain.counters import CounterRef, CounterTotal, slot_of
-from sidecar.domain.decision import Gauge, GrantMode
+from sidecar.domain.decision import Gauge, GrantMode, RateGauge
 from sidecar.domain.requests import NO_ATTRIBUTES, Check
 from sidecar.domain.windows import Alignment, Window, WindowSpec, WindowUnit, window_at
 
@@ -36,6 +37,11 @@ LIFETIME_WINDOW: Final = Window(0, FOREVER_US)
 HARD: Final = Enforcement.HARD
 SOFT: Final = Enforcement.SOFT
 SHADOW: Final = Enforcement.SHADOW
+THROTTLE: Final = Enforcement.THROTTLE
+
+
+TEN_A_SECOND: Final = Rate(10, SECOND_US, 20)
+"""And 20 at once."""
 
 
 def limit(
@@ -53,9 +59,50 @@ def limit(
     return Limit(name, window, amount, enforcement, scope, warn)
 
 
-def gauge(of: Limit, used: int = 0, values: tuple[str, ...] = ()) -> Gauge:
-    """A limit with usage, in the window that holds `NOW_US`."""
-    return Gauge(of, window_at(of.window, NOW_US), used, values)
+def throttled(
+    name: str = "throttled",
+    amount: int = 100,
+    rate: Rate = TEN_A_SECOND,
+    window: WindowSpec = MONTH,
+    *,
+    each: Sequence[str] = (),
+) -> Limit:
+    """A THROTTLE limit; 100 a calendar month, then 10 a second, unless told otherwise."""
+    scope = Scope(tuple(each))
+    return Limit(name, window, amount, THROTTLE, scope, throttle=rate)
+
+
+def rate_limit(
+    name: str = "burst",
+    rate: Rate = TEN_A_SECOND,
+    enforcement: Enforcement = HARD,
+    *,
+    each: Sequence[str] = (),
+    match: Mapping[str, str] = NO_ATTRIBUTES,
+) -> RateLimit:
+    """A rate; HARD, 10 a second and 20 at once, unless told otherwise."""
+    return RateLimit(name, rate, enforcement, Scope(tuple(each), tuple(sorted(match.items()))))
+
+
+def gauge(
+    of: Limit,
+    used: int = 0,
+    values: tuple[str, ...] = (),
+    *,
+    carried: int = 0,
+    throttled: int = 0,
+) -> Gauge:
+    """A limit with usage, in the window that holds `NOW_US`.
+
+    `throttled`: units in the bucket of the rate past it.
+    """
+    level = 0 if of.throttle is None else throttled * of.throttle.period_us
+    return Gauge(of, window_at(of.window, NOW_US), used, values, carried, level)
+
+
+def rate_gauge(of: RateLimit, in_use: int = 0) -> RateGauge:
+    """A rate with so many units in its bucket at `NOW_US`."""
+    return RateGauge(of, in_use * of.rate.period_us, NOW_US)
 
 
 def check(

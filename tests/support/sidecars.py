@@ -21,7 +21,8 @@ from sidecar.app.clock import wall_us
 from sidecar.app.operations import SidecarOperations
 from sidecar.app.parts import Parts
 from sidecar.config import SidecarConfig
-from sidecar.domain.catalog import Catalog, Company
+from sidecar.domain.catalog import Catalog
+from sidecar.domain.companies import Company
 from sidecar.domain.timeline import compile_snapshot
 from sidecar.ops.health import Health
 from sidecar.rpc.admin import AdminMethods, admin_handler
@@ -81,7 +82,10 @@ async def serving(
         maximum_concurrent_rpcs=config.concurrent_calls_max,
     )
     operations = SidecarOperations(parts, health, NOW_US)
-    handlers = enforcement_handler(parts.methods), admin_handler(AdminMethods(operations))
+    handlers = (
+        enforcement_handler(parts.methods, parts.query_methods, parts.watch_methods),
+        admin_handler(AdminMethods(operations)),
+    )
     server.add_generic_rpc_handlers(handlers)
     address = f"unix:{folder}/s.sock"
     server.add_insecure_port(address)

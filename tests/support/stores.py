@@ -60,10 +60,16 @@ class LmdbDisk:
 
 
 class OpenedStore:
-    """A store with everything that stands on it. Incarnations are called life-1, life-2, ..."""
+    """A store with everything that stands on it. Incarnations are called life-1, life-2, ...
 
-    def __init__(self, disk: Disk, *, outbox_records_max: int = 1_000_000) -> None:
+    `incarnation`: the name of the first one, where it has to be a UUID.
+    """
+
+    def __init__(
+        self, disk: Disk, *, outbox_records_max: int = 1_000_000, incarnation: str = ""
+    ) -> None:
         self._disk = disk
+        self._first_incarnation = incarnation
         self._outbox_records_max = outbox_records_max
         self._lives = count(1)
         self._open(power_lost=False)
@@ -81,7 +87,8 @@ class OpenedStore:
 
     def new_incarnation(self) -> str:
         """The name of the next life."""
-        return f"life-{next(self._lives)}"
+        life = next(self._lives)
+        return self._first_incarnation if life == 1 and self._first_incarnation else f"life-{life}"
 
     def reopen(self, *, power_lost: bool = False) -> None:
         """Close and open again."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
-from sidecar.control.rpc import control_answers
+from sidecar.control.rpc import control_answers, subscription_answers
 from sidecar.control.rpc.hub import Hub
 from sidecar.control.rpc.workers import Workers
 
@@ -23,7 +23,7 @@ class ControlServicer(control_pb2_grpc.ControlServiceServicer):
         self, request: control_pb2.ApplyRequest, context: Any
     ) -> control_pb2.ApplyResponse:
         run = self._workers.read if request.dry_run else self._workers.write
-        response = await run(control_answers.apply_state, request)
+        response = await run(control_answers.apply_state, request, self._clock())
         if not request.dry_run:
             await self._hub.refresh()
         return response
@@ -42,6 +42,15 @@ class ControlServicer(control_pb2_grpc.ControlServiceServicer):
         self, request: control_pb2.ListCompaniesRequest, context: Any
     ) -> control_pb2.ListCompaniesResponse:
         return await self._workers.read(control_answers.list_companies, request)
+
+    async def ChangeSubscription(  # noqa: N802
+        self, request: control_pb2.ChangeSubscriptionRequest, context: Any
+    ) -> control_pb2.ChangeSubscriptionResponse:
+        response = await self._workers.write(
+            subscription_answers.change_subscription, request, self._clock()
+        )
+        await self._hub.refresh()
+        return response
 
     async def QueryUsage(  # noqa: N802
         self, request: control_pb2.QueryUsageRequest, context: Any

@@ -37,7 +37,6 @@ from sidecar.convert.companies import (
 from sidecar.convert.times import instant, timestamp
 from sidecar.domain.diff import Change
 from sidecar.domain.errors import InvalidInput
-from sidecar.domain.timeline import compile_snapshot
 from sidecar.domain.windows import LIFETIME_WINDOW, Window
 
 COMPANIES_MAX: Final = 100_000
@@ -50,7 +49,9 @@ SUMS_DEFAULT: Final = 1_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def apply_state(store: Store, request: control_pb2.ApplyRequest) -> control_pb2.ApplyResponse:
+def apply_state(
+    store: Store, request: control_pb2.ApplyRequest, now_us: int
+) -> control_pb2.ApplyResponse:
     """Answer to Apply."""
     require_count("companies", len(request.companies), 0, COMPANIES_MAX)
     require_count("remove_companies", len(request.remove_companies), 0, COMPANIES_MAX)
@@ -68,7 +69,10 @@ def apply_state(store: Store, request: control_pb2.ApplyRequest) -> control_pb2.
         remove=tuple(request.remove_companies),
         prune=request.prune_companies,
     )
-    applied = (apply.preview if request.dry_run else apply.apply)(store, desired)
+    if request.dry_run:
+        applied = apply.preview(store, desired)
+    else:
+        applied = apply.apply(store, desired, now_us)
     return control_pb2.ApplyResponse(
         revision=applied.revision,
         changes=map(_change, applied.changes),
@@ -92,7 +96,7 @@ def get_company(
     stored = directory.get_company(store, require_identifier("company", request.company))
     return control_pb2.GetCompanyResponse(
         company=company_to_message(stored.company),
-        snapshot=snapshot_to_message(compile_snapshot(stored.company, stored.revision)),
+        snapshot=snapshot_to_message(stored.snapshot),
     )
 
 
@@ -205,6 +209,7 @@ def _limit_usage(found: usage.LimitUsage) -> control_pb2.LimitUsage:
         dimensions=dict(zip(found.limit.scope.dimensions, found.values, strict=True)),
         window=_window(found.window),
         used=found.used,
+        carried=found.carried,
     )
 
 

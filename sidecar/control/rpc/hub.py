@@ -71,7 +71,13 @@ class Watcher:
                 continue
             own = state.parts.get(self.incarnation, 0)
             self._totals[key] = CounterTotal(
-                key.company, key.feature, key.counter, state.total, own, state.version
+                key.company,
+                key.feature,
+                key.counter,
+                state.total,
+                own,
+                state.version,
+                state.carried,
             )
             self.changed.set()
         return dropped

@@ -12,6 +12,7 @@ from sidecar.control.metrics import ControlMetrics
 from sidecar.control.rpc import sync_answers
 from sidecar.control.rpc.checks import require_count, require_incarnation
 from sidecar.control.rpc.hub import Hub, Watcher
+from sidecar.control.rpc.pages import Pages
 from sidecar.control.rpc.workers import Workers
 from sidecar.control.services import snapshots
 from sidecar.domain.bounds import INT64_MAX
@@ -32,6 +33,7 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
         self._hub = hub
         self._metrics = metrics
         self._clock = clock
+        self._pages = Pages(workers, clock)
 
     async def Hello(  # noqa: N802
         self, request: sync_pb2.HelloRequest, context: Any
@@ -64,7 +66,7 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
         with self._hub.watching(incarnation, everything=everything) as watcher:
             position = await self._workers.write(snapshots.start, resume, request.without_companies)
             await self._hub.refresh()
-            watch = _Watch(self._workers, self._hub, watcher, position, self._clock)
+            watch = _Watch(self._pages, self._hub, watcher, position, self._clock)
             async for message in watch.messages():
                 yield message
 
@@ -74,13 +76,13 @@ class _Watch:
 
     def __init__(
         self,
-        workers: Workers,
+        pages: Pages,
         hub: Hub,
         watcher: Watcher,
         position: snapshots.Position,
         clock: Clock,
     ) -> None:
-        self._workers = workers
+        self._pages = pages
         self._hub = hub
         self._watcher = watcher
         self._position = position
@@ -91,29 +93,26 @@ class _Watch:
 
     async def messages(self) -> AsyncIterator[sync_pb2.WatchSnapshotsResponse]:
         """Changes and totals as they come, and a heartbeat where nothing else came."""
-        async for message in self._pages():
+        async for message in self._changes():
             yield message
         while not self._hub.closing:
             await self._wait()
             if self._hub.state.epoch != self._epoch:
                 raise Unavailable("", "the plane's state was replaced", "EPOCH_CHANGED")
             if self._hub.state.revision > self._revision:
-                async for message in self._pages():
+                async for message in self._changes():
                     yield message
             while totals := self._watcher.take_totals(TOTALS_A_MESSAGE):
                 yield self._sent(self._totals(totals))
             if time.monotonic() >= self._heartbeat_due_s:
                 yield self._sent(self._totals([]))
 
-    async def _pages(self) -> AsyncIterator[sync_pb2.WatchSnapshotsResponse]:
+    async def _changes(self) -> AsyncIterator[sync_pb2.WatchSnapshotsResponse]:
         """Every page from the position to the first one that is complete."""
         complete = False
         while not complete and not self._hub.closing:
-            message, page, self._position = await self._workers.read(
-                sync_answers.watch_page,
-                self._position,
-                self._watcher.incarnation,
-                self._clock(),
+            message, page, self._position = await self._pages.next(
+                self._hub.state, self._position, self._watcher.incarnation
             )
             complete = page.complete
             if complete:

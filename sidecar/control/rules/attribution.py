@@ -1,15 +1,30 @@
-"""On which counters usage belongs that a sidecar recorded without a snapshot."""
+"""On which counters usage belongs.
+
+Usually the sidecar says so. It cannot where it had no snapshot; and it may be wrong where it had an
+older one, and did not know yet that usage was reset or the billing anchor moved before the event.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from sidecar.control.storage.values import CounterKey
-from sidecar.domain.catalog import CompanySnapshot, Limit
-from sidecar.domain.counters import CounterRef, scope_values, slot_of
+from sidecar.domain.catalog import Limit
+from sidecar.domain.companies import CompanySnapshot, Segment
+from sidecar.domain.company_windows import company_window, generation_of
+from sidecar.domain.counters import CounterRef, generation_in, is_anchored, scope_values, slot_of
 from sidecar.domain.entitlements import CatalogIndex
 from sidecar.domain.timeline import segment_at
-from sidecar.domain.windows import Window, window_at
+from sidecar.domain.windows import Window
+
+
+class CountedLimit(NamedTuple):
+    """A limit, and what of its counters' names does not depend on the usage."""
+
+    limit: Limit
+    slot: str
+    window: Window
 
 
 def attribute(
@@ -19,35 +34,60 @@ def attribute(
     event_time_us: int,
     dimensions: Mapping[str, str],
 ) -> tuple[CounterKey, ...] | None:
-    """Counters of the limits that applied at the event time; `None` for an unknown feature."""
-    found = limits_at(catalog, snapshot, feature, event_time_us)
-    if found is None:
+    """Counters of the limits that applied at the event time; `None` for an unknown feature.
+
+    And of limits of other plans that count something else, as a sidecar counts on them, too.
+    """
+    entitlement = catalog.resolve(segment_at(snapshot, event_time_us), feature)
+    if entitlement is None:
         return None
+    limits = (*entitlement.limits, *catalog.also_counted(entitlement))
+    found = _counted(snapshot, limits, event_time_us)
     counters: dict[CounterKey, None] = {}  # limits that count the same thing share a counter
-    for limit, window in found:
-        values = scope_values(limit, dimensions)
+    for limit, slot, window in found:
+        values = scope_values(limit.scope, dimensions)
         if values is not None:
-            counter = CounterRef(slot_of(limit), values, window)
+            counter = CounterRef(slot, values, window)
             counters[CounterKey(snapshot.company, feature, counter)] = None
     return tuple(counters)
 
 
 def limits_at(
     catalog: CatalogIndex, snapshot: CompanySnapshot, feature: str, at_us: int
-) -> Iterator[tuple[Limit, Window]] | None:
-    """A company's limits of a feature at an instant, each with its window then.
+) -> Iterator[CountedLimit] | None:
+    """A company's limits of a feature at an instant, each with its slot and its window then.
 
     `None` for a feature that the catalog lacks.
     """
     entitlement = catalog.resolve(segment_at(snapshot, at_us), feature)
-    if entitlement is None:
-        return None
+    return None if entitlement is None else _counted(snapshot, entitlement.limits, at_us)
+
+
+def _counted(
+    snapshot: CompanySnapshot, limits: Iterable[Limit], at_us: int
+) -> Iterator[CountedLimit]:
+    segment = segment_at(snapshot, at_us)
     return (
-        (
+        CountedLimit(
             limit,
-            window_at(
-                limit.window, at_us, time_zone=snapshot.time_zone, anchor_us=snapshot.anchor_us
-            ),
+            slot_of(limit, generation_of(segment, limit.window)),
+            company_window(snapshot.segments, limit.window, at_us),
         )
-        for limit in entitlement.limits
+        for limit in limits
     )
+
+
+def fits_timeline(
+    snapshot: CompanySnapshot, counters: Iterable[CounterKey], event_time_us: int
+) -> bool:
+    """Whether counters are of the generations that were in force at the event time."""
+    last = snapshot.segments[-1]
+    if not (last.generation or last.anchored_generation):  # they only grow: nothing started anew
+        return not any(generation_in(key.counter.slot) for key in counters)
+    segment = segment_at(snapshot, event_time_us)
+    return all(_fits(segment, key.counter.slot) for key in counters)
+
+
+def _fits(segment: Segment, slot: str) -> bool:
+    generation = segment.anchored_generation if is_anchored(slot) else segment.generation
+    return generation_in(slot) == generation

@@ -8,16 +8,20 @@ from typing import Final
 
 import msgspec
 
+from sidecar.control.services.timelines import with_timeline
 from sidecar.control.storage.port import ReadTransaction, Store, WriteTransaction
+from sidecar.control.storage.values import StoredCompany
 from sidecar.domain.canonical import canonical_catalog, canonical_company
-from sidecar.domain.catalog import Catalog, Company
+from sidecar.domain.catalog import Catalog
 from sidecar.domain.catalog_rules import (
+    Path,
     Problem,
     companies_problems,
     company_references,
     path_text,
     problems,
 )
+from sidecar.domain.companies import Company
 from sidecar.domain.diff import Change, ChangeAction, catalog_changes, company_change
 from sidecar.domain.errors import InvalidInput
 
@@ -47,33 +51,42 @@ class Applied(msgspec.Struct, frozen=True):
 
 
 class _Steps(msgspec.Struct, frozen=True):
-    """What has to be done to get from the stored state to the desired one."""
+    """What has to be done to get from the stored state to the desired one.
+
+    `put`: companies to store, each with what is stored of it; `given` counts objects.
+    """
 
     catalog: Catalog | None
-    put: list[Company]
+    put: list[tuple[Company, StoredCompany | None]]
     remove: list[str]
     changes: list[Change]
     given: int
 
     def applied(self, revision: int) -> Applied:
-        removed = sum(change.action is ChangeAction.REMOVED for change in self.changes)
-        unchanged = self.given - (len(self.changes) - removed)
+        changed = sum(
+            change.action is not ChangeAction.REMOVED and change.kind != "catalog"
+            for change in self.changes
+        )
+        unchanged = self.given - changed
         changes = tuple(self.changes[:CHANGES_MAX])
         return Applied(revision, changes, len(self.changes), unchanged)
 
 
-def apply(store: Store, desired: Desired) -> Applied:
+def apply(store: Store, desired: Desired, now_us: int) -> Applied:
     """Reach the desired state. Where it is reached already, the revision stays as it is.
 
+    A company that is given in the state in which it is stored keeps its timeline; one that differs
+    is replaced from now on, with all that was changed of it since it was applied last.
+
     Raises `InvalidInput`, and changes nothing, for what `catalog_rules` finds, and where a company
-    that stays would lose its plan or a feature that it overrides.
+    that stays would lose a plan or an add-on that it has or a feature that it overrides.
     """
     with store.write() as transaction:
         steps = _steps(transaction, desired)
         if not steps.changes:
             return steps.applied(transaction.state().revision)
         revision = transaction.next_revision()
-        _take(transaction, steps, revision)
+        _take(transaction, steps, revision, now_us)
     return steps.applied(revision)
 
 
@@ -83,10 +96,16 @@ def preview(store: Store, desired: Desired) -> Applied:
         return _steps(transaction, desired).applied(transaction.state().revision)
 
 
-def _take(transaction: WriteTransaction, steps: _Steps, revision: int) -> None:
+def _take(transaction: WriteTransaction, steps: _Steps, revision: int, now_us: int) -> None:
     if steps.catalog is not None:
         transaction.put_catalog(steps.catalog, revision)
-    transaction.put_companies(steps.put, revision)
+    tombstones = transaction.tombstones(
+        company.id for company, stored in steps.put if stored is None
+    )
+    transaction.put_companies(
+        with_timeline(company, revision, now_us, stored or tombstones.get(company.id))
+        for company, stored in steps.put
+    )
     transaction.remove_companies(steps.remove, revision)
 
 
@@ -100,18 +119,19 @@ def _steps(transaction: ReadTransaction, desired: Desired) -> _Steps:
     changes = catalog_changes(before, after)
     catalog_changed = bool(changes)
     put = []
-    for company_before, company in _with_stored(transaction, given):
-        change = company_change(company_before, company)
+    for held, company in _with_stored(transaction, given):
+        change = company_change(None if held is None else held.company, company)
         if change is not None:
             changes.append(change)
-            put.append(company)
+            put.append((company, held))
     remove = list(_to_remove(transaction, desired, given))
     changes += [Change("company", company, ChangeAction.REMOVED) for company in remove]
     if catalog_changed and not desired.prune:
         _refuse_orphans(transaction, before, after, {*given, *remove})
-    objects = 0 if desired.catalog is None else len(after.features) + len(after.plans)
-    new_catalog = after if catalog_changed else None
-    return _Steps(new_catalog, put, remove, changes, objects + len(given))
+    objects = len(given)
+    if desired.catalog is not None:
+        objects += len(after.features) + len(after.plans) + len(after.add_ons)
+    return _Steps(after if catalog_changed else None, put, remove, changes, objects)
 
 
 def _refuse_problems(desired: Desired, catalog: Catalog) -> None:
@@ -132,14 +152,13 @@ def _refuse_problems(desired: Desired, catalog: Catalog) -> None:
 
 def _with_stored(
     transaction: ReadTransaction, given: dict[str, Company]
-) -> Iterator[tuple[Company | None, Company]]:
+) -> Iterator[tuple[StoredCompany | None, Company]]:
     """Each company given, in the order of their ids, and before it the one that is stored."""
     ids = iter(sorted(given))
     while page := list(islice(ids, _PAGE)):
         stored = transaction.companies(page)
         for company in page:
-            found = stored.get(company)
-            yield None if found is None else found.company, given[company]
+            yield stored.get(company), given[company]
 
 
 def _to_remove(
@@ -157,21 +176,36 @@ def _refuse_orphans(
     """Refuse to take away from companies that stay what they refer to."""
     kinds = {feature.key: feature.kind for feature in after.features}
     plans = {plan.key for plan in after.plans}
-    lost_plan = any(plan.key not in plans for plan in before.plans)
-    lost_feature = any(kinds.get(feature.key) != feature.kind for feature in before.features)
-    if not lost_plan and not lost_feature:
-        return
-    for company in _companies(transaction):
+    add_ons = {add_on.key for add_on in after.add_ons}
+    lost = [plan.key for plan in before.plans if plan.key not in plans]
+    lost += [add_on.key for add_on in before.add_ons if add_on.key not in add_ons]
+    lost += [
+        feature.key for feature in before.features if kinds.get(feature.key) is not feature.kind
+    ]
+    for company in _companies_naming(transaction, lost):
         if company.id in gone:
             continue
-        for path, message in company_references(company, plans, kinds):
-            field = "catalog.plans" if path[0] == "subscription" else "catalog.features"
+        for path, message in company_references(company, plans, kinds, add_ons):
             where = path_text(path)
-            raise InvalidInput(field, f"company {company.id!r} needs it ({where}): {message}")
+            raise InvalidInput(_lost(path), f"company {company.id!r} needs it ({where}): {message}")
+
+
+def _lost(path: Path) -> str:
+    """The part of the catalog that lacks what a company refers to."""
+    if path[0] != "subscription":
+        return "catalog.features"
+    return "catalog.add_ons" if "add_ons" in path else "catalog.plans"
 
 
 def _companies(transaction: ReadTransaction) -> Iterator[Company]:
     after = ""
     while page := transaction.companies_after(after, _PAGE):
+        yield from (stored.company for stored in page)
+        after = page[-1].company.id
+
+
+def _companies_naming(transaction: ReadTransaction, keys: list[str]) -> Iterator[Company]:
+    after = ""
+    while page := transaction.companies_naming(keys, after, _PAGE):
         yield from (stored.company for stored in page)
         after = page[-1].company.id

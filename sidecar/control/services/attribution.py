@@ -1,44 +1,64 @@
-"""Looks up what is needed to put unattributed usage on its counters."""
+"""Finds out on which counters usage belongs, and looks up what that takes."""
 
 from __future__ import annotations
 
-from sidecar.control.rules.attribution import attribute
+from sidecar.control.rules.attribution import attribute, fits_timeline
 from sidecar.control.rules.records import Record, read_attributes
 from sidecar.control.storage.port import ReadTransaction
 from sidecar.control.storage.values import CounterKey
-from sidecar.domain.catalog import Catalog, CompanySnapshot
+from sidecar.domain.catalog import Catalog
+from sidecar.domain.companies import CompanySnapshot
 from sidecar.domain.entitlements import CatalogIndex
-from sidecar.domain.timeline import compile_snapshot
+from sidecar.domain.timeline import HISTORY_US, default_snapshot
 
 
 class Attributor:
     """Attributes records within one transaction; what it read once it keeps."""
 
-    def __init__(self, transaction: ReadTransaction) -> None:
+    def __init__(self, transaction: ReadTransaction, now_us: int) -> None:
         self._transaction = transaction
+        self._history_us = now_us - HISTORY_US
         self._catalog: CatalogIndex | None = None
         self._snapshots: dict[str, CompanySnapshot | None] = {}
 
     def counters_of(self, record: Record, data: bytes) -> tuple[CounterKey, ...] | None:
-        """Counters that a record belongs on; `None` while its company or feature is unknown."""
+        """Counters that a record belongs on; `None` while its company or feature is unknown.
+
+        They are those on which the sidecar counted it, if it did, unless the company's timeline has
+        changed since. `data` is the whole record.
+        """
         snapshot = self._snapshot(record.company)
+        if record.unattributed:
+            return self._attributed(snapshot or self._default(record.company), record, data)
+        if snapshot is None or self._fits(snapshot, record):
+            return record.counters
+        counters = self._attributed(snapshot, record, data)
+        return record.counters if counters is None else counters
+
+    def _fits(self, snapshot: CompanySnapshot, record: Record) -> bool:
+        """Whether a record is where it belongs, as far back as the timeline tells."""
+        return record.event_time_us < self._history_us or fits_timeline(
+            snapshot, record.counters, record.event_time_us
+        )
+
+    def _attributed(
+        self, snapshot: CompanySnapshot | None, record: Record, data: bytes
+    ) -> tuple[CounterKey, ...] | None:
         if snapshot is None:
             return None
-        return attribute(
-            self._index(),
-            snapshot,
-            record.feature,
-            record.event_time_us,
-            dict(read_attributes(data).dimensions),  # a message's map invents what it lacks
-        )
+        dimensions = dict(read_attributes(data).dimensions)  # a message's map invents what it lacks
+        return attribute(self._index(), snapshot, record.feature, record.event_time_us, dimensions)
 
     def _snapshot(self, company: str) -> CompanySnapshot | None:
         if company not in self._snapshots:
-            stored = self._transaction.companies([company]).get(company)
-            self._snapshots[company] = (
-                None if stored is None else compile_snapshot(stored.company, stored.revision)
-            )
+            self._snapshots[company] = self._transaction.snapshots([company]).get(company)
         return self._snapshots[company]
+
+    def _default(self, company: str) -> CompanySnapshot | None:
+        """What decides for a company that is unknown, if anything does."""
+        index = self._index()
+        plan = index.catalog.default_plan
+        return default_snapshot(company, plan, index.version) if plan else None
 
     def _index(self) -> CatalogIndex:
         if self._catalog is None:

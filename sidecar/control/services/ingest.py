@@ -22,6 +22,7 @@ from sidecar.control.rules.history import (
 )
 from sidecar.control.rules.records import Record, read_records
 from sidecar.control.services.attribution import Attributor
+from sidecar.control.services.rollover import follow
 from sidecar.control.storage.port import Store, WriteTransaction
 from sidecar.control.storage.values import (
     PLANE,
@@ -38,6 +39,7 @@ Amounts = dict[CounterKey, int]
 class Pushed(msgspec.Struct, frozen=True):
     """What became of a run: up to where all is in the ledger, and totals of its counters.
 
+    With those go the counters into which other amounts are carried because of it.
     `watermark` is the run's last sequence. `added`: how many records were new to the ledger.
     """
 
@@ -130,7 +132,10 @@ def _accept(
     transaction.put_incarnation(
         msgspec.structs.replace(known, watermark=watermark, head=head, last_heard_us=now_us)
     )
-    return Pushed(run.last_sequence, transaction.totals(touched, known.id), len(new))
+    totals = transaction.totals(touched, known.id)
+    if reached := follow(transaction, totals, now_us):
+        totals = transaction.totals({**touched, **dict.fromkeys(reached)}, known.id)
+    return Pushed(run.last_sequence, totals, len(new))
 
 
 def _add(
@@ -148,22 +153,16 @@ def _add(
     }
     known_uses = transaction.first_uses(keys)
     duplicate_of, uses = find_duplicates(incarnation, first_sequence, records, known_uses)
-    attributor = Attributor(transaction)
+    attributor = Attributor(transaction, now_us)
     counted: Amounts = defaultdict(int)
     corrected: Amounts = defaultdict(int)
     lines = []
     for at, (record, duplicated) in enumerate(zip(records, duplicate_of, strict=True)):
         data = run.records[verdict.known + at]
-        unattributed = record.unattributed
         for key in record.counters:
             counted[key] += record.quantity
-            if duplicated:
-                corrected[key] -= record.quantity
-        if unattributed and not duplicated:
-            counters = attributor.counters_of(record, data)
-            unattributed = counters is None
-            for key in counters or ():
-                corrected[key] += record.quantity
+        belongs = () if duplicated else attributor.counters_of(record, data)
+        _correct(corrected, record, belongs)
         lines.append(
             LedgerLine(
                 company=record.company,
@@ -177,12 +176,26 @@ def _add(
                 received_us=now_us,
                 record=data,
                 duplicate_of=duplicated,
-                unattributed=unattributed,
+                unattributed=record.unattributed if duplicated else belongs is None,
             )
         )
     transaction.append(lines, verdict.chains)
     transaction.put_first_uses(uses, now_us)
     version = transaction.next_ledger_version(now_us)
     transaction.add_to_counters(incarnation, counted, version)
+    corrected = {key: amount for key, amount in corrected.items() if amount}
     transaction.add_to_counters(PLANE, corrected, version)
     return corrected
+
+
+def _correct(corrected: Amounts, record: Record, belongs: Sequence[CounterKey] | None) -> None:
+    """Have the plane move a record from where it was counted to where it belongs.
+
+    That is nowhere for a duplicate; while it is unknown (`None`), the record stays where it is.
+    """
+    if belongs is None or belongs == record.counters:
+        return
+    for key in record.counters:
+        corrected[key] -= record.quantity
+    for key in belongs:
+        corrected[key] += record.quantity

@@ -14,9 +14,9 @@ from typing import Final
 import msgspec
 
 from sidecar.control.storage.port import ReadTransaction, Store
-from sidecar.domain.catalog import CatalogSnapshot, CompanySnapshot
+from sidecar.domain.catalog import CatalogSnapshot
+from sidecar.domain.companies import CompanySnapshot
 from sidecar.domain.counters import CounterTotal
-from sidecar.domain.timeline import compile_snapshot
 
 PAGE_COMPANIES: Final = 200
 TOTALS_MAX: Final = 10_000
@@ -74,11 +74,11 @@ def fetch(
     with store.read() as transaction:
         newest = transaction.catalog_version()
         catalog = transaction.catalog() if newest != known_catalog else None
-        found = transaction.companies(companies)
+        found = transaction.snapshots(companies)
         totals = open_totals(transaction, found, incarnation, now_us)
     return Fetched(
         catalog=catalog,
-        snapshots=[compile_snapshot(stored.company, stored.revision) for stored in found.values()],
+        snapshots=list(found.values()),
         unknown=[company for company in dict.fromkeys(companies) if company not in found],
         totals=totals,
     )
@@ -112,10 +112,10 @@ def next_page(
         newest = transaction.catalog_version()
         catalog = transaction.catalog() if newest > position.catalog_version else None
         changes = transaction.company_changes(position.revision, position.company, PAGE_COMPANIES)
-        present = [change for change in changes if change.company is not None]
+        present = [change.snapshot for change in changes if change.snapshot is not None]
         totals: Sequence[CounterTotal] = ()
         if position.with_totals:
-            ids = (change.id for change in present)
+            ids = (snapshot.company for snapshot in present)
             totals = open_totals(transaction, ids, incarnation, now_us)
     complete = len(changes) < PAGE_COMPANIES
     page = Page(
@@ -123,15 +123,11 @@ def next_page(
         revision=state.revision,
         complete=complete,
         catalog=catalog,
-        snapshots=[
-            compile_snapshot(change.company, change.revision)
-            for change in changes
-            if change.company is not None
-        ],
+        snapshots=present,
         removed=[
             change.id
             for change in changes
-            if change.company is None and change.revision > position.known_revision
+            if change.snapshot is None and change.revision > position.known_revision
         ],
         totals=totals,
     )

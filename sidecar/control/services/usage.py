@@ -21,9 +21,8 @@ from sidecar.control.storage.values import (
     UsageSum,
 )
 from sidecar.domain.catalog import Limit
-from sidecar.domain.counters import CounterTotal, slot_of
+from sidecar.domain.counters import CounterTotal
 from sidecar.domain.errors import NotFound
-from sidecar.domain.timeline import compile_snapshot
 from sidecar.domain.windows import Window
 
 LIMITS_MAX: Final = 10_000
@@ -32,13 +31,17 @@ _Slot = tuple[str, str, Window]
 
 
 class LimitUsage(msgspec.Struct, frozen=True):
-    """Usage on a limit, for one combination of the values of its dimensions."""
+    """Usage on a limit, for one combination of the values of its dimensions.
+
+    `carried`: what rolled over into the window. Both in the feature's unit.
+    """
 
     feature: str
     limit: Limit
     values: tuple[str, ...]
     window: Window
     used: int
+    carried: int = 0
 
 
 def sum_usage(
@@ -59,21 +62,20 @@ def company_usage(
     `NotFound` for a company or a feature that is unknown.
     """
     with store.read() as transaction:
-        stored = transaction.companies([company]).get(company)
-        if stored is None:
+        snapshot = transaction.snapshots([company]).get(company)
+        if snapshot is None:
             raise NotFound("company", f"there is no company {company!r}")
         index = load_index(transaction)
         if feature and feature not in index.features:
             raise NotFound("feature", f"the catalog has no feature {feature!r}")
         totals = transaction.open_counters(company, feature, at_us, PLANE, LIMITS_MAX + 1)
-    snapshot = compile_snapshot(stored.company, stored.revision)
     by_slot: dict[_Slot, list[CounterTotal]] = defaultdict(list)
     for total in totals:
         by_slot[(total.feature, total.counter.slot, total.counter.window)].append(total)
     usage: list[LimitUsage] = []
     for key in [feature] if feature else sorted(index.features):
-        for limit, window in limits_at(index, snapshot, key, at_us) or ():
-            counted = by_slot[(key, slot_of(limit), window)]
+        for limit, slot, window in limits_at(index, snapshot, key, at_us) or ():
+            counted = by_slot[(key, slot, window)]
             usage += _on_limit(key, limit, window, counted)
     return usage[:LIMITS_MAX], max(len(usage), len(totals)) > LIMITS_MAX
 
@@ -84,7 +86,8 @@ def _on_limit(
     if not counted and not limit.scope.dimensions:
         yield LimitUsage(feature, limit, (), window, 0)
     for total in counted:
-        yield LimitUsage(feature, limit, total.counter.values, window, total.total)
+        carried = sum(total.carried or ()) if limit.rollover is not None else 0
+        yield LimitUsage(feature, limit, total.counter.values, window, total.total, carried)
 
 
 def list_lines(

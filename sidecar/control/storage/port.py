@@ -24,11 +24,15 @@ from sidecar.control.storage.values import (
     LineFilter,
     LinePosition,
     PlaneState,
+    RolloverWalk,
+    RolloverWindow,
     StoredCompany,
     Tally,
+    Tombstone,
     UsageSum,
 )
-from sidecar.domain.catalog import Catalog, CatalogSnapshot, Company
+from sidecar.domain.catalog import Catalog, CatalogSnapshot
+from sidecar.domain.companies import CompanySnapshot
 from sidecar.domain.counters import CounterTotal
 
 
@@ -51,8 +55,26 @@ class ReadTransaction(Protocol):
         """Those of the companies that exist, by id."""
         ...
 
+    def snapshots(self, ids: Iterable[str]) -> dict[str, CompanySnapshot]:
+        """What sidecars get of those of the companies that exist, by id; cheaper than all of it."""
+        ...
+
+    def tombstones(self, ids: Iterable[str]) -> dict[str, Tombstone]:
+        """What stays of those of the companies that were removed, by id."""
+        ...
+
     def companies_after(self, company: str, limit: int) -> list[StoredCompany]:
         """Companies with greater ids, in the order of their ids."""
+        ...
+
+    def companies_naming(
+        self, keys: Sequence[str], company: str, limit: int
+    ) -> list[StoredCompany]:
+        """The same of those that have or override one of the keys, and perhaps of some more.
+
+        A key is that of a plan, an add-on or a feature. To look for a few costs far less than to
+        read all companies.
+        """
         ...
 
     def company_changes(self, revision: int, company: str, limit: int) -> list[CompanyChange]:
@@ -88,6 +110,7 @@ class ReadTransaction(Protocol):
     ) -> list[CounterTotal]:
         """Counters of a company whose window holds an instant; an empty feature is any.
 
+        And those whose window begins within a minute, where unused amounts were carried into it.
         Company-wide ones first, so that a limit cuts off single users rather than the whole.
         """
         ...
@@ -100,6 +123,33 @@ class ReadTransaction(Protocol):
         self, wanted: LineFilter, by_company: bool, by_day: bool, limit: int
     ) -> list[UsageSum]:
         """Sums by feature and what is asked, in the order of company, feature and day."""
+        ...
+
+    def rollover_window(self, key: CounterKey) -> RolloverWindow | None:
+        """A counter, if it is one that unused amounts are carried into."""
+        ...
+
+    def rollover_windows_after(
+        self, key: CounterKey, end_us: int, limit: int
+    ) -> list[RolloverWindow]:
+        """Such windows of the same feature and slot that end after an instant, in that order."""
+        ...
+
+    def rollover_windows_due(self, now_us: int, limit: int) -> list[CounterKey]:
+        """Such windows that are due, the longest overdue first."""
+        ...
+
+    def rollover_walk(self) -> RolloverWalk:
+        """How far companies were looked through; nowhere, before the first."""
+        ...
+
+    def rollover_candidates(
+        self, walk: RolloverWalk, limit: int, *, by_overrides: bool
+    ) -> list[tuple[int, str]]:
+        """Companies that exist behind a position, as (revision, id) and in that order.
+
+        `by_overrides`: only those with a limit of their own that rolls over, perhaps some more.
+        """
         ...
 
 
@@ -125,8 +175,8 @@ class WriteTransaction(ReadTransaction, Protocol):
         """Replace the catalog."""
         ...
 
-    def put_companies(self, companies: Iterable[Company], revision: int) -> None:
-        """Create or replace companies."""
+    def put_companies(self, companies: Iterable[StoredCompany]) -> None:
+        """Create or replace companies, as of the revision that is their snapshot's version."""
         ...
 
     def remove_companies(self, ids: Iterable[str], revision: int) -> None:
@@ -153,6 +203,21 @@ class WriteTransaction(ReadTransaction, Protocol):
         self, incarnation: str, amounts: Mapping[CounterKey, int], version: int
     ) -> None:
         """Add amounts to an incarnation's parts, and so to the totals."""
+        ...
+
+    def put_rollover_windows(self, windows: Iterable[RolloverWindow], version: int) -> None:
+        """Create or replace what is known of rollover; counted usage stays as it is.
+
+        Where what is carried changes, the counter has a new version.
+        """
+        ...
+
+    def drop_rollover_window(self, key: CounterKey, version: int) -> None:
+        """Nothing is carried into a counter any more."""
+        ...
+
+    def put_rollover_walk(self, walk: RolloverWalk) -> None:
+        """Replace how far companies were looked through."""
         ...
 
 

@@ -7,7 +7,8 @@ from typing import Final
 import msgspec
 
 from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
-from sidecar.domain.catalog import Company
+from sidecar.domain.catalog import Rollover
+from sidecar.domain.companies import Company, CompanySnapshot
 from sidecar.domain.counters import CounterRef
 
 CHAIN_BYTES: Final = 32
@@ -26,18 +27,29 @@ class PlaneState(msgspec.Struct, frozen=True):
 
 
 class StoredCompany(msgspec.Struct, frozen=True):
-    """A company and the revision at which it last changed."""
+    """A company, and what sidecars get of it; its version is the revision of the last change.
+
+    `changed_us`: when it last changed, as far as known.
+    """
 
     company: Company
-    revision: int
+    snapshot: CompanySnapshot
+    changed_us: int = 0
+
+
+class Tombstone(msgspec.Struct, frozen=True):
+    """What stays of a company that was removed: should it come back, its timeline goes on."""
+
+    snapshot: CompanySnapshot
+    changed_us: int
 
 
 class CompanyChange(msgspec.Struct, frozen=True):
-    """The last change of a company; `company` is `None` where it was removed."""
+    """The last change of a company; `snapshot` is `None` where it was removed."""
 
     id: str
     revision: int
-    company: Company | None
+    snapshot: CompanySnapshot | None
 
 
 class Incarnation(msgspec.Struct, frozen=True):
@@ -109,12 +121,52 @@ class CounterKey(msgspec.Struct, frozen=True):
 
 
 class CounterState(msgspec.Struct, frozen=True):
-    """A counter: its total, version, and the parts of which the total is the sum."""
+    """A counter: its total, version, and the parts of which the total is the sum.
+
+    `carried`: what rolled over into its window, by age; `None` where nothing rolls over.
+    """
 
     key: CounterKey
     total: int
     version: int
     parts: dict[str, int]
+    carried: tuple[int, ...] | None = None
+
+
+class RolloverTerms(msgspec.Struct, frozen=True):
+    """By what a window is closed: the limit's amount, in the feature's unit, and its rollover."""
+
+    amount: int
+    rollover: Rollover
+
+
+class RolloverWindow(msgspec.Struct, frozen=True):
+    """One window of a row of windows in which unused amounts are carried on.
+
+    `total` is what was used in it, `carried` what came into it, by age. It was closed by `terms`,
+    if it was and anything is carried on from it; they are final where it is `settled`. `due_us`:
+    when to look at it next, `None` for never.
+    """
+
+    key: CounterKey
+    total: int
+    carried: tuple[int, ...]
+    terms: RolloverTerms | None = None
+    settled: bool = False
+    due_us: int | None = None
+
+
+class RolloverWalk(msgspec.Struct, frozen=True):
+    """How far companies were looked through for limits that newly roll over.
+
+    Those whose last change is at most (`revision`, `company`) were looked at, since the limits that
+    roll over by the catalog became those of `signature`, at `since_us`.
+    """
+
+    revision: int = 0
+    company: str = ""
+    since_us: int = 0
+    signature: str = ""
 
 
 class LineFilter(msgspec.Struct, frozen=True):

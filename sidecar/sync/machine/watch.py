@@ -16,7 +16,8 @@ from typing import Final
 
 import msgspec
 
-from sidecar.domain.catalog import CatalogSnapshot, CompanySnapshot
+from sidecar.domain.catalog import CatalogSnapshot
+from sidecar.domain.companies import CompanySnapshot
 from sidecar.domain.counters import CounterTotal
 
 HELD_BACK_MAX: Final = 20_000

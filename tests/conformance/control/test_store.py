@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import msgspec
 import pytest
 
 from sidecar.control.storage.port import Store
@@ -13,15 +14,22 @@ from sidecar.control.storage.values import (
     Incarnation,
     PlaneState,
     StoredCompany,
+    Tombstone,
 )
-from sidecar.domain.catalog import CatalogSnapshot, Company
+from sidecar.domain.catalog import CatalogSnapshot, EntitlementGrant
+from sidecar.domain.companies import Company, Holding, Override, ScheduledChange, Subscription
+from sidecar.domain.timeline import compile_snapshot, continue_snapshot
 from tests.unit.control.support import ALICE, BOB, CATALOG, NOW_US, company
+
+
+def _stored(company: Company, revision: int, changed_us: int = NOW_US) -> StoredCompany:
+    return StoredCompany(company, compile_snapshot(company, revision), changed_us)
 
 
 def _put(store: Store, *companies: Company) -> int:
     with store.write() as transaction:
         revision = transaction.next_revision()
-        transaction.put_companies(companies, revision)
+        transaction.put_companies(_stored(company, revision) for company in companies)
     return revision
 
 
@@ -52,7 +60,7 @@ def test_what_a_failed_transaction_did_is_undone(store: Store) -> None:
     def fail() -> None:
         with store.write() as transaction:
             transaction.put_catalog(CATALOG, transaction.next_revision())
-            transaction.put_companies([company()], 1)
+            transaction.put_companies([_stored(company(), 1)])
             raise KeyError
 
     with pytest.raises(KeyError):
@@ -66,9 +74,9 @@ def test_what_a_failed_transaction_did_is_undone(store: Store) -> None:
 def test_a_transaction_sees_its_own_changes(store: Store) -> None:
     with store.write() as transaction:
         transaction.put_catalog(CATALOG, 1)
-        transaction.put_companies([company()], 1)
+        transaction.put_companies([_stored(company(), 1)])
         assert transaction.catalog() == CatalogSnapshot(1, CATALOG)
-        assert transaction.companies(["acme"]) == {"acme": StoredCompany(company(), 1)}
+        assert transaction.companies(["acme"]) == {"acme": _stored(company(), 1)}
 
 
 def test_the_last_catalog_counts(store: Store) -> None:
@@ -90,6 +98,35 @@ def test_companies_are_listed_by_id_in_pages(store: Store) -> None:
     assert 3 == len(first)
 
 
+@pytest.mark.parametrize("others", [0, 200], ids=["a few keys", "many keys"])
+def test_companies_that_name_a_key_are_found(store: Store, others: int) -> None:
+    planned = ScheduledChange(NOW_US, plan='"quoted" plan', add_ons=(Holding("späte"),))
+    override = Override(EntitlementGrant("sso", enabled=True))
+    _put(
+        store,
+        company("a"),
+        company("b", "max"),
+        Company("c", subscription=Subscription("pro", NOW_US, changes=(planned,))),
+        Company("d", overrides=(override,)),
+    )
+    more = [f"other-{number}" for number in range(others)]
+
+    def naming(*keys: str, after: str = "", limit: int = 10) -> set[str]:
+        with store.read() as transaction:
+            found = transaction.companies_naming([*keys, *more], after, limit)
+        assert sorted(one.company.id for one in found) == [one.company.id for one in found]
+        return {one.company.id for one in found}
+
+    assert {"a", "c"} <= naming("pro")
+    assert {"b"} <= naming("max")
+    assert {"c"} <= naming('"quoted" plan')
+    assert {"c"} <= naming("späte")
+    assert {"b", "d"} <= naming("sso", "max")
+    assert {"c"} <= naming("pro", after="a")
+    assert "a" not in naming("pro", after="a")
+    assert 1 == len(naming("pro", limit=1))
+
+
 def test_changes_come_in_the_order_of_revision_and_id(store: Store) -> None:
     _put(store, company("b"), company("a"), company("c"))
     _put(store, company("a"))
@@ -101,8 +138,8 @@ def test_changes_come_in_the_order_of_revision_and_id(store: Store) -> None:
         present = transaction.companies(["a", "b", "c"])
         listed = transaction.companies_after("", 10)
     expected = [
-        CompanyChange("b", 1, company("b")),
-        CompanyChange("a", 2, company("a")),
+        CompanyChange("b", 1, compile_snapshot(company("b"), 1)),
+        CompanyChange("a", 2, compile_snapshot(company("a"), 2)),
         CompanyChange("c", 3, None),
     ]
     assert expected == changes
@@ -117,7 +154,41 @@ def test_a_removed_company_can_come_back(store: Store) -> None:
         transaction.remove_companies(["acme"], transaction.next_revision())
     _put(store, company())
     with store.read() as transaction:
-        assert [CompanyChange("acme", 3, company())] == transaction.company_changes(0, "", 10)
+        changes = transaction.company_changes(0, "", 10)
+    assert [CompanyChange("acme", 3, compile_snapshot(company(), 3))] == changes
+
+
+def _with_history(name: str = "acme") -> StoredCompany:
+    """A company with a timeline that its document does not tell."""
+    before = compile_snapshot(company(name), 1)
+    later = company(name, "max")
+    snapshot = continue_snapshot(before, later, 2, NOW_US, resets_usage=True)
+    return StoredCompany(later, snapshot, NOW_US)
+
+
+def test_a_timeline_is_kept_as_it_was_put(store: Store) -> None:
+    stored = _with_history()
+    assert stored.snapshot != compile_snapshot(stored.company, 2)
+    with store.write() as transaction:
+        transaction.put_companies([stored])
+    with store.read() as transaction:
+        assert {"acme": stored} == transaction.companies(["acme"])
+        assert {"acme": stored.snapshot} == transaction.snapshots(["nobody", "acme"])
+        assert [stored] == transaction.companies_after("", 10)
+        assert [CompanyChange("acme", 2, stored.snapshot)] == transaction.company_changes(0, "", 9)
+        assert {} == transaction.tombstones(["acme", "nobody"])
+
+
+def test_a_tombstone_keeps_the_timeline(store: Store) -> None:
+    stored = _with_history()
+    with store.write() as transaction:
+        transaction.put_companies([stored])
+        transaction.remove_companies(["acme"], 3)
+    last = msgspec.structs.replace(stored.snapshot, version=3)
+    with store.read() as transaction:
+        assert {"acme": Tombstone(last, NOW_US)} == transaction.tombstones(["nobody", "acme"])
+        assert {} == transaction.snapshots(["acme"])
+        assert [CompanyChange("acme", 3, None)] == transaction.company_changes(0, "", 9)
 
 
 def test_an_incarnation_is_replaced_as_a_whole(store: Store) -> None:

@@ -140,24 +140,31 @@ def test_tallies_and_acknowledgements_bear_any_sum(opened: OpenedStore) -> None:
     assert {"free": Tally(4, INT64_MAX)} == opened.outbox.tallies()
 
 
-def test_the_outbox_is_bounded(disk: Disk) -> None:
+def test_the_outbox_says_when_it_is_full(disk: Disk) -> None:
     opened = OpenedStore(disk, outbox_records_max=2)
-
-    def work(transaction: Transaction) -> None:
-        opened.store.require_room()
-        count_in(transaction, 1)
-
+    found = []
     for _ in range(2):
-        opened.store.transact(work)
-    with pytest.raises(Exhausted) as caught:
-        opened.store.transact(work)
-    assert ("OUTBOX_FULL", 2) == (caught.value.reason, opened.used())
+        found.append(opened.store.outbox_is_full())
+        opened.count(1)
+    assert [False, False] == found
+    assert opened.store.outbox_is_full()
+    opened.count(1)
     opened.reopen()
-    with pytest.raises(Exhausted):
-        opened.store.transact(work)
+    assert opened.store.outbox_is_full()
     acknowledge(opened, "life-1", 1)
-    opened.store.transact(work)
-    assert 3 == opened.used()
+    assert (True, 3) == (opened.store.outbox_is_full(), opened.used())
+    acknowledge(opened, "life-1", 2)
+    assert not opened.store.outbox_is_full()
+    opened.close()
+
+
+def test_what_earlier_lives_have_to_send_fills_the_outbox_too(disk: Disk) -> None:
+    opened = OpenedStore(disk, outbox_records_max=2)
+    opened.count_each(1, 2)
+    opened.reopen(power_lost=True)
+    assert opened.store.outbox_is_full()
+    acknowledge(opened, "life-1", 1)
+    assert not opened.store.outbox_is_full()
     opened.close()
 
 

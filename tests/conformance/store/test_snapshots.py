@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.domain.catalog import Catalog, CatalogSnapshot, CompanySnapshot, Feature, FeatureKind
+from sidecar.domain.catalog import Catalog, CatalogSnapshot, Feature, FeatureKind
+from sidecar.domain.companies import CompanySnapshot, Segment
 from sidecar.domain.timeline import compile_snapshot
 from sidecar.storage.snapshots import Position, SnapshotChanges
 from tests.support.build import catalog, catalog_snapshot, company, limit, metered
@@ -18,7 +19,7 @@ def named(version: int) -> CatalogSnapshot:
 
 
 def snapshot(version: int, name: str = "acme", time_zone: str = "UTC") -> CompanySnapshot:
-    return CompanySnapshot(name, version, time_zone)
+    return CompanySnapshot(name, version, (Segment(time_zone=time_zone),))
 
 
 def test_a_new_store_holds_nothing(opened: OpenedStore) -> None:

@@ -2,43 +2,55 @@
 
 from __future__ import annotations
 
+import re
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.catalog.load import CatalogFileError, parse_catalog
 from sidecar.catalog.problems import PROBLEMS_MAX, Problem
-from tests.unit.catalog.sample import SAMPLE
+from tests.unit.catalog.sample import FULL_SAMPLE, SAMPLE
 
-LINES = SAMPLE.splitlines()
+SAMPLES = [SAMPLE.splitlines(), FULL_SAMPLE.splitlines()]
 SNIPPETS = st.sampled_from(
     [
         *("", "~", "null", "true", "yes", "-1", "1.5", "1e400", ".nan", "0x1F", "0o8", "9" * 30),
         *("''", '"\\0"', "[", "]", "{", "}", "{}", "[]", "- a", "? a", ": b", "a: b", "\t", "ü"),
         *("&a", "*a", "&a *a", "<<: {}", "!!int", "|", ">", "#", "---", "...", "%YAML 1.1"),
         *("[[[]]]", "{a: [b]}", "{limits: {}}", "{value: {}}", "{value: true, limits: {}}"),
-        *("2026-01-31", "12:30:00", "\u2028"),
+        *("2026-01-31", "12:30:00", "2026-02-05T00:00:00Z", "\u2028"),
+        *("1_000", "1" + "_000" * 2_000, "unlimited", "1 day", "250ms", "throttle", "override"),
     ]
 )
 JOINED = st.lists(SNIPPETS).map(" ".join).map(str.encode)
 
 
+def _words(line: str) -> list[tuple[int, int]]:
+    """Where the keys and values of a line start and end; one that has none starts and ends at 0."""
+    return [found.span() for found in re.finditer(r"[^\s{}\[\],]+(?<!:)", line)] or [(0, 0)]
+
+
 @st.composite
 def broken_samples(draw: st.DrawFn) -> bytes:
-    """The sample, with values and lines replaced, moved or removed here and there."""
-    lines = list(LINES)
+    """A sample, with values and lines replaced, moved or removed here and there."""
+    sample = draw(st.sampled_from(SAMPLES))
+    lines = list(sample)
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(lines) - 1))
         key, colon, _ = lines[at].partition(":")
-        how = draw(st.integers(0, 4))
+        how = draw(st.integers(0, 5))
         if how == 0:
             lines[at] = f"{key}{colon} {draw(SNIPPETS)}"
         elif how == 1:
             indent = key[: len(key) - len(key.lstrip())]
             lines[at] = f"{indent}{draw(SNIPPETS)}{colon}{lines[at].partition(':')[2]}"
         elif how == 2:
-            lines.insert(at, lines[draw(st.integers(0, len(lines) - 1))])
+            lines.insert(at, draw(st.sampled_from(sample)))
         elif how == 3:
             lines[at] = " " * draw(st.integers(0, 8)) + lines[at].lstrip()
+        elif how == 4:
+            start, end = draw(st.sampled_from(_words(lines[at])))
+            lines[at] = lines[at][:start] + draw(SNIPPETS) + lines[at][end:]
         elif len(lines) > 1:
             del lines[at]
     return "\n".join(lines).encode()

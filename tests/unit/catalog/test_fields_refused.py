@@ -80,7 +80,7 @@ CASES = [
         "      tokens: 5\n      other:\n        limits:",
         [
             (
-                "8:15: plans.pro.entitlements.tokens: must be limits or unlimited, "
+                "8:15: plans.pro.entitlements.tokens: must be limits, rates or unlimited, "
                 "tokens is metered; is 5"
             ),
             "9:7: plans.pro.entitlements.other: the catalog has no feature 'other'",
@@ -179,7 +179,7 @@ CASES = [
         [
             (
                 "16:26: plans.pro.entitlements.sso.expires_at: is not a field here; "
-                "known are value, limits"
+                "known are value, limits, rates"
             )
         ],
     ),
@@ -230,7 +230,12 @@ CASES = [
         "top_field_unknown",
         "companies:",
         "customers:",
-        ["18:1: customers: is not a field here; known are features, plans, companies"],
+        [
+            (
+                "18:1: customers: is not a field here; known are features, plans, add_ons, "
+                "default_plan, companies"
+            )
+        ],
     ),
 ]
 

@@ -78,7 +78,7 @@ CASES = [
         "enforcement_misspelt",
         "per: month",
         "per: month\n            enforcement: Hard",
-        ["13:26: enforcement: must be one of hard, soft, shadow; is 'Hard'"],
+        ["13:26: enforcement: must be one of hard, soft, shadow, throttle; is 'Hard'"],
     ),
     ("each_is_a_text", "each: [user]", "each: user", ["13:19: each: must be a list, is 'user'"]),
     ("each_twice", "each: [user]", "each: [user, user]", ["13:26: each[1]: 'user' is here twice"]),

@@ -8,18 +8,15 @@ from sidecar.catalog.load import load_catalog_file, parse_catalog
 from sidecar.domain.bounds import FOREVER_US
 from sidecar.domain.catalog import (
     Catalog,
-    Company,
     Enforcement,
     EntitlementGrant,
     Feature,
     FeatureKind,
     Limit,
-    Override,
     Plan,
     Scope,
-    Subscription,
-    SubscriptionStatus,
 )
+from sidecar.domain.companies import Company, Override, Subscription, SubscriptionStatus
 from sidecar.domain.windows import Alignment, WindowSpec, WindowUnit
 from tests.unit.catalog.sample import SAMPLE
 

@@ -9,10 +9,22 @@ from jsonschema import Draft202012Validator
 
 from sidecar.catalog import nodes
 from sidecar.catalog.schema import schema_text
-from sidecar.domain.bounds import INT64_MAX
-from sidecar.domain.catalog import DEFAULT_WARNING_PERCENTS, Enforcement, FeatureKind
+from sidecar.domain.bounds import (
+    ADD_ON_RANK_MAX,
+    INT64_MAX,
+    ROLLOVER_PERCENT_MAX,
+    ROLLOVER_WINDOWS_MAX,
+)
+from sidecar.domain.catalog import (
+    DEFAULT_WARNING_PERCENTS,
+    Enforcement,
+    FailPolicy,
+    FeatureKind,
+    Merge,
+    Rollover,
+)
 from sidecar.domain.windows import INTERVAL_MAX, WindowUnit
-from tests.unit.catalog.sample import SAMPLE
+from tests.unit.catalog.sample import FULL_SAMPLE, SAMPLE
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +38,15 @@ def test_the_schema_is_a_valid_one_of_its_draft(schema: Any) -> None:
     assert "https://json-schema.org/draft/2020-12/schema" == schema["$schema"]
 
 
-def test_the_sample_fits_it(schema: Any) -> None:
-    tree, _ = nodes.parse(SAMPLE)
+@pytest.mark.parametrize("sample", [SAMPLE, FULL_SAMPLE])
+def test_the_samples_fit_it(schema: Any, sample: str) -> None:
+    tree, _ = nodes.parse(sample)
 
     assert [] == list(Draft202012Validator(schema).iter_errors(nodes.plain(tree)))
 
 
-def test_an_editor_that_reads_yaml_1_1_agrees_on_the_sample(schema: Any) -> None:
+@pytest.mark.parametrize("sample", [SAMPLE, FULL_SAMPLE])
+def test_an_editor_that_reads_yaml_1_1_agrees_on_the_samples(schema: Any, sample: str) -> None:
     class TextTimes(yaml.SafeLoader):
         """Leaves times as texts, as editors do."""
 
@@ -41,7 +55,7 @@ def test_an_editor_that_reads_yaml_1_1_agrees_on_the_sample(schema: Any) -> None
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
-    data = yaml.load(SAMPLE, Loader=TextTimes)
+    data = yaml.load(sample, Loader=TextTimes)
 
     assert [] == list(Draft202012Validator(schema).iter_errors(data))
 
@@ -54,8 +68,31 @@ def test_it_names_what_the_domain_knows(schema: Any) -> None:
     assert INT64_MAX == limit["amount"]["maximum"]
     assert [how.name.lower() for how in Enforcement] == limit["enforcement"]["enum"]
     assert list(DEFAULT_WARNING_PERCENTS) == limit["warn_at"]["default"]
+    rollover = limit["rollover"]["properties"]
+    assert ROLLOVER_WINDOWS_MAX == rollover["windows"]["maximum"]
+    assert ROLLOVER_PERCENT_MAX == rollover["percent"]["maximum"]
+    assert INT64_MAX == schema["$defs"]["quantity"]["maximum"]
     kinds = schema["$defs"]["feature"]["properties"]["kind"]["enum"]
     assert [kind.name.lower() for kind in FeatureKind] == kinds
+    add_on = schema["$defs"]["add_on"]["properties"]
+    assert [-ADD_ON_RANK_MAX, ADD_ON_RANK_MAX] == [
+        add_on["rank"]["minimum"],
+        add_on["rank"]["maximum"],
+    ]
+    merge = schema["$defs"]["add_on_grant"]["properties"]["merge"]["enum"]
+    assert [how.name.lower() for how in Merge] == merge
+
+
+def test_its_defaults_are_those_of_the_domain(schema: Any) -> None:
+    fail = schema["$defs"]["feature"]["properties"]["fail"]["properties"]
+    policy = FailPolicy()
+    assert [action.name.lower() for action in (policy.no_snapshot, policy.stale)] == [
+        fail["no_snapshot"]["default"],
+        fail["stale"]["default"],
+    ]
+    assert policy.outbox_full.name.lower() == fail["outbox_full"]["default"]
+    rollover = schema["$defs"]["limit"]["properties"]["rollover"]["properties"]
+    assert Rollover().windows == rollover["windows"]["default"]
 
 
 def test_every_field_of_an_object_is_described(schema: Any) -> None:

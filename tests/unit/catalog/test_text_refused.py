@@ -27,7 +27,7 @@ CASES = [
     ("key_is_a_list", "? [a]\n: 1\n", ["1:3: a key must be a text"]),
     ("key_twice_by_alias", "&k a: 1\n*k : 2\n", [
         "1:1: a: is here twice; the first is in line 1",
-        "1:1: a: is not a field here; known are features, plans, companies",
+        "1:1: a: is not a field here; known are features, plans, add_ons, default_plan, companies",
         "1:1: features: is missing",
         "1:1: plans: is missing",
     ]),

@@ -15,15 +15,14 @@ from sidecar.control.storage.values import FIRST_CHAIN, CounterKey
 from sidecar.domain.bounds import DAY_US, FOREVER_US
 from sidecar.domain.catalog import (
     Catalog,
-    Company,
     EntitlementGrant,
     Feature,
     FeatureKind,
     Limit,
     Plan,
     Scope,
-    Subscription,
 )
+from sidecar.domain.companies import Company, Subscription
 from sidecar.domain.counters import CounterRef
 from sidecar.domain.windows import Window, WindowSpec, WindowUnit
 
@@ -68,7 +67,7 @@ def company(name: str = "acme", plan: str = "pro") -> Company:
 def set_up(store: Store, *companies: str) -> int:
     """Apply the catalog and companies on plan pro; returns the revision."""
     desired = apply.Desired(CATALOG, tuple(company(name) for name in companies))
-    return apply.apply(store, desired).revision
+    return apply.apply(store, desired, NOW_US).revision
 
 
 def key_of(counter: CounterRef = LIFETIME, name: str = "acme") -> CounterKey:

@@ -9,19 +9,15 @@ import pytest
 
 from sidecar.control.services import apply, directory
 from sidecar.control.services.apply import Applied, Desired
+from sidecar.control.services.subscriptions import change_subscription
 from sidecar.control.storage.port import Store
-from sidecar.domain.catalog import (
-    Catalog,
-    Company,
-    EntitlementGrant,
-    Feature,
-    FeatureKind,
-    Override,
-    Plan,
-)
+from sidecar.domain.catalog import AddOn, Catalog, EntitlementGrant, Feature, FeatureKind, Plan
+from sidecar.domain.changes import NOW, ResetUsage
+from sidecar.domain.companies import Company, Holding, Override, ScheduledChange, Subscription
 from sidecar.domain.diff import Change, ChangeAction, FieldChange
 from sidecar.domain.errors import InvalidInput, NotFound
-from tests.unit.control.support import CATALOG, company, set_up
+from sidecar.domain.timeline import compile_snapshot, continue_snapshot
+from tests.unit.control.support import CATALOG, NOW_US, company, set_up
 
 CREATED, UPDATED, REMOVED = ChangeAction.CREATED, ChangeAction.UPDATED, ChangeAction.REMOVED
 
@@ -43,7 +39,7 @@ def _without(*plans: str, features: Sequence[str] = ()) -> Catalog:
 
 
 def test_a_first_state_is_created_in_one_revision(store: Store) -> None:
-    applied = apply.apply(store, Desired(CATALOG, (company("b"), company("a"))))
+    applied = apply.apply(store, Desired(CATALOG, (company("b"), company("a"))), NOW_US)
     expected = [
         ("feature", "calls", CREATED),
         ("feature", "sso", CREATED),
@@ -58,7 +54,7 @@ def test_a_first_state_is_created_in_one_revision(store: Store) -> None:
 
 def test_the_same_again_changes_nothing_and_keeps_the_revision(store: Store) -> None:
     set_up(store, "a", "b")
-    again = apply.apply(store, Desired(CATALOG, (company("b"), company("a"))))
+    again = apply.apply(store, Desired(CATALOG, (company("b"), company("a"))), NOW_US)
     assert Applied(1, (), 0, 6) == again
 
 
@@ -69,13 +65,13 @@ def test_another_order_is_the_same(store: Store) -> None:
         CATALOG.features[::-1],
         (msgspec.structs.replace(plan, entitlements=plan.entitlements[::-1]),),
     )
-    assert 0 == apply.apply(store, Desired(shuffled)).changed
+    assert 0 == apply.apply(store, Desired(shuffled), NOW_US).changed
 
 
 def test_an_update_tells_its_fields(store: Store) -> None:
     set_up(store, "acme")
     renamed = msgspec.structs.replace(company(), name="Acme Ltd")
-    applied = apply.apply(store, Desired(companies=(renamed,)))
+    applied = apply.apply(store, Desired(companies=(renamed,)), NOW_US)
     change = Change("company", "acme", UPDATED, (FieldChange("name", None, "Acme Ltd"),))
     assert Applied(2, (change,), 1, 0) == applied
     assert renamed == directory.get_company(store, "acme").company
@@ -83,13 +79,13 @@ def test_an_update_tells_its_fields(store: Store) -> None:
 
 def test_companies_not_given_stay(store: Store) -> None:
     set_up(store, "a", "b")
-    apply.apply(store, Desired(companies=(company("c"),)))
+    apply.apply(store, Desired(companies=(company("c"),)), NOW_US)
     assert ["a", "b", "c"] == _ids(store)
 
 
 def test_prune_removes_companies_not_given(store: Store) -> None:
     set_up(store, "a", "b", "c")
-    applied = apply.apply(store, Desired(companies=(company("b"),), prune=True))
+    applied = apply.apply(store, Desired(companies=(company("b"),), prune=True), NOW_US)
     assert [("company", "a", REMOVED), ("company", "c", REMOVED)] == _kinds(applied)
     assert (2, 1) == (applied.changed, applied.unchanged)
     assert ["b"] == _ids(store)
@@ -97,11 +93,39 @@ def test_prune_removes_companies_not_given(store: Store) -> None:
         directory.get_company(store, "a")
 
 
+def test_an_update_holds_from_now_on_and_the_past_stays(store: Store) -> None:
+    set_up(store, "acme")
+    before = directory.get_company(store, "acme").snapshot
+    berlin = msgspec.structs.replace(company(), time_zone="Europe/Berlin")
+    apply.apply(store, Desired(companies=(berlin,)), NOW_US + 5)
+    stored = directory.get_company(store, "acme")
+    assert continue_snapshot(before, berlin, 2, NOW_US + 5) == stored.snapshot
+    assert ["UTC", "Europe/Berlin"] == [one.time_zone for one in stored.snapshot.segments]
+
+
+def test_a_company_that_did_not_change_keeps_its_timeline(store: Store) -> None:
+    set_up(store, "a", "b")
+    before = directory.get_company(store, "a")
+    apply.apply(store, Desired(companies=(company("a"), company("c"))), NOW_US + 5)
+    assert before == directory.get_company(store, "a")
+
+
+def test_a_removed_company_that_comes_back_goes_on_where_it_was(store: Store) -> None:
+    set_up(store, "acme")
+    change_subscription(store, "acme", ResetUsage(), NOW, NOW_US + 1)
+    before = directory.get_company(store, "acme").snapshot
+    apply.apply(store, Desired(remove=("acme",)), NOW_US + 2)
+    apply.apply(store, Desired(companies=(company(), company("new"))), NOW_US + 3)
+    after = directory.get_company(store, "acme").snapshot
+    assert (4, before.segments) == (after.version, after.segments)
+    assert compile_snapshot(company("new"), 4) == directory.get_company(store, "new").snapshot
+
+
 def test_removing_what_is_not_there_changes_nothing(store: Store) -> None:
     set_up(store, "a")
-    assert Applied(1, (), 0, 0) == apply.apply(store, Desired(remove=("b",)))
+    assert Applied(1, (), 0, 0) == apply.apply(store, Desired(remove=("b",)), NOW_US)
     assert Applied(2, (Change("company", "a", REMOVED),), 1, 0) == apply.apply(
-        store, Desired(remove=("a", "b", "a"))
+        store, Desired(remove=("a", "b", "a")), NOW_US
     )
 
 
@@ -110,7 +134,7 @@ def test_a_preview_says_the_same_and_changes_nothing(store: Store) -> None:
     desired = Desired(CATALOG, (company("b"),), prune=True)
     seen = apply.preview(store, desired)
     assert ["a"] == _ids(store)
-    done = apply.apply(store, desired)
+    done = apply.apply(store, desired, NOW_US)
     assert (1, 2) == (seen.revision, done.revision)
     assert done.changes == seen.changes
 
@@ -118,7 +142,7 @@ def test_a_preview_says_the_same_and_changes_nothing(store: Store) -> None:
 def test_a_catalog_and_the_companies_that_need_it_change_together(store: Store) -> None:
     set_up(store, "a", "b")
     new = Catalog(CATALOG.features, (*_without("pro").plans, Plan("max")))
-    apply.apply(store, Desired(new, (company("a", "max"),), remove=("b",)))
+    apply.apply(store, Desired(new, (company("a", "max"),), remove=("b",)), NOW_US)
     stored = directory.get_catalog(store)
     assert stored is not None
     assert (2, new) == (stored.version, stored.catalog)
@@ -127,7 +151,7 @@ def test_a_catalog_and_the_companies_that_need_it_change_together(store: Store) 
 def test_a_plan_in_use_by_a_company_that_stays_cannot_go(store: Store) -> None:
     set_up(store, "a", "b")
     with pytest.raises(InvalidInput) as refused:
-        apply.apply(store, Desired(_without("pro"), remove=("a",)))
+        apply.apply(store, Desired(_without("pro"), remove=("a",)), NOW_US)
     assert "catalog.plans" == refused.value.field
     assert "company 'b' needs it" in refused.value.message
     assert ["a", "b"] == _ids(store)
@@ -146,10 +170,32 @@ def test_a_plan_in_use_by_a_company_that_stays_cannot_go(store: Store) -> None:
 def test_a_feature_that_a_company_overrides_cannot_go(store: Store, catalog: Catalog) -> None:
     limits = CATALOG.plans[0].entitlements[1].limits[:1]
     override = Override(EntitlementGrant("calls", limits=limits))
-    apply.apply(store, Desired(CATALOG, (Company("a", overrides=(override,)),)))
+    apply.apply(store, Desired(CATALOG, (Company("a", overrides=(override,)),)), NOW_US)
     with pytest.raises(InvalidInput) as refused:
-        apply.apply(store, Desired(catalog))
+        apply.apply(store, Desired(catalog), NOW_US)
     assert "catalog.features" == refused.value.field
+
+
+def test_an_add_on_that_a_company_holds_cannot_go(store: Store) -> None:
+    sold = msgspec.structs.replace(CATALOG, add_ons=(AddOn("gb"), AddOn("seat")))
+    planned = ScheduledChange(NOW_US + 1, add_ons=(Holding("seat"),))
+    subscription = Subscription("pro", NOW_US, changes=(planned,))
+    applied = apply.apply(store, Desired(sold, (Company("a", subscription=subscription),)), NOW_US)
+    assert (7, 0) == (applied.changed, applied.unchanged)
+    with pytest.raises(InvalidInput) as refused:
+        apply.apply(store, Desired(CATALOG), NOW_US)
+    assert "catalog.add_ons" == refused.value.field
+    without_gb = msgspec.structs.replace(sold, add_ons=(AddOn("seat"),))
+    assert [("add_on", "gb", REMOVED)] == _kinds(apply.apply(store, Desired(without_gb), NOW_US))
+
+
+def test_another_default_plan_is_a_change_of_no_object(store: Store) -> None:
+    set_up(store)
+    applied = apply.apply(
+        store, Desired(msgspec.structs.replace(CATALOG, default_plan="pro")), NOW_US
+    )
+    assert (2, 1, 4) == (applied.revision, applied.changed, applied.unchanged)
+    assert ["catalog"] == [change.kind for change in applied.changes]
 
 
 REFUSED = {
@@ -178,7 +224,7 @@ def test_refused_with_its_path_and_nothing_applied(
     store: Store, desired: Desired, field: str
 ) -> None:
     with pytest.raises(InvalidInput) as refused:
-        apply.apply(store, desired)
+        apply.apply(store, desired, NOW_US)
     assert field == refused.value.field
     assert directory.get_catalog(store) is None
     assert [] == _ids(store)
@@ -187,7 +233,7 @@ def test_refused_with_its_path_and_nothing_applied(
 def test_many_companies_are_applied_and_listed_in_pages(store: Store) -> None:
     set_up(store)
     names = [f"c{at:04}" for at in range(1_200)]
-    applied = apply.apply(store, Desired(companies=tuple(map(company, names))))
+    applied = apply.apply(store, Desired(companies=tuple(map(company, names))), NOW_US)
     assert (1_200, 1_000) == (applied.changed, len(applied.changes))
     listed, after = [], ""
     while True:

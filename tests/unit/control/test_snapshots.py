@@ -7,9 +7,11 @@ import pytest
 from sidecar.control.services import apply, snapshots
 from sidecar.control.services.apply import Desired
 from sidecar.control.services.snapshots import PAGE_COMPANIES, Page, Position
+from sidecar.control.services.subscriptions import change_subscription
 from sidecar.control.storage.port import Store
 from sidecar.domain.bounds import DAY_US
 from sidecar.domain.catalog import Catalog, CatalogSnapshot, Feature, FeatureKind
+from sidecar.domain.changes import NOW, ResetUsage
 from sidecar.domain.counters import CounterTotal
 from sidecar.domain.timeline import compile_snapshot
 from tests.unit.control.support import (
@@ -55,6 +57,15 @@ def test_a_fetch_gives_what_exists_and_names_what_does_not(store: Store) -> None
     assert ["x"] == fetched.unknown
 
 
+def test_timelines_are_given_as_they_are_stored(store: Store) -> None:
+    set_up(store, "acme")
+    changed = change_subscription(store, "acme", ResetUsage(), NOW, NOW_US + 1).snapshot
+    assert 2 == len(changed.segments)
+    assert [changed] == list(snapshots.fetch(store, ["acme"], 0, ALICE, NOW_US).snapshots)
+    (page,), _ = _pages(store, snapshots.start(store, 1, False))
+    assert [changed] == list(page.snapshots)
+
+
 @pytest.mark.parametrize(("known", "sent"), [(0, True), (1, False), (2, True)])
 def test_a_fetch_leaves_out_the_catalog_that_is_known(store: Store, known: int, sent: bool) -> None:
     set_up(store, "a")
@@ -97,15 +108,15 @@ def test_a_watch_without_companies_gets_only_later_changes_of_them(store: Store)
     (page,), position = _pages(store, snapshots.start(store, 0, True))
     assert page.catalog is not None
     assert [] == _ids([page])
-    apply.apply(store, Desired(companies=(company("c"),)))
+    apply.apply(store, Desired(companies=(company("c"),)), NOW_US)
     pages, _ = _pages(store, position)
     assert ["c"] == _ids(pages)
 
 
 def test_a_watch_that_resumes_gets_what_is_later(store: Store) -> None:
     set_up(store, "a", "b")
-    apply.apply(store, Desired(MORE))
-    apply.apply(store, Desired(companies=(company("c"),), remove=("a",)))
+    apply.apply(store, Desired(MORE), NOW_US)
+    apply.apply(store, Desired(companies=(company("c"),), remove=("a",)), NOW_US)
     (page,), _ = _pages(store, snapshots.start(store, 1, False))
     assert (3, True) == (page.revision, page.complete)
     assert CatalogSnapshot(2, MORE) == page.catalog
@@ -115,7 +126,7 @@ def test_a_watch_that_resumes_gets_what_is_later(store: Store) -> None:
 
 def test_a_watch_from_0_is_not_told_of_companies_long_gone(store: Store) -> None:
     set_up(store, "a", "b")
-    apply.apply(store, Desired(remove=("a",)))
+    apply.apply(store, Desired(remove=("a",)), NOW_US)
     (page,), _ = _pages(store, snapshots.start(store, 0, False))
     assert (["b"], []) == (_ids([page]), list(page.removed))
 
@@ -134,8 +145,8 @@ def test_what_changes_between_pages_is_in_a_later_one(store: Store) -> None:
     set_up(store, *names)
     first, position = _page(store, snapshots.start(store, 0, False))
     changed, gone, unsent = names[0], names[1], names[-1]
-    apply.apply(store, Desired(MORE, (company("new"),), remove=(gone, unsent)))
-    apply.apply(store, Desired(companies=(company(changed, "pro"), company("newer"))))
+    apply.apply(store, Desired(MORE, (company("new"),), remove=(gone, unsent)), NOW_US)
+    apply.apply(store, Desired(companies=(company(changed, "pro"), company("newer"))), NOW_US)
     rest, _ = _pages(store, position)
     assert not first.complete
     assert [*names[PAGE_COMPANIES:-1], "new", "newer"] == _ids(rest)

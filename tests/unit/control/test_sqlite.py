@@ -10,8 +10,20 @@ import pytest
 from sidecar.control.errors import StoreRefused
 from sidecar.control.storage.sqlite import SqliteStore, codec
 from sidecar.control.storage.sqlite.migrate import migrations
+from sidecar.control.storage.values import CompanyChange, StoredCompany
+from sidecar.domain.counters import CounterTotal
 from sidecar.domain.errors import Unavailable
-from tests.unit.control.support import Writer, company, record, set_up, used
+from sidecar.domain.timeline import compile_snapshot
+from tests.unit.control.support import (
+    ALICE,
+    LIFETIME,
+    Writer,
+    company,
+    key_of,
+    record,
+    set_up,
+    used,
+)
 
 
 def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
@@ -47,6 +59,48 @@ def test_two_processes_may_share_a_file(tmp_path: Path) -> None:
         assert 1 == transaction.state().revision
     one.close()
     other.close()
+
+
+def test_a_company_of_the_first_schema_gets_the_timeline_of_its_document(tmp_path: Path) -> None:
+    path = tmp_path / "plane.db"
+    connection = sqlite3.connect(path)
+    connection.executescript(migrations()[0][1])
+    connection.execute(f"PRAGMA application_id = {int.from_bytes(b'tlyd')}")
+    connection.execute("PRAGMA user_version = 1")
+    rows = [("acme", 7, codec.document(company())), ("gone", 8, None)]
+    connection.executemany("INSERT INTO company VALUES (?, ?, ?)", rows)
+    connection.commit()
+    connection.close()
+    store = SqliteStore(path)
+    snapshot = compile_snapshot(company(), 7)
+    with store.read() as transaction:
+        assert {"acme": StoredCompany(company(), snapshot)} == transaction.companies(["acme"])
+        assert {"acme": snapshot} == transaction.snapshots(["acme"])
+        assert {} == transaction.tombstones(["gone"])
+        assert [
+            CompanyChange("acme", 7, snapshot),
+            CompanyChange("gone", 8, None),
+        ] == transaction.company_changes(0, "", 10)
+    store.close()
+
+
+def test_a_counter_of_the_first_schema_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "plane.db"
+    connection = sqlite3.connect(path)
+    connection.executescript(migrations()[0][1])
+    connection.execute(f"PRAGMA application_id = {int.from_bytes(b'tlyd')}")
+    connection.execute("PRAGMA user_version = 1")
+    row = (*codec.counter_columns(key_of()), 5, 9)
+    connection.execute("INSERT INTO counter VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    connection.commit()
+    connection.close()
+    store = SqliteStore(path)
+    with store.write() as transaction:
+        assert None is transaction.rollover_window(key_of())
+        transaction.add_to_counters(ALICE, {key_of(): 2}, 10)
+        (total,) = transaction.totals([key_of()], ALICE)
+    assert CounterTotal("acme", "tokens", LIFETIME, 7, 2, 10) == total
+    store.close()
 
 
 def test_a_store_of_a_newer_schema_is_refused(tmp_path: Path) -> None:

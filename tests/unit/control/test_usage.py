@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from sidecar.control.services import usage
+from sidecar.control.services.subscriptions import change_subscription
 from sidecar.control.services.usage import LimitUsage
 from sidecar.control.storage.port import Store
 from sidecar.control.storage.values import LineFilter, Tally
 from sidecar.domain.bounds import DAY_US
+from sidecar.domain.changes import NOW, ResetUsage
 from sidecar.domain.errors import NotFound
 from sidecar.domain.windows import LIFETIME_WINDOW
 from tests.unit.control.support import (
@@ -56,6 +58,16 @@ def test_a_limit_without_usage_stands_at_0(store: Store) -> None:
     set_up(store, "acme")
     limits, _ = usage.company_usage(store, "acme", "tokens", NOW_US)
     assert [LimitUsage("tokens", EVER, (), LIFETIME_WINDOW, 0)] == limits
+
+
+def test_usage_starts_at_0_after_a_reset_and_stays_known_before_it(store: Store) -> None:
+    set_up(store, "acme")
+    _push(store, record(5))
+    change_subscription(store, "acme", ResetUsage(), NOW, NOW_US + 1)
+    before, _ = usage.company_usage(store, "acme", "tokens", NOW_US)
+    after, _ = usage.company_usage(store, "acme", "tokens", NOW_US + 1)
+    assert [5] == [found.used for found in before]
+    assert [0] == [found.used for found in after]
 
 
 @pytest.mark.parametrize(

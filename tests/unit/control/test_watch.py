@@ -15,7 +15,7 @@ from sidecar.control.services import apply
 from sidecar.control.storage.port import Store
 from sidecar.control.storage.values import CounterState
 from tests.unit.control.plane import Calls, running
-from tests.unit.control.support import ALICE, BOB, CAROL, Writer, company, key_of, record
+from tests.unit.control.support import ALICE, BOB, CAROL, NOW_US, Writer, company, key_of, record
 
 Step = sync_pb2.WatchSnapshotsResponse
 
@@ -85,7 +85,8 @@ async def test_a_watch_resumes_after_its_revision(calls: Calls) -> None:
 async def test_a_change_by_another_process_is_noticed(calls: Calls, store: Store) -> None:
     watch = calls.watch(BOB)
     await watch.read()
-    await asyncio.to_thread(apply.apply, store, apply.Desired(companies=(company("z"),)))
+    desired = apply.Desired(companies=(company("z"),))
+    await asyncio.to_thread(apply.apply, store, desired, NOW_US)
     assert ["z"] == _ids(await _until(watch, lambda step: bool(step.companies)))
 
 

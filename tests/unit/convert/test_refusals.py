@@ -6,25 +6,31 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.convert import catalog, companies, counters
-from sidecar.convert.times import instant, timestamp, timestamp_or_none
+from sidecar.convert.times import duration, duration_us, instant, timestamp, timestamp_or_none
 from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
 from sidecar.domain.catalog_rules import path_text
 from sidecar.domain.errors import InvalidInput
-from sidecar.domain.timeline import compile_snapshot
+from sidecar.domain.timeline import SEGMENTS_MAX, compile_snapshot
 from tests.unit.convert.samples import FULL_CATALOG, FULL_COMPANY
 
 FIRST_LIMIT = "plans[1].entitlements[1].limits[0]"
+FIRST_RATE = "plans[1].entitlements[1].rates[0]"
 
 Change = Callable[[Any], object]
 
 
 def _limit(message: catalog_pb2.Catalog) -> catalog_pb2.Limit:
     return message.plans[1].entitlements[1].limits[0]
+
+
+def _rate(message: catalog_pb2.Catalog) -> catalog_pb2.RateLimit:
+    return message.plans[1].entitlements[1].rates[0]
 
 
 def _set(path: str, value: object) -> Change:
@@ -60,6 +66,51 @@ CATALOGS: dict[str, tuple[Change, str]] = {
         lambda m: _limit(m).warning_percents.append(7),
         f"{FIRST_LIMIT}.warning_percents[2]",
     ),
+    "no throttle": (
+        lambda m: _limit(m).ClearField("throttle"),
+        f"{FIRST_LIMIT}.throttle",
+    ),
+    "a throttle without a period": (
+        lambda m: _limit(m).throttle.ClearField("period"),
+        f"{FIRST_LIMIT}.throttle.period",
+    ),
+    "a rollover of too many windows": (
+        lambda m: setattr(m.plans[1].entitlements[1].limits[2].rollover, "windows", 37),
+        "plans[1].entitlements[1].limits[2].rollover.windows",
+    ),
+    "a rate without a count": (
+        lambda m: _rate(m).rate.ClearField("count"),
+        f"{FIRST_RATE}.rate.count",
+    ),
+    "a rate without a rate": (lambda m: _rate(m).ClearField("rate"), f"{FIRST_RATE}.rate.period"),
+    "a period below 0": (
+        lambda m: setattr(_rate(m).rate.period, "seconds", -1),
+        f"{FIRST_RATE}.rate.period",
+    ),
+    "a period of broken nanos": (
+        lambda m: setattr(_rate(m).rate.period, "nanos", -1),
+        f"{FIRST_RATE}.rate.period",
+    ),
+    "a rate without enforcement": (
+        lambda m: _rate(m).ClearField("enforcement"),
+        f"{FIRST_RATE}.enforcement",
+    ),
+    "an unknown fail action": (
+        lambda m: setattr(m.features[2].fail_policy, "outbox_full", 9),
+        "features[2].fail_policy.outbox_full",
+    ),
+    "a time to staleness below 0": (
+        lambda m: setattr(m.features[2].fail_policy.stale_after, "seconds", -1),
+        "features[2].fail_policy.stale_after",
+    ),
+    "an unknown merge": (
+        lambda m: setattr(m.add_ons[1].entitlements[0], "merge", 9),
+        "add_ons[1].entitlements[0].merge",
+    ),
+    "an add-on that grants nothing": (
+        lambda m: m.add_ons[0].entitlements.add(),
+        "add_ons[0].entitlements[0].entitlement.feature",
+    ),
     "a dimension too many": (
         lambda m: _limit(m).scope.dimensions.extend(map(str, range(15))),
         f"{FIRST_LIMIT}.scope.dimensions",
@@ -93,6 +144,26 @@ COMPANIES: dict[str, tuple[Change, str]] = {
         lambda m: setattr(m.subscription, "trial_end_status", 1),
         "subscription.trial_end_status",
     ),
+    "a late payment without a start": (
+        lambda m: m.subscription.past_due.ClearField("since"),
+        "subscription.past_due.since",
+    ),
+    "a pause without a start": (
+        lambda m: m.subscription.pause.ClearField("starts_at"),
+        "subscription.pause.starts_at",
+    ),
+    "a planned change without a time": (
+        lambda m: m.subscription.changes[1].ClearField("at"),
+        "subscription.changes[1].at",
+    ),
+    "a planned quantity below 0": (
+        lambda m: setattr(m.subscription.changes[1].add_ons.add_ons[0], "quantity", -1),
+        "subscription.changes[1].add_ons.add_ons[0].quantity",
+    ),
+    "a billing period of hours": (
+        lambda m: setattr(m.subscription.billing_period, "unit", catalog_pb2.WINDOW_UNIT_HOUR),
+        "subscription.billing_period.unit",
+    ),
     "a second override": (
         lambda m: m.overrides.append(m.overrides[0]),
         "overrides[2].entitlement.feature",
@@ -119,8 +190,24 @@ TIMELINES: dict[str, tuple[Change, str]] = {
     "no segments": (lambda m: m.ClearField("segments"), "segments"),
     "a hole": (lambda m: m.segments[0].until.FromSeconds(5), "segments[1].from"),
     "no start": (lambda m: m.segments.pop(0), "segments[0].from"),
-    "no end": (lambda m: m.segments.pop(), "segments[1].until"),
+    "no end": (lambda m: m.segments.pop(), "segments[2].until"),
+    "too many segments": (
+        lambda m: m.segments.extend([m.segments[0]] * SEGMENTS_MAX),
+        "segments",
+    ),
     "a strange status": (lambda m: setattr(m.segments[1], "status", 99), "segments[1].status"),
+    "an add-on without a key": (
+        lambda m: m.segments[1].add_ons[1].ClearField("add_on"),
+        "segments[1].add_ons[1].add_on",
+    ),
+    "a generation below 0": (
+        lambda m: setattr(m.segments[1], "generation", -1),
+        "segments[1].generation",
+    ),
+    "an anchor out of reach": (
+        lambda m: setattr(m.segments[1].anchor, "seconds", 253_402_300_799),
+        "segments[1].anchor",
+    ),
     "a broken override": (
         lambda m: m.segments[0].overrides[1].limits[0].ClearField("id"),
         "segments[0].overrides[1].limits[0].id",
@@ -168,6 +255,15 @@ def test_an_instant_survives_the_wire(instant_us: int) -> None:
 
 def test_a_finer_instant_is_cut_off() -> None:
     assert -1 == instant(Timestamp(seconds=-1, nanos=999_999_999), "at")
+
+
+@pytest.mark.parametrize("length_us", [0, 1, 999_999, 1_000_000, 86_400_000_001])
+def test_a_length_of_time_survives_the_wire(length_us: int) -> None:
+    assert length_us == duration_us(duration(length_us), "period")
+
+
+def test_a_finer_length_of_time_is_cut_off() -> None:
+    assert 1_000_001 == duration_us(Duration(seconds=1, nanos=1_999), "period")
 
 
 @pytest.mark.parametrize("instant_us", [None, BEGINNING_US, FOREVER_US])

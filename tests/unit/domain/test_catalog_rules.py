@@ -1,29 +1,30 @@
-"""What of a catalog and its companies is refused, and where; and canonical forms."""
+"""What of a catalog and its companies is refused, and where."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from sidecar.domain.bounds import INT64_MAX
-from sidecar.domain.canonical import canonical_catalog, canonical_company
+from sidecar.domain.bounds import DAY_US, INT64_MAX, SECOND_US
 from sidecar.domain.catalog import (
+    AddOn,
+    AddOnEntitlement,
     Catalog,
-    Company,
     EntitlementGrant,
+    FailAction,
+    FailPolicy,
     Feature,
     FeatureKind,
     Limit,
-    Override,
     Plan,
-    Scope,
-    Subscription,
-    SubscriptionStatus,
+    Rate,
+    RateLimit,
 )
 from sidecar.domain.catalog_rules import Path, problems
-from sidecar.domain.windows import Alignment, WindowSpec, WindowUnit
+from sidecar.domain.companies import Company, Override, Subscription
+from sidecar.domain.windows import WindowSpec, WindowUnit
 
 TOKENS = Feature("tokens", FeatureKind.METERED)
 SSO = Feature("sso", FeatureKind.BOOLEAN)
@@ -39,23 +40,27 @@ def _paths(catalog: Catalog, *companies: Company) -> list[Path]:
     return [problem.path for problem in problems(catalog, companies)]
 
 
-def _with_limit(**changes: object) -> Catalog:
-    grant = replace(GRANT, limits=(replace(LIMIT, **changes),))
-    return replace(CATALOG, plans=(replace(PLAN, entitlements=(grant,)),))
+def _with_add_on(*grants: EntitlementGrant) -> Catalog:
+    return replace(CATALOG, add_ons=(AddOn("extra", "", 0, tuple(map(AddOnEntitlement, grants))),))
 
 
-def _acme(**changes: object) -> Company:
-    return replace(ACME, **changes)
-
-
-def _subscription(**changes: object) -> Company:
-    assert ACME.subscription is not None
-    return _acme(subscription=replace(ACME.subscription, **changes))
+def _with_policy(**policy: Any) -> Catalog:
+    return replace(CATALOG, features=(replace(TOKENS, fail_policy=FailPolicy(**policy)), SSO))
 
 
 def test_a_good_catalog_has_no_problems() -> None:
     override = Override(replace(GRANT, limits=(replace(LIMIT, amount=INT64_MAX),)))
-    assert [] == _paths(CATALOG, ACME, Company("other"), _acme(id="third", overrides=(override,)))
+    assert [] == _paths(
+        CATALOG, ACME, Company("other"), replace(ACME, id="third", overrides=(override,))
+    )
+
+
+def test_a_catalog_at_its_bounds_has_no_problems() -> None:
+    policy = FailPolicy(FailAction.DEFAULT_PLAN, FailAction.DENY, 10 * SECOND_US, FailAction.ALLOW)
+    late = FailPolicy(FailAction.ALLOW, FailAction.ALLOW, 365 * DAY_US)
+    features = (replace(TOKENS, fail_policy=policy), replace(SSO, fail_policy=late))
+    add_ons = (AddOn("low", rank=-1_000_000), AddOn("high", rank=1_000_000))
+    assert [] == _paths(Catalog(features, (PLAN,), add_ons, default_plan="pro"))
 
 
 CATALOGS: dict[str, tuple[Catalog, Path]] = {
@@ -98,6 +103,71 @@ CATALOGS: dict[str, tuple[Catalog, Path]] = {
         ),
         ("plans", 0, "entitlements", 0, "limits"),
     ),
+    "an add-on twice": (
+        replace(CATALOG, add_ons=(AddOn("extra"), AddOn("extra"))),
+        ("add_ons", 1, "key"),
+    ),
+    "an add-on without a key": (replace(CATALOG, add_ons=(AddOn(""),)), ("add_ons", 0, "key")),
+    "an add-on of a long name": (
+        replace(CATALOG, add_ons=(AddOn("extra", "n" * 257),)),
+        ("add_ons", 0, "name"),
+    ),
+    "an add-on of too low a rank": (
+        replace(CATALOG, add_ons=(AddOn("extra", rank=-1_000_001),)),
+        ("add_ons", 0, "rank"),
+    ),
+    "an add-on that grants a feature twice": (
+        _with_add_on(GRANT, GRANT),
+        ("add_ons", 0, "entitlements", 1, "entitlement", "feature"),
+    ),
+    "an add-on that grants a feature that is not there": (
+        _with_add_on(EntitlementGrant("none")),
+        ("add_ons", 0, "entitlements", 0, "entitlement", "feature"),
+    ),
+    "an add-on with a broken limit": (
+        _with_add_on(replace(GRANT, limits=(replace(LIMIT, amount=-1),))),
+        ("add_ons", 0, "entitlements", 0, "entitlement", "limits", 0, "amount"),
+    ),
+    "an add-on with limits on a feature that is not METERED": (
+        _with_add_on(EntitlementGrant("sso", limits=(LIMIT,))),
+        ("add_ons", 0, "entitlements", 0, "entitlement", "limits"),
+    ),
+    "rates on a feature that is not METERED": (
+        _with_add_on(EntitlementGrant("sso", rates=(RateLimit("r", Rate(1, 1_000, 1)),))),
+        ("add_ons", 0, "entitlements", 0, "entitlement", "rates"),
+    ),
+    "a default plan that is not there": (
+        replace(CATALOG, default_plan="free"),
+        ("default_plan",),
+    ),
+    "a fail policy by a default plan that is not there": (
+        _with_policy(no_snapshot=FailAction.DEFAULT_PLAN),
+        ("features", 0, "fail_policy", "no_snapshot"),
+    ),
+    "no snapshot and yet something to keep": (
+        _with_policy(no_snapshot=FailAction.KEEP),
+        ("features", 0, "fail_policy", "no_snapshot"),
+    ),
+    "a stale snapshot and the default plan": (
+        _with_policy(stale=FailAction.DEFAULT_PLAN, stale_after_us=DAY_US),
+        ("features", 0, "fail_policy", "stale"),
+    ),
+    "a full outbox and something to keep": (
+        _with_policy(outbox_full=FailAction.KEEP),
+        ("features", 0, "fail_policy", "outbox_full"),
+    ),
+    "staleness without a time": (
+        _with_policy(stale=FailAction.DENY),
+        ("features", 0, "fail_policy", "stale_after"),
+    ),
+    "staleness sooner than silence is told": (
+        _with_policy(stale=FailAction.DENY, stale_after_us=10 * SECOND_US - 1),
+        ("features", 0, "fail_policy", "stale_after"),
+    ),
+    "staleness after more than a year": (
+        _with_policy(stale_after_us=365 * DAY_US + 1),
+        ("features", 0, "fail_policy", "stale_after"),
+    ),
     "text that UTF-8 cannot carry": (
         replace(CATALOG, features=(replace(TOKENS, name="\ud800"), SSO)),
         ("features", 0, "name"),
@@ -108,108 +178,3 @@ CATALOGS: dict[str, tuple[Catalog, Path]] = {
 @pytest.mark.parametrize(("catalog", "path"), CATALOGS.values(), ids=CATALOGS)
 def test_a_problem_of_the_catalog(catalog: Catalog, path: Path) -> None:
     assert [path] == _paths(catalog)
-
-
-LIMITS: dict[str, tuple[dict[str, object], Sequence[str | int]]] = {
-    "a negative amount": ({"amount": -1}, ["amount"]),
-    "an amount beyond int64": ({"amount": INT64_MAX + 1}, ["amount"]),
-    "a weekday without a week": (
-        {"window": WindowSpec(WindowUnit.DAY, first_weekday=1)},
-        ["window", "first_weekday"],
-    ),
-    "a weekday of an anchored week": (
-        {"window": WindowSpec(WindowUnit.WEEK, 1, Alignment.ANCHORED, 1)},
-        ["window", "first_weekday"],
-    ),
-    "no percents": ({"warning_percents": ()}, ["warning_percents"]),
-    "a percent of 0": ({"warning_percents": (0, 5)}, ["warning_percents", 0]),
-    "a percent above 1000": ({"warning_percents": (5, 1001)}, ["warning_percents", 1]),
-    "percents that stay": ({"warning_percents": (5, 5)}, ["warning_percents", 1]),
-    "too many percents": (
-        {"warning_percents": tuple(range(1, 18))},
-        ["warning_percents"],
-    ),
-    "a dimension without a name": ({"scope": Scope(("",))}, ["scope", "dimensions", 0]),
-    "a dimension too long": ({"scope": Scope(("x" * 65,))}, ["scope", "dimensions", 0]),
-    "a dimension twice": ({"scope": Scope(("a", "a"))}, ["scope", "dimensions", 1]),
-    "a fixed value too long": (
-        {"scope": Scope((), (("a", "x" * 257),))},
-        ["scope", "match", "a"],
-    ),
-    "a name fixed twice": (
-        {"scope": Scope((), (("a", "1"), ("a", "2")))},
-        ["scope", "match", "a"],
-    ),
-    "a dimension that is fixed": (
-        {"scope": Scope(("a",), (("a", "1"),))},
-        ["scope", "match", "a"],
-    ),
-}
-
-
-@pytest.mark.parametrize(("changes", "path"), LIMITS.values(), ids=LIMITS)
-def test_a_problem_of_a_limit(changes: dict[str, object], path: Sequence[str | int]) -> None:
-    expected = ("plans", 0, "entitlements", 0, "limits", 0, *path)
-    assert [expected] == _paths(_with_limit(**changes))
-
-
-ANCHORED = replace(LIMIT, window=WindowSpec(WindowUnit.MONTH, 1, Alignment.ANCHORED))
-COMPANIES: dict[str, tuple[Company, Path]] = {
-    "no id": (_acme(id=""), ("id",)),
-    "an unknown zone": (_acme(time_zone="../etc/passwd"), ("time_zone",)),
-    "a plan that is not there": (_subscription(plan="max"), ("subscription", "plan")),
-    "an anchor out of reach": (_subscription(anchor_us=INT64_MAX), ("subscription", "anchor")),
-    "a trial that ends in a pause": (
-        _subscription(trial_end_status=SubscriptionStatus.PAUSED),
-        ("subscription", "trial_end_status"),
-    ),
-    "a feature that is not there": (
-        _acme(overrides=(Override(EntitlementGrant("none")),)),
-        ("overrides", 0, "entitlement", "feature"),
-    ),
-    "a second override of a feature": (
-        _acme(overrides=(Override(GRANT, 5), Override(GRANT))),
-        ("overrides", 1, "entitlement", "feature"),
-    ),
-    "an anchored limit without an anchor": (
-        Company("acme", overrides=(Override(EntitlementGrant("tokens", limits=(ANCHORED,))),)),
-        ("overrides", 0, "entitlement", "limits", 0, "window", "alignment"),
-    ),
-}
-
-
-@pytest.mark.parametrize(("company", "path"), COMPANIES.values(), ids=COMPANIES)
-def test_a_problem_of_a_company(company: Company, path: Path) -> None:
-    assert [("companies", 1, *path)] == _paths(CATALOG, Company("first"), company)
-
-
-def test_a_company_twice_is_a_problem() -> None:
-    assert [("companies", 1, "id")] == _paths(CATALOG, ACME, ACME)
-
-
-def test_every_problem_is_told() -> None:
-    bad = _acme(id="", time_zone="Moon/Base", subscription=None)
-    assert [("companies", 0, "id"), ("companies", 0, "time_zone")] == _paths(CATALOG, bad)
-
-
-def test_canonical_is_sorted_but_for_limits() -> None:
-    scope, sorted_scope = (
-        Scope(("b", "a"), (("y", "1"), ("x", "2"))),
-        Scope(("a", "b"), (("x", "2"), ("y", "1"))),
-    )
-    lifetime = WindowSpec(WindowUnit.LIFETIME, 5, Alignment.ANCHORED)
-    limits = (replace(LIMIT, scope=scope), Limit("a", lifetime))
-    plan = replace(PLAN, entitlements=(replace(GRANT, limits=limits), PLAN.entitlements[1]))
-    canonical_limits = (
-        replace(LIMIT, scope=sorted_scope),
-        Limit("a", WindowSpec(WindowUnit.LIFETIME)),
-    )
-    grants = (PLAN.entitlements[1], replace(GRANT, limits=canonical_limits))
-    assert Catalog((SSO, TOKENS), (Plan("a"), replace(PLAN, entitlements=grants))) == (
-        canonical_catalog(Catalog((TOKENS, SSO), (plan, Plan("a"))))
-    )
-
-
-def test_canonical_overrides_are_sorted_by_feature() -> None:
-    overrides = Override(GRANT), Override(EntitlementGrant("sso"))
-    assert overrides[::-1] == canonical_company(_acme(overrides=overrides)).overrides

@@ -143,7 +143,7 @@ def test_denied_shows_the_usage_as_it_is() -> None:
 
 def test_usage_above_a_lowered_limit_shows_no_negative() -> None:
     decision = decide(1, ALL, [gauge(limit(amount=10), 14)], NOW_US)
-    assert decision.binding is not None
+    assert isinstance(decision.binding, Gauge)
     assert (0, 4) == (decision.binding.remaining, decision.binding.overage)
 
 

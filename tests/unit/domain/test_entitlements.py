@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
 import pytest
 
 from sidecar.domain.catalog import (
@@ -14,9 +15,10 @@ from sidecar.domain.catalog import (
     FeatureKind,
     Limit,
     Plan,
-    Segment,
-    SubscriptionStatus,
+    Rate,
+    RateLimit,
 )
+from sidecar.domain.companies import Segment, SubscriptionStatus
 from sidecar.domain.decision import Reason
 from sidecar.domain.entitlements import CatalogIndex, Entitlement
 from tests.support.build import limit
@@ -26,6 +28,7 @@ Status = SubscriptionStatus
 CALLS: Final = Feature("calls", FeatureKind.METERED)
 DAYS: Final = Feature("days", FeatureKind.CONFIG)
 SSO: Final = Feature("sso", FeatureKind.BOOLEAN)
+BURST: Final = RateLimit("burst", Rate(10, 1_000_000, 20))
 INDEX: Final = CatalogIndex(
     Catalog(
         features=(CALLS, DAYS, SSO),
@@ -34,7 +37,7 @@ INDEX: Final = CatalogIndex(
             Plan(
                 "full",
                 entitlements=(
-                    EntitlementGrant("calls", limits=(limit("monthly", 100),)),
+                    EntitlementGrant("calls", limits=(limit("monthly", 100),), rates=(BURST,)),
                     EntitlementGrant("days", config_value="30"),
                     EntitlementGrant("sso", enabled=True),
                 ),
@@ -51,26 +54,26 @@ def resolve(
     plan: str = "full",
     status: Status = Status.ACTIVE,
     overrides: Sequence[EntitlementGrant] = (),
-    *,
-    after_trial: bool = False,
 ) -> Entitlement:
-    segment = Segment(status=status, plan=plan, overrides=tuple(overrides), after_trial=after_trial)
+    segment = Segment(status=status, plan=plan, overrides=tuple(overrides))
     found = INDEX.resolve(segment, feature)
     assert found is not None
     return found
 
 
 def test_a_metered_feature_comes_with_the_limits_of_the_plan() -> None:
-    expected = Entitlement(CALLS, Reason.ALLOWED, limits=(limit("monthly", 100),))
+    expected = Entitlement(
+        CALLS, Reason.ALLOWED, limits=(limit("monthly", 100),), rates=(BURST,), granted=True
+    )
     assert expected == resolve("calls")
 
 
 def test_a_config_feature_comes_with_its_value() -> None:
-    assert Entitlement(DAYS, Reason.ALLOWED, "30") == resolve("days")
+    assert Entitlement(DAYS, Reason.ALLOWED, "30", granted=True) == resolve("days")
 
 
 def test_a_boolean_feature_that_is_on() -> None:
-    assert Entitlement(SSO, Reason.ALLOWED) == resolve("sso")
+    assert Entitlement(SSO, Reason.ALLOWED, granted=True) == resolve("sso")
 
 
 @pytest.mark.parametrize(
@@ -87,6 +90,7 @@ def test_a_boolean_feature_that_is_on() -> None:
 def test_not_entitled(feature: str, plan: str) -> None:
     entitlement = resolve(feature, plan)
     assert (Reason.NOT_ENTITLED, False) == (entitlement.reason, entitlement.entitled)
+    assert not entitlement.granted
     assert () == entitlement.limits
 
 
@@ -156,26 +160,66 @@ def test_an_override_of_one_feature_leaves_the_others_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "after_trial", "metered", "boolean", "config"),
+    ("segment", "metered", "others"),
     [
-        (Status.TRIALING, False, Reason.ALLOWED, Reason.ALLOWED, Reason.ALLOWED),
-        (Status.ACTIVE, False, Reason.ALLOWED, Reason.ALLOWED, Reason.ALLOWED),
-        (Status.PAST_DUE, False, Reason.ALLOWED, Reason.ALLOWED, Reason.ALLOWED),
-        (Status.PAUSED, False, Reason.SUBSCRIPTION_PAUSED, Reason.ALLOWED, Reason.ALLOWED),
-        (Status.CANCELED, False, *[Reason.SUBSCRIPTION_CANCELED] * 3),
-        (Status.ENDED, False, *[Reason.SUBSCRIPTION_CANCELED] * 3),
-        (Status.ENDED, True, *[Reason.TRIAL_ENDED] * 3),
+        (Segment(status=Status.TRIALING), Reason.ALLOWED, Reason.ALLOWED),
+        (Segment(status=Status.ACTIVE), Reason.ALLOWED, Reason.ALLOWED),
+        (Segment(status=Status.PAST_DUE), Reason.ALLOWED, Reason.ALLOWED),
+        (
+            Segment(status=Status.PAST_DUE, past_grace=True),
+            Reason.SUBSCRIPTION_PAST_DUE,
+            Reason.SUBSCRIPTION_PAST_DUE,
+        ),
+        (Segment(status=Status.PAUSED), Reason.SUBSCRIPTION_PAUSED, Reason.ALLOWED),
+        (
+            Segment(status=Status.CANCELED),
+            Reason.SUBSCRIPTION_CANCELED,
+            Reason.SUBSCRIPTION_CANCELED,
+        ),
+        (Segment(status=Status.ENDED), Reason.SUBSCRIPTION_CANCELED, Reason.SUBSCRIPTION_CANCELED),
+        (
+            Segment(status=Status.ENDED, after_trial=True),
+            Reason.TRIAL_ENDED,
+            Reason.TRIAL_ENDED,
+        ),
     ],
-    ids=lambda value: getattr(value, "name", str(value)),
+    ids=[
+        "trialing",
+        "active",
+        "past due, in its grace",
+        "past due, past its grace",
+        "paused",
+        "canceled",
+        "ended",
+        "ended with the trial",
+    ],
 )
-def test_status(
-    status: Status, after_trial: bool, metered: Reason, boolean: Reason, config: Reason
-) -> None:
-    found = [
-        resolve(feature, status=status, after_trial=after_trial).reason
-        for feature in ("calls", "sso", "days")
-    ]
-    assert [metered, boolean, config] == found
+def test_status(segment: Segment, metered: Reason, others: Reason) -> None:
+    of = msgspec.structs.replace(segment, plan="full")
+    found = {key: INDEX.resolve(of, key) for key in ("calls", "sso", "days")}
+    expected = {"calls": metered, "sso": others, "days": others}
+    assert expected == {key: of and of.reason for key, of in found.items()}
+
+
+@pytest.mark.parametrize(
+    "segment",
+    [
+        Segment(status=Status.PAUSED, plan="full"),
+        Segment(status=Status.CANCELED, plan="full"),
+        Segment(status=Status.PAST_DUE, plan="full", past_grace=True),
+    ],
+    ids=["paused", "canceled", "past its grace"],
+)
+def test_limits_are_known_where_the_feature_is_denied(segment: Segment) -> None:
+    found = INDEX.resolve(segment, "calls")
+    assert found is not None
+    assert ((limit("monthly", 100),), (BURST,)) == (found.limits, found.rates)
+    assert (False, True) == (found.entitled, found.granted)
+
+
+def test_a_value_is_not_told_where_it_is_denied() -> None:
+    found = resolve("days", status=Status.CANCELED)
+    assert ("", True) == (found.config_value, found.granted)
 
 
 def test_an_override_does_not_outlive_the_subscription() -> None:

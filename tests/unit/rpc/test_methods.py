@@ -7,173 +7,163 @@ from collections.abc import Sequence
 import pytest
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.domain.bounds import DAY_US, EVENT_PAST_US_MAX, HOUR_US
-from sidecar.domain.decision import Reason
+from sidecar.domain.bounds import DAY_US, EVENT_PAST_US_MAX, HOUR_US, SECOND_US
+from sidecar.domain.decision import FallbackCause, Reason
 from sidecar.domain.errors import FieldError
-from sidecar.domain.timeline import compile_snapshot
-from sidecar.rpc.answer_wire import AnswerEncoder
-from sidecar.rpc.enforcement import EnforcementMethods
-from sidecar.service.directory import Directory
-from sidecar.service.enforce import Enforcer
-from sidecar.service.query import Queries
-from sidecar.service.runner import InlineRunner
-from sidecar.service.standing import Standing
-from sidecar.storage.snapshots import SnapshotChanges
-from tests.support.build import NOW_US, catalog, catalog_snapshot, company, limit, metered
+from tests.support.build import NOW_US, SHADOW, catalog, company, limit, metered
+from tests.support.inside import Inside
+from tests.support.method_calls import call, no_deadline
 from tests.support.sidecar_api import ask, stamp
-from tests.support.stores import MemoryDisk, OpenedStore
 
 
-class Plane:
-    """Knows some companies; remembers what it was asked for."""
-
-    def __init__(self, directory: Directory, *names: str) -> None:
-        self._directory = directory
-        self._names = names
-        self.asked: list[list[str]] = []
-        self.deadlines: list[float | None] = []
-
-    async def fetch(self, companies: Sequence[str], seconds: float | None) -> None:
-        self.asked.append(sorted(companies))
-        self.deadlines.append(seconds)
-        found = [compile_snapshot(company(name), 2) for name in companies if name in self._names]
-        self._directory.apply(SnapshotChanges(companies=found))
-
-
-class Observer:
-    """Remembers what it was told."""
+class Notes:
+    """Remembers what an observer is told."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[bool, Reason, bool] | str] = []
+        self.seen: list[tuple[object, ...] | str] = []
 
     def decided(self, allowed: bool, reason: Reason, replayed: bool, nanoseconds: int) -> None:
         assert nanoseconds >= 0
         self.seen.append((allowed, reason, replayed))
 
+    def fell_back(self, cause: FallbackCause, allowed: bool) -> None:
+        self.seen.append((cause, allowed))
+
+    def shadow_denied(self, feature: str, limits: Sequence[str]) -> None:
+        self.seen.append((feature, *limits))
+
     def failed(self, reason: str) -> None:
         self.seen.append(reason)
 
 
-class Bench:
-    """Methods on a store in memory, at a time that the test sets."""
-
-    def __init__(self) -> None:
-        self.now_us = NOW_US
-        self.opened = OpenedStore(MemoryDisk())
-        directory = Directory(self.opened.snapshots, 10)
-        content = catalog({"basic": [metered("calls", limit("monthly", 100))]})
-        acme = compile_snapshot(company(), 1)
-        directory.apply(SnapshotChanges(catalog_snapshot(content), [acme]))
-        standing = Standing(authority=False)
-        self.plane = Plane(directory, "later")
-        self.observer = Observer()
-        self.methods = EnforcementMethods(
-            Enforcer(
-                self.opened.store,
-                directory,
-                standing,
-                AnswerEncoder(),
-                answers_kept_us=24 * HOUR_US,
-            ),
-            Queries(self.opened.store, self.opened.counters, directory, standing),
-            directory,
-            InlineRunner(),
-            self.plane,
-            self.observer,
-            lambda: self.now_us,
-        )
-
-    async def check(self, request: pb.CheckAndIncrementRequest) -> pb.CheckAndIncrementResponse:
-        data = await self.methods.check_and_increment(request.SerializeToString(), lambda: 3.5)
-        return pb.CheckAndIncrementResponse.FromString(data)
-
-    async def batch(self, *checks: pb.CheckAndIncrementRequest) -> list[pb.CheckOutcome]:
-        request = pb.BatchCheckAndIncrementRequest(checks=checks)
-        data = await self.methods.batch_check_and_increment(
-            request.SerializeToString(), lambda: None
-        )
-        return list(pb.BatchCheckAndIncrementResponse.FromString(data).outcomes)
+@pytest.fixture
+def notes() -> Notes:
+    return Notes()
 
 
 @pytest.fixture
-def bench() -> Bench:
-    return Bench()
+def sidecar(notes: Notes) -> Inside:
+    content = catalog(
+        {"basic": [metered("calls", limit("monthly", 100), limit("trial", 90, SHADOW))]}
+    )
+    found = Inside(content, company(), observer=notes)
+    found.plane.companies["later"] = company("later")
+    return found
 
 
-async def test_a_company_that_is_not_held_is_fetched_once(bench: Bench) -> None:
+async def check(
+    sidecar: Inside, request: pb.CheckAndIncrementRequest
+) -> pb.CheckAndIncrementResponse:
+    (outcome,) = await call("check", sidecar, request)
+    return outcome.response
+
+
+async def test_a_company_that_is_not_held_is_fetched_once(sidecar: Inside) -> None:
     for _ in range(3):
-        assert (await bench.check(ask(company="later"))).decision.allowed
-    assert [["later"]] == bench.plane.asked
-    assert [3.5] == bench.plane.deadlines
-    assert 3 == bench.opened.store.head.sequence
+        data = ask(company="later").SerializeToString()
+        answer = await sidecar.methods.check_and_increment(data, lambda: 3.5)
+        assert pb.CheckAndIncrementResponse.FromString(answer).decision.allowed
+    assert [(["later"], 3.5)] == sidecar.plane.asked
+    assert 3 == sidecar.opened.store.head.sequence
 
 
-async def test_a_company_that_is_nowhere_is_denied(bench: Bench) -> None:
-    answer = await bench.check(ask(company="nowhere"))
+async def test_a_company_that_is_nowhere_is_denied(sidecar: Inside) -> None:
+    answer = await check(sidecar, ask(company="nowhere"))
     assert pb.REASON_UNKNOWN_COMPANY == answer.decision.reason
-    assert [["nowhere"]] == bench.plane.asked
-    assert 0 == bench.opened.store.head.sequence
+    assert [(["nowhere"], None)] == sidecar.plane.asked
+    assert 0 == sidecar.opened.store.head.sequence
 
 
-async def test_a_batch_fetches_all_that_it_lacks_at_once(bench: Bench) -> None:
+async def test_a_company_that_is_nowhere_is_asked_for_again_after_a_minute(sidecar: Inside) -> None:
+    for seconds in (0, 59, 60, 61):
+        sidecar.now_us = NOW_US + seconds * SECOND_US
+        await check(sidecar, ask(company="nowhere"))
+    assert [(["nowhere"], None)] * 2 == sidecar.plane.asked
+
+
+async def test_a_batch_fetches_all_that_it_lacks_at_once(sidecar: Inside) -> None:
     names = ["acme", "later", "nowhere", "later", "acme"]
-    outcomes = await bench.batch(*(ask(company=name) for name in names), ask(quantity=-1))
+    outcomes = await call(
+        "batch", sidecar, *(ask(company=name) for name in names), ask(quantity=-1)
+    )
     allowed = [outcome.response.decision.allowed for outcome in outcomes[:5]]
     assert [True, True, False, True, True] == allowed
     assert outcomes[5].HasField("error")
-    assert [["later", "nowhere"]] == bench.plane.asked
-    assert 4 == bench.opened.store.head.sequence
+    assert [(["later", "nowhere"], None)] == sidecar.plane.asked
+    assert 4 == sidecar.opened.store.head.sequence
 
 
-async def test_questions_fetch_too(bench: Bench) -> None:
+async def test_questions_fetch_too(sidecar: Inside) -> None:
+    methods = sidecar.query_methods
     for method, request in [
-        (bench.methods.check, pb.CheckRequest(company="later", feature="calls")),
-        (bench.methods.get_usage, pb.GetUsageRequest(company="later")),
-        (
-            bench.methods.get_entitlement,
-            pb.GetEntitlementRequest(company="later", feature="calls"),
-        ),
-        (bench.methods.list_entitlements, pb.ListEntitlementsRequest(company="later")),
+        (methods.check, pb.CheckRequest(company="later", feature="calls")),
+        (methods.get_usage, pb.GetUsageRequest(company="later")),
+        (methods.get_entitlement, pb.GetEntitlementRequest(company="later", feature="calls")),
+        (methods.list_entitlements, pb.ListEntitlementsRequest(company="later")),
     ]:
-        await method(request.SerializeToString(), lambda: None)
-    assert [["later"]] == bench.plane.asked
+        await method(request.SerializeToString(), no_deadline)
+    assert [(["later"], None)] == sidecar.plane.asked
 
 
-async def test_every_decision_and_every_error_is_observed_once(bench: Bench) -> None:
-    await bench.check(ask(idempotency_key="k"))
-    await bench.check(ask(idempotency_key="k"))
-    await bench.check(ask(quantity=500))
+async def test_usage_that_has_happened_is_recorded_without_asking_for_its_company(
+    sidecar: Inside,
+) -> None:
+    await call("record", sidecar, ask(company="later", quantity=7))
+    assert [] == sidecar.plane.asked
+    found = [(record.company, record.quantity) for record in sidecar.records()]
+    assert [("later", 7)] == found
+
+
+async def test_every_decision_and_every_error_is_observed_once(
+    sidecar: Inside, notes: Notes
+) -> None:
+    await check(sidecar, ask(idempotency_key="k"))
+    await check(sidecar, ask(idempotency_key="k"))
+    await check(sidecar, ask(quantity=500))
     with pytest.raises(FieldError):
-        await bench.check(ask(quantity=-1))
-    await bench.batch(ask(), ask(quantity=-1), ask(quantity=2, idempotency_key="k"))
+        await check(sidecar, ask(quantity=-1))
+    await call("batch", sidecar, ask(), ask(quantity=-1), ask(quantity=2, idempotency_key="k"))
+    await check(sidecar, ask(company="nowhere"))
+    await call("record", sidecar, ask(quantity=90))
     assert [
         (True, Reason.ALLOWED, False),
         (True, Reason.ALLOWED, True),
         (False, Reason.LIMIT_EXCEEDED, False),
+        ("calls", "trial"),
         "INVALID_ARGUMENT",
         (True, Reason.ALLOWED, False),
         "INVALID_ARGUMENT",
         "IDEMPOTENCY_CONFLICT",
-    ] == bench.observer.seen
+        (False, Reason.UNKNOWN_COMPANY, False),
+        (FallbackCause.NO_SNAPSHOT, False),
+        (True, Reason.ALLOWED, False),
+        ("calls", "trial"),
+    ] == notes.seen
 
 
 async def test_a_retry_gets_its_answer_also_when_its_event_time_has_become_too_old(
-    bench: Bench,
+    sidecar: Inside,
 ) -> None:
     request = ask(idempotency_key="k", event_time=stamp(NOW_US - EVENT_PAST_US_MAX))
-    first = await bench.check(request)
-    bench.now_us += HOUR_US
-    again = await bench.check(request)
+    first = await check(sidecar, request)
+    sidecar.now_us += HOUR_US
+    again = await check(sidecar, request)
     assert (first.record_id, True) == (again.record_id, again.replayed)
 
 
-async def test_the_basis_tells_how_old_it_is(bench: Bench) -> None:
-    basis = (await bench.check(ask())).decision.basis
-    assert NOW_US // 1000 == basis.plane_age_ms
+async def test_the_basis_tells_how_old_it_is(sidecar: Inside) -> None:
+    sidecar.now_us += 1_500_000
+    basis = (await check(sidecar, ask())).decision.basis
+    assert 1500 == basis.plane_age_ms
     assert not basis.HasField("uncertainty")
 
 
-async def test_windows_follow_the_time(bench: Bench) -> None:
-    await bench.check(ask(quantity=100))
-    bench.now_us += 17 * DAY_US
-    assert 1 == (await bench.check(ask())).decision.binding_limit.used
+async def test_a_plane_that_was_never_heard_is_as_old_as_can_be(sidecar: Inside) -> None:
+    sidecar.standing.heard_us = None
+    assert NOW_US // 1000 == (await check(sidecar, ask())).decision.basis.plane_age_ms
+
+
+async def test_windows_follow_the_time(sidecar: Inside) -> None:
+    await check(sidecar, ask(quantity=100))
+    sidecar.now_us += 17 * DAY_US
+    assert 1 == (await check(sidecar, ask())).decision.binding_limit.used

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from sidecar.domain.bounds import DAY_US
-from sidecar.domain.catalog import Company, Override, Subscription
+from sidecar.domain.companies import Company, Override, Subscription
 from sidecar.domain.timeline import compile_snapshot
 from sidecar.service.directory import Directory
 from sidecar.storage.snapshots import SnapshotChanges

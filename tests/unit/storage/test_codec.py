@@ -12,18 +12,30 @@ import pytest
 
 from sidecar.domain.bounds import FOREVER_US
 from sidecar.domain.catalog import (
+    AddOn,
+    AddOnEntitlement,
+    Catalog,
     CatalogSnapshot,
-    CompanySnapshot,
     EntitlementGrant,
+    FailAction,
+    FailPolicy,
+    Feature,
     FeatureKind,
-    Segment,
-    SubscriptionStatus,
+    Limit,
+    Merge,
+    Plan,
+    Rate,
+    RateLimit,
+    Rollover,
+    Scope,
 )
+from sidecar.domain.companies import CompanySnapshot, Holding, Segment, SubscriptionStatus
+from sidecar.domain.rates import Bucket
 from sidecar.storage import codec
 from sidecar.storage.codec import Counter, Lineage, OutboxEntry, StoredAnswer, StoreFormatError
 from sidecar.storage.outbox import Tally
 from sidecar.storage.snapshots import Position
-from tests.support.build import SOFT, catalog, limit, metered
+from tests.support.build import DAY, MONTH, SHADOW, SOFT, THROTTLE, catalog, limit, metered
 
 CHAIN: Final = bytes(range(32))
 DIGEST: Final = bytes(range(16))
@@ -39,6 +51,19 @@ COUNTER_HEX: Final = (
 )
 BY_USER: Final = Counter(300, -2, 77, 1_775_001_600_000_000, ("ann", ""))
 BY_USER_HEX: Final = COUNTER_HEX + "92" + "a3616e6e" + "a0"  # MessagePack: two texts
+CARRYING: Final = Counter(300, -2, 77, 1_775_001_600_000_000, ("ann",), (4, 0, 70_000))
+CARRYING_HEX: Final = (
+    "02" + COUNTER_HEX[2:] + "92" + "91a3616e6e" + "930400ce00011170"  # values and amounts
+)
+CHAIN_BEGINS: Final = Counter(300, -2, 77, 1_775_001_600_000_000, (), ())
+CHAIN_BEGINS_HEX: Final = "02" + COUNTER_HEX[2:] + "92" + "90" + "90"
+
+BUCKET_HEX: Final = (
+    "01"  # version
+    "2c01000000000000"  # level
+    "4d00000000000000"  # when it was that full
+    "0000d8c35a4e0600"  # from when on it may be forgotten
+)
 
 ANSWER: Final = StoredAnswer(1_775_001_600_000_000, DIGEST, b"answer")
 ANSWER_HEX: Final = "01" + "0000d8c35a4e0600" + DIGEST.hex() + b"answer".hex()
@@ -56,6 +81,33 @@ def test_a_counter_is_read_like_this() -> None:
     assert COUNTER == codec.decode_counter(bytes.fromhex(COUNTER_HEX), 2)
     assert BY_USER == codec.decode_counter(bytes.fromhex(BY_USER_HEX), 2)
     assert COUNTER.window_end_us == codec.window_end_of(bytes.fromhex(BY_USER_HEX))
+
+
+def test_a_counter_into_which_amounts_were_carried_is_written_and_read_like_this() -> None:
+    for counter, written in ((CARRYING, CARRYING_HEX), (CHAIN_BEGINS, CHAIN_BEGINS_HEX)):
+        data = bytes.fromhex(written)
+        assert written == codec.encode_counter(counter, 2).hex()
+        assert counter == codec.decode_counter(data, 2) == codec.decode_counter(data, 2, ("ann",))
+        assert CARRYING.window_end_us == codec.window_end_of(data)
+
+
+def test_which_counters_are_carried_into_is_seen_without_reading_them() -> None:
+    written = [COUNTER_HEX, BY_USER_HEX, CARRYING_HEX, CHAIN_BEGINS_HEX]
+    found = [codec.is_carrying(bytes.fromhex(data)) for data in written]
+    assert [False, False, True, True] == found
+
+
+def test_values_that_are_known_are_not_read() -> None:
+    assert BY_USER == codec.decode_counter(bytes.fromhex(COUNTER_HEX), 2, ("ann", ""))
+
+
+@pytest.mark.parametrize(("level", "written"), [(300, BUCKET_HEX), (-2, "01fe" + "ff" * 7)])
+def test_a_bucket_is_written_and_read_like_this(level: int, written: str) -> None:
+    bucket = Bucket(level, 77)
+    data = codec.encode_bucket(bucket, 1_775_001_600_000_000)
+    assert written + BUCKET_HEX[len(written) :] == data.hex()
+    assert bucket == codec.decode_bucket(data)
+    assert 1_775_001_600_000_000 == codec.over_of(data)
 
 
 def test_a_counter_of_an_earlier_lineage_is_others_alone() -> None:
@@ -82,19 +134,60 @@ BASIC: Final = catalog(
     {"basic": [metered("calls", limit("m", 5, SOFT, each=["user"], match={"model": "large"}))]},
     {"sso": FeatureKind.BOOLEAN},
 )
+EVERYTHING: Final = Catalog(
+    features=(
+        Feature(
+            "calls",
+            FeatureKind.METERED,
+            fail_policy=FailPolicy(
+                FailAction.DEFAULT_PLAN, FailAction.DENY, 60_000_000, FailAction.ALLOW
+            ),
+        ),
+    ),
+    plans=(
+        Plan(
+            "basic",
+            "",
+            (
+                EntitlementGrant(
+                    "calls",
+                    limits=(
+                        Limit("m", MONTH, 5, THROTTLE, throttle=Rate(1, 1_000_000, 2)),
+                        Limit("n", DAY, 7, rollover=Rollover(2, 9, 50)),
+                    ),
+                    rates=(RateLimit("r", Rate(10, 60_000_000, 20), SHADOW, Scope(("user",))),),
+                ),
+            ),
+        ),
+    ),
+    add_ons=(
+        AddOn("boost", "", 3, (AddOnEntitlement(metered("calls", limit("m", 1)), Merge.OVERRIDE),)),
+    ),
+    default_plan="basic",
+)
 ACME: Final = CompanySnapshot(
     "acme",
     9,
-    "Europe/Berlin",
-    5,
     (
-        Segment(until_us=70, status=SubscriptionStatus.TRIALING, plan="basic"),
+        Segment(
+            until_us=70,
+            status=SubscriptionStatus.TRIALING,
+            plan="basic",
+            add_ons=(Holding("boost", 3),),
+            time_zone="Europe/Berlin",
+            anchor_us=5,
+        ),
         Segment(
             70,
             FOREVER_US,
-            SubscriptionStatus.ENDED,
-            after_trial=True,
+            SubscriptionStatus.PAST_DUE,
+            past_grace=True,
+            plan="pro",
             overrides=(EntitlementGrant("sso", enabled=True),),
+            time_zone="Europe/Berlin",
+            anchor_us=70,
+            generation=60,
+            anchored_generation=70,
         ),
     ),
 )
@@ -122,11 +215,33 @@ CATALOG_HEX: Final = (
     "6e7391a475736572a56d617463689192a56d6f64656ca56c61726765"
 )
 
+EVERYTHING_HEX: Final = (
+    "0182a776657273696f6e09a7636174616c6f6784a866656174757265739183a36b6579a563616c6c73a4"
+    "6b696e6403ab6661696c5f706f6c69637984ab6e6f5f736e617073686f7403a57374616c6501ae737461"
+    "6c655f61667465725f7573ce03938700ab6f7574626f785f66756c6c02a5706c616e739182a36b6579a5"
+    "6261736963ac656e7469746c656d656e74739183a766656174757265a563616c6c73a66c696d69747392"
+    "85a26964a16da677696e646f7784a4756e697405a8696e74657276616c01a9616c69676e6d656e7401ad"
+    "66697273745f7765656b64617900a6616d6f756e7405ab656e666f7263656d656e7404a87468726f7474"
+    "6c6583a5636f756e7401a9706572696f645f7573ce000f4240a562757273740284a26964a16ea677696e"
+    "646f7784a4756e697403a8696e74657276616c01a9616c69676e6d656e7401ad66697273745f7765656b"
+    "64617900a6616d6f756e7407a8726f6c6c6f76657283a777696e646f777302aa616d6f756e745f6d6178"
+    "09ab70657263656e745f6d617832a572617465739184a26964a172a47261746583a5636f756e740aa970"
+    "6572696f645f7573ce03938700a5627572737414ab656e666f7263656d656e7403a573636f706581aa64"
+    "696d656e73696f6e7391a475736572a76164645f6f6e739183a36b6579a5626f6f7374a472616e6b03ac"
+    "656e7469746c656d656e74739182a56772616e7482a766656174757265a563616c6c73a66c696d697473"
+    "9184a26964a16da677696e646f7784a4756e697405a8696e74657276616c01a9616c69676e6d656e7401"
+    "ad66697273745f7765656b64617900a6616d6f756e7401a573636f706580a56d6572676502ac64656661"
+    "756c745f706c616ea56261736963"
+)
+
 COMPANY_HEX: Final = (
-    "0185a7636f6d70616e79a461636d65a776657273696f6e09a974696d655f7a6f6e65ad4575726f70652f"
-    "4265726c696ea9616e63686f725f757305a87365676d656e74739283a8756e74696c5f757346a6737461"
-    "74757301a4706c616ea5626173696384a766726f6d5f757346a673746174757306ab61667465725f7472"
-    "69616cc3a96f76657272696465739182a766656174757265a373736fa7656e61626c6564c3"
+    "0283a7636f6d70616e79a461636d65a776657273696f6e09a87365676d656e74739286a8756e74696c5f"
+    "757346a673746174757301a4706c616ea56261736963a76164645f6f6e739182a66164645f6f6ea5626f"
+    "6f7374a87175616e7469747903a974696d655f7a6f6e65ad4575726f70652f4265726c696ea9616e6368"
+    "6f725f75730589a766726f6d5f757346a673746174757303aa706173745f6772616365c3a4706c616ea3"
+    "70726fa96f76657272696465739182a766656174757265a373736fa7656e61626c6564c3a974696d655f"
+    "7a6f6e65ad4575726f70652f4265726c696ea9616e63686f725f757346aa67656e65726174696f6e3cb3"
+    "616e63686f7265645f67656e65726174696f6e46"
 )
 
 
@@ -137,7 +252,9 @@ COMPANY_HEX: Final = (
         pytest.param(Position("epoch", 300), Position, POSITION_HEX, id="position"),
         pytest.param({"calls": Tally(3, 70_000)}, dict[str, Tally], TALLIES_HEX, id="tallies"),
         pytest.param(CatalogSnapshot(9, BASIC), CatalogSnapshot, CATALOG_HEX, id="catalog"),
-        pytest.param(ACME, CompanySnapshot, COMPANY_HEX, id="company"),
+        pytest.param(
+            CatalogSnapshot(9, EVERYTHING), CatalogSnapshot, EVERYTHING_HEX, id="whole catalog"
+        ),
     ],
 )
 def test_a_value_is_written_and_read_like_this(value: object, kind: Any, expected: str) -> None:
@@ -145,20 +262,33 @@ def test_a_value_is_written_and_read_like_this(value: object, kind: Any, expecte
     assert value == codec.decode_value(bytes.fromhex(expected), kind)
 
 
+def test_a_company_is_written_and_read_like_this() -> None:
+    assert COMPANY_HEX == codec.encode_snapshot(ACME).hex()
+    assert ACME == codec.decode_snapshot(bytes.fromhex(COMPANY_HEX))
+
+
 @pytest.mark.parametrize(
-    "read",
+    ("written", "read"),
     [
-        lambda data: codec.decode_counter(data, 2),
-        codec.decode_answer,
-        codec.decode_entry,
-        lambda data: codec.decode_value(data, Position),
+        pytest.param(BY_USER_HEX, lambda data: codec.decode_counter(data, 2), id="counter"),
+        pytest.param(
+            BY_USER_HEX,
+            lambda data: codec.decode_counter(data, 2, ("ann", "")),
+            id="counter of known values",
+        ),
+        pytest.param(BUCKET_HEX, codec.decode_bucket, id="bucket"),
+        pytest.param(COMPANY_HEX, codec.decode_snapshot, id="company"),
+        pytest.param(ANSWER_HEX, codec.decode_answer, id="answer"),
+        pytest.param(ENTRY_HEX, codec.decode_entry, id="entry"),
+        pytest.param(POSITION_HEX, lambda data: codec.decode_value(data, Position), id="value"),
     ],
-    ids=["counter", "answer", "entry", "value"],
 )
-def test_a_record_of_another_version_is_refused(read: Callable[[bytes], object]) -> None:
-    with pytest.raises(StoreFormatError, match="version 2"):
-        read(b"\x02" + bytes(60))
+def test_a_record_of_a_later_version_is_refused(
+    written: str, read: Callable[[bytes], object]
+) -> None:
+    with pytest.raises(StoreFormatError, match="version 3"):
+        read(bytes.fromhex("03" + written[2:]))
 
 
-def test_the_format_of_the_store_is_1() -> None:
-    assert 1 == codec.STORE_FORMAT
+def test_the_format_of_the_store_is_2() -> None:
+    assert 2 == codec.STORE_FORMAT

@@ -28,11 +28,12 @@ VALUES = ("\u00e4" * (DIMENSION_VALUE_BYTES_MAX // 2),) * DIMENSIONS_MAX
     [
         keys.counter_key(keys.counter_base(LONG, LONG, SLOT, VALUES), END_INSTANT_US),
         keys.counter_key(keys.counter_base(LONG, LONG, SLOT, VALUES), FIRST_INSTANT_US),
+        keys.bucket_base(LONG, LONG, SLOT) + keys.values_hash(VALUES),
         keys.answer_key(LONG, LONG),
         keys.snapshot_key(LONG),
         keys.outbox_key(2**32 - 1, 2**63 - 1),
     ],
-    ids=["counter", "earliest counter", "answer", "snapshot", "outbox"],
+    ids=["counter", "earliest counter", "bucket", "answer", "snapshot", "outbox"],
 )
 def test_the_longest_keys_fit(key: bytes) -> None:
     assert len(key) <= KEY_BYTES_MAX
@@ -41,12 +42,20 @@ def test_the_longest_keys_fit(key: bytes) -> None:
 def test_each_kind_of_key_has_a_place_of_its_own() -> None:
     found = [
         keys.counter_key(keys.counter_base("acme", "calls", "slot", ()), 0),
+        keys.bucket_base("acme", "calls", "slot"),
         keys.answer_key("acme", "key"),
         keys.META_FORMAT,
         keys.snapshot_key("acme"),
         keys.outbox_key(1, 1),
     ]
-    kinds = [keys.COUNTERS, keys.ANSWERS, keys.META, keys.SNAPSHOTS, keys.OUTBOX]
+    kinds = [
+        keys.COUNTERS,
+        keys.BUCKETS,
+        keys.ANSWERS,
+        keys.META,
+        keys.SNAPSHOTS,
+        keys.OUTBOX,
+    ]
     assert kinds == [key[:1] for key in found] == sorted(kinds)
 
 
@@ -57,6 +66,9 @@ def test_keys_are_written_like_this() -> None:
     )
     assert b"cacme\0calls\0" == counter[:12]
     assert "5deac2fe00ec5b55d8963d899008cf8c05369be7b90427154000000000000005" == counter[12:].hex()
+    bucket = keys.bucket_base("acme", "calls", "RATE/60000000/burst|user|")
+    assert b"gacme\0calls\0" == bucket[:12]
+    assert "3eade220ad59310d" == bucket[12:].hex()
     assert "69cb8de8f8f562aa71c641edd160305800" == keys.answer_key("acme", "key").hex()
     assert b"sacme" == keys.snapshot_key("acme")
     assert "7a00000002000000000000012c" == keys.outbox_key(2, 300).hex()

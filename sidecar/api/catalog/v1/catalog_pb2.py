@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$sidecar/api/catalog/v1/catalog.proto\x12\x16sidecar.api.catalog.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\x01\n\x06Window\x12\x30\n\x04unit\x18\x01 \x01(\x0e\x32\".sidecar.api.catalog.v1.WindowUnit\x12\x10\n\x08interval\x18\x02 \x01(\x05\x12\x34\n\talignment\x18\x03 \x01(\x0e\x32!.sidecar.api.catalog.v1.Alignment\x12\x15\n\rfirst_weekday\x18\x04 \x01(\x05\"\x82\x01\n\x05Scope\x12\x12\n\ndimensions\x18\x01 \x03(\t\x12\x37\n\x05match\x18\x02 \x03(\x0b\x32(.sidecar.api.catalog.v1.Scope.MatchEntry\x1a,\n\nMatchEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xe5\x01\n\x05Limit\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x06\x61mount\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12.\n\x06window\x18\x03 \x01(\x0b\x32\x1e.sidecar.api.catalog.v1.Window\x12,\n\x05scope\x18\x04 \x01(\x0b\x32\x1d.sidecar.api.catalog.v1.Scope\x12\x38\n\x0b\x65nforcement\x18\x05 \x01(\x0e\x32#.sidecar.api.catalog.v1.Enforcement\x12\x18\n\x10warning_percents\x18\x06 \x03(\x05\x42\t\n\x07_amount\"e\n\x07\x46\x65\x61ture\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x31\n\x04kind\x18\x02 \x01(\x0e\x32#.sidecar.api.catalog.v1.FeatureKind\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0c\n\x04unit\x18\x04 \x01(\t\"y\n\x10\x45ntitlementGrant\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x02 \x01(\x08\x12\x14\n\x0c\x63onfig_value\x18\x03 \x01(\t\x12-\n\x06limits\x18\x04 \x03(\x0b\x32\x1d.sidecar.api.catalog.v1.Limit\"a\n\x04Plan\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12>\n\x0c\x65ntitlements\x18\x03 \x03(\x0b\x32(.sidecar.api.catalog.v1.EntitlementGrant\"i\n\x07\x43\x61talog\x12\x31\n\x08\x66\x65\x61tures\x18\x01 \x03(\x0b\x32\x1f.sidecar.api.catalog.v1.Feature\x12+\n\x05plans\x18\x02 \x03(\x0b\x32\x1c.sidecar.api.catalog.v1.Plan\"y\n\x08Override\x12=\n\x0b\x65ntitlement\x18\x01 \x01(\x0b\x32(.sidecar.api.catalog.v1.EntitlementGrant\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf0\x01\n\x0cSubscription\x12\x0c\n\x04plan\x18\x01 \x01(\t\x12*\n\x06\x61nchor\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rtrial_ends_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x44\n\x10trial_end_status\x18\x04 \x01(\x0e\x32*.sidecar.api.catalog.v1.SubscriptionStatus\x12-\n\tcancel_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa7\x01\n\x07\x43ompany\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\ttime_zone\x18\x03 \x01(\t\x12:\n\x0csubscription\x18\x04 \x01(\x0b\x32$.sidecar.api.catalog.v1.Subscription\x12\x33\n\toverrides\x18\x05 \x03(\x0b\x32 .sidecar.api.catalog.v1.Override\"\xfa\x01\n\x07Segment\x12(\n\x04\x66rom\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12:\n\x06status\x18\x03 \x01(\x0e\x32*.sidecar.api.catalog.v1.SubscriptionStatus\x12\x13\n\x0b\x61\x66ter_trial\x18\x04 \x01(\x08\x12\x0c\n\x04plan\x18\x05 \x01(\t\x12;\n\toverrides\x18\x06 \x03(\x0b\x32(.sidecar.api.catalog.v1.EntitlementGrant\"\xa5\x01\n\x0f\x43ompanySnapshot\x12\x0f\n\x07\x63ompany\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x11\n\ttime_zone\x18\x03 \x01(\t\x12*\n\x06\x61nchor\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x08segments\x18\x05 \x03(\x0b\x32\x1f.sidecar.api.catalog.v1.Segment\"T\n\x0f\x43\x61talogSnapshot\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x30\n\x07\x63\x61talog\x18\x02 \x01(\x0b\x32\x1f.sidecar.api.catalog.v1.Catalog\"d\n\x0eWindowInstance\x12)\n\x05start\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xe2\x01\n\nWindowUnit\x12\x1b\n\x17WINDOW_UNIT_UNSPECIFIED\x10\x00\x12\x16\n\x12WINDOW_UNIT_MINUTE\x10\x01\x12\x14\n\x10WINDOW_UNIT_HOUR\x10\x02\x12\x13\n\x0fWINDOW_UNIT_DAY\x10\x03\x12\x14\n\x10WINDOW_UNIT_WEEK\x10\x04\x12\x15\n\x11WINDOW_UNIT_MONTH\x10\x05\x12\x17\n\x13WINDOW_UNIT_QUARTER\x10\x06\x12\x14\n\x10WINDOW_UNIT_YEAR\x10\x07\x12\x18\n\x14WINDOW_UNIT_LIFETIME\x10\x08*V\n\tAlignment\x12\x19\n\x15\x41LIGNMENT_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41LIGNMENT_CALENDAR\x10\x01\x12\x16\n\x12\x41LIGNMENT_ANCHORED\x10\x02*n\n\x0b\x45nforcement\x12\x1b\n\x17\x45NFORCEMENT_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45NFORCEMENT_HARD\x10\x01\x12\x14\n\x10\x45NFORCEMENT_SOFT\x10\x02\x12\x16\n\x12\x45NFORCEMENT_SHADOW\x10\x03*x\n\x0b\x46\x65\x61tureKind\x12\x1c\n\x18\x46\x45\x41TURE_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x46\x45\x41TURE_KIND_BOOLEAN\x10\x01\x12\x17\n\x13\x46\x45\x41TURE_KIND_CONFIG\x10\x02\x12\x18\n\x14\x46\x45\x41TURE_KIND_METERED\x10\x03*\xfe\x01\n\x12SubscriptionStatus\x12#\n\x1fSUBSCRIPTION_STATUS_UNSPECIFIED\x10\x00\x12 \n\x1cSUBSCRIPTION_STATUS_TRIALING\x10\x01\x12\x1e\n\x1aSUBSCRIPTION_STATUS_ACTIVE\x10\x02\x12 \n\x1cSUBSCRIPTION_STATUS_PAST_DUE\x10\x03\x12\x1e\n\x1aSUBSCRIPTION_STATUS_PAUSED\x10\x04\x12 \n\x1cSUBSCRIPTION_STATUS_CANCELED\x10\x05\x12\x1d\n\x19SUBSCRIPTION_STATUS_ENDED\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$sidecar/api/catalog/v1/catalog.proto\x12\x16sidecar.api.catalog.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\x01\n\x06Window\x12\x30\n\x04unit\x18\x01 \x01(\x0e\x32\".sidecar.api.catalog.v1.WindowUnit\x12\x10\n\x08interval\x18\x02 \x01(\x05\x12\x34\n\talignment\x18\x03 \x01(\x0e\x32!.sidecar.api.catalog.v1.Alignment\x12\x15\n\rfirst_weekday\x18\x04 \x01(\x05\"\x82\x01\n\x05Scope\x12\x12\n\ndimensions\x18\x01 \x03(\t\x12\x37\n\x05match\x18\x02 \x03(\x0b\x32(.sidecar.api.catalog.v1.Scope.MatchEntry\x1a,\n\nMatchEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"O\n\x04Rate\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\x12)\n\x06period\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x62urst\x18\x03 \x01(\x03\"m\n\x08Rollover\x12\x0f\n\x07windows\x18\x01 \x01(\x05\x12\x17\n\nmax_amount\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x18\n\x0bmax_percent\x18\x03 \x01(\x05H\x01\x88\x01\x01\x42\r\n\x0b_max_amountB\x0e\n\x0c_max_percent\"\xc9\x02\n\x05Limit\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x06\x61mount\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12.\n\x06window\x18\x03 \x01(\x0b\x32\x1e.sidecar.api.catalog.v1.Window\x12,\n\x05scope\x18\x04 \x01(\x0b\x32\x1d.sidecar.api.catalog.v1.Scope\x12\x38\n\x0b\x65nforcement\x18\x05 \x01(\x0e\x32#.sidecar.api.catalog.v1.Enforcement\x12\x18\n\x10warning_percents\x18\x06 \x03(\x05\x12.\n\x08throttle\x18\x07 \x01(\x0b\x32\x1c.sidecar.api.catalog.v1.Rate\x12\x32\n\x08rollover\x18\x08 \x01(\x0b\x32 .sidecar.api.catalog.v1.RolloverB\t\n\x07_amount\"\xab\x01\n\tRateLimit\x12\n\n\x02id\x18\x01 \x01(\t\x12*\n\x04rate\x18\x02 \x01(\x0b\x32\x1c.sidecar.api.catalog.v1.Rate\x12\x38\n\x0b\x65nforcement\x18\x03 \x01(\x0e\x32#.sidecar.api.catalog.v1.Enforcement\x12,\n\x05scope\x18\x04 \x01(\x0b\x32\x1d.sidecar.api.catalog.v1.Scope\"\xe1\x01\n\nFailPolicy\x12\x37\n\x0bno_snapshot\x18\x01 \x01(\x0e\x32\".sidecar.api.catalog.v1.FailAction\x12\x31\n\x05stale\x18\x02 \x01(\x0e\x32\".sidecar.api.catalog.v1.FailAction\x12.\n\x0bstale_after\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x37\n\x0boutbox_full\x18\x04 \x01(\x0e\x32\".sidecar.api.catalog.v1.FailAction\"\x9e\x01\n\x07\x46\x65\x61ture\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x31\n\x04kind\x18\x02 \x01(\x0e\x32#.sidecar.api.catalog.v1.FeatureKind\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0c\n\x04unit\x18\x04 \x01(\t\x12\x37\n\x0b\x66\x61il_policy\x18\x05 \x01(\x0b\x32\".sidecar.api.catalog.v1.FailPolicy\"\xab\x01\n\x10\x45ntitlementGrant\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x02 \x01(\x08\x12\x14\n\x0c\x63onfig_value\x18\x03 \x01(\t\x12-\n\x06limits\x18\x04 \x03(\x0b\x32\x1d.sidecar.api.catalog.v1.Limit\x12\x30\n\x05rates\x18\x05 \x03(\x0b\x32!.sidecar.api.catalog.v1.RateLimit\"a\n\x04Plan\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12>\n\x0c\x65ntitlements\x18\x03 \x03(\x0b\x32(.sidecar.api.catalog.v1.EntitlementGrant\"\x7f\n\x10\x41\x64\x64OnEntitlement\x12=\n\x0b\x65ntitlement\x18\x01 \x01(\x0b\x32(.sidecar.api.catalog.v1.EntitlementGrant\x12,\n\x05merge\x18\x02 \x01(\x0e\x32\x1d.sidecar.api.catalog.v1.Merge\"p\n\x05\x41\x64\x64On\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04rank\x18\x03 \x01(\x05\x12>\n\x0c\x65ntitlements\x18\x04 \x03(\x0b\x32(.sidecar.api.catalog.v1.AddOnEntitlement\"\xaf\x01\n\x07\x43\x61talog\x12\x31\n\x08\x66\x65\x61tures\x18\x01 \x03(\x0b\x32\x1f.sidecar.api.catalog.v1.Feature\x12+\n\x05plans\x18\x02 \x03(\x0b\x32\x1c.sidecar.api.catalog.v1.Plan\x12.\n\x07\x61\x64\x64_ons\x18\x03 \x03(\x0b\x32\x1d.sidecar.api.catalog.v1.AddOn\x12\x14\n\x0c\x64\x65\x66\x61ult_plan\x18\x04 \x01(\t\"y\n\x08Override\x12=\n\x0b\x65ntitlement\x18\x01 \x01(\x0b\x32(.sidecar.api.catalog.v1.EntitlementGrant\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"5\n\x11SubscriptionAddOn\x12\x0e\n\x06\x61\x64\x64_on\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\x03\"P\n\x12SubscriptionAddOns\x12:\n\x07\x61\x64\x64_ons\x18\x01 \x03(\x0b\x32).sidecar.api.catalog.v1.SubscriptionAddOn\"g\n\x07PastDue\x12)\n\x05since\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rgrace_ends_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"|\n\x05Pause\x12-\n\tstarts_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nresumes_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cmoves_anchor\x18\x03 \x01(\x08\"\xb0\x01\n\x0fScheduledChange\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04plan\x18\x02 \x01(\t\x12;\n\x07\x61\x64\x64_ons\x18\x03 \x01(\x0b\x32*.sidecar.api.catalog.v1.SubscriptionAddOns\x12\x14\n\x0cresets_usage\x18\x04 \x01(\x08\x12\x14\n\x0cmoves_anchor\x18\x05 \x01(\x08\"\xac\x04\n\x0cSubscription\x12\x0c\n\x04plan\x18\x01 \x01(\t\x12*\n\x06\x61nchor\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rtrial_ends_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x44\n\x10trial_end_status\x18\x04 \x01(\x0e\x32*.sidecar.api.catalog.v1.SubscriptionStatus\x12-\n\tcancel_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12:\n\x07\x61\x64\x64_ons\x18\x06 \x03(\x0b\x32).sidecar.api.catalog.v1.SubscriptionAddOn\x12+\n\x07\x65nds_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x08past_due\x18\x08 \x01(\x0b\x32\x1f.sidecar.api.catalog.v1.PastDue\x12,\n\x05pause\x18\t \x01(\x0b\x32\x1d.sidecar.api.catalog.v1.Pause\x12\x38\n\x07\x63hanges\x18\n \x03(\x0b\x32\'.sidecar.api.catalog.v1.ScheduledChange\x12\x36\n\x0e\x62illing_period\x18\x0b \x01(\x0b\x32\x1e.sidecar.api.catalog.v1.Window\"\xa7\x01\n\x07\x43ompany\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\ttime_zone\x18\x03 \x01(\t\x12:\n\x0csubscription\x18\x04 \x01(\x0b\x32$.sidecar.api.catalog.v1.Subscription\x12\x33\n\toverrides\x18\x05 \x03(\x0b\x32 .sidecar.api.catalog.v1.Override\"\xba\x03\n\x07Segment\x12(\n\x04\x66rom\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12:\n\x06status\x18\x03 \x01(\x0e\x32*.sidecar.api.catalog.v1.SubscriptionStatus\x12\x13\n\x0b\x61\x66ter_trial\x18\x04 \x01(\x08\x12\x0c\n\x04plan\x18\x05 \x01(\t\x12;\n\toverrides\x18\x06 \x03(\x0b\x32(.sidecar.api.catalog.v1.EntitlementGrant\x12\x12\n\npast_grace\x18\x07 \x01(\x08\x12:\n\x07\x61\x64\x64_ons\x18\x08 \x03(\x0b\x32).sidecar.api.catalog.v1.SubscriptionAddOn\x12\x11\n\ttime_zone\x18\t \x01(\t\x12*\n\x06\x61nchor\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ngeneration\x18\x0b \x01(\x03\x12\x1b\n\x13\x61nchored_generation\x18\x0c \x01(\x03\"\xa5\x01\n\x0f\x43ompanySnapshot\x12\x0f\n\x07\x63ompany\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x11\n\ttime_zone\x18\x03 \x01(\t\x12*\n\x06\x61nchor\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x08segments\x18\x05 \x03(\x0b\x32\x1f.sidecar.api.catalog.v1.Segment\"T\n\x0f\x43\x61talogSnapshot\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x30\n\x07\x63\x61talog\x18\x02 \x01(\x0b\x32\x1f.sidecar.api.catalog.v1.Catalog\"d\n\x0eWindowInstance\x12)\n\x05start\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xe2\x01\n\nWindowUnit\x12\x1b\n\x17WINDOW_UNIT_UNSPECIFIED\x10\x00\x12\x16\n\x12WINDOW_UNIT_MINUTE\x10\x01\x12\x14\n\x10WINDOW_UNIT_HOUR\x10\x02\x12\x13\n\x0fWINDOW_UNIT_DAY\x10\x03\x12\x14\n\x10WINDOW_UNIT_WEEK\x10\x04\x12\x15\n\x11WINDOW_UNIT_MONTH\x10\x05\x12\x17\n\x13WINDOW_UNIT_QUARTER\x10\x06\x12\x14\n\x10WINDOW_UNIT_YEAR\x10\x07\x12\x18\n\x14WINDOW_UNIT_LIFETIME\x10\x08*V\n\tAlignment\x12\x19\n\x15\x41LIGNMENT_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41LIGNMENT_CALENDAR\x10\x01\x12\x16\n\x12\x41LIGNMENT_ANCHORED\x10\x02*\x88\x01\n\x0b\x45nforcement\x12\x1b\n\x17\x45NFORCEMENT_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45NFORCEMENT_HARD\x10\x01\x12\x14\n\x10\x45NFORCEMENT_SOFT\x10\x02\x12\x16\n\x12\x45NFORCEMENT_SHADOW\x10\x03\x12\x18\n\x14\x45NFORCEMENT_THROTTLE\x10\x04*x\n\x0b\x46\x65\x61tureKind\x12\x1c\n\x18\x46\x45\x41TURE_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x46\x45\x41TURE_KIND_BOOLEAN\x10\x01\x12\x17\n\x13\x46\x45\x41TURE_KIND_CONFIG\x10\x02\x12\x18\n\x14\x46\x45\x41TURE_KIND_METERED\x10\x03*\x8a\x01\n\nFailAction\x12\x1b\n\x17\x46\x41IL_ACTION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x46\x41IL_ACTION_DENY\x10\x01\x12\x15\n\x11\x46\x41IL_ACTION_ALLOW\x10\x02\x12\x1c\n\x18\x46\x41IL_ACTION_DEFAULT_PLAN\x10\x03\x12\x14\n\x10\x46\x41IL_ACTION_KEEP\x10\x04*G\n\x05Merge\x12\x15\n\x11MERGE_UNSPECIFIED\x10\x00\x12\x13\n\x0fMERGE_INCREMENT\x10\x01\x12\x12\n\x0eMERGE_OVERRIDE\x10\x02*\xfe\x01\n\x12SubscriptionStatus\x12#\n\x1fSUBSCRIPTION_STATUS_UNSPECIFIED\x10\x00\x12 \n\x1cSUBSCRIPTION_STATUS_TRIALING\x10\x01\x12\x1e\n\x1aSUBSCRIPTION_STATUS_ACTIVE\x10\x02\x12 \n\x1cSUBSCRIPTION_STATUS_PAST_DUE\x10\x03\x12\x1e\n\x1aSUBSCRIPTION_STATUS_PAUSED\x10\x04\x12 \n\x1cSUBSCRIPTION_STATUS_CANCELED\x10\x05\x12\x1d\n\x19SUBSCRIPTION_STATUS_ENDED\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,44 +35,70 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SCOPE_MATCHENTRY']._loaded_options = None
   _globals['_SCOPE_MATCHENTRY']._serialized_options = b'8\001'
-  _globals['_WINDOWUNIT']._serialized_start=2196
-  _globals['_WINDOWUNIT']._serialized_end=2422
-  _globals['_ALIGNMENT']._serialized_start=2424
-  _globals['_ALIGNMENT']._serialized_end=2510
-  _globals['_ENFORCEMENT']._serialized_start=2512
-  _globals['_ENFORCEMENT']._serialized_end=2622
-  _globals['_FEATUREKIND']._serialized_start=2624
-  _globals['_FEATUREKIND']._serialized_end=2744
-  _globals['_SUBSCRIPTIONSTATUS']._serialized_start=2747
-  _globals['_SUBSCRIPTIONSTATUS']._serialized_end=3001
-  _globals['_WINDOW']._serialized_start=98
-  _globals['_WINDOW']._serialized_end=251
-  _globals['_SCOPE']._serialized_start=254
-  _globals['_SCOPE']._serialized_end=384
-  _globals['_SCOPE_MATCHENTRY']._serialized_start=340
-  _globals['_SCOPE_MATCHENTRY']._serialized_end=384
-  _globals['_LIMIT']._serialized_start=387
-  _globals['_LIMIT']._serialized_end=616
-  _globals['_FEATURE']._serialized_start=618
-  _globals['_FEATURE']._serialized_end=719
-  _globals['_ENTITLEMENTGRANT']._serialized_start=721
-  _globals['_ENTITLEMENTGRANT']._serialized_end=842
-  _globals['_PLAN']._serialized_start=844
-  _globals['_PLAN']._serialized_end=941
-  _globals['_CATALOG']._serialized_start=943
-  _globals['_CATALOG']._serialized_end=1048
-  _globals['_OVERRIDE']._serialized_start=1050
-  _globals['_OVERRIDE']._serialized_end=1171
-  _globals['_SUBSCRIPTION']._serialized_start=1174
-  _globals['_SUBSCRIPTION']._serialized_end=1414
-  _globals['_COMPANY']._serialized_start=1417
-  _globals['_COMPANY']._serialized_end=1584
-  _globals['_SEGMENT']._serialized_start=1587
-  _globals['_SEGMENT']._serialized_end=1837
-  _globals['_COMPANYSNAPSHOT']._serialized_start=1840
-  _globals['_COMPANYSNAPSHOT']._serialized_end=2005
-  _globals['_CATALOGSNAPSHOT']._serialized_start=2007
-  _globals['_CATALOGSNAPSHOT']._serialized_end=2091
-  _globals['_WINDOWINSTANCE']._serialized_start=2093
-  _globals['_WINDOWINSTANCE']._serialized_end=2193
+  _globals['_WINDOWUNIT']._serialized_start=4400
+  _globals['_WINDOWUNIT']._serialized_end=4626
+  _globals['_ALIGNMENT']._serialized_start=4628
+  _globals['_ALIGNMENT']._serialized_end=4714
+  _globals['_ENFORCEMENT']._serialized_start=4717
+  _globals['_ENFORCEMENT']._serialized_end=4853
+  _globals['_FEATUREKIND']._serialized_start=4855
+  _globals['_FEATUREKIND']._serialized_end=4975
+  _globals['_FAILACTION']._serialized_start=4978
+  _globals['_FAILACTION']._serialized_end=5116
+  _globals['_MERGE']._serialized_start=5118
+  _globals['_MERGE']._serialized_end=5189
+  _globals['_SUBSCRIPTIONSTATUS']._serialized_start=5192
+  _globals['_SUBSCRIPTIONSTATUS']._serialized_end=5446
+  _globals['_WINDOW']._serialized_start=130
+  _globals['_WINDOW']._serialized_end=283
+  _globals['_SCOPE']._serialized_start=286
+  _globals['_SCOPE']._serialized_end=416
+  _globals['_SCOPE_MATCHENTRY']._serialized_start=372
+  _globals['_SCOPE_MATCHENTRY']._serialized_end=416
+  _globals['_RATE']._serialized_start=418
+  _globals['_RATE']._serialized_end=497
+  _globals['_ROLLOVER']._serialized_start=499
+  _globals['_ROLLOVER']._serialized_end=608
+  _globals['_LIMIT']._serialized_start=611
+  _globals['_LIMIT']._serialized_end=940
+  _globals['_RATELIMIT']._serialized_start=943
+  _globals['_RATELIMIT']._serialized_end=1114
+  _globals['_FAILPOLICY']._serialized_start=1117
+  _globals['_FAILPOLICY']._serialized_end=1342
+  _globals['_FEATURE']._serialized_start=1345
+  _globals['_FEATURE']._serialized_end=1503
+  _globals['_ENTITLEMENTGRANT']._serialized_start=1506
+  _globals['_ENTITLEMENTGRANT']._serialized_end=1677
+  _globals['_PLAN']._serialized_start=1679
+  _globals['_PLAN']._serialized_end=1776
+  _globals['_ADDONENTITLEMENT']._serialized_start=1778
+  _globals['_ADDONENTITLEMENT']._serialized_end=1905
+  _globals['_ADDON']._serialized_start=1907
+  _globals['_ADDON']._serialized_end=2019
+  _globals['_CATALOG']._serialized_start=2022
+  _globals['_CATALOG']._serialized_end=2197
+  _globals['_OVERRIDE']._serialized_start=2199
+  _globals['_OVERRIDE']._serialized_end=2320
+  _globals['_SUBSCRIPTIONADDON']._serialized_start=2322
+  _globals['_SUBSCRIPTIONADDON']._serialized_end=2375
+  _globals['_SUBSCRIPTIONADDONS']._serialized_start=2377
+  _globals['_SUBSCRIPTIONADDONS']._serialized_end=2457
+  _globals['_PASTDUE']._serialized_start=2459
+  _globals['_PASTDUE']._serialized_end=2562
+  _globals['_PAUSE']._serialized_start=2564
+  _globals['_PAUSE']._serialized_end=2688
+  _globals['_SCHEDULEDCHANGE']._serialized_start=2691
+  _globals['_SCHEDULEDCHANGE']._serialized_end=2867
+  _globals['_SUBSCRIPTION']._serialized_start=2870
+  _globals['_SUBSCRIPTION']._serialized_end=3426
+  _globals['_COMPANY']._serialized_start=3429
+  _globals['_COMPANY']._serialized_end=3596
+  _globals['_SEGMENT']._serialized_start=3599
+  _globals['_SEGMENT']._serialized_end=4041
+  _globals['_COMPANYSNAPSHOT']._serialized_start=4044
+  _globals['_COMPANYSNAPSHOT']._serialized_end=4209
+  _globals['_CATALOGSNAPSHOT']._serialized_start=4211
+  _globals['_CATALOGSNAPSHOT']._serialized_end=4295
+  _globals['_WINDOWINSTANCE']._serialized_start=4297
+  _globals['_WINDOWINSTANCE']._serialized_end=4397
 # @@protoc_insertion_point(module_scope)

@@ -7,6 +7,7 @@ services share. Messages only; no service lives here.
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -108,6 +109,8 @@ class _EnforcementEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Enforceme
     """Allowed, marked and recorded as overage."""
     ENFORCEMENT_SHADOW: _Enforcement.ValueType  # 3
     """Never denies; reports what it would have done."""
+    ENFORCEMENT_THROTTLE: _Enforcement.ValueType  # 4
+    """Past the limit, a slower rate: what the limit's throttle lets through; more is denied with a time to wait."""
 
 class Enforcement(_Enforcement, metaclass=_EnforcementEnumTypeWrapper):
     """What happens past a limit."""
@@ -120,6 +123,8 @@ ENFORCEMENT_SOFT: Enforcement.ValueType  # 2
 """Allowed, marked and recorded as overage."""
 ENFORCEMENT_SHADOW: Enforcement.ValueType  # 3
 """Never denies; reports what it would have done."""
+ENFORCEMENT_THROTTLE: Enforcement.ValueType  # 4
+"""Past the limit, a slower rate: what the limit's throttle lets through; more is denied with a time to wait."""
 Global___Enforcement: _TypeAlias = Enforcement  # noqa: Y015
 
 class _FeatureKind:
@@ -149,6 +154,66 @@ FEATURE_KIND_CONFIG: FeatureKind.ValueType  # 2
 FEATURE_KIND_METERED: FeatureKind.ValueType  # 3
 """Counted per window."""
 Global___FeatureKind: _TypeAlias = FeatureKind  # noqa: Y015
+
+class _FailAction:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FailActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailAction.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FAIL_ACTION_UNSPECIFIED: _FailAction.ValueType  # 0
+    """Not set: the default of the field."""
+    FAIL_ACTION_DENY: _FailAction.ValueType  # 1
+    """Denied."""
+    FAIL_ACTION_ALLOW: _FailAction.ValueType  # 2
+    """Allowed, and recorded."""
+    FAIL_ACTION_DEFAULT_PLAN: _FailAction.ValueType  # 3
+    """The catalog's default plan decides."""
+    FAIL_ACTION_KEEP: _FailAction.ValueType  # 4
+    """What is known decides, however old."""
+
+class FailAction(_FailAction, metaclass=_FailActionEnumTypeWrapper):
+    """What decides where knowledge or room is lacking."""
+
+FAIL_ACTION_UNSPECIFIED: FailAction.ValueType  # 0
+"""Not set: the default of the field."""
+FAIL_ACTION_DENY: FailAction.ValueType  # 1
+"""Denied."""
+FAIL_ACTION_ALLOW: FailAction.ValueType  # 2
+"""Allowed, and recorded."""
+FAIL_ACTION_DEFAULT_PLAN: FailAction.ValueType  # 3
+"""The catalog's default plan decides."""
+FAIL_ACTION_KEEP: FailAction.ValueType  # 4
+"""What is known decides, however old."""
+Global___FailAction: _TypeAlias = FailAction  # noqa: Y015
+
+class _Merge:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MergeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Merge.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MERGE_UNSPECIFIED: _Merge.ValueType  # 0
+    """Not set: MERGE_INCREMENT."""
+    MERGE_INCREMENT: _Merge.ValueType  # 1
+    """Adds amounts, times the quantity held, to limits that count the same (equal window and scope); limits that count
+    something else apply beside them.
+    """
+    MERGE_OVERRIDE: _Merge.ValueType  # 2
+    """Takes the place of what the plan grants, whatever the quantity."""
+
+class Merge(_Merge, metaclass=_MergeEnumTypeWrapper):
+    """How an add-on's entitlement joins what the plan grants."""
+
+MERGE_UNSPECIFIED: Merge.ValueType  # 0
+"""Not set: MERGE_INCREMENT."""
+MERGE_INCREMENT: Merge.ValueType  # 1
+"""Adds amounts, times the quantity held, to limits that count the same (equal window and scope); limits that count
+something else apply beside them.
+"""
+MERGE_OVERRIDE: Merge.ValueType  # 2
+"""Takes the place of what the plan grants, whatever the quantity."""
+Global___Merge: _TypeAlias = Merge  # noqa: Y015
 
 class _SubscriptionStatus:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -277,6 +342,75 @@ class Scope(_message.Message):
 Global___Scope: _TypeAlias = Scope  # noqa: Y015
 
 @_typing.final
+class Rate(_message.Message):
+    """So much per period, evenly (GCRA). Up to burst may be used at once after a rest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    BURST_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """Quantity per period, in the feature's unit; at least 1."""
+    burst: _builtins.int
+    """Most that may be used at once; at least 1. 0 means count. Times the period in microseconds it is below 2^62."""
+    @_builtins.property
+    def period(self) -> _duration_pb2.Duration:
+        """The period: 1 millisecond to 31 days."""
+
+    def __init__(
+        self,
+        *,
+        count: _builtins.int = ...,
+        period: _duration_pb2.Duration | None = ...,
+        burst: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["period", b"period"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["burst", b"burst", "count", b"count", "period", b"period"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Rate: _TypeAlias = Rate  # noqa: Y015
+
+@_typing.final
+class Rollover(_message.Message):
+    """What is unused at a window's end carries over into the next. Carried amounts are used first, oldest first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WINDOWS_FIELD_NUMBER: _builtins.int
+    MAX_AMOUNT_FIELD_NUMBER: _builtins.int
+    MAX_PERCENT_FIELD_NUMBER: _builtins.int
+    windows: _builtins.int
+    """How many windows a carried amount lasts, 1 to 36. 0 means 1."""
+    max_amount: _builtins.int
+    """Most that is carried into a window, in the feature's unit. Absent: no such bound."""
+    max_percent: _builtins.int
+    """Most that is carried into a window, in percent of the limit's amount, 0 to 1,000. Absent: no such bound."""
+    def __init__(
+        self,
+        *,
+        windows: _builtins.int = ...,
+        max_amount: _builtins.int | None = ...,
+        max_percent: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_amount", b"_max_amount", "_max_percent", b"_max_percent", "max_amount", b"max_amount", "max_percent", b"max_percent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_amount", b"_max_amount", "_max_percent", b"_max_percent", "max_amount", b"max_amount", "max_percent", b"max_percent", "windows", b"windows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_amount: _TypeAlias = _typing.Literal["max_amount"]  # noqa: Y015
+    _WhichOneofArgType__max_amount: _TypeAlias = _typing.Literal["_max_amount", b"_max_amount"]  # noqa: Y015
+    _WhichOneofReturnType__max_percent: _TypeAlias = _typing.Literal["max_percent"]  # noqa: Y015
+    _WhichOneofArgType__max_percent: _TypeAlias = _typing.Literal["_max_percent", b"_max_percent"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_amount) -> _WhichOneofReturnType__max_amount | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_percent) -> _WhichOneofReturnType__max_percent | None: ...
+
+Global___Rollover: _TypeAlias = Rollover  # noqa: Y015
+
+@_typing.final
 class Limit(_message.Message):
     """One ceiling of an entitlement."""
 
@@ -288,6 +422,8 @@ class Limit(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     ENFORCEMENT_FIELD_NUMBER: _builtins.int
     WARNING_PERCENTS_FIELD_NUMBER: _builtins.int
+    THROTTLE_FIELD_NUMBER: _builtins.int
+    ROLLOVER_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Name, unique within the entitlement. 1 to 128 bytes of printable UTF-8."""
     amount: _builtins.int
@@ -308,6 +444,16 @@ class Limit(_message.Message):
         Empty: 50, 80 and 100.
         """
 
+    @_builtins.property
+    def throttle(self) -> Global___Rate:
+        """THROTTLE: the rate past the amount. Required for it, absent for others."""
+
+    @_builtins.property
+    def rollover(self) -> Global___Rollover:
+        """What becomes of the unused rest. Absent: it is lost. Only for limits with an amount, without dimensions, and not
+        for LIFETIME.
+        """
+
     def __init__(
         self,
         *,
@@ -317,16 +463,92 @@ class Limit(_message.Message):
         scope: Global___Scope | None = ...,
         enforcement: Global___Enforcement.ValueType = ...,
         warning_percents: _abc.Iterable[_builtins.int] | None = ...,
+        throttle: Global___Rate | None = ...,
+        rollover: Global___Rollover | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "amount", b"amount", "scope", b"scope", "window", b"window"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "amount", b"amount", "rollover", b"rollover", "scope", b"scope", "throttle", b"throttle", "window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "amount", b"amount", "enforcement", b"enforcement", "id", b"id", "scope", b"scope", "warning_percents", b"warning_percents", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "amount", b"amount", "enforcement", b"enforcement", "id", b"id", "rollover", b"rollover", "scope", b"scope", "throttle", b"throttle", "warning_percents", b"warning_percents", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__amount: _TypeAlias = _typing.Literal["amount"]  # noqa: Y015
     _WhichOneofArgType__amount: _TypeAlias = _typing.Literal["_amount", b"_amount"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__amount) -> _WhichOneofReturnType__amount | None: ...
 
 Global___Limit: _TypeAlias = Limit  # noqa: Y015
+
+@_typing.final
+class RateLimit(_message.Message):
+    """A short-term ceiling. It shapes what one sidecar lets through."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    ENFORCEMENT_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Name, unique within the entitlement, limits included. 1 to 128 bytes of printable UTF-8."""
+    enforcement: Global___Enforcement.ValueType
+    """What happens past the rate: ENFORCEMENT_HARD (denied, with the time to wait) or ENFORCEMENT_SHADOW."""
+    @_builtins.property
+    def rate(self) -> Global___Rate:
+        """The rate."""
+
+    @_builtins.property
+    def scope(self) -> Global___Scope:
+        """Usage that the rate applies to."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        rate: Global___Rate | None = ...,
+        enforcement: Global___Enforcement.ValueType = ...,
+        scope: Global___Scope | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rate", b"rate", "scope", b"scope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["enforcement", b"enforcement", "id", b"id", "rate", b"rate", "scope", b"scope"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RateLimit: _TypeAlias = RateLimit  # noqa: Y015
+
+@_typing.final
+class FailPolicy(_message.Message):
+    """What decides about a feature where the sidecar lacks knowledge or room."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NO_SNAPSHOT_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
+    STALE_AFTER_FIELD_NUMBER: _builtins.int
+    OUTBOX_FULL_FIELD_NUMBER: _builtins.int
+    no_snapshot: Global___FailAction.ValueType
+    """Nothing is known of the company and the control plane cannot be asked: DENY (the default), ALLOW or DEFAULT_PLAN."""
+    stale: Global___FailAction.ValueType
+    """The control plane was not heard for stale_after: KEEP (the default), DENY or ALLOW."""
+    outbox_full: Global___FailAction.ValueType
+    """The outbox is full: DENY (the default) or ALLOW. Usage is recorded all the same, as long as the disk has room."""
+    @_builtins.property
+    def stale_after(self) -> _duration_pb2.Duration:
+        """From which silence on "stale" decides; 10 seconds to 365 days. Absent: never."""
+
+    def __init__(
+        self,
+        *,
+        no_snapshot: Global___FailAction.ValueType = ...,
+        stale: Global___FailAction.ValueType = ...,
+        stale_after: _duration_pb2.Duration | None = ...,
+        outbox_full: Global___FailAction.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["stale_after", b"stale_after"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["no_snapshot", b"no_snapshot", "outbox_full", b"outbox_full", "stale", b"stale", "stale_after", b"stale_after"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FailPolicy: _TypeAlias = FailPolicy  # noqa: Y015
 
 @_typing.final
 class Feature(_message.Message):
@@ -338,6 +560,7 @@ class Feature(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     UNIT_FIELD_NUMBER: _builtins.int
+    FAIL_POLICY_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Key. 1 to 128 bytes of printable UTF-8."""
     kind: Global___FeatureKind.ValueType
@@ -346,6 +569,10 @@ class Feature(_message.Message):
     """Name for people; free text, at most 256 bytes."""
     unit: _builtins.str
     """Unit of quantities for people, such as "token"; at most 64 bytes."""
+    @_builtins.property
+    def fail_policy(self) -> Global___FailPolicy:
+        """What decides where the sidecar lacks knowledge or room."""
+
     def __init__(
         self,
         *,
@@ -353,10 +580,11 @@ class Feature(_message.Message):
         kind: Global___FeatureKind.ValueType = ...,
         name: _builtins.str = ...,
         unit: _builtins.str = ...,
+        fail_policy: Global___FailPolicy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fail_policy", b"fail_policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "kind", b"kind", "name", b"name", "unit", b"unit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fail_policy", b"fail_policy", "key", b"key", "kind", b"kind", "name", b"name", "unit", b"unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -364,7 +592,7 @@ Global___Feature: _TypeAlias = Feature  # noqa: Y015
 
 @_typing.final
 class EntitlementGrant(_message.Message):
-    """What a plan or an override grants of one feature."""
+    """What a plan, an add-on or an override grants of one feature."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -372,6 +600,7 @@ class EntitlementGrant(_message.Message):
     ENABLED_FIELD_NUMBER: _builtins.int
     CONFIG_VALUE_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
+    RATES_FIELD_NUMBER: _builtins.int
     feature: _builtins.str
     """Key of the feature."""
     enabled: _builtins.bool
@@ -382,6 +611,10 @@ class EntitlementGrant(_message.Message):
     def limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Limit]:
         """METERED: the limits, at most 32; all of them apply. None: unlimited and uncounted but in the ledger."""
 
+    @_builtins.property
+    def rates(self) -> _containers.RepeatedCompositeFieldContainer[Global___RateLimit]:
+        """METERED: the rates, at most 32; all of them apply beside the limits."""
+
     def __init__(
         self,
         *,
@@ -389,10 +622,11 @@ class EntitlementGrant(_message.Message):
         enabled: _builtins.bool = ...,
         config_value: _builtins.str = ...,
         limits: _abc.Iterable[Global___Limit] | None = ...,
+        rates: _abc.Iterable[Global___RateLimit] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_value", b"config_value", "enabled", b"enabled", "feature", b"feature", "limits", b"limits"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_value", b"config_value", "enabled", b"enabled", "feature", b"feature", "limits", b"limits", "rates", b"rates"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -431,6 +665,70 @@ class Plan(_message.Message):
 Global___Plan: _TypeAlias = Plan  # noqa: Y015
 
 @_typing.final
+class AddOnEntitlement(_message.Message):
+    """What an add-on grants of one feature."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTITLEMENT_FIELD_NUMBER: _builtins.int
+    MERGE_FIELD_NUMBER: _builtins.int
+    merge: Global___Merge.ValueType
+    """How it joins what the plan grants."""
+    @_builtins.property
+    def entitlement(self) -> Global___EntitlementGrant:
+        """What is granted."""
+
+    def __init__(
+        self,
+        *,
+        entitlement: Global___EntitlementGrant | None = ...,
+        merge: Global___Merge.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entitlement", b"entitlement"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entitlement", b"entitlement", "merge", b"merge"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddOnEntitlement: _TypeAlias = AddOnEntitlement  # noqa: Y015
+
+@_typing.final
+class AddOn(_message.Message):
+    """Something that is bought beside a plan."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    RANK_FIELD_NUMBER: _builtins.int
+    ENTITLEMENTS_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """Key. 1 to 128 bytes of printable UTF-8."""
+    name: _builtins.str
+    """Name for people; at most 256 bytes."""
+    rank: _builtins.int
+    """Of two add-ons that replace, or give a CONFIG value, the one with the higher rank has the say; then the greater key."""
+    @_builtins.property
+    def entitlements(self) -> _containers.RepeatedCompositeFieldContainer[Global___AddOnEntitlement]:
+        """At most one for each feature."""
+
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        name: _builtins.str = ...,
+        rank: _builtins.int = ...,
+        entitlements: _abc.Iterable[Global___AddOnEntitlement] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entitlements", b"entitlements", "key", b"key", "name", b"name", "rank", b"rank"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddOn: _TypeAlias = AddOn  # noqa: Y015
+
+@_typing.final
 class Catalog(_message.Message):
     """Everything that is sold. Replaced as a whole."""
 
@@ -438,6 +736,10 @@ class Catalog(_message.Message):
 
     FEATURES_FIELD_NUMBER: _builtins.int
     PLANS_FIELD_NUMBER: _builtins.int
+    ADD_ONS_FIELD_NUMBER: _builtins.int
+    DEFAULT_PLAN_FIELD_NUMBER: _builtins.int
+    default_plan: _builtins.str
+    """Key of the plan for companies that are unknown. Empty: they are denied."""
     @_builtins.property
     def features(self) -> _containers.RepeatedCompositeFieldContainer[Global___Feature]:
         """Features, keys unique. At most 10,000."""
@@ -446,15 +748,21 @@ class Catalog(_message.Message):
     def plans(self) -> _containers.RepeatedCompositeFieldContainer[Global___Plan]:
         """Plans, keys unique. At most 10,000."""
 
+    @_builtins.property
+    def add_ons(self) -> _containers.RepeatedCompositeFieldContainer[Global___AddOn]:
+        """Add-ons, keys unique. At most 10,000."""
+
     def __init__(
         self,
         *,
         features: _abc.Iterable[Global___Feature] | None = ...,
         plans: _abc.Iterable[Global___Plan] | None = ...,
+        add_ons: _abc.Iterable[Global___AddOn] | None = ...,
+        default_plan: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["features", b"features", "plans", b"plans"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_ons", b"add_ons", "default_plan", b"default_plan", "features", b"features", "plans", b"plans"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -491,6 +799,162 @@ class Override(_message.Message):
 Global___Override: _TypeAlias = Override  # noqa: Y015
 
 @_typing.final
+class SubscriptionAddOn(_message.Message):
+    """An add-on that a subscription holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADD_ON_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    add_on: _builtins.str
+    """Key of the add-on."""
+    quantity: _builtins.int
+    """How many of it, 1 to 1,000,000. 0 means 1."""
+    def __init__(
+        self,
+        *,
+        add_on: _builtins.str = ...,
+        quantity: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_on", b"add_on", "quantity", b"quantity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubscriptionAddOn: _TypeAlias = SubscriptionAddOn  # noqa: Y015
+
+@_typing.final
+class SubscriptionAddOns(_message.Message):
+    """The add-ons of a subscription, as a whole."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADD_ONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def add_ons(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubscriptionAddOn]:
+        """At most 100, keys unique."""
+
+    def __init__(
+        self,
+        *,
+        add_ons: _abc.Iterable[Global___SubscriptionAddOn] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_ons", b"add_ons"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubscriptionAddOns: _TypeAlias = SubscriptionAddOns  # noqa: Y015
+
+@_typing.final
+class PastDue(_message.Message):
+    """A payment that is late."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SINCE_FIELD_NUMBER: _builtins.int
+    GRACE_ENDS_AT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """Since when. Required."""
+
+    @_builtins.property
+    def grace_ends_at(self) -> _timestamp_pb2.Timestamp:
+        """From when on everything is denied. Absent: never."""
+
+    def __init__(
+        self,
+        *,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        grace_ends_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["grace_ends_at", b"grace_ends_at", "since", b"since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["grace_ends_at", b"grace_ends_at", "since", b"since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PastDue: _TypeAlias = PastDue  # noqa: Y015
+
+@_typing.final
+class Pause(_message.Message):
+    """A pause, during which metered features are denied."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STARTS_AT_FIELD_NUMBER: _builtins.int
+    RESUMES_AT_FIELD_NUMBER: _builtins.int
+    MOVES_ANCHOR_FIELD_NUMBER: _builtins.int
+    moves_anchor: _builtins.bool
+    """Whether the billing cycle starts anew at its end."""
+    @_builtins.property
+    def starts_at(self) -> _timestamp_pb2.Timestamp:
+        """Its start. Required."""
+
+    @_builtins.property
+    def resumes_at(self) -> _timestamp_pb2.Timestamp:
+        """Its end. Absent: none is known."""
+
+    def __init__(
+        self,
+        *,
+        starts_at: _timestamp_pb2.Timestamp | None = ...,
+        resumes_at: _timestamp_pb2.Timestamp | None = ...,
+        moves_anchor: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["resumes_at", b"resumes_at", "starts_at", b"starts_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["moves_anchor", b"moves_anchor", "resumes_at", b"resumes_at", "starts_at", b"starts_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Pause: _TypeAlias = Pause  # noqa: Y015
+
+@_typing.final
+class ScheduledChange(_message.Message):
+    """A change of a subscription that is known beforehand."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    ADD_ONS_FIELD_NUMBER: _builtins.int
+    RESETS_USAGE_FIELD_NUMBER: _builtins.int
+    MOVES_ANCHOR_FIELD_NUMBER: _builtins.int
+    plan: _builtins.str
+    """Key of the plan from then on. Empty: the plan stays."""
+    resets_usage: _builtins.bool
+    """Whether every counter starts again from 0."""
+    moves_anchor: _builtins.bool
+    """Whether the billing cycle starts anew."""
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """When. Required."""
+
+    @_builtins.property
+    def add_ons(self) -> Global___SubscriptionAddOns:
+        """The add-ons from then on. Absent: they stay."""
+
+    def __init__(
+        self,
+        *,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        plan: _builtins.str = ...,
+        add_ons: Global___SubscriptionAddOns | None = ...,
+        resets_usage: _builtins.bool = ...,
+        moves_anchor: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["add_ons", b"add_ons", "at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_ons", b"add_ons", "at", b"at", "moves_anchor", b"moves_anchor", "plan", b"plan", "resets_usage", b"resets_usage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScheduledChange: _TypeAlias = ScheduledChange  # noqa: Y015
+
+@_typing.final
 class Subscription(_message.Message):
     """What a company has bought."""
 
@@ -501,6 +965,12 @@ class Subscription(_message.Message):
     TRIAL_ENDS_AT_FIELD_NUMBER: _builtins.int
     TRIAL_END_STATUS_FIELD_NUMBER: _builtins.int
     CANCEL_AT_FIELD_NUMBER: _builtins.int
+    ADD_ONS_FIELD_NUMBER: _builtins.int
+    ENDS_AT_FIELD_NUMBER: _builtins.int
+    PAST_DUE_FIELD_NUMBER: _builtins.int
+    PAUSE_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    BILLING_PERIOD_FIELD_NUMBER: _builtins.int
     plan: _builtins.str
     """Key of the plan."""
     trial_end_status: Global___SubscriptionStatus.ValueType
@@ -517,6 +987,30 @@ class Subscription(_message.Message):
     def cancel_at(self) -> _timestamp_pb2.Timestamp:
         """When the subscription is canceled. Absent: not planned."""
 
+    @_builtins.property
+    def add_ons(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubscriptionAddOn]:
+        """Add-ons, at most 100, keys unique."""
+
+    @_builtins.property
+    def ends_at(self) -> _timestamp_pb2.Timestamp:
+        """When the term ends, unless it is renewed. Absent: it renews by itself."""
+
+    @_builtins.property
+    def past_due(self) -> Global___PastDue:
+        """A payment that is late."""
+
+    @_builtins.property
+    def pause(self) -> Global___Pause:
+        """A pause, now or planned."""
+
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScheduledChange]:
+        """Changes that are planned, in the order of time; at most 100."""
+
+    @_builtins.property
+    def billing_period(self) -> Global___Window:
+        """Length of the billing period, counted from the anchor: DAY to YEAR. Absent: a month. Its alignment has no effect."""
+
     def __init__(
         self,
         *,
@@ -525,10 +1019,16 @@ class Subscription(_message.Message):
         trial_ends_at: _timestamp_pb2.Timestamp | None = ...,
         trial_end_status: Global___SubscriptionStatus.ValueType = ...,
         cancel_at: _timestamp_pb2.Timestamp | None = ...,
+        add_ons: _abc.Iterable[Global___SubscriptionAddOn] | None = ...,
+        ends_at: _timestamp_pb2.Timestamp | None = ...,
+        past_due: Global___PastDue | None = ...,
+        pause: Global___Pause | None = ...,
+        changes: _abc.Iterable[Global___ScheduledChange] | None = ...,
+        billing_period: Global___Window | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["anchor", b"anchor", "cancel_at", b"cancel_at", "trial_ends_at", b"trial_ends_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["anchor", b"anchor", "billing_period", b"billing_period", "cancel_at", b"cancel_at", "ends_at", b"ends_at", "past_due", b"past_due", "pause", b"pause", "trial_ends_at", b"trial_ends_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor", b"anchor", "cancel_at", b"cancel_at", "plan", b"plan", "trial_end_status", b"trial_end_status", "trial_ends_at", b"trial_ends_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_ons", b"add_ons", "anchor", b"anchor", "billing_period", b"billing_period", "cancel_at", b"cancel_at", "changes", b"changes", "ends_at", b"ends_at", "past_due", b"past_due", "pause", b"pause", "plan", b"plan", "trial_end_status", b"trial_end_status", "trial_ends_at", b"trial_ends_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -588,12 +1088,26 @@ class Segment(_message.Message):
     AFTER_TRIAL_FIELD_NUMBER: _builtins.int
     PLAN_FIELD_NUMBER: _builtins.int
     OVERRIDES_FIELD_NUMBER: _builtins.int
+    PAST_GRACE_FIELD_NUMBER: _builtins.int
+    ADD_ONS_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    ANCHOR_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    ANCHORED_GENERATION_FIELD_NUMBER: _builtins.int
     status: Global___SubscriptionStatus.ValueType
     """Status of the subscription."""
     after_trial: _builtins.bool
     """Whether the status ended a trial: the denial then reads TRIAL_ENDED."""
     plan: _builtins.str
     """Key of the plan in force. Empty: none."""
+    past_grace: _builtins.bool
+    """PAST_DUE: whether its grace is over; everything is denied then."""
+    time_zone: _builtins.str
+    """IANA time zone. Empty: that of the snapshot."""
+    generation: _builtins.int
+    """Which generation of counters usage belongs to; grows with every reset."""
+    anchored_generation: _builtins.int
+    """The same for counters of ANCHORED windows, which start anew with every move of the anchor, too."""
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
         """First instant that no longer belongs to it. Absent: no end is known."""
@@ -601,6 +1115,14 @@ class Segment(_message.Message):
     @_builtins.property
     def overrides(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntitlementGrant]:
         """Overrides in force, at most one for each feature."""
+
+    @_builtins.property
+    def add_ons(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubscriptionAddOn]:
+        """Add-ons in force."""
+
+    @_builtins.property
+    def anchor(self) -> _timestamp_pb2.Timestamp:
+        """Billing anchor. Absent: none, or that of the snapshot in a segment without a time zone of its own."""
 
     def __init__(
         self,
@@ -610,10 +1132,16 @@ class Segment(_message.Message):
         after_trial: _builtins.bool = ...,
         plan: _builtins.str = ...,
         overrides: _abc.Iterable[Global___EntitlementGrant] | None = ...,
+        past_grace: _builtins.bool = ...,
+        add_ons: _abc.Iterable[Global___SubscriptionAddOn] | None = ...,
+        time_zone: _builtins.str = ...,
+        anchor: _timestamp_pb2.Timestamp | None = ...,
+        generation: _builtins.int = ...,
+        anchored_generation: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["from", b"from", "until", b"until"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["anchor", b"anchor", "from", b"from", "until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_trial", b"after_trial", "from", b"from", "overrides", b"overrides", "plan", b"plan", "status", b"status", "until", b"until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_ons", b"add_ons", "after_trial", b"after_trial", "anchor", b"anchor", "anchored_generation", b"anchored_generation", "from", b"from", "generation", b"generation", "overrides", b"overrides", "past_grace", b"past_grace", "plan", b"plan", "status", b"status", "time_zone", b"time_zone", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -635,10 +1163,10 @@ class CompanySnapshot(_message.Message):
     version: _builtins.int
     """Revision of the control plane at which this snapshot was made. Only grows."""
     time_zone: _builtins.str
-    """IANA time zone."""
+    """IANA time zone, of segments that have none of their own."""
     @_builtins.property
     def anchor(self) -> _timestamp_pb2.Timestamp:
-        """Billing anchor. Absent where the company has no subscription."""
+        """Billing anchor, of segments that have none of their own. Absent where the company has no subscription."""
 
     @_builtins.property
     def segments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Segment]:

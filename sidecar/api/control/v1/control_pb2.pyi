@@ -49,6 +49,34 @@ CHANGE_ACTION_REMOVED: ChangeAction.ValueType  # 3
 """It is gone."""
 Global___ChangeAction: _TypeAlias = ChangeAction  # noqa: Y015
 
+class _ChangeTime:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ChangeTimeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChangeTime.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CHANGE_TIME_UNSPECIFIED: _ChangeTime.ValueType  # 0
+    """Not set: now."""
+    CHANGE_TIME_NOW: _ChangeTime.ValueType  # 1
+    """Now."""
+    CHANGE_TIME_PERIOD_END: _ChangeTime.ValueType  # 2
+    """When the present billing period ends."""
+    CHANGE_TIME_AT: _ChangeTime.ValueType  # 3
+    """At an instant in the future."""
+
+class ChangeTime(_ChangeTime, metaclass=_ChangeTimeEnumTypeWrapper):
+    """When a change takes effect."""
+
+CHANGE_TIME_UNSPECIFIED: ChangeTime.ValueType  # 0
+"""Not set: now."""
+CHANGE_TIME_NOW: ChangeTime.ValueType  # 1
+"""Now."""
+CHANGE_TIME_PERIOD_END: ChangeTime.ValueType  # 2
+"""When the present billing period ends."""
+CHANGE_TIME_AT: ChangeTime.ValueType  # 3
+"""At an instant in the future."""
+Global___ChangeTime: _TypeAlias = ChangeTime  # noqa: Y015
+
 class _UsageGroup:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -169,7 +197,7 @@ class Change(_message.Message):
     ACTION_FIELD_NUMBER: _builtins.int
     FIELDS_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """"feature", "plan" or "company"."""
+    """"feature", "plan", "add_on", "company", or "catalog" for the default plan."""
     key: _builtins.str
     """Its key or id."""
     action: Global___ChangeAction.ValueType
@@ -378,6 +406,368 @@ class ListCompaniesResponse(_message.Message):
 Global___ListCompaniesResponse: _TypeAlias = ListCompaniesResponse  # noqa: Y015
 
 @_typing.final
+class ChangePlan(_message.Message):
+    """Another plan. Counters stay unless reset_usage says otherwise; a lowered limit that is passed already shows remaining 0."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_FIELD_NUMBER: _builtins.int
+    RESET_USAGE_FIELD_NUMBER: _builtins.int
+    MOVE_ANCHOR_FIELD_NUMBER: _builtins.int
+    plan: _builtins.str
+    """Key of the plan."""
+    reset_usage: _builtins.bool
+    """Whether every counter starts again from 0."""
+    move_anchor: _builtins.bool
+    """Whether the billing cycle starts anew."""
+    def __init__(
+        self,
+        *,
+        plan: _builtins.str = ...,
+        reset_usage: _builtins.bool = ...,
+        move_anchor: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["move_anchor", b"move_anchor", "plan", b"plan", "reset_usage", b"reset_usage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChangePlan: _TypeAlias = ChangePlan  # noqa: Y015
+
+@_typing.final
+class SetAddOn(_message.Message):
+    """Holds an add-on so many times."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADD_ON_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    add_on: _builtins.str
+    """Key of the add-on."""
+    quantity: _builtins.int
+    """How many of it are held from then on; 0: none."""
+    def __init__(
+        self,
+        *,
+        add_on: _builtins.str = ...,
+        quantity: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_on", b"add_on", "quantity", b"quantity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetAddOn: _TypeAlias = SetAddOn  # noqa: Y015
+
+@_typing.final
+class PauseSubscription(_message.Message):
+    """Pauses the subscription."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESUMES_AT_FIELD_NUMBER: _builtins.int
+    MOVE_ANCHOR_FIELD_NUMBER: _builtins.int
+    move_anchor: _builtins.bool
+    """Whether the billing cycle starts anew at resumes_at."""
+    @_builtins.property
+    def resumes_at(self) -> _timestamp_pb2.Timestamp:
+        """Its end. Absent: until it is resumed."""
+
+    def __init__(
+        self,
+        *,
+        resumes_at: _timestamp_pb2.Timestamp | None = ...,
+        move_anchor: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["resumes_at", b"resumes_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["move_anchor", b"move_anchor", "resumes_at", b"resumes_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseSubscription: _TypeAlias = PauseSubscription  # noqa: Y015
+
+@_typing.final
+class ResumeSubscription(_message.Message):
+    """Ends a pause."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOVE_ANCHOR_FIELD_NUMBER: _builtins.int
+    move_anchor: _builtins.bool
+    """Whether the billing cycle starts anew."""
+    def __init__(
+        self,
+        *,
+        move_anchor: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["move_anchor", b"move_anchor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeSubscription: _TypeAlias = ResumeSubscription  # noqa: Y015
+
+@_typing.final
+class CancelSubscription(_message.Message):
+    """Cancels the subscription."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelSubscription: _TypeAlias = CancelSubscription  # noqa: Y015
+
+@_typing.final
+class RenewSubscription(_message.Message):
+    """Goes on: takes a cancellation and an end of the term back, past or planned."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDS_AT_FIELD_NUMBER: _builtins.int
+    MOVE_ANCHOR_FIELD_NUMBER: _builtins.int
+    move_anchor: _builtins.bool
+    """Whether the billing cycle starts anew."""
+    @_builtins.property
+    def ends_at(self) -> _timestamp_pb2.Timestamp:
+        """When the new term ends. Absent: it renews by itself."""
+
+    def __init__(
+        self,
+        *,
+        ends_at: _timestamp_pb2.Timestamp | None = ...,
+        move_anchor: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ends_at", b"ends_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ends_at", b"ends_at", "move_anchor", b"move_anchor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewSubscription: _TypeAlias = RenewSubscription  # noqa: Y015
+
+@_typing.final
+class MarkPastDue(_message.Message):
+    """A payment is late. Entitlements stay in force during the grace."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GRACE_ENDS_AT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def grace_ends_at(self) -> _timestamp_pb2.Timestamp:
+        """End of the grace. Absent: none."""
+
+    def __init__(
+        self,
+        *,
+        grace_ends_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["grace_ends_at", b"grace_ends_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["grace_ends_at", b"grace_ends_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MarkPastDue: _TypeAlias = MarkPastDue  # noqa: Y015
+
+@_typing.final
+class MarkPaid(_message.Message):
+    """The late payment has come."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MarkPaid: _TypeAlias = MarkPaid  # noqa: Y015
+
+@_typing.final
+class ResetUsage(_message.Message):
+    """Every counter starts again from 0."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResetUsage: _TypeAlias = ResetUsage  # noqa: Y015
+
+@_typing.final
+class DropPlannedChanges(_message.Message):
+    """Forgets all changes that are planned, a planned cancellation and a planned pause."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DropPlannedChanges: _TypeAlias = DropPlannedChanges  # noqa: Y015
+
+@_typing.final
+class ChangeSubscriptionRequest(_message.Message):
+    """Asks for a change of a subscription."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPANY_FIELD_NUMBER: _builtins.int
+    WHEN_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    ADD_ON_FIELD_NUMBER: _builtins.int
+    PAUSE_FIELD_NUMBER: _builtins.int
+    RESUME_FIELD_NUMBER: _builtins.int
+    CANCEL_FIELD_NUMBER: _builtins.int
+    RENEW_FIELD_NUMBER: _builtins.int
+    PAST_DUE_FIELD_NUMBER: _builtins.int
+    PAID_FIELD_NUMBER: _builtins.int
+    RESET_USAGE_FIELD_NUMBER: _builtins.int
+    DROP_PLANNED_FIELD_NUMBER: _builtins.int
+    company: _builtins.str
+    """Id of the company."""
+    when: Global___ChangeTime.ValueType
+    """When it takes effect. ChangePlan, SetAddOn, ResetUsage, PauseSubscription, ResumeSubscription and CancelSubscription
+    can be planned, the others are for now.
+    """
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """CHANGE_TIME_AT: the instant, in the future."""
+
+    @_builtins.property
+    def plan(self) -> Global___ChangePlan:
+        """Another plan."""
+
+    @_builtins.property
+    def add_on(self) -> Global___SetAddOn:
+        """An add-on."""
+
+    @_builtins.property
+    def pause(self) -> Global___PauseSubscription:
+        """A pause."""
+
+    @_builtins.property
+    def resume(self) -> Global___ResumeSubscription:
+        """The end of a pause."""
+
+    @_builtins.property
+    def cancel(self) -> Global___CancelSubscription:
+        """A cancellation."""
+
+    @_builtins.property
+    def renew(self) -> Global___RenewSubscription:
+        """A renewal."""
+
+    @_builtins.property
+    def past_due(self) -> Global___MarkPastDue:
+        """A late payment."""
+
+    @_builtins.property
+    def paid(self) -> Global___MarkPaid:
+        """A payment."""
+
+    @_builtins.property
+    def reset_usage(self) -> Global___ResetUsage:
+        """A reset."""
+
+    @_builtins.property
+    def drop_planned(self) -> Global___DropPlannedChanges:
+        """No more plans for the future."""
+
+    def __init__(
+        self,
+        *,
+        company: _builtins.str = ...,
+        when: Global___ChangeTime.ValueType = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        plan: Global___ChangePlan | None = ...,
+        add_on: Global___SetAddOn | None = ...,
+        pause: Global___PauseSubscription | None = ...,
+        resume: Global___ResumeSubscription | None = ...,
+        cancel: Global___CancelSubscription | None = ...,
+        renew: Global___RenewSubscription | None = ...,
+        past_due: Global___MarkPastDue | None = ...,
+        paid: Global___MarkPaid | None = ...,
+        reset_usage: Global___ResetUsage | None = ...,
+        drop_planned: Global___DropPlannedChanges | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["add_on", b"add_on", "at", b"at", "cancel", b"cancel", "change", b"change", "drop_planned", b"drop_planned", "paid", b"paid", "past_due", b"past_due", "pause", b"pause", "plan", b"plan", "renew", b"renew", "reset_usage", b"reset_usage", "resume", b"resume"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_on", b"add_on", "at", b"at", "cancel", b"cancel", "change", b"change", "company", b"company", "drop_planned", b"drop_planned", "paid", b"paid", "past_due", b"past_due", "pause", b"pause", "plan", b"plan", "renew", b"renew", "reset_usage", b"reset_usage", "resume", b"resume", "when", b"when"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["plan", "add_on", "pause", "resume", "cancel", "renew", "past_due", "paid", "reset_usage", "drop_planned"]  # noqa: Y015
+    _WhichOneofArgType_change: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_change) -> _WhichOneofReturnType_change | None: ...
+
+Global___ChangeSubscriptionRequest: _TypeAlias = ChangeSubscriptionRequest  # noqa: Y015
+
+@_typing.final
+class ChangeSubscriptionResponse(_message.Message):
+    """What came of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    COMPANY_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_AT_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Revision of the plane after the call."""
+    @_builtins.property
+    def company(self) -> _catalog_pb2.Company:
+        """The company as it now is."""
+
+    @_builtins.property
+    def snapshot(self) -> _catalog_pb2.CompanySnapshot:
+        """What sidecars get of it."""
+
+    @_builtins.property
+    def effective_at(self) -> _timestamp_pb2.Timestamp:
+        """When the change takes effect."""
+
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        company: _catalog_pb2.Company | None = ...,
+        snapshot: _catalog_pb2.CompanySnapshot | None = ...,
+        effective_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "effective_at", b"effective_at", "snapshot", b"snapshot"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "effective_at", b"effective_at", "revision", b"revision", "snapshot", b"snapshot"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChangeSubscriptionResponse: _TypeAlias = ChangeSubscriptionResponse  # noqa: Y015
+
+@_typing.final
 class QueryUsageRequest(_message.Message):
     """Asks for sums of the ledger."""
 
@@ -553,10 +943,13 @@ class LimitUsage(_message.Message):
     DIMENSIONS_FIELD_NUMBER: _builtins.int
     WINDOW_FIELD_NUMBER: _builtins.int
     USED_FIELD_NUMBER: _builtins.int
+    CARRIED_FIELD_NUMBER: _builtins.int
     feature: _builtins.str
     """Key of the feature."""
     used: _builtins.int
     """Usage over all sidecars, in the feature's unit."""
+    carried: _builtins.int
+    """What was carried into the window, in the feature's unit."""
     @_builtins.property
     def limit(self) -> _catalog_pb2.Limit:
         """The limit."""
@@ -577,10 +970,11 @@ class LimitUsage(_message.Message):
         dimensions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         window: _catalog_pb2.WindowInstance | None = ...,
         used: _builtins.int = ...,
+        carried: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimensions", b"dimensions", "feature", b"feature", "limit", b"limit", "used", b"used", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["carried", b"carried", "dimensions", b"dimensions", "feature", b"feature", "limit", b"limit", "used", b"used", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

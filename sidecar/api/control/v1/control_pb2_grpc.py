@@ -55,6 +55,11 @@ class ControlServiceStub:
                 request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListCompaniesRequest.SerializeToString,
                 response_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListCompaniesResponse.FromString,
                 _registered_method=True)
+        self.ChangeSubscription = channel.unary_unary(
+                '/sidecar.api.control.v1.ControlService/ChangeSubscription',
+                request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ChangeSubscriptionRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ChangeSubscriptionResponse.FromString,
+                _registered_method=True)
         self.QueryUsage = channel.unary_unary(
                 '/sidecar.api.control.v1.ControlService/QueryUsage',
                 request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.QueryUsageRequest.SerializeToString,
@@ -104,6 +109,13 @@ class ControlServiceServicer:
 
     def ListCompanies(self, request, context):
         """Companies in the order of their ids.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangeSubscription(self, request, context):
+        """Changes a company's subscription, now or later. NOT_FOUND for a company without one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -159,6 +171,11 @@ def add_ControlServiceServicer_to_server(servicer, server):
                     servicer.ListCompanies,
                     request_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListCompaniesRequest.FromString,
                     response_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListCompaniesResponse.SerializeToString,
+            ),
+            'ChangeSubscription': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangeSubscription,
+                    request_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ChangeSubscriptionRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ChangeSubscriptionResponse.SerializeToString,
             ),
             'QueryUsage': grpc.unary_unary_rpc_method_handler(
                     servicer.QueryUsage,
@@ -290,6 +307,33 @@ class ControlService:
             '/sidecar.api.control.v1.ControlService/ListCompanies',
             sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListCompaniesRequest.SerializeToString,
             sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListCompaniesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangeSubscription(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.control.v1.ControlService/ChangeSubscription',
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ChangeSubscriptionRequest.SerializeToString,
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ChangeSubscriptionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,8 @@ class ControlServiceStub:
     """One company. NOT_FOUND if there is none."""
     ListCompanies: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListCompaniesRequest, _control_pb2.ListCompaniesResponse]
     """Companies in the order of their ids."""
+    ChangeSubscription: _grpc.UnaryUnaryMultiCallable[_control_pb2.ChangeSubscriptionRequest, _control_pb2.ChangeSubscriptionResponse]
+    """Changes a company's subscription, now or later. NOT_FOUND for a company without one."""
     QueryUsage: _grpc.UnaryUnaryMultiCallable[_control_pb2.QueryUsageRequest, _control_pb2.QueryUsageResponse]
     """Sums of the ledger."""
     GetCompanyUsage: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetCompanyUsageRequest, _control_pb2.GetCompanyUsageResponse]
@@ -63,6 +65,8 @@ class ControlServiceAsyncStub(ControlServiceStub):
     """One company. NOT_FOUND if there is none."""
     ListCompanies: _aio.UnaryUnaryMultiCallable[_control_pb2.ListCompaniesRequest, _control_pb2.ListCompaniesResponse]  # type: ignore[assignment]
     """Companies in the order of their ids."""
+    ChangeSubscription: _aio.UnaryUnaryMultiCallable[_control_pb2.ChangeSubscriptionRequest, _control_pb2.ChangeSubscriptionResponse]  # type: ignore[assignment]
+    """Changes a company's subscription, now or later. NOT_FOUND for a company without one."""
     QueryUsage: _aio.UnaryUnaryMultiCallable[_control_pb2.QueryUsageRequest, _control_pb2.QueryUsageResponse]  # type: ignore[assignment]
     """Sums of the ledger."""
     GetCompanyUsage: _aio.UnaryUnaryMultiCallable[_control_pb2.GetCompanyUsageRequest, _control_pb2.GetCompanyUsageResponse]  # type: ignore[assignment]
@@ -106,6 +110,14 @@ class ControlServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.ListCompaniesResponse, _abc.Awaitable[_control_pb2.ListCompaniesResponse]]:
         """Companies in the order of their ids."""
+
+    @_abc_1.abstractmethod
+    def ChangeSubscription(
+        self,
+        request: _control_pb2.ChangeSubscriptionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.ChangeSubscriptionResponse, _abc.Awaitable[_control_pb2.ChangeSubscriptionResponse]]:
+        """Changes a company's subscription, now or later. NOT_FOUND for a company without one."""
 
     @_abc_1.abstractmethod
     def QueryUsage(

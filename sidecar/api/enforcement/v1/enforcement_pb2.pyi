@@ -80,6 +80,12 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """No snapshot of such a company is known."""
     REASON_UNKNOWN_FEATURE: _Reason.ValueType  # 9
     """The catalog has no such feature."""
+    REASON_RATE_LIMITED: _Reason.ValueType  # 10
+    """A rate, or the rate past a THROTTLE limit, has less free than was asked for."""
+    REASON_SNAPSHOT_STALE: _Reason.ValueType  # 11
+    """The control plane was not heard for longer than the feature tolerates."""
+    REASON_OUTBOX_FULL: _Reason.ValueType  # 12
+    """The outbox is full, and the feature's fail policy denies then."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a decision is what it is. Later versions may add reasons."""
@@ -104,6 +110,12 @@ REASON_UNKNOWN_COMPANY: Reason.ValueType  # 8
 """No snapshot of such a company is known."""
 REASON_UNKNOWN_FEATURE: Reason.ValueType  # 9
 """The catalog has no such feature."""
+REASON_RATE_LIMITED: Reason.ValueType  # 10
+"""A rate, or the rate past a THROTTLE limit, has less free than was asked for."""
+REASON_SNAPSHOT_STALE: Reason.ValueType  # 11
+"""The control plane was not heard for longer than the feature tolerates."""
+REASON_OUTBOX_FULL: Reason.ValueType  # 12
+"""The outbox is full, and the feature's fail policy denies then."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 class _BasisMode:
@@ -117,7 +129,7 @@ class _BasisModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BasisMode.V
     BASIS_MODE_LOCAL: _BasisMode.ValueType  # 1
     """Snapshot and counters of this sidecar."""
     BASIS_MODE_FALLBACK: _BasisMode.ValueType  # 2
-    """No snapshot, or one that is too old: the fail policy decided."""
+    """No snapshot, or one that is too old, or no room: the fail policy decided."""
 
 class BasisMode(_BasisMode, metaclass=_BasisModeEnumTypeWrapper):
     """What an answer was decided on."""
@@ -127,8 +139,140 @@ BASIS_MODE_UNSPECIFIED: BasisMode.ValueType  # 0
 BASIS_MODE_LOCAL: BasisMode.ValueType  # 1
 """Snapshot and counters of this sidecar."""
 BASIS_MODE_FALLBACK: BasisMode.ValueType  # 2
-"""No snapshot, or one that is too old: the fail policy decided."""
+"""No snapshot, or one that is too old, or no room: the fail policy decided."""
 Global___BasisMode: _TypeAlias = BasisMode  # noqa: Y015
+
+class _FallbackCause:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FallbackCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FallbackCause.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FALLBACK_CAUSE_UNSPECIFIED: _FallbackCause.ValueType  # 0
+    """It did not."""
+    FALLBACK_CAUSE_NO_SNAPSHOT: _FallbackCause.ValueType  # 1
+    """Nothing is known of the company."""
+    FALLBACK_CAUSE_STALE_SNAPSHOT: _FallbackCause.ValueType  # 2
+    """The control plane was not heard for longer than the feature tolerates."""
+    FALLBACK_CAUSE_OUTBOX_FULL: _FallbackCause.ValueType  # 3
+    """The outbox is full."""
+
+class FallbackCause(_FallbackCause, metaclass=_FallbackCauseEnumTypeWrapper):
+    """Why the fail policy decided."""
+
+FALLBACK_CAUSE_UNSPECIFIED: FallbackCause.ValueType  # 0
+"""It did not."""
+FALLBACK_CAUSE_NO_SNAPSHOT: FallbackCause.ValueType  # 1
+"""Nothing is known of the company."""
+FALLBACK_CAUSE_STALE_SNAPSHOT: FallbackCause.ValueType  # 2
+"""The control plane was not heard for longer than the feature tolerates."""
+FALLBACK_CAUSE_OUTBOX_FULL: FallbackCause.ValueType  # 3
+"""The outbox is full."""
+Global___FallbackCause: _TypeAlias = FallbackCause  # noqa: Y015
+
+class _SourceKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SourceKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SourceKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SOURCE_KIND_UNSPECIFIED: _SourceKind.ValueType  # 0
+    """Not set; never sent."""
+    SOURCE_KIND_PLAN: _SourceKind.ValueType  # 1
+    """The subscription's plan."""
+    SOURCE_KIND_ADD_ON: _SourceKind.ValueType  # 2
+    """An add-on of the subscription."""
+    SOURCE_KIND_OVERRIDE: _SourceKind.ValueType  # 3
+    """The company's override."""
+    SOURCE_KIND_DEFAULT_PLAN: _SourceKind.ValueType  # 4
+    """The default plan, since the company is unknown."""
+
+class SourceKind(_SourceKind, metaclass=_SourceKindEnumTypeWrapper):
+    """Kind of a source of entitlements."""
+
+SOURCE_KIND_UNSPECIFIED: SourceKind.ValueType  # 0
+"""Not set; never sent."""
+SOURCE_KIND_PLAN: SourceKind.ValueType  # 1
+"""The subscription's plan."""
+SOURCE_KIND_ADD_ON: SourceKind.ValueType  # 2
+"""An add-on of the subscription."""
+SOURCE_KIND_OVERRIDE: SourceKind.ValueType  # 3
+"""The company's override."""
+SOURCE_KIND_DEFAULT_PLAN: SourceKind.ValueType  # 4
+"""The default plan, since the company is unknown."""
+Global___SourceKind: _TypeAlias = SourceKind  # noqa: Y015
+
+class _SourceEffect:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SourceEffectEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SourceEffect.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SOURCE_EFFECT_UNSPECIFIED: _SourceEffect.ValueType  # 0
+    """Not set; never sent."""
+    SOURCE_EFFECT_SILENT: _SourceEffect.ValueType  # 1
+    """It says nothing of the feature."""
+    SOURCE_EFFECT_GRANTED: _SourceEffect.ValueType  # 2
+    """It is the first that grants the feature."""
+    SOURCE_EFFECT_ADDED: _SourceEffect.ValueType  # 3
+    """It added to what was granted before."""
+    SOURCE_EFFECT_REPLACED: _SourceEffect.ValueType  # 4
+    """It replaced what was granted before."""
+    SOURCE_EFFECT_OUTRANKED: _SourceEffect.ValueType  # 5
+    """It changed nothing: what was granted before is as much or has the say."""
+
+class SourceEffect(_SourceEffect, metaclass=_SourceEffectEnumTypeWrapper):
+    """What a source did to the entitlement."""
+
+SOURCE_EFFECT_UNSPECIFIED: SourceEffect.ValueType  # 0
+"""Not set; never sent."""
+SOURCE_EFFECT_SILENT: SourceEffect.ValueType  # 1
+"""It says nothing of the feature."""
+SOURCE_EFFECT_GRANTED: SourceEffect.ValueType  # 2
+"""It is the first that grants the feature."""
+SOURCE_EFFECT_ADDED: SourceEffect.ValueType  # 3
+"""It added to what was granted before."""
+SOURCE_EFFECT_REPLACED: SourceEffect.ValueType  # 4
+"""It replaced what was granted before."""
+SOURCE_EFFECT_OUTRANKED: SourceEffect.ValueType  # 5
+"""It changed nothing: what was granted before is as much or has the say."""
+Global___SourceEffect: _TypeAlias = SourceEffect  # noqa: Y015
+
+class _EntitlementEvent:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EntitlementEventEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntitlementEvent.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ENTITLEMENT_EVENT_UNSPECIFIED: _EntitlementEvent.ValueType  # 0
+    """Not set; never sent."""
+    ENTITLEMENT_EVENT_CURRENT: _EntitlementEvent.ValueType  # 1
+    """The present state; sent once for each feature at the start."""
+    ENTITLEMENT_EVENT_CHANGED: _EntitlementEvent.ValueType  # 2
+    """What the company may do has changed: plan, status, limits."""
+    ENTITLEMENT_EVENT_THRESHOLD: _EntitlementEvent.ValueType  # 3
+    """Usage on a limit has reached a threshold."""
+    ENTITLEMENT_EVENT_EXHAUSTED: _EntitlementEvent.ValueType  # 4
+    """Nothing is left of a limit."""
+    ENTITLEMENT_EVENT_RESET: _EntitlementEvent.ValueType  # 5
+    """Usage on a limit starts again: a new window, or a reset."""
+
+class EntitlementEvent(_EntitlementEvent, metaclass=_EntitlementEventEnumTypeWrapper):
+    """Kind of an event."""
+
+ENTITLEMENT_EVENT_UNSPECIFIED: EntitlementEvent.ValueType  # 0
+"""Not set; never sent."""
+ENTITLEMENT_EVENT_CURRENT: EntitlementEvent.ValueType  # 1
+"""The present state; sent once for each feature at the start."""
+ENTITLEMENT_EVENT_CHANGED: EntitlementEvent.ValueType  # 2
+"""What the company may do has changed: plan, status, limits."""
+ENTITLEMENT_EVENT_THRESHOLD: EntitlementEvent.ValueType  # 3
+"""Usage on a limit has reached a threshold."""
+ENTITLEMENT_EVENT_EXHAUSTED: EntitlementEvent.ValueType  # 4
+"""Nothing is left of a limit."""
+ENTITLEMENT_EVENT_RESET: EntitlementEvent.ValueType  # 5
+"""Usage on a limit starts again: a new window, or a reset."""
+Global___EntitlementEvent: _TypeAlias = EntitlementEvent  # noqa: Y015
 
 @_typing.final
 class Basis(_message.Message):
@@ -140,6 +284,7 @@ class Basis(_message.Message):
     SNAPSHOT_VERSION_FIELD_NUMBER: _builtins.int
     PLANE_AGE_MS_FIELD_NUMBER: _builtins.int
     UNCERTAINTY_FIELD_NUMBER: _builtins.int
+    FALLBACK_FIELD_NUMBER: _builtins.int
     mode: Global___BasisMode.ValueType
     """What kind of knowledge decided."""
     snapshot_version: _builtins.int
@@ -152,6 +297,8 @@ class Basis(_message.Message):
     """Most by which the binding limit's true usage can exceed the one reported here, in the feature's unit. 0: exact.
     Absent: no bound is known, since other sidecars may count on the same limit.
     """
+    fallback: Global___FallbackCause.ValueType
+    """FALLBACK: why the fail policy decided."""
     def __init__(
         self,
         *,
@@ -159,10 +306,11 @@ class Basis(_message.Message):
         snapshot_version: _builtins.int = ...,
         plane_age_ms: _builtins.int | None = ...,
         uncertainty: _builtins.int | None = ...,
+        fallback: Global___FallbackCause.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_plane_age_ms", b"_plane_age_ms", "_uncertainty", b"_uncertainty", "plane_age_ms", b"plane_age_ms", "uncertainty", b"uncertainty"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_plane_age_ms", b"_plane_age_ms", "_uncertainty", b"_uncertainty", "mode", b"mode", "plane_age_ms", b"plane_age_ms", "snapshot_version", b"snapshot_version", "uncertainty", b"uncertainty"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_plane_age_ms", b"_plane_age_ms", "_uncertainty", b"_uncertainty", "fallback", b"fallback", "mode", b"mode", "plane_age_ms", b"plane_age_ms", "snapshot_version", b"snapshot_version", "uncertainty", b"uncertainty"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__plane_age_ms: _TypeAlias = _typing.Literal["plane_age_ms"]  # noqa: Y015
     _WhichOneofArgType__plane_age_ms: _TypeAlias = _typing.Literal["_plane_age_ms", b"_plane_age_ms"]  # noqa: Y015
@@ -177,7 +325,9 @@ Global___Basis: _TypeAlias = Basis  # noqa: Y015
 
 @_typing.final
 class LimitStatus(_message.Message):
-    """A limit and the usage on it."""
+    """A limit and the usage on it. For a rate: amount is its burst, used is what has not drained yet, resets_at is when all
+    will have; it has no window_start.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -210,6 +360,8 @@ class LimitStatus(_message.Message):
     WINDOW_START_FIELD_NUMBER: _builtins.int
     RESETS_AT_FIELD_NUMBER: _builtins.int
     DIMENSIONS_FIELD_NUMBER: _builtins.int
+    CARRIED_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
     limit: _builtins.str
     """Name of the limit within the entitlement."""
     enforcement: _catalog_pb2.Enforcement.ValueType
@@ -222,6 +374,8 @@ class LimitStatus(_message.Message):
     """What is left; 0 where usage is at or above the amount. Absent: unlimited."""
     overage: _builtins.int
     """Usage above the amount; 0 where there is none."""
+    carried: _builtins.int
+    """What was carried in from earlier windows; usable beyond the amount, and part of what remains."""
     @_builtins.property
     def window_start(self) -> _timestamp_pb2.Timestamp:
         """Start of the window. Absent for LIFETIME."""
@@ -233,6 +387,10 @@ class LimitStatus(_message.Message):
     @_builtins.property
     def dimensions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Values of the limit's dimensions for which the usage was counted."""
+
+    @_builtins.property
+    def rate(self) -> _catalog_pb2.Rate:
+        """The rate, where this is one; for a THROTTLE limit the rate past its amount."""
 
     def __init__(
         self,
@@ -246,10 +404,12 @@ class LimitStatus(_message.Message):
         window_start: _timestamp_pb2.Timestamp | None = ...,
         resets_at: _timestamp_pb2.Timestamp | None = ...,
         dimensions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        carried: _builtins.int = ...,
+        rate: _catalog_pb2.Rate | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_remaining", b"_remaining", "amount", b"amount", "remaining", b"remaining", "resets_at", b"resets_at", "window_start", b"window_start"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_remaining", b"_remaining", "amount", b"amount", "rate", b"rate", "remaining", b"remaining", "resets_at", b"resets_at", "window_start", b"window_start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_remaining", b"_remaining", "amount", b"amount", "dimensions", b"dimensions", "enforcement", b"enforcement", "limit", b"limit", "overage", b"overage", "remaining", b"remaining", "resets_at", b"resets_at", "used", b"used", "window_start", b"window_start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_remaining", b"_remaining", "amount", b"amount", "carried", b"carried", "dimensions", b"dimensions", "enforcement", b"enforcement", "limit", b"limit", "overage", b"overage", "rate", b"rate", "remaining", b"remaining", "resets_at", b"resets_at", "used", b"used", "window_start", b"window_start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__amount: _TypeAlias = _typing.Literal["amount"]  # noqa: Y015
     _WhichOneofArgType__amount: _TypeAlias = _typing.Literal["_amount", b"_amount"]  # noqa: Y015
@@ -303,6 +463,7 @@ class Decision(_message.Message):
     SHADOW_DENIALS_FIELD_NUMBER: _builtins.int
     OVERAGE_FIELD_NUMBER: _builtins.int
     BASIS_FIELD_NUMBER: _builtins.int
+    THROTTLED_FIELD_NUMBER: _builtins.int
     allowed: _builtins.bool
     """Whether the company may go on."""
     reason: Global___Reason.ValueType
@@ -333,6 +494,10 @@ class Decision(_message.Message):
     def basis(self) -> Global___Basis:
         """What the answer was decided on."""
 
+    @_builtins.property
+    def throttled(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of THROTTLE limits that are used up, and whose rate let this request pass."""
+
     def __init__(
         self,
         *,
@@ -345,10 +510,11 @@ class Decision(_message.Message):
         shadow_denials: _abc.Iterable[_builtins.str] | None = ...,
         overage: _builtins.int = ...,
         basis: Global___Basis | None = ...,
+        throttled: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "binding_limit", b"binding_limit", "retry_after", b"retry_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "basis", b"basis", "binding_limit", b"binding_limit", "granted", b"granted", "overage", b"overage", "reason", b"reason", "retry_after", b"retry_after", "shadow_denials", b"shadow_denials", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "basis", b"basis", "binding_limit", b"binding_limit", "granted", b"granted", "overage", b"overage", "reason", b"reason", "retry_after", b"retry_after", "shadow_denials", b"shadow_denials", "throttled", b"throttled", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1010,6 +1176,7 @@ class Entitlement(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     CONFIG_VALUE_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
+    RATES_FIELD_NUMBER: _builtins.int
     entitled: _builtins.bool
     """Whether the company may use the feature at all, leaving limits aside."""
     reason: Global___Reason.ValueType
@@ -1024,6 +1191,10 @@ class Entitlement(_message.Message):
     def limits(self) -> _containers.RepeatedCompositeFieldContainer[_catalog_pb2.Limit]:
         """METERED: the limits."""
 
+    @_builtins.property
+    def rates(self) -> _containers.RepeatedCompositeFieldContainer[_catalog_pb2.RateLimit]:
+        """METERED: the rates."""
+
     def __init__(
         self,
         *,
@@ -1032,10 +1203,11 @@ class Entitlement(_message.Message):
         reason: Global___Reason.ValueType = ...,
         config_value: _builtins.str = ...,
         limits: _abc.Iterable[_catalog_pb2.Limit] | None = ...,
+        rates: _abc.Iterable[_catalog_pb2.RateLimit] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["feature", b"feature"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_value", b"config_value", "entitled", b"entitled", "feature", b"feature", "limits", b"limits", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_value", b"config_value", "entitled", b"entitled", "feature", b"feature", "limits", b"limits", "rates", b"rates", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1144,3 +1316,277 @@ class ListEntitlementsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListEntitlementsResponse: _TypeAlias = ListEntitlementsResponse  # noqa: Y015
+
+@_typing.final
+class ExplainEntitlementRequest(_message.Message):
+    """Asks how an entitlement came about."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class DimensionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    COMPANY_FIELD_NUMBER: _builtins.int
+    FEATURE_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    DIMENSIONS_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    company: _builtins.str
+    """Id of the company."""
+    feature: _builtins.str
+    """Key of the feature."""
+    quantity: _builtins.int
+    """Quantity of the check that is meant, in the feature's unit. Absent: 1."""
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """Instant that is meant, past or future, in the years 2 to 9998. Absent: now."""
+
+    @_builtins.property
+    def dimensions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Attributes of the usage that is meant; they say which limits apply."""
+
+    def __init__(
+        self,
+        *,
+        company: _builtins.str = ...,
+        feature: _builtins.str = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        dimensions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        quantity: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_quantity", b"_quantity", "at", b"at", "quantity", b"quantity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quantity", b"_quantity", "at", b"at", "company", b"company", "dimensions", b"dimensions", "feature", b"feature", "quantity", b"quantity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__quantity: _TypeAlias = _typing.Literal["quantity"]  # noqa: Y015
+    _WhichOneofArgType__quantity: _TypeAlias = _typing.Literal["_quantity", b"_quantity"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quantity) -> _WhichOneofReturnType__quantity | None: ...
+
+Global___ExplainEntitlementRequest: _TypeAlias = ExplainEntitlementRequest  # noqa: Y015
+
+@_typing.final
+class EntitlementSource(_message.Message):
+    """One source, in the order in which they were merged."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    EFFECT_FIELD_NUMBER: _builtins.int
+    GRANT_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    kind: Global___SourceKind.ValueType
+    """What it is."""
+    key: _builtins.str
+    """Key of the plan or add-on; empty for an override."""
+    quantity: _builtins.int
+    """How many of an add-on are held."""
+    effect: Global___SourceEffect.ValueType
+    """What it did."""
+    @_builtins.property
+    def grant(self) -> _catalog_pb2.EntitlementGrant:
+        """What it says of the feature. Absent: nothing."""
+
+    @_builtins.property
+    def result(self) -> _catalog_pb2.EntitlementGrant:
+        """What is granted after it. Absent: nothing yet."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___SourceKind.ValueType = ...,
+        key: _builtins.str = ...,
+        quantity: _builtins.int = ...,
+        effect: Global___SourceEffect.ValueType = ...,
+        grant: _catalog_pb2.EntitlementGrant | None = ...,
+        result: _catalog_pb2.EntitlementGrant | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["grant", b"grant", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effect", b"effect", "grant", b"grant", "key", b"key", "kind", b"kind", "quantity", b"quantity", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EntitlementSource: _TypeAlias = EntitlementSource  # noqa: Y015
+
+@_typing.final
+class ExplainEntitlementResponse(_message.Message):
+    """How an entitlement came about."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCES_FIELD_NUMBER: _builtins.int
+    ENTITLEMENT_FIELD_NUMBER: _builtins.int
+    SEGMENT_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    OTHER_LIMITS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntitlementSource]:
+        """The sources, in the order in which they were merged."""
+
+    @_builtins.property
+    def entitlement(self) -> Global___Entitlement:
+        """What came of it."""
+
+    @_builtins.property
+    def segment(self) -> _catalog_pb2.Segment:
+        """The stretch of the company's timeline that holds the instant, with status, plan and add-ons. Without overrides."""
+
+    @_builtins.property
+    def decision(self) -> Global___Decision:
+        """What a check of the quantity would be answered at the instant. Its binding limit is the one that would bind."""
+
+    @_builtins.property
+    def limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___LimitStatus]:
+        """Every limit that applies, with the usage known here."""
+
+    @_builtins.property
+    def other_limits(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of limits that do not apply, since the dimensions differ or lack one of theirs."""
+
+    def __init__(
+        self,
+        *,
+        sources: _abc.Iterable[Global___EntitlementSource] | None = ...,
+        entitlement: Global___Entitlement | None = ...,
+        segment: _catalog_pb2.Segment | None = ...,
+        decision: Global___Decision | None = ...,
+        limits: _abc.Iterable[Global___LimitStatus] | None = ...,
+        other_limits: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "entitlement", b"entitlement", "segment", b"segment"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "entitlement", b"entitlement", "limits", b"limits", "other_limits", b"other_limits", "segment", b"segment", "sources", b"sources"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainEntitlementResponse: _TypeAlias = ExplainEntitlementResponse  # noqa: Y015
+
+@_typing.final
+class WatchEntitlementsRequest(_message.Message):
+    """Asks for changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class DimensionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    COMPANY_FIELD_NUMBER: _builtins.int
+    FEATURES_FIELD_NUMBER: _builtins.int
+    DIMENSIONS_FIELD_NUMBER: _builtins.int
+    company: _builtins.str
+    """Id of the company. One that is unknown is watched all the same."""
+    @_builtins.property
+    def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Keys of features, at most 100. Empty: every feature that the company is entitled to at the time, at most 100."""
+
+    @_builtins.property
+    def dimensions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Attributes of the usage that is meant: limits with dimensions are watched for these values alone."""
+
+    def __init__(
+        self,
+        *,
+        company: _builtins.str = ...,
+        features: _abc.Iterable[_builtins.str] | None = ...,
+        dimensions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "dimensions", b"dimensions", "features", b"features"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchEntitlementsRequest: _TypeAlias = WatchEntitlementsRequest  # noqa: Y015
+
+@_typing.final
+class WatchEntitlementsResponse(_message.Message):
+    """One event. Events that follow each other within moments may be told as one, the last state of all."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_FIELD_NUMBER: _builtins.int
+    FEATURE_FIELD_NUMBER: _builtins.int
+    ENTITLEMENT_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    PERCENT_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    event: Global___EntitlementEvent.ValueType
+    """What happened."""
+    feature: _builtins.str
+    """Key of the feature."""
+    status: _catalog_pb2.SubscriptionStatus.ValueType
+    """CURRENT, CHANGED: status of the subscription."""
+    plan: _builtins.str
+    """CURRENT, CHANGED: key of the plan."""
+    percent: _builtins.int
+    """THRESHOLD: the percentage that was reached."""
+    @_builtins.property
+    def entitlement(self) -> Global___Entitlement:
+        """CURRENT, CHANGED: what the company may do now. Without a feature: the catalog lacks it."""
+
+    @_builtins.property
+    def limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___LimitStatus]:
+        """CURRENT, CHANGED: every limit that applies. THRESHOLD, EXHAUSTED, RESET: the one limit."""
+
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """When it was noticed."""
+
+    def __init__(
+        self,
+        *,
+        event: Global___EntitlementEvent.ValueType = ...,
+        feature: _builtins.str = ...,
+        entitlement: Global___Entitlement | None = ...,
+        status: _catalog_pb2.SubscriptionStatus.ValueType = ...,
+        plan: _builtins.str = ...,
+        limits: _abc.Iterable[Global___LimitStatus] | None = ...,
+        percent: _builtins.int = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "entitlement", b"entitlement"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "entitlement", b"entitlement", "event", b"event", "feature", b"feature", "limits", b"limits", "percent", b"percent", "plan", b"plan", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchEntitlementsResponse: _TypeAlias = WatchEntitlementsResponse  # noqa: Y015

@@ -75,6 +75,16 @@ class EnforcementServiceStub:
                 request_serializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.ListEntitlementsRequest.SerializeToString,
                 response_deserializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.ListEntitlementsResponse.FromString,
                 _registered_method=True)
+        self.ExplainEntitlement = channel.unary_unary(
+                '/sidecar.api.enforcement.v1.EnforcementService/ExplainEntitlement',
+                request_serializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.ExplainEntitlementRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.ExplainEntitlementResponse.FromString,
+                _registered_method=True)
+        self.WatchEntitlements = channel.unary_stream(
+                '/sidecar.api.enforcement.v1.EnforcementService/WatchEntitlements',
+                request_serializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.WatchEntitlementsRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.WatchEntitlementsResponse.FromString,
+                _registered_method=True)
 
 
 class EnforcementServiceServicer:
@@ -137,6 +147,21 @@ class EnforcementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainEntitlement(self, request, context):
+        """How a company's entitlement to a feature came about, source by source, and what a check would be answered.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchEntitlements(self, request, context):
+        """What changes for a company, as it happens, until the caller ends the stream: entitlements, thresholds, exhaustion,
+        resets. Starts with the present state of every feature that is watched. Usage of others is seen as it is heard.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EnforcementServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -179,6 +204,16 @@ def add_EnforcementServiceServicer_to_server(servicer, server):
                     servicer.ListEntitlements,
                     request_deserializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.ListEntitlementsRequest.FromString,
                     response_serializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.ListEntitlementsResponse.SerializeToString,
+            ),
+            'ExplainEntitlement': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainEntitlement,
+                    request_deserializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.ExplainEntitlementRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.ExplainEntitlementResponse.SerializeToString,
+            ),
+            'WatchEntitlements': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchEntitlements,
+                    request_deserializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.WatchEntitlementsRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.WatchEntitlementsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -398,6 +433,60 @@ class EnforcementService:
             '/sidecar.api.enforcement.v1.EnforcementService/ListEntitlements',
             sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.ListEntitlementsRequest.SerializeToString,
             sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.ListEntitlementsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainEntitlement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.enforcement.v1.EnforcementService/ExplainEntitlement',
+            sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.ExplainEntitlementRequest.SerializeToString,
+            sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.ExplainEntitlementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchEntitlements(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/sidecar.api.enforcement.v1.EnforcementService/WatchEntitlements',
+            sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.WatchEntitlementsRequest.SerializeToString,
+            sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.WatchEntitlementsResponse.FromString,
             options,
             channel_credentials,
             insecure,

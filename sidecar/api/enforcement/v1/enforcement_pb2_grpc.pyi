@@ -57,6 +57,12 @@ class EnforcementServiceStub:
     """What a company may do with one feature. NOT_FOUND for an unknown company or feature."""
     ListEntitlements: _grpc.UnaryUnaryMultiCallable[_enforcement_pb2.ListEntitlementsRequest, _enforcement_pb2.ListEntitlementsResponse]
     """What a company may do with every feature of its plan. NOT_FOUND for an unknown company."""
+    ExplainEntitlement: _grpc.UnaryUnaryMultiCallable[_enforcement_pb2.ExplainEntitlementRequest, _enforcement_pb2.ExplainEntitlementResponse]
+    """How a company's entitlement to a feature came about, source by source, and what a check would be answered."""
+    WatchEntitlements: _grpc.UnaryStreamMultiCallable[_enforcement_pb2.WatchEntitlementsRequest, _enforcement_pb2.WatchEntitlementsResponse]
+    """What changes for a company, as it happens, until the caller ends the stream: entitlements, thresholds, exhaustion,
+    resets. Starts with the present state of every feature that is watched. Usage of others is seen as it is heard.
+    """
 
 @_typing.type_check_only
 class EnforcementServiceAsyncStub(EnforcementServiceStub):
@@ -79,6 +85,12 @@ class EnforcementServiceAsyncStub(EnforcementServiceStub):
     """What a company may do with one feature. NOT_FOUND for an unknown company or feature."""
     ListEntitlements: _aio.UnaryUnaryMultiCallable[_enforcement_pb2.ListEntitlementsRequest, _enforcement_pb2.ListEntitlementsResponse]  # type: ignore[assignment]
     """What a company may do with every feature of its plan. NOT_FOUND for an unknown company."""
+    ExplainEntitlement: _aio.UnaryUnaryMultiCallable[_enforcement_pb2.ExplainEntitlementRequest, _enforcement_pb2.ExplainEntitlementResponse]  # type: ignore[assignment]
+    """How a company's entitlement to a feature came about, source by source, and what a check would be answered."""
+    WatchEntitlements: _aio.UnaryStreamMultiCallable[_enforcement_pb2.WatchEntitlementsRequest, _enforcement_pb2.WatchEntitlementsResponse]  # type: ignore[assignment]
+    """What changes for a company, as it happens, until the caller ends the stream: entitlements, thresholds, exhaustion,
+    resets. Starts with the present state of every feature that is watched. Usage of others is seen as it is heard.
+    """
 
 class EnforcementServiceServicer(metaclass=_abc_1.ABCMeta):
     """Decides and counts, from the sidecar's own disk."""
@@ -146,5 +158,23 @@ class EnforcementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_enforcement_pb2.ListEntitlementsResponse, _abc.Awaitable[_enforcement_pb2.ListEntitlementsResponse]]:
         """What a company may do with every feature of its plan. NOT_FOUND for an unknown company."""
+
+    @_abc_1.abstractmethod
+    def ExplainEntitlement(
+        self,
+        request: _enforcement_pb2.ExplainEntitlementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_enforcement_pb2.ExplainEntitlementResponse, _abc.Awaitable[_enforcement_pb2.ExplainEntitlementResponse]]:
+        """How a company's entitlement to a feature came about, source by source, and what a check would be answered."""
+
+    @_abc_1.abstractmethod
+    def WatchEntitlements(
+        self,
+        request: _enforcement_pb2.WatchEntitlementsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_enforcement_pb2.WatchEntitlementsResponse], _abc.AsyncIterator[_enforcement_pb2.WatchEntitlementsResponse]]:
+        """What changes for a company, as it happens, until the caller ends the stream: entitlements, thresholds, exhaustion,
+        resets. Starts with the present state of every feature that is watched. Usage of others is seen as it is heard.
+        """
 
 def add_EnforcementServiceServicer_to_server(servicer: EnforcementServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -344,6 +344,8 @@ class CounterTotal(_message.Message):
     TOTAL_FIELD_NUMBER: _builtins.int
     OWN_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    CARRYING_FIELD_NUMBER: _builtins.int
+    CARRIED_FIELD_NUMBER: _builtins.int
     company: _builtins.str
     """Id of the company."""
     feature: _builtins.str
@@ -354,9 +356,17 @@ class CounterTotal(_message.Message):
     """The part of it that came from the incarnation that is being answered. total - own is what all others count."""
     version: _builtins.int
     """Grows with every change of the ledger: of two totals of a counter, the one with the greater version is newer."""
+    carrying: _builtins.bool
+    """Whether unused amounts of a limit on this counter roll over, and the plane has worked out what came in."""
     @_builtins.property
     def counter(self) -> Global___Counter:
         """The counter."""
+
+    @_builtins.property
+    def carried(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """What was carried into the window, in the feature's unit, by age: first what was left of the window before, then
+        what is left of the one before that, and so on. At most 36.
+        """
 
     def __init__(
         self,
@@ -367,10 +377,12 @@ class CounterTotal(_message.Message):
         total: _builtins.int = ...,
         own: _builtins.int = ...,
         version: _builtins.int = ...,
+        carrying: _builtins.bool = ...,
+        carried: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["counter", b"counter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "counter", b"counter", "feature", b"feature", "own", b"own", "total", b"total", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["carried", b"carried", "carrying", b"carrying", "company", b"company", "counter", b"counter", "feature", b"feature", "own", b"own", "total", b"total", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

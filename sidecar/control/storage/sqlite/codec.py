@@ -7,20 +7,26 @@ from uuid import UUID
 
 import msgspec
 
-from sidecar.control.storage.values import PLANE, CounterKey
+from sidecar.control.storage.values import PLANE, CounterKey, RolloverTerms, RolloverWindow
 from sidecar.domain.bounds import INT64_MAX
-from sidecar.domain.catalog import Catalog, Company
+from sidecar.domain.catalog import Catalog
+from sidecar.domain.companies import Company, CompanySnapshot, Segment
 from sidecar.domain.counters import CounterRef
+from sidecar.domain.timeline import compile_snapshot
 from sidecar.domain.windows import Window
 
 CounterColumns: TypeAlias = tuple[str, str, int, int, str, str]
+RolloverColumns: TypeAlias = tuple[str, str | None, bool, int | None]
 
 _PLANE_BYTES: Final = bytes(16)
 
 _encoder: Final = msgspec.json.Encoder()
 _catalogs: Final = msgspec.json.Decoder(Catalog)
 _companies: Final = msgspec.json.Decoder(Company)
+_timelines: Final = msgspec.json.Decoder(tuple[Segment, ...])
 _values: Final = msgspec.json.Decoder(tuple[str, ...])
+_amounts: Final = msgspec.json.Decoder(tuple[int, ...])
+_terms: Final = msgspec.json.Decoder(RolloverTerms)
 
 
 def incarnation_column(incarnation: str) -> bytes:
@@ -33,9 +39,14 @@ def incarnation_text(column: bytes) -> str:
     return PLANE if column == _PLANE_BYTES else str(UUID(bytes=column))
 
 
-def document(value: Catalog | Company) -> bytes:
+def document(value: Catalog | Company | tuple[Segment, ...]) -> bytes:
     """A value as JSON."""
     return _encoder.encode(value)
+
+
+def text_in_document(text: str) -> bytes:
+    """How a text is written in documents."""
+    return _encoder.encode(text)
 
 
 def catalog(column: bytes) -> Catalog:
@@ -48,6 +59,20 @@ def company(column: bytes) -> Company:
     return _companies.decode(column)
 
 
+def segments(column: bytes) -> tuple[Segment, ...]:
+    """The segments of a timeline."""
+    return _timelines.decode(column)
+
+
+def snapshot(
+    company_id: str, revision: int, timeline: bytes | None, document: bytes
+) -> CompanySnapshot:
+    """What sidecars get of a company; where no timeline was stored, what its document says."""
+    if timeline is None:
+        return compile_snapshot(company(document), revision)
+    return CompanySnapshot(company_id, revision, segments(timeline))
+
+
 def counter_columns(key: CounterKey) -> CounterColumns:
     """The key columns of a counter, in the order of the primary key."""
     window = key.counter.window
@@ -58,6 +83,37 @@ def counter_columns(key: CounterKey) -> CounterColumns:
 def counter_ref(end_us: int, start_us: int, slot: str, values: str) -> CounterRef:
     """The counter that key columns name within its company and feature."""
     return CounterRef(slot, _values.decode(values), Window(start_us, end_us))
+
+
+def counter_key(
+    company_id: str, feature: str, end_us: int, start_us: int, slot: str, values: str
+) -> CounterKey:
+    """The counter that key columns name."""
+    return CounterKey(company_id, feature, counter_ref(end_us, start_us, slot, values))
+
+
+def carried(column: str | None) -> tuple[int, ...] | None:
+    """Amounts by age."""
+    return None if column is None else _amounts.decode(column)
+
+
+def rollover_window(
+    key: CounterKey,
+    total: int,
+    amounts: str,
+    terms: str | None,
+    settled: int,
+    due_us: int | None,
+) -> RolloverWindow:
+    """The window that columns of a counter describe."""
+    read = None if terms is None else _terms.decode(terms)
+    return RolloverWindow(key, total, _amounts.decode(amounts), read, bool(settled), due_us)
+
+
+def rollover_columns(window: RolloverWindow) -> RolloverColumns:
+    """The same as columns: carried, terms, settled, due."""
+    terms = None if window.terms is None else _encoder.encode(window.terms).decode()
+    return _encoder.encode(window.carried).decode(), terms, window.settled, window.due_us
 
 
 def saturated(number: int) -> int:

@@ -1,14 +1,13 @@
-"""Questions to the store on SQLite."""
+"""Questions to the store on SQLite: those of `companies` and `rollover`, and about usage."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from typing import Any, Final
 
 from sidecar.control.storage.sqlite import codec
+from sidecar.control.storage.sqlite.rollover import SqliteRollover
 from sidecar.control.storage.values import (
-    CompanyChange,
     CounterKey,
     CounterState,
     FirstUse,
@@ -16,13 +15,10 @@ from sidecar.control.storage.values import (
     LedgerLine,
     LineFilter,
     LinePosition,
-    PlaneState,
-    StoredCompany,
     Tally,
     UsageSum,
 )
-from sidecar.domain.bounds import DAY_US
-from sidecar.domain.catalog import CatalogSnapshot
+from sidecar.domain.bounds import DAY_US, MINUTE_US
 from sidecar.domain.counters import CounterTotal
 
 _COUNTER_IS: Final = (
@@ -35,7 +31,7 @@ _PART_OF: Final = (
     "AND p.slot = c.slot AND p.dimension_values = c.dimension_values AND p.incarnation = ?"
 )
 _TOTAL: Final = (
-    f"SELECT c.total, coalesce(p.amount, 0), c.version FROM counter c {_PART_OF} "  # noqa: S608 - constants alone
+    f"SELECT c.total, coalesce(p.amount, 0), c.version, c.carried FROM counter c {_PART_OF} "  # noqa: S608 - constants alone
     f"WHERE {_COUNTER_IS.format('c')}"
 )
 _PARTS: Final = (
@@ -43,8 +39,10 @@ _PARTS: Final = (
 )
 _OPEN: Final = (
     "SELECT c.feature, c.window_end_us, c.window_start_us, c.slot, c.dimension_values, "  # noqa: S608
-    f"c.total, coalesce(p.amount, 0), c.version FROM counter c {_PART_OF} WHERE c.company = ? "
-    "{feature} AND c.window_end_us > ? AND c.window_start_us <= ? "
+    "c.total, coalesce(p.amount, 0), c.version, c.carried "
+    f"FROM counter c {_PART_OF} WHERE c.company = ? "
+    "{feature} AND c.window_end_us > ? "
+    "AND c.window_start_us <= CASE WHEN c.carried IS NULL THEN ? ELSE ? END "
     "ORDER BY c.dimension_values <> '[]', c.feature, c.slot, c.dimension_values LIMIT ?"
 )
 _LINE_COLUMNS: Final = (
@@ -53,59 +51,8 @@ _LINE_COLUMNS: Final = (
 )
 
 
-class SqliteReads:
+class SqliteReads(SqliteRollover):
     """A `ReadTransaction` on a connection in which a transaction has begun."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def _all(self, sql: str, *parameters: object) -> list[Any]:
-        return self._connection.execute(sql, parameters).fetchall()
-
-    def _one(self, sql: str, *parameters: object) -> Any:
-        return self._connection.execute(sql, parameters).fetchone()
-
-    def state(self) -> PlaneState:
-        return PlaneState(*self._one("SELECT epoch, revision FROM meta"))
-
-    def catalog(self) -> CatalogSnapshot | None:
-        row = self._one("SELECT revision, document FROM catalog")
-        return None if row is None else CatalogSnapshot(row[0], codec.catalog(row[1]))
-
-    def catalog_version(self) -> int:
-        row = self._one("SELECT revision FROM catalog")
-        return 0 if row is None else int(row[0])
-
-    def companies(self, ids: Iterable[str]) -> dict[str, StoredCompany]:
-        found: dict[str, StoredCompany] = {}
-        sql = "SELECT document, revision FROM company WHERE company = ? AND document IS NOT NULL"
-        for company in ids:
-            row = self._one(sql, company)
-            if row is not None:
-                found[company] = StoredCompany(codec.company(row[0]), row[1])
-        return found
-
-    def companies_after(self, company: str, limit: int) -> list[StoredCompany]:
-        rows = self._all(
-            "SELECT document, revision FROM company "
-            "WHERE company > ? AND document IS NOT NULL ORDER BY company LIMIT ?",
-            company,
-            limit,
-        )
-        return [StoredCompany(codec.company(document), revision) for document, revision in rows]
-
-    def company_changes(self, revision: int, company: str, limit: int) -> list[CompanyChange]:
-        rows = self._all(
-            "SELECT company, revision, document FROM company "
-            "WHERE (revision, company) > (?, ?) ORDER BY revision, company LIMIT ?",
-            revision,
-            company,
-            limit,
-        )
-        return [
-            CompanyChange(key, changed, None if document is None else codec.company(document))
-            for key, changed, document in rows
-        ]
 
     def incarnation(self, incarnation: str) -> Incarnation | None:
         row = self._one(
@@ -154,20 +101,22 @@ class SqliteReads:
         column = codec.incarnation_column(incarnation)
         totals = []
         for key in keys:
-            row = self._one(_TOTAL, column, *codec.counter_columns(key)) or (0, 0, 0)
-            totals.append(CounterTotal(key.company, key.feature, key.counter, *row))
+            row = self._one(_TOTAL, column, *codec.counter_columns(key)) or (0, 0, 0, None)
+            totals.append(_total(key, *row))
         return totals
 
     def counters(self, keys: Iterable[CounterKey]) -> list[CounterState]:
         states = []
-        sql = f"SELECT total, version FROM counter c WHERE {_COUNTER_IS.format('c')}"  # noqa: S608
+        sql = f"SELECT total, version, carried FROM counter c WHERE {_COUNTER_IS.format('c')}"  # noqa: S608
         for key in keys:
             columns = codec.counter_columns(key)
             row = self._one(sql, *columns)
             if row is not None:
                 parts = self._all(_PARTS, *columns)
                 by_incarnation = {codec.incarnation_text(part): amount for part, amount in parts}
-                states.append(CounterState(key, row[0], row[1], by_incarnation))
+                total, version, carried = row
+                amounts = codec.carried(carried)
+                states.append(CounterState(key, total, version, by_incarnation, amounts))
         return states
 
     def open_counters(
@@ -176,10 +125,9 @@ class SqliteReads:
         sql = _OPEN.format(feature="AND c.feature = ?" if feature else "")
         column = codec.incarnation_column(incarnation)
         named = (feature,) if feature else ()
-        rows = self._all(sql, column, company, *named, at_us, at_us, limit)
-        return [
-            CounterTotal(company, row[0], codec.counter_ref(*row[1:5]), *row[5:]) for row in rows
-        ]
+        soon_us = at_us + MINUTE_US
+        rows = self._all(sql, column, company, *named, at_us, at_us, soon_us, limit)
+        return [_total(codec.counter_key(company, *row[:5]), *row[5:]) for row in rows]
 
     def lines(self, wanted: LineFilter, after: LinePosition | None, limit: int) -> list[LedgerLine]:
         conditions, parameters = _conditions(wanted)
@@ -212,6 +160,13 @@ class SqliteReads:
             limit,
         )
         return [_usage_sum(*row) for row in rows]
+
+
+def _total(
+    key: CounterKey, total: int, own: int, version: int, carried: str | None
+) -> CounterTotal:
+    amounts = codec.carried(carried)
+    return CounterTotal(key.company, key.feature, key.counter, total, own, version, amounts)
 
 
 def _conditions(wanted: LineFilter) -> tuple[str, list[object]]:

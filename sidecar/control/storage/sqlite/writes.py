@@ -8,8 +8,16 @@ from uuid import uuid4
 
 from sidecar.control.storage.sqlite import codec
 from sidecar.control.storage.sqlite.reads import SqliteReads
-from sidecar.control.storage.values import CounterKey, FirstUse, Incarnation, LedgerLine
-from sidecar.domain.catalog import Catalog, Company
+from sidecar.control.storage.values import (
+    CounterKey,
+    FirstUse,
+    Incarnation,
+    LedgerLine,
+    RolloverWalk,
+    RolloverWindow,
+    StoredCompany,
+)
+from sidecar.domain.catalog import Catalog
 
 # SQLite turns a sum that int64 does not hold into a floating-point number, which compares exactly
 # with integers: so max and min bring it back to the nearest integer.
@@ -19,9 +27,24 @@ _ADD_TO_TALLY: Final = (
     "quantity = min(quantity + excluded.quantity, 9223372036854775807)"
 )
 _ADD_TO_COUNTER: Final = (
-    "INSERT INTO counter VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+    "INSERT INTO counter (company, feature, window_end_us, window_start_us, slot, "
+    "dimension_values, total, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT DO UPDATE SET "
     "total = max(min(total + excluded.total, 9223372036854775807), -9223372036854775807), "
     "version = excluded.version"
+)
+_PUT_ROLLOVER: Final = (
+    "INSERT INTO counter (company, feature, window_end_us, window_start_us, slot, "
+    "dimension_values, carried, rollover_terms, rollover_settled, rollover_due_us, total, version) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?) ON CONFLICT DO UPDATE SET "
+    "version = CASE WHEN carried IS excluded.carried THEN version ELSE excluded.version END, "
+    "carried = excluded.carried, rollover_terms = excluded.rollover_terms, "
+    "rollover_settled = excluded.rollover_settled, rollover_due_us = excluded.rollover_due_us"
+)
+_DROP_ROLLOVER: Final = (
+    "UPDATE counter SET version = ?, carried = NULL, rollover_terms = NULL, rollover_settled = 0, "
+    "rollover_due_us = NULL WHERE company = ? AND feature = ? AND window_end_us = ? "
+    "AND window_start_us = ? AND slot = ? AND dimension_values = ? AND carried IS NOT NULL"
 )
 _ADD_TO_PART: Final = (
     "INSERT INTO counter_part VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
@@ -51,10 +74,20 @@ class SqliteWrites(SqliteReads):
             (revision, codec.document(catalog)),
         )
 
-    def put_companies(self, companies: Iterable[Company], revision: int) -> None:
+    def put_companies(self, companies: Iterable[StoredCompany]) -> None:
         self._connection.executemany(
-            "REPLACE INTO company (company, revision, document) VALUES (?, ?, ?)",
-            ((company.id, revision, codec.document(company)) for company in companies),
+            "REPLACE INTO company (company, revision, document, timeline, changed_us) "
+            "VALUES (?, ?, ?, ?, ?)",
+            (
+                (
+                    stored.company.id,
+                    stored.snapshot.version,
+                    codec.document(stored.company),
+                    codec.document(stored.snapshot.segments),
+                    stored.changed_us,
+                )
+                for stored in companies
+            ),
         )
 
     def remove_companies(self, ids: Iterable[str], revision: int) -> None:
@@ -163,4 +196,22 @@ class SqliteWrites(SqliteReads):
         self._connection.executemany(
             _ADD_TO_PART,
             [(*key, column, amount) for key, amount in rows],
+        )
+
+    def put_rollover_windows(self, windows: Iterable[RolloverWindow], version: int) -> None:
+        self._connection.executemany(
+            _PUT_ROLLOVER,
+            [
+                (*codec.counter_columns(window.key), *codec.rollover_columns(window), version)
+                for window in windows
+            ],
+        )
+
+    def drop_rollover_window(self, key: CounterKey, version: int) -> None:
+        self._connection.execute(_DROP_ROLLOVER, (version, *codec.counter_columns(key)))
+
+    def put_rollover_walk(self, walk: RolloverWalk) -> None:
+        self._connection.execute(
+            "REPLACE INTO rollover_walk VALUES (1, ?, ?, ?, ?)",
+            (walk.revision, walk.company, walk.since_us, walk.signature),
         )

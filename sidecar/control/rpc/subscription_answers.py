@@ -1,0 +1,103 @@
+"""What the control service answers to a change of a subscription. Runs in a worker thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from sidecar.api.control.v1 import control_pb2
+from sidecar.control.rpc.checks import require_count, require_identifier
+from sidecar.control.services import subscriptions
+from sidecar.control.storage.port import Store
+from sidecar.convert.companies import company_to_message, snapshot_to_message
+from sidecar.convert.times import optional_instant, required_instant, timestamp
+from sidecar.domain.bounds import HOLDING_QUANTITY_MAX
+from sidecar.domain.changes import (
+    CancelSubscription,
+    ChangePlan,
+    ChangeTime,
+    DropPlannedChanges,
+    MarkPaid,
+    MarkPastDue,
+    PauseSubscription,
+    RenewSubscription,
+    ResetUsage,
+    ResumeSubscription,
+    SetAddOn,
+    SubscriptionChange,
+    When,
+)
+from sidecar.domain.errors import InvalidInput
+
+
+def change_subscription(
+    store: Store, request: control_pb2.ChangeSubscriptionRequest, now_us: int
+) -> control_pb2.ChangeSubscriptionResponse:
+    """Answer to ChangeSubscription."""
+    company = require_identifier("company", request.company)
+    when = _when(request)
+    change = _change(request)
+    done = subscriptions.change_subscription(store, company, change, when, now_us)
+    return control_pb2.ChangeSubscriptionResponse(
+        revision=done.revision,
+        company=company_to_message(done.company),
+        snapshot=snapshot_to_message(done.snapshot),
+        effective_at=timestamp(done.effective_us),
+    )
+
+
+def _when(request: control_pb2.ChangeSubscriptionRequest) -> When:
+    try:
+        time = ChangeTime(request.when or ChangeTime.NOW)
+    except ValueError:
+        raise InvalidInput("when", f"has no value with number {request.when}") from None
+    if time is ChangeTime.AT:
+        return When(time, required_instant(request, "at", ""))
+    if request.HasField("at"):
+        raise InvalidInput("at", f"is for AT alone, when is {time.name}")
+    return When(time)
+
+
+def _change(request: control_pb2.ChangeSubscriptionRequest) -> SubscriptionChange:
+    field = request.WhichOneof("change")
+    if field is None:
+        raise InvalidInput("change", "must be set")
+    return _READERS[field](getattr(request, field))
+
+
+def _plan(message: control_pb2.ChangePlan) -> ChangePlan:
+    require_identifier("plan.plan", message.plan)
+    return ChangePlan(message.plan, message.reset_usage, message.move_anchor)
+
+
+def _add_on(message: control_pb2.SetAddOn) -> SetAddOn:
+    require_identifier("add_on.add_on", message.add_on)
+    require_count("add_on.quantity", message.quantity, 0, HOLDING_QUANTITY_MAX)
+    return SetAddOn(message.add_on, message.quantity)
+
+
+def _pause(message: control_pb2.PauseSubscription) -> PauseSubscription:
+    until_us = optional_instant(message, "resumes_at", "pause")
+    return PauseSubscription(until_us, message.move_anchor)
+
+
+def _renew(message: control_pb2.RenewSubscription) -> RenewSubscription:
+    return RenewSubscription(optional_instant(message, "ends_at", "renew"), message.move_anchor)
+
+
+def _past_due(message: control_pb2.MarkPastDue) -> MarkPastDue:
+    return MarkPastDue(optional_instant(message, "grace_ends_at", "past_due"))
+
+
+_READERS: Final[Mapping[str, Callable[[Any], SubscriptionChange]]] = {
+    ChangePlan.field: _plan,
+    SetAddOn.field: _add_on,
+    PauseSubscription.field: _pause,
+    ResumeSubscription.field: lambda message: ResumeSubscription(message.move_anchor),
+    CancelSubscription.field: lambda _: CancelSubscription(),
+    RenewSubscription.field: _renew,
+    MarkPastDue.field: _past_due,
+    MarkPaid.field: lambda _: MarkPaid(),
+    ResetUsage.field: lambda _: ResetUsage(),
+    DropPlannedChanges.field: lambda _: DropPlannedChanges(),
+}

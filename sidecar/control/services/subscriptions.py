@@ -1,0 +1,72 @@
+"""Changes subscriptions one at a time, now or later."""
+
+from __future__ import annotations
+
+import msgspec
+
+from sidecar.control.services.timelines import time_of_change, with_timeline
+from sidecar.control.storage.port import Store
+from sidecar.domain.canonical import canonical_company
+from sidecar.domain.catalog import Catalog
+from sidecar.domain.catalog_rules import company_problems, path_text
+from sidecar.domain.changes import ChangePlan, SetAddOn, SubscriptionChange, When
+from sidecar.domain.companies import Company, CompanySnapshot
+from sidecar.domain.errors import FailedPrecondition, InvalidInput, NotFound
+from sidecar.domain.lifecycle import changed, settled
+
+
+class ChangedSubscription(msgspec.Struct, frozen=True):
+    """What came of a change: the company and what sidecars get of it, as of a revision."""
+
+    revision: int
+    company: Company
+    snapshot: CompanySnapshot
+    effective_us: int
+
+
+def change_subscription(
+    store: Store, company: str, change: SubscriptionChange, when: When, now_us: int
+) -> ChangedSubscription:
+    """Change a company's subscription. Where nothing changes, the revision stays as it is.
+
+    Raises `NotFound` for a company that is unknown or has no subscription, and what
+    `lifecycle.changed` raises; `InvalidInput` for a plan or an add-on that the catalog lacks, and
+    `FailedPrecondition` where the company would break a rule, such as that on planned changes.
+    """
+    with store.write() as transaction:
+        stored = transaction.companies([company]).get(company)
+        if stored is None:
+            raise NotFound("company", f"there is no company {company!r}")
+        before = stored.company.subscription
+        if before is None:
+            raise NotFound("company", f"company {company!r} has no subscription")
+        catalog = transaction.catalog()
+        _refuse_unknown(change, Catalog() if catalog is None else catalog.catalog)
+        at_us = time_of_change(stored, now_us)
+        done = changed(before, change, when, at_us, stored.company.time_zone)
+        if done.subscription == settled(before, at_us) and not done.resets_usage:
+            revision = transaction.state().revision
+            return ChangedSubscription(revision, stored.company, stored.snapshot, done.effective_us)
+        after = msgspec.structs.replace(stored.company, subscription=done.subscription)
+        _refuse_problems(change, after)
+        revision = transaction.next_revision()
+        after = canonical_company(after)
+        new = with_timeline(after, revision, at_us, stored, resets_usage=done.resets_usage)
+        transaction.put_companies([new])
+    return ChangedSubscription(revision, new.company, new.snapshot, done.effective_us)
+
+
+def _refuse_unknown(change: SubscriptionChange, catalog: Catalog) -> None:
+    """Refuse what the catalog lacks; all else that a company refers to was there before."""
+    if isinstance(change, ChangePlan):
+        if all(plan.key != change.plan for plan in catalog.plans):
+            raise InvalidInput("plan.plan", f"the catalog has no plan {change.plan!r}")
+    elif isinstance(change, SetAddOn) and all(
+        add_on.key != change.add_on for add_on in catalog.add_ons
+    ):
+        raise InvalidInput("add_on.add_on", f"the catalog has no add-on {change.add_on!r}")
+
+
+def _refuse_problems(change: SubscriptionChange, company: Company) -> None:
+    for path, message in company_problems(company):
+        raise FailedPrecondition(change.field, f"{path_text(path)}: {message}")

@@ -1,0 +1,45 @@
+"""Goes on with a company's timeline where the company changes."""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+from sidecar.control.storage.values import StoredCompany, Tombstone
+from sidecar.domain.bounds import MINUTE_US
+from sidecar.domain.companies import Company
+from sidecar.domain.timeline import compile_snapshot, continue_snapshot
+
+CLOCK_BACK_US_MAX: Final = MINUTE_US
+"""How far the clock may have been set back, or differ between planes, without a change noticing."""
+
+Held: TypeAlias = StoredCompany | Tombstone
+
+
+def time_of_change(held: Held, now_us: int) -> int:
+    """The instant of a change that is made now: not before the last change.
+
+    A timeline goes on from what was in force at that instant, so that a reset after it would be
+    lost. A clock that was far ahead once is not followed: what it did has never been in force.
+    """
+    if 0 < held.changed_us - now_us <= CLOCK_BACK_US_MAX:
+        return held.changed_us
+    return now_us
+
+
+def with_timeline(
+    company: Company,
+    revision: int,
+    now_us: int,
+    held: Held | None,
+    *,
+    resets_usage: bool = False,
+) -> StoredCompany:
+    """A company as it is to be stored. `held`: what is stored of it, `None` for nothing.
+
+    A company that was removed and comes back goes on where it was, with its usage.
+    """
+    if held is None:
+        return StoredCompany(company, compile_snapshot(company, revision), now_us)
+    at_us = time_of_change(held, now_us)
+    snapshot = continue_snapshot(held.snapshot, company, revision, at_us, resets_usage=resets_usage)
+    return StoredCompany(company, snapshot, at_us)

@@ -1,0 +1,64 @@
+"""The method of `EnforcementService` that explains, without gRPC: bytes in, bytes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
+from sidecar.convert.catalog import grant_to_message
+from sidecar.convert.companies import segment_to_message
+from sidecar.domain.entitlements import Source
+from sidecar.rpc import answers, parse
+from sidecar.rpc.missing import Deadline, MissingSnapshots
+from sidecar.rpc.queries import QueryMethods
+from sidecar.service.explain import Explainer, Explanation
+from sidecar.service.query import Queries
+from sidecar.service.runner import Runner
+
+
+class ExplainMethods(QueryMethods):
+    """Answers questions, and explains. `now` gives microseconds by the plane's clock."""
+
+    def __init__(
+        self,
+        explainer: Explainer,
+        queries: Queries,
+        runner: Runner,
+        missing: MissingSnapshots,
+        now: Callable[[], int],
+    ) -> None:
+        super().__init__(queries, runner, missing, now)
+        self._explainer = explainer
+
+    async def explain_entitlement(self, data: bytes, deadline: Deadline) -> bytes:
+        """How an entitlement came about, and what a check would be answered."""
+        now_us = self._now()
+        request = parse.parse_message(pb.ExplainEntitlementRequest, data)
+        question = parse.parse_explanation(request, now_us)
+        async with self._missing.obtained({question.company}, now_us, deadline):
+            found = await self._runner.run(lambda: self._explainer.explain(question, now_us))
+        return _explanation(found).SerializeToString()
+
+
+def _explanation(found: Explanation) -> pb.ExplainEntitlementResponse:
+    response = pb.ExplainEntitlementResponse(
+        sources=map(_source, found.sources),
+        entitlement=answers.entitlement_to_message(found.entitlement),
+        segment=segment_to_message(found.segment),
+        other_limits=found.others,
+    )
+    answers.fill_decision(response.decision, found.decision, found.basis)
+    for gauge in found.gauges:
+        answers.fill_limit_status(response.limits.add(), gauge)
+    return response
+
+
+def _source(source: Source) -> pb.EntitlementSource:
+    return pb.EntitlementSource(
+        kind=pb.SourceKind.ValueType(source.kind),
+        key=source.key,
+        quantity=source.quantity,
+        effect=pb.SourceEffect.ValueType(source.effect),
+        grant=None if source.grant is None else grant_to_message(source.grant),
+        result=None if source.result is None else grant_to_message(source.result),
+    )

@@ -1,0 +1,98 @@
+"""The methods of `EnforcementService` that count nothing, without gRPC: bytes in, bytes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
+from sidecar.domain.requests import require_identifier
+from sidecar.rpc import answers, parse
+from sidecar.rpc.missing import Deadline, MissingSnapshots
+from sidecar.service.query import Queries
+from sidecar.service.runner import Runner
+
+
+class QueryMethods:
+    """Answers questions. `now` gives microseconds by the plane's clock."""
+
+    def __init__(
+        self,
+        queries: Queries,
+        runner: Runner,
+        missing: MissingSnapshots,
+        now: Callable[[], int],
+    ) -> None:
+        self._queries = queries
+        self._runner = runner
+        self._missing = missing
+        self._now = now
+
+    async def check(self, data: bytes, deadline: Deadline) -> bytes:
+        """What a check would be answered."""
+        now_us = self._now()
+        request = parse.parse_message(pb.CheckRequest, data)
+        check = parse.parse_question(request, now_us)
+        async with self._missing.obtained({check.company}, now_us, deadline):
+            result = await self._runner.run(lambda: self._queries.check(check, now_us))
+        response = pb.CheckResponse()
+        answers.fill_decision(response.decision, result.decision, result.basis)
+        for gauge in result.gauges:
+            answers.fill_limit_status(response.limits.add(), gauge)
+        return response.SerializeToString()
+
+    async def get_usage(self, data: bytes, deadline: Deadline) -> bytes:
+        """Usage of a company."""
+        now_us = self._now()
+        request = parse.parse_message(pb.GetUsageRequest, data)
+        require_identifier("company", request.company)
+        if request.feature:
+            require_identifier("feature", request.feature)
+        at_us = parse.parse_event_time("at", request, now_us)
+        async with self._missing.obtained({request.company}, now_us, deadline):
+            report = await self._runner.run(
+                lambda: self._queries.usage(request.company, request.feature, at_us, now_us)
+            )
+        response = pb.GetUsageResponse(truncated=report.truncated)
+        for feature, gauges in report.features:
+            usage = response.features.add(feature=feature)
+            for gauge in gauges:
+                answers.fill_limit_status(usage.limits.add(), gauge)
+        answers.fill_basis(response.basis, report.basis)
+        return response.SerializeToString()
+
+    async def get_entitlement(self, data: bytes, deadline: Deadline) -> bytes:
+        """What a company may do with one feature."""
+        now_us = self._now()
+        request = parse.parse_message(pb.GetEntitlementRequest, data)
+        require_identifier("company", request.company)
+        require_identifier("feature", request.feature)
+        at_us = parse.parse_event_time("at", request, now_us)
+        async with self._missing.obtained({request.company}, now_us, deadline):
+            report = await self._runner.run(
+                lambda: self._queries.entitlements(request.company, request.feature, at_us, now_us)
+            )
+        response = pb.GetEntitlementResponse(
+            entitlement=answers.entitlement_to_message(report.entitlements[0]),
+            status=report.status,  # type: ignore[arg-type]  # the numbers are the API's
+            plan=report.plan,
+        )
+        answers.fill_basis(response.basis, report.basis)
+        return response.SerializeToString()
+
+    async def list_entitlements(self, data: bytes, deadline: Deadline) -> bytes:
+        """What a company may do with every feature."""
+        now_us = self._now()
+        request = parse.parse_message(pb.ListEntitlementsRequest, data)
+        require_identifier("company", request.company)
+        at_us = parse.parse_event_time("at", request, now_us)
+        async with self._missing.obtained({request.company}, now_us, deadline):
+            report = await self._runner.run(
+                lambda: self._queries.entitlements(request.company, "", at_us, now_us)
+            )
+        response = pb.ListEntitlementsResponse(
+            entitlements=map(answers.entitlement_to_message, report.entitlements),
+            status=report.status,  # type: ignore[arg-type]  # the numbers are the API's
+            plan=report.plan,
+        )
+        answers.fill_basis(response.basis, report.basis)
+        return response.SerializeToString()

@@ -1,0 +1,262 @@
+"""Readings: what the limits and rates that apply to a request show, read in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from sidecar.domain.bounds import INT64_MAX, ROLLOVER_WINDOWS_MAX
+from sidecar.domain.catalog import Limit, Rate
+from sidecar.domain.counters import CounterRef
+from sidecar.domain.decide import rate_level_after, throttle_level_after
+from sidecar.domain.decision import Gauge, RateGauge
+from sidecar.domain.rates import Bucket, empties_us, late_us, level_at
+from sidecar.domain.rollover import allowance, carry
+from sidecar.domain.windows import FIRST_INSTANT_US, Window
+from sidecar.service.meters import Meter, Place, RateMeter
+from sidecar.service.views import CompanyView, FeatureView
+from sidecar.storage.codec import Counter
+from sidecar.storage.transaction import Transaction
+
+_WINDOWS_BACK_MAX: Final = ROLLOVER_WINDOWS_MAX + 4
+"""Most windows that are gone back over in search of the last of which it is known what came in.
+More than a rollover lasts: of what came into one before them, nothing is left.
+"""
+_NO_KEY: Final = b""
+
+
+class Reading:
+    """Gauges and rates that apply, and where they are kept.
+
+    `counted`: counters by key, since limits that count the same thing share one: it is counted on
+    once. `rates` and `rate_keys` belong together, and so do `throttled` and its keys; the key of a
+    rate is empty where the request happened too long ago to fill its bucket.
+    """
+
+    __slots__ = ("carried", "counted", "gauges", "rate_keys", "rates", "throttled")
+
+    def __init__(self) -> None:
+        self.gauges: list[Gauge] = []
+        self.counted: dict[bytes, tuple[Place, Counter | None]] = {}
+        self.carried: dict[bytes, tuple[int, ...]] = {}
+        self.rates: list[RateGauge] = []
+        self.rate_keys: list[bytes] = []
+        self.throttled: list[tuple[Gauge, bytes]] = []
+
+    def count(self, transaction: Transaction, quantity: int) -> None:
+        """Count a quantity on every counter."""
+        for key, (place, counter) in self.counted.items():
+            carried = self.carried.get(key) if self.carried else None
+            transaction.put_counter(key, _increased(place, counter, quantity, carried))
+
+    def fill(self, transaction: Transaction, quantity: int, now_us: int) -> None:
+        """Fill the buckets of all rates by a quantity."""
+        for gauge, key in zip(self.rates, self.rate_keys, strict=True):
+            level = rate_level_after(gauge, quantity)
+            if key and level != gauge.level:
+                _put_level(transaction, key, gauge.limit.rate, level, now_us)
+        for limited, key in self.throttled:
+            throttle = limited.limit.throttle
+            level = throttle_level_after(limited, quantity)
+            if throttle is not None and level != limited.throttle_level:
+                _put_level(transaction, key, throttle, level, now_us)
+
+
+def read_gauges(
+    transaction: Transaction,
+    company: CompanyView,
+    feature: FeatureView,
+    dimensions: Mapping[str, str],
+    event_time_us: int,
+    now_us: int,
+    *,
+    authority: bool,
+) -> Reading:
+    """Read everything that applies to a request.
+
+    `authority`: there is no plane that could tell what was carried over.
+    """
+    reading = Reading()
+    for meter in feature.meters:
+        place = meter.place(dimensions, event_time_us)
+        if place is None:
+            continue
+        counter = transaction.counter(place.key, place.ref.values)
+        if meter.plain:
+            used = 0 if counter is None else counter.used
+            gauge = Gauge(meter.limit, place.ref.window, used, place.ref.values)
+        else:
+            carried = carried_into(
+                transaction, company, meter, place.ref.window, counter, authority=authority
+            )
+            if carried is not None:
+                reading.carried[place.key] = carried
+            gauge = _full_gauge(
+                transaction, meter, place.ref, counter, carried, now_us, event_time_us
+            )
+            throttle = meter.limit.throttle
+            if throttle is not None and not _is_late(throttle, now_us, event_time_us):
+                reading.throttled.append((gauge, meter.throttle_key(place.ref.values)))
+        reading.gauges.append(gauge)
+        reading.counted[place.key] = (place, counter)
+    for meter in feature.counting:
+        place = meter.place(dimensions, event_time_us)
+        if place is not None and place.key not in reading.counted:
+            reading.counted[place.key] = (place, transaction.counter(place.key, place.ref.values))
+    for rate in feature.rates:
+        values = rate.values(dimensions)
+        if values is not None:
+            key = rate.key(values)
+            gauge_of_rate = _rate_gauge(transaction, rate, values, key, now_us, event_time_us)
+            reading.rates.append(gauge_of_rate)
+            late = _is_late(rate.limit.rate, now_us, event_time_us)
+            reading.rate_keys.append(_NO_KEY if late else key)
+    return reading
+
+
+def company_wide_gauges(
+    transaction: Transaction,
+    company: CompanyView,
+    feature: FeatureView,
+    at_us: int,
+    now_us: int,
+    *,
+    authority: bool,
+) -> list[Gauge | RateGauge]:
+    """Every limit and rate that has one counter or bucket alone, whatever a request carries."""
+    gauges: list[Gauge | RateGauge] = []
+    for meter in feature.meters:
+        if not meter.limit.scope.dimensions:
+            window = meter.window(at_us)
+            counter = transaction.counter(meter.key((), window), ())
+            carried = carried_into(
+                transaction, company, meter, window, counter, authority=authority
+            )
+            ref = CounterRef(meter.slot, (), window)
+            gauges.append(_full_gauge(transaction, meter, ref, counter, carried, now_us, now_us))
+    gauges.extend(
+        _rate_gauge(transaction, rate, (), rate.key(()), now_us, now_us)
+        for rate in feature.rates
+        if not rate.limit.scope.dimensions
+    )
+    return gauges
+
+
+def carried_into(
+    transaction: Transaction,
+    company: CompanyView,
+    meter: Meter,
+    window: Window,
+    counter: Counter | None,
+    *,
+    authority: bool,
+) -> tuple[int, ...] | None:
+    """What rolled over into a window, by age; `None` where nothing does, or it cannot be known.
+
+    The plane tells it once it has worked it out. Until then it is worked out here, by the same
+    rules, from the last window of which it is known and what was used since. That chain begins,
+    with nothing carried, where the timeline says that the limit began to roll over. Where it does
+    not say, that is for the plane to tell; the authority begins with the first window that it sees.
+    """
+    if meter.limit.rollover is None:
+        return None
+    if counter is not None and counter.carried is not None:
+        return counter.carried
+    if meter.chainless is window:
+        return None
+    begun = transaction.is_carried_before(meter.base, window.start_us)
+    if authority and not begun:
+        return ()
+    carried = _carried_by_chain(transaction, company, meter, window, begun=begun)
+    if carried is None:
+        # For as long as the company's view lasts: going back over the windows takes its time.
+        meter.chainless = window
+    return carried
+
+
+def _carried_by_chain(
+    transaction: Transaction, company: CompanyView, meter: Meter, window: Window, *, begun: bool
+) -> tuple[int, ...] | None:
+    """The same, worked out. `begun`: it is known what was carried into some earlier window."""
+    # From the newest to the oldest: windows that have ended since the chain's last known one.
+    ended: list[tuple[Limit, int]] = []
+    for _ in range(_WINDOWS_BACK_MAX):
+        at_us = window.start_us - 1
+        if at_us < FIRST_INSTANT_US:
+            return _folded((), ended)
+        limit = company.rolling_limit_at(meter.feature, meter.slot, at_us)
+        if limit is None:
+            return _folded((), ended)
+        window = meter.window_elsewhere(at_us)
+        earlier = transaction.counter(meter.key((), window), ())
+        ended.append((limit, 0 if earlier is None else earlier.used))
+        if earlier is not None and earlier.carried is not None:
+            return _folded(earlier.carried, ended)
+    return _folded((), ended) if begun else None
+
+
+def _folded(carried: tuple[int, ...], ended: list[tuple[Limit, int]]) -> tuple[int, ...]:
+    for limit, used in reversed(ended):
+        if limit.rollover is not None and limit.amount is not None:
+            carried = carry(limit.rollover, limit.amount, carried, used)
+    return carried
+
+
+def _full_gauge(
+    transaction: Transaction,
+    meter: Meter,
+    ref: CounterRef,
+    counter: Counter | None,
+    carried: tuple[int, ...] | None,
+    now_us: int,
+    event_us: int,
+) -> Gauge:
+    used = 0 if counter is None else counter.used
+    limit, level, beyond = meter.limit, 0, 0
+    if limit.throttle is not None:
+        key = meter.throttle_key(ref.values)
+        level = _level(transaction, key, limit.throttle, now_us, event_us)
+    if carried and limit.amount is not None:
+        beyond = allowance(limit.amount, carried) - limit.amount
+    return Gauge(limit, ref.window, used, ref.values, beyond, level)
+
+
+def _rate_gauge(
+    transaction: Transaction,
+    rate: RateMeter,
+    values: tuple[str, ...],
+    key: bytes,
+    now_us: int,
+    event_us: int,
+) -> RateGauge:
+    level = _level(transaction, key, rate.limit.rate, now_us, event_us)
+    return RateGauge(rate.limit, level, now_us, values)
+
+
+def _level(transaction: Transaction, key: bytes, rate: Rate, now_us: int, event_us: int) -> int:
+    bucket = None if _is_late(rate, now_us, event_us) else transaction.bucket(key)
+    return level_at(bucket, rate, now_us, event_us)
+
+
+def _is_late(rate: Rate, now_us: int, event_us: int) -> bool:
+    return event_us < now_us and now_us - event_us > late_us(rate)
+
+
+def _increased(
+    place: Place, counter: Counter | None, quantity: int, carried: tuple[int, ...] | None
+) -> Counter:
+    if counter is None:
+        return Counter(quantity, 0, 0, place.ref.window.end_us, place.ref.values, carried)
+    return Counter(
+        min(INT64_MAX, counter.own + quantity),
+        counter.others,
+        counter.heard,
+        counter.window_end_us,
+        counter.values,
+        counter.carried if carried is None else carried,
+    )
+
+
+def _put_level(transaction: Transaction, key: bytes, rate: Rate, level: int, now_us: int) -> None:
+    over_us = min(INT64_MAX, empties_us(rate, level, now_us) + late_us(rate))
+    transaction.put_bucket(key, Bucket(level, now_us), over_us)

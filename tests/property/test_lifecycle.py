@@ -1,0 +1,169 @@
+"""Whatever is changed, now or for later: the timeline tells what was, is and will be in force."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sidecar.domain.changes import (
+    NOW,
+    PERIOD_END,
+    CancelSubscription,
+    ChangePlan,
+    ChangeTime,
+    DropPlannedChanges,
+    MarkPaid,
+    MarkPastDue,
+    PauseSubscription,
+    RenewSubscription,
+    ResetUsage,
+    ResumeSubscription,
+    SetAddOn,
+    SubscriptionChange,
+    When,
+)
+from sidecar.domain.companies import (
+    Company,
+    CompanySnapshot,
+    Holding,
+    Subscription,
+    SubscriptionStatus,
+)
+from sidecar.domain.errors import FieldError
+from sidecar.domain.lifecycle import changed, settled
+from sidecar.domain.timeline import compile_snapshot, continue_snapshot, segment_at
+from tests.property.lifecycle_model import ADD_ONS, DAILY, HOURS, Model, hour_of, instant
+
+Status = SubscriptionStatus
+
+AT_PERIOD_END: Final = -1
+
+Step: TypeAlias = tuple[int, "Build", int]
+"""Hours that pass, a change, and when: 0 is now, AT_PERIOD_END, or so many hours later."""
+Build: TypeAlias = Callable[[int], SubscriptionChange]
+"""Makes a change, given the hour at which it is asked for."""
+
+
+def later(hours: int | None, build: Callable[[int | None], SubscriptionChange]) -> Build:
+    return lambda now: build(None if hours is None else instant(now + hours))
+
+
+HOURS_ON: Final = st.one_of(st.none(), st.integers(1, 30))
+PLANNABLE: Final = st.one_of(
+    st.builds(ChangePlan, st.sampled_from(["basic", "pro", "max"]), st.booleans(), st.booleans()),
+    st.sampled_from([CancelSubscription(), ResetUsage()]),
+).map(lambda change: lambda now: change)
+ADDED: Final = st.builds(SetAddOn, st.sampled_from(ADD_ONS), st.integers(0, 2)).map(
+    lambda change: lambda now: change
+)
+RESUMED: Final = st.booleans().map(lambda moves: lambda now: ResumeSubscription(moves))
+PAUSES: Final = st.tuples(HOURS_ON, st.booleans()).map(
+    lambda found: later(found[0], lambda until_us: PauseSubscription(until_us, found[1]))
+)
+RENEWALS: Final = st.tuples(HOURS_ON, st.booleans()).map(
+    lambda found: later(found[0], lambda ends_us: RenewSubscription(ends_us, found[1]))
+)
+LATE: Final = st.one_of(st.none(), st.integers(-3, 12)).map(lambda hours: later(hours, MarkPastDue))
+AT_ONCE: Final = st.one_of(
+    RENEWALS, LATE, st.sampled_from([MarkPaid(), DropPlannedChanges()]).map(lambda c: lambda now: c)
+)
+STEPS: Final = st.lists(
+    st.one_of(
+        st.tuples(
+            st.integers(0, 5),
+            st.one_of(PLANNABLE, ADDED, PAUSES, RESUMED),
+            st.one_of(st.just(0), st.just(AT_PERIOD_END), st.integers(1, 20)),
+        ),
+        st.tuples(st.integers(0, 5), AT_ONCE, st.just(0)),
+    ),
+    max_size=14,
+)
+
+
+@st.composite
+def bought(draw: st.DrawFn) -> Subscription:
+    """A subscription that began at hour 0; perhaps on trial, perhaps with an end."""
+    trial, ends = draw(st.one_of(st.none(), st.integers(1, 20))), draw(HOURS_ON)
+    return Subscription(
+        "basic",
+        instant(0),
+        trial_ends_us=None if trial is None else instant(trial),
+        trial_end_status=draw(st.sampled_from([Status.ACTIVE, Status.ENDED])),
+        ends_us=None if ends is None else instant(ends),
+        billing_period=DAILY,
+    )
+
+
+def model_of(subscription: Subscription) -> Model:
+    model = Model()
+    if subscription.trial_ends_us is not None:
+        ends = hour_of(subscription.trial_ends_us)
+        model.set(model.trialing, 0, ends, True)
+        model.set(model.tried, ends, None, subscription.trial_end_status is Status.ENDED)
+    if subscription.ends_us is not None:
+        model.set(model.ended, hour_of(subscription.ends_us), None, True)
+    return model
+
+
+@settings(max_examples=400, deadline=None)
+@given(subscription=bought(), steps=STEPS)
+def test_the_timeline_tells_what_was_is_and_will_be(
+    subscription: Subscription, steps: list[Step]
+) -> None:
+    model = model_of(subscription)
+    company = Company("acme", subscription=subscription)
+    held = compile_snapshot(company, 1)
+    for passed, build, wanted in steps:
+        model.now += passed
+        now_us = instant(model.now)
+        held_subscription = company.subscription
+        assert held_subscription is not None
+        told = msgspec.structs.replace(company, subscription=settled(held_subscription, now_us))
+        assert held == continue_snapshot(held, told, 1, now_us)
+
+        change = build(model.now)
+        at = model.period_end() if wanted == AT_PERIOD_END else model.now + wanted
+        when = NOW if wanted == 0 else When(ChangeTime.AT, instant(at))
+        when = PERIOD_END if wanted == AT_PERIOD_END else when
+        possible = model.take(change, at)
+        try:
+            done = changed(held_subscription, change, when, now_us, "UTC")
+        except FieldError:
+            assert not possible
+            continue
+        assert (possible, instant(at)) == (True, done.effective_us)
+        company = msgspec.structs.replace(company, subscription=done.subscription)
+        held = continue_snapshot(held, company, 1, now_us, resets_usage=done.resets_usage)
+        _compare(model, held)
+        _ask_again(done.subscription, change, when, now_us)
+
+
+def _compare(model: Model, held: CompanySnapshot) -> None:
+    segments = [segment_at(held, instant(hour)) for hour in range(HOURS)]
+    for hour, segment in enumerate(segments):
+        add_ons = tuple(
+            Holding(key, model.held[key][hour]) for key in ADD_ONS if model.held[key][hour]
+        )
+        expected = (model.status(hour), model.plan(hour), add_ons, instant(model.anchor(hour)))
+        status = (segment.status, segment.after_trial, segment.past_grace)
+        assert expected == (status, segment.plan, segment.add_ons, segment.anchor_us), hour
+    for hour in range(1, HOURS):
+        before, segment = segments[hour - 1 : hour + 1]
+        reset = hour in model.resets
+        assert reset is (before.generation < segment.generation), hour
+        anew = reset or model.anchor(hour - 1) != model.anchor(hour)
+        assert anew is (before.anchored_generation < segment.anchored_generation), hour
+
+
+def _ask_again(
+    subscription: Subscription, change: SubscriptionChange, when: When, now_us: int
+) -> None:
+    try:
+        again = changed(subscription, change, when, now_us, "UTC")
+    except FieldError:
+        return
+    assert subscription == again.subscription

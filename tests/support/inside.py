@@ -1,0 +1,206 @@
+"""The inside of a sidecar: real store, decisions and methods, at a time that the test sets.
+
+There is no network. Its control plane is a stand-in that has companies, lacks them, or is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
+from sidecar.api.sync.v1 import sync_pb2
+from sidecar.app.observe import DecisionObserver
+from sidecar.domain.bounds import HOUR_US
+from sidecar.domain.catalog import Catalog
+from sidecar.domain.companies import Company, CompanySnapshot
+from sidecar.domain.decision import GrantMode, Reason
+from sidecar.domain.requests import NO_ATTRIBUTES
+from sidecar.domain.timeline import compile_snapshot, continue_snapshot
+from sidecar.ops.metrics import SidecarMetrics, SidecarReadings
+from sidecar.rpc.answer_wire import AnswerEncoder
+from sidecar.rpc.enforcement import EnforcementMethods, Observer
+from sidecar.rpc.missing import MissingSnapshots
+from sidecar.rpc.queries import QueryMethods
+from sidecar.service.directory import Directory
+from sidecar.service.enforce import Answer, Enforcer
+from sidecar.service.held import HeldCompanies
+from sidecar.service.query import CheckResult, Queries
+from sidecar.service.runner import InlineRunner
+from sidecar.service.standing import Standing
+from sidecar.service.watchlist import Watchlist
+from sidecar.storage.snapshots import SnapshotChanges
+from tests.support.build import NOW_US, catalog_snapshot, check
+from tests.support.stores import Disk, MemoryDisk, OpenedStore
+
+ABSENT_US: Final = 60_000_000
+_REASONS: Final = ("", *(reason.name for reason in Reason))
+
+
+class StandInPlane:
+    """Where companies are fetched from. `asked`: what was asked for, and how long it might take."""
+
+    def __init__(self, sidecar: Inside) -> None:
+        self._sidecar = sidecar
+        self.companies: dict[str, Company] = {}
+        self.away = False
+        self.asked: list[tuple[list[str], float | None]] = []
+
+    async def fetch(self, companies: Sequence[str], seconds: float | None) -> None:
+        self.asked.append((sorted(companies), seconds))
+        if self.away:
+            return
+        sidecar = self._sidecar
+        sidecar.standing.heard(sidecar.now_us)
+        found = [self.companies[name] for name in companies if name in self.companies]
+        if found:
+            sidecar.apply(None, *found)
+        for name in companies:
+            if name not in self.companies:
+                sidecar.directory.remember_absent(name, sidecar.now_us + ABSENT_US)
+        await asyncio.sleep(0)  # others go on before whoever asked does
+
+
+class Inside:
+    """A sidecar without its edges.
+
+    `companies_held_max`: `None` for no bound. `observer`: is told instead of the metrics.
+    """
+
+    def __init__(
+        self,
+        content: Catalog,
+        *companies: Company,
+        authority: bool = False,
+        disk: Disk | None = None,
+        outbox_records_max: int = 1_000_000,
+        companies_cached_max: int = 100,
+        companies_held_max: int | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        self.now_us = NOW_US
+        self.revision = 0
+        self.opened = OpenedStore(disk or MemoryDisk(), outbox_records_max=outbox_records_max)
+        self.standing = Standing(authority=authority)
+        self.standing.heard(NOW_US)
+        self.plane = StandInPlane(self)
+        self._cached_max = companies_cached_max
+        self._held_max = companies_held_max
+        self._observer = observer
+        self._open()
+        self.apply(content, *companies)
+
+    def apply(
+        self, content: Catalog | None, *companies: Company, resets_usage: bool = False
+    ) -> None:
+        """Let the plane replace what is sold, unless `None`, and add or change companies, now."""
+        self.revision += 1
+        self.directory.apply(
+            SnapshotChanges(
+                None if content is None else catalog_snapshot(content, self.revision),
+                [self._snapshot(company, resets_usage) for company in companies],
+            )
+        )
+
+    def reopen(self) -> None:
+        """Close and open again, as a restart does; what was in memory alone is gone."""
+        self.opened.reopen()
+        self._open()
+
+    def decide(
+        self,
+        quantity: int = 1,
+        feature: str = "calls",
+        company: str = "acme",
+        *,
+        mode: GrantMode = GrantMode.ALL_OR_NOTHING,
+        key: str = "",
+        at_us: int | None = None,
+        dimensions: Mapping[str, str] = NO_ATTRIBUTES,
+    ) -> pb.CheckAndIncrementResponse:
+        """Check and count; with the mode REGARDLESS it is a report of what has happened."""
+        event_us = self.now_us if at_us is None else at_us
+        asked = check(
+            company, feature, quantity, mode=mode, key=key, at_us=event_us, dimensions=dimensions
+        )
+        answer: Answer = self.enforcer.check_and_increment(asked, self.now_us, final=True)
+        return pb.CheckAndIncrementResponse.FromString(answer.data)
+
+    def allows(self, quantity: int = 1, feature: str = "calls", company: str = "acme") -> bool:
+        """Whether a check would be allowed; counts nothing."""
+        return self.question(quantity, feature, company).decision.allowed
+
+    def question(
+        self,
+        quantity: int = 1,
+        feature: str = "calls",
+        company: str = "acme",
+        *,
+        mode: GrantMode = GrantMode.ALL_OR_NOTHING,
+        at_us: int | None = None,
+        dimensions: Mapping[str, str] = NO_ATTRIBUTES,
+    ) -> CheckResult:
+        """What a check would be answered."""
+        event_us = self.now_us if at_us is None else at_us
+        asked = check(company, feature, quantity, mode=mode, at_us=event_us, dimensions=dimensions)
+        return self.queries.check(asked, self.now_us)
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The value of a metric; 0 where it was never counted."""
+        return self.metrics.registry.get_sample_value(name, labels) or 0.0
+
+    def records(self) -> list[sync_pb2.UsageRecord]:
+        """What waits to be sent."""
+        run = self.opened.outbox.next_run(100_000, 1 << 30)
+        return [sync_pb2.UsageRecord.FromString(record) for record in run.records] if run else []
+
+    def contents(self) -> dict[bytes, bytes]:
+        """Every key of the store, and its bytes."""
+        store = self.opened.store
+        return dict(
+            store.transact(
+                lambda transaction: store.engine.scan(transaction.keyspace, b"", b"\xff", 1_000_000)
+            )
+        )
+
+    def _open(self) -> None:
+        opened, now = self.opened, lambda: self.now_us
+        held = None
+        if self._held_max is not None:
+            held = HeldCompanies(opened.snapshots, self._held_max)
+        self.directory = Directory(
+            opened.snapshots, self._cached_max, held=held, authority=self.standing.authority
+        )
+        self.enforcer = Enforcer(
+            opened.store,
+            self.directory,
+            self.standing,
+            AnswerEncoder(),
+            answers_kept_us=24 * HOUR_US,
+        )
+        self.queries = Queries(opened.store, opened.counters, self.directory, self.standing)
+        self.metrics = SidecarMetrics("0", _REASONS, _NO_READINGS)
+        runner = InlineRunner()
+        source = None if self.standing.authority else self.plane
+        missing = MissingSnapshots(self.directory, runner, source)
+        observer = self._observer or DecisionObserver(self.metrics)
+        self.methods = EnforcementMethods(
+            self.enforcer, runner, missing, observer, now, Watchlist(1)
+        )
+        self.query_methods = QueryMethods(self.queries, runner, missing, now)
+
+    def _snapshot(self, company: Company, resets_usage: bool) -> CompanySnapshot:
+        held = self.opened.snapshots.company(company.id)
+        if held is None:
+            return compile_snapshot(company, self.revision)
+        return continue_snapshot(
+            held, company, self.revision, self.now_us, resets_usage=resets_usage
+        )
+
+
+def _nothing() -> float | None:
+    return None
+
+
+_NO_READINGS: Final = SidecarReadings(*[_nothing] * 9)

@@ -1,0 +1,133 @@
+"""Rollover on a running plane: a sidecar that watches knows what comes before the window opens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final
+
+import grpc
+import pytest
+
+from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
+from sidecar.api.sync.v1 import sync_pb2, sync_pb2_grpc
+from sidecar.control.rpc import hub, rollover
+from sidecar.control.server import ControlPlane
+from sidecar.control.storage.port import Store
+from sidecar.convert.catalog import catalog_to_message
+from sidecar.convert.companies import company_to_message
+from sidecar.convert.counters import total_from_message
+from sidecar.domain.bounds import SECOND_US
+from sidecar.domain.counters import CounterRef, CounterTotal
+from sidecar.domain.windows import Window
+from tests.support.processes import until
+from tests.unit.control.plane import CONFIG, Calls
+from tests.unit.control.rollover_plane import catalog_of, monthly, on_plan, utc
+from tests.unit.control.support import BOB, CAROL, Writer, record
+
+JANUARY: Final = CounterRef("MONTH/1/CALENDAR||", (), Window(utc(2026, 1, 1), utc(2026, 2, 1)))
+FEBRUARY: Final = CounterRef("MONTH/1/CALENDAR||", (), Window(utc(2026, 2, 1), utc(2026, 3, 1)))
+
+
+class Clock:
+    """The plane's clock, as the test sets it."""
+
+    def __init__(self, now_us: int) -> None:
+        self.now_us = now_us
+
+    def __call__(self) -> int:
+        return self.now_us
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(utc(2026, 1, 10))
+
+
+@pytest.fixture
+async def calls(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Calls]:
+    """A plane that has seen that acme's tokens roll over."""
+    monkeypatch.setattr(hub, "COALESCE_S", 0.02)
+    monkeypatch.setattr(rollover, "IDLE_S", 0.02)
+    monkeypatch.setattr(rollover, "PAUSE_S", 0.0)
+    plane = ControlPlane(CONFIG, store, clock)
+    await plane.start()
+    try:
+        async with grpc.aio.insecure_channel(plane.grpc_address) as channel:
+            control = control_pb2_grpc.ControlServiceStub(channel)
+            calls = Calls(plane, channel, control, sync_pb2_grpc.SyncServiceStub(channel))
+            await calls.control.Apply(
+                control_pb2.ApplyRequest(
+                    catalog=catalog_to_message(catalog_of(pro=monthly())),
+                    companies=[company_to_message(on_plan())],
+                )
+            )
+
+            async def seen() -> bool:
+                return bool(await _fetched(calls))
+
+            await until(seen, "the plane does not see that acme's tokens roll over")
+            yield calls
+    finally:
+        await plane.stop()
+
+
+async def _fetched(calls: Calls) -> list[CounterTotal]:
+    request = sync_pb2.FetchSnapshotsRequest(incarnation=CAROL, companies=["acme"])
+    answer = await calls.sync.FetchSnapshots(request)
+    return [total_from_message(total, "totals") for total in answer.totals]
+
+
+async def _told(
+    watch: grpc.aio.UnaryStreamCall[object, object], counter: CounterRef
+) -> CounterTotal:
+    """The next total of a counter that a watch tells."""
+    async with asyncio.timeout(10):
+        while True:
+            step = await watch.read()
+            assert isinstance(step, sync_pb2.WatchSnapshotsResponse)  # and not the end
+            for message in step.totals:
+                total = total_from_message(message, "totals")
+                if total.counter == counter:
+                    return total
+
+
+async def test_what_is_carried_is_told_before_the_window_opens(calls: Calls, clock: Clock) -> None:
+    writer = Writer()
+    writer.write(record(40, at_us=clock.now_us, counters=[JANUARY]))
+    await calls.push(writer)
+    watch = calls.watch(BOB)
+    clock.now_us = FEBRUARY.window.start_us - 30 * SECOND_US
+    told = await _told(watch, FEBRUARY)
+
+    assert ((60,), 0) == (told.carried, told.total)
+    assert {JANUARY: (), FEBRUARY: (60,)} == {
+        total.counter: total.carried for total in await _fetched(calls)
+    }
+
+
+async def test_late_usage_is_told_to_all(calls: Calls, clock: Clock) -> None:
+    watch = calls.watch(BOB)
+    clock.now_us = FEBRUARY.window.start_us + SECOND_US
+    first = await _told(watch, FEBRUARY)
+    writer = Writer()
+    writer.write(record(25, at_us=utc(2026, 1, 15), counters=[JANUARY]))
+    response = await calls.push(writer)
+    answered = [total_from_message(total, "totals") for total in response.totals]
+    second = await _told(watch, FEBRUARY)
+
+    assert [(100,), (75,)] == [first.carried, second.carried]
+    assert second.version > first.version
+    assert {JANUARY: (), FEBRUARY: (75,)} == {total.counter: total.carried for total in answered}
+
+
+async def test_usage_of_a_company_tells_what_was_carried(calls: Calls, clock: Clock) -> None:
+    watch = calls.watch(BOB)
+    clock.now_us = FEBRUARY.window.start_us + SECOND_US
+    await _told(watch, FEBRUARY)
+    answer = await calls.control.GetCompanyUsage(control_pb2.GetCompanyUsageRequest(company="acme"))
+
+    (limit,) = answer.limits
+    assert (100, 100, 0) == (limit.limit.amount, limit.carried, limit.used)

@@ -1,0 +1,99 @@
+"""What is carried from one window into the next, by outcome."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from sidecar.domain.bounds import INT64_MAX
+from sidecar.domain.catalog import Rollover
+from sidecar.domain.rollover import allowance, carry, carry_over_windows
+
+ONE: Final = Rollover()
+THREE: Final = Rollover(windows=3)
+
+
+@pytest.mark.parametrize(
+    ("rollover", "amount", "carried", "used", "expected"),
+    [
+        pytest.param(ONE, 10, (), 0, (10,), id="all of an idle window"),
+        pytest.param(ONE, 10, (), 4, (6,), id="what is left of the amount"),
+        pytest.param(ONE, 10, (), 10, (), id="nothing is left"),
+        pytest.param(ONE, 10, (), 25, (), id="used more than there was"),
+        pytest.param(ONE, 10, (), -5, (10,), id="corrected to below nothing"),
+        pytest.param(ONE, 0, (), 0, (), id="an amount of 0 leaves nothing"),
+        pytest.param(ONE, 10, (6,), 6, (10,), id="carried is used before the amount"),
+        pytest.param(ONE, 10, (6,), 7, (9,), id="then the amount"),
+        pytest.param(ONE, 10, (6,), 2, (10,), id="lost after one window"),
+        pytest.param(THREE, 10, (6,), 2, (10, 4), id="kept for a second window"),
+        pytest.param(THREE, 10, (6, 5, 3), 0, (10, 6, 5), id="the one too old is lost"),
+        pytest.param(THREE, 10, (6, 5, 3), 3, (10, 6, 5), id="the oldest is used first"),
+        pytest.param(THREE, 10, (6, 5, 3), 7, (10, 6, 1), id="then the next"),
+        pytest.param(THREE, 10, (6, 5, 3), 10, (10, 4), id="no zeros at the old end"),
+        pytest.param(THREE, 10, (0, 5), 0, (10, 0, 5), id="a gap in between stays"),
+        pytest.param(THREE, 10, (6, 5, 3), 24, (), id="all of it used"),
+        pytest.param(ONE, 10, (6, 5, 3), 4, (10,), id="a rollover that lasts shorter now"),
+    ],
+)
+def test_unused_amounts_are_carried_by_age(
+    rollover: Rollover, amount: int, carried: tuple[int, ...], used: int, expected: tuple[int, ...]
+) -> None:
+    assert carry(rollover, amount, carried, used) == expected
+
+
+@pytest.mark.parametrize(
+    ("rollover", "amount", "carried", "expected"),
+    [
+        pytest.param(Rollover(3, 12), 10, (6,), (10, 2), id="the oldest is cut"),
+        pytest.param(Rollover(3, 8), 10, (6,), (8,), id="the amount itself is cut"),
+        pytest.param(Rollover(3, 16), 10, (6,), (10, 6), id="just enough room"),
+        pytest.param(Rollover(3, 0), 10, (6,), (), id="a maximum of 0"),
+        pytest.param(Rollover(3, None, 50), 10, (6,), (5,), id="half of the amount"),
+        pytest.param(Rollover(3, None, 150), 10, (6,), (10, 5), id="more than the amount"),
+        pytest.param(Rollover(3, None, 33), 10, (), (3,), id="percentages round down"),
+        pytest.param(Rollover(3, 12, 110), 10, (6,), (10, 1), id="the percentage is tighter"),
+        pytest.param(Rollover(3, 11, 200), 10, (6,), (10, 1), id="the maximum is tighter"),
+    ],
+)
+def test_the_total_is_cut_from_the_oldest_end(
+    rollover: Rollover, amount: int, carried: tuple[int, ...], expected: tuple[int, ...]
+) -> None:
+    assert carry(rollover, amount, carried, 0) == expected
+
+
+def test_the_total_fits_64_bits() -> None:
+    carried = carry(THREE, INT64_MAX - 1, (INT64_MAX,), 5)
+
+    assert carried == (INT64_MAX - 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("rollover", "carried", "windows", "expected"),
+    [
+        pytest.param(THREE, (7,), 0, (7,), id="no window has passed"),
+        pytest.param(THREE, (7,), 1, (10, 7), id="one"),
+        pytest.param(THREE, (7,), 2, (10, 10, 7), id="two"),
+        pytest.param(THREE, (7,), 3, (10, 10, 10), id="what was carried before is lost"),
+        pytest.param(THREE, (7,), 10**12, (10, 10, 10), id="any number"),
+        pytest.param(Rollover(3, 25), (7,), 10**12, (10, 10, 5), id="any number, with a maximum"),
+    ],
+)
+def test_idle_windows_pile_up(
+    rollover: Rollover, carried: tuple[int, ...], windows: int, expected: tuple[int, ...]
+) -> None:
+    assert carry_over_windows(rollover, 10, carried, windows) == expected
+
+
+@pytest.mark.parametrize(
+    ("amount", "carried", "expected"),
+    [
+        pytest.param(10, (), 10, id="the amount alone"),
+        pytest.param(10, (4, 0, 2), 16, id="with what was carried"),
+        pytest.param(INT64_MAX, (1,), INT64_MAX, id="never above 64 bits"),
+    ],
+)
+def test_allowance_is_amount_and_carried(
+    amount: int, carried: tuple[int, ...], expected: int
+) -> None:
+    assert allowance(amount, carried) == expected

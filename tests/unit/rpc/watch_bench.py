@@ -1,0 +1,120 @@
+"""Watches without a transport: on a store in memory, at a time that the test sets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, Final
+
+from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
+from sidecar.domain.bounds import DAY_US
+from sidecar.domain.catalog import EntitlementGrant, FeatureKind
+from sidecar.domain.companies import Company, CompanySnapshot
+from sidecar.domain.timeline import compile_snapshot
+from sidecar.rpc.missing import MissingSnapshots
+from sidecar.rpc.watching import WatchMethods
+from sidecar.service.directory import Directory
+from sidecar.service.runner import InlineRunner
+from sidecar.service.standing import Standing
+from sidecar.service.watched_states import StateReader
+from sidecar.service.watchlist import Watchlist
+from sidecar.storage.snapshots import SnapshotChanges
+from tests.support.build import (
+    DAY,
+    HARD,
+    MIDNIGHT_US,
+    NOW_US,
+    SOFT,
+    catalog,
+    catalog_snapshot,
+    counter_ref,
+    limit,
+    metered,
+)
+from tests.support.stores import MemoryDisk, OpenedStore
+from tests.support.watches import Event, Events
+
+DAILY: Final = limit("daily", 10, HARD, DAY)
+MONTHLY: Final = limit("monthly", 1_000_000, SOFT)
+CONTENT: Final = catalog(
+    {
+        "basic": [
+            metered("calls", DAILY),
+            EntitlementGrant("sso", enabled=True),
+            metered("tokens", MONTHLY),
+        ],
+        "small": [EntitlementGrant("sso", enabled=True)],
+    },
+    {"sso": FeatureKind.BOOLEAN},
+)
+MIDNIGHT: Final = MIDNIGHT_US + DAY_US
+"""The end of the day that holds `NOW_US`."""
+
+
+class Source:
+    """The plane: has companies by name; remembers what it was asked for."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self.has: dict[str, CompanySnapshot] = {}
+        self.asked: list[str] = []
+
+    async def fetch(self, companies: Sequence[str], seconds: float | None) -> None:
+        self.asked += companies
+        found = [self.has[name] for name in companies if name in self.has]
+        self._directory.apply(SnapshotChanges(companies=found))
+
+
+class Bench:
+    """Watches on a store in memory, at a time that the test sets."""
+
+    def __init__(self, *companies: Company) -> None:
+        self.now_us = NOW_US
+        self.opened = OpenedStore(MemoryDisk())
+        self.watchlist = Watchlist(2)
+        self.directory = Directory(self.opened.snapshots, 10, watched=self.watchlist)
+        self.directory.apply(SnapshotChanges(catalog_snapshot(CONTENT)))
+        self.directory.apply(
+            SnapshotChanges(companies=[compile_snapshot(each, 1) for each in companies])
+        )
+        self.source = Source(self.directory)
+        runner = InlineRunner()
+        standing = Standing(authority=False)
+        self.methods = WatchMethods(
+            StateReader(self.opened.store, self.directory, standing),
+            self.watchlist,
+            runner,
+            MissingSnapshots(self.directory, runner, self.source),
+            lambda: self.now_us,
+        )
+
+    def watch(self, *features: str, of: str = "acme", **fields: Any) -> Stream:
+        request = pb.WatchEntitlementsRequest(company=of, features=features, **fields)
+        events = self.methods.watch_entitlements(request.SerializeToString(), lambda: None)
+        return Stream(events)
+
+    def count(self, quantity: int, feature: str = "calls") -> None:
+        """Count as a decision does, and say so."""
+        ref = counter_ref(DAILY if feature == "calls" else MONTHLY, at_us=self.now_us)
+        self.opened.count(quantity, ref, feature=feature)
+        self.watchlist.touch("acme", feature)
+
+    def apply(self, *companies: Company) -> None:
+        """Take snapshots over as the sync does."""
+        changes = SnapshotChanges(companies=[compile_snapshot(each, 2) for each in companies])
+        self.directory.apply(changes)
+        self.watchlist.applied(changes)
+
+
+class Stream(Events):
+    """The events of one watch."""
+
+    def __init__(self, messages: AsyncGenerator[bytes, None]) -> None:
+        super().__init__(self._receive_one)
+        self._messages = messages
+
+    async def close(self) -> None:
+        """The caller goes away."""
+        await self._messages.aclose()
+
+    async def _receive_one(self) -> Event:
+        return Event.FromString(await anext(self._messages))
