@@ -9,34 +9,31 @@ import click
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.api.enforcement.v1 import enforcement_pb2_grpc as pb_grpc
 from sidecar.cli import output
-from sidecar.cli.common import ExitCode, examples, json_option, sidecar_option, timeout_option
+from sidecar.cli.common import (
+    ExitCode,
+    PairType,
+    dimension_option,
+    examples,
+    json_option,
+    quantity_option,
+    sidecar_option,
+    timeout_option,
+)
 from sidecar.cli.describe import (
-    LIMIT_TITLES,
     basis_text,
+    drains_us,
+    fallback_text,
+    is_rate,
     limit_name,
-    limit_row,
+    limit_table,
     reason_name,
+    reason_text,
+    wait_text,
 )
 from sidecar.cli.messages import instant_of, timestamp_of
 from sidecar.cli.output import Cell, Painted, number
 from sidecar.cli.servers import connect
-from sidecar.cli.times import InstantType, now_us, span_of, until
-from sidecar.domain.bounds import INT64_MAX
-
-
-class PairType(click.ParamType[tuple[str, str]]):
-    """`key=value`."""
-
-    name = "pair"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        """Split it at the first equals sign."""
-        key, equals, text = str(value).partition("=")
-        if not key or not equals:
-            self.fail(f"{value!r} is not KEY=VALUE", param, ctx)
-        return key, text
+from sidecar.cli.times import InstantType, now_us, until
 
 
 @click.command(
@@ -48,23 +45,8 @@ class PairType(click.ParamType[tuple[str, str]]):
 )
 @click.argument("company")
 @click.argument("feature")
-@click.option(
-    "-n",
-    "--quantity",
-    type=click.IntRange(0, INT64_MAX),
-    default=1,
-    show_default=True,
-    help="Quantity in the feature's unit.",
-)
-@click.option(
-    "-d",
-    "--dimension",
-    "dimensions",
-    type=PairType(),
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Attribute of the usage; may come several times.",
-)
+@quantity_option
+@dimension_option
 @click.option("--increment", is_flag=True, help="Count it, if it is allowed.")
 @click.option("--up-to", is_flag=True, help="Take as much as is left, at least 1.")
 @click.option("--idempotency-key", metavar="KEY", help="Makes a retry safe; with --increment.")
@@ -151,7 +133,7 @@ def _print(answer: pb.CheckResponse | pb.CheckAndIncrementResponse) -> None:
         output.print_facts(facts)
         if answer.limits:
             output.print_line()
-            output.print_table(LIMIT_TITLES, map(limit_row, answer.limits))
+            output.print_table(*limit_table(answer.limits), tight=True)
         return
     if answer.record_id:
         facts.append(("record", answer.record_id))
@@ -165,27 +147,36 @@ def _decision_facts(decision: pb.Decision, at_us: int) -> Iterable[tuple[str, Ce
         yield "decision", Painted("allowed", "green")
     else:
         yield "decision", Painted(f"denied: {reason_name(decision.reason)}", "red")
+        yield "why", reason_text(decision.reason)
     yield "granted", number(decision.granted)
     if decision.HasField("binding_limit"):
         yield from _limit_facts(decision.binding_limit, at_us)
     if decision.HasField("retry_after"):
-        yield "retry", f"in {span_of(decision.retry_after.ToMicroseconds())}"
+        yield "retry", f"in {wait_text(decision.retry_after.ToMicroseconds())}"
     for warning in decision.warnings:
         yield "warning", Painted(f"{warning.limit} has reached {warning.percent} %", "yellow")
+    for name in decision.throttled:
+        yield "throttled", Painted(f"{name} is used up; its rate let this pass", "yellow")
     for name in decision.shadow_denials:
         yield "shadow", Painted(f"{name} would have denied", "yellow")
     if decision.overage:
         yield "over", Painted(f"{number(decision.overage)} of it above a soft limit", "yellow")
+    if fallback := fallback_text(decision.basis):
+        yield "fallback", Painted(fallback, "yellow")
     yield "basis", basis_text(decision.basis)
 
 
 def _limit_facts(limit: pb.LimitStatus, at_us: int) -> Iterable[tuple[str, Cell]]:
-    yield "limit", limit_name(limit)
+    rated = is_rate(limit)
+    yield "rate" if rated else "limit", limit_name(limit)
     amount = number(limit.amount) if limit.HasField("amount") else "unlimited"
-    yield "used", f"{number(limit.used)} of {amount}"
+    carried = f" and {number(limit.carried)} carried over" if limit.carried else ""
+    yield "used", f"{number(limit.used)} of {amount}{carried}"
     if limit.HasField("remaining"):
         yield "remaining", number(limit.remaining)
     if limit.overage:
         yield "overage", Painted(number(limit.overage), "red")
-    if limit.HasField("resets_at"):
+    if rated and limit.used:
+        yield "free again", f"all of it in {wait_text(drains_us(limit))}"
+    elif not rated and limit.HasField("resets_at"):
         yield "resets", until(instant_of(limit.resets_at), at_us)

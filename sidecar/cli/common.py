@@ -10,6 +10,8 @@ from typing import IO, Any, Final, TypeVar
 
 import click
 
+from sidecar.domain.bounds import INT64_MAX
+
 DEFAULT_SIDECAR: Final = "unix:/run/tallyd/sidecar.sock"
 DEFAULT_CONTROL: Final = "127.0.0.1:7721"
 
@@ -125,6 +127,21 @@ _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(us|ms|s|m|h)?")
 _UNIT_S: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
+class PairType(click.ParamType[tuple[str, str]]):
+    """`key=value`."""
+
+    name = "pair"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Split it at the first equals sign."""
+        key, equals, text = str(value).partition("=")
+        if not key or not equals:
+            self.fail(f"{value!r} is not KEY=VALUE", param, ctx)
+        return key, text
+
+
 class DurationType(click.ParamType[float]):
     """A positive length of time such as `5`, `500ms`, `1.5s` or `2m`; the value is in seconds."""
 
@@ -160,6 +177,31 @@ class AddressType(click.ParamType[str]):
         if not text:
             self.fail("must not be empty", param, ctx)
         return text
+
+
+def quantity_option(command: F) -> F:
+    """Add --quantity; the parameter is `quantity`."""
+    return click.option(
+        "-n",
+        "--quantity",
+        type=click.IntRange(0, INT64_MAX),
+        default=1,
+        show_default=True,
+        help="Quantity in the feature's unit.",
+    )(command)
+
+
+def dimension_option(command: F) -> F:
+    """Add --dimension; the parameter is `dimensions`, pairs of names and values."""
+    return click.option(
+        "-d",
+        "--dimension",
+        "dimensions",
+        type=PairType(),
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Attribute of the usage; may come several times.",
+    )(command)
 
 
 def sidecar_option(command: F) -> F:

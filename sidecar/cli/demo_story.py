@@ -5,50 +5,23 @@ from __future__ import annotations
 import json
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
 from sidecar.api.enforcement.v1 import enforcement_pb2 as api
 from sidecar.api.enforcement.v1 import enforcement_pb2_grpc
-from sidecar.cli import output
+from sidecar.cli import demo_life, output
+from sidecar.cli.demo_asks import Ask, Scene, play
 from sidecar.cli.demo_ledger import heading, ledger_sums, reconciled
 from sidecar.cli.demo_system import CALL_S_MAX, System, expect
-from sidecar.cli.messages import enum_name, timestamp_of
-from sidecar.cli.output import Painted
 from sidecar.cli.replay import print_tally, replay_trace, scan_trace, shift_us_of
 from sidecar.cli.servers import connect
 from sidecar.cli.times import now_us
 from sidecar.cli.traces.driver import ReplayPlan
 from sidecar.cli.traces.model import SkippedLine, TraceRow
 from sidecar.cli.traces.trace import Trace
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """A check, and the answer that it must get. `counts`: CheckAndIncrement rather than Check."""
-
-    company: str
-    feature: str
-    quantity: int = 1
-    user: str = ""
-    key: str = ""
-    counts: bool = True
-    reason: str = "ALLOWED"
-    overage: int = 0
-    replayed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """A few checks that show one thing."""
-
-    title: str
-    asks: tuple[Ask, ...]
-
 
 SCENES: Final = (
     Scene(
@@ -103,6 +76,7 @@ def tell(system: System) -> None:
         _apply(system, catalog)
         _send_traffic(system, traffic, counted)
     _decide(system, counted)
+    counted.update(demo_life.tell(system))
     _show_usage(system)
     comparison = reconciled(system)
     _show_ledger(system)
@@ -145,83 +119,13 @@ def _decide(system: System, counted: Counter[str]) -> None:
         stub = enforcement_pb2_grpc.EnforcementServiceStub(channel)
         for scene in SCENES:
             heading(scene.title)
-            rows = []
-            for ask in scene.asks:
-                answer = _ask(stub, ask, event_us)
-                rows.append(_row(ask, answer))
-                _check(ask, answer)
-                if ask.counts and not answer.replayed:
-                    counted[ask.feature] += answer.decision.granted
-            output.print_table(
-                ("company", "feature", "asked", "answer", "why", "used", "limit", "over"), rows
-            )
+            counted.update(play(stub, scene.asks, event_us))
         heading("A feature that is a value: how many days data is kept")
         for company, value in CONFIG_VALUES.items():
             asked = api.GetEntitlementRequest(company=company, feature="retention_days")
             told = stub.GetEntitlement(asked, timeout=CALL_S_MAX).entitlement.config_value
             output.print_line(f"{company}: {told}")
             expect(told == value, f"retention_days of {company} is {told}, not {value}")
-
-
-def _ask(
-    stub: enforcement_pb2_grpc.EnforcementServiceStub, ask: Ask, event_us: int
-) -> api.CheckAndIncrementResponse:
-    dimensions = {"user": ask.user} if ask.user else {}
-    event_time = timestamp_of(event_us)
-    if not ask.counts:
-        question = api.CheckRequest(
-            company=ask.company,
-            feature=ask.feature,
-            quantity=ask.quantity,
-            dimensions=dimensions,
-            event_time=event_time,
-        )
-        decision = stub.Check(question, timeout=CALL_S_MAX).decision
-        return api.CheckAndIncrementResponse(decision=decision)
-    return stub.CheckAndIncrement(
-        api.CheckAndIncrementRequest(
-            company=ask.company,
-            feature=ask.feature,
-            quantity=ask.quantity,
-            dimensions=dimensions,
-            event_time=event_time,
-            idempotency_key=ask.key,
-        ),
-        timeout=CALL_S_MAX,
-    )
-
-
-def _row(ask: Ask, answer: api.CheckAndIncrementResponse) -> tuple[output.Cell, ...]:
-    decision = answer.decision
-    limit = decision.binding_limit if decision.HasField("binding_limit") else None
-    shown = Painted("allowed", "green") if decision.allowed else Painted("denied", "red")
-    if answer.replayed:
-        shown = Painted("replayed", "cyan")
-    ceiling: output.Cell = None
-    if limit is not None and limit.HasField("amount"):
-        kind = enum_name(catalog_pb2.Enforcement.DESCRIPTOR, limit.enforcement)
-        ceiling = f"{output.number(limit.amount)} {kind}"
-    return (
-        f"{ask.company} ({ask.user})" if ask.user else ask.company,
-        ask.feature,
-        ask.quantity,
-        shown,
-        str(enum_name(api.Reason.DESCRIPTOR, decision.reason)),
-        None if limit is None else limit.used,
-        ceiling,
-        decision.overage or None,
-    )
-
-
-def _check(ask: Ask, answer: api.CheckAndIncrementResponse) -> None:
-    got = (
-        enum_name(api.Reason.DESCRIPTOR, answer.decision.reason),
-        answer.decision.allowed,
-        answer.decision.overage,
-        answer.replayed,
-    )
-    wanted = (ask.reason, ask.reason == "ALLOWED", ask.overage, ask.replayed)
-    expect(got == wanted, f"{ask} got {got} instead")
 
 
 def _show_usage(system: System) -> None:

@@ -1,28 +1,59 @@
-"""Limits, windows and what an answer is based on, in words."""
+"""Limits, rates, windows and what an answer is based on, in words."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.cli.messages import enum_name, instant_of
-from sidecar.cli.output import Cell, Painted, bar, number
+from sidecar.cli.output import NOTHING, Cell, Painted, bar, number
 from sidecar.cli.times import local_minute, span_of
+from sidecar.domain.bounds import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 
 LIMIT_TITLES: Final = ("limit", "used", "amount", "share", "left", "over", "resets")
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_PERIODS: Final = (
+    (DAY_US, "day", "days"),
+    (HOUR_US, "hour", "hours"),
+    (MINUTE_US, "minute", "minutes"),
+    (SECOND_US, "second", "seconds"),
+    (1_000, "ms", "ms"),
+    (1, "us", "us"),
+)
+_NEVER_HEARD_MS: Final = 20 * 365 * DAY_US // 1_000
+"""A plane that was never heard has the age of the Unix epoch."""
+_REASONS: Final[Mapping[int, str]] = {
+    pb.REASON_LIMIT_EXCEEDED: "a hard limit has less left than was asked for",
+    pb.REASON_NOT_ENTITLED: "no plan, add-on or override grants the feature",
+    pb.REASON_TRIAL_ENDED: "the trial has ended without a paid subscription",
+    pb.REASON_SUBSCRIPTION_PAST_DUE: "the payment is late beyond its grace",
+    pb.REASON_SUBSCRIPTION_PAUSED: "the subscription is paused",
+    pb.REASON_SUBSCRIPTION_CANCELED: "the subscription was canceled or has ended",
+    pb.REASON_UNKNOWN_COMPANY: "nothing is known of the company",
+    pb.REASON_UNKNOWN_FEATURE: "the catalog has no such feature",
+    pb.REASON_RATE_LIMITED: "a rate has less free than was asked for",
+    pb.REASON_SNAPSHOT_STALE: (
+        "the control plane was not heard for longer than the feature tolerates"
+    ),
+    pb.REASON_OUTBOX_FULL: "the outbox is full, and the feature's fail policy denies then",
+}
 
 
 def enforcement_name(value: int) -> str:
-    """Name what happens past a limit: `hard`, `soft` or `shadow`."""
+    """Name what happens past a limit: `hard`, `soft`, `shadow` or `throttle`."""
     return str(enum_name(catalog_pb2.Enforcement.DESCRIPTOR, value)).lower()
 
 
 def reason_name(value: int) -> str:
     """Name a reason, such as `LIMIT_EXCEEDED`."""
     return str(enum_name(pb.Reason.DESCRIPTOR, value))
+
+
+def reason_text(value: int) -> str:
+    """Say what a denial's reason means; the name itself for one of a newer server."""
+    return _REASONS.get(value, reason_name(value))
 
 
 def status_name(value: int) -> str:
@@ -36,9 +67,26 @@ def pairs(mapping: Mapping[str, str]) -> str:
     return " ".join(f"{name}={mapping[name]}" for name in sorted(mapping))
 
 
+def is_rate(status: pb.LimitStatus) -> bool:
+    """Whether a status is that of a rate, rather than of a limit that has one past its amount."""
+    return status.HasField("rate") and status.enforcement != catalog_pb2.ENFORCEMENT_THROTTLE
+
+
+def drains_us(status: pb.LimitStatus) -> int:
+    """How long until a rate is at rest, if nothing else happens; to the next whole unit."""
+    rate = status.rate
+    return -(-status.used * rate.period.ToMicroseconds() // rate.count)
+
+
 def limit_name(status: pb.LimitStatus) -> str:
-    """Write which limit it is: `monthly (hard, user=joe)`."""
-    facts = filter(None, (enforcement_name(status.enforcement), pairs(status.dimensions)))
+    """Write which limit or rate it is: `monthly (hard, user=joe)`."""
+    facts = [enforcement_name(status.enforcement)]
+    if is_rate(status):
+        facts.append(rate_text(status.rate))
+    elif status.HasField("rate"):
+        facts[0] += f" to {rate_text(status.rate)}"
+    if status.dimensions:
+        facts.append(pairs(status.dimensions))
     return f"{status.limit} ({', '.join(facts)})"
 
 
@@ -49,21 +97,41 @@ def limit_row(status: pb.LimitStatus) -> list[Cell]:
         limit_name(status),
         status.used,
         "unlimited" if amount is None else amount,
-        bar(status.used, amount),
+        bar(status.used, None if amount is None else amount + status.carried),
         status.remaining if status.HasField("remaining") else None,
         Painted(number(status.overage), "red") if status.overage else 0,
-        local_minute(instant_of(status.resets_at)) if status.HasField("resets_at") else "never",
+        _resets(status),
     ]
+
+
+def limit_table(limits: Iterable[pb.LimitStatus]) -> tuple[list[str], list[list[Cell]]]:
+    """Return titles and rows; what was carried in has a column where there is any."""
+    statuses = list(limits)
+    titles, rows = list(LIMIT_TITLES), [limit_row(status) for status in statuses]
+    if any(status.carried for status in statuses):
+        at = titles.index("amount") + 1
+        titles.insert(at, "carried")
+        for row, status in zip(rows, statuses, strict=True):
+            row.insert(at, status.carried)
+    return titles, rows
+
+
+def _resets(status: pb.LimitStatus) -> str:
+    if is_rate(status):
+        return f"in {wait_text(drains_us(status))}" if status.used else NOTHING
+    return local_minute(instant_of(status.resets_at)) if status.HasField("resets_at") else "never"
 
 
 def basis_text(basis: pb.Basis) -> str:
     """Say what an answer was decided on, and how exact it is."""
     parts = [str(enum_name(pb.BasisMode.DESCRIPTOR, basis.mode))]
     parts.append(f"revision {basis.snapshot_version}")
-    if basis.HasField("plane_age_ms"):
-        parts.append(f"plane heard {span_of(basis.plane_age_ms * 1000)} ago")
-    else:
+    if not basis.HasField("plane_age_ms"):
         parts.append("its own authority")
+    elif basis.plane_age_ms >= _NEVER_HEARD_MS:
+        parts.append("plane never heard")
+    else:
+        parts.append(f"plane heard {span_of(basis.plane_age_ms * 1000)} ago")
     if not basis.HasField("uncertainty"):
         parts.append("others may count too")
     elif basis.uncertainty:
@@ -73,28 +141,121 @@ def basis_text(basis: pb.Basis) -> str:
     return ", ".join(parts)
 
 
+def fallback_text(basis: pb.Basis) -> str:
+    """Say why the fail policy decided; empty where it did not."""
+    if basis.mode != pb.BASIS_MODE_FALLBACK:
+        return ""
+    if basis.fallback == pb.FALLBACK_CAUSE_NO_SNAPSHOT:
+        why = ": nothing is known of the company"
+    elif basis.fallback == pb.FALLBACK_CAUSE_OUTBOX_FULL:
+        why = ": the outbox is full"
+    elif basis.fallback != pb.FALLBACK_CAUSE_STALE_SNAPSHOT:
+        why = ""
+    elif basis.plane_age_ms >= _NEVER_HEARD_MS:
+        why = ": the control plane was never heard"
+    else:
+        why = f": the control plane was not heard for {span_of(basis.plane_age_ms * 1000)}"
+    return f"decided by the fail policy{why}"
+
+
+def fail_policy_text(policy: catalog_pb2.FailPolicy) -> str:
+    """Write a fail policy: `deny without a snapshot, allow after 5 min of silence, ...`."""
+    parts = [f"{_action(policy.no_snapshot)} without a snapshot"]
+    if policy.HasField("stale_after"):
+        silence = span_of(policy.stale_after.ToMicroseconds())
+        parts.append(f"{_action(policy.stale)} after {silence} of silence")
+    parts.append(f"{_action(policy.outbox_full)} with a full outbox")
+    return ", ".join(parts)
+
+
+def _action(value: int) -> str:
+    return str(enum_name(catalog_pb2.FailAction.DESCRIPTOR, value)).lower().replace("_", " ")
+
+
 def window_text(window: catalog_pb2.Window) -> str:
-    """Write a window layout, such as `3 months from the billing anchor`."""
+    """Write a window layout, such as `month`, `3 billing months` or `week from Sun`."""
     if window.unit == catalog_pb2.WINDOW_UNIT_LIFETIME:
         return "lifetime"
     unit = str(enum_name(catalog_pb2.WindowUnit.DESCRIPTOR, window.unit)).lower()
-    text = unit if window.interval in (0, 1) else f"{window.interval} {unit}s"
     if window.alignment == catalog_pb2.ALIGNMENT_ANCHORED:
-        text += " from the billing anchor"
-    elif window.first_weekday:
+        unit = f"billing {unit}"
+    text = unit if window.interval in (0, 1) else f"{window.interval} {unit}s"
+    if window.first_weekday:
         text += f" from {_WEEKDAYS[window.first_weekday % 7]}"
     return text
 
 
-def limit_text(limit: catalog_pb2.Limit) -> str:
-    """Write a limit in one line: `monthly: 1000 per month, hard, each user`."""
+def rate_text(rate: catalog_pb2.Rate) -> str:
+    """Write a rate: `10 per second`, and `, 20 at once` where its burst is another number."""
+    text = f"{number(rate.count)} per {_period(rate.period.ToMicroseconds())}"
+    if rate.burst not in (0, rate.count):
+        text += f", {number(rate.burst)} at once"
+    return text
+
+
+def wait_text(span_us: int) -> str:
+    """Write how long to wait, rounded up: `250 ms`, `1.9 s` or `2 h 5 min`."""
+    if span_us <= SECOND_US - 1_000:
+        return f"{-(-span_us // 1_000)} ms"
+    if span_us < MINUTE_US:
+        seconds, tenths = divmod(-(-span_us // 100_000), 10)
+        return f"{seconds}.{tenths} s" if tenths else f"{seconds} s"
+    return span_of(-(-span_us // SECOND_US) * SECOND_US)
+
+
+def limit_text(limit: catalog_pb2.Limit, *, terse: bool = False) -> str:
+    """Write a limit in one line: `monthly: 1000 per month, hard, each user`.
+
+    `terse`: what is usual, that it is hard, is not said.
+    """
     amount = number(limit.amount) if limit.HasField("amount") else "unlimited"
-    parts = [
-        f"{limit.id}: {amount} per {window_text(limit.window)}",
-        enforcement_name(limit.enforcement),
-    ]
-    if limit.scope.dimensions:
-        parts.append(f"each {' and '.join(limit.scope.dimensions)}")
-    if limit.scope.match:
-        parts.append(f"when {pairs(limit.scope.match)}")
+    parts = [f"{limit.id}: {amount} per {window_text(limit.window)}"]
+    if limit.HasField("throttle"):
+        parts.append(f"{enforcement_name(limit.enforcement)} to {rate_text(limit.throttle)}")
+    elif not terse or limit.enforcement != catalog_pb2.ENFORCEMENT_HARD:
+        parts.append(enforcement_name(limit.enforcement))
+    parts += _scope_notes(limit.scope)
+    if limit.HasField("rollover"):
+        parts.append(_rollover_text(limit.rollover))
     return ", ".join(parts)
+
+
+def rate_limit_text(limit: catalog_pb2.RateLimit, *, terse: bool = False) -> str:
+    """Write a rate in one line: `burst: 10 per second, 20 at once, hard, each user`."""
+    parts = [f"{limit.id}: {rate_text(limit.rate)}"]
+    if not terse or limit.enforcement != catalog_pb2.ENFORCEMENT_HARD:
+        parts.append(enforcement_name(limit.enforcement))
+    parts += _scope_notes(limit.scope)
+    return ", ".join(parts)
+
+
+def grant_lines(grant: catalog_pb2.EntitlementGrant, kind: int) -> list[str]:
+    """Write what a source grants of a feature of a kind, a line for each limit and rate."""
+    if kind == catalog_pb2.FEATURE_KIND_BOOLEAN:
+        return ["on" if grant.enabled else "off"]
+    if kind == catalog_pb2.FEATURE_KIND_CONFIG:
+        return [grant.config_value]
+    lines = [limit_text(limit, terse=True) for limit in grant.limits] or ["unlimited"]
+    return lines + [rate_limit_text(rate, terse=True) for rate in grant.rates]
+
+
+def _scope_notes(scope: catalog_pb2.Scope) -> Iterable[str]:
+    if scope.dimensions:
+        yield f"each {' and '.join(scope.dimensions)}"
+    if scope.match:
+        yield f"when {pairs(scope.match)}"
+
+
+def _rollover_text(rollover: catalog_pb2.Rollover) -> str:
+    windows = "1 window" if rollover.windows in (0, 1) else f"{rollover.windows} windows"
+    most = [number(rollover.max_amount)] if rollover.HasField("max_amount") else []
+    if rollover.HasField("max_percent"):
+        most.append(f"{rollover.max_percent} %")
+    bound = f", at most {' and '.join(most)}" if most else ""
+    return f"unused carries over {windows}{bound}"
+
+
+def _period(span_us: int) -> str:
+    size, one, many = next(unit for unit in _PERIODS if span_us % unit[0] == 0)
+    count = span_us // size
+    return one if count == 1 and size >= SECOND_US else f"{count} {one if count == 1 else many}"

@@ -11,7 +11,13 @@ from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.api.enforcement.v1 import enforcement_pb2_grpc as pb_grpc
 from sidecar.cli import output
 from sidecar.cli.common import ExitCode, examples, json_option, sidecar_option, timeout_option
-from sidecar.cli.describe import basis_text, limit_text, reason_name, status_name
+from sidecar.cli.describe import (
+    basis_text,
+    limit_text,
+    rate_limit_text,
+    reason_name,
+    status_name,
+)
 from sidecar.cli.messages import enum_name, timestamp_of
 from sidecar.cli.output import Cell, Painted
 from sidecar.cli.servers import connect
@@ -68,13 +74,13 @@ def command(
         output.print_facts(facts)
         output.print_line()
         rows = [row for entitlement in entitlements for row in _rows(entitlement)]
-        output.print_table(("feature", "kind", "entitled", "grants"), rows)
+        output.print_table(("feature", "kind", "entitled", "grants"), rows, tight=True)
     negative = feature is not None and not entitlements[0].entitled
     ctx.exit(ExitCode.NEGATIVE if negative else ExitCode.OK)
 
 
 def _rows(entitlement: pb.Entitlement) -> Iterable[list[Cell]]:
-    """Return a row for the feature, and one more for each limit after the first."""
+    """Return a row for the feature, and one more for each limit and rate after the first."""
     feature = entitlement.feature
     kind = str(enum_name(catalog_pb2.FeatureKind.DESCRIPTOR, feature.kind)).lower()
     entitled = (
@@ -86,6 +92,7 @@ def _rows(entitlement: pb.Entitlement) -> Iterable[list[Cell]]:
     if not grants:
         unlimited = feature.kind == catalog_pb2.FEATURE_KIND_METERED and entitlement.entitled
         grants = ["unlimited" if unlimited else entitlement.config_value]
+    grants += [rate_limit_text(rate) for rate in entitlement.rates]
     yield [feature.key, kind, entitled, grants[0]]
     for grant in grants[1:]:
         yield ["", "", "", grant]

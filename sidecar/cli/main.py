@@ -43,11 +43,14 @@ SECTIONS: Final[Mapping[str, Mapping[str, Entry]]] = {
     },
     "Sell": {
         "apply": Entry("sidecar.cli.apply:command", "Bring catalog and companies to a file."),
+        "subscription": Entry("sidecar.cli.subscription:command", "Change what a company bought."),
     },
     "Ask": {
         "check": Entry("sidecar.cli.check:command", "Ask whether a company may use a feature."),
         "usage": Entry("sidecar.cli.usage:command", "Show what was used."),
         "entitlements": Entry("sidecar.cli.entitlements:command", "Show what a company may do."),
+        "explain": Entry("sidecar.cli.explain:command", "Show why a company may, or may not."),
+        "watch": Entry("sidecar.cli.watch:command", "Show what changes for a company, live."),
     },
     "Prove": {
         "replay": Entry("sidecar.cli.replay:command", "Drive recorded traffic through a sidecar."),

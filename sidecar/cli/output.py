@@ -10,8 +10,9 @@ import json
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import click
 from google.protobuf.message import Message
@@ -25,6 +26,7 @@ __all__ = [
     "Painted",
     "bar",
     "is_terminal",
+    "mark",
     "number",
     "paint",
     "print_facts",
@@ -32,6 +34,7 @@ __all__ = [
     "print_line",
     "print_message",
     "print_table",
+    "print_text",
     "printable",
 ]
 
@@ -40,6 +43,8 @@ NOTHING: Final = "-"
 _BAR_CELLS: Final = 8
 _BAR_COLUMNS_MIN: Final = 100
 """Narrower terminals need the room for names and numbers."""
+_GAP: Final = 2
+"""Cells between two columns of a drawn table."""
 _WORD_CELLS_MAX: Final = 12
 """Longer words are folded where the terminal is narrow."""
 
@@ -86,22 +91,35 @@ def print_message(message: Message) -> None:
     print_json(json_of_message(message))
 
 
+def print_text(text: str) -> None:
+    """Print a sentence or two; on a terminal, in lines that fit."""
+    for line in _folded(printable(text), 0):
+        click.echo(line)
+
+
 def print_facts(facts: Iterable[tuple[str, Cell]]) -> None:
-    """Print names and values below each other."""
+    """Print names and values below each other; on a terminal, long values in lines that fit."""
     rows = list(facts)
     width = max((len(name) for name, _ in rows), default=0)
     for name, value in rows:
-        text = _text(value)
-        shown = paint(text, value.colour) if isinstance(value, Painted) else text
-        click.echo(f"{name.ljust(width)}  {shown}")
+        title = name
+        for line in _folded(_text(value), width + 2):
+            shown = paint(line, value.colour) if isinstance(value, Painted) else line
+            click.echo(f"{title.ljust(width)}  {shown}")
+            title = ""
 
 
-def print_table(titles: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
-    """Print rows under titles. A column that holds a number is aligned to the right."""
+def print_table(
+    titles: Sequence[str], rows: Iterable[Sequence[Cell]], *, tight: bool = False
+) -> None:
+    """Print rows under titles. A column that holds a number is aligned to the right.
+
+    `tight`: without the empty lines that a drawn table has around it.
+    """
     table = [list(row) for row in rows]
     to_right = [any(_is_number(row[at]) for row in table) for at in range(len(titles))]
     if is_terminal():
-        _print_rich(titles, table, to_right)
+        _print_rich(titles, table, to_right, tight)
     else:
         _print_plain(titles, table, to_right)
 
@@ -114,9 +132,18 @@ def bar(used: int, amount: int | None) -> Painted:
     colour = "red" if percent >= 100 else "yellow" if percent >= 80 else "green"
     if not is_terminal() or shutil.get_terminal_size().columns < _BAR_COLUMNS_MIN:
         return Painted(f"{number(percent)}%", colour)
-    full, empty = ("█", "░") if "utf" in (sys.stdout.encoding or "").lower() else ("#", ".")
+    full, empty = ("█", "░") if _speaks_unicode() else ("#", ".")
     cells = min(_BAR_CELLS, percent * _BAR_CELLS // 100)
     return Painted(f"{full * cells}{empty * (_BAR_CELLS - cells)} {percent:,}%", colour)
+
+
+def mark() -> str:
+    """Return a sign that points at what is before it."""
+    return "◂" if _speaks_unicode() else "<"
+
+
+def _speaks_unicode() -> bool:
+    return "utf" in (sys.stdout.encoding or "").lower()
 
 
 def _shows_colours() -> bool:
@@ -129,6 +156,14 @@ def _text(cell: Cell) -> str:
     if isinstance(cell, str):
         return printable(cell)
     return number(cell)
+
+
+def _folded(text: str, indent: int) -> list[str]:
+    """Return a text in lines that fit beside an indent, as far as there is a terminal."""
+    columns = shutil.get_terminal_size().columns - indent
+    if not is_terminal() or len(text) <= columns or columns < _WORD_CELLS_MAX:
+        return [text]
+    return textwrap.wrap(text, columns, break_on_hyphens=False)
 
 
 def _is_number(cell: Cell) -> bool:
@@ -151,7 +186,7 @@ def _print_plain(
 
 
 def _print_rich(
-    titles: Sequence[str], table: Sequence[Sequence[Cell]], to_right: Sequence[bool]
+    titles: Sequence[str], table: Sequence[Sequence[Cell]], to_right: Sequence[bool], tight: bool
 ) -> None:
     # Here, since a command in a pipe has no use for it and rich takes its time to import.
     from rich import box
@@ -159,18 +194,19 @@ def _print_rich(
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0), pad_edge=False)
-    narrowest = [_narrowest(title, [row[at] for row in table]) for at, title in enumerate(titles)]
-    fits = sum(narrowest) + 2 * len(titles) <= shutil.get_terminal_size().columns
-    for at, (title, right) in enumerate(zip(titles, to_right, strict=True)):
-        # On a narrow terminal texts are folded between words, never numbers.
-        drawn.add_column(
-            title,
-            justify="right" if right else "left",
-            overflow="fold",
-            no_wrap=right and fits,
-            min_width=narrowest[at] if fits else 1,
-        )
+    drawn = Table(
+        box=box.SIMPLE_HEAD,
+        header_style="bold",
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=not tight,
+    )
+    edges = 0 if tight else 2
+    room = shutil.get_terminal_size().columns - edges - _GAP * (len(titles) - 1)
+    widths = _widths(titles, table, room)
+    for title, right, width in zip(titles, to_right, widths, strict=True):
+        justify: Literal["right", "left"] = "right" if right else "left"
+        drawn.add_column(title, justify=justify, overflow="fold", width=width)
     for row in table:
         drawn.add_row(
             *(Text(_text(c), style=c.colour if isinstance(c, Painted) else "") for c in row)
@@ -178,8 +214,27 @@ def _print_rich(
     Console(no_color=not _shows_colours(), highlight=False).print(drawn)
 
 
-def _narrowest(title: str, cells: Sequence[Cell]) -> int:
+def _widths(titles: Sequence[str], table: Sequence[Sequence[Cell]], room: int) -> list[int]:
+    """Return the columns' widths: where the room is short, the widest give way.
+
+    As far as it goes, texts are folded between words, and numbers never.
+    """
+    from rich.cells import cell_len
+
+    columns = [[title, *(row[at] for row in table)] for at, title in enumerate(titles)]
+    widths = [max(cell_len(_text(cell)) for cell in column) for column in columns]
+    least = [_narrowest(column) for column in columns]
+    if sum(least) > room:
+        least = [1] * len(columns)
+    while sum(widths) > room:
+        width, at = max((width if width > least[at] else 0, at) for at, width in enumerate(widths))
+        if not width:
+            break
+        widths[at] -= 1
+    return widths
+
+
+def _narrowest(cells: Sequence[Cell]) -> int:
     """Return the width at which a column still reads well."""
-    longest = max(len(word) for cell in [title, *cells] for word in (_text(cell).split() or [""]))
-    numbers = any(map(_is_number, cells))
-    return longest if numbers else min(_WORD_CELLS_MAX, longest)
+    longest = max(len(word) for cell in cells for word in (_text(cell).split() or [""]))
+    return longest if any(map(_is_number, cells)) else min(_WORD_CELLS_MAX, longest)

@@ -15,16 +15,13 @@ from sidecar.cli.times import local_time
 
 def print_company_usage(answer: control_pb2.GetCompanyUsageResponse) -> None:
     """Print what the control plane knows of a company's limits."""
-    rows = [[usage.feature, *limit_row(_status(usage))] for usage in answer.limits]
-    _print_rows(("feature", *LIMIT_TITLES), rows, "no limits", answer.truncated)
+    _print_limits([(usage.feature, _status(usage)) for usage in answer.limits], answer.truncated)
 
 
 def print_sidecar_usage(answer: pb.GetUsageResponse) -> None:
     """Print what a sidecar knows of a company's limits."""
-    rows = [
-        [usage.feature, *limit_row(limit)] for usage in answer.features for limit in usage.limits
-    ]
-    _print_rows(("feature", *LIMIT_TITLES), rows, "no limits", answer.truncated)
+    limits = [(usage.feature, limit) for usage in answer.features for limit in usage.limits]
+    _print_limits(limits, answer.truncated)
     output.print_line(f"basis: {basis_text(answer.basis)}")
 
 
@@ -64,6 +61,20 @@ def print_records(records: Sequence[control_pb2.LedgerRecord], truncated: bool) 
     _print_rows(titles, rows, "no records", truncated)
 
 
+def _print_limits(limits: Sequence[tuple[str, pb.LimitStatus]], truncated: bool) -> None:
+    """Print limits, and what was carried into their windows where anything was."""
+    titles = ["feature", *LIMIT_TITLES]
+    rows = [[feature, *limit_row(status)] for feature, status in limits]
+    if any(status.carried for _, status in limits):
+        at, share = titles.index("amount") + 1, titles.index("share")
+        for row, (_, status) in zip(rows, limits, strict=True):
+            if status.carried:
+                row[share] = output.bar(status.used, status.amount + status.carried)
+            row.insert(at, status.carried)
+        titles.insert(at, "carried")
+    _print_rows(titles, rows, "no limits", truncated)
+
+
 def _print_rows(
     titles: Sequence[str], rows: Sequence[Sequence[Cell]], nothing: str, truncated: bool
 ) -> None:
@@ -82,12 +93,14 @@ def _status(usage: control_pb2.LimitUsage) -> pb.LimitStatus:
         limit=limit.id,
         enforcement=limit.enforcement,
         used=usage.used,
+        carried=usage.carried,
         dimensions=usage.dimensions,
     )
     if limit.HasField("amount"):
         status.amount = limit.amount
-        status.remaining = max(0, limit.amount - usage.used)
-        status.overage = max(0, usage.used - limit.amount)
+        left = limit.amount + usage.carried - usage.used
+        status.remaining = max(0, left)
+        status.overage = max(0, -left)
     if usage.window.HasField("end"):
         status.resets_at.CopyFrom(usage.window.end)
     return status

@@ -88,6 +88,7 @@ def test_denied_is_exit_1_and_told(fake: FakeServer) -> None:
     assert ExitCode.NEGATIVE == result.exit_code
     expected = f"""\
 decision   denied: LIMIT_EXCEEDED
+why        a hard limit has less left than was asked for
 granted    0
 limit      monthly (hard, user=joe)
 used       1000007 of 1000000
@@ -98,6 +99,103 @@ retry      in 12 h
 basis      LOCAL, revision 12, its own authority, others may count too
 """
     assert expected == result.stdout
+
+
+def test_what_was_carried_over_is_told(fake: FakeServer) -> None:
+    rolling = limit(used=1_100_000)
+    rolling.MergeFrom(pb.LimitStatus(carried=150_000))
+    rolling.remaining, rolling.overage = 50_000, 0
+    answer = pb.Decision(allowed=True, reason=pb.REASON_ALLOWED, granted=1, binding_limit=rolling)
+    fake.answers["Check"] = pb.CheckResponse(decision=answer, limits=[rolling])
+
+    result = tallyd("check", "acme", "tokens", "--sidecar", fake.address)
+
+    assert "used       1100000 of 1000000 and 150000 carried over\n" in result.stdout
+    expected = """
+LIMIT                        USED   AMOUNT  CARRIED  SHARE   LEFT  OVER  RESETS
+monthly (hard, user=joe)  1100000  1000000   150000  95%    50000     0  2026-02-01 00:00
+"""
+    assert result.stdout.endswith(expected)
+
+
+def test_a_rate_that_denied_is_told_with_the_wait(fake: FakeServer) -> None:
+    burst = pb.LimitStatus(
+        limit="burst",
+        enforcement=catalog_pb2.ENFORCEMENT_HARD,
+        amount=20,
+        used=15,
+        remaining=5,
+        resets_at=timestamp_of(NOON_US + 1_500_000),
+        rate=catalog_pb2.Rate(count=10, period=Duration(seconds=1), burst=20),
+    )
+    denied = pb.Decision(
+        reason=pb.REASON_RATE_LIMITED, binding_limit=burst, retry_after=Duration(nanos=100_000_000)
+    )
+    fake.answers["Check"] = pb.CheckResponse(decision=denied, limits=[burst])
+
+    result = tallyd("check", "acme", "tokens", "--sidecar", fake.address)
+
+    assert ExitCode.NEGATIVE == result.exit_code
+    expected = """\
+decision    denied: RATE_LIMITED
+why         a rate has less free than was asked for
+granted     0
+rate        burst (hard, 10 per second, 20 at once)
+used        15 of 20
+remaining   5
+free again  all of it in 1.5 s
+retry       in 100 ms
+basis       None, revision 0, its own authority, others may count too
+
+LIMIT                                    USED  AMOUNT  SHARE  LEFT  OVER  RESETS
+burst (hard, 10 per second, 20 at once)    15      20  75%       5     0  in 1.5 s
+"""
+    assert expected == result.stdout
+
+
+def test_a_throttled_limit_is_told(fake: FakeServer) -> None:
+    slowed = limit(used=1_000_001)
+    slowed.enforcement = catalog_pb2.ENFORCEMENT_THROTTLE
+    slowed.rate.CopyFrom(catalog_pb2.Rate(count=1, period=Duration(seconds=60), burst=1))
+    fake.answers["Check"] = pb.CheckResponse(
+        decision=pb.Decision(allowed=True, binding_limit=slowed, throttled=["monthly"])
+    )
+
+    result = tallyd("check", "acme", "tokens", "--sidecar", fake.address)
+
+    assert "limit      monthly (throttle to 1 per minute, user=joe)\n" in result.stdout
+    assert "throttled  monthly is used up; its rate let this pass\n" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("basis", "told"),
+    [
+        (
+            pb.Basis(fallback=pb.FALLBACK_CAUSE_NO_SNAPSHOT),
+            "decided by the fail policy: nothing is known of the company",
+        ),
+        (
+            pb.Basis(fallback=pb.FALLBACK_CAUSE_STALE_SNAPSHOT, plane_age_ms=185_000),
+            "decided by the fail policy: the control plane was not heard for 3 min 5 s",
+        ),
+        (
+            pb.Basis(fallback=pb.FALLBACK_CAUSE_STALE_SNAPSHOT, plane_age_ms=NOON_US // 1000),
+            "decided by the fail policy: the control plane was never heard",
+        ),
+        (
+            pb.Basis(fallback=pb.FALLBACK_CAUSE_OUTBOX_FULL),
+            "decided by the fail policy: the outbox is full",
+        ),
+        (pb.Basis(), "decided by the fail policy"),
+    ],
+)
+def test_why_the_fail_policy_decided_is_told(fake: FakeServer, basis: pb.Basis, told: str) -> None:
+    basis.mode = pb.BASIS_MODE_FALLBACK
+    fake.answers["Check"] = pb.CheckResponse(decision=pb.Decision(allowed=True, basis=basis))
+
+    result = tallyd("check", "acme", "tokens", "--sidecar", fake.address)
+
+    assert f"\nfallback  {told}\nbasis     FALLBACK, " in result.stdout
 
 
 def test_a_terminal_gets_separators(fake: FakeServer, on_terminal: None) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from google.protobuf.duration_pb2 import Duration
+
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.cli.common import ExitCode
@@ -78,7 +80,7 @@ FEATURE  KIND     ENTITLED          GRANTS
 calls    metered  yes               unlimited
 days     config   yes               30
 sso      boolean  no: NOT_ENTITLED
-tokens   metered  yes               monthly: 1000000 per 3 months from the billing anchor, soft
+tokens   metered  yes               monthly: 1000000 per 3 billing months, soft
                                     weekly: unlimited per week from Sun, shadow, \
 each workspace and user, when model=large
                                     ever: 5 per lifetime, hard
@@ -86,6 +88,57 @@ each workspace and user, when model=large
     assert expected == result.stdout
     request = pb.ListEntitlementsRequest(company="acme", at=timestamp_of(1_769_817_600_000_000))
     assert [request] == fake.requests
+
+
+def test_rates_throttles_and_what_carries_over_are_told(fake: FakeServer) -> None:
+    month = catalog_pb2.Window(
+        unit=catalog_pb2.WINDOW_UNIT_MONTH, interval=1, alignment=catalog_pb2.ALIGNMENT_CALENDAR
+    )
+    slow = catalog_pb2.Rate(count=1, period=Duration(seconds=90), burst=5)
+    quick = catalog_pb2.Rate(count=10, period=Duration(nanos=1_000_000), burst=10)
+    limits = [
+        catalog_pb2.Limit(
+            id="slowed",
+            amount=100,
+            window=month,
+            enforcement=catalog_pb2.ENFORCEMENT_THROTTLE,
+            throttle=slow,
+        ),
+        catalog_pb2.Limit(
+            id="kept",
+            amount=100,
+            window=month,
+            enforcement=catalog_pb2.ENFORCEMENT_HARD,
+            rollover=catalog_pb2.Rollover(windows=3, max_amount=500, max_percent=50),
+        ),
+        catalog_pb2.Limit(
+            id="once",
+            amount=100,
+            window=month,
+            enforcement=catalog_pb2.ENFORCEMENT_SOFT,
+            rollover=catalog_pb2.Rollover(windows=1),
+        ),
+    ]
+    burst = catalog_pb2.RateLimit(
+        id="burst",
+        rate=quick,
+        enforcement=catalog_pb2.ENFORCEMENT_SHADOW,
+        scope=catalog_pb2.Scope(dimensions=["user"]),
+    )
+    calls = entitlement("calls", catalog_pb2.FEATURE_KIND_METERED, limits=limits, rates=[burst])
+    fake.answers["GetEntitlement"] = pb.GetEntitlementResponse(entitlement=calls, plan="pro")
+
+    result = tallyd("entitlements", "acme", "calls", "--sidecar", fake.address)
+
+    expected = """
+FEATURE  KIND     ENTITLED  GRANTS
+calls    metered  yes       slowed: 100 per month, throttle to 1 per 90 seconds, 5 at once
+                            kept: 100 per month, hard, unused carries over 3 windows, \
+at most 500 and 50 %
+                            once: 100 per month, soft, unused carries over 1 window
+                            burst: 10 per 1 ms, shadow, each user
+"""
+    assert result.stdout.endswith(expected)
 
 
 def test_one_feature_that_is_granted_is_exit_0(fake: FakeServer) -> None:

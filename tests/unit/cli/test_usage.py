@@ -20,7 +20,7 @@ FEBRUARY_US = 1_769_904_000_000_000
 pytestmark = pytest.mark.usefixtures("in_utc")
 
 
-def usage(used: int, amount: int | None) -> control_pb2.LimitUsage:
+def usage(used: int, amount: int | None, carried: int = 0) -> control_pb2.LimitUsage:
     return control_pb2.LimitUsage(
         feature="tokens",
         limit=catalog_pb2.Limit(
@@ -28,6 +28,7 @@ def usage(used: int, amount: int | None) -> control_pb2.LimitUsage:
         ),
         window=catalog_pb2.WindowInstance(end=timestamp_of(FEBRUARY_US)),
         used=used,
+        carried=carried,
     )
 
 
@@ -50,6 +51,22 @@ tokens   monthly (soft)     7  unlimited  -         -     0  2026-02-01 00:00
         company="acme", at=timestamp_of(NOON_US - 43_200_000_000)
     )
     assert [request] == fake.requests
+
+
+def test_what_was_carried_has_a_column_where_there_is_any(fake: FakeServer) -> None:
+    fake.answers["GetCompanyUsage"] = control_pb2.GetCompanyUsageResponse(
+        limits=[usage(1200, 1000, carried=500), usage(1600, 1000, carried=500), usage(250, 1000)]
+    )
+
+    result = tallyd("usage", "acme", "--control", fake.address)
+
+    expected = """\
+FEATURE  LIMIT           USED  AMOUNT  CARRIED  SHARE  LEFT  OVER  RESETS
+tokens   monthly (soft)  1200    1000      500  80%     300     0  2026-02-01 00:00
+tokens   monthly (soft)  1600    1000      500  106%      0   100  2026-02-01 00:00
+tokens   monthly (soft)   250    1000        0  25%     750     0  2026-02-01 00:00
+"""
+    assert expected == result.stdout
 
 
 def test_a_company_is_shown_as_its_sidecar_knows_it(fake: FakeServer) -> None:

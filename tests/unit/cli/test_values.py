@@ -134,6 +134,53 @@ def test_a_narrow_terminal_keeps_numbers_whole(
     assert max(map(len, shown.splitlines())) <= 40
 
 
+@pytest.mark.parametrize("tight", [False, True])
+@pytest.mark.parametrize("columns", [30, 40, 50, 60, 80])
+def test_a_table_fits_and_folds_between_words_where_that_is_possible(
+    on_terminal: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    columns: int,
+    tight: bool,
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    titles = ("what", "name", "amount", "text", "used", "resets in")
+    cells = ("two words", "per_user", 1_000_000, "some more words", 17, "12 d 4 h")
+
+    output.print_table(titles, [cells], tight=tight)
+
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= columns
+    whole = {"words", "per_user", "1,000,000", "17", "resets"} <= set(shown.split())
+    assert (columns >= 50) == whole
+
+
+def test_a_tight_table_has_no_empty_lines_around(
+    on_terminal: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output.print_table(["name"], [["a"]], tight=True)
+
+    assert ["name", "─" * 4, "a"] == [line.strip() for line in capsys.readouterr().out.splitlines()]
+
+
+def test_long_facts_and_sentences_are_folded_on_a_terminal(
+    on_terminal: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+
+    output.print_facts([("name", "one two three four five six"), ("n", 7)])
+    output.print_text("one two three four five six seven")
+
+    expected = """\
+name  one two three four five
+      six
+n     7
+one two three four five six
+seven
+"""
+    assert expected == capsys.readouterr().out
+
+
 def test_painted_numbers_are_aligned_as_others(capsys: pytest.CaptureFixture[str]) -> None:
     output.print_table(("overage",), [[Painted("7", "red")], [Painted("1234", "red")]])
 
@@ -162,6 +209,7 @@ def test_json_of_a_message_has_every_key_and_exact_integers() -> None:
         "shadow_denials": ["a"],
         "overage": 0,
         "basis": None,
+        "throttled": [],
     }
     assert limit == {
         "limit": "",
@@ -173,6 +221,8 @@ def test_json_of_a_message_has_every_key_and_exact_integers() -> None:
         "window_start": None,
         "resets_at": "2026-01-31T12:00:00.000001Z",
         "dimensions": {"a": "1", "b": "2"},
+        "carried": 0,
+        "rate": None,
     }
 
 

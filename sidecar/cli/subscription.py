@@ -1,0 +1,261 @@
+"""`tallyd subscription`: shows and changes what a company has bought, now or later."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import click
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
+from sidecar.cli import output
+from sidecar.cli.common import F, control_option, examples, json_option, timeout_option
+from sidecar.cli.messages import instant_of, timestamp_of
+from sidecar.cli.servers import connect
+from sidecar.cli.subscription_tables import json_of_company, print_change, print_company
+from sidecar.cli.times import InstantType, local_time, now_us
+
+QUANTITY_MAX: Final = 1_000_000
+
+
+class Call(NamedTuple):
+    """Whom to ask about which company, how long to wait, and how to tell the answer."""
+
+    company: str
+    address: str
+    timeout_s: float
+    as_json: bool
+
+
+class When(NamedTuple):
+    """When a change takes effect, as the API says it."""
+
+    time: control_pb2.ChangeTime.ValueType = control_pb2.CHANGE_TIME_NOW
+    at: Timestamp | None = None
+
+
+NOW: Final = When()
+PERIOD_END: Final = When(control_pb2.CHANGE_TIME_PERIOD_END)
+
+
+class WhenType(click.ParamType[When]):
+    """`now`, `period-end`, or an instant in the future."""
+
+    name = "when"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> When:
+        """Parse it."""
+        if isinstance(value, When):
+            return value
+        if value in ("now", "period-end"):
+            return NOW if value == "now" else PERIOD_END
+        at_us = InstantType().convert(value, param, ctx)
+        return When(control_pb2.CHANGE_TIME_AT, timestamp_of(at_us))
+
+
+at_option: Final = click.option(
+    "--at",
+    "when",
+    type=WhenType(),
+    default="now",
+    metavar="WHEN",
+    show_default=True,
+    help="now, period-end, or an instant such as 2027-01-31 or +12h.",
+)
+move_anchor_option: Final = click.option(
+    "--move-anchor", is_flag=True, help="Start the billing cycle anew."
+)
+company_argument: Final = click.argument("company")
+
+
+def until_option(name: str, text: str) -> Callable[[F], F]:
+    """Add an option for an instant; the parameter is `until`, a Timestamp or `None`."""
+
+    def parse(ctx: click.Context, param: click.Parameter, at_us: int | None) -> Timestamp | None:
+        return None if at_us is None else timestamp_of(at_us)
+
+    return click.option(
+        name, "until", type=InstantType(), metavar="TIME", callback=parse, help=text
+    )
+
+
+def call_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that every command has; with COMPANY they become the parameter `call`."""
+
+    @control_option
+    @timeout_option
+    @json_option
+    @functools.wraps(function)
+    def with_call(
+        *, company: str, control_address: str, timeout_s: float, as_json: bool, **given: Any
+    ) -> None:
+        function(call=Call(company, control_address, timeout_s, as_json), **given)
+
+    return with_call
+
+
+def send(call: Call, told: str, when: When = NOW, **change: Any) -> None:
+    """Ask for one change, and print what came of it. `told`: the change, in words."""
+    request = control_pb2.ChangeSubscriptionRequest(
+        company=call.company, when=when.time, at=when.at, **change
+    )
+    with connect("control", call.address) as channel:
+        stub = control_pb2_grpc.ControlServiceStub(channel)
+        answer = stub.ChangeSubscription(request, timeout=call.timeout_s)
+    if call.as_json:
+        output.print_message(answer)
+    else:
+        at_once = when.time == control_pb2.CHANGE_TIME_NOW
+        print_change(answer, told, at_once, now_us())
+
+
+@click.group(
+    epilog=examples(
+        "tallyd subscription show acme",
+        "tallyd subscription change acme --plan pro",
+        "tallyd subscription change acme --plan basic --at period-end",
+        "tallyd subscription pause acme --until +30d",
+    ),
+)
+def command() -> None:
+    """Show and change what a company has bought, now or later.
+
+    Sidecars that are connected obey within a second; one without network obeys what was planned
+    while it had one. `tallyd apply` replaces what was changed here by what its file says.
+    """
+
+
+@command.command()
+@company_argument
+@call_options
+def show(call: Call) -> None:
+    """Show COMPANY's subscription and its timeline."""
+    with connect("control", call.address) as channel:
+        stub = control_pb2_grpc.ControlServiceStub(channel)
+        request = control_pb2.GetCompanyRequest(company=call.company)
+        answer = stub.GetCompany(request, timeout=call.timeout_s)
+    if call.as_json:
+        output.print_json(json_of_company(answer, now_us()))
+    else:
+        print_company(answer, now_us())
+
+
+@command.command()
+@company_argument
+@click.option("--plan", required=True, metavar="KEY", help="The plan to change to.")
+@click.option("--reset-usage", is_flag=True, help="Start every counter again from 0.")
+@move_anchor_option
+@at_option
+@call_options
+def change(call: Call, plan: str, reset_usage: bool, move_anchor: bool, when: When) -> None:
+    """Change COMPANY to another plan.
+
+    Counters stay unless --reset-usage is given: what is used up stays used up.
+    """
+    wanted = control_pb2.ChangePlan(plan=plan, reset_usage=reset_usage, move_anchor=move_anchor)
+    send(call, f"plan {plan}", when, plan=wanted)
+
+
+@command.command("add-on")
+@company_argument
+@click.argument("key")
+@click.argument("quantity", type=click.IntRange(0, QUANTITY_MAX))
+@at_option
+@call_options
+def add_on(call: Call, key: str, quantity: int, when: When) -> None:
+    """Set how many of the add-on KEY COMPANY holds; 0 for none."""
+    told = f"add-on {key} x {output.number(quantity)}" if quantity else f"no add-on {key}"
+    send(call, told, when, add_on=control_pb2.SetAddOn(add_on=key, quantity=quantity))
+
+
+@command.command()
+@company_argument
+@until_option("--until", "Resume then; left out: when it is resumed.")
+@move_anchor_option
+@at_option
+@call_options
+def pause(call: Call, until: Timestamp | None, move_anchor: bool, when: When) -> None:
+    """Pause COMPANY: metered features are denied."""
+    wanted = control_pb2.PauseSubscription(resumes_at=until, move_anchor=move_anchor)
+    send(call, "paused" + _until(until), when, pause=wanted)
+
+
+@command.command()
+@company_argument
+@move_anchor_option
+@at_option
+@call_options
+def resume(call: Call, move_anchor: bool, when: When) -> None:
+    """End a pause of COMPANY's subscription."""
+    wanted = control_pb2.ResumeSubscription(move_anchor=move_anchor)
+    send(call, "resumed", when, resume=wanted)
+
+
+@command.command()
+@company_argument
+@at_option
+@call_options
+def cancel(call: Call, when: When) -> None:
+    """Cancel COMPANY's subscription: all is denied."""
+    send(call, "canceled", when, cancel=control_pb2.CancelSubscription())
+
+
+@command.command()
+@company_argument
+@until_option("--until", "End of the new term; left out: it renews by itself.")
+@move_anchor_option
+@call_options
+def renew(call: Call, until: Timestamp | None, move_anchor: bool) -> None:
+    """Renew COMPANY's subscription.
+
+    Takes back a cancellation and an end of the term, past or planned, and an ended trial.
+    """
+    wanted = control_pb2.RenewSubscription(ends_at=until, move_anchor=move_anchor)
+    send(call, "renewed" + _until(until), renew=wanted)
+
+
+@command.command("past-due")
+@company_argument
+@until_option("--grace-until", "Deny everything from then on; left out: never.")
+@call_options
+def past_due(call: Call, until: Timestamp | None) -> None:
+    """Say that a payment of COMPANY is late."""
+    told = "past due" + (f", grace{_until(until)}" if until else "")
+    send(call, told, past_due=control_pb2.MarkPastDue(grace_ends_at=until))
+
+
+@command.command()
+@company_argument
+@call_options
+def paid(call: Call) -> None:
+    """Say that the late payment of COMPANY has come."""
+    send(call, "paid", paid=control_pb2.MarkPaid())
+
+
+@command.command("reset-usage")
+@company_argument
+@at_option
+@call_options
+def reset_usage(call: Call, when: When) -> None:
+    """Start every counter of COMPANY again from 0.
+
+    The ledger stays as it is.
+    """
+    send(call, "usage reset", when, reset_usage=control_pb2.ResetUsage())
+
+
+@command.command("drop-planned")
+@company_argument
+@call_options
+def drop_planned(call: Call) -> None:
+    """Forget what is planned for COMPANY.
+
+    That is planned changes, a planned cancellation and a planned pause.
+    """
+    send(call, "planned changes dropped", drop_planned=control_pb2.DropPlannedChanges())
+
+
+def _until(until: Timestamp | None) -> str:
+    return "" if until is None else f" until {local_time(instant_of(until))}"

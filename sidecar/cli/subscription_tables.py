@@ -1,0 +1,142 @@
+"""A subscription and its timeline, for people and for scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from sidecar.api.control.v1 import control_pb2
+from sidecar.cli import output
+from sidecar.cli.describe import status_name
+from sidecar.cli.messages import instant_of, json_of_message, timestamp_of
+from sidecar.cli.output import NOTHING, Cell, Painted
+from sidecar.cli.times import local_time, until
+from sidecar.convert.companies import company_from_message, snapshot_from_message
+from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
+from sidecar.domain.companies import Segment, SubscriptionStatus
+from sidecar.domain.lifecycle import billing_period
+from sidecar.domain.timeline import segment_at
+from sidecar.domain.windows import Window
+
+_COLOURS: Final = {
+    SubscriptionStatus.TRIALING: "cyan",
+    SubscriptionStatus.ACTIVE: "green",
+    SubscriptionStatus.PAST_DUE: "yellow",
+    SubscriptionStatus.PAUSED: "yellow",
+    SubscriptionStatus.CANCELED: "red",
+    SubscriptionStatus.ENDED: "red",
+}
+
+
+def print_change(
+    answer: control_pb2.ChangeSubscriptionResponse, told: str, at_once: bool, now_us: int
+) -> None:
+    """Print what changed, when it takes effect, and the timeline."""
+    effect = "now" if at_once else until(instant_of(answer.effective_at), now_us)
+    company = output.printable(answer.company.id)
+    change = output.printable(told)
+    output.print_line(f"{company}: {change}; takes effect {effect}; revision {answer.revision}")
+    output.print_line()
+    print_timeline(snapshot_from_message(answer.snapshot, "snapshot").segments, now_us)
+
+
+def print_company(answer: control_pb2.GetCompanyResponse, now_us: int) -> None:
+    """Print a company's subscription as it is now, and the timeline."""
+    snapshot = snapshot_from_message(answer.snapshot, "snapshot")
+    present = segment_at(snapshot, now_us)
+    facts: list[tuple[str, Cell]] = [
+        ("company", answer.company.id),
+        ("status", _status(present)),
+        ("plan", present.plan or NOTHING),
+        ("add-ons", _add_ons(present)),
+        ("time zone", present.time_zone),
+    ]
+    if present.anchor_us is not None:
+        facts.append(("anchor", local_time(present.anchor_us)))
+    period = _period(answer, now_us)
+    if period is not None:
+        ends = until(period.end_us, now_us)
+        facts.append(("billing period", f"since {local_time(period.start_us)}, ends {ends}"))
+    output.print_facts(facts)
+    output.print_line()
+    print_timeline(snapshot.segments, now_us)
+
+
+def json_of_company(answer: control_pb2.GetCompanyResponse, now_us: int) -> dict[str, object]:
+    """Return the same for scripts: what the plane answered, and what holds now."""
+    present = segment_at(snapshot_from_message(answer.snapshot, "snapshot"), now_us)
+    period = _period(answer, now_us)
+    return {
+        **json_of_message(answer),
+        "now": {
+            "status": present.status.name if present.status else None,
+            "plan": present.plan,
+            "add_ons": {holding.add_on: holding.quantity for holding in present.add_ons},
+            "anchor": None if present.anchor_us is None else _json_time(present.anchor_us),
+            "billing_period": None
+            if period is None
+            else {"start": _json_time(period.start_us), "end": _json_time(period.end_us)},
+        },
+    }
+
+
+def print_timeline(segments: Sequence[Segment], now_us: int) -> None:
+    """Print what was, is and will be in force."""
+    rows = list(_rows(segments, now_us))
+    output.print_table(("from", "until", "status", "plan", "add-ons", "note"), rows)
+
+
+def _rows(segments: Sequence[Segment], now_us: int) -> Iterator[list[Cell]]:
+    before: Segment | None = None
+    for segment in segments:
+        from_us, until_us = segment.from_us, segment.until_us
+        yield [
+            NOTHING if from_us == BEGINNING_US else local_time(from_us),
+            NOTHING if until_us == FOREVER_US else local_time(until_us),
+            _status(segment),
+            segment.plan or NOTHING,
+            _add_ons(segment),
+            ", ".join(_notes(before, segment, now_us)),
+        ]
+        before = segment
+
+
+def _notes(before: Segment | None, segment: Segment, now_us: int) -> Iterator[str]:
+    if segment.from_us <= now_us < segment.until_us:
+        yield "now"
+    if segment.after_trial:
+        yield "trial is over"
+    if segment.past_grace:
+        yield "grace is over"
+    if before is None:
+        return
+    if before.generation != segment.generation:
+        yield "usage reset"
+    if before.anchor_us != segment.anchor_us:
+        yield "new billing cycle"
+    if before.time_zone != segment.time_zone:
+        yield f"time zone {segment.time_zone}"
+    if before.overrides != segment.overrides:
+        yield "other overrides"
+
+
+def _status(segment: Segment) -> Cell:
+    name = status_name(segment.status)
+    colour = _COLOURS.get(segment.status)
+    return Painted(name, colour) if colour else name
+
+
+def _add_ons(segment: Segment) -> str:
+    held = [f"{holding.add_on} x {holding.quantity}" for holding in segment.add_ons]
+    return ", ".join(held) or NOTHING
+
+
+def _period(answer: control_pb2.GetCompanyResponse, now_us: int) -> Window | None:
+    company = company_from_message(answer.company, "company")
+    if company.subscription is None:
+        return None
+    return billing_period(company.subscription, now_us, company.time_zone)
+
+
+def _json_time(instant_us: int) -> str:
+    return timestamp_of(instant_us).ToJsonString()
