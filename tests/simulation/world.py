@@ -1,0 +1,185 @@
+"""A control plane and a sidecar on virtual time: real services and stores, messages by hand.
+
+Nothing here waits. `World.at` moves the clock; `World.sync` lets sidecar and plane exchange what
+they have, as long as the network is up, in the messages that they would use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import count
+from typing import Final
+
+from sidecar.api.sync.v1 import sync_pb2
+from sidecar.control.rpc import sync_answers
+from sidecar.control.services import apply, snapshots, subscriptions, usage
+from sidecar.control.services.rollover import RollingCatalogs, close_windows
+from sidecar.control.services.rollover_walk import Walker
+from sidecar.control.storage.sqlite import SqliteStore
+from sidecar.control.storage.values import CounterKey
+from sidecar.convert.catalog import catalog_snapshot_from_message
+from sidecar.convert.companies import snapshot_from_message
+from sidecar.convert.counters import total_from_message, total_to_message
+from sidecar.domain.bounds import HOUR_US
+from sidecar.domain.catalog import Catalog
+from sidecar.domain.changes import NOW, SubscriptionChange, When
+from sidecar.domain.companies import Company
+from sidecar.domain.counters import CounterTotal
+from sidecar.domain.decision import Basis, Decision
+from sidecar.domain.requests import Check
+from sidecar.service.directory import Directory
+from sidecar.service.enforce import Enforcer
+from sidecar.service.standing import Standing
+from sidecar.storage.snapshots import Position, SnapshotChanges
+from sidecar.sync.machine.watch import Apply, WatchMachine, WatchStep
+from tests.support.stores import MemoryDisk, OpenedStore
+
+INCARNATION: Final = "00000000-0000-4000-8000-000000000001"
+_RUN_RECORDS: Final = 500
+_RUN_BYTES: Final = 1 << 20
+
+
+class World:
+    """One plane, one sidecar that holds all companies, and a clock."""
+
+    def __init__(self, start_us: int) -> None:
+        self.now_us = start_us
+        self.online = True
+        self.plane = SqliteStore()
+        self._catalogs = RollingCatalogs()
+        self._walker = Walker(self._catalogs)
+        self._opened = OpenedStore(MemoryDisk(), incarnation=INCARNATION)
+        self._standing = Standing(authority=False)
+        self._directory = Directory(self._opened.snapshots, 1_000)
+        self._machine = WatchMachine("", 0)
+        self._told: list[Decision] = []
+        self._enforcer = Enforcer(
+            self._opened.store,
+            self._directory,
+            self._standing,
+            self._encode,
+            answers_kept_us=24 * HOUR_US,
+        )
+        self._keys = count(1)
+
+    def close(self) -> None:
+        """Let go of both stores."""
+        self._opened.close()
+        self.plane.close()
+
+    def at(self, now_us: int) -> None:
+        """Move the clock; the plane does meanwhile what it does in the background."""
+        assert now_us >= self.now_us
+        self.now_us = now_us
+        self._upkeep()
+
+    def apply(self, catalog: Catalog, companies: Sequence[Company]) -> None:
+        """Apply at the plane, as a catalog file does."""
+        apply.apply(self.plane, apply.Desired(catalog, tuple(companies)), self.now_us)
+        self._upkeep()
+
+    def change(self, company: str, change: SubscriptionChange, when: When = NOW) -> int:
+        """Change a subscription at the plane; when it takes effect."""
+        done = subscriptions.change_subscription(self.plane, company, change, when, self.now_us)
+        self._upkeep()
+        return done.effective_us
+
+    def check(
+        self, company: str, feature: str, quantity: int, dimensions: dict[str, str]
+    ) -> Decision:
+        """Ask the sidecar, and count."""
+        check = Check(
+            company,
+            feature,
+            quantity,
+            self.now_us,
+            idempotency_key=f"key-{next(self._keys)}",
+            dimensions=dimensions,
+        )
+        self._enforcer.check_and_increment(check, self.now_us, final=True)
+        return self._told.pop()
+
+    def usage(self, company: str) -> list[usage.LimitUsage]:
+        """Usage of a company on its limits, as the plane knows it."""
+        found, truncated = usage.company_usage(self.plane, company, "", self.now_us)
+        assert not truncated
+        return found
+
+    def sync(self) -> None:
+        """Exchange everything that waits, if the network is up."""
+        if not self.online:
+            return
+        self._push()
+        self._watch()
+
+    def _encode(self, decision: Decision, basis: Basis, record_id: str) -> bytes:
+        self._told.append(decision)
+        return b"answer"
+
+    def _upkeep(self) -> None:
+        """Carry what rolls over, and tell the sidecar if it can be told."""
+        changed: dict[CounterKey, None] = {}
+        while (page := self._walker.next_page(self.plane, self.now_us)) is not None:
+            begun = self._walker.look_at(self.plane, page, self.now_us)
+            changed.update(dict.fromkeys(begun))
+        while keys := close_windows(self.plane, self._catalogs, self.now_us):
+            changed.update(dict.fromkeys(keys))
+        if changed and self.online:
+            with self.plane.read() as transaction:
+                self._hear(transaction.totals(changed, INCARNATION))
+
+    def _push(self) -> None:
+        while run := self._opened.outbox.next_run(_RUN_RECORDS, _RUN_BYTES):
+            request = sync_pb2.PushUsageRequest(
+                incarnation=run.incarnation,
+                first_sequence=run.first_sequence,
+                previous_chain=run.previous_chain,
+                records=run.records,
+            )
+            response, _ = sync_answers.push(self.plane, request, self.now_us)
+            while self._opened.outbox.acknowledge(run.incarnation, response.watermark):
+                pass
+            totals = enumerate(response.totals)
+            self._counters_hear(total_from_message(total, f"totals[{at}]") for at, total in totals)
+
+    def _watch(self) -> None:
+        """Resume the watch where it was, and follow it to the present."""
+        resume = self._machine.resume_revision()
+        position = snapshots.start(self.plane, resume, without_companies=False)
+        complete = False
+        while not complete:
+            message, page, position = sync_answers.watch_page(
+                self.plane, position, INCARNATION, self.now_us
+            )
+            complete = page.complete
+            self._take(message)
+
+    def _take(self, message: sync_pb2.WatchSnapshotsResponse) -> None:
+        catalog = None
+        if message.HasField("catalog"):
+            catalog = catalog_snapshot_from_message(message.catalog, "catalog")
+        step = WatchStep(
+            epoch=message.epoch,
+            revision=message.revision,
+            complete=message.complete,
+            catalog=catalog,
+            companies=[snapshot_from_message(held, "companies") for held in message.companies],
+            removed=tuple(message.removed_companies),
+        )
+        action = self._machine.stepped(step)
+        if isinstance(action, Apply):
+            position = None
+            if action.revision is not None:
+                position = Position(action.epoch, action.revision)
+            self._directory.apply(
+                SnapshotChanges(action.catalog, action.companies, action.removed, position)
+            )
+        self._counters_hear(total_from_message(total, "totals") for total in message.totals)
+
+    def _hear(self, totals: Sequence[CounterTotal]) -> None:
+        """What the plane says of counters, by way of the messages that it would send."""
+        messages = map(total_to_message, totals)
+        self._counters_hear(total_from_message(message, "totals") for message in messages)
+
+    def _counters_hear(self, totals: Iterable[CounterTotal]) -> None:
+        self._opened.counters.hear(INCARNATION, tuple(totals))
