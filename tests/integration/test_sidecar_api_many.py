@@ -142,14 +142,22 @@ async def test_a_full_outbox_denies_what_does_not_fit_and_counts_none_of_it(
 ) -> None:
     async with serving(tmp_path, CONTENT, COMPANIES, outbox_records_max=3) as sidecar:
         outcomes = await batch(sidecar, [ask(quantity=1) for _ in range(5)] + [ask(quantity=999)])
-        full = "OUTBOX_FULL "
-        assert ["1", "1", "1", full, full, "denied"] == list(map(brief, outcomes))
-        found = await failure_of(sidecar.api.CheckAndIncrement(ask()))
-        assert (grpc.StatusCode.RESOURCE_EXHAUSTED, "OUTBOX_FULL", "") == found
-        report = pb.RecordUsageRequest(company="unheard of", feature="calls")
-        assert found == await failure_of(sidecar.api.RecordUsage(report))
+        assert ["1", "1", "1", "denied", "denied", "denied"] == list(map(brief, outcomes))
+        full, exceeded = pb.REASON_OUTBOX_FULL, pb.REASON_LIMIT_EXCEEDED
+        reasons = [outcome.response.decision.reason for outcome in outcomes[3:]]
+        assert [full, full, exceeded] == reasons
+        assert full == (await sidecar.api.CheckAndIncrement(ask())).decision.reason
         assert 3 == sidecar.parts.store.waiting_records()
         assert 3 == used((await batch(sidecar, [ask(quantity=999)]))[0])
+
+
+async def test_a_full_outbox_takes_what_has_happened(tmp_path: Path) -> None:
+    async with serving(tmp_path, CONTENT, COMPANIES, outbox_records_max=1) as sidecar:
+        for company in ("acme", "acme", "unheard of"):
+            report = pb.RecordUsageRequest(company=company, feature="calls", quantity=2)
+            assert (await sidecar.api.RecordUsage(report)).record_id
+        assert 3 == sidecar.parts.store.waiting_records()
+        assert 4 == used((await batch(sidecar, [ask(quantity=999)]))[0])
 
 
 async def stream(

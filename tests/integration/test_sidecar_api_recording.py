@@ -123,26 +123,27 @@ async def test_usage_that_has_happened_is_never_denied(sidecar: Serving) -> None
 
 
 @pytest.mark.parametrize(
-    ("feature", "company", "reason"),
+    ("feature", "company", "reason", "unattributed"),
     [
-        ("calls", "unheard_of", Reason.UNKNOWN_COMPANY),
-        ("unheard_of", "acme", Reason.UNKNOWN_FEATURE),
-        ("calls", "bare", Reason.NOT_ENTITLED),
-        ("calls", "canceled", Reason.SUBSCRIPTION_CANCELED),
-        ("calls", "trial_over", Reason.TRIAL_ENDED),
-        ("sso", "acme", Reason.ALLOWED),
+        ("calls", "unheard_of", Reason.UNKNOWN_COMPANY, True),
+        ("unheard_of", "acme", Reason.UNKNOWN_FEATURE, True),
+        ("calls", "bare", Reason.NOT_ENTITLED, True),
+        ("calls", "canceled", Reason.SUBSCRIPTION_CANCELED, False),
+        ("calls", "trial_over", Reason.TRIAL_ENDED, False),
+        ("sso", "acme", Reason.ALLOWED, False),
     ],
 )
 async def test_usage_is_recorded_whatever_a_check_would_say(
-    sidecar: Serving, feature: str, company: str, reason: Reason
+    sidecar: Serving, feature: str, company: str, reason: Reason, unattributed: bool
 ) -> None:
+    """What it counts on is known also where a check would be denied, but for what is not sold."""
     answer = await sidecar.api.RecordUsage(report(feature, 5, company, idempotency_key="k"))
     assert (True, f"REASON_{reason.name}", 5) == outcome(answer)
     assert answer.record_id
     again = await sidecar.api.RecordUsage(report(feature, 5, company, idempotency_key="k"))
     assert (True, answer.record_id) == (again.replayed, again.record_id)
     assert answer.decision == again.decision
-    assert [(company, feature, 5, reason is not Reason.ALLOWED)] == [
+    assert [(company, feature, 5, unattributed)] == [
         (record.company, record.feature, record.quantity, record.unattributed)
         for record in records(sidecar)
     ]

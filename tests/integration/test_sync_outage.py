@@ -1,0 +1,64 @@
+"""What is known during an outage of the plane, and what is heard after it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from sidecar.api.control.v1 import control_pb2 as pb
+from sidecar.api.enforcement.v1 import enforcement_pb2 as api
+from tests.support.daemons import client
+from tests.support.ledger import EXPORTS, EXPORTS_MAX, apply, catalog_text, check, flush, hold
+from tests.support.lives import change_subscription
+from tests.support.processes import ControlPlane, Sidecar
+from tests.support.proxy import Proxy
+from tests.support.waits import revision_reached, used
+
+
+async def change_catalog(address: str) -> int:
+    return await apply(address, catalog_text(exports_max=EXPORTS_MAX + 1))
+
+
+async def change_company(address: str) -> int:
+    return (await change_subscription(address, "acme", past_due=pb.MarkPastDue())).revision
+
+
+@pytest.mark.parametrize("change", [change_catalog, change_company], ids=["catalog", "company"])
+async def test_usage_of_others_is_heard_though_a_change_came_with_it(
+    tmp_path: Path, change: Callable[[str], Awaitable[int]]
+) -> None:
+    async with ControlPlane(tmp_path / "control.db") as plane, Proxy(plane.address) as proxy:
+        await apply(plane.address, catalog_text())
+        async with (
+            Sidecar(tmp_path / "a", plane.address) as near,
+            Sidecar(tmp_path / "b", proxy.address) as far,
+            Sidecar(tmp_path / "c", plane.address) as witness,
+        ):
+            for sidecar in (near, far, witness):
+                await hold(sidecar.address, ["acme"])
+            await proxy.disconnect()
+            await check(near.address, "acme", EXPORTS, 20)
+            assert await flush(near.address)
+            await used(witness, EXPORTS, 20)  # it was told to all that are connected
+            revision = await change(plane.address)
+            await proxy.connect()
+            await revision_reached(far, revision)
+            # Nothing else happens that could tell of it.
+            await used(far, EXPORTS, 20)
+
+
+async def test_a_restart_during_an_outage_knows_when_the_plane_was_last_heard(
+    tmp_path: Path,
+) -> None:
+    async with ControlPlane(tmp_path / "control.db") as plane:
+        await apply(plane.address, catalog_text())
+        async with Sidecar(tmp_path / "a", plane.address) as sidecar:
+            await hold(sidecar.address, ["acme"])
+            assert 0 == await sidecar.stop()
+    async with Sidecar(tmp_path / "a", plane.address) as sidecar, client(sidecar.address) as calls:
+        question = api.GetUsageRequest(company="acme")
+        basis = (await calls.api.GetUsage(question, timeout=10)).basis
+    # Without a memory of it, it would be as long ago as the Unix epoch.
+    assert 0 < basis.plane_age_ms < 600_000
