@@ -15,14 +15,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from tests.bench import calls, engine, growth, machine, profiles, report
+from tests.bench import calls, change, engine, growth, limits, machine, profiles, report
 from tests.bench.errors import BenchError
 from tests.bench.figures import Section
 from tests.bench.servers import ROOT
 from tests.bench.sizes import FULL, QUICK
 from tests.bench.workbench import Workbench, workbench
 
-SECTIONS: Final = ("echo", "check", "batch", "engine", "growth", "footprint", "disk")
+SECTIONS: Final = (
+    "echo", "check", "batch", "engine", "growth", "footprint", "disk", "limits", "change",
+)  # fmt: skip
 INTERRUPTED: Final = 130
 
 
@@ -33,6 +35,8 @@ def measure(bench: Workbench, wanted: set[str]) -> dict[str, Section]:
         ({"echo", "check"}, lambda: calls.measure_calls(bench)),
         ({"batch"}, lambda: calls.measure_batches(bench)),
         ({"engine"}, lambda: engine.measure_engine(bench)),
+        ({"limits"}, lambda: limits.measure_limits(bench)),
+        ({"change"}, lambda: change.measure_change(bench)),
         # Before the disk is busy with big stores.
         ({"disk"}, lambda: calls.measure_disk(bench)),
         ({"growth"}, lambda: growth.measure_growth(bench, stores)),

@@ -49,4 +49,5 @@ def _run(bench: Workbench, stores: Sequence[Path], traffics: Sequence[Traffic], 
     arguments += ["--checks", str(sizes.engine_checks), "--rounds", str(sizes.rounds)]
     for store, traffic in zip(stores, traffics, strict=True):
         arguments += ["--store", str(store), "--users", str(traffic.users)]
+        arguments += ["--feature", traffic.feature]
     return run_tool(python("tests.bench.engine_alone", *arguments, *more), _SECONDS_MAX)

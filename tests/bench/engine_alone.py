@@ -61,7 +61,8 @@ def profile(engine: Engine, checks: list[Check]) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="measure the engine alone")
     parser.add_argument("--store", type=Path, action="append", required=True, help="repeatable")
-    parser.add_argument("--users", type=int, action="append", default=[], help="one for each store")
+    parser.add_argument("--users", type=int, action="append", required=True, help="for each store")
+    parser.add_argument("--feature", action="append", required=True, help="likewise; may be empty")
     parser.add_argument("--companies", type=int, required=True)
     parser.add_argument("--checks", type=int, required=True, help="checks a round")
     parser.add_argument("--rounds", type=int, required=True)
@@ -71,11 +72,13 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = _arguments()
-    users = arguments.users or [0] * len(arguments.store)
     spent: list[list[float]] = [[] for _ in arguments.store]
     with ExitStack() as stack:
         engines = [stack.enter_context(open_engine(store)) for store in arguments.store]
-        traffics = [Traffic(arguments.companies, count) for count in users]
+        traffics = [
+            Traffic(arguments.companies, users, feature)
+            for users, feature in zip(arguments.users, arguments.feature, strict=True)
+        ]
         for engine, traffic in zip(engines, traffics, strict=True):
             run(engine, make_checks(traffic, arguments.checks))  # warm-up
         if arguments.profile:

@@ -30,6 +30,13 @@ def summary(rounds: Rounds) -> Section:
     return section
 
 
+def nearest_rank(values: Sequence[float], percent: int) -> float:
+    """The nearest-rank percentile. ValueError where there are no values."""
+    if not values:
+        raise ValueError("no values have a percentile")
+    return sorted(values)[max(0, -(-len(values) * percent // 100) - 1)]
+
+
 def pair_ratios(numerators: Sequence[float], denominators: Sequence[float]) -> list[float]:
     """The ratio in each round. ValueError where the rounds do not pair up."""
     return [above / below for above, below in zip(numerators, denominators, strict=True)]

@@ -22,7 +22,8 @@ import msgspec
 from sidecar.catalog.load import load_catalog_file
 from sidecar.config.settings import SidecarConfig
 from sidecar.domain.bounds import HOUR_US
-from sidecar.domain.catalog import CatalogSnapshot
+from sidecar.domain.catalog import Catalog, CatalogSnapshot
+from sidecar.domain.companies import Company
 from sidecar.domain.requests import payload_digest
 from sidecar.domain.timeline import compile_snapshot
 from sidecar.rpc.parse import parse_check
@@ -47,7 +48,8 @@ def prefill(folder: Path, catalog_file: Path, snapshots: int, traffic: Traffic) 
     entries. `catalog_file` gives catalog and the company that all others are like.
     """
     with open_engine(folder) as engine:
-        _write_snapshots(engine.directory, catalog_file, snapshots)
+        content = load_catalog_file(catalog_file)
+        write_snapshots(engine.directory, content.catalog, content.companies[0], snapshots)
         if not traffic.users:
             return
         answer = _answer(engine, traffic)
@@ -71,11 +73,10 @@ def copy_store(folder: Path, to: Path) -> None:
         os.fsync(file.fileno())  # or the writing would go on beside what is measured next
 
 
-def _write_snapshots(directory: Directory, catalog_file: Path, count: int) -> None:
-    content = load_catalog_file(catalog_file)
+def write_snapshots(directory: Directory, catalog: Catalog, alike: Company, count: int) -> None:
+    """Give a store its catalog, and snapshots of companies from number 0 on, all like one."""
     position = Position("benchmark", _VERSION)
-    directory.apply(SnapshotChanges(CatalogSnapshot(_VERSION, content.catalog), position=position))
-    alike = content.companies[0]
+    directory.apply(SnapshotChanges(CatalogSnapshot(_VERSION, catalog), position=position))
     for first in range(0, count, _SNAPSHOTS_A_STEP):
         numbers = range(first, min(first + _SNAPSHOTS_A_STEP, count))
         companies = [msgspec.structs.replace(alike, id=company_id(number)) for number in numbers]

@@ -44,6 +44,14 @@ def _of_calls(section: str, label: str) -> tuple[Figure, ...]:
     )
 
 
+def _of_changes(kind: str, sidecar: str, label: str) -> tuple[Figure, ...]:
+    name = f"{kind}_{sidecar}"
+    return (
+        Figure("change", f"{name}_p50_ms", f"{label}: p50", "ms", 1),
+        Figure("change", f"{name}_p99_ms", f"{label}: p99", "ms", 1, Target(1_000)),
+    )
+
+
 FIGURES: Final = (
     *_of_calls("echo", "a  echo"),
     *_of_calls("check", "b  check"),
@@ -59,6 +67,25 @@ FIGURES: Final = (
     Figure(
         "disk", "calls_ratio", "g  disk over process: calls, 64 callers", "x", 2, Target(0.5, False)
     ),
+    Figure("limits", "ratio", "h  ten limits over one: CPU a call", "x", 2, Target(2)),
+    Figure("limits", "engine_ratio", "h  the same, engine alone", "x", 2),
+    Figure("limits", "rate_ratio", "h  limit and rate over limit: CPU a call", "x", 2),
+    Figure("limits", "rate_engine_ratio", "h  the same, engine alone", "x", 2),
+    *_of_changes("plan", "all", "i  plan changed to obeyed, every company held"),
+    *_of_changes("plan", "on_demand", "i  the same, companies held as seen"),
+    Figure("change", "plan_bytes", "i  the same, bytes to a sidecar", "", 0),
+    Figure(
+        "change",
+        "told_p99_ms",
+        "i  plan changed to told, last of 200 watches: p99",
+        "ms",
+        1,
+        Target(1_000),
+    ),
+    *_of_changes("replaced", "all", "i  the same where a plan is dropped, too"),
+    *_of_changes("company", "all", "i  company changed to obeyed, every company held"),
+    *_of_changes("company", "on_demand", "i  the same, companies held as seen"),
+    Figure("change", "company_bytes", "i  the same, bytes to a sidecar", "", 0),
 )
 
 _HEADINGS: Final = ("figure", "median", "unit", "lowest", "highest", "target", "met")

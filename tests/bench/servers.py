@@ -67,9 +67,11 @@ def run_tool(command: Sequence[str], seconds_max: float) -> str:
 
 @contextmanager
 def started(
-    command: Sequence[str], socket: Path, rpc: Rpc, request: bytes, log: Path
+    command: Sequence[str], target: str, rpc: Rpc, request: bytes, log: Path
 ) -> Iterator[Server]:
     """Run a server while the block lasts; the block begins once `request` was answered well.
+
+    `target`: where it will listen, "unix:PATH" or loopback "ADDRESS:PORT".
 
     Raises BenchError if it does not start, or ends before it was told to.
     """
@@ -85,8 +87,8 @@ def started(
             start_new_session=True,  # Ctrl-C reaches the benchmark, which stops it in order
         )
     try:
-        _await_answer(process, f"unix:{socket}", rpc, request, log)
-        yield Server(f"unix:{socket}", process.pid, time.perf_counter() - began_s)
+        _await_answer(process, target, rpc, request, log)
+        yield Server(target, process.pid, time.perf_counter() - began_s)
         if process.poll() is not None:
             raise BenchError(f"a server ended by itself: {_last_lines(log)}")
     finally:

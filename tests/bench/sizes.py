@@ -12,6 +12,8 @@ class Sizes:
 
     `grown_companies` times `users_large` is the number of counters in the large store, times
     `users_small` in the small one; each has as many idempotency entries, and `snapshots` in both.
+    The plane of `changes`, so many of each kind, has that many companies, too; `watches` are those
+    beside the sidecars'.
     """
 
     rounds: int
@@ -26,6 +28,8 @@ class Sizes:
     users_large: int
     starts: int
     footprint_calls: int
+    changes: int
+    watches: int
 
 
 FULL: Final = Sizes(
@@ -41,6 +45,8 @@ FULL: Final = Sizes(
     users_large=10_000,
     starts=5,
     footprint_calls=20_000,
+    changes=100,
+    watches=200,
 )
 QUICK: Final = Sizes(
     rounds=2,
@@ -55,4 +61,6 @@ QUICK: Final = Sizes(
     users_large=50,
     starts=1,
     footprint_calls=200,
+    changes=5,
+    watches=5,
 )

@@ -11,12 +11,17 @@ import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from sidecar.api.admin.v1 import admin_pb2
+from sidecar.api.control.v1 import control_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from tests.bench import echo
 from tests.bench.errors import BenchError
 
-_SERVICE = "/sidecar.api.enforcement.v1.EnforcementService"
+_API = "/sidecar.api"
 _QUANTITY = 5
+_USERS = 10
+_WORKSPACES = 3
+_MODELS = ("model-small", "model-medium", "model-large")
 _CATALOG = """\
 features:
   tokens: {kind: metered, unit: token}
@@ -49,6 +54,15 @@ def idempotency_key() -> str:
     return f"{random.getrandbits(128):032x}"
 
 
+def _dimensions() -> dict[str, str]:
+    return {
+        "user": user_id(random.randrange(_USERS)),
+        "model": random.choice(_MODELS),
+        "workspace": f"workspace-{random.randrange(_WORKSPACES)}",
+        "tier": "large",
+    }
+
+
 def catalog_text(companies: int) -> str:
     """A catalog file with so many companies, all on one plan."""
     lines = (f'  {company_id(index)}: {{plan: pro, anchor: "2025-01-15T00:00:00Z"}}\n'
@@ -58,21 +72,28 @@ def catalog_text(companies: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Checks of random companies; with `users`, of random users of them, each with a counter."""
+    """Checks of random companies; with `users`, of random users of them, each with a counter.
+
+    With `feature`, of that one of `limits_catalog`, with a value for each dimension that any of its
+    limits has.
+    """
 
     companies: int
     users: int = 0
+    feature: str = ""
 
     def check(self) -> pb.CheckAndIncrementRequest:
         """One request."""
         request = pb.CheckAndIncrementRequest(
             company=company_id(random.randrange(self.companies)),
-            feature="messages" if self.users else "tokens",
+            feature=self.feature or ("messages" if self.users else "tokens"),
             quantity=_QUANTITY,
             idempotency_key=idempotency_key(),
         )
         if self.users:
             request.dimensions["user"] = user_id(random.randrange(self.users))
+        elif self.feature:
+            request.dimensions.update(_dimensions())
         return request
 
     def checks(self, count: int) -> Iterable[bytes]:
@@ -117,6 +138,16 @@ def _verify_batch(request: bytes, response: bytes) -> None:
         _require_counted(check, outcome.response)
 
 
+def _verify_catalog(request: bytes, response: bytes) -> None:
+    if not control_pb2.GetCatalogResponse.FromString(response).HasField("catalog"):
+        raise BenchError("the control plane has no catalog")
+
+
+def _verify_status(request: bytes, response: bytes) -> None:
+    if not admin_pb2.GetStatusResponse.FromString(response).incarnation:
+        raise BenchError("a sidecar does not say who it is")
+
+
 def _require_counted(
     check: pb.CheckAndIncrementRequest, answer: pb.CheckAndIncrementResponse
 ) -> None:
@@ -127,5 +158,7 @@ def _require_counted(
 
 
 ECHO = Rpc(echo.METHOD, _verify_echo)
-CHECK = Rpc(f"{_SERVICE}/CheckAndIncrement", _verify_check)
-BATCH = Rpc(f"{_SERVICE}/BatchCheckAndIncrement", _verify_batch)
+CHECK = Rpc(f"{_API}.enforcement.v1.EnforcementService/CheckAndIncrement", _verify_check)
+BATCH = Rpc(f"{_API}.enforcement.v1.EnforcementService/BatchCheckAndIncrement", _verify_batch)
+CATALOG = Rpc(f"{_API}.control.v1.ControlService/GetCatalog", _verify_catalog)
+STATUS = Rpc(f"{_API}.admin.v1.AdminService/GetStatus", _verify_status)

@@ -15,7 +15,8 @@ from sidecar.rpc.server import server_options
 from tests.bench.load import Callers, Load, run_driver
 from tests.bench.servers import Server, python, started
 from tests.bench.sizes import Sizes
-from tests.bench.traffic import CHECK, ECHO, Rpc, Traffic, catalog_text
+from tests.bench.traffic import CATALOG, CHECK, ECHO, STATUS, Rpc, Traffic, catalog_text
+from tests.support.processes import free_address
 
 Durability = Literal["process", "disk"]
 _ANYWHERE: Final = "127.0.0.1:0"
@@ -72,7 +73,7 @@ class Workbench:
             arguments += ["--option", f"{name}={value}"]
         socket = self._socket("echo")
         command = python("tests.bench.echo", "--socket", str(socket), *arguments)
-        return started(command, socket, ECHO, b"ready?", self.folder / "echo.log")
+        return started(command, f"unix:{socket}", ECHO, b"ready?", self.folder / "echo.log")
 
     def standalone(
         self, durability: Durability = "process", *, under: Sequence[str] = ()
@@ -100,15 +101,30 @@ class Workbench:
         absent = self._sockets / "no-control-plane"
         return self._sidecar(["--control", f"unix:{absent}"], store, "process", first, all_ports)
 
+    def plane(self, database: Path) -> AbstractContextManager[Server]:
+        """A control plane on a database that has a catalog."""
+        address = free_address()
+        options = ["--database-path", str(database), "--listen", address, "--http-listen", ""]
+        command = python("sidecar.cli.main", "control", *options)
+        return started(command, address, CATALOG, b"", database.with_suffix(".log"))
+
+    def connected(
+        self, plane: Server, snapshots: Literal["all", "on_demand"]
+    ) -> AbstractContextManager[Server]:
+        """A sidecar on an empty store, at a control plane. It starts before it is level with it."""
+        source = ["--control", plane.target, "--snapshots", snapshots]
+        return self._sidecar(source, self.new_folder("store"), "process", None)
+
     def _sidecar(
         self,
         source: Sequence[str],
         store: Path,
         durability: Durability,
-        first: Traffic,
+        first: Traffic | None,
         all_ports: bool = False,
         under: Sequence[str] = (),
     ) -> AbstractContextManager[Server]:
+        """`first`: makes the first check; `None` waits for no more than that it listens."""
         socket = self._socket("sidecar")
         address = _ANYWHERE if all_ports else ""
         options = {
@@ -121,8 +137,10 @@ class Workbench:
         }
         arguments = [*source, *(part for option in options.items() for part in option)]
         command = python(*under, "sidecar.cli.main", "sidecar", *arguments)
-        request = first.check().SerializeToString()
-        return started(command, socket, CHECK, request, store.with_suffix(".log"))
+        rpc, request = STATUS, b""
+        if first is not None:
+            rpc, request = CHECK, first.check().SerializeToString()
+        return started(command, f"unix:{socket}", rpc, request, store.with_suffix(".log"))
 
     def _socket(self, name: str) -> Path:
         return self._sockets / f"{name}-{next(self._numbers)}"

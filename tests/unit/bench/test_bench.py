@@ -16,6 +16,7 @@ import pytest
 
 from tests.bench.errors import BenchError
 from tests.bench.load import ONE
+from tests.bench.report import FIGURES
 from tests.bench.servers import ROOT
 from tests.bench.sizes import QUICK
 from tests.bench.traffic import CHECK, ECHO, Rpc, Traffic
@@ -23,6 +24,7 @@ from tests.bench.workbench import Workbench, workbench
 
 SECONDS_MAX = 50
 MARK = "BENCH_TEST"
+CHANGES = ("plan", "replaced", "company")
 OF_CALLS = {"p50_us", "p99_us", "calls_per_s", "cpu_us_per_call"}
 KEYS = {
     "echo": OF_CALLS,
@@ -32,6 +34,15 @@ KEYS = {
     "growth": {"ratio"},
     "footprint": {"rss_anon_mib", "ready_s"},
     "disk": {"calls_ratio"},
+    "limits": {"ratio", "engine_ratio", "rate_ratio", "rate_engine_ratio"},
+    "change": {"told_p99_ms"}
+    | {f"{kind}_bytes" for kind in CHANGES}
+    | {
+        f"{kind}_{sidecar}_p{percent}_ms"
+        for kind in CHANGES
+        for sidecar in ("all", "on_demand")
+        for percent in (50, 99)
+    },
 }
 
 
@@ -73,7 +84,7 @@ def test_every_figure_is_measured(tmp_path: Path, environment: dict[str, str]) -
     for section, keys in KEYS.items():
         figures = {key: result[section].get(key) for key in keys}
         assert all(isinstance(value, float) and value > 0 for value in figures.values()), figures
-    assert "d  engine alone: CPU a check" in done.stdout
+    assert [] == [figure.label for figure in FIGURES if figure.label not in done.stdout]
     assert [] == list(scratch.iterdir())
     assert 0 == processes_of(environment)
 

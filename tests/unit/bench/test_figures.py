@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.figures import Section, pair_differences, pair_ratios, summary, turn_order
+from tests.bench.figures import (
+    Section,
+    nearest_rank,
+    pair_differences,
+    pair_ratios,
+    summary,
+    turn_order,
+)
 from tests.bench.machine import file_system_of
 from tests.bench.report import Target, missed, table
 
@@ -32,6 +39,20 @@ def test_ratio_is_taken_in_each_round() -> None:
 
 def test_difference_is_taken_in_each_round() -> None:
     assert [5.0, 10.0] == pair_differences([15.0, 30.0], [10.0, 20.0])
+
+
+@pytest.mark.parametrize(
+    ("count", "percent", "expected"),
+    [(1, 99, 1.0), (2, 50, 1.0), (3, 50, 2.0), (99, 99, 99.0), (100, 99, 99.0), (101, 99, 100.0)],
+)
+def test_percentile_is_that_of_the_nearest_rank(count: int, percent: int, expected: float) -> None:
+    values = [float(value) for value in range(count, 0, -1)]
+    assert expected == nearest_rank(values, percent)
+
+
+def test_no_values_have_no_percentile() -> None:
+    with pytest.raises(ValueError, match="no values"):
+        nearest_rank([], 99)
 
 
 def test_rounds_that_do_not_pair_up_are_refused() -> None:
