@@ -111,12 +111,15 @@ def _report_valid(file: str, content: CatalogFile, as_json: bool) -> None:
     counts = {
         "features": len(content.catalog.features),
         "plans": len(content.catalog.plans),
+        "add_ons": len(content.catalog.add_ons),
         "companies": len(content.companies),
     }
     if as_json:
         output.print_json({"valid": True, **counts})
     else:
-        told = ", ".join(f"{name} {output.number(count)}" for name, count in counts.items())
+        told = ", ".join(
+            f"{name.replace('_', '-')} {output.number(count)}" for name, count in counts.items()
+        )
         output.print_line(f"{file} is good: {told}")
 
 

@@ -35,7 +35,7 @@ EXIT_CODES_HELP: Final = """\b
 Exit codes:
   0    done, and the outcome is good
   1    done, and the outcome is not: denied, a difference, a failed check
-  2    wrong usage or bad input
+  2    wrong usage, bad input, or a change that is refused
   3    the server cannot be reached, or did not answer in time
   4    any other failure
   130  interrupted

@@ -89,10 +89,10 @@ def _rows(entitlement: pb.Entitlement) -> Iterable[list[Cell]]:
         else Painted(f"no: {reason_name(entitlement.reason)}", "red")
     )
     grants = [limit_text(limit) for limit in entitlement.limits]
-    if not grants:
-        unlimited = feature.kind == catalog_pb2.FEATURE_KIND_METERED and entitlement.entitled
-        grants = ["unlimited" if unlimited else entitlement.config_value]
+    if not grants and feature.kind == catalog_pb2.FEATURE_KIND_METERED and entitlement.entitled:
+        grants = ["unlimited"]
     grants += [rate_limit_text(rate) for rate in entitlement.rates]
+    grants = grants or [entitlement.config_value]
     yield [feature.key, kind, entitled, grants[0]]
     for grant in grants[1:]:
         yield ["", "", "", grant]

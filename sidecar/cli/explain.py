@@ -191,7 +191,10 @@ def _why(answer: pb.ExplainEntitlementResponse, quantity: int) -> str:
         return f"{number(decision.overage)} of it is overage, above a soft limit."
     if limit.enforcement == catalog_pb2.ENFORCEMENT_SHADOW:
         return f"Nothing but shadow limits applies, such as {limit.limit}: they never deny."
-    one = len(answer.limits) == 1
+    # Shadow limits and rates bind only where there is nothing else: they are not compared.
+    shadow = catalog_pb2.ENFORCEMENT_SHADOW
+    compared = [it for it in answer.limits if it.enforcement != shadow and not is_rate(it)]
+    one = len(compared) == 1
     ceiling = number(limit.amount + limit.carried)
     return (
         f"The limit {limit.limit} has {'enough' if one else 'the least'} left: "

@@ -21,6 +21,7 @@ _NAMES: Final = {"sidecar": "sidecar", "control": "control plane"}
 _BAD_INPUT: Final = frozenset(
     {
         grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.FAILED_PRECONDITION,
         grpc.StatusCode.OUT_OF_RANGE,
         grpc.StatusCode.NOT_FOUND,
         grpc.StatusCode.ALREADY_EXISTS,

@@ -82,7 +82,7 @@ def _print_status(status: admin_pb2.GetStatusResponse) -> None:
         rows: list[list[Cell]] = [
             [tally.feature, tally.records, tally.quantity] for tally in status.tallies
         ]
-        output.print_table(("feature", "records", "quantity"), rows)
+        output.print_table(("feature", "records", "quantity"), rows, tight=True)
 
 
 def _facts(status: admin_pb2.GetStatusResponse, at_us: int) -> Iterable[tuple[str, Cell]]:

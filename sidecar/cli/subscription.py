@@ -51,7 +51,11 @@ class WhenType(click.ParamType[When]):
             return value
         if value in ("now", "period-end"):
             return NOW if value == "now" else PERIOD_END
-        at_us = InstantType().convert(value, param, ctx)
+        try:
+            at_us = InstantType().convert(value, None, None)
+        except click.BadParameter:
+            told = "is not now, period-end, or an instant such as 2027-01-31T00:00:00Z or +12h"
+            self.fail(f"{value!r} {told}", param, ctx)
         return When(control_pb2.CHANGE_TIME_AT, timestamp_of(at_us))
 
 

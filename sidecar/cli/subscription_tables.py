@@ -83,7 +83,7 @@ def json_of_company(answer: control_pb2.GetCompanyResponse, now_us: int) -> dict
 def print_timeline(segments: Sequence[Segment], now_us: int) -> None:
     """Print what was, is and will be in force."""
     rows = list(_rows(segments, now_us))
-    output.print_table(("from", "until", "status", "plan", "add-ons", "note"), rows)
+    output.print_table(("from", "until", "status", "plan", "add-ons", "note"), rows, tight=True)
 
 
 def _rows(segments: Sequence[Segment], now_us: int) -> Iterator[list[Cell]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sidecar.api.control.v1 import control_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.cli import output
-from sidecar.cli.describe import LIMIT_TITLES, basis_text, limit_row, pairs
+from sidecar.cli.describe import basis_text, limit_table, pairs
 from sidecar.cli.messages import instant_of
 from sidecar.cli.output import Cell, Painted
 from sidecar.cli.times import local_time
@@ -63,16 +63,9 @@ def print_records(records: Sequence[control_pb2.LedgerRecord], truncated: bool) 
 
 def _print_limits(limits: Sequence[tuple[str, pb.LimitStatus]], truncated: bool) -> None:
     """Print limits, and what was carried into their windows where anything was."""
-    titles = ["feature", *LIMIT_TITLES]
-    rows = [[feature, *limit_row(status)] for feature, status in limits]
-    if any(status.carried for _, status in limits):
-        at, share = titles.index("amount") + 1, titles.index("share")
-        for row, (_, status) in zip(rows, limits, strict=True):
-            if status.carried:
-                row[share] = output.bar(status.used, status.amount + status.carried)
-            row.insert(at, status.carried)
-        titles.insert(at, "carried")
-    _print_rows(titles, rows, "no limits", truncated)
+    titles, statuses = limit_table(status for _, status in limits)
+    rows = [[feature, *row] for (feature, _), row in zip(limits, statuses, strict=True)]
+    _print_rows(("feature", *titles), rows, "no limits", truncated)
 
 
 def _print_rows(
@@ -96,6 +89,8 @@ def _status(usage: control_pb2.LimitUsage) -> pb.LimitStatus:
         carried=usage.carried,
         dimensions=usage.dimensions,
     )
+    if limit.HasField("throttle"):
+        status.rate.CopyFrom(limit.throttle)
     if limit.HasField("amount"):
         status.amount = limit.amount
         left = limit.amount + usage.carried - usage.used

@@ -126,22 +126,19 @@ def _subscription_problems(subscription: Subscription) -> Iterator[Problem]:
 
 def _past_due_problems(past_due: PastDue) -> Iterator[Problem]:
     yield from instant_problems(("since",), past_due.from_us)
-    yield from _end_problems(("grace_ends_at",), past_due.grace_ends_us, past_due.from_us, "since")
+    grace_ends_us = past_due.grace_ends_us
+    yield from instant_problems(("grace_ends_at",), grace_ends_us)
+    if grace_ends_us is not None and grace_ends_us < past_due.from_us:  # none at all is fine
+        yield Problem(("grace_ends_at",), "must not be before since")
 
 
 def _pause_problems(pause: Pause) -> Iterator[Problem]:
     yield from instant_problems(("starts_at",), pause.from_us)
-    yield from _end_problems(("resumes_at",), pause.until_us, pause.from_us, "starts_at")
+    yield from instant_problems(("resumes_at",), pause.until_us)
+    if pause.until_us is not None and pause.until_us <= pause.from_us:
+        yield Problem(("resumes_at",), "must be after starts_at")
     if pause.moves_anchor and pause.until_us is None:
         yield Problem(("moves_anchor",), "needs resumes_at, at which the anchor moves")
-
-
-def _end_problems(
-    path: Path, end_us: int | None, start_us: int, start_name: str
-) -> Iterator[Problem]:
-    yield from instant_problems(path, end_us)
-    if end_us is not None and end_us <= start_us:
-        yield Problem(path, f"must be after {start_name}")
 
 
 def _changes_problems(changes: tuple[ScheduledChange, ...]) -> Iterator[Problem]:

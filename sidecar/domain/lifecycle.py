@@ -250,7 +250,7 @@ def _past_due(subscription: Subscription, change: MarkPastDue, now_us: int) -> S
     before, grace_ends_us = subscription.past_due, change.grace_ends_us
     since_us = now_us if before is None else min(before.from_us, now_us)
     if grace_ends_us is not None:
-        since_us = min(since_us, grace_ends_us - 1)  # a grace that is over has begun before its end
+        since_us = min(since_us, grace_ends_us)  # a grace does not end before it begins
     return _replace(subscription, past_due=PastDue(since_us, grace_ends_us))
 
 
@@ -267,10 +267,10 @@ def _without_plans(subscription: Subscription, now_us: int) -> Subscription:
 def _refuse_over(subscription: Subscription, change: SubscriptionChange, now_us: int) -> None:
     """Refuse what makes no sense any more; only a renewal brings the subscription back."""
     if _reached(subscription.cancel_us, now_us):
-        raise FailedPrecondition(change.field, "the subscription is canceled")
+        raise FailedPrecondition(change.field, "the subscription is canceled: renew it first")
     # A trial that turned into a paid subscription is settled: what is left has ended.
     if _reached(subscription.ends_us, now_us) or _reached(subscription.trial_ends_us, now_us):
-        raise FailedPrecondition(change.field, "the subscription has ended")
+        raise FailedPrecondition(change.field, "the subscription has ended: renew it first")
 
 
 def _reached(instant_us: int | None, now_us: int) -> bool:

@@ -55,7 +55,7 @@ CASES: list[tuple[str, str, str, str]] = [
         "grace_that_ends_before_it_starts",
         "grace_ends_at: 2026-02-03",
         "grace_ends_at: 2026-02-01",
-        "57:60: past_due.grace_ends_at: must be after since",
+        "57:60: past_due.grace_ends_at: must not be before since",
     ),
     (
         "pause_that_ends_before_it_starts",

@@ -137,13 +137,13 @@ def test_check_needs_no_control_plane(file: Path) -> None:
     result = tallyd("apply", str(file), "--check", "--control", "127.0.0.1:1")
 
     assert ExitCode.OK == result.exit_code
-    assert f"{file} is good: features 3, plans 1, companies 1\n" == result.stdout
+    assert f"{file} is good: features 3, plans 1, add-ons 0, companies 1\n" == result.stdout
 
 
 def test_check_with_json(file: Path) -> None:
     result = tallyd("apply", str(file), "--check", "--json")
 
-    expected = {"valid": True, "features": 3, "plans": 1, "companies": 1}
+    expected = {"valid": True, "features": 3, "plans": 1, "add_ons": 0, "companies": 1}
     assert expected == json.loads(result.stdout)
 
 

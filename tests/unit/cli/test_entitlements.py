@@ -141,6 +141,29 @@ at most 500 and 50 %
     assert result.stdout.endswith(expected)
 
 
+def test_rates_of_what_is_denied_are_told_without_an_empty_row(fake: FakeServer) -> None:
+    burst = catalog_pb2.RateLimit(
+        id="burst",
+        rate=catalog_pb2.Rate(count=5, period=Duration(seconds=1), burst=5),
+        enforcement=catalog_pb2.ENFORCEMENT_HARD,
+    )
+    calls = pb.Entitlement(
+        feature=catalog_pb2.Feature(key="calls", kind=catalog_pb2.FEATURE_KIND_METERED),
+        reason=pb.REASON_SUBSCRIPTION_PAUSED,
+        rates=[burst],
+    )
+    fake.answers["GetEntitlement"] = pb.GetEntitlementResponse(entitlement=calls, plan="pro")
+
+    result = tallyd("entitlements", "acme", "calls", "--sidecar", fake.address)
+
+    expected = """
+FEATURE  KIND     ENTITLED                 GRANTS
+calls    metered  no: SUBSCRIPTION_PAUSED  burst: 5 per second, hard
+"""
+    assert ExitCode.NEGATIVE == result.exit_code
+    assert result.stdout.endswith(expected)
+
+
 def test_one_feature_that_is_granted_is_exit_0(fake: FakeServer) -> None:
     fake.answers["GetEntitlement"] = pb.GetEntitlementResponse(entitlement=TOKENS, plan="pro")
 

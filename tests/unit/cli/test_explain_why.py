@@ -55,6 +55,11 @@ SLOWED: Final = status("monthly", 10, 12, enforcement=catalog_pb2.ENFORCEMENT_TH
             [MONTHLY_STATUS, PER_USER_STATUS],
             "The limit monthly has the least left: 1250 of 2150 after this.",
         ),
+        (
+            allowed(MONTHLY_STATUS),
+            [MONTHLY_STATUS, LARGE_STATUS, BURST_STATUS],
+            "The limit monthly has enough left: 1250 of 2150 after this.",
+        ),
         (allowed(BURST_STATUS), [], "Only the rate burst applies: 10 per second, 20 at once."),
         (
             allowed(UNLIMITED),

@@ -68,6 +68,17 @@ tokens         7  9223372036854775807
     assert expected == result.stdout
 
 
+def test_the_table_on_a_terminal_is_one_empty_line_below(
+    fake: FakeServer, on_terminal: None
+) -> None:
+    fake.answers["GetStatus"] = STATUS
+
+    lines = tallyd("status", "--sidecar", fake.address).stdout.splitlines()
+
+    titles = [line.split() for line in lines].index(["feature", "records", "quantity"])
+    assert ("durability     process", "") == (lines[titles - 2], lines[titles - 1])
+
+
 def test_a_sidecar_that_is_not_ready_is_exit_1(fake: FakeServer) -> None:
     fake.answers["GetStatus"] = admin_pb2.GetStatusResponse(version="0.1.0", draining=True)
 

@@ -24,6 +24,13 @@ from tests.unit.cli.fakes import Failure, FakeServer, tallyd
             "error: company: is empty (INVALID_ARGUMENT)",
         ),
         (
+            Failure(
+                grpc.StatusCode.FAILED_PRECONDITION, "is paused", "FAILED_PRECONDITION", "pause"
+            ),
+            ExitCode.USAGE,
+            "error: pause: is paused (FAILED_PRECONDITION)",
+        ),
+        (
             Failure(grpc.StatusCode.OUT_OF_RANGE, "too far in the past", "OUT_OF_RANGE", "at"),
             ExitCode.USAGE,
             "error: at: too far in the past (OUT_OF_RANGE)",

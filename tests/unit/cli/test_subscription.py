@@ -299,4 +299,23 @@ def test_a_refusal_names_field_and_reason(fake: FakeServer) -> None:
     result = tallyd("subscription", "pause", "acme", "--control", fake.address)
 
     expected = "error: pause: the subscription is paused already (FAILED_PRECONDITION)\n"
-    assert (ExitCode.FAILED, expected) == (result.exit_code, result.stderr)
+    assert (ExitCode.USAGE, expected) == (result.exit_code, result.stderr)
+
+
+def test_a_time_that_is_none_is_told_what_one_is() -> None:
+    result = tallyd("subscription", "cancel", "acme", "--at", "yesterday")
+
+    assert ExitCode.USAGE == result.exit_code
+    told = "'yesterday' is not now, period-end, or an instant such as 2027-01-31T00:00:00Z or +12h"
+    assert f"Error: Invalid value for '--at': {told}\n" in result.stderr
+
+
+def test_the_timeline_on_a_terminal_is_one_empty_line_below(
+    fake: FakeServer, on_terminal: None
+) -> None:
+    fake.answers["ChangeSubscription"] = changed()
+
+    result = tallyd("subscription", "paid", "acme", "--control", fake.address)
+
+    lines = [line.split() for line in result.stdout.splitlines()[1:3]]
+    assert [[], ["from", "until", "status", "plan", "add-ons", "note"]] == lines

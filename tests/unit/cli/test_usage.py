@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.control.v1 import control_pb2
@@ -67,6 +68,17 @@ tokens   monthly (soft)  1600    1000      500  106%      0   100  2026-02-01 00
 tokens   monthly (soft)   250    1000        0  25%     750     0  2026-02-01 00:00
 """
     assert expected == result.stdout
+
+
+def test_the_rate_past_a_limit_is_told(fake: FakeServer) -> None:
+    slowed = usage(1200, 1000)
+    slowed.limit.enforcement = catalog_pb2.ENFORCEMENT_THROTTLE
+    slowed.limit.throttle.CopyFrom(catalog_pb2.Rate(count=1, period=Duration(seconds=5), burst=1))
+    fake.answers["GetCompanyUsage"] = control_pb2.GetCompanyUsageResponse(limits=[slowed])
+
+    result = tallyd("usage", "acme", "--control", fake.address)
+
+    assert "monthly (throttle to 1 per 5 seconds)  1200" in result.stdout
 
 
 def test_a_company_is_shown_as_its_sidecar_knows_it(fake: FakeServer) -> None:

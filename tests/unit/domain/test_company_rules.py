@@ -110,6 +110,7 @@ FULL = replace(
 GOOD = {
     "all that a subscription can say": FULL,
     "a late payment without a grace's end": replace(SUBSCRIPTION, past_due=PastDue(5)),
+    "a late payment without any grace": replace(SUBSCRIPTION, past_due=PastDue(5, 5)),
     "a pause without an end": replace(SUBSCRIPTION, pause=Pause(5)),
 }
 
@@ -141,8 +142,8 @@ SUBSCRIPTIONS: dict[str, tuple[dict[str, object], Path]] = {
         ("add_ons", 0, "quantity"),
     ),
     "a late payment out of reach": ({"past_due": PastDue(INT64_MAX)}, ("past_due", "since")),
-    "a grace that ends as it starts": (
-        {"past_due": PastDue(5, 5)},
+    "a grace that ends before it starts": (
+        {"past_due": PastDue(5, 4)},
         ("past_due", "grace_ends_at"),
     ),
     "a pause that ends as it starts": ({"pause": Pause(5, 5)}, ("pause", "resumes_at")),

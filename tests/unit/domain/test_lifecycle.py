@@ -190,10 +190,10 @@ DONE_NOW: dict[str, tuple[Subscription, SubscriptionChange, Subscription]] = {
         MarkPastDue(LATER_US),
         sub(past_due=PastDue(PAST_US, LATER_US)),
     ),
-    "a grace that is over began before its end": (
+    "a grace that is over began no later than its end": (
         PAID,
         MarkPastDue(PAST_US),
-        sub(past_due=PastDue(PAST_US - 1, PAST_US)),
+        sub(past_due=PastDue(PAST_US, PAST_US)),
     ),
     "a payment comes": (sub(past_due=PastDue(PAST_US, NOW_US)), MarkPaid(), PAID),
     "a reset changes nothing that is kept": (PAID, ResetUsage(), PAID),

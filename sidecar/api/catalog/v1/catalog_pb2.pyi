@@ -862,7 +862,7 @@ class PastDue(_message.Message):
 
     @_builtins.property
     def grace_ends_at(self) -> _timestamp_pb2.Timestamp:
-        """From when on everything is denied. Absent: never."""
+        """From when on everything is denied. Not before since. Absent: never."""
 
     def __init__(
         self,

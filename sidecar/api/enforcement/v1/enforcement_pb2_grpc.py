@@ -148,7 +148,8 @@ class EnforcementServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExplainEntitlement(self, request, context):
-        """How a company's entitlement to a feature came about, source by source, and what a check would be answered.
+        """How a company's entitlement to a feature came about, source by source, and what a check would be answered. NOT_FOUND
+        for an unknown feature, and for a company of which nothing is known, also where a fail policy would let it pass.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

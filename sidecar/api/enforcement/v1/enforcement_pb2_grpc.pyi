@@ -58,7 +58,9 @@ class EnforcementServiceStub:
     ListEntitlements: _grpc.UnaryUnaryMultiCallable[_enforcement_pb2.ListEntitlementsRequest, _enforcement_pb2.ListEntitlementsResponse]
     """What a company may do with every feature of its plan. NOT_FOUND for an unknown company."""
     ExplainEntitlement: _grpc.UnaryUnaryMultiCallable[_enforcement_pb2.ExplainEntitlementRequest, _enforcement_pb2.ExplainEntitlementResponse]
-    """How a company's entitlement to a feature came about, source by source, and what a check would be answered."""
+    """How a company's entitlement to a feature came about, source by source, and what a check would be answered. NOT_FOUND
+    for an unknown feature, and for a company of which nothing is known, also where a fail policy would let it pass.
+    """
     WatchEntitlements: _grpc.UnaryStreamMultiCallable[_enforcement_pb2.WatchEntitlementsRequest, _enforcement_pb2.WatchEntitlementsResponse]
     """What changes for a company, as it happens, until the caller ends the stream: entitlements, thresholds, exhaustion,
     resets. Starts with the present state of every feature that is watched. Usage of others is seen as it is heard.
@@ -86,7 +88,9 @@ class EnforcementServiceAsyncStub(EnforcementServiceStub):
     ListEntitlements: _aio.UnaryUnaryMultiCallable[_enforcement_pb2.ListEntitlementsRequest, _enforcement_pb2.ListEntitlementsResponse]  # type: ignore[assignment]
     """What a company may do with every feature of its plan. NOT_FOUND for an unknown company."""
     ExplainEntitlement: _aio.UnaryUnaryMultiCallable[_enforcement_pb2.ExplainEntitlementRequest, _enforcement_pb2.ExplainEntitlementResponse]  # type: ignore[assignment]
-    """How a company's entitlement to a feature came about, source by source, and what a check would be answered."""
+    """How a company's entitlement to a feature came about, source by source, and what a check would be answered. NOT_FOUND
+    for an unknown feature, and for a company of which nothing is known, also where a fail policy would let it pass.
+    """
     WatchEntitlements: _aio.UnaryStreamMultiCallable[_enforcement_pb2.WatchEntitlementsRequest, _enforcement_pb2.WatchEntitlementsResponse]  # type: ignore[assignment]
     """What changes for a company, as it happens, until the caller ends the stream: entitlements, thresholds, exhaustion,
     resets. Starts with the present state of every feature that is watched. Usage of others is seen as it is heard.
@@ -165,7 +169,9 @@ class EnforcementServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _enforcement_pb2.ExplainEntitlementRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_enforcement_pb2.ExplainEntitlementResponse, _abc.Awaitable[_enforcement_pb2.ExplainEntitlementResponse]]:
-        """How a company's entitlement to a feature came about, source by source, and what a check would be answered."""
+        """How a company's entitlement to a feature came about, source by source, and what a check would be answered. NOT_FOUND
+        for an unknown feature, and for a company of which nothing is known, also where a fail policy would let it pass.
+        """
 
     @_abc_1.abstractmethod
     def WatchEntitlements(
