@@ -202,7 +202,7 @@ class Enforcer:
                 return self._answer(decide_unmetered(Reason.OUTBOX_FULL), basis, "")
         self._store.require_room()
         granted = decision.granted
-        reading.count(transaction, granted)
+        reading.count(transaction, granted, now_us)
         if reading.rates or reading.throttled:
             reading.fill(transaction, granted, now_us)
         record = encode_record(
@@ -216,7 +216,7 @@ class Enforcer:
             check.metadata,
             [place.wire for place, _ in reading.counted.values()],
             decision.overage,
-            False,
+            admission.company.is_default,  # where the company exists, the plane knows better
         )
         return self._commit(call, decision, basis, record)
 

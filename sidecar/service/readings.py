@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from sidecar.domain.bounds import INT64_MAX, ROLLOVER_WINDOWS_MAX
-from sidecar.domain.catalog import Limit, Rate
+from sidecar.domain.bounds import INT64_MAX
+from sidecar.domain.catalog import Rate
 from sidecar.domain.counters import CounterRef
 from sidecar.domain.decide import rate_level_after, throttle_level_after
 from sidecar.domain.decision import Gauge, RateGauge
 from sidecar.domain.rates import Bucket, empties_us, late_us, level_at
-from sidecar.domain.rollover import allowance, carry
-from sidecar.domain.windows import FIRST_INSTANT_US, Window
+from sidecar.domain.rollover import allowance
+from sidecar.domain.windows import Window
+from sidecar.service.carrying import carried_into, carry_on
 from sidecar.service.meters import Meter, Place, RateMeter
 from sidecar.service.views import CompanyView, FeatureView
 from sidecar.storage.codec import Counter
 from sidecar.storage.transaction import Transaction
 
-_WINDOWS_BACK_MAX: Final = ROLLOVER_WINDOWS_MAX + 4
-"""Most windows that are gone back over in search of the last of which it is known what came in.
-More than a rollover lasts: of what came into one before them, nothing is left.
-"""
 _NO_KEY: Final = b""
 
 
@@ -30,24 +27,41 @@ class Reading:
 
     `counted`: counters by key, since limits that count the same thing share one: it is counted on
     once. `rates` and `rate_keys` belong together, and so do `throttled` and its keys; the key of a
-    rate is empty where the request happened too long ago to fill its bucket.
+    rate is empty where the request happened too long ago to fill its bucket. `ended`: windows that
+    are over, of limits that roll over.
     """
 
-    __slots__ = ("carried", "counted", "gauges", "rate_keys", "rates", "throttled")
+    __slots__ = ("carried", "counted", "ended", "gauges", "rate_keys", "rates", "throttled")
 
     def __init__(self) -> None:
         self.gauges: list[Gauge] = []
         self.counted: dict[bytes, tuple[Place, Counter | None]] = {}
         self.carried: dict[bytes, tuple[int, ...]] = {}
+        self.ended: list[tuple[CompanyView, Meter, Window]] = []
         self.rates: list[RateGauge] = []
         self.rate_keys: list[bytes] = []
         self.throttled: list[tuple[Gauge, bytes]] = []
 
-    def count(self, transaction: Transaction, quantity: int) -> None:
+    def carry(
+        self,
+        place: Place,
+        carried: tuple[int, ...],
+        company: CompanyView,
+        meter: Meter,
+        now_us: int,
+    ) -> None:
+        """Note what was carried into a counter's window."""
+        self.carried[place.key] = carried
+        if place.ref.window.end_us <= now_us:
+            self.ended.append((company, meter, place.ref.window))
+
+    def count(self, transaction: Transaction, quantity: int, now_us: int) -> None:
         """Count a quantity on every counter."""
         for key, (place, counter) in self.counted.items():
             carried = self.carried.get(key) if self.carried else None
             transaction.put_counter(key, _increased(place, counter, quantity, carried))
+        for company, meter, window in self.ended:
+            carry_on(transaction, company, meter, window, now_us)
 
     def fill(self, transaction: Transaction, quantity: int, now_us: int) -> None:
         """Fill the buckets of all rates by a quantity."""
@@ -90,7 +104,7 @@ def read_gauges(
                 transaction, company, meter, place.ref.window, counter, authority=authority
             )
             if carried is not None:
-                reading.carried[place.key] = carried
+                reading.carry(place, carried, company, meter, now_us)
             gauge = _full_gauge(
                 transaction, meter, place.ref, counter, carried, now_us, event_time_us
             )
@@ -140,66 +154,6 @@ def company_wide_gauges(
         if not rate.limit.scope.dimensions
     )
     return gauges
-
-
-def carried_into(
-    transaction: Transaction,
-    company: CompanyView,
-    meter: Meter,
-    window: Window,
-    counter: Counter | None,
-    *,
-    authority: bool,
-) -> tuple[int, ...] | None:
-    """What rolled over into a window, by age; `None` where nothing does, or it cannot be known.
-
-    The plane tells it once it has worked it out. Until then it is worked out here, by the same
-    rules, from the last window of which it is known and what was used since. That chain begins,
-    with nothing carried, where the timeline says that the limit began to roll over. Where it does
-    not say, that is for the plane to tell; the authority begins with the first window that it sees.
-    """
-    if meter.limit.rollover is None:
-        return None
-    if counter is not None and counter.carried is not None:
-        return counter.carried
-    if meter.chainless is window:
-        return None
-    begun = transaction.is_carried_before(meter.base, window.start_us)
-    if authority and not begun:
-        return ()
-    carried = _carried_by_chain(transaction, company, meter, window, begun=begun)
-    if carried is None:
-        # For as long as the company's view lasts: going back over the windows takes its time.
-        meter.chainless = window
-    return carried
-
-
-def _carried_by_chain(
-    transaction: Transaction, company: CompanyView, meter: Meter, window: Window, *, begun: bool
-) -> tuple[int, ...] | None:
-    """The same, worked out. `begun`: it is known what was carried into some earlier window."""
-    # From the newest to the oldest: windows that have ended since the chain's last known one.
-    ended: list[tuple[Limit, int]] = []
-    for _ in range(_WINDOWS_BACK_MAX):
-        at_us = window.start_us - 1
-        if at_us < FIRST_INSTANT_US:
-            return _folded((), ended)
-        limit = company.rolling_limit_at(meter.feature, meter.slot, at_us)
-        if limit is None:
-            return _folded((), ended)
-        window = meter.window_elsewhere(at_us)
-        earlier = transaction.counter(meter.key((), window), ())
-        ended.append((limit, 0 if earlier is None else earlier.used))
-        if earlier is not None and earlier.carried is not None:
-            return _folded(earlier.carried, ended)
-    return _folded((), ended) if begun else None
-
-
-def _folded(carried: tuple[int, ...], ended: list[tuple[Limit, int]]) -> tuple[int, ...]:
-    for limit, used in reversed(ended):
-        if limit.rollover is not None and limit.amount is not None:
-            carried = carry(limit.rollover, limit.amount, carried, used)
-    return carried
 
 
 def _full_gauge(

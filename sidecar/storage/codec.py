@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.companies import CompanySnapshot, Segment
 from sidecar.domain.rates import Bucket
 
@@ -119,7 +120,7 @@ def decode_counter(data: bytes, lineage: int, values: tuple[str, ...] | None = N
         if values is None:
             values = _unpack_values(data[_COUNTER.size :]) if len(data) > _COUNTER.size else ()
     if written_under != lineage:
-        own, others = 0, own + others
+        own, others = 0, min(INT64_MAX, own + others)
     return Counter(own, others, heard, window_end_us, values, carried)
 
 

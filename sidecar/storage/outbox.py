@@ -292,10 +292,9 @@ def _count_as_own(transaction: Transaction, summary: RecordSummary) -> None:
         base = keys.counter_base(summary.company, summary.feature, ref.slot, ref.values)
         key = keys.counter_key(base, ref.window.start_us)
         known = transaction.counter(key) or Counter(0, 0, 0, ref.window.end_us, ref.values)
-        moved = msgspec.structs.replace(
-            known, own=known.own + summary.quantity, others=known.others - summary.quantity
-        )
-        transaction.put_counter(key, moved)
+        own = min(INT64_MAX, known.own + summary.quantity)
+        others = max(-INT64_MAX, known.others - summary.quantity)
+        transaction.put_counter(key, msgspec.structs.replace(known, own=own, others=others))
 
 
 def _tallies_key(lineage: Lineage) -> bytes:

@@ -25,11 +25,13 @@ class Attributor:
         """Counters that a record belongs on; `None` while its company or feature is unknown.
 
         They are those on which the sidecar counted it, if it did, unless the company's timeline has
-        changed since. `data` is the whole record.
+        changed since, or the default plan stood in for a company that is there. `data` is the whole
+        record.
         """
         snapshot = self._snapshot(record.company)
-        if record.unattributed:
-            return self._attributed(snapshot or self._default(record.company), record, data)
+        if record.unattributed and (snapshot is not None or not record.counters):
+            found = self._attributed(snapshot or self._default(record.company), record, data)
+            return record.counters or None if found is None else found
         if snapshot is None or self._fits(snapshot, record):
             return record.counters
         counters = self._attributed(snapshot, record, data)

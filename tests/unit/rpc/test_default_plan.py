@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Final
 
 import msgspec
@@ -10,9 +11,11 @@ import pytest
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.bounds import DAY_US, MINUTE_US
 from sidecar.domain.catalog import Catalog, FailAction, FailPolicy
+from sidecar.domain.companies import Company, Subscription
 from sidecar.domain.decision import BasisMode, Reason
 from sidecar.domain.windows import window_at
 from sidecar.storage.snapshots import SnapshotChanges
+from tests.simulation.world import World
 from tests.support.build import (
     ANCHORED_MONTH,
     DAY,
@@ -202,3 +205,42 @@ async def test_alone_whoever_the_file_lacks_has_the_default_plan() -> None:
     assert [True, False] == [(await decided(sidecar, 3)).allowed for _ in range(2)]
     sidecar.now_us += 30 * DAY_US
     assert (await decided(sidecar, 3)).allowed
+
+
+def _offline_with_default_plan(*companies: Company) -> World:
+    """A sidecar without its plane since before the companies came into being."""
+    plans = {
+        "basic": [metered("calls", limit("cycle", 100, window=ANCHORED_MONTH))],
+        "free": [metered("calls", limit("few", 50))],
+    }
+    content = catalog(plans)
+    fails_open = FailPolicy(no_snapshot=FailAction.DEFAULT_PLAN)
+    (calls,) = content.features
+    world = World(NOW_US)
+    features = (msgspec.structs.replace(calls, fail_policy=fails_open),)
+    content = msgspec.structs.replace(content, features=features, default_plan="free")
+    world.apply(content, [])
+    world.sync()
+    world.online = False
+    world.apply(content, companies)
+    return world
+
+
+def test_what_it_let_pass_of_a_company_that_is_there_counts_on_the_company_s_own_windows() -> None:
+    acme = Company("acme", subscription=Subscription("basic", NOW_US - 5 * DAY_US))
+    with closing(_offline_with_default_plan(acme)) as world:
+        assert world.check("acme", "calls", 40, {}).allowed
+        world.online = True
+        world.sync()
+        assert [("cycle", 40)] == [(one.limit.id, one.used) for one in world.usage("acme")]
+        found = [world.check("acme", "calls", quantity, {}).allowed for quantity in (61, 60, 1)]
+        assert [False, True, False] == found
+
+
+def test_what_it_let_pass_of_a_company_that_is_not_there_stays_where_it_is() -> None:
+    with closing(_offline_with_default_plan()) as world:
+        assert world.check("acme", "calls", 40, {}).allowed
+        world.online = True
+        world.sync()
+        found = [world.check("acme", "calls", quantity, {}).allowed for quantity in (11, 10, 1)]
+        assert [False, True, False] == found

@@ -223,6 +223,38 @@ def test_late_usage_counts_in_its_own_window_with_what_was_carried_into_it() -> 
     assert not sidecar.decide(1, at_us=late_us).decision.allowed
 
 
+@pytest.mark.parametrize(
+    ("used", "late", "expected"),
+    [
+        pytest.param((1, 1), 99, 0, id="of the day before: nothing is left of it"),
+        pytest.param((1, 0, 1), 99, 100, id="2 days ago: what the idle day left"),
+        pytest.param(
+            (90, 50, 60), 10, 50, id="2 days ago: what was used since is of the day after"
+        ),
+        pytest.param(
+            (1, 1, 1, 1), 99, 99 + 99, id="3 days ago: what was used since is of younger days"
+        ),
+    ],
+)
+def test_late_usage_is_taken_from_what_the_days_since_then_carry(
+    used: tuple[int, ...], late: int, expected: int
+) -> None:
+    sidecar = Inside(CONTENT, company(), authority=True)
+    first_us = sidecar.now_us
+    use(sidecar, *used)
+    sidecar.now_us -= DAY_US
+    assert sidecar.decide(late, at_us=first_us).decision.allowed
+    assert expected == carried(sidecar)
+
+
+def test_late_usage_leaves_what_the_plane_says_is_less() -> None:
+    sidecar = told()
+    use(sidecar, 10)
+    tell(sidecar, (15,), 0, sidecar.now_us)
+    assert sidecar.decide(20, at_us=sidecar.now_us - DAY_US).decision.allowed
+    assert 15 == carried(sidecar)
+
+
 def test_the_first_window_of_all_time_has_nothing_before_it() -> None:
     millennium = WindowSpec(WindowUnit.YEAR, 1000, Alignment.CALENDAR)
     content = catalog({"basic": [metered("calls", rolling(window=millennium))]})

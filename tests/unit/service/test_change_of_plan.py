@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog import AddOn, AddOnEntitlement, Catalog, Plan
 from sidecar.domain.companies import Segment, SubscriptionStatus
 from sidecar.domain.entitlements import CatalogIndex
-from tests.support.build import DAY, catalog, company, limit, metered
+from tests.support.build import DAY, catalog, company, counter_ref, limit, metered, total
 from tests.support.inside import Inside
 
 PLANS: Final = catalog(
@@ -78,3 +79,20 @@ def test_never_more_than_a_record_can_name() -> None:
         }
     )
     assert ["m30", "m31"] == counted_beside("basic", content)
+
+
+def test_more_use_without_a_limit_than_a_counter_holds_stays_at_the_most() -> None:
+    """In whatever lineage: after a loss of power, and once the plane refused a history."""
+    sidecar = Inside(PLANS, company(plan="endless"))
+    opened, outbox = sidecar.opened, sidecar.opened.outbox
+    monthly = counter_ref(limit())
+    opened.counters.hear("life-1", [total(monthly, 5, 0, 1)])
+    for _ in range(3):
+        assert sidecar.decide(INT64_MAX).decision.allowed
+    outbox.begin_lineage(opened.new_incarnation(), "life-1", 0)
+    found = [opened.used(monthly)]
+    assert sidecar.decide(1).decision.allowed
+    while outbox.move_fenced():
+        pass
+    assert [INT64_MAX] == found
+    assert 4 == len(sidecar.records())
