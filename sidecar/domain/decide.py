@@ -33,7 +33,6 @@ from sidecar.domain.decision import (
 from sidecar.domain.errors import OutOfRange
 from sidecar.domain.rates import filled, room, wait_us
 
-_HARD = Enforcement.HARD
 _SOFT = Enforcement.SOFT
 _SHADOW = Enforcement.SHADOW
 _THROTTLE = Enforcement.THROTTLE

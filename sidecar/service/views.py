@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sidecar.domain.catalog import Limit
-from sidecar.domain.companies import CompanySnapshot, Segment, SubscriptionStatus
-from sidecar.domain.company_windows import generation_of
-from sidecar.domain.counters import slot_of
+from sidecar.domain.companies import CompanySnapshot, Segment
 from sidecar.domain.entitlements import CatalogIndex, Entitlement
+from sidecar.domain.rolling import rolling_limits
 from sidecar.domain.timeline import segment_at
 from sidecar.service.meters import Meter, RateMeter
 from sidecar.storage.record_wire import encode_owner
@@ -88,17 +87,6 @@ class CompanyView:
         return view
 
     def rolling_limit_at(self, feature: str, slot: str, at_us: int) -> Limit | None:
-        """The limit whose rest on a slot rolled over at another instant, if there was one.
-
-        None does once the subscription has come to its end; a pause does not matter.
-        """
+        """The limit whose rest on a slot rolled over at another instant, if there was one."""
         segment = segment_at(self.snapshot, at_us)
-        if segment.status in (SubscriptionStatus.CANCELED, SubscriptionStatus.ENDED):
-            return None
-        entitlement = self._index.resolve(segment, feature)
-        for limit in () if entitlement is None else entitlement.limits:
-            if limit.rollover is None or limit.amount is None:
-                continue
-            if slot_of(limit, generation_of(segment, limit.window)) == slot:
-                return limit
-        return None
+        return rolling_limits(self._index, segment, feature).get(slot)

@@ -21,17 +21,16 @@ import msgspec
 from sidecar.control.storage.values import CounterKey, RolloverTerms
 from sidecar.domain.bounds import MINUTE_US
 from sidecar.domain.catalog import Catalog, EntitlementGrant, Limit
-from sidecar.domain.companies import CompanySnapshot, Segment, SubscriptionStatus
+from sidecar.domain.companies import CompanySnapshot, Segment
 from sidecar.domain.company_windows import company_window, generation_of
 from sidecar.domain.counters import CounterRef, slot_of
 from sidecar.domain.entitlements import CatalogIndex
+from sidecar.domain.rolling import rolling_limits
 from sidecar.domain.timeline import segment_at
-from sidecar.domain.windows import END_INSTANT_US, Window, WindowUnit
+from sidecar.domain.windows import END_INSTANT_US, Window
 
 LEAD_US: Final = MINUTE_US
 """How long before a window's end it is closed for the time being, at the most."""
-
-_OVER: Final = (SubscriptionStatus.CANCELED, SubscriptionStatus.ENDED)
 
 
 class Closing(msgspec.Struct, frozen=True):
@@ -61,7 +60,7 @@ class RollingCatalog:
         if window.end_us >= END_INSTANT_US:
             return None
         last = segment_at(snapshot, window.end_us - 1)
-        limit = self._limits_of(last, key.feature).get(slot)
+        limit = rolling_limits(self.index, last, key.feature).get(slot)
         if limit is None or limit.rollover is None or limit.amount is None:
             return None
         following = segment_at(snapshot, window.end_us)
@@ -94,17 +93,8 @@ class RollingCatalog:
         return {
             (feature, slot): limit
             for feature in sorted(self.features | own)
-            for slot, limit in self._limits_of(segment, feature).items()
+            for slot, limit in rolling_limits(self.index, segment, feature).items()
         }
-
-    def _limits_of(self, segment: Segment, feature: str) -> dict[str, Limit]:
-        """A feature's limits that roll over in a segment, by slot; of several the first counts."""
-        entitlement = None if segment.status in _OVER else self.index.resolve(segment, feature)
-        found: dict[str, Limit] = {}
-        for limit in () if entitlement is None else entitlement.limits:
-            if _carries(limit):
-                found.setdefault(slot_of(limit, generation_of(segment, limit.window)), limit)
-        return found
 
 
 def due_us(window: Window) -> int:
@@ -114,15 +104,6 @@ def due_us(window: Window) -> int:
 
 def _rolls_over(grant: EntitlementGrant) -> bool:
     return any(limit.rollover is not None for limit in grant.limits)
-
-
-def _carries(limit: Limit) -> bool:
-    return (
-        limit.rollover is not None
-        and limit.amount is not None
-        and not limit.scope.dimensions
-        and limit.window.unit is not WindowUnit.LIFETIME
-    )
 
 
 def _rolling_features(catalog: Catalog) -> Iterator[str]:
