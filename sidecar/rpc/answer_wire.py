@@ -15,9 +15,9 @@ from sidecar.domain.catalog import Limit
 from sidecar.domain.decision import Basis, Decision, Gauge
 from sidecar.domain.windows import Window
 from sidecar.rpc.answers import fill_basis, fill_decision, fill_limit_status
+from sidecar.wire import varint
 
 _KEPT_MAX: Final = 8192
-_ONE_BYTE: Final = tuple(bytes([number]) for number in range(0x80))
 
 
 class _Frame(NamedTuple):
@@ -51,14 +51,14 @@ class AnswerEncoder:
             self._keep_basis(basis)
         status = self._limit_status(gauge)
         body = b"\x08\x01\x10%b\x18%b\x22%b%b%b" % (
-            _ONE_BYTE[decision.reason],
-            _varint(decision.granted),
-            _varint(len(status)),
+            varint(decision.reason),
+            varint(decision.granted),
+            varint(len(status)),
             status,
             self._basis_bytes,
         )
         name = record_id.encode()
-        return b"\x0a%b%b\x12%b%b" % (_varint(len(body)), body, _varint(len(name)), name)
+        return b"\x0a%b%b\x12%b%b" % (varint(len(body)), body, varint(len(name)), name)
 
     def _limit_status(self, gauge: Gauge) -> bytes:
         limit = gauge.limit
@@ -72,13 +72,13 @@ class AnswerEncoder:
         ):
             frame = self._keep_frame(key, gauge)
         if limit.amount is None:
-            return b"%b\x20%b%b" % (frame.head, _varint(gauge.used), frame.tail)
+            return b"%b\x20%b%b" % (frame.head, varint(gauge.used), frame.tail)
         left = limit.amount - gauge.used
         if left < 0:
             # Past a SHADOW limit, or a SOFT one that was lowered.
-            usage = b"\x20%b\x28\x00\x30%b" % (_varint(gauge.used), _varint(-left))
+            usage = b"\x20%b\x28\x00\x30%b" % (varint(gauge.used), varint(-left))
             return b"%b%b%b" % (frame.head, usage, frame.tail)
-        return b"%b\x20%b\x28%b%b" % (frame.head, _varint(gauge.used), _varint(left), frame.tail)
+        return b"%b\x20%b\x28%b%b" % (frame.head, varint(gauge.used), varint(left), frame.tail)
 
     def _keep_frame(self, key: int, gauge: Gauge) -> _Frame:
         """Fields come in the order of their numbers: before `used` (4), behind `overage` (6)."""
@@ -112,17 +112,3 @@ def _encode(decision: Decision, basis: Basis, record_id: str) -> bytes:
     response = pb.CheckAndIncrementResponse(record_id=record_id)
     fill_decision(response.decision, decision, basis)
     return response.SerializeToString()
-
-
-def _varint(number: int) -> bytes:
-    """A number that is not negative, as protobuf writes it."""
-    if number < 0x80:
-        return _ONE_BYTE[number]
-    if number < 0x4000:
-        return b"%c%c" % (number & 0x7F | 0x80, number >> 7)
-    out = bytearray()
-    while number >= 0x80:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)

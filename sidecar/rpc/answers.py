@@ -22,6 +22,7 @@ from sidecar.domain.entitlements import Entitlement
 from sidecar.domain.errors import FieldError
 from sidecar.domain.rates import empties_us, in_use, room
 from sidecar.domain.windows import END_INSTANT_US
+from sidecar.wire import delimited
 
 _DURATION_US_MAX: Final = 315_576_000_000 * 1_000_000
 """The longest `Duration`, 10,000 years: debts of a rate may drain for longer."""
@@ -44,7 +45,7 @@ def record_answer(answer: bytes) -> bytes:
 
 def outcome_of(answer: bytes) -> bytes:
     """Bytes of a `CheckOutcome` that holds an answer."""
-    return _delimited(b"\x0a", answer)
+    return delimited(b"\x0a", answer)
 
 
 def outcome_of_error(error: FieldError) -> bytes:
@@ -57,7 +58,7 @@ def outcome_of_error(error: FieldError) -> bytes:
 
 def batch_of(outcomes: list[bytes]) -> bytes:
     """Bytes of a `BatchCheckAndIncrementResponse` (or, with one, of a stream's response)."""
-    return b"".join([_delimited(b"\x0a", outcome) for outcome in outcomes])
+    return b"".join([delimited(b"\x0a", outcome) for outcome in outcomes])
 
 
 def fill_decision(message: pb.Decision, decision: Decision, basis: Basis) -> None:
@@ -155,17 +156,3 @@ def _fill_time(message: object, at_us: int) -> None:
     message.seconds = seconds  # type: ignore[attr-defined]
     if micros:
         message.nanos = micros * 1000  # type: ignore[attr-defined]
-
-
-def _delimited(tag: bytes, data: bytes) -> bytes:
-    size = len(data)
-    if size < 0x80:
-        return b"%b%c%b" % (tag, size, data)
-    if size < 0x4000:
-        return b"%b%c%c%b" % (tag, size & 0x7F | 0x80, size >> 7, data)
-    prefix = bytearray(tag)
-    while size >= 0x80:
-        prefix.append(size & 0x7F | 0x80)
-        size >>= 7
-    prefix.append(size)
-    return bytes(prefix) + data

@@ -10,10 +10,8 @@ from typing import Final
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-_VARINT: Final = 0
-_FIXED64: Final = 1
-_DELIMITED: Final = 2
-_FIXED32: Final = 5
+from sidecar import wire
+
 _DEPTH_MAX: Final = 8
 
 
@@ -29,12 +27,12 @@ def _search(descriptor: Descriptor, data: bytes, depth: int) -> str:
     position = 0
     counts: dict[int, int] = {}
     while position < len(data) and depth > 0:
-        tag, position = _varint(data, position)
+        tag, position = wire.read_varint(data, position)
         number, wire_type = tag >> 3, tag & 7
-        if wire_type != _DELIMITED:
-            position = _skip(wire_type, data, position)
+        if wire_type != wire.DELIMITED:
+            position = wire.skip(wire_type, data, position)
             continue
-        size, position = _varint(data, position)
+        size, position = wire.read_varint(data, position)
         value, position = data[position : position + size], position + size
         if position > len(data):
             raise ValueError("cut short")
@@ -52,29 +50,6 @@ def _search(descriptor: Descriptor, data: bytes, depth: int) -> str:
                 is_map = field.message_type.GetOptions().map_entry
                 return field.name if is_map else f"{path}.{inner}"
     return ""
-
-
-def _varint(data: bytes, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-        shift += 7
-        if shift > 63:
-            raise ValueError("a varint of more than ten bytes")
-
-
-def _skip(wire_type: int, data: bytes, position: int) -> int:
-    if wire_type == _VARINT:
-        return _varint(data, position)[1]
-    if wire_type == _FIXED64:
-        return position + 8
-    if wire_type == _FIXED32:
-        return position + 4
-    raise ValueError("a wire type that proto3 does not have")
 
 
 def _is_utf8(value: bytes) -> bool:

@@ -13,21 +13,21 @@ from collections.abc import Mapping, Sequence
 
 from sidecar.domain.counters import CounterRef
 from sidecar.domain.windows import Window
+from sidecar.wire import delimited, text
 
 _TIMES = struct.Struct("<BqBqBq")
 _WINDOW = struct.Struct("<BqBq")
 _OVERAGE = struct.Struct("<Bq")
-_LENGTH_MAX_SMALL = 127
 
 
 def encode_owner(company: str, feature: str) -> bytes:
     """The part of a record that says whose it is; cached by callers."""
-    return _text(b"\x0a", company) + _text(b"\x12", feature)
+    return text(b"\x0a", company) + text(b"\x12", feature)
 
 
 def encode_slot(slot: str) -> bytes:
     """The part of a counter's name that says what it counts; cached by callers."""
-    return _text(b"\x0a", slot)
+    return text(b"\x0a", slot)
 
 
 def encode_window(window: Window) -> bytes:
@@ -38,9 +38,9 @@ def encode_window(window: Window) -> bytes:
 def encode_counter(slot: bytes, values: Sequence[str], window: bytes) -> bytes:
     """The part of a record that names one counter, from the parts above."""
     if not values:
-        return _delimited(b"\x52", slot + window)
-    texts = b"".join([_text(b"\x12", value) for value in values])
-    return _delimited(b"\x52", slot + texts + window)
+        return delimited(b"\x52", slot + window)
+    texts = b"".join([text(b"\x12", value) for value in values])
+    return delimited(b"\x52", slot + texts + window)
 
 
 def encode_counter_ref(counter: CounterRef) -> bytes:
@@ -50,7 +50,7 @@ def encode_counter_ref(counter: CounterRef) -> bytes:
 
 def encode_identity(idempotency_key: str, payload_digest: bytes) -> bytes:
     """The part of a record that a retry is known by. May be put behind a record that has none."""
-    return b"%b\x3a\x10%b" % (_text(b"\x32", idempotency_key), payload_digest)
+    return b"%b\x3a\x10%b" % (text(b"\x32", idempotency_key), payload_digest)
 
 
 def encode_record(
@@ -71,28 +71,12 @@ def encode_record(
     if idempotency_key:
         parts.append(encode_identity(idempotency_key, payload_digest))
     for key, value in dimensions.items():
-        parts.append(_delimited(b"\x42", _text(b"\x0a", key) + _text(b"\x12", value)))
+        parts.append(delimited(b"\x42", text(b"\x0a", key) + text(b"\x12", value)))
     for key, value in metadata.items():
-        parts.append(_delimited(b"\x4a", _text(b"\x0a", key) + _text(b"\x12", value)))
+        parts.append(delimited(b"\x4a", text(b"\x0a", key) + text(b"\x12", value)))
     parts += counters
     if overage:
         parts.append(_OVERAGE.pack(0x59, overage))
     if unattributed:
         parts.append(b"\x60\x01")
     return b"".join(parts)
-
-
-def _text(tag: bytes, text: str) -> bytes:
-    return _delimited(tag, text.encode())
-
-
-def _delimited(tag: bytes, data: bytes) -> bytes:
-    size = len(data)
-    if size <= _LENGTH_MAX_SMALL:
-        return b"%b%c%b" % (tag, size, data)
-    prefix = bytearray(tag)
-    while size > _LENGTH_MAX_SMALL:
-        prefix.append(size & 0x7F | 0x80)
-        size >>= 7
-    prefix.append(size)
-    return bytes(prefix) + data
