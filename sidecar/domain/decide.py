@@ -21,17 +21,17 @@ from collections.abc import Sequence
 import msgspec
 
 from sidecar.domain.bounds import FOREVER_US, INT64_MAX
-from sidecar.domain.catalog import Enforcement, Limit, Rate
+from sidecar.domain.catalog import Enforcement, Limit
 from sidecar.domain.decision import (
     Decision,
     Gauge,
     GrantMode,
+    Headroom,
     RateGauge,
     Reason,
     ThresholdWarning,
 )
 from sidecar.domain.errors import OutOfRange
-from sidecar.domain.rates import filled, room, wait_us
 
 _SOFT = Enforcement.SOFT
 _SHADOW = Enforcement.SHADOW
@@ -47,9 +47,8 @@ def decide(
 ) -> Decision:
     """Decide about a quantity (0 to 2^63-1, in the feature's unit) against limits and usage.
 
-    What is granted has to be counted on every gauge, and to fill the buckets as `rate_level_after`
-    and `throttle_level_after` say. Raises `OutOfRange` where a counter could not hold the sum of
-    what would be counted.
+    What is granted has to be counted on every gauge, and to fill the buckets as `after` says.
+    Raises `OutOfRange` where a counter could not hold the sum of what would be counted.
     """
     past: list[Gauge] = []
     for gauge in gauges:
@@ -63,30 +62,30 @@ def decide(
     denying: list[Gauge | RateGauge] = []
     candidates: list[Gauge | RateGauge] = [*past, *rates]
     for candidate in candidates:
-        enforcement = candidate.limit.enforcement
+        enforcement = candidate.enforcement
         if enforcement is _SOFT or enforcement is _SHADOW:
             continue
-        left = _left(candidate)
+        left = candidate.left
         if left < needed:
             denying.append(candidate)
         if mode is GrantMode.UP_TO:
             granted = min(granted, left)
     wanted = max(granted, needed)
     shadow_denials = tuple(
-        candidate.limit.id
+        candidate.id
         for candidate in candidates
-        if candidate.limit.enforcement is _SHADOW and _left(candidate) < wanted
+        if candidate.enforcement is _SHADOW and candidate.left < wanted
     )
     if not denying:
         return _allow(granted, gauges, Reason.ALLOWED, shadow_denials, rates)
-    binding = max(denying, key=lambda gauge: _passes_again(gauge, needed, now_us))
-    reason = _reason(binding)
+    binding = max(denying, key=lambda headroom: _passes_again(headroom, needed, now_us))
+    reason = binding.denial
     if mode is GrantMode.REGARDLESS:
         decision = _allow(quantity, gauges, reason, shadow_denials, rates)
-        refused = {gauge.limit.id for gauge in denying}
+        refused = {headroom.id for headroom in denying}
         let_pass = tuple(name for name in decision.throttled if name not in refused)
         return msgspec.structs.replace(decision, throttled=let_pass)
-    waits = [_wait_us(gauge, needed, now_us) for gauge in denying]
+    waits = [headroom.wait_us(needed, now_us) for headroom in denying]
     retry_after_us = None if None in waits else max(wait for wait in waits if wait is not None)
     return Decision(False, reason, 0, binding, retry_after_us, (), shadow_denials, 0)
 
@@ -94,20 +93,6 @@ def decide(
 def decide_unmetered(reason: Reason) -> Decision:
     """The decision where there is nothing to count: the feature may be used, or may not, at all."""
     return _UNMETERED[reason]
-
-
-def rate_level_after(gauge: RateGauge, granted: int) -> int:
-    """How full a rate's bucket is once a granted quantity is in."""
-    rate = gauge.limit.rate
-    if gauge.limit.enforcement is _SHADOW and room(rate, gauge.level) < granted:
-        return gauge.level
-    return filled(rate, gauge.level, granted)
-
-
-def throttle_level_after(gauge: Gauge, granted: int) -> int:
-    """How full the bucket of a THROTTLE limit's rate is: what lies above the amount fills it."""
-    above = min(granted, max(0, gauge.used + granted - (gauge.ceiling or 0)))
-    return filled(_throttle(gauge), gauge.throttle_level, above)
 
 
 def _allow(
@@ -162,79 +147,19 @@ def _named_after(
     if binding is None and gauges:
         binding = gauges[0]
     if binding is not None:
-        return _after(binding, granted)
+        return binding.after(granted)
     return _tightest_after(rates, granted) if rates else None
 
 
-def _after(gauge: Gauge, granted: int) -> Gauge:
-    level = gauge.throttle_level
-    if gauge.limit.enforcement is _THROTTLE:
-        level = throttle_level_after(gauge, granted)
-    used = gauge.used + granted
-    return Gauge(gauge.limit, gauge.window, used, gauge.values, gauge.carried, level)
-
-
 def _tightest_after(rates: Sequence[RateGauge], granted: int) -> RateGauge:
-    after = [
-        RateGauge(gauge.limit, rate_level_after(gauge, granted), gauge.now_us, gauge.values)
-        for gauge in rates
-    ]
-    return min(
-        after,
-        key=lambda gauge: (
-            gauge.limit.enforcement is _SHADOW,
-            room(gauge.limit.rate, gauge.level),
-        ),
-    )
+    after = [rate.after(granted) for rate in rates]
+    return min(after, key=lambda rate: (rate.enforcement is _SHADOW, rate.left))
 
 
-def _left(gauge: Gauge | RateGauge) -> int:
-    """How much a limit or a rate lets pass now."""
-    if isinstance(gauge, RateGauge):
-        return room(gauge.limit.rate, gauge.level)
-    left = gauge.remaining or 0
-    if gauge.limit.enforcement is _THROTTLE:
-        left += room(_throttle(gauge), gauge.throttle_level)
-    return left
-
-
-def _reason(binding: Gauge | RateGauge) -> Reason:
-    rated = isinstance(binding, RateGauge) or binding.limit.enforcement is _THROTTLE
-    return Reason.RATE_LIMITED if rated else Reason.LIMIT_EXCEEDED
-
-
-def _passes_again(gauge: Gauge | RateGauge, needed: int, now_us: int) -> tuple[int, int]:
+def _passes_again(headroom: Headroom, needed: int, now_us: int) -> tuple[int, int]:
     """When a denying limit lets pass again; of two at once, the one with less left comes later."""
-    wait = _wait_us(gauge, needed, now_us)
-    return (FOREVER_US if wait is None else now_us + wait), -_left(gauge)
-
-
-def _wait_us(gauge: Gauge | RateGauge, needed: int, now_us: int) -> int | None:
-    """How long until a quantity passes, if nothing else happens; `None` if it never does."""
-    if isinstance(gauge, RateGauge):
-        return wait_us(gauge.limit.rate, gauge.level, needed)
-    if gauge.limit.enforcement is not _THROTTLE:
-        return _window_wait_us(gauge, now_us) if needed <= (gauge.limit.amount or 0) else None
-    rate, level = _throttle(gauge), gauge.throttle_level
-    waits = [wait_us(rate, level, needed - (gauge.remaining or 0))]
-    next_window = _window_wait_us(gauge, now_us)
-    above = needed - (gauge.limit.amount or 0)
-    above_wait = 0 if above <= 0 else wait_us(rate, level, above)
-    if next_window is not None and above_wait is not None:
-        waits.append(max(next_window, above_wait))
-    return min((wait for wait in waits if wait is not None), default=None)
-
-
-def _window_wait_us(gauge: Gauge, now_us: int) -> int | None:
-    """How long until the next window; `None` where none follows, or usage is too late for it."""
-    end_us = gauge.window.end_us
-    return end_us - now_us if now_us < end_us < FOREVER_US else None
-
-
-def _throttle(gauge: Gauge) -> Rate:
-    rate = gauge.limit.throttle
-    assert rate is not None, "the catalog's rules want a rate for every THROTTLE limit"
-    return rate
+    wait = headroom.wait_us(needed, now_us)
+    return (FOREVER_US if wait is None else now_us + wait), -headroom.left
 
 
 def _crossed(gauge: Gauge, ceiling: int, after: int) -> tuple[ThresholdWarning, ...]:

@@ -16,12 +16,9 @@ from sidecar.convert.catalog import (
 )
 from sidecar.convert.limits import rate_to_message
 from sidecar.convert.status import code_of
-from sidecar.domain.bounds import FOREVER_US
-from sidecar.domain.decision import Basis, Decision, Gauge, RateGauge
+from sidecar.domain.decision import Basis, Decision, Headroom, overage, remaining
 from sidecar.domain.entitlements import Entitlement
 from sidecar.domain.errors import FieldError
-from sidecar.domain.rates import empties_us, in_use, room
-from sidecar.domain.windows import END_INSTANT_US
 from sidecar.wire import delimited
 
 _DURATION_US_MAX: Final = 315_576_000_000 * 1_000_000
@@ -93,50 +90,25 @@ def fill_basis(message: pb.Basis, basis: Basis) -> None:
         message.fallback = basis.fallback  # type: ignore[assignment]  # as above
 
 
-def fill_limit_status(message: pb.LimitStatus, gauge: Gauge | RateGauge) -> None:
+def fill_limit_status(message: pb.LimitStatus, headroom: Headroom) -> None:
     """Write a limit and its usage, or a rate and what is in use of it, into a message."""
-    limit = gauge.limit
-    message.limit = limit.id
-    message.enforcement = limit.enforcement  # type: ignore[assignment]  # as above
-    if isinstance(gauge, RateGauge):
-        _fill_rate_usage(message, gauge)
-    else:
-        _fill_usage(message, gauge)
-    if gauge.values:
-        message.dimensions.update(zip(limit.scope.dimensions, gauge.values, strict=True))
-
-
-def _fill_usage(message: pb.LimitStatus, gauge: Gauge) -> None:
-    limit = gauge.limit
-    message.used = gauge.used
-    if limit.amount is not None:
-        message.amount = limit.amount
-        left = limit.amount + gauge.carried - gauge.used
-        if left >= 0:
-            message.remaining = left
-        else:
-            message.remaining = 0
-            message.overage = -left
-        if gauge.carried:
-            message.carried = gauge.carried
-    if limit.throttle is not None:
-        message.rate.CopyFrom(rate_to_message(limit.throttle))
-    window = gauge.window
-    if window.end_us != FOREVER_US:
-        _fill_time(message.window_start, window.start_us)
-        _fill_time(message.resets_at, window.end_us)
-
-
-def _fill_rate_usage(message: pb.LimitStatus, gauge: RateGauge) -> None:
-    rate, level = gauge.limit.rate, max(0, gauge.level)
-    message.rate.CopyFrom(rate_to_message(rate))
-    message.amount = rate.burst
-    message.used = in_use(rate, level)
-    message.remaining = room(rate, level)
-    message.overage = max(0, message.used - rate.burst)
-    drained_us = empties_us(rate, level, gauge.now_us)
-    if drained_us < END_INSTANT_US:
-        _fill_time(message.resets_at, drained_us)
+    message.limit = headroom.id
+    message.enforcement = headroom.enforcement  # type: ignore[assignment]  # as above
+    message.used = headroom.used
+    left = remaining(headroom)
+    if headroom.amount is not None and left is not None:
+        message.amount = headroom.amount
+        message.remaining = left
+        message.overage = overage(headroom)
+        message.carried = headroom.carried
+    if headroom.rate is not None:
+        message.rate.CopyFrom(rate_to_message(headroom.rate))
+    if headroom.starts_us is not None:
+        _fill_time(message.window_start, headroom.starts_us)
+    if headroom.resets_us is not None:
+        _fill_time(message.resets_at, headroom.resets_us)
+    if headroom.dimensions:
+        message.dimensions.update(headroom.dimensions)
 
 
 def entitlement_to_message(entitlement: Entitlement) -> pb.Entitlement:

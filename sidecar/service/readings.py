@@ -8,7 +8,6 @@ from typing import Final
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog import Rate
 from sidecar.domain.counters import CounterRef
-from sidecar.domain.decide import rate_level_after, throttle_level_after
 from sidecar.domain.decision import Gauge, RateGauge
 from sidecar.domain.rates import Bucket, empties_us, late_us, level_at
 from sidecar.domain.rollover import allowance
@@ -66,12 +65,12 @@ class Reading:
     def fill(self, transaction: Transaction, quantity: int, now_us: int) -> None:
         """Fill the buckets of all rates by a quantity."""
         for gauge, key in zip(self.rates, self.rate_keys, strict=True):
-            level = rate_level_after(gauge, quantity)
+            level = gauge.after(quantity).level
             if key and level != gauge.level:
                 _put_level(transaction, key, gauge.limit.rate, level, now_us)
         for limited, key in self.throttled:
             throttle = limited.limit.throttle
-            level = throttle_level_after(limited, quantity)
+            level = limited.after(quantity).throttle_level
             if throttle is not None and level != limited.throttle_level:
                 _put_level(transaction, key, throttle, level, now_us)
 

@@ -20,7 +20,7 @@ import msgspec
 from sidecar.domain.bounds import FOREVER_US
 from sidecar.domain.catalog import Enforcement
 from sidecar.domain.companies import SubscriptionStatus
-from sidecar.domain.decision import Gauge, RateGauge
+from sidecar.domain.decision import Gauge, RateGauge, remaining
 from sidecar.domain.entitlements import Entitlement
 
 
@@ -106,7 +106,7 @@ def _limit_changes(
         if _has_reached(gauge, percent) and not _has_reached(earlier, percent):
             yield Event(EventKind.THRESHOLD, state, (gauge,), percent)
     shadow = gauge.limit.enforcement is Enforcement.SHADOW
-    if not shadow and gauge.remaining == 0 and earlier.remaining != 0:
+    if not shadow and remaining(gauge) == 0 and remaining(earlier) != 0:
         yield Event(EventKind.EXHAUSTED, state, (gauge,))
 
 

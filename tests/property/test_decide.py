@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from sidecar.domain.bounds import FOREVER_US
 from sidecar.domain.catalog import Enforcement, Rate
-from sidecar.domain.decide import decide, rate_level_after, throttle_level_after
+from sidecar.domain.decide import decide
 from sidecar.domain.decision import Decision, Gauge, GrantMode, RateGauge, Reason
 from tests.support.build import (
     DAY,
@@ -258,13 +258,13 @@ def test_binding_limit_of_what_is_allowed_is_as_it_is_after_counting(case: _Case
             return
         assert isinstance(binding, RateGauge)
         (of,) = [r for r in case.rates if r.limit.id == binding.limit.id]
-        assert rate_level_after(of, granted) == binding.level
+        assert of.after(granted).level == binding.level
         return
     assert isinstance(binding, Gauge)
     (before,) = [g for g in case.gauges if g.limit.id == binding.limit.id]
     assert before.used + granted == binding.used
     if before.limit.enforcement is THROTTLE:
-        assert throttle_level_after(before, granted) == binding.throttle_level
+        assert before.after(granted).throttle_level == binding.throttle_level
     finite = [g for g in case.gauges if g.ceiling is not None]
     enforced = [g for g in finite if g.limit.enforcement is not SHADOW] or finite
     if enforced:
@@ -287,12 +287,12 @@ def test_all_or_none_fills_every_bucket_that_lets_pass(case: _Case) -> None:
     for rate in case.rates:
         skipped = rate.limit.enforcement is SHADOW and not _Ceiling(rate).lets_pass(granted)
         units = 0 if skipped else granted
-        assert rate.level + units * rate.limit.rate.period_us == rate_level_after(rate, granted)
+        assert rate.level + units * rate.limit.rate.period_us == rate.after(granted).level
     for g in case.gauges:
         if g.limit.throttle is not None:
             units = _above(g, granted)
             expected = g.throttle_level + units * g.limit.throttle.period_us
-            assert expected == throttle_level_after(g, granted)
+            assert expected == g.after(granted).throttle_level
 
 
 def test_the_model_knows_every_enforcement() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.domain.bounds import DAY_US, SECOND_US
 from sidecar.domain.decide import decide
-from sidecar.domain.decision import Decision, Gauge, GrantMode, Reason
+from sidecar.domain.decision import Decision, Gauge, GrantMode, Reason, overage, remaining
 from sidecar.domain.windows import Window
 from tests.support.build import DAY, HARD, LIFETIME, NOW_US, SHADOW, SOFT, gauge, limit
 
@@ -131,20 +131,20 @@ def test_outcome(
 def test_allowed_shows_the_usage_after_it() -> None:
     decision = decide(3, ALL, [gauge(limit(amount=10), 4)], NOW_US)
     assert gauge(limit(amount=10), 7) == decision.binding
-    assert 3 == decision.binding.remaining
-    assert 0 == decision.binding.overage
+    assert 3 == remaining(decision.binding)
+    assert 0 == overage(decision.binding)
 
 
 def test_denied_shows_the_usage_as_it_is() -> None:
     decision = decide(7, ALL, [gauge(limit(amount=10), 4)], NOW_US)
     assert gauge(limit(amount=10), 4) == decision.binding
-    assert 6 == decision.binding.remaining
+    assert 6 == remaining(decision.binding)
 
 
 def test_usage_above_a_lowered_limit_shows_no_negative() -> None:
     decision = decide(1, ALL, [gauge(limit(amount=10), 14)], NOW_US)
     assert isinstance(decision.binding, Gauge)
-    assert (0, 4) == (decision.binding.remaining, decision.binding.overage)
+    assert (0, 4) == (remaining(decision.binding), overage(decision.binding))
 
 
 @pytest.mark.parametrize(

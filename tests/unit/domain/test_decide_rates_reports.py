@@ -12,7 +12,7 @@ import pytest
 
 from sidecar.domain.bounds import SECOND_US
 from sidecar.domain.catalog import Rate
-from sidecar.domain.decide import decide, throttle_level_after
+from sidecar.domain.decide import decide
 from sidecar.domain.decision import Decision, Gauge, GrantMode, RateGauge, ThresholdWarning
 from tests.support.build import (
     NOW_US,
@@ -75,7 +75,7 @@ def test_what_lies_above_the_amount_fills_the_rate_past_it(
     used: int, carried: int, quantity: int, expected: int
 ) -> None:
     of = gauge(throttled(amount=10), used, carried=carried, throttled=4)
-    assert expected * SECOND_US == throttle_level_after(of, quantity)
+    assert expected * SECOND_US == of.after(quantity).throttle_level
 
 
 @pytest.mark.parametrize(

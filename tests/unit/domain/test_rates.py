@@ -17,7 +17,6 @@ from sidecar.domain.bounds import (
     SECOND_US,
 )
 from sidecar.domain.catalog import Enforcement, Rate, RateLimit
-from sidecar.domain.decide import rate_level_after
 from sidecar.domain.decision import RateGauge
 from sidecar.domain.rates import (
     Bucket,
@@ -190,4 +189,4 @@ def test_what_a_rate_that_only_watches_is_filled_by(
 ) -> None:
     limit = RateLimit("rate", TEN_A_SECOND, enforcement)
     gauge = RateGauge(limit, FULL - 5 * SECOND_US, NOW_US)
-    assert expected == rate_level_after(gauge, quantity)
+    assert expected == gauge.after(quantity).level

@@ -10,7 +10,14 @@ import pytest
 from sidecar.domain.bounds import DAY_US, MINUTE_US, SECOND_US
 from sidecar.domain.catalog import EntitlementGrant, Limit
 from sidecar.domain.companies import Holding, Override, Pause, Segment, SubscriptionStatus
-from sidecar.domain.decision import BasisMode, FallbackCause, Gauge, RateGauge, Reason
+from sidecar.domain.decision import (
+    BasisMode,
+    FallbackCause,
+    Gauge,
+    RateGauge,
+    Reason,
+    remaining,
+)
 from sidecar.domain.entitlements import SourceEffect, SourceKind
 from sidecar.domain.errors import NotFound
 from sidecar.domain.windows import END_INSTANT_US, FIRST_INSTANT_US
@@ -216,7 +223,7 @@ def test_what_will_be_left_is_carried_into_the_next_window() -> None:
     found = bench.explain("tokens", 160, at_us=APRIL_US)
     (gauge,) = found.gauges
     assert isinstance(gauge, Gauge)
-    assert (0, 60, 160) == (gauge.used, gauge.carried, gauge.remaining)
+    assert (0, 60, 160) == (gauge.used, gauge.carried, remaining(gauge))
     assert found.decision.allowed
     assert not bench.explain("tokens", 161, at_us=APRIL_US).decision.allowed
 
