@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.domain.errors import Conflict, FieldError
+from sidecar.domain.errors import Conflict, FieldError, Unavailable
 from sidecar.storage.codec import StoredAnswer
 from sidecar.storage.transaction import Transaction
 from tests.support.build import NOW_US
@@ -87,6 +87,60 @@ def test_a_step_that_is_refused_does_not_touch_its_group(opened: OpenedStore) ->
     assert 3 == opened.used()
 
 
+def test_a_step_that_raises_in_a_group_leaves_the_head_as_it_was(opened: OpenedStore) -> None:
+    opened.count(1)
+    opened.store.begin_group()
+    before = opened.store.head
+    with pytest.raises(Conflict):
+        opened.store.transact(_count_and_refuse)
+    assert before == opened.store.head
+    opened.store.abort_group()
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt()])
+def test_a_group_with_a_step_that_broke_cannot_be_committed(
+    opened: OpenedStore, error: BaseException
+) -> None:
+    def broken(_: Transaction) -> None:
+        raise error
+
+    first = opened.count(1)
+    opened.store.begin_group()
+    opened.count(2)
+    with pytest.raises(type(error)):
+        opened.store.transact(broken)
+    with pytest.raises(Unavailable, match="half-way"):
+        opened.store.commit_group()
+    assert (1, chain_of(first)) == (opened.used(), opened.store.head.chain)
+
+
+def test_a_group_with_a_step_that_wrote_and_was_refused_cannot_be_committed(
+    opened: OpenedStore,
+) -> None:
+    opened.store.begin_group()
+    opened.count(2)
+    with pytest.raises(Conflict):
+        opened.store.transact(_count_and_refuse)
+    with pytest.raises(Unavailable, match="half-way"):
+        opened.store.commit_group()
+    assert (0, 0) == (opened.used(), opened.store.head.sequence)
+
+
+def test_after_an_aborted_group_the_next_steps_take_its_sequences(opened: OpenedStore) -> None:
+    first = opened.count(1)
+    opened.store.begin_group()
+    opened.count_each(2, 4)
+    opened.store.abort_group()
+    second = opened.count(8)
+    assert [("life-1", 1, 1), ("life-1", 2, 8)] == opened.waiting()
+    assert chain_of(first, second) == opened.store.head.chain
+
+
+def test_a_group_within_a_step_is_a_mistake(opened: OpenedStore) -> None:
+    with opened.store.group(), pytest.raises(AssertionError, match="under way"):
+        opened.store.begin_group()
+
+
 def test_what_was_committed_is_there_after_closing(disk: Disk) -> None:
     opened = OpenedStore(disk)
     records = opened.count_each(1, 2)
@@ -120,6 +174,11 @@ def test_record_ids_name_incarnation_and_sequence(opened: OpenedStore) -> None:
         return before, transaction.next_record_id()
 
     assert ("life-1-1", "life-1-2") == opened.store.transact(work)
+
+
+def _count_and_refuse(transaction: Transaction) -> None:
+    count_in(transaction, 7)
+    raise Conflict("idempotency_key", "was used before")
 
 
 def _count_and_fail(opened: OpenedStore) -> None:
