@@ -62,7 +62,9 @@ class Parts:
             self.standing.heard_us = read_contact(self.store)
         self.clock = PlaneClock(self.standing)
         self.runner: Runner = (
-            GroupCommitRunner(self.store) if config.durability == "disk" else InlineRunner()
+            GroupCommitRunner(self.store)
+            if config.durability == "disk"
+            else InlineRunner(self.store)
         )
         self.snapshots = Snapshots(self.store)
         self.counters = Counters(self.store)
@@ -164,15 +166,17 @@ class Parts:
         )
 
     def _methods(self) -> EnforcementMethods:
+        encode = AnswerEncoder()
         enforcer = Enforcer(
             self.store,
             self.directory,
             self.standing,
-            AnswerEncoder(),
+            encode,
             answers_kept_us=self.config.idempotency_hours * HOUR_US,
         )
         return EnforcementMethods(
             enforcer,
+            encode,
             self.runner,
             self.missing,
             DecisionObserver(self.metrics),

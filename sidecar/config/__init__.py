@@ -1,6 +1,5 @@
 """Configuration of the daemons: frozen, read once, every field with a safe default and bounds."""
 
-from sidecar.config.addresses import split_host_port
 from sidecar.config.errors import ConfigError, Problem
 from sidecar.config.fields import Field, fields
 from sidecar.config.loading import (
@@ -11,6 +10,7 @@ from sidecar.config.loading import (
     load_sidecar_config,
 )
 from sidecar.config.settings import ControlConfig, SidecarConfig
+from sidecar.host.addresses import split_host_port
 
 __all__ = [
     "ConfigError",

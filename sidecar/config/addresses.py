@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
-PORT_MAX: Final = 65_535
+from sidecar.host.addresses import split_host_port
+
 SOCKET_PATH_BYTES_MAX: Final = 107
 """What fits into the kernel's socket address, without the closing zero (Linux)."""
-
-_HOST_PORT: Final = re.compile(
-    r"(?P<host>[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})",
-    re.ASCII,
-)
-
-
-def split_host_port(address: str) -> tuple[str, int]:
-    """Return host and port of "host:port" or "[IPv6 address]:port"; port 0 is any free port.
-
-    The host comes without brackets. Raises ValueError for anything else.
-    """
-    found = _HOST_PORT.fullmatch(address)
-    if found is None or int(found["port"]) > PORT_MAX:
-        raise ValueError(f'must be HOST:PORT, such as "127.0.0.1:7711", not {address!r}')
-    return found["host"].strip("[]"), int(found["port"])
 
 
 def check_listen_address(address: str) -> None:

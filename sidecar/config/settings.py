@@ -123,6 +123,13 @@ class SidecarConfig(Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=64 * KIB, le=64 * MIB, description="Bytes of one gRPC message, either way."),
     ] = 4 * MIB
+    transport: Annotated[
+        Literal["native", "grpcio"],
+        Meta(
+            description='What carries gRPC: "native" is tallyd\'s own, "grpcio" the one of earlier '
+            "releases, which goes with the next."
+        ),
+    ] = "native"
 
     snapshots: Annotated[
         Literal["on_demand", "all"],

@@ -9,10 +9,6 @@ class StoreRefused(TallydError):
     """The database cannot be used: it is no database, of another program, or of a newer one."""
 
 
-class AddressRefused(TallydError):
-    """An address to listen on cannot be had."""
-
-
 class SequenceGap(FieldError):
     """Records before a run are missing; `expected_sequence` is the first of them."""
 

@@ -4,39 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
-import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, Final, Literal, Protocol
 
-import grpc
 import structlog
-import uvloop
-from grpc_health.v1 import health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from sidecar import __version__
 from sidecar.api.control.v1 import control_pb2_grpc
 from sidecar.api.sync.v1 import sync_pb2_grpc
-from sidecar.control.errors import AddressRefused, StoreRefused
+from sidecar.control.errors import StoreRefused
 from sidecar.control.metrics import ControlMetrics
 from sidecar.control.rpc.control import ControlServicer
 from sidecar.control.rpc.hub import Hub
-from sidecar.control.rpc.methods import register
 from sidecar.control.rpc.rollover import RolloverTask
+from sidecar.control.rpc.status import status_of_error
 from sidecar.control.rpc.sync import SyncServicer
 from sidecar.control.rpc.workers import Workers
 from sidecar.control.services.sweep import sweep
 from sidecar.control.storage.port import Store
 from sidecar.control.storage.sqlite import SqliteStore
 from sidecar.domain.errors import TallydError
-from sidecar.ops.grpc_health import GrpcHealth
+from sidecar.host.addresses import join_host_port, split_host_port
+from sidecar.host.grpcio import GrpcioServer
+from sidecar.host.lifecycle import BackgroundTasks, StopSignal, run_daemon
+from sidecar.host.listening import http_server
+from sidecar.host.server import with_standard_services
+from sidecar.host.servicers import service_of
 from sidecar.ops.health import Health, keep_beating
 from sidecar.ops.http import HttpServer, probe_routes
-from sidecar.ops.logs import configure_logging
 
-CANNOT_RUN: Final = 4
 SWEEP_S: Final = 60.0
 SWEEP_PAUSE_S: Final = 0.05
 
@@ -90,13 +87,22 @@ class ControlPlane:
         self._health = Health()
         self._clock = clock
         self._http: HttpServer | None = None
-        self._tasks: list[asyncio.Task[None]] = []
-        self._server = grpc.aio.server(
-            options=_options(settings), maximum_concurrent_rpcs=settings.concurrent_calls_max
+        self._background = BackgroundTasks(self._note_failure)
+        control = ControlServicer(self._workers, self._hub, self._clock)
+        sync = SyncServicer(self._workers, self._hub, self._metrics, self._clock)
+        services = [
+            service_of(control_pb2_grpc.add_ControlServiceServicer_to_server, control),
+            service_of(sync_pb2_grpc.add_SyncServiceServicer_to_server, sync),
+        ]
+        self._server = GrpcioServer(
+            with_standard_services(services, self._health),
+            rich=status_of_error,
+            options=_options(settings),
+            concurrent_calls_max=settings.concurrent_calls_max,
         )
 
     async def start(self) -> None:
-        """Listen and serve. Raises `AddressRefused` where an address cannot be had."""
+        """Listen and serve. Raises `CannotListen` where an address cannot be had."""
         try:
             await self._start()
         except BaseException:
@@ -104,71 +110,40 @@ class ControlPlane:
             raise
 
     async def _start(self) -> None:
-        control = ControlServicer(self._workers, self._hub, self._clock)
-        sync = SyncServicer(self._workers, self._hub, self._metrics, self._clock)
-        services = [
-            register(self._server, control_pb2_grpc.add_ControlServiceServicer_to_server, control),
-            register(self._server, sync_pb2_grpc.add_SyncServiceServicer_to_server, sync),
-        ]
-        grpc_health = GrpcHealth(self._health, services)
-        health_pb2_grpc.add_HealthServicer_to_server(grpc_health.servicer, self._server)
-        names = (*services, "grpc.health.v1.Health", reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server)
         self._listen()
-        await grpc_health.publish()
         await self._hub.refresh()
         await self._server.start()
-        self._run(keep_beating(self._health))
-        self._run(grpc_health.run())
-        self._run(self._hub.poll())
-        self._run(self._hub.spread_totals())
-        self._run(self._sweep())
-        self._run(RolloverTask(self._workers, self._hub, self._metrics, self._clock).run())
+        start = self._background.start
+        start(keep_beating(self._health))
+        start(self._hub.poll())
+        start(self._hub.spread_totals())
+        start(self._sweep())
+        start(RolloverTask(self._workers, self._hub, self._metrics, self._clock).run())
         self._health.start()
 
     def _listen(self) -> None:
-        host, port = _split(self._settings.listen)
-        try:
-            port = self._server.add_insecure_port(_join(host, port))
-        except RuntimeError as error:
-            message = (
-                f"cannot listen on {self._settings.listen}: it is in use or not of this machine"
-            )
-            raise AddressRefused(message) from error
-        self.grpc_address = _join(host, port)
-        if not self._settings.http_listen:
-            return
-        host, port = _split(self._settings.http_listen)
-        routes = probe_routes(self._health, self._metrics.registry)
-        try:
-            self._http = HttpServer(host, port, routes)
-        except OSError as error:
-            address = self._settings.http_listen
-            raise AddressRefused(f"cannot listen on {address}: {error.strerror}") from error
-        self.http_address = _join(host, self._http.port)
+        host, _ = split_host_port(self._settings.listen)
+        port = self._server.listen_tcp(self._settings.listen)
+        self.grpc_address = join_host_port(host, port)
+        if self._settings.http_listen:
+            host, _ = split_host_port(self._settings.http_listen)
+            routes = probe_routes(self._health, self._metrics.registry)
+            self._http = http_server(self._settings.http_listen, routes)
+            self.http_address = join_host_port(host, self._http.port)
 
     async def stop(self) -> None:
         """Stop taking calls, end watches, let calls finish, then stop for good."""
         self._health.drain()
         self._hub.close()
         await self._server.stop(self._settings.drain_seconds_max)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.end()
         await asyncio.to_thread(self._workers.close)
         if self._http is not None:
             await asyncio.to_thread(self._http.close)
 
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        task.add_done_callback(self._note_failure)
-        self._tasks.append(task)
-
-    def _note_failure(self, task: asyncio.Task[None]) -> None:
-        """A background task never ends by itself: if it does, calls should go elsewhere."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("control.task_failed", exc_info=error)
-            self._health.hold("background", "a background task failed; see the log")
+    def _note_failure(self) -> None:
+        """A background task has failed: calls should go elsewhere."""
+        self._health.hold("background", "a background task failed; see the log")
 
     async def _sweep(self) -> None:
         """Forget old idempotency keys, in steps so small that no call notices."""
@@ -185,15 +160,12 @@ async def serve(settings: Settings) -> None:
     """Run a control plane until SIGTERM or SIGINT.
 
     Writes the log event "control.ready" with the addresses that are listened on. Raises
-    `StoreRefused` and `AddressRefused` where it cannot start.
+    `StoreRefused` and `CannotListen` where it cannot start.
     """
     store = await asyncio.to_thread(SqliteStore, settings.database_path)
     with contextlib.closing(store):
         plane = ControlPlane(settings, store)
-        stopping = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stopping.set)
+        stop = StopSignal()
         await plane.start()
         _log.info(
             "control.ready",
@@ -202,7 +174,7 @@ async def serve(settings: Settings) -> None:
             database=settings.database_path,
             version=__version__,
         )
-        await stopping.wait()
+        await stop.wait()
         _log.info("control.stopping")
         await plane.stop()
     _log.info("control.stopped")
@@ -210,14 +182,13 @@ async def serve(settings: Settings) -> None:
 
 def run(settings: Settings) -> int:
     """Run a control plane as a process of its own; returns its exit status."""
-    configure_logging(settings.log_level, settings.log_format)
-    try:
-        uvloop.run(serve(settings))
-    except (StoreRefused, AddressRefused) as error:
-        _log.error("control.cannot_run", error=str(error))
-        sys.stderr.write(f"tallyd control: {error}\n")
-        return CANNOT_RUN
-    return 0
+    return run_daemon(
+        "control",
+        lambda: serve(settings),
+        (StoreRefused,),
+        log_level=settings.log_level,
+        log_format=settings.log_format,
+    )
 
 
 def _options(settings: Settings) -> list[tuple[str, Any]]:
@@ -234,12 +205,3 @@ def _options(settings: Settings) -> list[tuple[str, Any]]:
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.http2.ping_timeout_ms", 10_000),
     ]
-
-
-def _split(address: str) -> tuple[str, int]:
-    host, _, port = address.rpartition(":")
-    return host.strip("[]"), int(port)
-
-
-def _join(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

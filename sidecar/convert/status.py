@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-import grpc
 from google.protobuf import any_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
-from grpc_status import rpc_status
 
 from sidecar.domain.errors import (
     Conflict,
@@ -45,8 +43,8 @@ def code_of(error: FieldError) -> int:
 
 def status_of(
     error: FieldError, details: Mapping[str, str] | None = None, code: int | None = None
-) -> grpc.Status:
-    """The gRPC status of an error, with `google.rpc.ErrorInfo`: reason, and field in its metadata.
+) -> status_pb2.Status:
+    """The status of an error, with `google.rpc.ErrorInfo`: reason, and field in its metadata.
 
     `details` are further metadata; `code` replaces the usual one.
     """
@@ -56,7 +54,6 @@ def status_of(
     info.metadata.update(details or {})
     packed = any_pb2.Any()
     packed.Pack(info)
-    status = status_pb2.Status(
+    return status_pb2.Status(
         code=code_of(error) if code is None else code, message=str(error), details=[packed]
     )
-    return rpc_status.to_status(status)

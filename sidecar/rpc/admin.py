@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, Protocol
-
-import grpc
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
 
 from sidecar.api.admin.v1 import admin_pb2 as pb
 from sidecar.domain.errors import InvalidInput
-from sidecar.rpc.missing import Deadline
+from sidecar.host.context import CallContext
 from sidecar.rpc.parse import parse_message
-from sidecar.rpc.server import Unary, unary_behaviour
 
-ADMIN_SERVICE: Final = "sidecar.api.admin.v1.AdminService"
 _SECONDS: Final = 10.0
 _SECONDS_MAX: Final = 60.0
 
@@ -44,22 +40,22 @@ class AdminMethods:
     def __init__(self, operations: Operations) -> None:
         self._operations = operations
 
-    async def get_status(self, data: bytes, deadline: Deadline) -> bytes:
+    async def get_status(self, data: bytes, context: CallContext) -> bytes:
         """The status."""
         parse_message(pb.GetStatusRequest, data)
         return (await self._operations.status()).SerializeToString()
 
-    async def flush(self, data: bytes, deadline: Deadline) -> bytes:
+    async def flush(self, data: bytes, context: CallContext) -> bytes:
         """Send what is in the outbox."""
         request = parse_message(pb.FlushRequest, data)
-        complete = await self._wait(self._operations.flush, request, deadline)
+        complete = await self._wait(self._operations.flush, request, context)
         waiting = self._operations.waiting_records()
         return pb.FlushResponse(complete=complete, outbox_records=waiting).SerializeToString()
 
-    async def drain(self, data: bytes, deadline: Deadline) -> bytes:
+    async def drain(self, data: bytes, context: CallContext) -> bytes:
         """Get ready to stop."""
         request = parse_message(pb.DrainRequest, data)
-        complete = await self._wait(self._operations.drain, request, deadline)
+        complete = await self._wait(self._operations.drain, request, context)
         waiting = self._operations.waiting_records()
         return pb.DrainResponse(complete=complete, outbox_records=waiting).SerializeToString()
 
@@ -67,29 +63,15 @@ class AdminMethods:
         self,
         operation: Callable[[float], Awaitable[bool]],
         request: pb.FlushRequest | pb.DrainRequest,
-        deadline: Deadline,
+        context: CallContext,
     ) -> bool:
         seconds = _SECONDS
         if request.HasField("timeout"):
             seconds = request.timeout.ToMicroseconds() / 1_000_000
             if not 0 <= seconds <= _SECONDS_MAX:
                 raise InvalidInput("timeout", f"must be 0 to {_SECONDS_MAX:.0f} seconds")
-        left = deadline()
+        left = context.time_remaining()
         if left is not None:
             # The answer has to be back before the caller gives up.
             seconds = min(seconds, max(0.0, left - 0.2))
         return await operation(seconds)
-
-
-def admin_handler(methods: AdminMethods) -> grpc.GenericRpcHandler:
-    """The admin service. Messages stay bytes here: the methods parse them."""
-    unary: Mapping[str, Unary] = {
-        "GetStatus": methods.get_status,
-        "Flush": methods.flush,
-        "Drain": methods.drain,
-    }
-    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
-        name: grpc.unary_unary_rpc_method_handler(unary_behaviour(method))
-        for name, method in unary.items()
-    }
-    return grpc.method_handlers_generic_handler(ADMIN_SERVICE, handlers)

@@ -8,8 +8,9 @@ from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.convert.catalog import grant_to_message
 from sidecar.convert.companies import segment_to_message
 from sidecar.domain.entitlements import Source
+from sidecar.host.context import CallContext
 from sidecar.rpc import answers, parse
-from sidecar.rpc.missing import Deadline, MissingSnapshots
+from sidecar.rpc.missing import MissingSnapshots
 from sidecar.rpc.queries import QueryMethods
 from sidecar.service.explain import Explainer, Explanation
 from sidecar.service.query import Queries
@@ -30,13 +31,16 @@ class ExplainMethods(QueryMethods):
         super().__init__(queries, runner, missing, now)
         self._explainer = explainer
 
-    async def explain_entitlement(self, data: bytes, deadline: Deadline) -> bytes:
+    async def explain_entitlement(self, data: bytes, context: CallContext) -> bytes:
         """How an entitlement came about, and what a check would be answered."""
         now_us = self._now()
         request = parse.parse_message(pb.ExplainEntitlementRequest, data)
         question = parse.parse_explanation(request, now_us)
-        async with self._missing.obtained({question.company}, now_us, deadline):
-            found = await self._runner.run(lambda: self._explainer.explain(question, now_us))
+        found = await self._missing.run(
+            lambda asked: self._explainer.explain(question, now_us, asked),
+            now_us,
+            context.time_remaining,
+        )
         return _explanation(found).SerializeToString()
 
 

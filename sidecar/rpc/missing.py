@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence, Set
 from contextlib import asynccontextmanager
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
 from sidecar.service.directory import Directory
+from sidecar.service.needs import NOTHING, Needs
 from sidecar.service.runner import Runner
+
+T = TypeVar("T")
 
 Deadline: TypeAlias = Callable[[], float | None]
 """Seconds that are left to the caller; `None` for no end. A function, since few calls ask."""
@@ -28,6 +31,17 @@ class MissingSnapshots:
         self._directory = directory
         self._runner = runner
         self._source = source
+
+    async def run(self, step: Callable[[Needs], T | Needs], now_us: int, deadline: Deadline) -> T:
+        """Run a step, and once more if it needs something first."""
+        result = await self._runner.run(lambda: step(NOTHING))
+        if not isinstance(result, Needs):
+            return result
+        needs = result
+        async with self.obtained(needs.snapshots, now_us, deadline):
+            result = await self._runner.run(lambda: step(needs))
+        assert not isinstance(result, Needs), "what was asked for is not needed again"
+        return result
 
     @asynccontextmanager
     async def obtained(

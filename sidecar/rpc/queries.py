@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.requests import require_identifier
+from sidecar.host.context import CallContext
 from sidecar.rpc import answers, parse
-from sidecar.rpc.missing import Deadline, MissingSnapshots
+from sidecar.rpc.missing import MissingSnapshots
 from sidecar.service.query import Queries
 from sidecar.service.runner import Runner
 
@@ -27,20 +28,21 @@ class QueryMethods:
         self._missing = missing
         self._now = now
 
-    async def check(self, data: bytes, deadline: Deadline) -> bytes:
+    async def check(self, data: bytes, context: CallContext) -> bytes:
         """What a check would be answered."""
         now_us = self._now()
         request = parse.parse_message(pb.CheckRequest, data)
         check = parse.parse_question(request, now_us)
-        async with self._missing.obtained({check.company}, now_us, deadline):
-            result = await self._runner.run(lambda: self._queries.check(check, now_us))
+        result = await self._missing.run(
+            lambda asked: self._queries.check(check, now_us, asked), now_us, context.time_remaining
+        )
         response = pb.CheckResponse()
         answers.fill_decision(response.decision, result.decision, result.basis)
         for gauge in result.gauges:
             answers.fill_limit_status(response.limits.add(), gauge)
         return response.SerializeToString()
 
-    async def get_usage(self, data: bytes, deadline: Deadline) -> bytes:
+    async def get_usage(self, data: bytes, context: CallContext) -> bytes:
         """Usage of a company."""
         now_us = self._now()
         request = parse.parse_message(pb.GetUsageRequest, data)
@@ -48,7 +50,7 @@ class QueryMethods:
         if request.feature:
             require_identifier("feature", request.feature)
         at_us = parse.parse_event_time("at", request, now_us)
-        async with self._missing.obtained({request.company}, now_us, deadline):
+        async with self._missing.obtained({request.company}, now_us, context.time_remaining):
             report = await self._runner.run(
                 lambda: self._queries.usage(request.company, request.feature, at_us, now_us)
             )
@@ -60,14 +62,14 @@ class QueryMethods:
         answers.fill_basis(response.basis, report.basis)
         return response.SerializeToString()
 
-    async def get_entitlement(self, data: bytes, deadline: Deadline) -> bytes:
+    async def get_entitlement(self, data: bytes, context: CallContext) -> bytes:
         """What a company may do with one feature."""
         now_us = self._now()
         request = parse.parse_message(pb.GetEntitlementRequest, data)
         require_identifier("company", request.company)
         require_identifier("feature", request.feature)
         at_us = parse.parse_event_time("at", request, now_us)
-        async with self._missing.obtained({request.company}, now_us, deadline):
+        async with self._missing.obtained({request.company}, now_us, context.time_remaining):
             report = await self._runner.run(
                 lambda: self._queries.entitlements(request.company, request.feature, at_us, now_us)
             )
@@ -79,13 +81,13 @@ class QueryMethods:
         answers.fill_basis(response.basis, report.basis)
         return response.SerializeToString()
 
-    async def list_entitlements(self, data: bytes, deadline: Deadline) -> bytes:
+    async def list_entitlements(self, data: bytes, context: CallContext) -> bytes:
         """What a company may do with every feature."""
         now_us = self._now()
         request = parse.parse_message(pb.ListEntitlementsRequest, data)
         require_identifier("company", request.company)
         at_us = parse.parse_event_time("at", request, now_us)
-        async with self._missing.obtained({request.company}, now_us, deadline):
+        async with self._missing.obtained({request.company}, now_us, context.time_remaining):
             report = await self._runner.run(
                 lambda: self._queries.entitlements(request.company, "", at_us, now_us)
             )

@@ -16,8 +16,9 @@ from sidecar.domain.bounds import SECOND_US
 from sidecar.domain.decision import Reason
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.requests import require_dimensions, require_identifier
+from sidecar.host.context import CallContext
 from sidecar.rpc import answers, parse
-from sidecar.rpc.missing import Deadline, MissingSnapshots
+from sidecar.rpc.missing import MissingSnapshots
 from sidecar.service.runner import Runner
 from sidecar.service.watched_states import FEATURES_MAX, CompanyState, StateReader, Subject
 from sidecar.service.watching import Event, EventKind, FeatureState, changes, current
@@ -50,13 +51,13 @@ class WatchMethods:
         self._turns = asyncio.Semaphore(_READS_AT_ONCE)
 
     async def watch_entitlements(
-        self, data: bytes, deadline: Deadline
+        self, data: bytes, context: CallContext
     ) -> AsyncGenerator[bytes, None]:
         """Events of a company, until the caller goes away or the sidecar stops."""
         subject = _subject(data)
         with self._watchlist.watching(subject.company) as watch:
             told: dict[str, FeatureState] = {}
-            await self._obtain(subject, deadline)
+            await self._obtain(subject, context)
             self._reader.require_features(subject)
             company, now_us = await self._read(subject, told, None)
             until_us = company.until_us
@@ -68,14 +69,14 @@ class WatchMethods:
                     yield _encode(event, now_us)
                 touched = await self._changed(watch, told, until_us)
                 if touched is None:
-                    await self._obtain(subject, deadline)
+                    await self._obtain(subject, context)
                 company, now_us = await self._read(subject, told, touched)
                 if touched is None:
                     until_us = company.until_us
                 events = list(_changes(told, company.features))
 
-    async def _obtain(self, subject: Subject, deadline: Deadline) -> None:
-        await self._missing.obtain({subject.company}, self._now(), deadline)
+    async def _obtain(self, subject: Subject, context: CallContext) -> None:
+        await self._missing.obtain({subject.company}, self._now(), context.time_remaining)
 
     async def _read(
         self, subject: Subject, told: Collection[str], touched: Collection[str] | None

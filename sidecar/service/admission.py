@@ -16,6 +16,7 @@ from sidecar.domain.decision import Basis, FallbackCause, GrantMode, Reason
 from sidecar.domain.errors import FieldError
 from sidecar.domain.requests import Check
 from sidecar.service.directory import Directory
+from sidecar.service.needs import Needs
 from sidecar.service.standing import Standing
 from sidecar.service.views import CompanyView, FeatureView
 
@@ -29,7 +30,7 @@ class Admission(msgspec.Struct, frozen=True, gc=False):
 
     `reason`: ALLOWED, or why not. `mode`: REGARDLESS where it goes on all the same: since it has
     happened already, or since the fail policy allows. `feature` is `None` where there is nothing to
-    go on to. `missing`: the plane has to be asked for the company first.
+    go on to.
     """
 
     reason: Reason
@@ -38,7 +39,6 @@ class Admission(msgspec.Struct, frozen=True, gc=False):
     company: CompanyView | None = None
     feature: FeatureView | None = None
     metered: bool = True
-    missing: bool = False
 
     @property
     def denied(self) -> bool:
@@ -53,11 +53,11 @@ class Gate:
         self._directory = directory
         self._standing = standing
 
-    def admit(self, check: Check, now_us: int, *, final: bool) -> Admission:
-        """Admit a request. `final`: the plane was asked for the company, as far as it could be."""
+    def admit(self, check: Check, now_us: int, asked: Needs) -> Admission | Needs:
+        """Admit a request, or say what it needs. `asked`: what the plane was asked for already."""
         company = self._directory.company(check.company, check.event_time_us)
         if company is None:
-            return self._admit_unknown(check, now_us, final)
+            return self._admit_unknown(check, now_us, asked)
         basis = self._standing.basis(company.version, now_us)
         return self._admit_known(check, now_us, company, basis)
 
@@ -70,15 +70,19 @@ class Gate:
         feature = self._feature(check.feature)
         return feature is not None and feature.fail_policy.outbox_full is FailAction.ALLOW, basis
 
-    def lacks_any(self, checks: Iterable[Check | FieldError], now_us: int) -> bool:
-        """Whether the plane has to be asked for the company of one of the checks first."""
+    def needs_of(self, checks: Iterable[Check | FieldError], now_us: int, asked: Needs) -> Needs:
+        """What has to be asked for before the first of some checks is decided."""
         directory = self._directory
-        return any(
-            isinstance(check, Check)
-            and directory.company(check.company, check.event_time_us) is None
-            and check.mode is not _REGARDLESS
-            and not directory.is_absent(check.company, now_us)
-            for check in checks
+        return Needs(
+            frozenset(
+                check.company
+                for check in checks
+                if isinstance(check, Check)
+                and directory.company(check.company, check.event_time_us) is None
+                and check.mode is not _REGARDLESS
+                and check.company not in asked.snapshots
+                and not directory.is_absent(check.company, now_us)
+            )
         )
 
     def _admit_known(
@@ -107,9 +111,10 @@ class Gate:
         metered = entitlement.feature.kind is FeatureKind.METERED
         return Admission(reason, basis, mode, company, feature, metered)
 
-    def _admit_unknown(self, check: Check, now_us: int, final: bool) -> Admission:
+    def _admit_unknown(self, check: Check, now_us: int, asked: Needs) -> Admission | Needs:
         """Nothing is held of the company: it does not exist, or the plane has to be asked."""
         basis = self._fallback(now_us, FallbackCause.NO_SNAPSHOT)
+        final = check.company in asked.snapshots
         if self._directory.is_absent(check.company, now_us, final=final):
             company = self._directory.default_company(check.company)
             if company is not None:
@@ -117,7 +122,7 @@ class Gate:
                 return self._admit_known(check, now_us, company, known)
         elif check.mode is not _REGARDLESS:
             if not final:
-                return Admission(Reason.UNKNOWN_COMPANY, basis, check.mode, missing=True)
+                return Needs(frozenset((check.company,)))
             return self._fall_back(check, now_us, basis)
         return Admission(Reason.UNKNOWN_COMPANY, basis, check.mode)
 

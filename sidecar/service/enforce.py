@@ -17,11 +17,12 @@ from typing import Final, Protocol, TypeAlias
 import msgspec
 
 from sidecar.domain.decide import decide, decide_unmetered
-from sidecar.domain.decision import Basis, Decision, FallbackCause, GrantMode, Reason
+from sidecar.domain.decision import Basis, Decision, GrantMode, Reason
 from sidecar.domain.errors import Conflict, FieldError
 from sidecar.domain.requests import Check, payload_digest, require_event_time
 from sidecar.service.admission import Admission, Gate
 from sidecar.service.directory import Directory
+from sidecar.service.needs import NOTHING, Needs
 from sidecar.service.readings import read_gauges
 from sidecar.service.standing import Standing
 from sidecar.service.views import FeatureView
@@ -37,32 +38,33 @@ _NO_DIGEST: Final = b""
 
 
 class EncodeAnswer(Protocol):
-    """Makes the bytes of an answer. They are stored for retries and sent as they are."""
+    """Makes the bytes of an answer that is kept for retries."""
 
     def __call__(self, decision: Decision, basis: Basis, record_id: str) -> bytes:
-        """Encode an answer; `record_id` is empty where nothing was counted."""
+        """Encode an answer."""
         ...
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
-    """An encoded answer. `reason`, `fallback` and `shadow_denials` are for metrics.
+    """What came of a check. Whoever was asked says it to the caller, each in his own way.
 
-    `replayed` answers were stored before. `missing`: nothing is known of the company, which is to
-    be asked for before the answer is final.
+    `kept`: what retries get, encoded once; empty where nothing was counted, as nothing is kept
+    then. Of a `Replay` there is nothing else. `record_id` is empty where nothing was counted.
     """
 
-    data: bytes
-    allowed: bool
-    reason: Reason
-    replayed: bool = False
-    missing: bool = False
-    fallback: FallbackCause = FallbackCause.NONE
-    shadow_denials: tuple[str, ...] = ()
+    decision: Decision
+    basis: Basis
+    record_id: str = ""
+    kept: bytes = b""
 
 
-Outcome: TypeAlias = Answer | FieldError
+class Replay(msgspec.Struct, frozen=True, gc=False):
+    """What an earlier check under the same idempotency key was answered, as it was kept."""
 
-_MISSING: Final = Answer(b"", False, Reason.UNKNOWN_COMPANY, missing=True)
+    kept: bytes
+
+
+Outcome: TypeAlias = Answer | Replay | FieldError
 
 
 class _Call:
@@ -96,66 +98,57 @@ class Enforcer:
         self._encode = encode
         self._answers_kept_us = answers_kept_us
 
-    def check_and_increment(self, check: Check, now_us: int, *, final: bool = False) -> Answer:
-        """Decide and count.
+    def check_and_increment(
+        self, check: Check, now_us: int, asked: Needs = NOTHING
+    ) -> Answer | Replay | Needs:
+        """Decide and count, or say what the plane has to be asked for first.
 
-        `final`: the plane was asked for the company, as far as it could be; if nothing is known of
-        it still, the fail policy decides. Raises `Conflict` for an idempotency key that was used
-        with another payload, `OutOfRange` for an event time out of bounds or where a counter would
-        overflow, `Exhausted` or `Unavailable` where nothing can be written.
+        `asked`: what it was asked for; if nothing is known of a company still, the fail policy
+        decides. Raises `Conflict` for an idempotency key that was used with another payload,
+        `OutOfRange` for an event time out of bounds or where a counter would overflow, `Exhausted`
+        or `Unavailable` where nothing can be written.
         """
         return self._store.transact(
-            lambda transaction: self._step(transaction, check, now_us, final)
+            lambda transaction: self._step(transaction, check, now_us, asked)
         )
 
     def check_and_increment_each(
-        self, checks: Sequence[Check | FieldError], now_us: int, *, final: bool = False
-    ) -> list[Outcome]:
+        self, checks: Sequence[Check | FieldError], now_us: int, asked: Needs = NOTHING
+    ) -> list[Outcome] | Needs:
         """Decide and count each, in order, in one durable step.
 
         A check that fails counts nothing and does not touch the others; one that was invalid from
-        the start is passed through. Raises only where nothing at all could be written.
-        """
-        return self._store.transact(
-            lambda transaction: self._each(transaction, checks, now_us, final)
-        )
-
-    def check_and_increment_all(
-        self, checks: Sequence[Check | FieldError], now_us: int
-    ) -> list[Outcome] | None:
-        """The same; `None`, and nothing is counted, where the plane has to be asked for a company.
-
-        So the wait comes before the first of them, and one state of the catalog decides them all.
+        the start is passed through. What is needed for any of them is needed before the first: so
+        one state of the catalog decides them all. Raises only where nothing at all could be
+        written.
         """
 
-        def work(transaction: Transaction) -> list[Outcome] | None:
-            if self._gate.lacks_any(checks, now_us):
-                return None
-            return self._each(transaction, checks, now_us, False)
+        def work(_: Transaction) -> list[Outcome] | Needs:
+            needs = self._gate.needs_of(checks, now_us, asked)
+            return needs if needs.snapshots else self._each(checks, now_us, asked)
 
         return self._store.transact(work)
 
     def _each(
-        self,
-        transaction: Transaction,
-        checks: Sequence[Check | FieldError],
-        now_us: int,
-        final: bool,
+        self, checks: Sequence[Check | FieldError], now_us: int, asked: Needs
     ) -> list[Outcome]:
         return [
-            check
-            if isinstance(check, FieldError)
-            else self._attempt(transaction, check, now_us, final)
+            check if isinstance(check, FieldError) else self._attempt(check, now_us, asked)
             for check in checks
         ]
 
-    def _attempt(self, transaction: Transaction, check: Check, now_us: int, final: bool) -> Outcome:
+    def _attempt(self, check: Check, now_us: int, asked: Needs) -> Outcome:
         try:
-            return self._step(transaction, check, now_us, final)
+            # A step of its own within the batch's, so that it is held to what steps must keep to.
+            outcome = self.check_and_increment(check, now_us, asked)
         except FieldError as error:
             return error
+        assert not isinstance(outcome, Needs), "all needs were looked at before"
+        return outcome
 
-    def _step(self, transaction: Transaction, check: Check, now_us: int, final: bool) -> Answer:
+    def _step(
+        self, transaction: Transaction, check: Check, now_us: int, asked: Needs
+    ) -> Answer | Replay | Needs:
         call = _Call(transaction, check, now_us)
         if check.idempotency_key:
             call.answer_key = keys.answer_key(check.company, check.idempotency_key)
@@ -165,14 +158,13 @@ class Enforcer:
                 return _replay(stored, call.digest)
         if check.event_time_us != now_us:
             require_event_time("event_time", check.event_time_us, now_us)
-        admission = self._gate.admit(check, now_us, final=final)
-        if admission.missing:
-            return _MISSING
+        admission = self._gate.admit(check, now_us, asked)
+        if isinstance(admission, Needs):
+            return admission
         if admission.denied:
-            decision = decide_unmetered(admission.reason)
-            return self._answer(decision, admission.basis, "")
+            return Answer(decide_unmetered(admission.reason), admission.basis)
         if not admission.metered and check.mode is not _REGARDLESS:
-            return self._answer(decide_unmetered(_ALLOWED), admission.basis, "")
+            return Answer(decide_unmetered(_ALLOWED), admission.basis)
         feature = admission.feature
         if feature is None or not feature.entitlement.granted or not admission.metered:
             return self._record(call, admission)
@@ -193,13 +185,13 @@ class Enforcer:
         )
         decision = decide(check.quantity, mode, reading.gauges, now_us, reading.rates)
         if not decision.allowed:
-            return self._answer(decision, basis, "")
+            return Answer(decision, basis)
         if admission.reason is not _ALLOWED:
             decision = msgspec.structs.replace(decision, reason=admission.reason)
         if self._store.outbox_is_full():
             counted, basis = self._gate.admit_to_full_outbox(check, basis, now_us)
             if not counted:
-                return self._answer(decide_unmetered(Reason.OUTBOX_FULL), basis, "")
+                return Answer(decide_unmetered(Reason.OUTBOX_FULL), basis)
         self._store.require_room()
         granted = decision.granted
         reading.count(transaction, granted, now_us)
@@ -226,7 +218,7 @@ class Enforcer:
         if self._store.outbox_is_full():
             counted, basis = self._gate.admit_to_full_outbox(check, basis, call.now_us)
             if not counted:
-                return self._answer(decide_unmetered(Reason.OUTBOX_FULL), basis, "")
+                return Answer(decide_unmetered(Reason.OUTBOX_FULL), basis)
         self._store.require_room()
         record = encode_record(
             encode_owner(check.company, check.feature),
@@ -248,28 +240,15 @@ class Enforcer:
         transaction = call.transaction
         record_id = transaction.next_record_id()
         transaction.append(record)
-        answer = self._answer(decision, basis, record_id)
-        if call.answer_key:
-            expires_us = call.now_us + self._answers_kept_us
-            stored = StoredAnswer(expires_us, call.digest, answer.data)
-            transaction.put_answer(call.answer_key, stored)
-        return answer
-
-    def _answer(self, decision: Decision, basis: Basis, record_id: str) -> Answer:
-        data = self._encode(decision, basis, record_id)
-        fallback, shadow_denials = basis.fallback, decision.shadow_denials
-        if fallback or shadow_denials:
-            return Answer(
-                data,
-                decision.allowed,
-                decision.reason,
-                fallback=fallback,
-                shadow_denials=shadow_denials,
-            )
-        return Answer(data, decision.allowed, decision.reason)
+        if not call.answer_key:
+            return Answer(decision, basis, record_id)
+        kept = self._encode(decision, basis, record_id)
+        expires_us = call.now_us + self._answers_kept_us
+        transaction.put_answer(call.answer_key, StoredAnswer(expires_us, call.digest, kept))
+        return Answer(decision, basis, record_id, kept)
 
 
-def _replay(stored: StoredAnswer, digest: bytes) -> Answer:
+def _replay(stored: StoredAnswer, digest: bytes) -> Replay:
     if stored.digest != digest:
         raise Conflict("idempotency_key", "was used before with another payload")
-    return Answer(stored.answer, True, _ALLOWED, replayed=True)
+    return Replay(stored.answer)

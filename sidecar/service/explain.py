@@ -20,6 +20,7 @@ from sidecar.domain.errors import NotFound
 from sidecar.domain.requests import Check
 from sidecar.service.admission import Admission, Gate
 from sidecar.service.directory import Directory
+from sidecar.service.needs import NOTHING, Needs
 from sidecar.service.readings import read_gauges
 from sidecar.service.standing import Standing
 from sidecar.service.views import CompanyView, FeatureView
@@ -52,13 +53,15 @@ class Explainer:
         self._standing = standing
         self._gate = Gate(directory, standing)
 
-    def explain(self, question: Check, now_us: int) -> Explanation:
+    def explain(self, question: Check, now_us: int, asked: Needs = NOTHING) -> Explanation | Needs:
         """Explain what would be answered to a check at its event time, in the years 2 to 9998.
 
         Times to wait are meant from there. Raises `NotFound` for an unknown company or feature,
         `OutOfRange` where a counter could not hold the quantity.
         """
-        admission = self._gate.admit(question, now_us, final=True)
+        admission = self._gate.admit(question, now_us, asked)
+        if isinstance(admission, Needs):
+            return admission
         company, feature = _known(question, admission)
         index = self._directory.index
         assert index is not None, "no company is known without a catalog"

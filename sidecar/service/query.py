@@ -16,6 +16,7 @@ from sidecar.domain.errors import NotFound
 from sidecar.domain.requests import Check
 from sidecar.service.admission import Gate
 from sidecar.service.directory import Directory
+from sidecar.service.needs import NOTHING, Needs
 from sidecar.service.readings import Reading, company_wide_gauges, read_gauges
 from sidecar.service.standing import Standing
 from sidecar.service.views import CompanyView, FeatureView
@@ -62,9 +63,11 @@ class Queries:
         self._standing = standing
         self._gate = Gate(directory, standing)
 
-    def check(self, check: Check, now_us: int) -> CheckResult:
+    def check(self, check: Check, now_us: int, asked: Needs = NOTHING) -> CheckResult | Needs:
         """What `check_and_increment` would answer to a check without an idempotency key."""
-        admission = self._gate.admit(check, now_us, final=True)
+        admission = self._gate.admit(check, now_us, asked)
+        if isinstance(admission, Needs):
+            return admission
         if admission.denied:
             return CheckResult(decide_unmetered(admission.reason), (), admission.basis)
         feature = admission.feature

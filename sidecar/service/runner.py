@@ -1,9 +1,11 @@
 """Runners: where steps on the store run, and when their commits come.
 
-Durability `process`: on the event loop, each step with a commit of its own; a commit is a few
-microseconds and never waits for the disk. Durability `disk`: on one writer thread, which commits
-whatever has gathered while the disk was busy as one group (group commit); a caller gets its answer
-once its group is on disk.
+Durability `process`: on the event loop; a commit is a few microseconds and never waits for the
+disk. Steps that come together, as with one read of a connection, share one. Durability `disk`: on
+one writer thread, which commits whatever has gathered while the disk was busy as one group (group
+commit); a caller gets its answer once its group is on disk.
+
+A job is told what came of its step once that is durable, without a task, a future or a coroutine.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 import structlog
 
@@ -22,12 +24,40 @@ from sidecar.storage.store import Store
 T = TypeVar("T")
 
 GROUP_MAX: Final = 256
+"""Most steps that share a commit."""
 
 log = structlog.get_logger(__name__)
 
 
+class Job(Protocol):
+    """A step, and who waits for it."""
+
+    def work(self) -> object:
+        """The step, one `Store.transact`: runs on the store's thread, again where its group failed.
+
+        A `FieldError` that it raises concerns itself alone, so it must not have written before.
+        """
+        ...
+
+    def settle(self, result: Any, error: Exception | None, /) -> None:
+        """What came of it; called once, on the event loop. Must not raise."""
+        ...
+
+
 class Runner(Protocol):
     """Runs steps on the thread that owns the store."""
+
+    def submit(self, job: Job) -> None:
+        """Run a job's step, which may share a commit with others."""
+        ...
+
+    def begin_group(self) -> None:
+        """What is submitted from here to `end_group` comes together. Nothing may be awaited."""
+        ...
+
+    def end_group(self) -> None:
+        """Nothing more belongs to the group."""
+        ...
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run a step that may share a commit with others. It must be one `Store.transact`."""
@@ -42,56 +72,104 @@ class Runner(Protocol):
         ...
 
 
+_Outcome: TypeAlias = tuple[Job, Any, Exception | None]
+
+
 class InlineRunner:
-    """Runs each step where it is awaited, which must be the event loop's thread."""
+    """Runs each step where it is submitted, which must be the event loop's thread."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._grouping = False
+        self._group: list[_Outcome] = []
+
+    def submit(self, job: Job) -> None:
+        if self._grouping:
+            self._submit_to_group(job)
+        else:
+            job.settle(*_attempt(job))
+
+    def begin_group(self) -> None:
+        self._grouping = True
+
+    def end_group(self) -> None:
+        self._grouping = False
+        self._commit()
 
     async def run(self, work: Callable[[], T]) -> T:
+        # Between jobs of a group: it must see, and tell, only what is committed.
+        self._commit()
         return work()
 
     async def run_alone(self, work: Callable[[], T]) -> T:
+        self._commit()
         return work()
 
     async def close(self) -> None:
         """Nothing is ever under way between two awaits."""
 
+    def _submit_to_group(self, job: Job) -> None:
+        if not self._group:
+            try:
+                self._store.begin_group()
+            except FieldError as error:
+                job.settle(None, error)
+                return
+        try:
+            outcome: _Outcome = (job, job.work(), None)
+        except FieldError as error:
+            outcome = (job, None, error)
+        except Exception as error:
+            self._group.append((job, None, error))
+            self._store.abort_group()
+            self._run_each_alone(error)
+            return
+        self._group.append(outcome)
+        if len(self._group) >= GROUP_MAX:
+            self._commit()
 
-class _Job:
-    """A step that waits for the writer thread, and what came of it."""
+    def _commit(self) -> None:
+        if not self._group:
+            return
+        try:
+            self._store.commit_group()
+        except Exception as error:
+            self._run_each_alone(error)
+            return
+        group, self._group = self._group, []
+        for job, result, error_of_job in group:
+            job.settle(result, error_of_job)
 
-    __slots__ = ("alone", "error", "future", "result", "work")
+    def _run_each_alone(self, error: Exception) -> None:
+        """Nothing of the group was written. Each alone, so that only the culprit fails."""
+        group, self._group = self._group, []
+        log.warning("store.group_failed", jobs=len(group), error=str(error))
+        for job, _, _ in group:
+            job.settle(*_attempt(job))
+
+
+class _Awaited:
+    """A job that somebody awaits. `alone`: it commits by itself."""
+
+    __slots__ = ("_future", "_work", "alone")
 
     def __init__(
         self, work: Callable[[], Any], future: asyncio.Future[Any], *, alone: bool
     ) -> None:
-        self.work = work
-        self.future = future
+        self._work = work
+        self._future = future
         self.alone = alone
-        self.result: Any = None
-        self.error: Exception | None = None
 
-    def attempt(self) -> None:
-        """Run; keep the result, or the error that concerns this step alone."""
-        self.result, self.error = None, None
-        try:
-            self.result = self.work()
-        except FieldError as error:
-            self.error = error
+    def work(self) -> Any:
+        return self._work()
 
-    def attempt_finally(self) -> None:
-        """Run for the last time: whatever it raises is what came of it."""
-        try:
-            self.attempt()
-        except Exception as error:
-            self.error = error
-
-    def settle(self) -> None:
-        """Tell the caller; runs on the event loop."""
-        if self.future.done():
+    def settle(self, result: Any, error: Exception | None) -> None:
+        if self._future.done():
             return
-        if self.error is None:
-            self.future.set_result(self.result)
+        if error is None:
+            self._future.set_result(result)
         else:
-            self.future.set_exception(self.error)
+            self._future.set_exception(error)
 
 
 class GroupCommitRunner:
@@ -100,35 +178,43 @@ class GroupCommitRunner:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._loop = asyncio.get_running_loop()
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="tallyd-writer", daemon=True)
         self._thread.start()
 
+    def submit(self, job: Job) -> None:
+        self._jobs.put(job)
+
+    def begin_group(self) -> None:
+        """What waits for the disk gathers by itself."""
+
+    def end_group(self) -> None:
+        """As above."""
+
     async def run(self, work: Callable[[], T]) -> T:
-        return await self._submit(work, alone=False)
+        return await self._await(work, alone=False)
 
     async def run_alone(self, work: Callable[[], T]) -> T:
-        return await self._submit(work, alone=True)
+        return await self._await(work, alone=True)
 
     async def close(self) -> None:
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
 
-    async def _submit(self, work: Callable[[], T], *, alone: bool) -> T:
+    async def _await(self, work: Callable[[], T], *, alone: bool) -> T:
         future: asyncio.Future[T] = self._loop.create_future()
-        self._jobs.put(_Job(work, future, alone=alone))
+        self._jobs.put(_Awaited(work, future, alone=alone))
         return await future
 
     def _work(self) -> None:
-        carried: _Job | None = None
+        carried: Job | None = None
         while True:
             first = carried or self._jobs.get()
             carried = None
             if first is None:
                 return
-            if first.alone:
-                first.attempt_finally()
-                self._settle([first])
+            if _is_alone(first):
+                self._settle([(first, *_attempt(first))])
                 continue
             group = [first]
             while len(group) < GROUP_MAX:
@@ -136,31 +222,47 @@ class GroupCommitRunner:
                     job = self._jobs.get_nowait()
                 except queue.Empty:
                     break
-                if job is None or job.alone:
+                if job is None or _is_alone(job):
                     # `None` ends the thread: it is put back for the next round to find.
                     carried = job
                     if job is None:
                         self._jobs.put(None)
                     break
                 group.append(job)
-            self._run_group(group)
+            self._settle(self._outcomes(group))
 
-    def _run_group(self, group: Sequence[_Job]) -> None:
+    def _outcomes(self, group: Sequence[Job]) -> list[_Outcome]:
+        """Run a group with one commit."""
+        outcomes: list[_Outcome] = []
         try:
             with self._store.group():
                 for job in group:
-                    job.attempt()
+                    try:
+                        outcomes.append((job, job.work(), None))
+                    except FieldError as error:
+                        outcomes.append((job, None, error))
         except Exception as error:
             # Nothing of the group was written. Each alone, so that only the culprit fails.
             log.warning("store.group_failed", jobs=len(group), error=str(error))
-            for job in group:
-                job.attempt_finally()
-        self._settle(group)
+            return [(job, *_attempt(job)) for job in group]
+        return outcomes
 
-    def _settle(self, jobs: Sequence[_Job]) -> None:
-        self._loop.call_soon_threadsafe(_settle_all, jobs)
+    def _settle(self, outcomes: Sequence[_Outcome]) -> None:
+        self._loop.call_soon_threadsafe(_settle_all, outcomes)
 
 
-def _settle_all(jobs: Sequence[_Job]) -> None:
-    for job in jobs:
-        job.settle()
+def _attempt(job: Job) -> tuple[Any, Exception | None]:
+    """Run a job's step with a commit of its own: its result, or whatever it raised."""
+    try:
+        return job.work(), None
+    except Exception as error:
+        return None, error
+
+
+def _is_alone(job: Job) -> bool:
+    return isinstance(job, _Awaited) and job.alone
+
+
+def _settle_all(outcomes: Sequence[_Outcome]) -> None:
+    for job, result, error in outcomes:
+        job.settle(result, error)

@@ -28,6 +28,7 @@ from sidecar.domain.requests import payload_digest
 from sidecar.domain.timeline import compile_snapshot
 from sidecar.rpc.parse import parse_check
 from sidecar.service.directory import Directory
+from sidecar.service.enforce import Answer
 from sidecar.storage import keys
 from sidecar.storage.codec import Counter, StoredAnswer
 from sidecar.storage.snapshots import Position, SnapshotChanges
@@ -89,8 +90,9 @@ def _answer(engine: Engine, traffic: Traffic) -> StoredAnswer:
     at_us = now_us()
     check = parse_check(traffic.check(), at_us)
     answer = engine.enforcer.check_and_increment(check, at_us)
+    assert isinstance(answer, Answer)
     expires_us = at_us + SidecarConfig().idempotency_hours * HOUR_US
-    return StoredAnswer(expires_us, payload_digest(check), answer.data)
+    return StoredAnswer(expires_us, payload_digest(check), answer.kept)
 
 
 def _write_counters(

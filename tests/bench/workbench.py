@@ -10,8 +10,8 @@ from itertools import count
 from pathlib import Path
 from typing import Final, Literal
 
+from sidecar.app.serving import grpcio_options
 from sidecar.config.settings import SidecarConfig
-from sidecar.rpc.server import server_options
 from tests.bench.load import Callers, Load, run_driver
 from tests.bench.servers import Server, python, started
 from tests.bench.sizes import Sizes
@@ -69,7 +69,7 @@ class Workbench:
     def echo(self) -> AbstractContextManager[Server]:
         """The yardstick, with the transport options that the sidecar has."""
         arguments = []
-        for name, value in server_options(SidecarConfig().message_bytes_max):
+        for name, value in grpcio_options(SidecarConfig().message_bytes_max):
             arguments += ["--option", f"{name}={value}"]
         socket = self._socket("echo")
         command = python("tests.bench.echo", "--socket", str(socket), *arguments)

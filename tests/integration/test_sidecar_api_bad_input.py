@@ -28,7 +28,9 @@ HUGE: Final = "x" * 100_000
 
 @pytest.fixture
 async def sidecar(tmp_path: Path) -> AsyncIterator[Serving]:
-    async with serving(tmp_path, CONTENT, COMPANIES, concurrent_calls_max=8) as found:
+    async with serving(
+        tmp_path, CONTENT, COMPANIES, concurrent_calls_max=8, watches_max=0
+    ) as found:
         yield found
         assert 0 == found.parts.store.head.sequence, "something was counted"
 

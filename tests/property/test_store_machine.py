@@ -13,7 +13,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.catalog import Limit
 from sidecar.domain.counters import CounterRef
 from sidecar.domain.decision import GrantMode
@@ -22,7 +21,8 @@ from sidecar.domain.requests import Check
 from sidecar.domain.timeline import compile_snapshot
 from sidecar.rpc.answer_wire import AnswerEncoder
 from sidecar.service.directory import Directory
-from sidecar.service.enforce import Answer, Enforcer, Outcome
+from sidecar.service.enforce import Answer, Enforcer, Outcome, Replay
+from sidecar.service.needs import Needs
 from sidecar.service.standing import Standing
 from sidecar.storage import outbox
 from sidecar.storage.snapshots import SnapshotChanges
@@ -98,7 +98,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(asked=_CHECKS)
     def check_alone(self, asked: Check) -> None:
         try:
-            outcome: Outcome = self.enforcer.check_and_increment(asked, NOW_US)
+            outcome: Outcome | Needs = self.enforcer.check_and_increment(asked, NOW_US)
         except Conflict as error:
             outcome = error
         self._expect(asked, outcome)
@@ -106,6 +106,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(asked=st.lists(_CHECKS, min_size=1, max_size=5))
     def check_many(self, asked: list[Check]) -> None:
         outcomes = self.enforcer.check_and_increment_each(asked, NOW_US)
+        assert not isinstance(outcomes, Needs)
         for one, outcome in zip(asked, outcomes, strict=True):
             self._expect(one, outcome)
 
@@ -208,19 +209,18 @@ class StoreMachine(RuleBasedStateMachine):
     def _used(self, ref: CounterRef) -> int:
         return self.counted[ref] + self.others[ref]
 
-    def _expect(self, asked: Check, outcome: Outcome) -> None:
+    def _expect(self, asked: Check, outcome: Outcome | Needs) -> None:
         payload = (asked.quantity, asked.mode, dict(asked.dimensions))
         known = self.answers.get(asked.idempotency_key)
         if known is not None:
             if payload != known[0]:
                 assert isinstance(outcome, Conflict)
                 return
-            assert isinstance(outcome, Answer)
-            assert (True, known[1]) == (outcome.replayed, outcome.data)
+            assert Replay(known[1]) == outcome
             return
         assert isinstance(outcome, Answer)
         granted = self._granted(asked)
-        decision = pb.CheckAndIncrementResponse.FromString(outcome.data).decision
+        decision = outcome.decision
         assert (granted is not None, granted or 0) == (decision.allowed, decision.granted)
         if granted is None:
             return
@@ -229,7 +229,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.waiting.append(granted)
         self.accepted.append(granted)
         if asked.idempotency_key:
-            self.answers[asked.idempotency_key] = (payload, outcome.data)
+            self.answers[asked.idempotency_key] = (payload, outcome.kept)
 
     def _granted(self, asked: Check) -> int | None:
         if asked.mode is GrantMode.REGARDLESS:

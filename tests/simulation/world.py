@@ -28,7 +28,8 @@ from sidecar.domain.counters import CounterTotal
 from sidecar.domain.decision import Basis, Decision
 from sidecar.domain.requests import Check
 from sidecar.service.directory import Directory
-from sidecar.service.enforce import Enforcer
+from sidecar.service.enforce import Answer, Enforcer
+from sidecar.service.needs import Needs
 from sidecar.service.standing import Standing
 from sidecar.storage.snapshots import Position, SnapshotChanges
 from sidecar.sync.machine.watch import Apply, WatchMachine, WatchStep
@@ -37,6 +38,11 @@ from tests.support.stores import MemoryDisk, OpenedStore
 INCARNATION: Final = "00000000-0000-4000-8000-000000000001"
 _RUN_RECORDS: Final = 500
 _RUN_BYTES: Final = 1 << 20
+
+
+def _encode(decision: Decision, basis: Basis, record_id: str) -> bytes:
+    """No answer is ever asked for again."""
+    return b"answer"
 
 
 class World:
@@ -52,12 +58,11 @@ class World:
         self._standing = Standing(authority=False)
         self._directory = Directory(self._opened.snapshots, 1_000)
         self._machine = WatchMachine("", 0)
-        self._told: list[Decision] = []
         self._enforcer = Enforcer(
             self._opened.store,
             self._directory,
             self._standing,
-            self._encode,
+            _encode,
             answers_kept_us=24 * HOUR_US,
         )
         self._keys = count(1)
@@ -96,8 +101,10 @@ class World:
             idempotency_key=f"key-{next(self._keys)}",
             dimensions=dimensions,
         )
-        self._enforcer.check_and_increment(check, self.now_us, final=True)
-        return self._told.pop()
+        asked = Needs(frozenset((company,)))
+        answer = self._enforcer.check_and_increment(check, self.now_us, asked)
+        assert isinstance(answer, Answer)
+        return answer.decision
 
     def usage(self, company: str) -> list[usage.LimitUsage]:
         """Usage of a company on its limits, as the plane knows it."""
@@ -111,10 +118,6 @@ class World:
             return
         self._push()
         self._watch()
-
-    def _encode(self, decision: Decision, basis: Basis, record_id: str) -> bytes:
-        self._told.append(decision)
-        return b"answer"
 
     def _upkeep(self) -> None:
         """Carry what rolls over, and tell the sidecar if it can be told."""

@@ -24,8 +24,9 @@ from sidecar.rpc.enforcement import EnforcementMethods, Observer
 from sidecar.rpc.missing import MissingSnapshots
 from sidecar.rpc.queries import QueryMethods
 from sidecar.service.directory import Directory
-from sidecar.service.enforce import Answer, Enforcer
+from sidecar.service.enforce import Enforcer
 from sidecar.service.held import HeldCompanies
+from sidecar.service.needs import Needs
 from sidecar.service.query import CheckResult, Queries
 from sidecar.service.runner import InlineRunner
 from sidecar.service.standing import Standing
@@ -124,8 +125,9 @@ class Inside:
         asked = check(
             company, feature, quantity, mode=mode, key=key, at_us=event_us, dimensions=dimensions
         )
-        answer: Answer = self.enforcer.check_and_increment(asked, self.now_us, final=True)
-        return pb.CheckAndIncrementResponse.FromString(answer.data)
+        answer = self.enforcer.check_and_increment(asked, self.now_us, Needs(frozenset((company,))))
+        assert not isinstance(answer, Needs)
+        return pb.CheckAndIncrementResponse.FromString(self.methods.encoded(answer))
 
     def allows(self, quantity: int = 1, feature: str = "calls", company: str = "acme") -> bool:
         """Whether a check would be allowed; counts nothing."""
@@ -144,7 +146,9 @@ class Inside:
         """What a check would be answered."""
         event_us = self.now_us if at_us is None else at_us
         asked = check(company, feature, quantity, mode=mode, at_us=event_us, dimensions=dimensions)
-        return self.queries.check(asked, self.now_us)
+        found = self.queries.check(asked, self.now_us, Needs(frozenset((company,))))
+        assert not isinstance(found, Needs)
+        return found
 
     def metric(self, name: str, **labels: str) -> float:
         """The value of a metric; 0 where it was never counted."""
@@ -172,21 +176,22 @@ class Inside:
         self.directory = Directory(
             opened.snapshots, self._cached_max, held=held, authority=self.standing.authority
         )
+        encode = AnswerEncoder()
         self.enforcer = Enforcer(
             opened.store,
             self.directory,
             self.standing,
-            AnswerEncoder(),
+            encode,
             answers_kept_us=24 * HOUR_US,
         )
         self.queries = Queries(opened.store, opened.counters, self.directory, self.standing)
         self.metrics = SidecarMetrics("0", _REASONS, _NO_READINGS)
-        runner = InlineRunner()
+        runner = InlineRunner(opened.store)
         source = None if self.standing.authority else self.plane
         missing = MissingSnapshots(self.directory, runner, source)
         observer = self._observer or DecisionObserver(self.metrics)
         self.methods = EnforcementMethods(
-            self.enforcer, runner, missing, observer, now, Watchlist(1)
+            self.enforcer, encode, runner, missing, observer, now, Watchlist(1)
         )
         self.query_methods = QueryMethods(self.queries, runner, missing, now)
 

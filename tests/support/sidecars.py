@@ -20,13 +20,12 @@ from sidecar.api.enforcement.v1 import enforcement_pb2_grpc
 from sidecar.app.clock import wall_us
 from sidecar.app.operations import SidecarOperations
 from sidecar.app.parts import Parts
+from sidecar.app.serving import grpc_server
 from sidecar.config import SidecarConfig
 from sidecar.domain.catalog import Catalog
 from sidecar.domain.companies import Company
 from sidecar.domain.timeline import compile_snapshot
 from sidecar.ops.health import Health
-from sidecar.rpc.admin import AdminMethods, admin_handler
-from sidecar.rpc.server import enforcement_handler, server_options
 from sidecar.storage.snapshots import SnapshotChanges
 from tests.support.build import NOW_US, catalog_snapshot
 
@@ -77,18 +76,9 @@ async def serving(
     config = SidecarConfig(standalone="catalog.yaml", store_path=str(folder / "store"), **settings)
     parts = Parts(config)
     health = Health()
-    server = grpc.aio.server(
-        options=server_options(config.message_bytes_max),
-        maximum_concurrent_rpcs=config.concurrent_calls_max,
-    )
-    operations = SidecarOperations(parts, health, NOW_US)
-    handlers = (
-        enforcement_handler(parts.methods, parts.query_methods, parts.watch_methods),
-        admin_handler(AdminMethods(operations)),
-    )
-    server.add_generic_rpc_handlers(handlers)
+    server = grpc_server(parts, SidecarOperations(parts, health, NOW_US), health)
+    server.listen_unix(f"{folder}/s.sock")
     address = f"unix:{folder}/s.sock"
-    server.add_insecure_port(address)
     await server.start()
     channel = grpc.aio.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)])
     try:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import grpc
-from google.rpc import code_pb2
+from google.rpc import code_pb2, status_pb2
 
 from sidecar.control.errors import Fenced, SequenceGap
 from sidecar.convert.status import status_of
@@ -14,7 +13,7 @@ from sidecar.domain.errors import FieldError
 _PRECONDITION: Final[int] = code_pb2.FAILED_PRECONDITION
 
 
-def status_of_error(error: FieldError) -> grpc.Status:
+def status_of_error(error: FieldError) -> status_pb2.Status:
     """The status of an error; what a sidecar must know of it is in ErrorInfo's metadata."""
     if isinstance(error, SequenceGap):
         details = {"expected_sequence": str(error.expected_sequence)}

@@ -19,9 +19,10 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from msgspec.structs import replace
 
 from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
-from sidecar.control.errors import AddressRefused
-from sidecar.control.server import CANNOT_RUN, ControlPlane
+from sidecar.control.server import ControlPlane
 from sidecar.control.storage.port import Store
+from sidecar.host.lifecycle import CANNOT_RUN
+from sidecar.host.listening import CannotListen
 from tests.unit.control.plane import CONFIG, running
 
 _PROGRAM: Final = """
@@ -74,7 +75,7 @@ async def test_an_address_in_use_is_named(store: Store, field: str) -> None:
     async with running(store) as calls:
         taken = calls.plane.grpc_address if field == "listen" else calls.plane.http_address
         second = ControlPlane(replace(CONFIG, **{field: taken}), store)
-        with pytest.raises(AddressRefused, match=taken):
+        with pytest.raises(CannotListen, match=taken):
             await second.start()
 
 

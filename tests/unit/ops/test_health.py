@@ -6,7 +6,9 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from sidecar.ops.grpc_health import GrpcHealth
+from sidecar.convert.status import status_of
+from sidecar.host.grpcio import GrpcioServer
+from sidecar.host.health import HealthMethods
 from sidecar.ops.health import Health, Verdict, keep_beating
 
 ENFORCEMENT = "sidecar.api.enforcement.v1.EnforcementService"
@@ -125,17 +127,13 @@ def test_listeners_hear_every_change_until_they_leave() -> None:
 @pytest.fixture
 async def served() -> AsyncIterator[tuple[Health, Any]]:
     health = Health()
-    mirror = GrpcHealth(health, [ENFORCEMENT])
-    await mirror.publish()
-    server = grpc.aio.server()
-    health_pb2_grpc.add_HealthServicer_to_server(mirror.servicer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    services = [HealthMethods(health, [ENFORCEMENT]).service()]
+    server = GrpcioServer(services, rich=status_of, options=(), concurrent_calls_max=10)
+    port = server.listen_tcp("127.0.0.1:0")
     await server.start()
-    task = asyncio.create_task(mirror.run())
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield health, health_pb2_grpc.HealthStub(channel)
-    task.cancel()
-    await server.stop(grace=None)
+    await server.stop(0)
 
 
 async def statuses(stub: Any) -> dict[str, str]:

@@ -20,7 +20,7 @@ from sidecar.rpc.explain import ExplainMethods
 from sidecar.rpc.missing import MissingSnapshots
 from sidecar.service.runner import InlineRunner
 from tests.support.build import DAY, NOW_US, company, metered
-from tests.support.method_calls import no_deadline
+from tests.support.method_calls import ANYONE
 from tests.unit.service.explain_bench import ANCHOR_US, APRIL_US, Bench
 
 HARD: Final = catalog_pb2.ENFORCEMENT_HARD
@@ -29,11 +29,11 @@ HARD: Final = catalog_pb2.ENFORCEMENT_HARD
 async def explain(
     bench: Bench, feature: str = "calls", company: str = "acme", **fields: Any
 ) -> pb.ExplainEntitlementResponse:
-    runner = InlineRunner()
+    runner = InlineRunner(bench.opened.store)
     missing = MissingSnapshots(bench.directory, runner, bench.plane)
     methods = ExplainMethods(bench.explainer, bench.queries, runner, missing, lambda: bench.now_us)
     request = pb.ExplainEntitlementRequest(company=company, feature=feature, **fields)
-    data = await methods.explain_entitlement(request.SerializeToString(), no_deadline)
+    data = await methods.explain_entitlement(request.SerializeToString(), ANYONE)
     return pb.ExplainEntitlementResponse.FromString(data)
 
 

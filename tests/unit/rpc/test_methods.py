@@ -12,7 +12,7 @@ from sidecar.domain.decision import FallbackCause, Reason
 from sidecar.domain.errors import FieldError
 from tests.support.build import NOW_US, SHADOW, catalog, company, limit, metered
 from tests.support.inside import Inside
-from tests.support.method_calls import call, no_deadline
+from tests.support.method_calls import ANYONE, answer_of, call
 from tests.support.sidecar_api import ask, stamp
 
 
@@ -61,7 +61,7 @@ async def check(
 async def test_a_company_that_is_not_held_is_fetched_once(sidecar: Inside) -> None:
     for _ in range(3):
         data = ask(company="later").SerializeToString()
-        answer = await sidecar.methods.check_and_increment(data, lambda: 3.5)
+        answer = await answer_of(sidecar.methods.check_and_increment, data, 3.5)
         assert pb.CheckAndIncrementResponse.FromString(answer).decision.allowed
     assert [(["later"], 3.5)] == sidecar.plane.asked
     assert 3 == sidecar.opened.store.head.sequence
@@ -101,7 +101,7 @@ async def test_questions_fetch_too(sidecar: Inside) -> None:
         (methods.get_entitlement, pb.GetEntitlementRequest(company="later", feature="calls")),
         (methods.list_entitlements, pb.ListEntitlementsRequest(company="later")),
     ]:
-        await method(request.SerializeToString(), no_deadline)
+        await method(request.SerializeToString(), ANYONE)
     assert [(["later"], None)] == sidecar.plane.asked
 
 

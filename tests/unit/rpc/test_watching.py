@@ -21,6 +21,7 @@ from tests.support.build import (
     catalog_snapshot,
     company,
 )
+from tests.support.method_calls import ANYONE
 from tests.support.sidecar_api import stamp
 from tests.unit.rpc.watch_bench import MIDNIGHT, Bench, Stream
 
@@ -272,7 +273,7 @@ async def test_bad_requests_name_the_field(
     bench: Bench, fields: dict[str, Any], field: str
 ) -> None:
     request = pb.WatchEntitlementsRequest(**{"company": "acme", **fields})
-    events = bench.methods.watch_entitlements(request.SerializeToString(), lambda: None)
+    events = bench.methods.watch_entitlements(request.SerializeToString(), ANYONE)
     assert ("INVALID_ARGUMENT", field) == await refusal(Stream(events))
     assert 0 == len(bench.watchlist)
 

@@ -30,6 +30,7 @@ from tests.support.build import (
     limit,
     metered,
 )
+from tests.support.method_calls import ANYONE
 from tests.support.stores import MemoryDisk, OpenedStore
 from tests.support.watches import Event, Events
 
@@ -77,7 +78,7 @@ class Bench:
             SnapshotChanges(companies=[compile_snapshot(each, 1) for each in companies])
         )
         self.source = Source(self.directory)
-        runner = InlineRunner()
+        runner = InlineRunner(self.opened.store)
         standing = Standing(authority=False)
         self.methods = WatchMethods(
             StateReader(self.opened.store, self.directory, standing),
@@ -89,7 +90,7 @@ class Bench:
 
     def watch(self, *features: str, of: str = "acme", **fields: Any) -> Stream:
         request = pb.WatchEntitlementsRequest(company=of, features=features, **fields)
-        events = self.methods.watch_entitlements(request.SerializeToString(), lambda: None)
+        events = self.methods.watch_entitlements(request.SerializeToString(), ANYONE)
         return Stream(events)
 
     def count(self, quantity: int, feature: str = "calls") -> None:

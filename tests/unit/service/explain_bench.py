@@ -25,6 +25,7 @@ from sidecar.domain.catalog import (
 from sidecar.domain.companies import Company, Holding, Override, Subscription
 from sidecar.domain.requests import NO_ATTRIBUTES
 from sidecar.service.explain import Explainer, Explanation
+from sidecar.service.needs import Needs
 from tests.support.build import (
     DAY,
     LIFETIME,
@@ -132,4 +133,6 @@ class Bench(Inside):
         """Explain for an instant; `None`: now."""
         event_us = self.now_us if at_us is None else at_us
         asked = check(company, feature, quantity, at_us=event_us, dimensions=dimensions)
-        return self.explainer.explain(asked, self.now_us)
+        found = self.explainer.explain(asked, self.now_us, Needs(frozenset((company,))))
+        assert not isinstance(found, Needs)
+        return found

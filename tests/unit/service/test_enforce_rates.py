@@ -12,6 +12,7 @@ from sidecar.domain.catalog import EntitlementGrant, Limit, Rate, RateLimit
 from sidecar.domain.decision import GrantMode, Reason
 from sidecar.domain.rates import late_us
 from sidecar.service.enforce import Answer
+from sidecar.service.needs import Needs
 from sidecar.storage import keys
 from sidecar.storage.sweep import Sweep
 from tests.support.build import (
@@ -264,7 +265,8 @@ def test_in_a_batch_a_denied_call_leaves_what_the_others_count(
     alone.enforcer.check_and_increment_each(passing, NOW_US)
     passing[1:1] = [check(quantity=3), check(quantity=4)]
     outcomes = together.enforcer.check_and_increment_each([*passing, check(quantity=3)], NOW_US)
-    allowed = [isinstance(outcome, Answer) and outcome.allowed for outcome in outcomes]
+    assert not isinstance(outcomes, Needs)
+    allowed = [isinstance(outcome, Answer) and outcome.decision.allowed for outcome in outcomes]
     assert [True, False, False, True, False] == allowed
     assert alone.contents() == together.contents()
 

@@ -55,7 +55,7 @@ def store(engine: CountingEngine) -> Store:
 
 @pytest.fixture(params=["inline", "group"])
 async def runner(request: pytest.FixtureRequest, store: Store) -> AsyncIterator[Runner]:
-    runner: Runner = InlineRunner() if request.param == "inline" else GroupCommitRunner(store)
+    runner: Runner = InlineRunner(store) if request.param == "inline" else GroupCommitRunner(store)
     yield runner
     await runner.close()
 
