@@ -16,6 +16,7 @@ from sidecar.app.upkeep import Upkeep
 from sidecar.config import SidecarConfig
 from sidecar.domain.bounds import HOUR_US
 from sidecar.rpc.answer_wire import AnswerEncoder
+from sidecar.rpc.deciding import Deciding
 from sidecar.rpc.enforcement import EnforcementMethods
 from sidecar.rpc.explain import ExplainMethods
 from sidecar.rpc.missing import MissingSnapshots
@@ -27,6 +28,7 @@ from sidecar.service.held import HeldCompanies
 from sidecar.service.query import Queries
 from sidecar.service.runner import GroupCommitRunner, InlineRunner, Runner
 from sidecar.service.standing import Standing
+from sidecar.service.usual import UsualChecks
 from sidecar.service.watched_states import StateReader
 from sidecar.service.watchlist import Watchlist
 from sidecar.storage.contact import read_contact
@@ -167,22 +169,17 @@ class Parts:
 
     def _methods(self) -> EnforcementMethods:
         encode = AnswerEncoder()
-        enforcer = Enforcer(
-            self.store,
-            self.directory,
-            self.standing,
+        kept_us = self.config.idempotency_hours * HOUR_US
+        basics = (self.store, self.directory, self.standing, encode)
+        deciding = Deciding(
+            Enforcer(*basics, answers_kept_us=kept_us),
+            UsualChecks(*basics, answers_kept_us=kept_us),
             encode,
-            answers_kept_us=self.config.idempotency_hours * HOUR_US,
-        )
-        return EnforcementMethods(
-            enforcer,
-            encode,
-            self.runner,
-            self.missing,
             DecisionObserver(self.metrics),
             self.clock.now_us,
             self.watchlist,
         )
+        return EnforcementMethods(self.store, deciding, self.runner, self.missing)
 
     def _query_methods(self) -> ExplainMethods:
         queries = Queries(self.store, self.counters, self.directory, self.standing)

@@ -88,14 +88,18 @@ def require_metadata(field: str, metadata: Mapping[str, str]) -> None:
 
 
 def payload_digest(check: Check) -> bytes:
-    """What must be equal in a retry under the same idempotency key; 16 bytes.
+    """What must be equal in a retry under the same idempotency key; 16 bytes."""
+    return digest_of(check.feature, check.quantity, check.mode, check.dimensions)
+
+
+def digest_of(feature: str, quantity: int, mode: GrantMode, dimensions: Mapping[str, str]) -> bytes:
+    """The same, from its parts.
 
     SHA-256, cut, over feature, quantity, grant mode and dimensions. The event time is left out: a
     client that stamps a retry anew means the same usage. All texts are printable, so NUL keeps them
     apart.
     """
-    text = f"{check.feature}\0{check.quantity}\0{_MODE_NAMES[check.mode]}"
-    if check.dimensions:
-        pairs = [f"\0{name}\0{check.dimensions[name]}" for name in sorted(check.dimensions)]
-        text += "".join(pairs)
+    text = f"{feature}\0{quantity}\0{_MODE_NAMES[mode]}"
+    if dimensions:
+        text += "".join([f"\0{name}\0{dimensions[name]}" for name in sorted(dimensions)])
     return sha256(text.encode()).digest()[:16]

@@ -14,19 +14,24 @@ from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.catalog import Limit
 from sidecar.domain.decision import Basis, Decision, Gauge
 from sidecar.domain.windows import Window
-from sidecar.rpc.answers import fill_basis, fill_decision, fill_limit_status
-from sidecar.wire import varint
+from sidecar.rpc.answers import fill_decision, fill_limit_status
+from sidecar.wire import delimited, text, varint
 
 _KEPT_MAX: Final = 8192
 
 
-class _Frame(NamedTuple):
-    """What stays the same in the status of a limit: the bytes before and behind the usage."""
+class LimitFrame(NamedTuple):
+    """What stays the same in the status of a limit in a window: the bytes around its usage.
+
+    `names`: the names of its dimensions, encoded as keys of the map that comes before `tail`.
+    """
 
     limit: Limit
     window: Window
-    values: tuple[str, ...]
+    amount: int | None
     head: bytes
+    times: bytes
+    names: tuple[bytes, ...]
     tail: bytes
 
 
@@ -34,7 +39,7 @@ class AnswerEncoder:
     """Encodes answers; one for a process, since it keeps what answers have in common."""
 
     def __init__(self) -> None:
-        self._frames: dict[int, _Frame] = {}
+        self._frames: dict[int, LimitFrame] = {}
         self._basis: Basis | None = None
         self._basis_bytes = b""
 
@@ -47,12 +52,46 @@ class AnswerEncoder:
             return _encode(decision, basis, record_id)
         if decision.warnings or decision.shadow_denials or decision.overage or decision.throttled:
             return _encode(decision, basis, record_id)
+        frame = self.frame(gauge.limit, gauge.window)
+        return self.plain(
+            decision.reason, decision.granted, frame, gauge.used, gauge.values, basis, record_id
+        )
+
+    def frame(self, limit: Limit, window: Window) -> LimitFrame:
+        """What `plain` wants of a limit in a window."""
+        key = id(window) ^ id(limit)
+        frame = self._frames.get(key)
+        if frame is None or frame.window is not window or frame.limit is not limit:
+            if len(self._frames) >= _KEPT_MAX:
+                self._frames.clear()
+            frame = self._frames[key] = _frame(limit, window)
+        return frame
+
+    def plain(
+        self,
+        reason: int,
+        granted: int,
+        frame: LimitFrame,
+        used: int,
+        values: tuple[str, ...],
+        basis: Basis,
+        record_id: str,
+    ) -> bytes:
+        """An answer that allows, of which there is nothing more to say than what is named here.
+
+        `granted`: 1 or more. `frame`, `used`, `values`: of the limit that the answer names.
+        """
         if basis is not self._basis:
-            self._keep_basis(basis)
-        status = self._limit_status(gauge)
+            self._basis, self._basis_bytes = basis, _basis_bytes(basis)
+        status = b"%b\x20%b%b%b" % (
+            frame.head,
+            varint(used),
+            _left(frame.amount, used),
+            frame.times if not values and not frame.tail else _tail(frame, values),
+        )
         body = b"\x08\x01\x10%b\x18%b\x22%b%b%b" % (
-            varint(decision.reason),
-            varint(decision.granted),
+            varint(reason),
+            varint(granted),
             varint(len(status)),
             status,
             self._basis_bytes,
@@ -60,52 +99,64 @@ class AnswerEncoder:
         name = record_id.encode()
         return b"\x0a%b%b\x12%b%b" % (varint(len(body)), body, varint(len(name)), name)
 
-    def _limit_status(self, gauge: Gauge) -> bytes:
-        limit = gauge.limit
-        key = id(gauge.window) ^ id(limit) ^ hash(gauge.values)
-        frame = self._frames.get(key)
-        if (
-            frame is None
-            or frame.window is not gauge.window
-            or frame.limit is not limit
-            or frame.values != gauge.values
-        ):
-            frame = self._keep_frame(key, gauge)
-        if limit.amount is None:
-            return b"%b\x20%b%b" % (frame.head, varint(gauge.used), frame.tail)
-        left = limit.amount - gauge.used
-        if left < 0:
-            # Past a SHADOW limit, or a SOFT one that was lowered.
-            usage = b"\x20%b\x28\x00\x30%b" % (varint(gauge.used), varint(-left))
-            return b"%b%b%b" % (frame.head, usage, frame.tail)
-        return b"%b\x20%b\x28%b%b" % (frame.head, varint(gauge.used), varint(left), frame.tail)
 
-    def _keep_frame(self, key: int, gauge: Gauge) -> _Frame:
-        """Fields come in the order of their numbers: before `used` (4), behind `overage` (6)."""
-        status = pb.LimitStatus()
-        fill_limit_status(status, gauge)
-        head = pb.LimitStatus(limit=status.limit, enforcement=status.enforcement)
-        if status.HasField("amount"):
-            head.amount = status.amount
-        for field in ("limit", "enforcement", "amount", "used", "remaining", "overage"):
-            status.ClearField(field)
-        frame = _Frame(
-            gauge.limit,
-            gauge.window,
-            gauge.values,
-            head.SerializeToString(),
-            status.SerializeToString(),
-        )
-        if len(self._frames) >= _KEPT_MAX:
-            self._frames.clear()
-        self._frames[key] = frame
-        return frame
+def _left(amount: int | None, used: int) -> bytes:
+    """The fields `remaining` (5) and `overage` (6)."""
+    if amount is None:
+        return b""
+    if used <= amount:
+        return b"\x28" + varint(amount - used)
+    # Past a SHADOW limit, or a SOFT one that was lowered.
+    return b"\x28\x00\x30" + varint(used - amount)
 
-    def _keep_basis(self, basis: Basis) -> None:
-        decision = pb.Decision()
-        fill_basis(decision.basis, basis)
-        self._basis = basis
-        self._basis_bytes = decision.SerializeToString()
+
+def _tail(frame: LimitFrame, values: tuple[str, ...]) -> bytes:
+    """Everything behind the usage."""
+    entries = [
+        delimited(b"\x4a", name + text(b"\x12", value))
+        for name, value in zip(frame.names, values, strict=True)
+    ]
+    return b"".join([frame.times, *entries, frame.tail])
+
+
+def _frame(limit: Limit, window: Window) -> LimitFrame:
+    """Fields come in the order of their numbers: dimensions are the ninth, a rate is the last."""
+    status = pb.LimitStatus()
+    # Dimensions come later: any values do.
+    fill_limit_status(status, Gauge(limit, window, 0, ("",) * len(limit.scope.dimensions)))
+    head = pb.LimitStatus(limit=status.limit, enforcement=status.enforcement)
+    if status.HasField("amount"):
+        head.amount = status.amount
+    times = pb.LimitStatus()
+    if status.HasField("resets_at"):
+        times.window_start.CopyFrom(status.window_start)
+        times.resets_at.CopyFrom(status.resets_at)
+    tail = pb.LimitStatus()
+    if status.HasField("rate"):
+        tail.rate.CopyFrom(status.rate)
+    return LimitFrame(
+        limit,
+        window,
+        limit.amount,
+        head.SerializeToString(),
+        times.SerializeToString(),
+        tuple(text(b"\x0a", name) for name in limit.scope.dimensions),
+        tail.SerializeToString(),
+    )
+
+
+def _basis_bytes(basis: Basis) -> bytes:
+    """The field `basis` (9) of a decision."""
+    body = b"\x08" + varint(basis.mode)
+    if basis.snapshot_version:
+        body += b"\x10" + varint(basis.snapshot_version)
+    if basis.plane_age_ms is not None:
+        body += b"\x18" + varint(basis.plane_age_ms)
+    if basis.uncertainty is not None:
+        body += b"\x20" + varint(basis.uncertainty)
+    if basis.fallback:
+        body += b"\x28" + varint(basis.fallback)
+    return delimited(b"\x4a", body)
 
 
 def _encode(decision: Decision, basis: Basis, record_id: str) -> bytes:

@@ -11,66 +11,32 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Sequence
-from typing import Any, Protocol
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from typing import Any
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.bounds import BATCH_MAX
-from sidecar.domain.decision import FallbackCause, Reason
 from sidecar.domain.errors import FieldError, InvalidInput
-from sidecar.domain.requests import Check
 from sidecar.host.context import CallContext, UnaryCall
 from sidecar.rpc import answers, parse
+from sidecar.rpc.deciding import Decided, Deciding, Request
 from sidecar.rpc.missing import MissingSnapshots
-from sidecar.service.enforce import Answer, EncodeAnswer, Enforcer, Outcome, Replay
 from sidecar.service.needs import NOTHING, Needs
 from sidecar.service.runner import Runner
-from sidecar.service.watchlist import Watchlist
-
-
-class Observer(Protocol):
-    """Counts what was decided; called for every decision, so it must be cheap."""
-
-    def decided(self, allowed: bool, reason: Reason, replayed: bool, nanoseconds: int) -> None:
-        """A check was answered, after so long."""
-        ...
-
-    def fell_back(self, cause: FallbackCause, allowed: bool) -> None:
-        """The fail policy decided about a check."""
-        ...
-
-    def shadow_denied(self, feature: str, limits: Sequence[str]) -> None:
-        """SHADOW limits of a feature would have denied a check."""
-        ...
-
-    def failed(self, reason: str) -> None:
-        """A check could not be answered."""
-        ...
+from sidecar.storage.store import Store
+from sidecar.storage.transaction import Transaction
 
 
 class EnforcementMethods:
-    """Answers checks and reports. `now` gives microseconds by the plane's clock.
-
-    `watchlist`: who is to be woken by what is counted; `None`: nobody ever.
-    """
+    """Answers checks and reports."""
 
     def __init__(
-        self,
-        enforcer: Enforcer,
-        encode: EncodeAnswer,
-        runner: Runner,
-        missing: MissingSnapshots,
-        observer: Observer,
-        now: Callable[[], int],
-        watchlist: Watchlist | None = None,
+        self, store: Store, deciding: Deciding, runner: Runner, missing: MissingSnapshots
     ) -> None:
-        self.enforcer = enforcer
-        self.now = now
-        self._encode = encode
+        self.transact = store.transact
+        self.deciding = deciding
         self._runner = runner
         self._missing = missing
-        self._observer = observer
-        self._watchlist = watchlist
         self._waiting: set[asyncio.Task[None]] = set()
 
     def check_and_increment(self, call: UnaryCall) -> None:
@@ -96,7 +62,7 @@ class EnforcementMethods:
                 if isinstance(result, Needs):
                     result = await self.run_again(job, result, context)
             except FieldError as error:
-                self.observe_failure(error)
+                self.deciding.failed(error)
                 yield answers.batch_of([answers.outcome_of_error(error)])
             else:
                 yield job.encoded(result)
@@ -104,44 +70,15 @@ class EnforcementMethods:
     async def run_again(self, job: _Job, needs: Needs, context: CallContext) -> Any:
         """Get what a job's step needs, as far as it can be had, and run it again."""
         job.asked = needs
-        async with self._missing.obtained(needs.snapshots, self.now(), context.time_remaining):
+        now_us = self.deciding.now()
+        async with self._missing.obtained(needs.snapshots, now_us, context.time_remaining):
             return await self._runner.run(job.work)
 
-    def wait(self, work: Coroutine[Any, Any, None]) -> None:
-        """Let a call wait in a task of its own."""
-        task = asyncio.create_task(work)
+    def wait(self, job: _UnaryJob, needs: Needs) -> None:
+        """Let a call wait, in a task of its own, for what its step needs."""
+        task = asyncio.create_task(job.run_again(needs))
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)
-
-    def observe(self, company: str, feature: str, outcome: Answer | Replay, took_ns: int) -> None:
-        """Count an answer, and wake who watches."""
-        observer = self._observer
-        if type(outcome) is Replay:
-            observer.decided(True, Reason.ALLOWED, True, took_ns)
-            allowed = True
-        else:
-            assert isinstance(outcome, Answer)
-            decision, fallback = outcome.decision, outcome.basis.fallback
-            allowed = decision.allowed
-            observer.decided(allowed, decision.reason, False, took_ns)
-            if fallback:
-                observer.fell_back(fallback, allowed)
-            if decision.shadow_denials:
-                observer.shadow_denied(feature, decision.shadow_denials)
-        if self._watchlist and allowed:
-            self._watchlist.touch(company, feature)
-
-    def observe_failure(self, error: Exception) -> None:
-        """Count a check that could not be answered."""
-        self._observer.failed(error.reason if isinstance(error, FieldError) else "INTERNAL")
-
-    def encoded(self, outcome: Answer | Replay) -> bytes:
-        """The bytes of a `CheckAndIncrementResponse`."""
-        if isinstance(outcome, Replay):
-            return answers.replayed(outcome.kept)
-        if outcome.kept:
-            return outcome.kept
-        return self._encode(outcome.decision, outcome.basis, outcome.record_id)
 
 
 class _Job(ABC):
@@ -154,8 +91,12 @@ class _Job(ABC):
         self.asked: Needs = NOTHING
         self.started_ns = time.perf_counter_ns()
 
-    @abstractmethod
     def work(self) -> Any:
+        """Run the step."""
+        return self.methods.transact(self.step)
+
+    @abstractmethod
+    def step(self, transaction: Transaction) -> Any:
         """The step."""
 
 
@@ -165,7 +106,10 @@ class _UnaryJob(_Job):
     __slots__ = ("call",)
 
     def __init__(self, methods: EnforcementMethods, call: UnaryCall) -> None:
-        super().__init__(methods)
+        # All of a base's fields here: a call more is felt on the path of a check.
+        self.methods = methods
+        self.asked = NOTHING
+        self.started_ns = time.perf_counter_ns()
         self.call = call
 
     def settle(self, result: Any, error: Exception | None) -> None:
@@ -173,7 +117,7 @@ class _UnaryJob(_Job):
         if error is not None:
             self._fail(error)
         elif type(result) is Needs:
-            self.methods.wait(self._run_again(result))
+            self.methods.wait(self, result)
         else:
             try:
                 data = self.encoded(result)
@@ -182,11 +126,8 @@ class _UnaryJob(_Job):
             else:
                 self.call.answer(data)
 
-    @abstractmethod
-    def encoded(self, result: Any) -> bytes:
-        """The answer's bytes."""
-
-    async def _run_again(self, needs: Needs) -> None:
+    async def run_again(self, needs: Needs) -> None:
+        """Get what the step needs, run it again, and answer."""
         try:
             result = await self.methods.run_again(self, needs, self.call)
         except Exception as error:
@@ -194,116 +135,95 @@ class _UnaryJob(_Job):
         else:
             self.settle(result, None)
 
+    @abstractmethod
+    def encoded(self, result: Any) -> bytes:
+        """The answer's bytes."""
+
     def _fail(self, error: Exception) -> None:
-        self.methods.observe_failure(error)
+        self.methods.deciding.failed(error)
         self.call.fail(error)
 
 
 class _CheckJob(_UnaryJob):
     __slots__ = ("request",)
 
-    request: pb.CheckAndIncrementRequest | pb.RecordUsageRequest
+    request: Request
 
-    def work(self) -> Answer | Replay | Needs:
-        now_us = self.methods.now()
+    def step(self, transaction: Transaction) -> Decided | Needs:
         request = parse.parse_message(pb.CheckAndIncrementRequest, self.call.message)
         self.request = request
-        check = parse.parse_check(request, now_us)
-        return self.methods.enforcer.check_and_increment(check, now_us, self.asked)
+        return self.methods.deciding.check(transaction, request, self.asked)
 
-    def encoded(self, result: Answer | Replay) -> bytes:
-        self.methods.observe(
-            self.request.company,
-            self.request.feature,
-            result,
-            time.perf_counter_ns() - self.started_ns,
-        )
-        return self.methods.encoded(result)
+    def encoded(self, result: Decided) -> bytes:
+        took_ns = time.perf_counter_ns() - self.started_ns
+        return self.methods.deciding.encoded(self.request, result, took_ns)
 
 
 class _RecordJob(_CheckJob):
     __slots__ = ()
 
-    def work(self) -> Answer | Replay | Needs:
-        now_us = self.methods.now()
+    def step(self, transaction: Transaction) -> Decided | Needs:
         request = parse.parse_message(pb.RecordUsageRequest, self.call.message)
         self.request = request
-        check = parse.parse_record(request, now_us)
-        return self.methods.enforcer.check_and_increment(check, now_us, self.asked)
+        return self.methods.deciding.report(request, self.asked)
 
-    def encoded(self, result: Answer | Replay) -> bytes:
+    def encoded(self, result: Decided) -> bytes:
         return answers.record_answer(super().encoded(result))
 
 
-class _Checks:
-    """Checks of one request, decided as one. `path`: where one is, with {} for its index."""
-
-    __slots__ = ("path", "requests")
-
-    def __init__(self, requests: Sequence[pb.CheckAndIncrementRequest], path: str) -> None:
-        self.requests = requests
-        self.path = path
-
-    def decide(self, job: _Job) -> list[Outcome] | Needs:
-        now_us = job.methods.now()
-        checks: list[Check | FieldError] = []
-        for request in self.requests:
-            try:
-                checks.append(parse.parse_check(request, now_us))
-            except FieldError as error:
-                checks.append(error)
-        return job.methods.enforcer.check_and_increment_each(checks, now_us, job.asked)
-
-    def encoded(self, job: _Job, outcomes: Sequence[Outcome]) -> bytes:
-        each_ns = (time.perf_counter_ns() - job.started_ns) // len(outcomes)
-        return answers.batch_of(
-            [
-                self._outcome(job.methods, index, outcome, each_ns)
-                for index, outcome in enumerate(outcomes)
-            ]
-        )
-
-    def _outcome(
-        self, methods: EnforcementMethods, index: int, outcome: Outcome, took_ns: int
-    ) -> bytes:
-        if isinstance(outcome, FieldError):
-            methods.observe_failure(outcome)
-            return answers.outcome_of_error(parse.with_path(outcome, self.path.format(index)))
-        request = self.requests[index]
-        methods.observe(request.company, request.feature, outcome, took_ns)
-        return answers.outcome_of(methods.encoded(outcome))
-
-
 class _BatchJob(_UnaryJob):
-    __slots__ = ("checks",)
+    __slots__ = ("requests",)
 
-    checks: _Checks
+    requests: Sequence[pb.CheckAndIncrementRequest]
 
-    def work(self) -> list[Outcome] | Needs:
-        request = parse.parse_message(pb.BatchCheckAndIncrementRequest, self.call.message)
-        if not 1 <= len(request.checks) <= BATCH_MAX:
+    def step(self, transaction: Transaction) -> list[Decided | FieldError] | Needs:
+        batch = parse.parse_message(pb.BatchCheckAndIncrementRequest, self.call.message)
+        # A list: an element of the message's own is made anew each time it is looked at.
+        self.requests = requests = list(batch.checks)
+        if not 1 <= len(requests) <= BATCH_MAX:
             raise InvalidInput("checks", f"must have 1 to {BATCH_MAX} entries")
-        self.checks = _Checks(request.checks, "checks[{}]")
-        return self.checks.decide(self)
+        return self.methods.deciding.checks(transaction, requests, self.asked)
 
-    def encoded(self, result: Sequence[Outcome]) -> bytes:
-        return self.checks.encoded(self, result)
+    def encoded(self, result: Sequence[Decided | FieldError]) -> bytes:
+        return _encoded_outcomes(self, self.requests, result, "checks[{}]")
 
 
 class _StreamJob(_Job):
     """One check of a stream: what is wrong with it is an outcome, too."""
 
-    __slots__ = ("_checks", "_data")
+    __slots__ = ("_data", "_requests")
 
     def __init__(self, methods: EnforcementMethods, data: bytes) -> None:
         super().__init__(methods)
         self._data = data
-        self._checks = _Checks((), "check")
+        self._requests: Sequence[pb.CheckAndIncrementRequest] = ()
 
-    def work(self) -> list[Outcome] | Needs:
+    def step(self, transaction: Transaction) -> list[Decided | FieldError] | Needs:
         request = parse.parse_message(pb.StreamCheckAndIncrementRequest, self._data)
-        self._checks = _Checks([request.check], "check")
-        return self._checks.decide(self)
+        self._requests = [request.check]
+        return self.methods.deciding.checks(transaction, self._requests, self.asked)
 
-    def encoded(self, result: Sequence[Outcome]) -> bytes:
-        return self._checks.encoded(self, result)
+    def encoded(self, result: Sequence[Decided | FieldError]) -> bytes:
+        """The bytes of a `StreamCheckAndIncrementResponse`."""
+        return _encoded_outcomes(self, self._requests, result, "check")
+
+
+def _encoded_outcomes(
+    job: _Job,
+    requests: Sequence[pb.CheckAndIncrementRequest],
+    outcomes: Sequence[Decided | FieldError],
+    path: str,
+) -> bytes:
+    """Outcomes of many checks. `path`: where one is in the request, with {} for its index."""
+    deciding = job.methods.deciding
+    each_ns = (time.perf_counter_ns() - job.started_ns) // len(outcomes)
+    encoded: list[bytes] = []
+    for index, outcome in enumerate(outcomes):
+        if isinstance(outcome, FieldError):
+            deciding.failed(outcome)
+            error = parse.with_path(outcome, path.format(index))
+            encoded.append(answers.outcome_of_error(error))
+        else:
+            answer = deciding.encoded(requests[index], outcome, each_ns)
+            encoded.append(answers.outcome_of(answer))
+    return answers.batch_of(encoded)

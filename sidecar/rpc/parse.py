@@ -5,6 +5,7 @@ Each function raises `InvalidInput` or `OutOfRange` with the field's path; nothi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, TypeAlias, TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -146,6 +147,17 @@ def _check(
     key = request.idempotency_key
     if key:
         require_printable("idempotency_key", key, IDENTIFIER_BYTES_MAX)
+    dimensions, metadata = attributes(request)
+    # Whether it is too old is for the enforcer to say: a retry gets its answer also when it has
+    # become so.
+    at_us = _instant("event_time", request, now_us)
+    return Check(company, feature, _quantity(request), at_us, mode, key, dimensions, metadata)
+
+
+def attributes(
+    request: pb.CheckAndIncrementRequest | pb.RecordUsageRequest,
+) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Dimensions and metadata."""
     dimensions = NO_ATTRIBUTES
     if request.dimensions:
         dimensions = dict(request.dimensions)
@@ -154,10 +166,7 @@ def _check(
     if request.metadata:
         metadata = dict(request.metadata)
         require_metadata("metadata", metadata)
-    # Whether it is too old is for the enforcer to say: a retry gets its answer also when it has
-    # become so.
-    at_us = _instant("event_time", request, now_us)
-    return Check(company, feature, _quantity(request), at_us, mode, key, dimensions, metadata)
+    return dimensions, metadata
 
 
 def _quantity(request: Quantified) -> int:

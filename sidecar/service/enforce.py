@@ -11,7 +11,7 @@ so. What has already happened is recorded in any case.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Final, Protocol, TypeAlias
 
 import msgspec
@@ -93,6 +93,7 @@ class Enforcer:
         answers_kept_us: int,
     ) -> None:
         self._store = store
+        self._directory = directory
         self._gate = Gate(directory, standing)
         self._standing = standing
         self._encode = encode
@@ -133,11 +134,19 @@ class Enforcer:
         self, checks: Sequence[Check | FieldError], now_us: int, asked: Needs
     ) -> list[Outcome]:
         return [
-            check if isinstance(check, FieldError) else self._attempt(check, now_us, asked)
+            check if isinstance(check, FieldError) else self.attempt(check, now_us, asked)
             for check in checks
         ]
 
-    def _attempt(self, check: Check, now_us: int, asked: Needs) -> Outcome:
+    def holds_all(self, companies: Set[str], now_us: int) -> bool:
+        """Whether nothing has to be asked for to decide about companies."""
+        return all(self._directory.company(name, now_us) is not None for name in companies)
+
+    def attempt(self, check: Check, now_us: int, asked: Needs) -> Outcome:
+        """Decide and count one of many that are decided as one, once nothing is needed any more.
+
+        What is wrong with it is what came of it.
+        """
         try:
             # A step of its own within the batch's, so that it is held to what steps must keep to.
             outcome = self.check_and_increment(check, now_us, asked)

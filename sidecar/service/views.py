@@ -10,6 +10,7 @@ from sidecar.domain.entitlements import CatalogIndex, Entitlement
 from sidecar.domain.rolling import rolling_limits
 from sidecar.domain.timeline import segment_at
 from sidecar.service.meters import Meter, RateMeter
+from sidecar.service.prepared import PreparedFeature
 from sidecar.storage.record_wire import encode_owner
 
 
@@ -18,6 +19,7 @@ class FeatureView:
 
     `counting`: meters of limits that other plans have, and on which usage is counted, too.
     `stale_after_us`: from which silence of the plane on the fail policy decides; `None` for never.
+    `prepared`: what the usual check keeps of it, see `usual`.
     """
 
     __slots__ = (
@@ -26,6 +28,7 @@ class FeatureView:
         "meters",
         "owner",
         "policy",
+        "prepared",
         "rates",
         "stale_after_us",
     )
@@ -49,6 +52,7 @@ class FeatureView:
             RateMeter(snapshot.company, feature, limit) for limit in entitlement.rates
         )
         self.owner = encode_owner(snapshot.company, feature)
+        self.prepared: PreparedFeature | None = None
 
 
 class CompanyView:

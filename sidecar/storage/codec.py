@@ -124,6 +124,27 @@ def decode_counter(data: bytes, lineage: int, values: tuple[str, ...] | None = N
     return Counter(own, others, heard, window_end_us, values, carried)
 
 
+def counted_up(
+    data: bytes | None, lineage: int, quantity: int, window_end_us: int, values: tuple[str, ...]
+) -> tuple[int, bytes] | None:
+    """A counter's usage, and its bytes with a quantity more; `None` where that takes more care.
+
+    It does where amounts were carried in, another lineage wrote it, or it would overflow. The same
+    as `decode_counter` and `encode_counter`, without a value in between. `data`: as it is stored,
+    `None` for one that is not; `window_end_us` and `values` are for that.
+    """
+    if data is None:
+        fixed = _COUNTER.pack(_VERSION, lineage, quantity, 0, 0, window_end_us)
+        return 0, (fixed + _pack(values) if values else fixed)
+    version, written_under, own, others, heard, window_end_us = _COUNTER.unpack_from(data)
+    own_after = own + quantity
+    if version != _VERSION or written_under != lineage or own_after > INT64_MAX:
+        return None
+    fixed = _COUNTER.pack(_VERSION, lineage, own_after, others, heard, window_end_us)
+    used = own + others
+    return (used if used > 0 else 0), fixed + data[_COUNTER.size :]
+
+
 def is_carrying(data: bytes) -> bool:
     """Whether it is known of an encoded counter what was carried into its window."""
     return data[0] == _CARRYING
@@ -153,7 +174,12 @@ def over_of(data: bytes) -> int:
 
 def encode_answer(stored: StoredAnswer) -> bytes:
     """Bytes of a stored answer."""
-    return _ANSWER.pack(_VERSION, stored.expires_us, stored.digest) + stored.answer
+    return answer_entry(stored.expires_us, stored.digest, stored.answer)
+
+
+def answer_entry(expires_us: int, digest: bytes, answer: bytes) -> bytes:
+    """The same, from its parts."""
+    return _ANSWER.pack(_VERSION, expires_us, digest) + answer
 
 
 def decode_answer(data: bytes) -> StoredAnswer:

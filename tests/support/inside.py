@@ -20,16 +20,19 @@ from sidecar.domain.requests import NO_ATTRIBUTES
 from sidecar.domain.timeline import compile_snapshot, continue_snapshot
 from sidecar.ops.metrics import SidecarMetrics, SidecarReadings
 from sidecar.rpc.answer_wire import AnswerEncoder
-from sidecar.rpc.enforcement import EnforcementMethods, Observer
+from sidecar.rpc.answers import replayed
+from sidecar.rpc.deciding import Deciding, Observer
+from sidecar.rpc.enforcement import EnforcementMethods
 from sidecar.rpc.missing import MissingSnapshots
 from sidecar.rpc.queries import QueryMethods
 from sidecar.service.directory import Directory
-from sidecar.service.enforce import Enforcer
+from sidecar.service.enforce import Enforcer, Replay
 from sidecar.service.held import HeldCompanies
 from sidecar.service.needs import Needs
 from sidecar.service.query import CheckResult, Queries
 from sidecar.service.runner import InlineRunner
 from sidecar.service.standing import Standing
+from sidecar.service.usual import UsualChecks
 from sidecar.service.watchlist import Watchlist
 from sidecar.storage.snapshots import SnapshotChanges
 from tests.support.build import NOW_US, catalog_snapshot, check
@@ -67,6 +70,7 @@ class Inside:
     """A sidecar without its edges.
 
     `companies_held_max`: `None` for no bound. `observer`: is told instead of the metrics.
+    `usual`: whether usual checks may go the shorter way.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class Inside:
         companies_cached_max: int = 100,
         companies_held_max: int | None = None,
         observer: Observer | None = None,
+        usual: bool = True,
     ) -> None:
         self.now_us = NOW_US
         self.revision = 0
@@ -89,6 +94,7 @@ class Inside:
         self._cached_max = companies_cached_max
         self._held_max = companies_held_max
         self._observer = observer
+        self._usual = usual
         self._open()
         self.apply(content, *companies)
 
@@ -127,7 +133,11 @@ class Inside:
         )
         answer = self.enforcer.check_and_increment(asked, self.now_us, Needs(frozenset((company,))))
         assert not isinstance(answer, Needs)
-        return pb.CheckAndIncrementResponse.FromString(self.methods.encoded(answer))
+        if isinstance(answer, Replay):
+            data = replayed(answer.kept)
+        else:
+            data = answer.kept or self._encode(answer.decision, answer.basis, answer.record_id)
+        return pb.CheckAndIncrementResponse.FromString(data)
 
     def allows(self, quantity: int = 1, feature: str = "calls", company: str = "acme") -> bool:
         """Whether a check would be allowed; counts nothing."""
@@ -176,23 +186,18 @@ class Inside:
         self.directory = Directory(
             opened.snapshots, self._cached_max, held=held, authority=self.standing.authority
         )
-        encode = AnswerEncoder()
-        self.enforcer = Enforcer(
-            opened.store,
-            self.directory,
-            self.standing,
-            encode,
-            answers_kept_us=24 * HOUR_US,
-        )
+        encode = self._encode = AnswerEncoder()
+        basics = (opened.store, self.directory, self.standing, encode)
+        self.enforcer = Enforcer(*basics, answers_kept_us=24 * HOUR_US)
+        usual = UsualChecks(*basics, answers_kept_us=24 * HOUR_US) if self._usual else None
         self.queries = Queries(opened.store, opened.counters, self.directory, self.standing)
         self.metrics = SidecarMetrics("0", _REASONS, _NO_READINGS)
         runner = InlineRunner(opened.store)
         source = None if self.standing.authority else self.plane
         missing = MissingSnapshots(self.directory, runner, source)
         observer = self._observer or DecisionObserver(self.metrics)
-        self.methods = EnforcementMethods(
-            self.enforcer, encode, runner, missing, observer, now, Watchlist(1)
-        )
+        deciding = Deciding(self.enforcer, usual, encode, observer, now, Watchlist(1))
+        self.methods = EnforcementMethods(opened.store, deciding, runner, missing)
         self.query_methods = QueryMethods(self.queries, runner, missing, now)
 
     def _snapshot(self, company: Company, resets_usage: bool) -> CompanySnapshot:

@@ -1,0 +1,177 @@
+"""From the message of a check to its outcome, and from the outcome to bytes; and who is told of it.
+
+Where a check is usual, its answer is there at once; else it is parsed, and decided by the rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
+
+from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
+from sidecar.domain.decision import FallbackCause, Reason
+from sidecar.domain.errors import FieldError
+from sidecar.domain.requests import Check
+from sidecar.rpc import answers, parse
+from sidecar.service.enforce import Answer, EncodeAnswer, Enforcer, Replay
+from sidecar.service.needs import Needs
+from sidecar.service.usual import UsualChecks
+from sidecar.service.watchlist import Watchlist
+from sidecar.storage.transaction import Transaction
+
+Request: TypeAlias = pb.CheckAndIncrementRequest | pb.RecordUsageRequest
+Decided: TypeAlias = Answer | Replay | bytes
+"""What came of a check; bytes are the whole answer to a usual one."""
+
+
+class Observer(Protocol):
+    """Counts what was decided; called for every decision, so it must be cheap."""
+
+    def decided(self, allowed: bool, reason: Reason, replayed: bool, nanoseconds: int) -> None:
+        """A check was answered, after so long."""
+        ...
+
+    def fell_back(self, cause: FallbackCause, allowed: bool) -> None:
+        """The fail policy decided about a check."""
+        ...
+
+    def shadow_denied(self, feature: str, limits: Sequence[str]) -> None:
+        """SHADOW limits of a feature would have denied a check."""
+        ...
+
+    def failed(self, reason: str) -> None:
+        """A check could not be answered."""
+        ...
+
+
+class Deciding:
+    """Decides about messages. `now` gives microseconds by the plane's clock.
+
+    `usual`: `None` where every check goes the general way. `watchlist`: who is to be woken by what
+    is counted; `None`: nobody ever.
+    """
+
+    def __init__(
+        self,
+        enforcer: Enforcer,
+        usual: UsualChecks | None,
+        encode: EncodeAnswer,
+        observer: Observer,
+        now: Callable[[], int],
+        watchlist: Watchlist | None = None,
+    ) -> None:
+        self.now = now
+        self._enforcer = enforcer
+        self._usual = usual
+        self._encode = encode
+        self._observer = observer
+        self._watchlist = watchlist
+
+    def check(
+        self, transaction: Transaction, request: pb.CheckAndIncrementRequest, asked: Needs
+    ) -> Decided | Needs:
+        """Decide about a check, and count it."""
+        now_us = self.now()
+        usual = self._usual_answer(transaction, request, now_us)
+        if usual is not None:
+            return usual
+        check = parse.parse_check(request, now_us)
+        return self._enforcer.check_and_increment(check, now_us, asked)
+
+    def report(self, request: pb.RecordUsageRequest, asked: Needs) -> Decided | Needs:
+        """Record what has happened."""
+        now_us = self.now()
+        check = parse.parse_record(request, now_us)
+        return self._enforcer.check_and_increment(check, now_us, asked)
+
+    def checks(
+        self,
+        transaction: Transaction,
+        requests: Sequence[pb.CheckAndIncrementRequest],
+        asked: Needs,
+    ) -> list[Decided | FieldError] | Needs:
+        """Decide about each, in order, and count it; none before nothing is needed any more."""
+        now_us = self.now()
+        if not self._enforcer.holds_all({request.company for request in requests}, now_us):
+            return self._parsed_checks(requests, now_us, asked)
+        return [self._one_of_many(transaction, request, now_us, asked) for request in requests]
+
+    def _one_of_many(
+        self,
+        transaction: Transaction,
+        request: pb.CheckAndIncrementRequest,
+        now_us: int,
+        asked: Needs,
+    ) -> Decided | FieldError:
+        try:
+            usual = self._usual_answer(transaction, request, now_us)
+            if usual is not None:
+                return usual
+            check = parse.parse_check(request, now_us)
+        except FieldError as error:
+            return error
+        return self._enforcer.attempt(check, now_us, asked)
+
+    def _parsed_checks(
+        self, requests: Sequence[pb.CheckAndIncrementRequest], now_us: int, asked: Needs
+    ) -> list[Decided | FieldError] | Needs:
+        checks: list[Check | FieldError] = []
+        for request in requests:
+            try:
+                checks.append(parse.parse_check(request, now_us))
+            except FieldError as error:
+                checks.append(error)
+        outcomes = self._enforcer.check_and_increment_each(checks, now_us, asked)
+        return outcomes if isinstance(outcomes, Needs) else [*outcomes]
+
+    def _usual_answer(
+        self, transaction: Transaction, request: pb.CheckAndIncrementRequest, now_us: int
+    ) -> bytes | None:
+        usual = self._usual
+        if usual is None or request.grant_mode > 1 or request.HasField("event_time"):
+            return None
+        try:
+            dimensions, metadata = parse.attributes(request)
+        except FieldError:
+            return None  # the general way says which field is the first that is wrong
+        quantity = request.quantity
+        if quantity == 0 and not request.HasField("quantity"):
+            quantity = 1
+        return usual.answer(
+            transaction,
+            request.company,
+            request.feature,
+            quantity,
+            request.idempotency_key,
+            dimensions,
+            metadata,
+            now_us,
+        )
+
+    def encoded(self, request: Request, outcome: Decided, took_ns: int) -> bytes:
+        """The bytes of a `CheckAndIncrementResponse`; whoever wants to know is told."""
+        observer = self._observer
+        if type(outcome) is bytes:
+            allowed, data = True, outcome
+            observer.decided(True, Reason.ALLOWED, False, took_ns)
+        elif type(outcome) is Replay:
+            allowed, data = True, answers.replayed(outcome.kept)
+            observer.decided(True, Reason.ALLOWED, True, took_ns)
+        else:
+            assert isinstance(outcome, Answer)
+            allowed, data = outcome.decision.allowed, self._encoded_answer(outcome)
+            observer.decided(allowed, outcome.decision.reason, False, took_ns)
+            if outcome.basis.fallback:
+                observer.fell_back(outcome.basis.fallback, allowed)
+            if outcome.decision.shadow_denials:
+                observer.shadow_denied(request.feature, outcome.decision.shadow_denials)
+        if allowed and self._watchlist:
+            self._watchlist.touch(request.company, request.feature)
+        return data
+
+    def failed(self, error: Exception) -> None:
+        """A check could not be answered: whoever wants to know is told."""
+        self._observer.failed(error.reason if isinstance(error, FieldError) else "INTERNAL")
+
+    def _encoded_answer(self, answer: Answer) -> bytes:
+        return answer.kept or self._encode(answer.decision, answer.basis, answer.record_id)
