@@ -97,7 +97,8 @@ class Bounds:
     is one unit, its header block and its content are more."""
 
     preface_seconds: float = 10.0
-    """From a connection's start to its preface and the acknowledgement of our SETTINGS."""
+    """From a connection's start to its preface, and from SETTINGS to their acknowledgement. Beyond:
+    SETTINGS_TIMEOUT."""
 
     header_block_seconds: float = 10.0
     """From HEADERS to the end of the header block."""

@@ -86,12 +86,13 @@ class Connection:
         bounds = shared.bounds
         self.shared: Final = shared
         self.peer: Final = peer
-        self.opened_at: Final = now
         self.now = now
         self.heard_at = now
         self.pinged_at = 0.0  # a keep-alive ping is under way since then; 0.0: none
         self.phase = Phase.OPENING
-        self.settings_acknowledged = False
+        self.settings_due = 1  # SETTINGS that the peer has to acknowledge
+        self.settings_since = now
+        self.table_uses = 0  # requests whose header blocks depended on a table
         self.warned = False  # of our leaving
         self.meters: Final = Meters()
         self.output: Final = Output(shared, self.meters, self.stream_ended, self.room_made)

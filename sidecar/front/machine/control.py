@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sidecar.front.machine.connection import Connection
 
 PRIORITY_BYTES: Final = 5
+_TABLE_USES: Final = 2
 _FRAME_BYTES_LIMIT: Final = 2**24 - 1
 KEEPALIVE_PING: Final = b"alive?\0\0"
 LEAVING_PING: Final = b"leaving\0"
@@ -38,7 +39,6 @@ LEAVING_PING: Final = b"leaving\0"
 def server_preface(bounds: Bounds) -> bytes:
     """What a server sends first."""
     values = {
-        SETTINGS_HEADER_TABLE_SIZE: 0,
         SETTINGS_MAX_CONCURRENT_STREAMS: bounds.streams_max,
         SETTINGS_INITIAL_WINDOW_SIZE: bounds.stream_window_bytes,
         SETTINGS_MAX_HEADER_LIST_SIZE: bounds.header_list_bytes_max,
@@ -64,9 +64,19 @@ def on_settings(connection: Connection, flags: int, stream_id: int, payload: byt
 def _acknowledged(connection: Connection) -> None:
     if connection.phase is Phase.GREETED:
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "SETTINGS must come first")
-    if not connection.settings_acknowledged:
-        connection.settings_acknowledged = True
-        connection.heads.reader.acknowledged()
+    if connection.settings_due:
+        connection.settings_due -= 1
+        if connection.settings_due == 0 and connection.table_uses >= _TABLE_USES:
+            connection.heads.reader.acknowledged()
+
+
+def on_table_used(connection: Connection) -> None:
+    """A request's header block depended on a table: the second time, ask the peer to use none."""
+    connection.table_uses += 1
+    if connection.table_uses == _TABLE_USES:
+        connection.settings_due += 1
+        connection.settings_since = connection.now
+        connection.output.parts.append(settings({SETTINGS_HEADER_TABLE_SIZE: 0}))
 
 
 def _set(connection: Connection, payload: bytes) -> None:

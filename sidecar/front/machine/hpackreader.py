@@ -1,14 +1,15 @@
 """Header blocks: HPACK (RFC 7541) to fields.
 
 Rules
-- We ask peers for no dynamic table (SETTINGS_HEADER_TABLE_SIZE = 0).
-- A block that neither refers to the table nor changes it means the same whatever the table holds.
-  It is decoded here, field by field; fields that were seen before are looked up.
-- Every other block goes through the `hpack` library, which keeps the table.
-- Once a peer has acknowledged our setting and its encoder has shrunk its table to nothing, the
-  table can never hold anything again: from then on every block is of the first kind, and a literal
-  "with indexing" is a literal. A peer that goes on using a table of the protocol's initial size is
-  served, but may not resize it.
+- A block that neither refers to the dynamic table nor changes it means the same whatever the table
+  holds. It is decoded here, field by field; fields that were seen before are looked up.
+- Every other block goes through the `hpack` library, which keeps the table. A peer that sends
+  several is asked to use no table (SETTINGS_HEADER_TABLE_SIZE = 0). Not before: nothing is gained
+  where no table is used, and until then a peer may resize its table as the protocol allows.
+- Once the peer has acknowledged that and its encoder has shrunk its table to nothing, the table can
+  never hold anything again: from then on every block is of the first kind, and a literal "with
+  indexing" is a literal. A peer that acknowledges and goes on using its table is served, but may
+  not resize it.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ _INTEGER_MAX: Final = 2**28
 class HpackReader:
     """Reads the header blocks of one connection.
 
-    `timeout_span`: where the last block that was decoded here spells the value of grpc-timeout,
-    from its length to its end; None without one.
+    independent: the last block was of the first kind. timeout_span: where such a block spells the
+    value of grpc-timeout, from its length to its end; None without one.
     """
 
     __slots__ = (
@@ -50,7 +51,7 @@ class HpackReader:
 
     def __init__(self, list_bytes_max: int) -> None:
         self.timeout_span: tuple[int, int] | None = None
-        self.independent = False  # the last block was of the first kind
+        self.independent = False
         self._list_bytes_max = list_bytes_max
         self._known: dict[bytes, Field] = {}  # by representation
         self._decoder: hpack.Decoder | None = None  # made when a block needs it
@@ -58,7 +59,7 @@ class HpackReader:
         self._stateless = False
 
     def acknowledged(self) -> None:
-        """The peer has taken over our settings."""
+        """The peer knows that it must not use a table."""
         self._acknowledged = True
         if self._decoder is not None and self._decoder.header_table_size == 0:
             self._stateless, self._decoder = True, None

@@ -194,7 +194,11 @@ def read_head(
         return found
     connection.work -= 1 + len(block) // 32
     try:
-        head = heads.known.get(block) or heads.read(block)
+        head = heads.known.get(block)
+        if head is None:
+            head = heads.read(block)
+            if not heads.reader.independent:
+                control.on_table_used(connection)
         return head, head.timeout_seconds
     except HeaderListTooLarge:
         connection.shared.refused("header_list")

@@ -57,7 +57,7 @@ def check(connection: Connection, now: float) -> None:
 
 def _fault(connection: Connection, now: float) -> ConnectionFault | None:
     bounds = connection.shared.bounds
-    if not connection.settings_acknowledged and now - connection.opened_at > bounds.preface_seconds:
+    if connection.settings_due and now - connection.settings_since > bounds.preface_seconds:
         return ConnectionFault(ErrorCode.SETTINGS_TIMEOUT, "no SETTINGS in time", "slow_preface")
     partial = connection.partial
     if partial is not None and now - partial.since > bounds.header_block_seconds:
