@@ -1,0 +1,162 @@
+"""How calls are answered where the usual path does not do: statuses, metadata, long messages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sidecar.front.errors import Code, ErrorCode, Status
+from sidecar.front.frames import rst_stream
+from sidecar.front.machine import blocks
+from sidecar.front.machine.calls import Context, Extras, TaskCall, UnaryCall
+from sidecar.front.machine.events import Event, What
+from sidecar.front.machine.heads import Refusal
+from sidecar.front.machine.messages import gzipped, packed
+from sidecar.front.machine.metadata import Metadata, encoded
+
+if TYPE_CHECKING:
+    from sidecar.front.machine.connection import Connection
+    from sidecar.front.machine.streams import Stream
+
+TOO_MANY_CALLS: Final = Status(Code.RESOURCE_EXHAUSTED, "too many calls under way")
+
+
+def answer(connection: Connection, call: UnaryCall, message: bytes) -> None:
+    """End a unary call with its message."""
+    stream = call.stream or connection.adopt(call)
+    try:
+        send(connection, stream, message)
+        finish(connection, stream)
+    except Status as status:
+        _end(connection, stream, status, call.extras)
+    connection.wake()
+
+
+def fail(connection: Connection, call: Context, status: Status) -> None:
+    """End a call with a status other than OK, after the messages that it has sent."""
+    if call.stream is not None:
+        _end(connection, call.stream, status, call.extras)
+    else:
+        trailers = _status_trailers(status, call.extras)
+        block = blocks.GRPC_RESPONSE + _initial(call.extras) + trailers
+        connection.output.head(call.stream_id, block, end_stream=True)
+    connection.wake()
+
+
+def send_head(connection: Connection, stream: Stream) -> None:
+    """Send the head of a call's response, unless that has been done.
+
+    Raises Status for metadata that must not be sent.
+    """
+    if stream.answering or stream.over:
+        return
+    extras = stream.call.extras if stream.call is not None else None
+    block = blocks.GRPC_RESPONSE + _initial(extras)
+    if extras is not None and extras.compressed:
+        block += blocks.GZIP
+    stream.answering = True
+    connection.output.head(stream.id, block, end_stream=False)
+    connection.wake()
+
+
+def send(connection: Connection, stream: Stream, message: bytes) -> None:
+    """Send a message, after those before it.
+
+    Raises Status where too much waits to be sent, or for metadata that must not be sent.
+    """
+    output, shared = connection.output, connection.shared
+    bounds = shared.bounds
+    if (
+        output.queued_bytes + len(message) > bounds.queued_bytes_connection_max
+        or shared.queued_bytes + len(message) > bounds.queued_bytes_max
+    ):
+        shared.refused("queued_bytes")
+        raise Status(Code.RESOURCE_EXHAUSTED, "too many bytes wait to be sent")
+    send_head(connection, stream)
+    extras = stream.call.extras if stream.call is not None else None
+    compressed = extras is not None and extras.compressed
+    output.enqueue(stream, gzipped(message) if compressed else packed(message))
+    output.pump()
+    connection.wake()
+
+
+def finish(connection: Connection, stream: Stream) -> None:
+    """End a call with OK, after its messages.
+
+    Raises Status for metadata that must not be sent.
+    """
+    send_head(connection, stream)
+    extras = stream.call.extras if stream.call is not None else None
+    trailing = _fields(extras.trailing) if extras is not None else b""
+    connection.output.finish(stream, blocks.OK_TRAILERS + trailing)
+    connection.wake()
+
+
+def refuse(connection: Connection, stream: Stream, refusal: Refusal) -> None:
+    """Answer a request that no method gets to see."""
+    output = connection.output
+    stream.answering = True
+    if refusal.body:
+        output.head(stream.id, refusal.block, end_stream=False)
+        output.enqueue(stream, refusal.body)
+        output.finish(stream, b"")
+        output.pump()
+    else:
+        output.finish(stream, refusal.block)
+    connection.wake()
+
+
+def stop(connection: Connection, stream: Stream, status: Status) -> None:
+    """End a call from this side, in place of what it would have answered."""
+    give_up(connection, stream)
+    if stream.finish is not None:
+        return  # it is answered; the peer has only not taken all of it
+    output = connection.output
+    whole = not stream.offset
+    output.discard(stream)
+    if whole:
+        extras = stream.call.extras if stream.call is not None else None
+        _end(connection, stream, status, extras)
+    else:
+        # Part of a message is out, so that trailers cannot follow.
+        output.parts.append(rst_stream(stream.id, ErrorCode.CANCEL))
+        connection.early.append(stream.id)
+        connection.abandon(stream.id)
+    connection.wake()
+
+
+def give_up(connection: Connection, stream: Stream) -> None:
+    """Let a call know that it has ended."""
+    call = stream.call
+    if call is None or call.ended:
+        return
+    call.ended = True
+    if isinstance(call, TaskCall):
+        connection.events.append(Event(What.ENDED, call))
+        connection.wake()
+
+
+def _end(connection: Connection, stream: Stream, status: Status, extras: Extras | None) -> None:
+    trailers = _status_trailers(status, extras)
+    if not stream.answering:
+        stream.answering = True
+        trailers = blocks.GRPC_RESPONSE + _initial(extras) + trailers
+    connection.output.finish(stream, trailers)
+
+
+def _status_trailers(status: Status, extras: Extras | None) -> bytes:
+    try:
+        trailing = _fields(extras.trailing) if extras is not None else b""
+        return blocks.status_trailers(status) + trailing
+    except (Status, ValueError):
+        return blocks.status_trailers(Status(Code.INTERNAL, "metadata that must not be sent"))
+
+
+def _initial(extras: Extras | None) -> bytes:
+    return _fields(extras.initial) if extras is not None else b""
+
+
+def _fields(metadata: Metadata) -> bytes:
+    try:
+        return blocks.fields(encoded(metadata))
+    except ValueError as error:
+        raise Status(Code.INTERNAL, "metadata that must not be sent") from error

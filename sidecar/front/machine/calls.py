@@ -1,0 +1,162 @@
+"""Calls, as handlers and behaviours see them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sidecar.front.errors import Status
+from sidecar.front.machine.heads import Head
+from sidecar.front.machine.metadata import Metadata, decoded
+
+if TYPE_CHECKING:
+    from sidecar.front.machine.connection import Connection
+    from sidecar.front.machine.streams import Stream
+
+
+class Extras:
+    """What a call adds to its answer beyond the message."""
+
+    __slots__ = ("compressed", "initial", "trailing")
+
+    def __init__(self) -> None:
+        self.initial: Metadata = ()
+        self.trailing: Metadata = ()
+        self.compressed = False
+
+
+class Context:
+    """A call: what it says of itself, and what may be added to its answer.
+
+    ended: it was answered or failed, or has come to its deadline, or the peer has given it up.
+    """
+
+    __slots__ = (
+        "_timeout_seconds",
+        "connection",
+        "ended",
+        "extras",
+        "head",
+        "stream",
+        "stream_id",
+    )
+
+    def __init__(
+        self, connection: Connection, stream_id: int, head: Head, timeout_seconds: float
+    ) -> None:
+        self.connection = connection
+        self.stream_id = stream_id
+        self.head = head
+        self._timeout_seconds = timeout_seconds
+        self.ended = False
+        self.stream: Stream | None = None
+        self.extras: Extras | None = None
+
+    @property
+    def path(self) -> str:
+        """The method's name: "/package.Service/Method"."""
+        return self.head.path.decode("utf-8", "replace")
+
+    @property
+    def peer(self) -> str:
+        """Who calls: "unix:", "ipv4:127.0.0.1:123" or "ipv6:%5B::1%5D:123"."""
+        return self.connection.peer
+
+    @property
+    def metadata(self) -> Metadata:
+        """The custom metadata of the request."""
+        return decoded(self.head.custom)
+
+    @property
+    def deadline(self) -> float | None:
+        """When the call ends by itself, by the server's clock; None: never."""
+        if self.stream is not None:
+            return self.stream.deadline or None
+        return self.connection.now + self._timeout_seconds if self._timeout_seconds else None
+
+    def time_remaining(self) -> float | None:
+        """Seconds until the deadline, at least 0; None without one."""
+        deadline = self.deadline
+        if deadline is None:
+            return None
+        return max(0.0, deadline - self.connection.shared.clock())
+
+    def send_initial_metadata(self, metadata: Metadata) -> None:
+        """Metadata that goes before the first message."""
+        self._extras().initial = metadata
+        self.connection.send_initial(self)
+
+    def set_trailing_metadata(self, metadata: Metadata) -> None:
+        """Metadata that goes with the status."""
+        self._extras().trailing = metadata
+
+    def compress(self) -> None:
+        """Send this call's messages with gzip, if the peer takes that."""
+        self._extras().compressed = self.head.accepts_gzip
+
+    def _extras(self) -> Extras:
+        if self.extras is None:
+            self.extras = Extras()
+        return self.extras
+
+
+class UnaryCall(Context):
+    """A unary call that is answered by `answer` or `fail`, now or later, on the loop's thread.
+
+    Once it has ended, both do nothing.
+    """
+
+    __slots__ = ("message",)
+
+    def __init__(
+        self,
+        connection: Connection,
+        stream_id: int,
+        head: Head,
+        timeout_seconds: float,
+        message: bytes,
+    ) -> None:
+        # Context's initialiser, written out: this is the path of every call.
+        self.connection = connection
+        self.stream_id = stream_id
+        self.head = head
+        self._timeout_seconds = timeout_seconds
+        self.message = message
+        self.ended = False
+        self.stream = None
+        self.extras = None
+
+    def handle(self) -> None:
+        """Give the call to its method's handler. What that raises becomes the call's outcome."""
+        try:
+            self.head.method.handle(self)  # type: ignore[union-attr]  # a usual head has a method
+        except Status as status:
+            self.fail(status)
+        except Exception as error:
+            self.fail(self.connection.shared.status_of(error))
+
+    def answer(self, message: bytes) -> None:
+        """End the call with a message."""
+        if not self.ended:
+            self.ended = True
+            self.connection.answer(self, message)
+
+    def fail(self, status: Status) -> None:
+        """End the call with a status other than OK."""
+        if not self.ended:
+            self.ended = True
+            self.connection.fail(self, status)
+
+
+class TaskCall(Context):
+    """A call whose behaviour runs as a task."""
+
+    __slots__ = ("message", "runner", "told")
+
+    def __init__(
+        self, connection: Connection, stream: Stream, head: Head, message: bytes | None
+    ) -> None:
+        super().__init__(connection, stream.id, head, 0.0)
+        self.stream = stream
+        self.message = message  # None: the request is a stream
+        self.told = False  # an event says that there is something in the inbox
+        self.runner: object | None = None  # the driver's

@@ -1,0 +1,88 @@
+"""What a connection has received: how much the peer may still send, and how much is kept.
+
+Rules
+- The connection's window is given back as bytes arrive, in large steps: streams whose behaviours
+  are slow cannot block others. What is kept is bounded by count instead.
+- A stream's window is given back as its behaviour takes messages. A message that has begun gets
+  the credit that it still needs, so that it can always be completed.
+"""
+
+from __future__ import annotations
+
+from sidecar.front.errors import Code, ConnectionFault, ErrorCode, Status, StreamFault
+from sidecar.front.frames import window_update
+from sidecar.front.machine.shared import Shared
+from sidecar.front.machine.streams import Stream
+
+
+class Receipts:
+    """The receiving side of one connection.
+
+    parts: where WINDOW_UPDATE frames go. held_bytes: received and not taken yet.
+    """
+
+    __slots__ = ("_credit", "_low", "_parts", "_shared", "held_bytes")
+
+    def __init__(self, shared: Shared, parts: list[bytes]) -> None:
+        self.held_bytes = 0
+        self._shared = shared
+        self._parts = parts
+        self._credit = shared.bounds.connection_window_bytes
+        self._low = self._credit // 2
+
+    def take(self, size: int) -> None:
+        """Count DATA against the connection's window, and give it back when half is used up.
+
+        Raises ConnectionFault where the peer has sent more than it may.
+        """
+        self._credit -= size
+        if self._credit < self._low:
+            if self._credit < 0:
+                raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the window")
+            window = self._shared.bounds.connection_window_bytes
+            self._parts.append(window_update(0, window - self._credit))
+            self._credit = window
+
+    def take_on(self, stream: Stream, size: int) -> None:
+        """Count DATA against a stream's window.
+
+        Raises StreamFault where the peer has sent more than it may.
+        """
+        stream.credit -= size
+        if stream.credit < 0:
+            raise StreamFault(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the stream's window")
+
+    def hold(self, stream: Stream, size: int) -> None:
+        """Keep received bytes for a stream. Raises Status where too much is kept already."""
+        bounds, shared = self._shared.bounds, self._shared
+        stream.held_bytes += size
+        self.held_bytes += size
+        shared.received_bytes += size
+        if (
+            self.held_bytes > bounds.received_bytes_connection_max
+            or shared.received_bytes > bounds.received_bytes_max
+        ):
+            shared.refused("received_bytes")
+            raise Status(Code.RESOURCE_EXHAUSTED, "too many bytes wait to be handled")
+
+    def release(self, stream: Stream, size: int) -> None:
+        """They are kept no longer."""
+        stream.held_bytes -= size
+        self.held_bytes -= size
+        self._shared.received_bytes -= size
+
+    def need(self, stream: Stream, size: int) -> None:
+        """Let the peer send the rest of a message: `size` bytes."""
+        if size > stream.credit and not stream.remote_ended:
+            self._parts.append(window_update(stream.id, size - stream.credit))
+            stream.credit = size
+
+    def give_back(self, stream: Stream, size: int) -> None:
+        """A behaviour has taken `size` bytes: let the peer send as many, in large steps."""
+        window = self._shared.bounds.stream_window_bytes
+        stream.owed += size
+        grown = min(stream.owed, window - stream.credit)
+        if grown >= window // 2 and not stream.remote_ended:
+            self._parts.append(window_update(stream.id, grown))
+            stream.credit += grown
+            stream.owed = 0

@@ -1,0 +1,239 @@
+"""What a connection does with the frames of its peer that are not a usual call (RFC 9113, 6)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sidecar.front.errors import ConnectionFault, ErrorCode, HeaderListTooLarge, StreamFault
+from sidecar.front.frames import (
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    GOAWAY,
+    HAS_PRIORITY,
+    HEADERS,
+    PADDED,
+    PING,
+    PRIORITY,
+    PUSH_PROMISE,
+    RST_STREAM,
+    SETTINGS,
+    STREAM_ID_MAX,
+    WINDOW_UPDATE,
+)
+from sidecar.front.machine import control, requests
+from sidecar.front.machine.heads import TOO_LARGE, Head, check_trailers
+from sidecar.front.machine.phases import Phase
+
+if TYPE_CHECKING:
+    from sidecar.front.machine.connection import Connection
+
+_WORK_BYTES: Final = 1024  # of a frame's payload, a unit of work
+
+
+class PartialBlock:
+    """A header block that CONTINUATION frames go on with."""
+
+    __slots__ = ("block", "end_stream", "frames", "since", "stream_id")
+
+    def __init__(self, stream_id: int, start: bytes, end_stream: bool, since: float) -> None:
+        self.stream_id = stream_id
+        self.block = bytearray(start)
+        self.end_stream = end_stream
+        self.frames = 0  # CONTINUATION so far
+        self.since = since
+
+
+def on_frame(connection: Connection, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
+    """Handle one frame. Raises ConnectionFault."""
+    stream_id &= STREAM_ID_MAX
+    connection.work -= 1 + len(payload) // _WORK_BYTES
+    if connection.partial is not None and kind != CONTINUATION:
+        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "frame within a header block")
+    if connection.phase is Phase.GREETED and kind != SETTINGS:
+        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "SETTINGS must come first")
+    handle = _HANDLERS.get(kind, control.on_unknown)
+    try:
+        handle(connection, flags, stream_id, payload)
+    except StreamFault as fault:
+        connection.reset(stream_id, fault)
+
+
+def on_data(connection: Connection, flags: int, stream_id: int, payload: bytes) -> None:
+    """Content of a request."""
+    if not stream_id:
+        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "DATA on stream 0")
+    size = len(payload)
+    connection.receipts.take(size)
+    if flags & PADDED:
+        payload = _unpadded(payload)
+    stream = connection.streams.get(stream_id)
+    if stream is None:
+        _late(connection, stream_id)
+        return
+    if stream.remote_ended:
+        raise StreamFault(ErrorCode.STREAM_CLOSED, "DATA after the end of the request")
+    connection.receipts.take_on(stream, size)
+    stream.moved_at = connection.now
+    if flags & END_STREAM:
+        stream.remote_ended = True
+    elif not payload:
+        bounds = connection.shared.bounds
+        connection.meters.spend("empty_frame_flood", bounds.empty_frames, connection.now)
+    if stream.content_left >= 0:
+        stream.content_left -= len(payload)
+        if stream.content_left < 0 or (stream.content_left and stream.remote_ended):
+            raise StreamFault(ErrorCode.PROTOCOL_ERROR, "content-length is not the content's")
+    requests.on_content(connection, stream, payload)
+
+
+def on_headers(connection: Connection, flags: int, stream_id: int, payload: bytes) -> None:
+    """The start of a request, or its trailers."""
+    if not stream_id & 1:
+        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "HEADERS on a stream of ours")
+    if flags & PADDED:
+        payload = _unpadded(payload)
+    depends_on_itself = False
+    if flags & HAS_PRIORITY:
+        if len(payload) < control.PRIORITY_BYTES:
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "HEADERS too short")
+        depends_on_itself = int.from_bytes(payload[:4]) & STREAM_ID_MAX == stream_id
+        payload = payload[control.PRIORITY_BYTES :]
+    if (
+        stream_id <= connection.last_id
+        and stream_id not in connection.streams
+        and stream_id not in connection.early
+    ):
+        raise ConnectionFault(ErrorCode.STREAM_CLOSED, "HEADERS on a closed stream")
+    end_stream = bool(flags & END_STREAM)
+    if not flags & END_HEADERS:
+        connection.partial = PartialBlock(stream_id, payload, end_stream, connection.now)
+        _charge_empty(connection, payload)
+        return
+    _on_block(connection, stream_id, payload, end_stream)
+    if depends_on_itself:
+        raise StreamFault(ErrorCode.PROTOCOL_ERROR, "stream that depends on itself")
+
+
+def on_continuation(connection: Connection, flags: int, stream_id: int, payload: bytes) -> None:
+    """More of a header block."""
+    partial, bounds = connection.partial, connection.shared.bounds
+    if partial is None or stream_id != partial.stream_id:
+        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "CONTINUATION of nothing")
+    partial.frames += 1
+    partial.block += payload
+    if (
+        partial.frames > bounds.continuations_max
+        or len(partial.block) > bounds.header_block_bytes_max
+    ):
+        raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "header block too large", "header_block")
+    if flags & END_HEADERS:
+        connection.partial = None
+        _on_block(connection, stream_id, bytes(partial.block), partial.end_stream)
+    else:
+        _charge_empty(connection, payload)
+
+
+def _charge_empty(connection: Connection, payload: bytes) -> None:
+    if not payload:
+        bounds = connection.shared.bounds
+        connection.meters.spend("empty_frame_flood", bounds.empty_frames, connection.now)
+
+
+def _on_block(connection: Connection, stream_id: int, block: bytes, end_stream: bool) -> None:
+    """A whole header block: a request's or a stream's trailers."""
+    if stream_id > connection.last_id:
+        head, seconds = read_head(connection, stream_id, block, end_stream)
+        if head is not None:
+            requests.on_request(connection, stream_id, head, seconds, end_stream)
+        return
+    connection.work -= len(block) // 32
+    try:
+        fields = connection.heads.reader.read(block)
+        check_trailers(fields)
+    except HeaderListTooLarge:
+        raise StreamFault(
+            ErrorCode.ENHANCE_YOUR_CALM, "trailers too large", "header_list"
+        ) from None
+    stream = connection.streams.get(stream_id)
+    if stream is None:
+        return  # of a stream that was answered early
+    if stream.remote_ended:
+        raise StreamFault(ErrorCode.STREAM_CLOSED, "HEADERS after the end of the request")
+    if not end_stream:
+        raise StreamFault(ErrorCode.PROTOCOL_ERROR, "trailers that end nothing")
+    if stream.content_left > 0:
+        raise StreamFault(ErrorCode.PROTOCOL_ERROR, "content-length is not the content's")
+    stream.remote_ended = True
+    requests.on_content(connection, stream, b"")
+
+
+def usual_head(connection: Connection, stream_id: int, block: bytes) -> tuple[Head | None, float]:
+    """The head of a whole call, and its timeout; None where it is not usual and was dealt with."""
+    head, seconds = read_head(connection, stream_id, block, end_stream=False)
+    if head is None or head.usual:
+        return head, seconds
+    try:
+        requests.on_request(connection, stream_id, head, seconds, end_stream=False)
+    except StreamFault as fault:
+        connection.reset(stream_id, fault)
+    return None, 0.0
+
+
+def read_head(
+    connection: Connection, stream_id: int, block: bytes, end_stream: bool
+) -> tuple[Head | None, float]:
+    """Read the header block of a new stream.
+
+    None where the stream was refused. Raises ConnectionFault for a block that is undecodable.
+    """
+    heads = connection.heads
+    found = heads.match(block)
+    if found is not None:
+        return found
+    connection.work -= 1 + len(block) // 32
+    try:
+        head = heads.known.get(block)
+        if head is None:
+            head = heads.read(block)
+            if not heads.reader.independent:
+                control.on_table_used(connection)
+        return head, head.timeout_seconds
+    except HeaderListTooLarge:
+        connection.shared.refused("header_list")
+        connection.last_id = stream_id
+        requests.refuse(connection, stream_id, TOO_LARGE, end_stream)
+    except StreamFault as fault:
+        connection.last_id = stream_id
+        connection.reset(stream_id, fault)
+    return None, 0.0
+
+
+def _late(connection: Connection, stream_id: int) -> None:
+    """DATA for a stream that has ended, or never was."""
+    control.check_not_idle(connection, stream_id)
+    if stream_id not in connection.early:
+        raise StreamFault(ErrorCode.STREAM_CLOSED, "DATA on a closed stream")
+    connection.meters.spend("late_frames", connection.shared.bounds.late_frames, connection.now)
+
+
+def _unpadded(payload: bytes) -> bytes:
+    """Raises ConnectionFault where there is more padding than payload."""
+    if not payload or payload[0] >= len(payload):
+        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "padding as long as the frame")
+    return payload[1 : len(payload) - payload[0]]
+
+
+_HANDLERS: Final = {
+    DATA: on_data,
+    HEADERS: on_headers,
+    PRIORITY: control.on_priority,
+    RST_STREAM: control.on_rst_stream,
+    SETTINGS: control.on_settings,
+    PUSH_PROMISE: control.on_push_promise,
+    PING: control.on_ping,
+    GOAWAY: control.on_goaway,
+    WINDOW_UPDATE: control.on_window_update,
+    CONTINUATION: on_continuation,
+}

@@ -1,0 +1,71 @@
+"""gRPC messages on a stream: a prefix of 5 bytes (compressed or not, length), then the message."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import Final
+
+from sidecar.front.errors import Code, Status
+
+PREFIX: Final = struct.Struct(">BI")
+PREFIX_BYTES: Final = 5
+_GZIP_WINDOW: Final = 31  # zlib's spelling of "gzip, largest window"
+_LEVEL: Final = 1
+_STEP_BYTES: Final = 128 * 1024
+STEP_WORK: Final = 128
+"""What a step of decompression costs, in units of `Bounds.work_per_turn`."""
+
+
+def packed(message: bytes) -> bytes:
+    """A message with its prefix."""
+    return PREFIX.pack(0, len(message)) + message
+
+
+def gzipped(message: bytes) -> bytes:
+    """A message, compressed, with its prefix."""
+    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
+    data = compressor.compress(message) + compressor.flush()
+    return PREFIX.pack(1, len(data)) + data
+
+
+def too_large(size: int, size_max: int) -> Status:
+    """The outcome of a call whose request is larger than allowed."""
+    text = f"Received message larger than max ({size} vs. {size_max})"
+    return Status(Code.RESOURCE_EXHAUSTED, text)
+
+
+class Inflation:
+    """The decompression of one message, in steps that cost well under a millisecond each.
+
+    size: of the compressed message. Raises Status for what is not gzip, not whole, or larger than
+    `size_max` when decompressed.
+    """
+
+    __slots__ = ("_inflater", "_input", "_parts", "_room", "_size_max", "size")
+
+    def __init__(self, data: bytes, size_max: int) -> None:
+        self.size = len(data)
+        self._inflater = zlib.decompressobj(_GZIP_WINDOW)
+        self._input = data
+        self._parts: list[bytes] = []
+        self._room = size_max
+        self._size_max = size_max
+
+    def step(self) -> bytes | None:
+        """The message once it is whole; None while it is not."""
+        inflater = self._inflater
+        try:
+            part = inflater.decompress(self._input, min(_STEP_BYTES, self._room + 1))
+        except zlib.error as error:
+            raise Status(Code.INTERNAL, "message that is not gzip") from error
+        self._room -= len(part)
+        if self._room < 0:
+            raise too_large(self._size_max - self._room, self._size_max)
+        self._parts.append(part)
+        self._input = inflater.unconsumed_tail
+        if inflater.eof:
+            return b"".join(self._parts)
+        if not part and not self._input:
+            raise Status(Code.INTERNAL, "gzip message cut short")
+        return None

@@ -1,0 +1,206 @@
+"""From heads and content to calls: requests that do not take the usual path."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sidecar.front.errors import Code, ErrorCode, Status, StreamFault
+from sidecar.front.frames import rst_stream
+from sidecar.front.machine import answering
+from sidecar.front.machine.calls import TaskCall, UnaryCall
+from sidecar.front.machine.events import Event, What
+from sidecar.front.machine.heads import IDENTITY, Head, Refusal
+from sidecar.front.machine.messages import PREFIX, PREFIX_BYTES, STEP_WORK, Inflation, too_large
+from sidecar.front.machine.phases import Phase
+from sidecar.front.machine.streams import Stream
+
+if TYPE_CHECKING:
+    from sidecar.front.machine.connection import Connection
+
+_MESSAGE_OVERHEAD_BYTES: Final = 48
+"""What a message in an inbox takes beyond its content: counted, so that many tiny messages cannot
+take many times the memory that the bounds allow."""
+
+
+def on_request(
+    connection: Connection, stream_id: int, head: Head, seconds: float, end_stream: bool
+) -> None:
+    """A request begins. seconds: its timeout; 0.0: none. Raises StreamFault."""
+    connection.last_id = stream_id
+    if connection.phase is Phase.LEAVING:
+        connection.early.append(stream_id)
+        return
+    if len(connection.streams) + len(connection.calls) >= connection.shared.bounds.streams_max:
+        raise StreamFault(ErrorCode.REFUSED_STREAM, "too many streams", "streams")
+    stream = Stream(connection, stream_id, head, connection.now + seconds if seconds else 0.0)
+    stream.remote_ended = end_stream
+    if end_stream and stream.content_left > 0:
+        raise StreamFault(ErrorCode.PROTOCOL_ERROR, "content-length is not the content's")
+    connection.streams[stream_id] = stream
+    connection.fresh.append(stream)
+    if head.refusal is not None and not head.refusal.waits:
+        answering.refuse(connection, stream, head.refusal)
+        return
+    if head.refusal is None and head.streams_request:
+        _start(connection, stream, None)
+    if end_stream:
+        on_content(connection, stream, b"")
+
+
+def refuse(connection: Connection, stream_id: int, refusal: Refusal, end_stream: bool) -> None:
+    """Answer a request of which nothing is known, with trailers only."""
+    connection.output.head(stream_id, refusal.block, end_stream=True)
+    if not end_stream:
+        connection.output.parts.append(rst_stream(stream_id, ErrorCode.NO_ERROR))
+        connection.early.append(stream_id)
+
+
+def on_content(connection: Connection, stream: Stream, content: bytes) -> None:
+    """More of a request, or with `stream.remote_ended` its end."""
+    if stream.over or stream.finish is not None:
+        return
+    refusal = stream.head.refusal
+    if refusal is not None:
+        if stream.remote_ended or 2 * stream.credit < connection.shared.bounds.stream_window_bytes:
+            answering.refuse(connection, stream, refusal)
+        return
+    try:
+        if content:
+            _take(connection, stream, content)
+        if stream.remote_ended and connection.inflation is None:
+            _end_request(connection, stream)
+    except Status as status:
+        answering.stop(connection, stream, status)
+
+
+def _take(connection: Connection, stream: Stream, content: bytes) -> None:
+    """Cut messages out of content. Raises Status for what is no message, or too large."""
+    buffer = stream.buffer
+    if buffer is None:
+        buffer = stream.buffer = bytearray()
+    connection.receipts.hold(stream, len(content))
+    buffer += content
+    at = 0
+    while len(buffer) - at >= PREFIX_BYTES and connection.inflation is None:
+        compressed, size = PREFIX.unpack_from(buffer, at)
+        _check_prefix(connection, stream, compressed, size)
+        end = at + PREFIX_BYTES + size
+        if end > len(buffer):
+            connection.receipts.need(stream, end - len(buffer))
+            break
+        message = bytes(memoryview(buffer)[at + PREFIX_BYTES : end])
+        at = end
+        if compressed:
+            connection.inflation = (
+                stream,
+                Inflation(message, connection.shared.bounds.message_bytes_max),
+            )
+        else:
+            _deliver(connection, stream, message)
+    del buffer[:at]
+
+
+def _check_prefix(connection: Connection, stream: Stream, compressed: int, size: int) -> None:
+    bytes_max = connection.shared.bounds.message_bytes_max
+    if size > bytes_max:
+        connection.shared.refused("message_bytes")
+        raise too_large(size, bytes_max)
+    if compressed > 1 or (compressed and stream.head.encoding == IDENTITY):
+        raise Status(Code.INTERNAL, "message with an impossible compression flag")
+
+
+def inflate(connection: Connection) -> None:
+    """Go on decompressing a message for a turn; what follows it waits."""
+    while connection.inflation is not None and connection.work > 0:
+        stream, inflation = connection.inflation
+        connection.work -= STEP_WORK
+        if stream.over or stream.finish is not None:
+            connection.inflation = None
+            return
+        try:
+            message = inflation.step()
+        except Status as status:
+            connection.inflation = None
+            if status.code == Code.RESOURCE_EXHAUSTED:
+                connection.shared.refused("message_bytes")
+            answering.stop(connection, stream, status)
+            return
+        if message is not None:
+            connection.inflation = None
+            _inflated(connection, stream, inflation.size, message)
+
+
+def _inflated(connection: Connection, stream: Stream, size: int, message: bytes) -> None:
+    """A compressed message of `size` bytes is `message`: as if it had come so."""
+    try:
+        connection.receipts.hold(stream, len(message) - size)
+        _deliver(connection, stream, message)
+    except Status as status:
+        answering.stop(connection, stream, status)
+        return
+    on_content(connection, stream, b"")
+
+
+def _deliver(connection: Connection, stream: Stream, message: bytes) -> None:
+    """A message is whole."""
+    connection.receipts.hold(stream, _MESSAGE_OVERHEAD_BYTES)
+    connection.meters.useful += 1
+    stream.inbox.append(message)
+    if stream.head.streams_request:
+        _tell(connection, stream)
+    elif len(stream.inbox) > 1:
+        raise _not_one()
+
+
+def take(connection: Connection, stream: Stream) -> bytes | None:
+    """The next message for a behaviour; None if there is none yet (or no more)."""
+    if not stream.inbox:
+        return None
+    message = stream.inbox.popleft()
+    size = len(message) + PREFIX_BYTES
+    connection.receipts.release(stream, size + _MESSAGE_OVERHEAD_BYTES)
+    if not stream.over:
+        connection.receipts.give_back(stream, size)
+        connection.wake()
+    return message
+
+
+def _end_request(connection: Connection, stream: Stream) -> None:
+    """The request is whole. Raises Status where it is not what the method takes."""
+    if stream.buffer:
+        raise Status(Code.INTERNAL, "the request ends within a message")
+    head = stream.head
+    if head.streams_request:
+        _tell(connection, stream)
+        return
+    message = take(connection, stream)
+    if message is None:
+        raise _not_one()
+    if head.answers_at_once:
+        call = UnaryCall(connection, stream.id, head, 0.0, message)
+        call.stream, stream.call = stream, call
+        connection.calls.append(call)
+    else:
+        _start(connection, stream, message)
+
+
+def _not_one() -> Status:
+    return Status(Code.UNIMPLEMENTED, "the method takes exactly one message")
+
+
+def _start(connection: Connection, stream: Stream, message: bytes | None) -> None:
+    """Begin a call whose behaviour runs as a task. message: None where it takes a stream."""
+    if not connection.count(stream):
+        answering.stop(connection, stream, answering.TOO_MANY_CALLS)
+        return
+    call = TaskCall(connection, stream, stream.head, message)
+    stream.call = call
+    connection.events.append(Event(What.STARTED, call))
+
+
+def _tell(connection: Connection, stream: Stream) -> None:
+    """Let the behaviour know that there is something to take, or no more to come."""
+    call = stream.call
+    if isinstance(call, TaskCall) and not call.told:
+        call.told = True
+        connection.events.append(Event(What.ARRIVED, call))

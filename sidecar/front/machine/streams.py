@@ -1,0 +1,89 @@
+"""One HTTP/2 stream that is not over, and the gRPC call on it.
+
+Usual calls never get one: they are answered before anything has to be remembered of them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from sidecar.front.machine.heads import Head
+
+if TYPE_CHECKING:
+    from sidecar.front.machine.calls import Context
+    from sidecar.front.machine.connection import Connection
+
+
+class Stream:
+    """State of a stream.
+
+    over: nothing more will be sent on it. remote_ended: the peer has sent all of its request.
+    credit: bytes that the peer may still send. owed: bytes that were taken and not given back yet.
+    buffer: the start of a message that is not whole. held_bytes: what the stream has of its
+    connection's received bytes. inbox: messages that no behaviour has taken.
+    outbox: bytes of DATA that wait; offset: how much of the first has been sent. finish: the
+    trailers' block that follows them; b"" is an end without trailers.
+    moved_at: when bytes came in or went out last.
+    """
+
+    __slots__ = (
+        "answering",
+        "buffer",
+        "call",
+        "connection",
+        "content_left",
+        "counted",
+        "credit",
+        "deadline",
+        "finish",
+        "head",
+        "held_bytes",
+        "id",
+        "inbox",
+        "moved_at",
+        "offset",
+        "outbox",
+        "over",
+        "owed",
+        "queued_bytes",
+        "remote_ended",
+        "send_window",
+        "wants_room",
+    )
+
+    def __init__(self, connection: Connection, stream_id: int, head: Head, deadline: float) -> None:
+        self.connection = connection
+        self.id = stream_id
+        self.head = head
+        self.deadline = deadline  # 0.0: none
+        self.call: Context | None = None
+        self.over = False
+        self.remote_ended = False
+        self.answering = False  # the response's head has been sent
+        self.counted = False  # as a call under way
+        self.content_left = -1 if head.content_length is None else head.content_length
+        self.credit = connection.shared.bounds.stream_window_bytes
+        self.owed = 0
+        self.buffer: bytearray | None = None
+        self.held_bytes = 0
+        self.inbox: deque[bytes] = deque()
+        self.send_window = connection.output.initial_window
+        self.outbox: deque[bytes] = deque()
+        self.offset = 0
+        self.queued_bytes = 0
+        self.finish: bytes | None = None
+        self.wants_room = False  # a behaviour waits to send more
+        self.moved_at = connection.now
+
+    def expire(self, now: float) -> None:
+        """The call's deadline has come."""
+        self.connection.now = now
+        self.connection.expire(self)
+
+    @property
+    def awaits_content(self) -> bool:
+        """More of a message, or of a request that takes a message, must come."""
+        if self.remote_ended or self.finish is not None:
+            return False
+        return bool(self.buffer) or not self.head.streams_request
