@@ -19,6 +19,10 @@ class EngineFull(EngineFailure):
     """There is no room: the bound on the store's size, or the disk."""
 
 
+class EngineShort(EngineFull):
+    """There is no room yet: `make_room` may make some, and then the same may fit."""
+
+
 class EngineTransaction(Protocol):
     """One write transaction. Nothing of it is seen before `commit`. Belongs to one thread."""
 
@@ -75,6 +79,22 @@ class Engine(Protocol):
 
     def max_bytes(self) -> int:
         """Most bytes that may be used."""
+        ...
+
+    def room_bytes(self) -> int:
+        """Bytes that may be added, as far as is known. What frees room has some more."""
+        ...
+
+    def is_short_of_room(self) -> bool:
+        """Whether it is time for `allocate_ahead` and `make_room`."""
+        ...
+
+    def allocate_ahead(self) -> None:
+        """Do what takes long of `make_room`. Any thread may, also while a transaction runs."""
+        ...
+
+    def make_room(self) -> bool:
+        """Make room for more, between transactions; whether there is more than there was."""
         ...
 
     def close(self) -> None:

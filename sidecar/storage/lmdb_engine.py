@@ -1,9 +1,9 @@
 """The LMDB engine: opening a store's files with care.
 
 Durability of a commit: `sync_commits=False` hands it to the operating system, which survives a
-killed process; `True` waits for the disk. No writemap: on a full disk that is a SIGBUS, where this
-is an error that can be handled. The 0.9 file format is named on purpose: it is the one that other
-tools read.
+killed process; `True` waits for the disk. The 0.9 file format is named on purpose: it is the one
+that other tools read. This engine writes pages to the file when it commits; see `mapped_engine`
+for the one that writes them where they are.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ import lmdb
 import structlog
 
 from sidecar.storage.engine import EngineFailure, EngineFull, EngineTransaction
+from sidecar.storage.file_room import FileRoom
 
-_RESERVE_BYTES: Final = 64 << 20
+RESERVE_BYTES: Final = 64 << 20
 """Room beyond the bound, so that what frees room (acknowledging, sweeping) never lacks it."""
 _LMDB_FORMAT_0_9: Final = 0
+_LOCK_FILE_BYTES: Final = 8192
 
 log = structlog.get_logger(__name__)
 
@@ -67,27 +69,37 @@ class LmdbEngine:
     failures: tuple[type[Exception], ...] = (lmdb.Error,)
 
     def __init__(self, folder: Path, max_bytes: int, *, sync_commits: bool) -> None:
-        """Open or create the files in a folder. Raises `StoreDamaged`, or `lmdb.Error`."""
+        """Open or create the files in a folder.
+
+        Raises `OSError` for want of room, `StoreDamaged`, or `lmdb.Error`.
+        """
         self._max_bytes = max_bytes
+        self._env = self._open(folder, max_bytes + RESERVE_BYTES, sync_commits=sync_commits)
+        self._page_bytes = int(self._env.stat()["psize"])
+
+    def _open(
+        self, folder: Path, map_bytes: int, *, sync_commits: bool, writemap: bool = False
+    ) -> lmdb.Environment:
+        _hold_lock_file(folder)
         try:
-            self._env = lmdb.open(
+            env = lmdb.open(
                 str(folder),
-                map_size=max_bytes + _RESERVE_BYTES,
+                map_size=map_bytes,
                 sync=sync_commits,
                 metasync=sync_commits,
-                writemap=False,
+                writemap=writemap,
                 readahead=False,
                 meminit=False,
                 max_readers=16,
                 max_spare_txns=2,
                 lib_version=_LMDB_FORMAT_0_9,
             )
-            self._page_bytes = int(self._env.stat()["psize"])
         except (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PanicError) as error:
             raise StoreDamaged(str(error)) from error
-        stale_readers = self._env.reader_check()
+        stale_readers = env.reader_check()
         if stale_readers:
             log.warning("store.stale_readers_cleared", readers=stale_readers)
+        return env
 
     def begin(self) -> lmdb.Transaction[bytes]:
         return self._env.begin(write=True, buffers=False)
@@ -130,6 +142,28 @@ class LmdbEngine:
     def max_bytes(self) -> int:
         return self._max_bytes
 
+    def room_bytes(self) -> int:
+        return max(0, self._max_bytes - self.used_bytes())
+
+    def is_short_of_room(self) -> bool:
+        return False
+
+    def allocate_ahead(self) -> None:
+        """The file grows when a commit is written."""
+
+    def make_room(self) -> bool:
+        return False
+
     def close(self) -> None:
         self._env.sync(True)
         self._env.close()
+
+
+def _hold_lock_file(folder: Path) -> None:
+    """Allocate LMDB's lock file, which it always writes through a map. Raises `OSError`."""
+    room = FileRoom(folder / "lock.mdb")
+    try:
+        if room.is_kept():
+            room.allocate(_LOCK_FILE_BYTES, keep_size=True)
+    finally:
+        room.close()

@@ -102,6 +102,18 @@ class MemoryEngine:
     def max_bytes(self) -> int:
         return self._max_bytes
 
+    def room_bytes(self) -> int:
+        return max(0, self._max_bytes - self._used_bytes)
+
+    def is_short_of_room(self) -> bool:
+        return False
+
+    def allocate_ahead(self) -> None:
+        """Nothing has to be allocated."""
+
+    def make_room(self) -> bool:
+        return False
+
     def close(self) -> None:
         """Nothing to let go of: what was committed stays for the next to open it."""
 

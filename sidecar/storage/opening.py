@@ -21,7 +21,8 @@ from typing import Final
 import lmdb.verify
 import structlog
 
-from sidecar.storage.lmdb_engine import LmdbEngine, OwnerLock, StoreDamaged
+from sidecar.storage.lmdb_engine import OwnerLock, StoreDamaged
+from sidecar.storage.mapped_engine import open_engine
 from sidecar.storage.store import Store, open_store
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
@@ -89,7 +90,7 @@ def _open(
     folder: Path, max_bytes: int, sync_commits: bool, outbox_records_max: int, power_lost: bool
 ) -> Store:
     try:
-        engine = LmdbEngine(folder, max_bytes, sync_commits=sync_commits)
+        engine = open_engine(folder, max_bytes, sync_commits=sync_commits)
         try:
             return open_store(
                 engine,

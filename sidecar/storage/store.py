@@ -18,13 +18,15 @@ import structlog
 from sidecar.domain.errors import Exhausted, FieldError, Unavailable
 from sidecar.storage import codec, keys
 from sidecar.storage.codec import Lineage, StoreFormatError
-from sidecar.storage.engine import Engine, EngineFailure, EngineFull, EngineTransaction
+from sidecar.storage.engine import Engine, EngineFailure, EngineFull, EngineShort, EngineTransaction
 from sidecar.storage.transaction import Head, Transaction
 
 T = TypeVar("T")
 
 _ROOM_CHECK_EVERY: Final = 256
-"""Steps between two looks at the room that is left; what is written in between fits the reserve."""
+"""Most steps between two looks at the room that is left."""
+_STEP_BYTES_MAX: Final = 64 << 10
+"""By so much a step's record, answer and counters may enlarge the store."""
 _LINEAGES_MAX: Final = 16
 
 log = structlog.get_logger(__name__)
@@ -41,7 +43,6 @@ class Store:
         self._transaction = Transaction(engine, lineages[-1], head)
         self._outbox_records_max = outbox_records_max
         self._steps_to_room_check = 0
-        self._has_room = True
         self._backlog_records = 0
         self._head_before = head
         self._group_failed = False
@@ -69,24 +70,17 @@ class Store:
     def transact(self, work: Callable[[Transaction], T]) -> T:
         """Run a step; what it wrote is committed when it returns, and undone when it raises.
 
-        Within a group the commit comes with the group's, and a step cannot be undone alone: `work`
-        must not write before everything that it may raise of itself is behind it. Raises
-        `Exhausted` where there is no room and `Unavailable` where the disk fails.
+        A step that did not fit is run again once room was made for it. Within a group the commit
+        comes with the group's, and a step cannot be undone alone: `work` must not write before
+        everything that it may raise of itself is behind it. Raises `Exhausted` where there is no
+        room and `Unavailable` where the disk fails.
         """
-        transaction = self._transaction
-        if transaction.kv is not None:
+        if self._transaction.kv is not None:
             return self._step_of_group(work)
-        self.begin_group()
         try:
-            result = work(transaction)
+            return self._step(work)
         except self._engine.failures as error:
-            self.abort_group()
-            raise _as_domain_error(self._engine.failure_of(error)) from error
-        except BaseException:
-            self.abort_group()
-            raise
-        self.commit_group()
-        return result
+            return self._step_again(work, error)
 
     def begin_group(self) -> None:
         """Begin a transaction that the steps up to `commit_group` share.
@@ -94,21 +88,18 @@ class Store:
         Each of them has its own outcome: one that raises a `FieldError` has written nothing, and
         the others stand. One that raises anything else ends the group: it cannot be committed then.
         """
-        transaction = self._transaction
-        assert transaction.kv is None, "a step is under way"
-        self._head_before = transaction.head
-        self._group_failed = False
         try:
-            transaction.kv = self._engine.begin()
+            self._begin()
         except self._engine.failures as error:
             raise _as_domain_error(self._engine.failure_of(error)) from error
 
     def commit_group(self) -> None:
         """Commit what the steps since `begin_group` wrote.
 
-        Raises as `transact` does, and then none of them happened.
+        Raises as `transact` does, and then none of them happened; each alone may fit.
         """
-        kv = self._transaction.kv
+        transaction = self._transaction
+        kv = transaction.kv
         assert kv is not None, "no group is under way"
         if self._group_failed:
             self.abort_group()
@@ -121,7 +112,7 @@ class Store:
         except BaseException:
             self.abort_group()
             raise
-        self._transaction.kv = None
+        transaction.kv = None
 
     def abort_group(self) -> None:
         """Undo all since `begin_group`."""
@@ -150,14 +141,15 @@ class Store:
         return self.waiting_records() >= self._outbox_records_max
 
     def require_room(self) -> None:
-        """Raise `Exhausted` where the store is at its size bound: before a record is added."""
+        """Raise `Exhausted` where the store has no room for more: before a record is added."""
         self._steps_to_room_check -= 1
         if self._steps_to_room_check < 0:
-            self._steps_to_room_check = _ROOM_CHECK_EVERY
-            self._has_room = self._engine.used_bytes() < self._engine.max_bytes()
-        if not self._has_room:
-            self._steps_to_room_check = 0
-            raise Exhausted("", "the store has reached its size bound", "STORE_FULL")
+            room_steps = self._engine.room_bytes() // _STEP_BYTES_MAX
+            self._steps_to_room_check = min(room_steps, _ROOM_CHECK_EVERY) - 1
+            if room_steps == 0:
+                raise Exhausted(
+                    "", "the store has reached its size bound, or its disk is full", "STORE_FULL"
+                )
 
     def waiting_records(self) -> int:
         """Records that wait to be sent, over all lineages."""
@@ -174,6 +166,37 @@ class Store:
     def close(self) -> None:
         """Let go of it."""
         self._engine.close()
+
+    def _begin(self) -> None:
+        transaction = self._transaction
+        assert transaction.kv is None, "a step is under way"
+        self._head_before = transaction.head
+        self._group_failed = False
+        transaction.kv = self._engine.begin()
+
+    def _step(self, work: Callable[[Transaction], T]) -> T:
+        """Run a step in a transaction of its own. Raises what the engine raises."""
+        self._begin()
+        transaction = self._transaction
+        kv = transaction.kv
+        assert kv is not None
+        try:
+            result = work(transaction)
+            kv.commit()
+        except BaseException:
+            self.abort_group()
+            raise
+        transaction.kv = None
+        return result
+
+    def _step_again(self, work: Callable[[Transaction], T], error: Exception) -> T:
+        failure = self._engine.failure_of(error)
+        while isinstance(failure, EngineShort) and self._engine.make_room():
+            try:
+                return self._step(work)
+            except self._engine.failures as again:
+                failure = self._engine.failure_of(again)
+        raise _as_domain_error(failure) from error
 
     def _step_of_group(self, work: Callable[[Transaction], T]) -> T:
         transaction = self._transaction

@@ -8,11 +8,14 @@ counts once more. Says `ERROR TYPE REASON`, and how often it had counted before 
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import signal
 import sys
 from pathlib import Path
+
+import structlog
 
 from sidecar.domain.errors import Exhausted, Unavailable
 from sidecar.storage.opening import open_folder
@@ -22,6 +25,7 @@ from tests.support.stores import STORE_BYTES_MAX, count_in
 
 def main(mode: str, folder: str, *rest: str) -> None:
     """Do what the mode says."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     opened = open_folder(
         Path(folder), max_bytes=STORE_BYTES_MAX, sync_commits=False, outbox_records_max=1_000_000
     )

@@ -14,6 +14,7 @@ from sidecar.storage import keys
 from sidecar.storage.codec import Counter
 from sidecar.storage.engine import Engine
 from sidecar.storage.lmdb_engine import LmdbEngine
+from sidecar.storage.mapped_engine import open_engine
 from sidecar.storage.memory import MemoryEngine
 from sidecar.storage.outbox import Outbox
 from sidecar.storage.record_wire import encode_counter_ref, encode_owner, encode_record
@@ -48,15 +49,19 @@ class MemoryDisk:
 
 
 class LmdbDisk:
-    """A folder."""
+    """A folder. `mapped`: written through its map, where the file system allows it."""
 
-    def __init__(self, folder: Path, max_bytes: int = STORE_BYTES_MAX) -> None:
+    def __init__(
+        self, folder: Path, max_bytes: int = STORE_BYTES_MAX, *, mapped: bool = True
+    ) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
+        self._mapped = mapped
         folder.mkdir(exist_ok=True)
 
     def engine(self) -> Engine:
-        return LmdbEngine(self._folder, self._max_bytes, sync_commits=False)
+        make = open_engine if self._mapped else LmdbEngine
+        return make(self._folder, self._max_bytes, sync_commits=False)
 
 
 class OpenedStore:

@@ -12,11 +12,12 @@ from tests.support.stores import STORE_BYTES_MAX, Disk, LmdbDisk, MemoryDisk, Op
 MakeDisk = Callable[[int], Disk]
 
 
-@pytest.fixture(params=["memory", "lmdb"])
+@pytest.fixture(params=["memory", "lmdb", "mapped"])
 def make_disk(request: pytest.FixtureRequest, tmp_path: Path) -> MakeDisk:
     if request.param == "memory":
         return MemoryDisk
-    return lambda max_bytes: LmdbDisk(tmp_path / "store", max_bytes)
+    mapped = request.param == "mapped"
+    return lambda max_bytes: LmdbDisk(tmp_path / "store", max_bytes, mapped=mapped)
 
 
 @pytest.fixture
