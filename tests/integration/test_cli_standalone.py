@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from sidecar.cli.common import ExitCode
-from tests.support.processes import Sidecar
+from tests.support.bounds import HANG_SECONDS_MAX
+from tests.support.daemons import Standalone
 from tests.unit.catalog.sample import SAMPLE
 from tests.unit.cli.fakes import tallyd
 
@@ -17,8 +18,7 @@ async def test_a_catalog_file_is_all_that_a_standalone_sidecar_needs(tmp_path: P
     catalog = tmp_path / "catalog.yaml"
     catalog.write_text(SAMPLE)
 
-    async with Sidecar(tmp_path / "one", "", standalone=catalog) as sidecar:
-        await sidecar.ready()
+    async with Standalone(tmp_path / "one", standalone=catalog) as sidecar:
         result = tallyd(
             *("check", "acme", "tokens", "-n", "100", "-d", "user=joe", "-d", "model=large"),
             *("--increment", "--json", "--sidecar", sidecar.address),
@@ -46,7 +46,7 @@ def test_a_broken_catalog_file_is_told_and_nothing_starts(tmp_path: Path) -> Non
         ],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=HANG_SECONDS_MAX,
         check=False,
     )
 

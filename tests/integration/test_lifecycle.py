@@ -16,9 +16,10 @@ from sidecar.api.control.v1 import control_pb2 as pb
 from sidecar.cli.common import ExitCode
 from sidecar.domain.bounds import DAY_US, MINUTE_US
 from sidecar.domain.companies import Company, Subscription
+from tests.support.daemons import ControlPlane, Sidecar
 from tests.support.ledger import apply, flush, now_us
-from tests.support.lives import OBEYED_SECONDS_MAX, Life, Usage, apply_companies, stamp
-from tests.support.processes import ControlPlane, Sidecar, until
+from tests.support.lives import Life, Usage, apply_companies, stamp
+from tests.support.processes import until
 from tests.support.waits import connected, revision_reached
 from tests.unit.cli.fakes import tallyd
 
@@ -71,7 +72,7 @@ async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Syst
     """Shared by tests, each with a company of its own."""
     folder = tmp_path_factory.mktemp("system")
     async with ControlPlane(folder / "control.db") as plane:
-        await apply(plane.address, CATALOG)
+        await apply(plane, CATALOG)
         async with Sidecar(folder, plane.address, snapshots="all") as sidecar:
             yield System(plane, sidecar)
             assert [] == plane.errors() + sidecar.errors()
@@ -117,7 +118,7 @@ async def test_a_plan_with_a_reset_starts_at_0_and_late_usage_stays_before_it(
     assert "ALLOWED" == await life.use(1, at_us=reset_us - 1)
     assert "ALLOWED" == await life.use(100, at_us=reset_us)
     assert "LIMIT_EXCEEDED" == await life.use(1)
-    assert await flush(system.sidecar.address)
+    await flush(system.sidecar)
     for limit in ("all", "billing", "calendar"):
         assert (9, 100) == (
             await life.used_at_plane(limit, at_us=reset_us - 1),
@@ -197,7 +198,7 @@ async def test_an_unknown_company_has_the_default_plan_until_the_plane_knows_it(
     assert "LIMIT_EXCEEDED" == await newcomer.use(1)
     await newcomer.apply(subscribed("newcomer"))
     assert Usage(3, 7) == await newcomer.usage()
-    assert await flush(system.sidecar.address)
+    await flush(system.sidecar)
     assert 3 == await newcomer.used_at_plane()
 
 
@@ -211,7 +212,7 @@ async def test_another_time_zone_keeps_usage_in_the_window_that_is_running(
     still = await life.status("calendar")
     assert (9, running.window_start) == (still.used, still.window_start)
     assert running.resets_at == still.resets_at
-    assert await flush(system.sidecar.address)
+    await flush(system.sidecar)
     assert 9 == await life.used_at_plane("calendar")
     following = await life.at_plane("calendar", at_us=running.resets_at.ToMicroseconds())
     assert (0, running.resets_at) == (following.used, following.window.start)
@@ -222,14 +223,14 @@ async def test_without_its_plane_a_sidecar_switches_by_itself(
     tmp_path: Path, restart: bool
 ) -> None:
     async with ControlPlane(tmp_path / "control.db") as plane:
-        await apply(plane.address, CATALOG)
+        await apply(plane, CATALOG)
         async with Sidecar(tmp_path, plane.address, snapshots="all") as sidecar:
             trial, planned = (Life(plane, sidecar, name) for name in ("trial", "planned"))
             await planned.apply(subscribed("planned", "pro"))
             assert "ALLOWED" == await planned.use(30)
-            assert await flush(sidecar.address)
+            await flush(sidecar)
             switch_us = now_us() + SOON_US
-            await apply_companies(plane.address, subscribed("trial", trial_ends_us=switch_us))
+            await apply_companies(plane, subscribed("trial", trial_ends_us=switch_us))
             await planned.change(
                 at_us=switch_us, plan=pb.ChangePlan(plan="basic", reset_usage=True)
             )
@@ -246,7 +247,7 @@ async def test_without_its_plane_a_sidecar_switches_by_itself(
             assert ["ALLOWED", "TRIAL_ENDED"] == await around(trial, switch_us)
 
             await plane.start()
-            assert await flush(sidecar.address)
+            await flush(sidecar)
             assert (30, 1) == (
                 await planned.used_at_plane(at_us=switch_us - 1),
                 await planned.used_at_plane(),
@@ -311,4 +312,4 @@ async def switched(life: Life, before: str, after: str, at_us: int, *, quantity:
             assert after == answer
         return answer == after
 
-    await until(changed, f"{life.company} stays {before}", OBEYED_SECONDS_MAX)
+    await until(changed, f"{life.company} stays {before}")

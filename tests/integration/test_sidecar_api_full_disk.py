@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import resource
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from tests.support.daemons import client, daemon
+from tests.support.daemons import Sidecar, Standalone
 
 ROOM_BYTES = 64 << 10
 CALLS_MAX = 5000
@@ -20,11 +19,11 @@ def usage() -> pb.RecordUsageRequest:
     return pb.RecordUsageRequest(company="acme", feature="calls", metadata={"k": "v" * 2000})
 
 
-async def fill(api: Any) -> tuple[int, grpc.StatusCode]:
+async def fill(sidecar: Sidecar) -> tuple[int, grpc.StatusCode]:
     """Record until it fails: how often it went well, and the status."""
     for counted in range(CALLS_MAX):
         try:
-            await api.RecordUsage(usage())
+            await sidecar.api.RecordUsage(usage())
         except grpc.aio.AioRpcError as error:
             return counted, error.code()
     raise AssertionError("the disk is never full")
@@ -32,22 +31,18 @@ async def fill(api: Any) -> tuple[int, grpc.StatusCode]:
 
 @pytest.mark.parametrize("durability", ["process", "disk"])
 async def test_a_full_disk_is_told_and_nothing_is_lost(tmp_path: Path, durability: str) -> None:
-    async with (
-        daemon(tmp_path, durability=durability) as sidecar,
-        client(f"unix:{tmp_path}/s.sock") as found,
-    ):
-        api = found.api
-        size_bytes = (tmp_path / "store/data.mdb").stat().st_size
+    async with Standalone(tmp_path, durability=durability) as sidecar:
+        size_bytes = (sidecar.store / "data.mdb").stat().st_size
         unlimited = resource.prlimit(sidecar.pid, resource.RLIMIT_FSIZE)
         full = (size_bytes + ROOM_BYTES, unlimited[1])
         resource.prlimit(sidecar.pid, resource.RLIMIT_FSIZE, full)
-        counted, status = await fill(api)
+        counted, status = await fill(sidecar)
         assert status in (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE)
         question = pb.CheckRequest(company="acme", feature="calls")
-        assert counted == (await api.Check(question)).limits[0].used
+        assert counted == (await sidecar.api.Check(question)).limits[0].used
         resource.prlimit(sidecar.pid, resource.RLIMIT_FSIZE, unlimited)
-        await api.RecordUsage(usage())
+        await sidecar.api.RecordUsage(usage())
         await sidecar.kill()
         await sidecar.start()
-        assert counted + 1 == (await api.Check(question, wait_for_ready=True)).limits[0].used
+        assert counted + 1 == (await sidecar.api.Check(question)).limits[0].used
         assert [] == sidecar.seen("sidecar.background_failed")

@@ -34,7 +34,7 @@ async def nobody_watches(sidecar: Serving) -> None:
     async def gone() -> bool:
         return not sidecar.parts.watchlist
 
-    await until(gone, "a watch is left", 10.0)
+    await until(gone, "a watch is left")
 
 
 async def by_check(sidecar: Serving, quantity: int) -> None:
@@ -195,4 +195,4 @@ async def watched(sidecar: Serving) -> None:
     async def begun() -> bool:
         return bool(sidecar.parts.watchlist)
 
-    await until(begun, "nobody watches", 10.0)
+    await until(begun, "nobody watches")
