@@ -141,7 +141,7 @@ def sidecar_socket(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "s"
     arguments = ["--standalone", str(_CATALOG), "--store-path", str(tmp_path / "store")]
     arguments += ["--socket-path", str(path), "--listen", "127.0.0.1:0", "--http-listen", ""]
-    with Child("sidecar", arguments, f"unix:{path}", tmp_path, "readiness"):
+    with Child("sidecar", arguments, tmp_path, "sidecar.ready"):
         yield path
 
 
