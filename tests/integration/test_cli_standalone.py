@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 from sidecar.cli.common import ExitCode
-from tests.support.bounds import HANG_SECONDS_MAX
-from tests.support.daemons import Standalone
+from tests.support.daemons import Standalone, refused
 from tests.unit.catalog.sample import SAMPLE
 from tests.unit.cli.fakes import tallyd
 
@@ -38,19 +35,9 @@ def test_a_broken_catalog_file_is_told_and_nothing_starts(tmp_path: Path) -> Non
     catalog = tmp_path / "catalog.yaml"
     catalog.write_text(SAMPLE.replace("amount: 100", "amount: -5"))
 
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "sidecar.cli.main", "sidecar"),
-            *("--standalone", str(catalog), "--store-path", str(tmp_path / "store")),
-            *("--socket-path", str(tmp_path / "s.sock"), "--listen", "", "--http-listen", ""),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=HANG_SECONDS_MAX,
-        check=False,
-    )
+    status, said = refused(tmp_path, standalone=catalog)
 
     field = "plans.pro.entitlements.tokens.limits.monthly.amount"
-    assert f"{catalog}:11:21: {field}: -5 is less than 0" in done.stderr
-    assert ExitCode.FAILED == done.returncode
+    assert f"{catalog}:11:21: {field}: -5 is less than 0" in said
+    assert ExitCode.FAILED == status
     assert not (tmp_path / "s.sock").exists()

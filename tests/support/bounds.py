@@ -9,3 +9,6 @@ HANG_SECONDS_MAX: Final = 180.0
 
 Below the timeout of a whole test (pyproject.toml), so that a failure says what was waited for.
 """
+
+RUN_SECONDS_MAX: Final = 480.0
+"""For a program that starts others and does much, such as the demo on a recorded trace."""

@@ -31,6 +31,13 @@ _POLL_SECONDS: Final = 0.02
 _PORTS: Final = range(20_000, 30_000)
 """Below the ports that kernels hand out by themselves: nobody takes one between two starts."""
 
+_TALLYD: Final = """
+import signal, sys
+from sidecar.cli.main import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main(sys.argv[1:])
+"""
+
 Event = Mapping[str, Any]
 SelfT = TypeVar("SelfT", bound="Daemon")
 
@@ -97,7 +104,7 @@ class Daemon:
     def command(self) -> list[str]:
         """What is run."""
         flags = [f"--{name.replace('_', '-')}={value}" for name, value in self.options.items()]
-        return [sys.executable, "-m", "sidecar.cli.main", self.name, *flags]
+        return [*tallyd_command(), self.name, *flags]
 
     async def spawn(self) -> None:
         """Start it, and wait for nothing."""
@@ -213,6 +220,11 @@ async def until(holds: Callable[[], Awaitable[bool]], otherwise: str) -> None:
                 await asyncio.sleep(_POLL_SECONDS)
     except TimeoutError:
         raise ProcessFailed(f"{otherwise} (waited {HANG_SECONDS_MAX:.0f} s)") from None
+
+
+def tallyd_command() -> list[str]:
+    """What runs the command line; Ctrl-C ends it also where the tests run in the background."""
+    return [sys.executable, "-c", _TALLYD]
 
 
 def environment() -> dict[str, str]:

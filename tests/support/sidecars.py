@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import grpc
 import pytest
@@ -18,6 +18,7 @@ from grpc_status import rpc_status
 from sidecar.api.admin.v1 import admin_pb2_grpc
 from sidecar.api.enforcement.v1 import enforcement_pb2_grpc
 from sidecar.app.clock import wall_us
+from sidecar.app.listen import listen_unix
 from sidecar.app.operations import SidecarOperations
 from sidecar.app.parts import Parts
 from sidecar.config import SidecarConfig
@@ -29,8 +30,7 @@ from sidecar.rpc.admin import AdminMethods, admin_handler
 from sidecar.rpc.server import enforcement_handler, server_options
 from sidecar.storage.snapshots import SnapshotChanges
 from tests.support.build import NOW_US, catalog_snapshot
-
-CALL_SECONDS_MAX: Final = 20.0
+from tests.support.channels import channel_to
 
 
 class Failure(NamedTuple):
@@ -74,12 +74,35 @@ async def serving(
     **settings: Any,
 ) -> AsyncIterator[Serving]:
     """Serve until the block ends. `settings`: fields of `SidecarConfig`."""
-    config = SidecarConfig(standalone="catalog.yaml", store_path=str(folder / "store"), **settings)
+    socket = folder / "s.sock"
+    config = SidecarConfig(
+        standalone="catalog.yaml",
+        store_path=str(folder / "store"),
+        socket_path=str(socket),
+        listen="",
+        **settings,
+    )
     parts = Parts(config)
     health = Health()
+    try:
+        async with hosted(parts, health), channel_to(f"unix:{socket}") as channel:
+            found = Serving(parts, health, channel)
+            found.apply(content, *companies)
+            yield found
+    finally:
+        await parts.close()
+
+
+@asynccontextmanager
+async def hosted(parts: Parts, health: Health) -> AsyncIterator[None]:
+    """Serve on the socket of the parts' settings, as the daemon does.
+
+    The one place where tests put a sidecar's server together.
+    """
+    config = parts.config
     server = grpc.aio.server(
         options=server_options(config.message_bytes_max),
-        maximum_concurrent_rpcs=config.concurrent_calls_max,
+        maximum_concurrent_rpcs=config.concurrent_calls_max + config.watches_max,
     )
     operations = SidecarOperations(parts, health, NOW_US)
     handlers = (
@@ -87,18 +110,12 @@ async def serving(
         admin_handler(AdminMethods(operations)),
     )
     server.add_generic_rpc_handlers(handlers)
-    address = f"unix:{folder}/s.sock"
-    server.add_insecure_port(address)
+    listen_unix(server, config.socket_path)
     await server.start()
-    channel = grpc.aio.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)])
     try:
-        async with channel:
-            found = Serving(parts, health, channel)
-            found.apply(content, *companies)
-            yield found
+        yield
     finally:
         await server.stop(0)
-        await parts.close()
 
 
 async def failure_of(call: Awaitable[object]) -> Failure:

@@ -8,6 +8,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from sidecar.ops.grpc_health import GrpcHealth
 from sidecar.ops.health import Health, Verdict, keep_beating
+from tests.support.bounds import HANG_SECONDS_MAX
+from tests.support.channels import channel_to
 
 ENFORCEMENT = "sidecar.api.enforcement.v1.EnforcementService"
 
@@ -132,7 +134,7 @@ async def served() -> AsyncIterator[tuple[Health, Any]]:
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     task = asyncio.create_task(mirror.run())
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    async with channel_to(f"127.0.0.1:{port}") as channel:
         yield health, health_pb2_grpc.HealthStub(channel)
     task.cancel()
     await server.stop(grace=None)
@@ -141,7 +143,9 @@ async def served() -> AsyncIterator[tuple[Health, Any]]:
 async def statuses(stub: Any) -> dict[str, str]:
     found = {}
     for service in ("", "liveness", "readiness", ENFORCEMENT):
-        answer = await stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=5)
+        answer = await stub.Check(
+            health_pb2.HealthCheckRequest(service=service), timeout=HANG_SECONDS_MAX
+        )
         found[service] = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
     return found
 
@@ -162,7 +166,7 @@ async def test_grpc_health_follows_readiness(
     served: tuple[Health, Any],
 ) -> None:
     health, stub = served
-    watch = stub.Watch(health_pb2.HealthCheckRequest(service=ENFORCEMENT), timeout=10)
+    watch = stub.Watch(health_pb2.HealthCheckRequest(service=ENFORCEMENT), timeout=HANG_SECONDS_MAX)
     seen = [(await watch.read()).status]
 
     health.start()
