@@ -6,6 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 TESTS ?= tests
+SPINNERS ?= 8
 CASES ?= ../shared/cases
 TRACE ?=
 FORMAT ?=
@@ -32,9 +33,26 @@ demo: $(RUN_STAMP) ## Run the whole system on sample traffic; TRACE=file FORMAT=
 		echo "TRACE needs FORMAT=azure-llm, FORMAT=access-log or FORMAT=jsonl" >&2; exit 2; }
 	$(BIN)/tallyd demo $(if $(TRACE),--trace '$(TRACE)' --format '$(FORMAT)')
 
+# What bounds a run ends a hang: both take a fraction of it, on a busy machine too.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
+# Where TESTS narrows, it may leave no long test, which pytest tells by 5.
+NONE_IS_FINE = $(if $(filter tests,$(TESTS)),,|| test $$? -eq 5)
+
 .PHONY: test
-test: $(DEV_STAMP) ## Run the tests; TESTS=path narrows
-	$(BIN)/python -m pytest -n 2 --session-timeout=290 $(TESTS)
+test: $(DEV_STAMP) clients ## Run the tests; TESTS=path narrows
+	$(PYTEST) -m 'not slow' --session-timeout=1200 $(TESTS)
+
+.PHONY: test-slow
+test-slow: $(DEV_STAMP) clients ## Run the long tests: crash loops, many seeds; TESTS=path narrows
+	$(PYTEST) -m slow --session-timeout=1500 $(TESTS) $(NONE_IS_FINE)
+
+.PHONY: test-busy
+test-busy: $(DEV_STAMP) ## Run the tests on a machine that SPINNERS=8 processes keep busy
+	$(BIN)/python -m tests.busy --spinners $(SPINNERS) -- $(MAKE) test
+
+.PHONY: clients
+clients: $(DEV_STAMP) ## Build the example clients, for their tests, where Go and Node.js are there
+	@$(BIN)/python -m tests.clients
 
 ##@ Environment
 .PHONY: venv

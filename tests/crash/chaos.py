@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from tests.support.processes import Daemon, until
 
 SMALL_PUSHES = {"push_linger_ms": 2, "push_records_max": 40}
 """Options of a sidecar: many small exchanges with the plane, so that kills hit every stage."""
+
+
+async def _nothing() -> None:
+    """What is waited for while a daemon is dead: nothing."""
 
 
 async def kill_again_and_again(
@@ -18,14 +22,16 @@ async def kill_again_and_again(
     kills: int,
     progress: Callable[[], int],
     steps_max: int,
+    meanwhile: Callable[[], Awaitable[None]] = _nothing,
 ) -> None:
     """Kill so many times and once more, and start again each time, also the last.
 
     Most kills come after up to `steps_max` steps of progress, every fourth while the daemon starts.
-    It must be running.
+    It must be running. `meanwhile`: what has to come about while it is dead.
     """
     for _ in range(kills):
         await daemon.kill()
+        await meanwhile()
         if rng.random() < 0.25:
             await daemon.spawn()
             # The moment of the kill is the point here; nothing is waited for.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -11,59 +10,86 @@ import pytest
 
 from tests.crash.chaos import SMALL_PUSHES, kill_again_and_again
 from tests.support.audit import assert_exact, duplicates
+from tests.support.daemons import ControlPlane, Sidecar
 from tests.support.ledger import acknowledged, apply, catalog_text, hold
 from tests.support.load import Books, load
-from tests.support.processes import ControlPlane, Sidecar
+from tests.support.processes import until
+from tests.support.seeds import seeded
 
-ANSWER_SECONDS_MAX = 3.0
-"""Generous, since tests share a machine; a call that waited for the plane would take longer."""
+pytestmark = pytest.mark.crash
+
+ANSWERS_WITHOUT_PLANE = 20
+"""Of each sidecar, each time that the plane is dead."""
 
 
-@pytest.mark.crash
-@pytest.mark.timeout(120)
-async def test_sidecars_answer_all_along_and_the_ledger_is_exact(tmp_path: Path) -> None:
-    seed = 21
-    print(f"seed {seed}")
-    rng, books = random.Random(seed), Books()
+def rounds(kills: int, seed: int, *, slow_kills: int, slow_seeds: int) -> list[object]:
+    """A short form, and many kills with other seeds for those who have the time."""
+    others = range(seed + 100, seed + 100 + slow_seeds)
+    return [
+        pytest.param(kills, seed, id=f"{kills} kills"),
+        *(
+            pytest.param(slow_kills, other, id=f"seed {other}", marks=pytest.mark.slow)
+            for other in others
+        ),
+    ]
+
+
+@pytest.mark.parametrize(("kills", "seed"), rounds(5, 21, slow_kills=25, slow_seeds=2))
+async def test_sidecars_answer_all_along_and_the_ledger_is_exact(
+    tmp_path: Path, kills: int, seed: int
+) -> None:
+    books = Books()
     async with ControlPlane(tmp_path / "control.db") as plane, AsyncExitStack() as stack:
-        await apply(plane.address, catalog_text())
+        await apply(plane, catalog_text())
         sidecars = [Sidecar(tmp_path / name, plane.address, **SMALL_PUSHES) for name in "ab"]
         progress = []
         for sidecar in sidecars:
             await stack.enter_async_context(sidecar)
-            await hold(sidecar.address)
+            await hold(sidecar)
+
+        async def all_answer() -> None:
+            """They would not, if a call waited for the plane: it is dead all the while."""
+            enough = {
+                sidecar: books.answers_of[sidecar.address] + ANSWERS_WITHOUT_PLANE
+                for sidecar in sidecars
+            }
+
+            async def answered() -> bool:
+                return all(books.answers_of[s.address] >= goal for s, goal in enough.items())
+
+            await until(answered, "a sidecar does not answer without the plane")
+
         async with AsyncExitStack() as while_killed:
-            for sidecar in sidecars:
-                loaded = load(sidecar.address, books, seed, callers=2, rest_s=0.03)
+            for place, sidecar in enumerate(sidecars):
+                loaded = load(sidecar, books, seed * 10 + place, callers=2, rest_s=0.03)
                 await while_killed.enter_async_context(loaded)
-                followed = acknowledged(sidecar.address)
-                progress.append(await while_killed.enter_async_context(followed))
-            await kill_again_and_again(plane, rng, 15, lambda: sum(p() for p in progress), 100)
+                progress.append(await while_killed.enter_async_context(acknowledged(sidecar)))
+            await kill_again_and_again(
+                plane, seeded(seed), kills, lambda: sum(p() for p in progress), 100, all_answer
+            )
         lines = await assert_exact(books, plane, *sidecars)
         print(f"{plane.kills} kills")
         assert 0 == books.broken_off
-        assert ANSWER_SECONDS_MAX > books.slowest_s
         assert 0 == duplicates(lines)
         assert [] == [error for daemon in (plane, *sidecars) for error in daemon.errors()]
 
 
-@pytest.mark.crash
-@pytest.mark.timeout(120)
-async def test_the_ledger_is_exact_when_both_are_killed(tmp_path: Path) -> None:
-    seed = 22
-    print(f"seed {seed}")
+@pytest.mark.parametrize(("kills", "seed"), rounds(3, 22, slow_kills=20, slow_seeds=2))
+async def test_the_ledger_is_exact_when_both_are_killed(
+    tmp_path: Path, kills: int, seed: int
+) -> None:
     books = Books()
     async with ControlPlane(tmp_path / "control.db") as plane:
-        await apply(plane.address, catalog_text())
+        await apply(plane, catalog_text())
         async with Sidecar(tmp_path, plane.address, **SMALL_PUSHES) as sidecar:
-            await hold(sidecar.address)
-            async with load(sidecar.address, books, seed, rest_s=0.005):
+            await hold(sidecar)
+            async with load(sidecar, books, seed, rest_s=0.005):
                 await asyncio.gather(
                     *(
                         kill_again_and_again(
                             daemon,
-                            random.Random(f"{seed}-{daemon.name}"),
-                            8,
+                            seeded(f"{seed}-{daemon.name}"),
+                            kills,
                             lambda: books.answers,
                             60,
                         )

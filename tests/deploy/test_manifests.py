@@ -20,6 +20,7 @@ from tests.deploy.manifests import (
     patches,
     yaml_files,
 )
+from tests.support.bounds import HANG_SECONDS_MAX
 
 VERSIONS = ("1.29", "1.31", kubernetes_validate.latest_version())
 LINT = YamlLintConfig(
@@ -153,7 +154,12 @@ def kubectl() -> str:
 def test_what_kustomize_renders_fits_the_schema_and_still_connects(folder: Path) -> None:
     command = [kubectl(), "kustomize", str(folder)]
     rendered = subprocess.run(
-        command, cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=30
+        command,
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=HANG_SECONDS_MAX,
     )
     manifests = [document for document in yaml.safe_load_all(rendered.stdout) if document]
 

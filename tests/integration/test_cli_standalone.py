@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 from sidecar.cli.common import ExitCode
-from tests.support.processes import Sidecar
+from tests.support.daemons import Standalone, refused
 from tests.unit.catalog.sample import SAMPLE
 from tests.unit.cli.fakes import tallyd
 
@@ -17,8 +15,7 @@ async def test_a_catalog_file_is_all_that_a_standalone_sidecar_needs(tmp_path: P
     catalog = tmp_path / "catalog.yaml"
     catalog.write_text(SAMPLE)
 
-    async with Sidecar(tmp_path / "one", "", standalone=catalog) as sidecar:
-        await sidecar.ready()
+    async with Standalone(tmp_path / "one", standalone=catalog) as sidecar:
         result = tallyd(
             *("check", "acme", "tokens", "-n", "100", "-d", "user=joe", "-d", "model=large"),
             *("--increment", "--json", "--sidecar", sidecar.address),
@@ -38,19 +35,9 @@ def test_a_broken_catalog_file_is_told_and_nothing_starts(tmp_path: Path) -> Non
     catalog = tmp_path / "catalog.yaml"
     catalog.write_text(SAMPLE.replace("amount: 100", "amount: -5"))
 
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "sidecar.cli.main", "sidecar"),
-            *("--standalone", str(catalog), "--store-path", str(tmp_path / "store")),
-            *("--socket-path", str(tmp_path / "s.sock"), "--listen", "", "--http-listen", ""),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    status, said = refused(tmp_path, standalone=catalog)
 
     field = "plans.pro.entitlements.tokens.limits.monthly.amount"
-    assert f"{catalog}:11:21: {field}: -5 is less than 0" in done.stderr
-    assert ExitCode.FAILED == done.returncode
+    assert f"{catalog}:11:21: {field}: -5 is less than 0" in said
+    assert ExitCode.FAILED == status
     assert not (tmp_path / "s.sock").exists()

@@ -3,15 +3,17 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from tests.support.bounds import HANG_SECONDS_MAX, RUN_SECONDS_MAX
+from tests.support.processes import tallyd_command
+
 _BESIDE_REPOSITORY: Final = Path(__file__).resolve().parents[3] / "shared"
 _DATA: Final = Path(os.environ.get("TALLYD_SHARED", _BESIDE_REPOSITORY)) / "data"
-_COMMAND: Final = [sys.executable, "-m", "sidecar.cli.main", "demo"]
+_COMMAND: Final = [*tallyd_command(), "demo"]
 
 
 def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -20,7 +22,7 @@ def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "TMPDIR": str(folder)},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=RUN_SECONDS_MAX,
         check=False,
     )
 
@@ -202,5 +204,5 @@ def test_a_demo_that_is_stopped_leaves_nothing(folder: Path, number: signal.Sign
                 demo.send_signal(number)
                 break
         demo.stdout.read()
-        assert 130 == demo.wait(20)
+        assert 130 == demo.wait(HANG_SECONDS_MAX)
     assert [] == leftovers(folder)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sidecar.cli.common import ExitCode
-from tests.support.processes import Sidecar
+from tests.support.daemons import Standalone
 from tests.unit.cli.fakes import tallyd
 
 # Lifetimes rather than months, so that no window ends between two calls.
@@ -55,10 +55,8 @@ companies:
 
 @pytest.fixture
 async def address(tmp_path: Path) -> AsyncIterator[str]:
-    catalog = tmp_path / "catalog.yaml"
-    catalog.write_text(CATALOG)
-    async with Sidecar(tmp_path / "one", "", standalone=catalog) as sidecar:
-        await sidecar.ready()
+    (tmp_path / "catalog.yaml").write_text(CATALOG)
+    async with Standalone(tmp_path) as sidecar:
         yield sidecar.address
 
 

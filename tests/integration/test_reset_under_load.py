@@ -12,6 +12,7 @@ from typing import Any, Final
 from sidecar.api.control.v1 import control_pb2 as pb
 from sidecar.domain.bounds import FOREVER_US
 from tests.support.audit import CLEAN, audit
+from tests.support.daemons import ControlPlane, Sidecar
 from tests.support.ledger import (
     CALLS,
     TOKENS,
@@ -27,13 +28,12 @@ from tests.support.ledger import (
 )
 from tests.support.lives import change_subscription
 from tests.support.load import Books, load
-from tests.support.processes import ControlPlane, ProcessFailed, Sidecar, until
+from tests.support.processes import ProcessFailed, until
 from tests.support.proxy import Proxy
 from tests.support.waits import answered
 
 ACME: Final = ["acme"]
 PHASE_ANSWERS: Final = 120
-HEARD_SECONDS_MAX: Final = 10.0
 
 LIMITS: Final = """
     entitlements:
@@ -68,16 +68,16 @@ NEW_CYCLE: Final = {"plan": pb.ChangePlan(plan="standard", reset_usage=True, mov
 async def test_every_record_is_counted_once_in_the_generation_of_its_time(tmp_path: Path) -> None:
     books = Books()
     async with ControlPlane(tmp_path / "control.db") as plane, Proxy(plane.address) as proxy:
-        await apply(plane.address, CATALOG)
+        await apply(plane, CATALOG)
         async with (
             Sidecar(tmp_path / "a", plane.address) as near,
             Sidecar(tmp_path / "b", proxy.address) as far,
         ):
             for sidecar in (near, far):
-                await hold(sidecar.address, ACME)
+                await hold(sidecar, ACME)
             async with (
-                load(near.address, books, 71, callers=2, companies=ACME, rest_s=0.005),
-                load(far.address, books, 72, callers=2, companies=ACME, rest_s=0.005),
+                load(near, books, 71, callers=2, companies=ACME, rest_s=0.005),
+                load(far, books, 72, callers=2, companies=ACME, rest_s=0.005),
             ):
                 resets = await change(plane, books, RESET, PREMIUM)
                 await proxy.disconnect()
@@ -89,8 +89,8 @@ async def test_every_record_is_counted_once_in_the_generation_of_its_time(tmp_pa
                 resets += await change(plane, books, PREMIUM, RESET)
                 await answered(books, books.answers + PHASE_ANSWERS)
             for sidecar in (near, far):
-                assert await flush(sidecar.address)
-            lines = await ledger_lines(plane.address, ACME)
+                await flush(sidecar)
+            lines = await ledger_lines(plane, ACME)
             print(f"{books.summary()}, {len(lines)} lines")
             assert CLEAN == audit(books, lines)
             unaware = await counted_by(far, within(lines, cut_off_us, connected_us))
@@ -98,7 +98,7 @@ async def test_every_record_is_counted_once_in_the_generation_of_its_time(tmp_pa
             for start_us, end_us in pairwise([0, *resets, FOREVER_US]):
                 expected = used_by(within(lines, start_us, end_us))
                 at_us = min(end_us - 1, now_us())
-                assert expected == await used_by_plane(plane.address, at_us, ACME)
+                assert expected == await used_by_plane(plane, at_us, ACME)
                 for sidecar in (near, far):
                     assert expected == await heard_by(sidecar, at_us, expected)
             assert [] == near.errors() + far.errors() + plane.errors()
@@ -109,7 +109,7 @@ async def change(plane: ControlPlane, books: Books, *changes: Any) -> list[int]:
     instants = []
     for asked in changes:
         await answered(books, books.answers + PHASE_ANSWERS)
-        answer = await change_subscription(plane.address, "acme", **asked)
+        answer = await change_subscription(plane, "acme", **asked)
         instants.append(answer.effective_at.ToMicroseconds())
     return instants
 
@@ -122,17 +122,17 @@ async def heard_by(
 
     async def same() -> bool:
         nonlocal said
-        said = await used_by_sidecar(sidecar.address, at_us, ACME)
+        said = await used_by_sidecar(sidecar, at_us, ACME)
         return said == expected
 
     with suppress(ProcessFailed):
-        await until(same, "the counters differ", HEARD_SECONDS_MAX)
+        await until(same, "the counters differ")
     return said
 
 
 async def counted_by(sidecar: Sidecar, lines: Iterable[pb.LedgerRecord]) -> list[pb.LedgerRecord]:
     """Those of the lines that a sidecar counted."""
-    incarnation = (await status(sidecar.address)).incarnation
+    incarnation = (await status(sidecar)).incarnation
     return [line for line in lines if line.id.startswith(incarnation)]
 
 

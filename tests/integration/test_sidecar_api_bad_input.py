@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +14,7 @@ from sidecar.api.admin.v1 import admin_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.bounds import DAY_US, MINUTE_US
 from tests.support.build import NOW_US
+from tests.support.processes import until
 from tests.support.sidecar_api import COMPANIES, CONTENT, ask, report, stamp
 from tests.support.sidecars import Failure, Serving, failure_of, serving
 
@@ -28,9 +28,8 @@ HUGE: Final = "x" * 100_000
 
 @pytest.fixture
 async def sidecar(tmp_path: Path) -> AsyncIterator[Serving]:
-    async with serving(
-        tmp_path, CONTENT, COMPANIES, concurrent_calls_max=8, watches_max=0
-    ) as found:
+    bounds = {"concurrent_calls_max": 8, "watches_max": 0}
+    async with serving(tmp_path, CONTENT, COMPANIES, **bounds) as found:
         yield found
         assert 0 == found.parts.store.head.sequence, "something was counted"
 
@@ -223,15 +222,14 @@ async def test_more_calls_at_once_than_the_bound_are_refused(sidecar: Serving) -
     for call in streams:
         await call.done_writing()
         assert grpc.aio.EOF == await call.read()
-    for _ in range(200):
+
+    async def taken() -> bool:
         try:
-            assert (await sidecar.api.Check(question)).decision.allowed
-            break
+            return bool((await sidecar.api.Check(question)).decision.allowed)
         except grpc.aio.AioRpcError:
-            # The server counts a call until it has sent its trailers.
-            await asyncio.sleep(0.01)
-    else:
-        pytest.fail("calls are refused for ever")
+            return False  # the server counts a call until it has sent its trailers
+
+    await until(taken, "calls are refused for ever")
 
 
 @pytest.mark.parametrize("method", ["Flush", "Drain"])

@@ -7,38 +7,36 @@ import http.client
 import os
 import signal
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import grpc
 import pytest
-from grpc_health.v1 import health_pb2
-from grpc_reflection.v1alpha import reflection_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from sidecar.api.admin.v1 import admin_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from tests.support.daemons import client, daemon, options_of
-from tests.support.processes import Daemon, until
+from sidecar.api.enforcement.v1.enforcement_pb2_grpc import EnforcementServiceStub
+from tests.support.bounds import HANG_SECONDS_MAX
+from tests.support.channels import channel_to
+from tests.support.daemons import Sidecar, Standalone, nobody
+from tests.support.ports import ANY_PORT
+from tests.support.processes import until
 from tests.support.sidecar_api import ask
 
 CANNOT_RUN: Final = 4
 USAGE: Final = 2
-ANY_PORT: Final = "127.0.0.1:0"
 SERVING: Final = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-def port_of(sidecar: Daemon, door: str) -> str:
+def port_of(sidecar: Sidecar, door: str) -> str:
     """The address of a door that was opened on any port."""
     return f"127.0.0.1:{sidecar.seen('sidecar.listening')[-1][door]}"
 
 
-def nobody(folder: Path) -> str:
-    """An address at which there is no control plane."""
-    return f"unix:{folder}/nobody.sock"
-
-
 def fetch(address: str, path: str) -> tuple[int, str]:
-    connection = http.client.HTTPConnection(address, timeout=10)
+    connection = http.client.HTTPConnection(address, timeout=HANG_SECONDS_MAX)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -47,16 +45,22 @@ def fetch(address: str, path: str) -> tuple[int, str]:
         connection.close()
 
 
+async def health(door: grpc.aio.Channel, service: str) -> int:
+    """What grpc.health.v1 says of a service."""
+    stub: Any = health_pb2_grpc.HealthStub(door)
+    return int((await stub.Check(health_pb2.HealthCheckRequest(service=service))).status)
+
+
 async def get(address: str, path: str) -> tuple[int, str]:
     return await asyncio.to_thread(fetch, address, path)
 
 
 async def test_it_serves_on_every_door_and_tells_its_health(tmp_path: Path) -> None:
-    async with daemon(tmp_path, listen=ANY_PORT, http_listen=ANY_PORT) as sidecar:
+    async with Standalone(tmp_path, listen=ANY_PORT, http_listen=ANY_PORT) as sidecar:
         tcp, web = port_of(sidecar, "port"), port_of(sidecar, "http_port")
-        for address in (f"unix:{tmp_path}/s.sock", tcp):
-            async with client(address) as found:
-                answer = await found.api.CheckAndIncrement(ask(quantity=50))
+        for address in (sidecar.address, tcp):
+            async with channel_to(address) as door:
+                answer = await EnforcementServiceStub(door).CheckAndIncrement(ask(quantity=50))
                 assert answer.decision.allowed
                 for service in (
                     "",
@@ -64,15 +68,14 @@ async def test_it_serves_on_every_door_and_tells_its_health(tmp_path: Path) -> N
                     "readiness",
                     "sidecar.api.enforcement.v1.EnforcementService",
                 ):
-                    assert SERVING == await found.health(service)
+                    assert SERVING == await health(door, service)
         for path in ("/livez", "/readyz", "/startupz"):
             assert 200 == (await get(web, path))[0]
         status, metrics = await get(web, "/metrics")
         assert 200 == status
         assert "tallyd_" in metrics
         assert 404 == (await get(web, "/other"))[0]
-        async with client(tcp) as found:
-            assert not (await found.api.CheckAndIncrement(ask())).decision.allowed
+        assert not (await sidecar.api.CheckAndIncrement(ask())).decision.allowed
         decided = [
             line for line in (await get(web, "/metrics"))[1].splitlines() if "decisions" in line
         ]
@@ -81,9 +84,11 @@ async def test_it_serves_on_every_door_and_tells_its_health(tmp_path: Path) -> N
 
 
 async def test_reflection_names_every_service(tmp_path: Path) -> None:
-    async with daemon(tmp_path), client(f"unix:{tmp_path}/s.sock") as found:
+    async with Standalone(tmp_path) as sidecar:
+        channel: Any = sidecar.channel
+        reflection: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
         request = reflection_pb2.ServerReflectionRequest(list_services="")
-        call = found.reflection.ServerReflectionInfo(iter([request]))
+        call = reflection.ServerReflectionInfo(iter([request]))
         answers = [answer async for answer in call]
         names = {service.name for service in answers[0].list_services_response.service}
         assert {
@@ -98,104 +103,83 @@ async def test_reflection_names_every_service(tmp_path: Path) -> None:
 async def test_what_was_answered_is_there_after_a_stop_and_after_a_kill(
     tmp_path: Path, durability: str
 ) -> None:
-    async with daemon(tmp_path, durability=durability) as sidecar:
-        address = f"unix:{tmp_path}/s.sock"
-        async with client(address) as found:
-            first = await found.api.CheckAndIncrement(ask(quantity=10, idempotency_key="k"))
+    async with Standalone(tmp_path, durability=durability) as sidecar:
+        first = await sidecar.api.CheckAndIncrement(ask(quantity=10, idempotency_key="k"))
         assert 0 == await sidecar.stop()
         assert not (tmp_path / "store/in-use").exists()
         await sidecar.start()
-        async with client(address) as found:
-            await found.api.CheckAndIncrement(ask(quantity=10))
+        await sidecar.api.CheckAndIncrement(ask(quantity=10))
         await sidecar.kill()
         await sidecar.start()
-        async with client(address) as found:
-            again = await found.api.CheckAndIncrement(ask(quantity=10, idempotency_key="k"))
-            assert (True, first.record_id) == (again.replayed, again.record_id)
-            used = (await found.api.CheckAndIncrement(ask())).decision.binding_limit.used
-            assert 21 == used
-            status = await found.admin.GetStatus(admin_pb2.GetStatusRequest())
-            assert (3, 21) == (status.tallies[0].records, status.tallies[0].quantity)
+        again = await sidecar.api.CheckAndIncrement(ask(quantity=10, idempotency_key="k"))
+        assert (True, first.record_id) == (again.replayed, again.record_id)
+        assert 21 == (await sidecar.api.CheckAndIncrement(ask())).decision.binding_limit.used
+        status = await sidecar.admin.GetStatus(admin_pb2.GetStatusRequest())
+        assert (3, 21) == (status.tallies[0].records, status.tallies[0].quantity)
         assert [] == sidecar.errors()
 
 
 async def test_a_stop_turns_readiness_off_and_finishes_calls(tmp_path: Path) -> None:
-    async with daemon(tmp_path, http_listen=ANY_PORT) as sidecar:
+    async with Standalone(tmp_path, http_listen=ANY_PORT) as sidecar:
         web = port_of(sidecar, "http_port")
-        async with client(f"unix:{tmp_path}/s.sock") as found:
-            call = found.api.StreamCheckAndIncrement()
-            item = pb.StreamCheckAndIncrementRequest(check=ask())
-            await call.write(item)
-            assert (await call.read()).outcome.response.decision.allowed
-            os.kill(sidecar.pid, signal.SIGTERM)
+        call: Any = sidecar.api.StreamCheckAndIncrement()
+        item = pb.StreamCheckAndIncrementRequest(check=ask())
+        await call.write(item)
+        assert (await call.read()).outcome.response.decision.allowed
+        os.kill(sidecar.pid, signal.SIGTERM)
 
-            async def unready() -> bool:
-                return (await get(web, "/readyz"))[0] == 503
+        async def unready() -> bool:
+            return (await get(web, "/readyz"))[0] == 503
 
-            await until(unready, "readiness stays on")
-            assert 200 == (await get(web, "/livez"))[0]
-            await call.write(item)
-            assert (await call.read()).outcome.response.decision.allowed
-            await call.done_writing()
-            assert grpc.aio.EOF == await call.read()
-        assert (await sidecar.event("sidecar.drained", 10))["complete"]
-        await sidecar.event("sidecar.stopped", 10)
+        await until(unready, "readiness stays on")
+        assert 200 == (await get(web, "/livez"))[0]
+        await call.write(item)
+        assert (await call.read()).outcome.response.decision.allowed
+        await call.done_writing()
+        assert grpc.aio.EOF == await call.read()
+        assert (await sidecar.event("sidecar.drained"))["complete"]
+        await sidecar.event("sidecar.stopped")
 
 
 async def test_a_stop_without_the_plane_is_bounded_in_time(tmp_path: Path) -> None:
-    """`stop` waits for 15 seconds at most, here and below."""
-    options = {"standalone": None, "control": nobody(tmp_path), "drain_seconds_max": 1}
-    sidecar = Daemon("sidecar", "sidecar.listening", options_of(tmp_path, **options))
-    async with sidecar:
-        await report_unknown(tmp_path)
+    async with Sidecar(tmp_path, nobody(tmp_path), drain_seconds_max=1) as sidecar:
+        await report_unknown(sidecar)
         assert 0 == await sidecar.stop()
         drained = sidecar.seen("sidecar.drained")[0]
         assert (False, 1) == (drained["complete"], drained["left"])
 
 
 async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
-    options = {"standalone": None, "control": nobody(tmp_path), "drain_seconds_max": 60}
-    sidecar = Daemon("sidecar", "sidecar.listening", options_of(tmp_path, **options))
-    async with sidecar:
-        await report_unknown(tmp_path)
+    async with Sidecar(tmp_path, nobody(tmp_path), drain_seconds_max=3600) as sidecar:
+        await report_unknown(sidecar)
         os.kill(sidecar.pid, signal.SIGTERM)
-        await sidecar.event("sidecar.draining", 10)
+        await sidecar.event("sidecar.draining")
         assert 128 + signal.SIGTERM == await sidecar.stop()
         await sidecar.start()
-        async with client(f"unix:{tmp_path}/s.sock") as found:
-            status = await found.admin.GetStatus(admin_pb2.GetStatusRequest())
-            assert 1 == status.outbox_records
+        status = await sidecar.admin.GetStatus(admin_pb2.GetStatusRequest())
+        assert 1 == status.outbox_records
 
 
 async def test_without_a_catalog_it_lives_but_is_not_ready(tmp_path: Path) -> None:
-    options = options_of(
-        tmp_path,
-        standalone=None,
-        control=nobody(tmp_path),
-        http_listen=ANY_PORT,
-        drain_seconds_max=0,
-    )
-    async with Daemon("sidecar", "sidecar.listening", options) as sidecar:
+    options = {"http_listen": ANY_PORT, "drain_seconds_max": 0}
+    async with Sidecar(tmp_path, nobody(tmp_path), **options) as sidecar:
         web = port_of(sidecar, "http_port")
         assert [200, 503, 503] == [
             (await get(web, path))[0] for path in ("/livez", "/readyz", "/startupz")
         ]
-        async with client(f"unix:{tmp_path}/s.sock") as found:
-            assert [SERVING, NOT_SERVING, NOT_SERVING] == [
-                await found.health(service) for service in ("liveness", "readiness", "")
-            ]
+        assert [SERVING, NOT_SERVING, NOT_SERVING] == [
+            await health(sidecar.channel, service) for service in ("liveness", "readiness", "")
+        ]
 
 
-async def report_unknown(folder: Path) -> None:
+async def report_unknown(sidecar: Sidecar) -> None:
     """Record usage that then waits for the plane."""
-    async with client(f"unix:{folder}/s.sock") as found:
-        await found.api.RecordUsage(pb.RecordUsageRequest(company="unheard of", feature="calls"))
+    await sidecar.api.RecordUsage(pb.RecordUsageRequest(company="unheard of", feature="calls"))
 
 
 async def test_a_socket_that_a_killed_daemon_left_behind_is_replaced(tmp_path: Path) -> None:
-    async with daemon(tmp_path) as sidecar:
+    async with Standalone(tmp_path) as sidecar:
         await sidecar.kill()
-        assert (tmp_path / "s.sock").is_socket()
+        assert sidecar.socket.is_socket()
         await sidecar.start()
-        async with client(f"unix:{tmp_path}/s.sock") as found:
-            assert (await found.api.CheckAndIncrement(ask())).decision.allowed
+        assert (await sidecar.api.CheckAndIncrement(ask())).decision.allowed

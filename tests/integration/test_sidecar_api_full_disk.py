@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from tests.support.daemons import CATALOG_FILE, client, daemon
+from tests.support.daemons import CATALOG_FILE, Standalone
 from tests.support.processes import until
 
 ROOM_BYTES: Final = 1 << 20
@@ -57,12 +57,9 @@ async def fill(api: Any) -> tuple[int, set[grpc.StatusCode]]:
 @pytest.mark.parametrize("durability", ["process", "disk"])
 async def test_a_full_disk_is_told_and_nothing_is_lost(tmp_path: Path, durability: str) -> None:
     (tmp_path / "catalog.yaml").write_text(CATALOG_FILE.replace("amount: 100", "amount: 1000000"))
-    async with (
-        daemon(tmp_path, durability=durability) as sidecar,
-        client(f"unix:{tmp_path}/s.sock") as found,
-    ):
-        api = found.api
-        size_bytes = (tmp_path / "store/data.mdb").stat().st_size
+    async with Standalone(tmp_path, durability=durability) as sidecar:
+        api = sidecar.api
+        size_bytes = (sidecar.store / "data.mdb").stat().st_size
         unlimited = resource.prlimit(sidecar.pid, resource.RLIMIT_FSIZE)
         full = (size_bytes + ROOM_BYTES, unlimited[1])
         resource.prlimit(sidecar.pid, resource.RLIMIT_FSIZE, full)

@@ -14,7 +14,8 @@ from typing import Final
 import lmdb
 import pytest
 
-from tests.support.daemons import CATALOG_FILE, client, daemon, options_of, refused
+from tests.support.bounds import HANG_SECONDS_MAX
+from tests.support.daemons import CATALOG_FILE, Standalone, refused
 from tests.support.processes import ROOT
 from tests.support.sidecar_api import ask
 
@@ -23,17 +24,15 @@ USAGE: Final = 2
 
 
 async def test_a_second_daemon_on_a_store_or_a_socket_is_refused(tmp_path: Path) -> None:
-    async with daemon(tmp_path) as sidecar:
+    async with Standalone(tmp_path) as sidecar:
         status, said = await asyncio.to_thread(refused, tmp_path, socket_path=f"{tmp_path}/t.sock")
         assert CANNOT_RUN == status
         assert said.startswith("tallyd sidecar: the store in ")
         assert f"in use by another process (id {sidecar.pid}" in said
         status, said = await asyncio.to_thread(refused, tmp_path, store_path=f"{tmp_path}/other")
-        socket_path = tmp_path / "s.sock"
-        expected = f"tallyd sidecar: the socket {socket_path} is in use by another process"
+        expected = f"tallyd sidecar: the socket {sidecar.socket} is in use by another process"
         assert (CANNOT_RUN, expected) == (status, said)
-        async with client(f"unix:{socket_path}") as found:
-            assert (await found.api.CheckAndIncrement(ask())).decision.allowed
+        assert (await sidecar.api.CheckAndIncrement(ask())).decision.allowed
 
 
 @contextmanager
@@ -127,13 +126,13 @@ def test_a_full_disk_at_the_start_is_told(tmp_path: Path) -> None:
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096));"
         "from sidecar.cli.main import main; main()"
     )
-    flags = [f"--{n.replace('_', '-')}={v}" for n, v in options_of(tmp_path).items()]
+    _, _, _, *arguments = Standalone(tmp_path).command()
     ended = subprocess.run(
-        [sys.executable, "-c", code, "sidecar", *flags],
+        [sys.executable, "-c", code, *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=HANG_SECONDS_MAX,
         check=False,
     )
     assert CANNOT_RUN == ended.returncode

@@ -9,17 +9,17 @@ from typing import Any, Final
 import grpc
 import pytest
 
-from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
+from sidecar.api.control.v1 import control_pb2
 from sidecar.control.storage.sqlite.migrate import migrations
 from sidecar.convert.companies import company_from_message
 from sidecar.domain.companies import MONTHLY, Company, Override, Subscription
 from sidecar.domain.windows import Window, window_at
 from sidecar.storage.lmdb_engine import LmdbEngine
 from tests.support.build import LIFETIME, limit, metered
+from tests.support.daemons import ControlPlane, Sidecar, nobody
 from tests.support.ledger import (
     CALLS,
     CounterName,
-    channel,
     check,
     flush,
     ledger_lines,
@@ -30,7 +30,6 @@ from tests.support.ledger import (
     used_by_sidecar,
 )
 from tests.support.lives import Life, Usage, change_subscription
-from tests.support.processes import ControlPlane, Sidecar
 
 FILES: Final = Path(__file__).parent / "previous_version"
 INCARNATION: Final = "09ee9b70-26af-4c33-871a-14e7b5c3ec42"
@@ -91,27 +90,27 @@ def used_by_acme(everyone: int) -> dict[CounterName, int]:
 async def test_a_store_of_format_1_decides_and_answers_as_before(tmp_path: Path) -> None:
     old_store(tmp_path)
     plane = ControlPlane(tmp_path / "control.db")  # it is never started
-    async with Sidecar(tmp_path, plane.address) as sidecar:
+    async with Sidecar(tmp_path, nobody(tmp_path)) as sidecar:
         await sidecar.ready()
-        said = await status(sidecar.address)
+        said = await status(sidecar)
         assert (INCARNATION, 2, 1) == (
             said.incarnation,
             said.acknowledged_sequence,
             said.outbox_records,
         )
-        assert used_by_acme(7) == await used_by_sidecar(sidecar.address, now_us(), ["acme"])
+        assert used_by_acme(7) == await used_by_sidecar(sidecar, now_us(), ["acme"])
         acme, globex, hooli = (Life(plane, sidecar, name) for name in ("acme", "globex", "hooli"))
         await assert_snapshot_decides_windows(acme)
         assert "TRIAL_ENDED" == await globex.ask()
         assert ["ALLOWED", "LIMIT_EXCEEDED"] == [await hooli.ask(25), await hooli.ask(26)]
 
-        again = await check(sidecar.address, "acme", CALLS, 3, **OLD_CALL)
+        again = await check(sidecar, "acme", CALLS, 3, **OLD_CALL)
         assert (True, True, 3) == (again.replayed, again.decision.allowed, again.decision.granted)
         assert f"{INCARNATION}-1" == again.record_id
         binding = again.decision.binding_limit
         assert ("by_user", 3, 2) == (binding.limit, binding.used, binding.remaining)
         with pytest.raises(grpc.aio.AioRpcError, match="ALREADY_EXISTS"):
-            await check(sidecar.address, "acme", CALLS, 2, **OLD_CALL)
+            await check(sidecar, "acme", CALLS, 2, **OLD_CALL)
         assert Usage(7, 3) == await acme.usage()
         assert ["ALLOWED", "LIMIT_EXCEEDED"] == [await acme.use(3), await acme.use(1)]
         assert [] == sidecar.errors()
@@ -136,22 +135,20 @@ async def test_a_database_of_schema_1_keeps_what_it_knew_and_companies_go_on(
     old_database(tmp_path / "control.db")
     async with ControlPlane(tmp_path / "control.db") as plane:
         assert (COMPANIES, PLANS) == await sold_by(plane)
-        assert used_by_acme(6) == await used_by_plane(plane.address, now_us(), ["acme"])
-        assert {**used_by_acme(6), BILLING: 6} == await used_by_plane(
-            plane.address, JUNE_US, ["acme"]
-        )
-        lines = await ledger_lines(plane.address, ["acme"])
+        assert used_by_acme(6) == await used_by_plane(plane, now_us(), ["acme"])
+        assert {**used_by_acme(6), BILLING: 6} == await used_by_plane(plane, JUNE_US, ["acme"])
+        lines = await ledger_lines(plane, ["acme"])
         assert [3, 1, 2] == [line.quantity for line in lines]
         assert ("old", {"user": "ann"}) == (lines[0].idempotency_key, dict(lines[0].dimensions))
-        assert {CALLS: 6} == await ledger_sums(plane.address)
+        assert {CALLS: 6} == await ledger_sums(plane)
 
         upgrade = control_pb2.ChangePlan(plan="pro", reset_usage=True)
-        answer = await change_subscription(plane.address, "acme", plan=upgrade)
+        answer = await change_subscription(plane, "acme", plan=upgrade)
         reset_us = answer.effective_at.ToMicroseconds()
         assert ["basic", "pro"] == [segment.plan for segment in answer.snapshot.segments]
         assert {"Europe/Berlin"} == {segment.time_zone for segment in answer.snapshot.segments}
-        assert {} == await used_by_plane(plane.address, now_us(), ["acme"])
-        assert used_by_acme(6) == await used_by_plane(plane.address, reset_us - 1, ["acme"])
+        assert {} == await used_by_plane(plane, now_us(), ["acme"])
+        assert used_by_acme(6) == await used_by_plane(plane, reset_us - 1, ["acme"])
         assert 2 == answer.revision
         assert [] == plane.errors()
 
@@ -163,13 +160,11 @@ async def test_a_system_of_the_previous_version_goes_on_where_it_was(tmp_path: P
         ControlPlane(tmp_path / "control.db") as plane,
         Sidecar(tmp_path, plane.address) as sidecar,
     ):
-        assert await flush(sidecar.address)
-        lines = await ledger_lines(plane.address, ["acme"])
+        await flush(sidecar)
+        lines = await ledger_lines(plane, ["acme"])
         assert {"old", "waiting", ""} == {line.idempotency_key for line in lines}
         assert (4, 7) == (len(lines), sum(line.quantity for line in lines))
-        assert {**used_by_acme(7), BILLING: 7} == await used_by_plane(
-            plane.address, JUNE_US, ["acme"]
-        )
+        assert {**used_by_acme(7), BILLING: 7} == await used_by_plane(plane, JUNE_US, ["acme"])
         acme = Life(plane, sidecar, "acme")
         assert Usage(7, 3) == await acme.usage()
         await acme.change(plan=control_pb2.ChangePlan(plan="pro"))
@@ -177,18 +172,16 @@ async def test_a_system_of_the_previous_version_goes_on_where_it_was(tmp_path: P
         await acme.change(reset_usage=control_pb2.ResetUsage())
         assert Usage(0, 100) == await acme.usage()
         assert "ALLOWED" == await acme.use(5)
-        assert await flush(sidecar.address)
+        await flush(sidecar)
         assert 5 == await acme.used_at_plane()
         # It is the same store to the plane, which had to tell nothing apart.
-        assert INCARNATION == (await status(sidecar.address)).incarnation
+        assert INCARNATION == (await status(sidecar)).incarnation
         assert [] == sidecar.seen("sync.fenced") + sidecar.errors() + plane.errors()
 
 
 async def sold_by(plane: ControlPlane) -> tuple[list[Company], list[str]]:
     """Companies and keys of plans, as a plane tells them."""
-    async with channel(plane.address) as connection:
-        stub = control_pb2_grpc.ControlServiceStub(connection)
-        companies = await stub.ListCompanies(control_pb2.ListCompaniesRequest())
-        catalog = await stub.GetCatalog(control_pb2.GetCatalogRequest())
+    companies = await plane.control.ListCompanies(control_pb2.ListCompaniesRequest())
+    catalog = await plane.control.GetCatalog(control_pb2.GetCatalogRequest())
     found = [company_from_message(company, "company") for company in companies.companies]
     return found, [plan.key for plan in catalog.catalog.catalog.plans]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.audit import assert_exact, audit, duplicates
+from tests.support.daemons import ControlPlane, Sidecar
 from tests.support.ledger import (
     CALLS,
     apply,
@@ -24,7 +25,7 @@ from tests.support.ledger import (
     used_by_sidecar,
 )
 from tests.support.load import Books, load
-from tests.support.processes import ControlPlane, Sidecar, until
+from tests.support.processes import until
 from tests.support.proxy import Proxy
 from tests.support.waits import answered, connected, fenced, used
 
@@ -35,12 +36,12 @@ async def both(
 ) -> AsyncIterator[None]:
     """Fill a store, lastly while the plane is away, stop it, copy it, and run both."""
     async with original:
-        await hold(original.address)
-        async with load(original.address, books, seed=40):
+        await hold(original)
+        async with load(original, books, seed=40):
             await answered(books, 200)
-        assert await flush(original.address)
+        await flush(original)
         await proxy.disconnect()
-        async with load(original.address, books, seed=39):
+        async with load(original, books, seed=39):
             await answered(books, books.answers + 1_500)
         await original.kill()
         copy_store(original, clone)
@@ -54,26 +55,24 @@ async def test_of_a_store_and_its_clone_one_takes_a_new_incarnation_and_nothing_
 ) -> None:
     books = Books()
     async with ControlPlane(tmp_path / "control.db") as plane, Proxy(plane.address) as proxy:
-        await apply(plane.address, catalog_text())
+        await apply(plane, catalog_text())
         original = Sidecar(tmp_path / "original", proxy.address)
         clone = Sidecar(tmp_path / "clone", proxy.address)
         async with both(original, clone, proxy, books):
             # Both go on, each from what they have in common: acknowledged records and others.
             async with (
-                load(original.address, books, seed=41, callers=2, again=False),
-                load(clone.address, books, seed=42, callers=2, again=False),
+                load(original, books, seed=41, callers=2, again=False),
+                load(clone, books, seed=42, callers=2, again=False),
             ):
                 await proxy.connect()
                 await answered(books, books.answers + 300)
-            assert await flush(original.address)
-            assert await flush(clone.address)
+            await flush(original)
+            await flush(clone)
             lines = await assert_exact(books, plane, original, clone, ids_kept=False)
             left = original.seen("sync.fenced") + clone.seen("sync.fenced")
             # The history ends for both, if the other one still has something to send under it.
             assert 1 <= len(left) <= 2
-            assert (await status(original.address)).incarnation != (
-                await status(clone.address)
-            ).incarnation
+            assert (await status(original)).incarnation != (await status(clone)).incarnation
             assert [] == original.errors() + clone.errors() + plane.errors()
             # What both had was told apart by the chain, without help of idempotency keys.
             assert 0 == duplicates(lines)
@@ -81,13 +80,13 @@ async def test_of_a_store_and_its_clone_one_takes_a_new_incarnation_and_nothing_
 
 async def test_a_clone_that_was_told_apart_hears_of_the_others_usage(tmp_path: Path) -> None:
     async with ControlPlane(tmp_path / "control.db") as plane:
-        await apply(plane.address, catalog_text())
+        await apply(plane, catalog_text())
         original = Sidecar(tmp_path / "original", plane.address)
         clone = Sidecar(tmp_path / "clone", plane.address)
         async with original:
-            await hold(original.address)
-            await check(original.address, "acme", CALLS, 1)
-            assert await flush(original.address)
+            await hold(original)
+            await check(original, "acme", CALLS, 1)
+            await flush(original)
             assert 0 == await original.stop()
             copy_store(original, clone)
             await original.start()
@@ -95,13 +94,13 @@ async def test_a_clone_that_was_told_apart_hears_of_the_others_usage(tmp_path: P
                 # Both are connected, under one incarnation, before they part.
                 for sidecar in (original, clone):
                     await connected(sidecar)
-                await check(original.address, "acme", CALLS, 10)
-                assert await flush(original.address)
-                await check(clone.address, "acme", CALLS, 100)
-                assert await flush(clone.address)
+                await check(original, "acme", CALLS, 10)
+                await flush(original)
+                await check(clone, "acme", CALLS, 100)
+                await flush(clone)
                 await fenced(clone)
-                await check(original.address, "acme", CALLS, 1_000)
-                assert await flush(original.address)
+                await check(original, "acme", CALLS, 1_000)
+                await flush(original)
                 for sidecar in (original, clone):
                     await used(sidecar, CALLS, 1_111)
 
@@ -112,27 +111,27 @@ async def test_a_restored_older_store_takes_a_new_incarnation_and_nothing_is_los
 ) -> None:
     books = Books()
     async with ControlPlane(tmp_path / "control.db") as plane, Proxy(plane.address) as proxy:
-        await apply(plane.address, catalog_text())
+        await apply(plane, catalog_text())
         sidecar = Sidecar(tmp_path / "original", proxy.address)
         restored = Sidecar(tmp_path / "restored", proxy.address)
         async with sidecar:
-            await hold(sidecar.address)
-            async with load(sidecar.address, books, seed=43):
+            await hold(sidecar)
+            async with load(sidecar, books, seed=43):
                 await answered(books, 200)
-            assert await flush(sidecar.address)
+            await flush(sidecar)
             await proxy.disconnect()
-            async with load(sidecar.address, books, seed=44):
+            async with load(sidecar, books, seed=44):
                 await answered(books, books.answers + 200)
             await sidecar.kill()
             copy_store(sidecar, restored)
             await sidecar.start()
             await proxy.connect()
-            async with load(sidecar.address, books, seed=45):
+            async with load(sidecar, books, seed=45):
                 await answered(books, books.answers + 400)
-            assert await flush(sidecar.address)
+            await flush(sidecar)
         await proxy.disconnect()
         async with restored:
-            async with load(restored.address, books, seed=46, again=False):
+            async with load(restored, books, seed=46, again=False):
                 await answered(books, books.answers + new_calls)
             await proxy.connect()
             await fenced(restored)
@@ -145,29 +144,29 @@ async def test_a_store_restored_twice_offers_nothing_that_the_plane_has(tmp_path
     books = Books()
     few = {"push_records_max": 20}
     async with ControlPlane(tmp_path / "control.db") as plane, Proxy(plane.address) as proxy:
-        await apply(plane.address, catalog_text())
+        await apply(plane, catalog_text())
         names = ("original", "first", "second")
         original, *copies = (Sidecar(tmp_path / name, proxy.address, **few) for name in names)
         async with original:
-            await hold(original.address)
+            await hold(original)
             await proxy.disconnect()
-            async with load(original.address, books, seed=51):
+            async with load(original, books, seed=51):
                 await answered(books, 200)
             await original.kill()
             for restored in copies:
                 copy_store(original, restored)
         await proxy.connect()
         async with original:
-            assert await flush(original.address)
-            async with load(original.address, books, seed=52):
+            await flush(original)
+            async with load(original, books, seed=52):
                 await answered(books, books.answers + 20)
-            assert await flush(original.address)
+            await flush(original)
         # The first copy parts from the history. The second finds it ended, and has to be told over
         # several pushes what of its records the plane has.
         for seed, restored in enumerate(copies, start=53):
             await proxy.disconnect()
             async with restored:
-                async with load(restored.address, books, seed, again=False):
+                async with load(restored, books, seed, again=False):
                     await answered(books, books.answers + 20)
                 await proxy.connect()
                 lines = await assert_exact(books, plane, restored, ids_kept=False)
@@ -178,30 +177,30 @@ async def test_a_store_restored_twice_offers_nothing_that_the_plane_has(tmp_path
 async def test_a_key_that_a_restored_store_has_forgotten_is_counted_once(tmp_path: Path) -> None:
     books = Books()
     async with ControlPlane(tmp_path / "control.db") as plane:
-        await apply(plane.address, catalog_text())
+        await apply(plane, catalog_text())
         sidecar = Sidecar(tmp_path / "original", plane.address)
         restored = Sidecar(tmp_path / "restored", plane.address)
         async with sidecar:
-            await hold(sidecar.address)
+            await hold(sidecar)
             await sidecar.kill()
             copy_store(sidecar, restored)
             await sidecar.start()
-            first = await check(sidecar.address, "acme", CALLS, 7, idempotency_key="once")
-            assert await flush(sidecar.address)
+            first = await check(sidecar, "acme", CALLS, 7, idempotency_key="once")
+            await flush(sidecar)
         async with restored:
-            again = await check(restored.address, "acme", CALLS, 7, idempotency_key="once")
-            assert await flush(restored.address)
+            again = await check(restored, "acme", CALLS, 7, idempotency_key="once")
+            await flush(restored)
             assert not again.replayed
-            lines = await ledger_lines(plane.address)
+            lines = await ledger_lines(plane)
             assert ["", first.record_id] == sorted(line.duplicate_of for line in lines)
             assert [] == audit(books, []).lost
 
             async def taken_back() -> bool:
                 at_us = now_us()
-                used = await used_by_plane(plane.address, at_us)
+                used = await used_by_plane(plane, at_us)
                 return (
                     used
-                    == await used_by_sidecar(restored.address, at_us)
+                    == await used_by_sidecar(restored, at_us)
                     == {("acme", CALLS, "all", ()): 7}
                 )
 

@@ -9,13 +9,12 @@ from typing import Final
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.storage.opening import open_folder
 from sidecar.storage.snapshots import Snapshots
+from tests.support.daemons import ControlPlane, Sidecar
 from tests.support.ledger import CALLS, apply, catalog_text, check, flush
-from tests.support.processes import ControlPlane, Sidecar
 from tests.support.waits import revision_reached
 
 NAMES: Final = tuple(f"company-{number}" for number in range(8))
 HELD_MAX: Final = 3
-FETCH_MS: Final = 300
 
 
 def sidecar_of(folder: Path, plane: ControlPlane) -> Sidecar:
@@ -24,13 +23,12 @@ def sidecar_of(folder: Path, plane: ControlPlane) -> Sidecar:
         plane.address,
         companies_held_max=HELD_MAX,
         companies_cached_max=1,
-        fetch_timeout_ms=FETCH_MS,
     )
 
 
 async def decided(sidecar: Sidecar, name: str) -> tuple[pb.Reason.ValueType, int]:
     """The reason, and what is used with the check in it."""
-    decision = (await check(sidecar.address, name, CALLS)).decision
+    decision = (await check(sidecar, name, CALLS)).decision
     return decision.reason, decision.binding_limit.used
 
 
@@ -49,16 +47,16 @@ async def test_the_store_holds_so_many_and_the_plane_brings_the_others_back(
     tmp_path: Path,
 ) -> None:
     async with ControlPlane(tmp_path / "control.db") as plane:
-        await apply(plane.address, catalog_text(NAMES))
+        await apply(plane, catalog_text(NAMES))
         async with sidecar_of(tmp_path, plane) as sidecar:
             await sidecar.ready()
             for used in (1, 2):
                 found = [await decided(sidecar, name) for name in NAMES]
                 assert [(pb.REASON_ALLOWED, used)] * len(NAMES) == found
-            assert await flush(sidecar.address)
+            await flush(sidecar)
 
             # Who is changed while it is not held is fetched as it is by then.
-            revision = await apply(plane.address, catalog_text(NAMES[1:]), remove=NAMES[:1])
+            revision = await apply(plane, catalog_text(NAMES[1:]), remove=NAMES[:1])
             await revision_reached(sidecar, revision)
             assert (pb.REASON_UNKNOWN_COMPANY, 0) == await decided(sidecar, NAMES[0])
             assert (pb.REASON_ALLOWED, 3) == await decided(sidecar, NAMES[1])
@@ -73,13 +71,13 @@ async def test_the_store_holds_so_many_and_the_plane_brings_the_others_back(
 
 async def test_more_that_come_at_once_than_may_be_held_are_all_decided(tmp_path: Path) -> None:
     async with ControlPlane(tmp_path / "control.db") as plane:
-        await apply(plane.address, catalog_text(NAMES))
+        await apply(plane, catalog_text(NAMES))
         async with sidecar_of(tmp_path, plane) as sidecar:
             await sidecar.ready()
             for used in (1, 2, 3):
                 answers = await asyncio.gather(*(decided(sidecar, name) for name in NAMES))
                 assert [(pb.REASON_ALLOWED, used)] * len(NAMES) == answers
             # Who is not needed any more goes with the next change.
-            await revision_reached(sidecar, await apply(plane.address, catalog_text(NAMES, 7)))
+            await revision_reached(sidecar, await apply(plane, catalog_text(NAMES, 7)))
             assert 0 == await sidecar.stop()
         assert HELD_MAX == len(held(sidecar))

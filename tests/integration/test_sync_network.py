@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.audit import assert_exact, duplicates
+from tests.support.daemons import ControlPlane, Sidecar
 from tests.support.ledger import (
     EXPORTS,
     acknowledged,
@@ -20,12 +19,11 @@ from tests.support.ledger import (
     status,
 )
 from tests.support.load import Books, load
-from tests.support.processes import ControlPlane, Sidecar, until
+from tests.support.processes import until
 from tests.support.proxy import Proxy
+from tests.support.seeds import seeded
 from tests.support.waits import answered, connected, revision_reached
 
-ANSWER_SECONDS_MAX = 3.0
-"""Generous, since tests share a machine; a call that waited for the plane would never end."""
 SMALL_PUSHES = {"push_linger_ms": 2, "push_records_max": 40}
 
 
@@ -41,34 +39,33 @@ async def test_decisions_go_on_and_usage_arrives_once_after_an_outage(
         ControlPlane(tmp_path / "control.db") as plane,
         Proxy(plane.address) as proxy,
     ):
-        await apply(plane.address, catalog_text())
+        await apply(plane, catalog_text())
         async with Sidecar(tmp_path, proxy.address, **SMALL_PUSHES) as sidecar:
-            await hold(sidecar.address)
-            async with load(sidecar.address, books, seed=31, callers=2, rest_s=0.01):
+            await hold(sidecar)
+            async with load(sidecar, books, seed=31, callers=2, rest_s=0.01):
                 await answered(books, 100)
                 await outage(proxy)
-                before = books.answers
-                await answered(books, before + 300)
+                # They would not be answered if they waited for the plane.
+                await answered(books, books.answers + 300)
                 # Something waits, since the plane is away; and nothing of it was refused.
-                assert 0 < (await status(sidecar.address)).outbox_records
+                assert 0 < (await status(sidecar)).outbox_records
                 # What is changed meanwhile is obeyed afterwards.
-                revision = await apply(plane.address, catalog_text(exports_max=1_000))
+                revision = await apply(plane, catalog_text(exports_max=1_000))
                 await proxy.connect()
                 await revision_reached(sidecar, revision)
             lines = await assert_exact(books, plane, sidecar)
             assert 0 == books.broken_off
-            assert ANSWER_SECONDS_MAX > books.slowest_s
             assert 0 == duplicates(lines)
-            answer = await check(sidecar.address, "acme", EXPORTS, quantity=100)
+            answer = await check(sidecar, "acme", EXPORTS, quantity=100)
             assert answer.decision.allowed
             assert [] == sidecar.errors() + plane.errors()
 
 
 async def test_a_plane_that_is_away_is_said_to_be(tmp_path: Path) -> None:
     async with ControlPlane(tmp_path / "control.db") as plane, Proxy(plane.address) as proxy:
-        await apply(plane.address, catalog_text())
+        await apply(plane, catalog_text())
         async with Sidecar(tmp_path, proxy.address) as sidecar:
-            await hold(sidecar.address)
+            await hold(sidecar)
             await connected(sidecar)
             await proxy.disconnect()
             # Nothing waits to be sent: the broken watch alone shows it.
@@ -80,16 +77,14 @@ async def test_a_plane_that_is_away_is_said_to_be(tmp_path: Path) -> None:
 async def test_the_ledger_is_exact_through_a_slow_network_that_cuts_answers(
     tmp_path: Path,
 ) -> None:
-    seed = 32
-    print(f"seed {seed}")
-    rng, books = random.Random(seed), Books()
+    rng, books = seeded(32), Books()
     async with ControlPlane(tmp_path / "control.db") as plane, Proxy(plane.address) as proxy:
-        await apply(plane.address, catalog_text())
+        await apply(plane, catalog_text())
         async with Sidecar(tmp_path, proxy.address, **SMALL_PUSHES) as sidecar:
-            await hold(sidecar.address)
+            await hold(sidecar)
             async with (
-                load(sidecar.address, books, seed, callers=2, rest_s=0.02),
-                acknowledged(sidecar.address) as progress,
+                load(sidecar, books, seed=32, callers=2, rest_s=0.02),
+                acknowledged(sidecar) as progress,
             ):
                 for _ in range(10):
                     proxy.delay_s = rng.uniform(0, 0.01)
@@ -112,19 +107,17 @@ async def test_a_sidecar_that_starts_without_a_plane_decides_from_its_store(
 ) -> None:
     books = Books()
     async with ControlPlane(tmp_path / "control.db") as plane, Proxy(plane.address) as proxy:
-        await apply(plane.address, catalog_text())
+        await apply(plane, catalog_text())
         async with Sidecar(tmp_path, proxy.address) as sidecar:
-            await hold(sidecar.address)
+            await hold(sidecar)
             await proxy.disconnect()
             await sidecar.kill()
-            began_s = time.monotonic()
             await sidecar.start()
             await sidecar.ready()
-            async with load(sidecar.address, books, seed=33, callers=2):
+            async with load(sidecar, books, seed=33, callers=2):
                 await answered(books, 50)
-            # A company that was never asked for is unknown without the plane, without much delay.
-            answer = await check(sidecar.address, "nobody", EXPORTS)
+            # A company that was never asked for is unknown without the plane.
+            answer = await check(sidecar, "nobody", EXPORTS)
             assert not answer.decision.allowed
-            print(f"{time.monotonic() - began_s:.1f} s without the plane")
             await proxy.connect()
             await assert_exact(books, plane, sidecar)

@@ -9,40 +9,49 @@ import pytest
 
 from sidecar.api.control.v1 import control_pb2 as pb
 from sidecar.api.enforcement.v1 import enforcement_pb2 as api
-from tests.support.daemons import client
-from tests.support.ledger import EXPORTS, EXPORTS_MAX, apply, catalog_text, check, flush, hold
+from tests.support.bounds import HANG_SECONDS_MAX
+from tests.support.daemons import ControlPlane, Sidecar
+from tests.support.ledger import (
+    EXPORTS,
+    EXPORTS_MAX,
+    apply,
+    catalog_text,
+    check,
+    flush,
+    hold,
+    now_us,
+)
 from tests.support.lives import change_subscription
-from tests.support.processes import ControlPlane, Sidecar
 from tests.support.proxy import Proxy
 from tests.support.waits import revision_reached, used
 
 
-async def change_catalog(address: str) -> int:
-    return await apply(address, catalog_text(exports_max=EXPORTS_MAX + 1))
+async def change_catalog(plane: ControlPlane) -> int:
+    return await apply(plane, catalog_text(exports_max=EXPORTS_MAX + 1))
 
 
-async def change_company(address: str) -> int:
-    return (await change_subscription(address, "acme", past_due=pb.MarkPastDue())).revision
+async def change_company(plane: ControlPlane) -> int:
+    return (await change_subscription(plane, "acme", past_due=pb.MarkPastDue())).revision
 
 
 @pytest.mark.parametrize("change", [change_catalog, change_company], ids=["catalog", "company"])
 async def test_usage_of_others_is_heard_though_a_change_came_with_it(
-    tmp_path: Path, change: Callable[[str], Awaitable[int]]
+    tmp_path: Path, change: Callable[[ControlPlane], Awaitable[int]]
 ) -> None:
     async with ControlPlane(tmp_path / "control.db") as plane, Proxy(plane.address) as proxy:
-        await apply(plane.address, catalog_text())
+        await apply(plane, catalog_text())
         async with (
             Sidecar(tmp_path / "a", plane.address) as near,
             Sidecar(tmp_path / "b", proxy.address) as far,
             Sidecar(tmp_path / "c", plane.address) as witness,
         ):
             for sidecar in (near, far, witness):
-                await hold(sidecar.address, ["acme"])
+                await hold(sidecar, ["acme"])
             await proxy.disconnect()
-            await check(near.address, "acme", EXPORTS, 20)
-            assert await flush(near.address)
+            await check(near, "acme", EXPORTS, 20)
+            await flush(near)
             await used(witness, EXPORTS, 20)  # it was told to all that are connected
-            revision = await change(plane.address)
+            revision = await change(plane)
             await proxy.connect()
             await revision_reached(far, revision)
             # Nothing else happens that could tell of it.
@@ -52,13 +61,14 @@ async def test_usage_of_others_is_heard_though_a_change_came_with_it(
 async def test_a_restart_during_an_outage_knows_when_the_plane_was_last_heard(
     tmp_path: Path,
 ) -> None:
+    began_us = now_us()
     async with ControlPlane(tmp_path / "control.db") as plane:
-        await apply(plane.address, catalog_text())
+        await apply(plane, catalog_text())
         async with Sidecar(tmp_path / "a", plane.address) as sidecar:
-            await hold(sidecar.address, ["acme"])
+            await hold(sidecar, ["acme"])
             assert 0 == await sidecar.stop()
-    async with Sidecar(tmp_path / "a", plane.address) as sidecar, client(sidecar.address) as calls:
+    async with Sidecar(tmp_path / "a", plane.address) as sidecar:
         question = api.GetUsageRequest(company="acme")
-        basis = (await calls.api.GetUsage(question, timeout=10)).basis
+        basis = (await sidecar.api.GetUsage(question, timeout=HANG_SECONDS_MAX)).basis
     # Without a memory of it, it would be as long ago as the Unix epoch.
-    assert 0 < basis.plane_age_ms < 600_000
+    assert 0 < basis.plane_age_ms <= (now_us() - began_us) // 1_000

@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 from tests.support.audit import audit
+from tests.support.daemons import ControlPlane, Sidecar
 from tests.support.ledger import CALLS, apply, catalog_text, check, flush, hold, ledger_lines
 from tests.support.load import Books, load
-from tests.support.processes import ControlPlane, Sidecar
 from tests.support.waits import answered, fenced, used
 
 
@@ -18,30 +18,30 @@ async def test_a_plane_that_lost_its_last_state_goes_on_and_the_sidecar_says_wha
     books = Books()
     backup = tmp_path / "backup.db"
     async with ControlPlane(tmp_path / "control.db") as plane:
-        await apply(plane.address, catalog_text())
+        await apply(plane, catalog_text())
         async with Sidecar(tmp_path, plane.address) as sidecar:
-            await hold(sidecar.address)
-            async with load(sidecar.address, books, seed=47, callers=2):
+            await hold(sidecar)
+            async with load(sidecar, books, seed=47, callers=2):
                 await answered(books, 100)
-            assert await flush(sidecar.address)
+            await flush(sidecar)
             assert 0 == await plane.stop()
             shutil.copy(plane.database, backup)
             saved = len(books.calls)
             await plane.start()
-            async with load(sidecar.address, books, seed=48, callers=2):
+            async with load(sidecar, books, seed=48, callers=2):
                 await answered(books, books.answers + 100)
-            assert await flush(sidecar.address)
+            await flush(sidecar)
             acknowledged = len(books.calls)
             assert 0 == await plane.stop()
-            async with load(sidecar.address, books, seed=49, callers=2):
+            async with load(sidecar, books, seed=49, callers=2):
                 await answered(books, books.answers + 100)
             shutil.copy(backup, plane.database)
             await plane.start()
             await fenced(sidecar)
-            async with load(sidecar.address, books, seed=50, callers=2):
+            async with load(sidecar, books, seed=50, callers=2):
                 await answered(books, books.answers + 100)
-            assert await flush(sidecar.address)
-            lines = await ledger_lines(plane.address)
+            await flush(sidecar)
+            lines = await ledger_lines(plane)
             findings = audit(books, lines, ids_kept=False)
             # Lost is exactly what the plane had confirmed after the backup, since sidecars forget
             # what is confirmed; what waited, and what came later, is there once.
@@ -57,28 +57,28 @@ async def test_a_plane_that_lost_its_last_state_goes_on_and_the_sidecar_says_wha
 
 async def test_after_a_plane_lost_state_sidecars_hear_of_each_other_again(tmp_path: Path) -> None:
     async with ControlPlane(tmp_path / "control.db") as plane:
-        await apply(plane.address, catalog_text())
+        await apply(plane, catalog_text())
         async with (
             Sidecar(tmp_path / "a", plane.address) as first,
             Sidecar(tmp_path / "b", plane.address) as second,
         ):
             for sidecar in (first, second):
-                await hold(sidecar.address)
+                await hold(sidecar)
             assert 0 == await plane.stop()
             backup = plane.database.with_suffix(".backup")
             shutil.copy(plane.database, backup)
             await plane.start()
             for _ in range(5):
-                await check(first.address, "acme", CALLS, 1)
-                assert await flush(first.address)
+                await check(first, "acme", CALLS, 1)
+                await flush(first)
             await used(second, CALLS, 5)
             assert 0 == await plane.stop()
             shutil.copy(backup, plane.database)
             await plane.start()
             # The plane no longer knows of the five; what comes now, all must hear of.
-            await check(second.address, "acme", CALLS, 10)
-            assert await flush(second.address)
-            await check(first.address, "acme", CALLS, 100)
-            assert await flush(first.address)
+            await check(second, "acme", CALLS, 10)
+            await flush(second)
+            await check(first, "acme", CALLS, 100)
+            await flush(first)
             for sidecar in (first, second):
-                await used(sidecar, CALLS, 110, seconds=3.0)
+                await used(sidecar, CALLS, 110)

@@ -14,6 +14,7 @@ from sidecar.api.enforcement.v1 import enforcement_pb2_grpc as pb_grpc
 from sidecar.domain.bounds import DAY_US, SECOND_US
 from sidecar.domain.catalog import EntitlementGrant
 from tests.support.build import MIDNIGHT_US, catalog, company, limit
+from tests.support.channels import channel_to
 from tests.support.processes import until
 from tests.support.sidecar_api import COMPANIES, CONTENT, ask, check, report
 from tests.support.sidecars import Failure, Serving, failure_of, serving
@@ -21,10 +22,8 @@ from tests.support.watches import watching
 
 NEW_DAY_US: Final = MIDNIGHT_US + DAY_US
 SMALL_WINDOW: Final = (
-    ("grpc.enable_http_proxy", 0),
     ("grpc.http2.bdp_probe", 0),
     ("grpc.http2.lookahead_bytes", 64 * 1024),
-    ("grpc.use_local_subchannel_pool", 1),
 )
 
 
@@ -34,7 +33,7 @@ async def nobody_watches(sidecar: Serving) -> None:
     async def gone() -> bool:
         return not sidecar.parts.watchlist
 
-    await until(gone, "a watch is left", 10.0)
+    await until(gone, "a watch is left")
 
 
 async def by_check(sidecar: Serving, quantity: int) -> None:
@@ -91,7 +90,9 @@ async def test_two_watchers_are_told_and_another_companys_is_not(tmp_path: Path)
         assert ["CURRENT calls"] == await third.told(1)
         await check(sidecar, quantity=50)
         assert ["THRESHOLD calls 50"] == await first.told(1) == await second.told(1)
-        assert await third.silent()
+        await check(sidecar, quantity=80, company="trialing")
+        # Nothing was told before it.
+        assert ["THRESHOLD calls 50", "THRESHOLD calls 80"] == await third.told(2)
 
 
 async def test_limits_by_user_are_watched_for_the_user_that_is_given(tmp_path: Path) -> None:
@@ -124,7 +125,7 @@ async def test_a_new_window_is_told_as_the_clock_reaches_it(tmp_path: Path) -> N
             event = await events.next()
             assert pb.ENTITLEMENT_EVENT_RESET == event.event
             assert [("everyone", 0)] == [(status.limit, status.used) for status in event.limits]
-            assert NEW_DAY_US <= event.at.ToMicroseconds() < NEW_DAY_US + 5 * SECOND_US
+            assert NEW_DAY_US <= event.at.ToMicroseconds()
 
 
 @pytest.mark.parametrize(
@@ -177,7 +178,7 @@ async def test_one_who_never_reads_holds_nobody_up_and_leaves_nothing(tmp_path: 
     async with serving(tmp_path, content, [company()]) as sidecar:
         # The first events are 800 KB, and the transport takes a tenth of it without a reader.
         async with (
-            grpc.aio.insecure_channel(f"unix:{tmp_path}/s.sock", options=SMALL_WINDOW) as channel,
+            channel_to(f"unix:{tmp_path}/s.sock", *SMALL_WINDOW) as channel,
             watching(pb_grpc.EnforcementServiceStub(channel)),
         ):
             await watched(sidecar)
@@ -195,4 +196,4 @@ async def watched(sidecar: Serving) -> None:
     async def begun() -> bool:
         return bool(sidecar.parts.watchlist)
 
-    await until(begun, "nobody watches", 10.0)
+    await until(begun, "nobody watches")

@@ -10,8 +10,9 @@ from typing import Final
 
 from sidecar.api.control.v1 import control_pb2
 from tests.support import ledger
+from tests.support.daemons import ControlPlane, Sidecar
 from tests.support.load import Books, Call
-from tests.support.processes import ControlPlane, ProcessFailed, Sidecar, until
+from tests.support.processes import ProcessFailed, until
 
 
 @dataclass(slots=True)
@@ -35,7 +36,6 @@ class Findings:
 
 
 CLEAN: Final = Findings()
-COUNTERS_SECONDS_MAX: Final = 10.0
 
 
 def audit(
@@ -63,17 +63,17 @@ async def assert_exact(
 ) -> list[control_pb2.LedgerRecord]:
     """Flush, then compare books, ledger, sums and counters on both sides; the ledger's lines."""
     for sidecar in sidecars:
-        assert await ledger.flush(sidecar.address), "not everything could be sent"
-    lines = await ledger.ledger_lines(plane.address)
+        await ledger.flush(sidecar)
+    lines = await ledger.ledger_lines(plane)
     print(f"{books.summary()}, {len(lines)} lines, {duplicates(lines)} of them duplicates")
     findings = audit(books, lines, ids_kept=ids_kept)
     assert CLEAN == findings, findings
-    assert _sums(lines) == await ledger.ledger_sums(plane.address)
+    assert _sums(lines) == await ledger.ledger_sums(plane)
     at_us = ledger.now_us()
-    used = await ledger.used_by_plane(plane.address, at_us)
+    used = await ledger.used_by_plane(plane, at_us)
     assert ledger.used_by_lines(lines) == ledger.without_months(used)
     for sidecar in sidecars:
-        await _assert_same_counters(sidecar.address, at_us, used)
+        await _assert_same_counters(sidecar, at_us, used)
     return lines
 
 
@@ -83,18 +83,18 @@ def duplicates(lines: Iterable[control_pb2.LedgerRecord]) -> int:
 
 
 async def _assert_same_counters(
-    address: str, at_us: int, used: dict[ledger.CounterName, int]
+    sidecar: Sidecar, at_us: int, used: dict[ledger.CounterName, int]
 ) -> None:
     """A sidecar says the same as the plane, once it has heard of the others' last usage."""
     said: dict[ledger.CounterName, int] = {}
 
     async def same() -> bool:
         nonlocal said
-        said = await ledger.used_by_sidecar(address, at_us)
+        said = await ledger.used_by_sidecar(sidecar, at_us)
         return said == used
 
     with suppress(ProcessFailed):
-        await until(same, "the counters differ", COUNTERS_SECONDS_MAX)
+        await until(same, "the counters differ")
     differences = sorted(set(used.items()) ^ set(said.items()))
     assert [] == differences, differences[:20]
 

@@ -1,22 +1,17 @@
-"""Standalone daemons as child processes, for tests of how they start, serve and end."""
+"""Control planes and sidecars as child processes, and sidecars that need no control plane."""
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2_grpc
-
 from sidecar.api.admin.v1 import admin_pb2_grpc
+from sidecar.api.control.v1 import control_pb2_grpc
 from sidecar.api.enforcement.v1 import enforcement_pb2_grpc
-from tests.support.processes import ROOT, Daemon
+from tests.support.bounds import HANG_SECONDS_MAX
+from tests.support.ports import ANY_PORT, KeptPort
+from tests.support.processes import ROOT, Daemon, Event, environment
 
 CATALOG_FILE: Final = """
 features:
@@ -30,63 +25,109 @@ companies:
 """
 
 
-class Client:
-    """Stubs on a channel to a daemon."""
+class ControlPlane(Daemon):
+    """A control plane on a database file, on a port that it keeps from its first start on."""
 
-    def __init__(self, channel: Any) -> None:
-        self.api: Any = enforcement_pb2_grpc.EnforcementServiceStub(channel)
-        self.admin: Any = admin_pb2_grpc.AdminServiceStub(channel)
-        self.reflection: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
-        self._health: Any = health_pb2_grpc.HealthStub(channel)
+    def __init__(self, database: Path) -> None:
+        self.database = database
+        options = {"database_path": database, "listen": ANY_PORT, "http_listen": ""}
+        super().__init__("control", "control.ready", options, address="")
+        self._port = KeptPort()
 
-    async def health(self, service: str) -> int:
-        """What grpc.health.v1 says of a service."""
-        answer = await self._health.Check(health_pb2.HealthCheckRequest(service=service))
-        return int(answer.status)
+    @property
+    def control(self) -> control_pb2_grpc.ControlServiceAsyncStub:
+        """The service for those who sell."""
+        return control_pb2_grpc.ControlServiceStub(self.channel)
 
+    async def start(self) -> Event:
+        """Start it, at the address that it had before."""
+        ready = await super().start()
+        self.address = self.options["listen"] = ready["grpc"]
+        return ready
 
-@asynccontextmanager
-async def client(address: str) -> AsyncIterator[Client]:
-    """Connect to a daemon."""
-    options = [("grpc.enable_http_proxy", 0)]
-    async with grpc.aio.insecure_channel(address, options=options) as channel:
-        yield Client(channel)
+    async def __aexit__(self, *error: Any) -> None:
+        await super().__aexit__(*error)
+        self._port.let_go()
 
-
-def options_of(folder: Path, **changes: object) -> Mapping[str, object]:
-    """Flags of a standalone sidecar in a folder."""
-    catalog = folder / "catalog.yaml"
-    if not catalog.exists():
-        catalog.write_text(CATALOG_FILE)
-    options: dict[str, object] = {
-        "standalone": catalog,
-        "store_path": folder / "store",
-        "socket_path": folder / "s.sock",
-        "listen": "",
-        "http_listen": "",
-    }
-    options.update(changes)
-    return {name: value for name, value in options.items() if value is not None}
+    async def _ended(self) -> int:
+        try:
+            return await super()._ended()
+        finally:
+            if self.address:
+                self._port.keep(self.address)
 
 
-def daemon(folder: Path, **changes: object) -> Daemon:
-    """A standalone daemon in a folder, ready once it has read the catalog there."""
-    return Daemon("sidecar", "sidecar.ready", options_of(folder, **changes))
+class Sidecar(Daemon):
+    """A sidecar on a store's folder, behind a Unix socket.
+
+    It has started once it listens, which it does before it has a catalog. `control`: the address of
+    its plane. `options`: further flags, or others; `None` for none.
+    """
+
+    STARTED = "sidecar.listening"
+
+    def __init__(self, folder: Path, control: object = "", **options: object) -> None:
+        folder.mkdir(exist_ok=True)
+        self.store = folder / "store"
+        self.socket = folder / "s.sock"
+        fixed = {
+            "control": control,
+            "store_path": self.store,
+            "socket_path": self.socket,
+            "listen": "",
+            "http_listen": "",
+            # A plane that answers late is waited for; one that is away refuses connections.
+            "fetch_timeout_ms": 60_000,
+        }
+        flags = {name: value for name, value in {**fixed, **options}.items() if value is not None}
+        super().__init__("sidecar", self.STARTED, flags, f"unix:{self.socket}")
+
+    @property
+    def api(self) -> enforcement_pb2_grpc.EnforcementServiceAsyncStub:
+        """The service for applications."""
+        return enforcement_pb2_grpc.EnforcementServiceStub(self.channel)
+
+    @property
+    def admin(self) -> admin_pb2_grpc.AdminServiceAsyncStub:
+        """The service for operators."""
+        return admin_pb2_grpc.AdminServiceStub(self.channel)
+
+    async def ready(self) -> Event:
+        """Wait until it can answer checks."""
+        return await self.event("sidecar.ready")
 
 
-def refused(folder: Path, **changes: object) -> tuple[int, str]:
-    """Exit status of a daemon that cannot start, and what it wrote for people, in one line."""
-    flags = [
-        f"--{name.replace('_', '-')}={value}"
-        for name, value in options_of(folder, **changes).items()
-    ]
+class Standalone(Sidecar):
+    """A sidecar without a plane. It has started once it can answer checks.
+
+    Unless it is told of another catalog file, it has the one in its folder, which is made if there
+    is none.
+    """
+
+    STARTED = "sidecar.ready"
+
+    def __init__(self, folder: Path, **options: object) -> None:
+        folder.mkdir(exist_ok=True)
+        catalog = folder / "catalog.yaml"
+        if not catalog.exists():
+            catalog.write_text(CATALOG_FILE)
+        super().__init__(folder, **{"standalone": catalog, **options})
+
+
+def nobody(folder: Path) -> str:
+    """An address at which there is no control plane."""
+    return f"unix:{folder}/nobody.sock"
+
+
+def refused(folder: Path, **options: object) -> tuple[int, str]:
+    """Exit status of a sidecar that cannot start, and what it wrote for people, in one line."""
     ended = subprocess.run(
-        [sys.executable, "-m", "sidecar.cli.main", "sidecar", *flags],
+        Standalone(folder, **options).command(),
         cwd=ROOT,
-        env={name: value for name, value in os.environ.items() if not name.startswith("TALLYD_")},
+        env=environment(),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=HANG_SECONDS_MAX,
         check=False,
     )
     assert "Traceback" not in ended.stderr

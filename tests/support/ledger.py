@@ -9,15 +9,16 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
-import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from sidecar.api.admin.v1 import admin_pb2, admin_pb2_grpc
-from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
-from sidecar.api.enforcement.v1 import enforcement_pb2, enforcement_pb2_grpc
+from sidecar.api.admin.v1 import admin_pb2
+from sidecar.api.control.v1 import control_pb2
+from sidecar.api.enforcement.v1 import enforcement_pb2
 from sidecar.catalog.load import parse_catalog
 from sidecar.convert.catalog import catalog_to_message
 from sidecar.convert.companies import company_to_message
+from tests.support.bounds import HANG_SECONDS_MAX
+from tests.support.daemons import ControlPlane, Sidecar
 from tests.support.processes import until
 
 COMPANIES: Final = ("acme", "globex", "hooli")
@@ -26,18 +27,10 @@ TOKENS: Final = "tokens"
 EXPORTS: Final = "exports"
 EXPORTS_MAX: Final = 40
 """The HARD limit of each company."""
-CALL_SECONDS_MAX: Final = 30.0
-
-_CHANNEL_OPTIONS: Final = (
-    ("grpc.enable_http_proxy", 0),
-    ("grpc.initial_reconnect_backoff_ms", 20),
-    ("grpc.min_reconnect_backoff_ms", 20),
-    ("grpc.max_reconnect_backoff_ms", 100),
-    # Each channel has connections of its own: callers are not served one behind the other.
-    ("grpc.use_local_subchannel_pool", 1),
-)
 _PAGE: Final = 1_000
 _STATUS_SECONDS: Final = 0.05
+_FLUSH_SECONDS: Final = 60
+"""The longest that a sidecar takes a flush for; it is asked again."""
 
 CounterName = tuple[str, str, str, tuple[tuple[str, str], ...]]
 """Company, feature, limit and the values of its dimensions."""
@@ -73,12 +66,7 @@ companies:
 """
 
 
-def channel(address: str) -> grpc.aio.Channel:
-    """A connection that comes back soon after its server has."""
-    return grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
-
-
-async def apply(address: str, text: str, remove: Sequence[str] = ()) -> int:
+async def apply(plane: ControlPlane, text: str, remove: Sequence[str] = ()) -> int:
     """Apply a catalog file's text to a plane; the revision."""
     file = parse_catalog(text.encode(), "catalog")
     request = control_pb2.ApplyRequest(
@@ -86,63 +74,49 @@ async def apply(address: str, text: str, remove: Sequence[str] = ()) -> int:
         companies=map(company_to_message, file.companies),
         remove_companies=remove,
     )
-    async with channel(address) as plane:
-        answer = await control_pb2_grpc.ControlServiceStub(plane).Apply(
-            request, timeout=CALL_SECONDS_MAX, wait_for_ready=True
-        )
+    answer = await plane.control.Apply(request, timeout=HANG_SECONDS_MAX)
     revision: int = answer.revision
     return revision
 
 
-async def hold(address: str, companies: Iterable[str] = COMPANIES) -> None:
+async def hold(sidecar: Sidecar, companies: Iterable[str] = COMPANIES) -> None:
     """Wait until a sidecar has companies in its store; from then on it needs no plane for them."""
-    async with channel(address) as sidecar:
-        stub = enforcement_pb2_grpc.EnforcementServiceStub(sidecar)
-        for company in companies:
-            request = enforcement_pb2.CheckRequest(company=company, feature=CALLS)
+    for company in companies:
+        request = enforcement_pb2.CheckRequest(company=company, feature=CALLS)
 
-            async def held(request: enforcement_pb2.CheckRequest = request) -> bool:
-                answer = await stub.Check(request, timeout=CALL_SECONDS_MAX, wait_for_ready=True)
-                allowed: bool = answer.decision.allowed
-                return allowed
+        async def held(request: enforcement_pb2.CheckRequest = request) -> bool:
+            answer = await sidecar.api.Check(request, timeout=HANG_SECONDS_MAX)
+            allowed: bool = answer.decision.allowed
+            return allowed
 
-            await until(held, f"{company} is unknown")
+        await until(held, f"{company} is unknown")
 
 
-async def status(address: str) -> admin_pb2.GetStatusResponse:
+async def status(sidecar: Sidecar) -> admin_pb2.GetStatusResponse:
     """What a sidecar says of itself."""
-    async with channel(address) as sidecar:
-        return await admin_pb2_grpc.AdminServiceStub(sidecar).GetStatus(
-            admin_pb2.GetStatusRequest(), timeout=CALL_SECONDS_MAX, wait_for_ready=True
-        )
+    return await sidecar.admin.GetStatus(admin_pb2.GetStatusRequest(), timeout=HANG_SECONDS_MAX)
 
 
 async def check(
-    address: str, company: str, feature: str, quantity: int = 1, **fields: Any
+    sidecar: Sidecar, company: str, feature: str, quantity: int = 1, **fields: Any
 ) -> enforcement_pb2.CheckAndIncrementResponse:
     """One check of a sidecar."""
     request = enforcement_pb2.CheckAndIncrementRequest(
         company=company, feature=feature, quantity=quantity, **fields
     )
-    async with channel(address) as sidecar:
-        return await enforcement_pb2_grpc.EnforcementServiceStub(sidecar).CheckAndIncrement(
-            request, timeout=CALL_SECONDS_MAX, wait_for_ready=True
-        )
+    return await sidecar.api.CheckAndIncrement(request, timeout=HANG_SECONDS_MAX)
 
 
 @asynccontextmanager
-async def acknowledged(address: str) -> AsyncIterator[Callable[[], int]]:
+async def acknowledged(sidecar: Sidecar) -> AsyncIterator[Callable[[], int]]:
     """Follow up to which sequence a plane has a sidecar's records, while the block lasts."""
     latest = 0
 
     async def follow() -> None:
         nonlocal latest
-        async with channel(address) as sidecar:
-            stub = admin_pb2_grpc.AdminServiceStub(sidecar)
-            while True:
-                said = await stub.GetStatus(admin_pb2.GetStatusRequest(), wait_for_ready=True)
-                latest = said.acknowledged_sequence
-                await asyncio.sleep(_STATUS_SECONDS)
+        while True:
+            latest = (await status(sidecar)).acknowledged_sequence
+            await asyncio.sleep(_STATUS_SECONDS)
 
     following = asyncio.create_task(follow())
     try:
@@ -153,78 +127,65 @@ async def acknowledged(address: str) -> AsyncIterator[Callable[[], int]]:
             await following
 
 
-async def flush(address: str) -> bool:
-    """Send what waits in a sidecar; whether the plane has all of it."""
+async def flush(sidecar: Sidecar) -> None:
+    """Wait until the plane has all that waits in a sidecar."""
     request = admin_pb2.FlushRequest()
-    request.timeout.FromSeconds(int(CALL_SECONDS_MAX))
-    async with channel(address) as sidecar:
-        answer = await admin_pb2_grpc.AdminServiceStub(sidecar).Flush(
-            request, timeout=2 * CALL_SECONDS_MAX, wait_for_ready=True
-        )
-    complete: bool = answer.complete
-    return complete
+    request.timeout.FromSeconds(_FLUSH_SECONDS)
+
+    async def complete() -> bool:
+        return bool((await sidecar.admin.Flush(request, timeout=HANG_SECONDS_MAX)).complete)
+
+    await until(complete, "not everything could be sent")
 
 
 async def ledger_lines(
-    address: str, companies: Iterable[str] = COMPANIES
+    plane: ControlPlane, companies: Iterable[str] = COMPANIES
 ) -> list[control_pb2.LedgerRecord]:
     """Every line of companies."""
     lines: list[control_pb2.LedgerRecord] = []
-    async with channel(address) as plane:
-        stub = control_pb2_grpc.ControlServiceStub(plane)
-        for company in companies:
-            request = control_pb2.ListRecordsRequest(company=company, page_size=_PAGE)
-            while True:
-                page = await stub.ListRecords(
-                    request, timeout=CALL_SECONDS_MAX, wait_for_ready=True
-                )
-                lines += page.records
-                if not page.next_page_token:
-                    break
-                request.page_token = page.next_page_token
+    for company in companies:
+        request = control_pb2.ListRecordsRequest(company=company, page_size=_PAGE)
+        while True:
+            page = await plane.control.ListRecords(request, timeout=HANG_SECONDS_MAX)
+            lines += page.records
+            if not page.next_page_token:
+                break
+            request.page_token = page.next_page_token
     return lines
 
 
-async def ledger_sums(address: str) -> dict[str, int]:
+async def ledger_sums(plane: ControlPlane) -> dict[str, int]:
     """Quantities by feature, as the plane sums them."""
-    async with channel(address) as plane:
-        answer = await control_pb2_grpc.ControlServiceStub(plane).QueryUsage(
-            control_pb2.QueryUsageRequest(), timeout=CALL_SECONDS_MAX, wait_for_ready=True
-        )
+    answer = await plane.control.QueryUsage(
+        control_pb2.QueryUsageRequest(), timeout=HANG_SECONDS_MAX
+    )
     return {total.feature: total.quantity for total in answer.sums}
 
 
 async def used_by_plane(
-    address: str, at_us: int, companies: Iterable[str] = COMPANIES
+    plane: ControlPlane, at_us: int, companies: Iterable[str] = COMPANIES
 ) -> dict[CounterName, int]:
     """What the plane's counters say; those at 0 are left out."""
     used = {}
-    async with channel(address) as plane:
-        stub = control_pb2_grpc.ControlServiceStub(plane)
-        for company in companies:
-            request = control_pb2.GetCompanyUsageRequest(company=company, at=_timestamp(at_us))
-            answer = await stub.GetCompanyUsage(
-                request, timeout=CALL_SECONDS_MAX, wait_for_ready=True
-            )
-            for row in answer.limits:
-                used[_name(company, row.feature, row.limit.id, row.dimensions)] = row.used
+    for company in companies:
+        request = control_pb2.GetCompanyUsageRequest(company=company, at=_timestamp(at_us))
+        answer = await plane.control.GetCompanyUsage(request, timeout=HANG_SECONDS_MAX)
+        for row in answer.limits:
+            used[_name(company, row.feature, row.limit.id, row.dimensions)] = row.used
     return {name: amount for name, amount in used.items() if amount}
 
 
 async def used_by_sidecar(
-    address: str, at_us: int, companies: Iterable[str] = COMPANIES
+    sidecar: Sidecar, at_us: int, companies: Iterable[str] = COMPANIES
 ) -> dict[CounterName, int]:
     """What a sidecar's counters say; those at 0 are left out."""
     used = {}
-    async with channel(address) as sidecar:
-        stub = enforcement_pb2_grpc.EnforcementServiceStub(sidecar)
-        for company in companies:
-            request = enforcement_pb2.GetUsageRequest(company=company, at=_timestamp(at_us))
-            answer = await stub.GetUsage(request, timeout=CALL_SECONDS_MAX, wait_for_ready=True)
-            for feature in answer.features:
-                for row in feature.limits:
-                    name = _name(company, feature.feature, row.limit, row.dimensions)
-                    used[name] = row.used
+    for company in companies:
+        request = enforcement_pb2.GetUsageRequest(company=company, at=_timestamp(at_us))
+        answer = await sidecar.api.GetUsage(request, timeout=HANG_SECONDS_MAX)
+        for feature in answer.features:
+            for row in feature.limits:
+                used[_name(company, feature.feature, row.limit, row.dimensions)] = row.used
     return {name: amount for name, amount in used.items() if amount}
 
 

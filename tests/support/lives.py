@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
+from sidecar.api.control.v1 import control_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.api.enforcement.v1 import enforcement_pb2_grpc
 from sidecar.convert.companies import company_to_message
 from sidecar.domain.companies import Company
-from tests.support.ledger import CALL_SECONDS_MAX, CALLS, channel
-from tests.support.processes import ControlPlane, Sidecar
+from tests.support.bounds import HANG_SECONDS_MAX
+from tests.support.daemons import ControlPlane, Sidecar
+from tests.support.ledger import CALLS
 from tests.support.waits import revision_reached
-
-OBEYED_SECONDS_MAX: Final = 5.0
-"""Without load it takes milliseconds; tests share a machine."""
 
 
 class Usage(NamedTuple):
@@ -39,14 +36,14 @@ class Life:
         self, *, at_us: int | None = None, **change: Any
     ) -> control_pb2.ChangeSubscriptionResponse:
         """Change the subscription, now or at an instant, and wait until the sidecar knows."""
-        answer = await change_subscription(self._plane.address, self.company, at_us=at_us, **change)
-        await revision_reached(self._sidecar, answer.revision, OBEYED_SECONDS_MAX)
+        answer = await change_subscription(self._plane, self.company, at_us=at_us, **change)
+        await revision_reached(self._sidecar, answer.revision)
         return answer
 
     async def apply(self, company: Company) -> None:
         """Replace the company, and wait until the sidecar knows."""
-        revision = await apply_companies(self._plane.address, company)
-        await revision_reached(self._sidecar, revision, OBEYED_SECONDS_MAX)
+        revision = await apply_companies(self._plane, company)
+        await revision_reached(self._sidecar, revision)
 
     async def use(self, quantity: int, *, at_us: int | None = None) -> str:
         """Check and count; the reason's name."""
@@ -56,9 +53,7 @@ class Life:
             quantity=quantity,
             event_time=_optional_stamp(at_us),
         )
-        async with channel(self._sidecar.address) as sidecar:
-            stub = enforcement_pb2_grpc.EnforcementServiceStub(sidecar)
-            answer = await stub.CheckAndIncrement(request, timeout=CALL_SECONDS_MAX)
+        answer = await self._sidecar.api.CheckAndIncrement(request, timeout=HANG_SECONDS_MAX)
         return pb.Reason.Name(answer.decision.reason).removeprefix("REASON_")
 
     async def ask(self, quantity: int = 1, *, at_us: int | None = None) -> str:
@@ -69,17 +64,13 @@ class Life:
             quantity=quantity,
             event_time=_optional_stamp(at_us),
         )
-        async with channel(self._sidecar.address) as sidecar:
-            stub = enforcement_pb2_grpc.EnforcementServiceStub(sidecar)
-            answer = await stub.Check(request, timeout=CALL_SECONDS_MAX)
+        answer = await self._sidecar.api.Check(request, timeout=HANG_SECONDS_MAX)
         return pb.Reason.Name(answer.decision.reason).removeprefix("REASON_")
 
     async def status(self, limit: str = "all", *, at_us: int | None = None) -> pb.LimitStatus:
         """What the sidecar says of a limit."""
         request = pb.GetUsageRequest(company=self.company, feature=CALLS, at=_optional_stamp(at_us))
-        async with channel(self._sidecar.address) as sidecar:
-            stub = enforcement_pb2_grpc.EnforcementServiceStub(sidecar)
-            answer = await stub.GetUsage(request, timeout=CALL_SECONDS_MAX)
+        answer = await self._sidecar.api.GetUsage(request, timeout=HANG_SECONDS_MAX)
         (row,) = (row for row in answer.features[0].limits if row.limit == limit)
         return row
 
@@ -95,9 +86,7 @@ class Life:
         request = control_pb2.GetCompanyUsageRequest(
             company=self.company, feature=CALLS, at=_optional_stamp(at_us)
         )
-        async with channel(self._plane.address) as plane:
-            stub = control_pb2_grpc.ControlServiceStub(plane)
-            answer = await stub.GetCompanyUsage(request, timeout=CALL_SECONDS_MAX)
+        answer = await self._plane.control.GetCompanyUsage(request, timeout=HANG_SECONDS_MAX)
         (row,) = (row for row in answer.limits if row.limit.id == limit)
         return row
 
@@ -107,7 +96,7 @@ class Life:
 
 
 async def change_subscription(
-    address: str, company: str, *, at_us: int | None = None, **change: Any
+    plane: ControlPlane, company: str, *, at_us: int | None = None, **change: Any
 ) -> control_pb2.ChangeSubscriptionResponse:
     """Ask a plane for one change, now or at an instant."""
     request = control_pb2.ChangeSubscriptionRequest(
@@ -116,19 +105,13 @@ async def change_subscription(
         at=_optional_stamp(at_us),
         **change,
     )
-    async with channel(address) as plane:
-        return await control_pb2_grpc.ControlServiceStub(plane).ChangeSubscription(
-            request, timeout=CALL_SECONDS_MAX
-        )
+    return await plane.control.ChangeSubscription(request, timeout=HANG_SECONDS_MAX)
 
 
-async def apply_companies(address: str, *companies: Company) -> int:
+async def apply_companies(plane: ControlPlane, *companies: Company) -> int:
     """Apply companies to a plane, and leave all else as it is; the revision."""
     request = control_pb2.ApplyRequest(companies=map(company_to_message, companies))
-    async with channel(address) as plane:
-        answer = await control_pb2_grpc.ControlServiceStub(plane).Apply(
-            request, timeout=CALL_SECONDS_MAX
-        )
+    answer = await plane.control.Apply(request, timeout=HANG_SECONDS_MAX)
     return int(answer.revision)
 
 

@@ -1,4 +1,4 @@
-"""Control planes and sidecars as real child processes that a test may start, kill and start again.
+"""Daemons as real child processes that a test may start, kill and start again.
 
 A child has started once its log says so. Whatever happens in the block, it is ended with it.
 """
@@ -18,15 +18,25 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
+import grpc
+
+from tests.support.bounds import HANG_SECONDS_MAX
+from tests.support.channels import channel_to
+
 ROOT: Final = Path(__file__).parents[2]
-START_SECONDS_MAX: Final = 30.0
-STOP_SECONDS_MAX: Final = 15.0
 EVENTS_KEPT_MAX: Final = 20_000
 LINES_SHOWN: Final = 15
 _LINE_BYTES_MAX: Final = 1 << 20
 _POLL_SECONDS: Final = 0.02
 _PORTS: Final = range(20_000, 30_000)
 """Below the ports that kernels hand out by themselves: nobody takes one between two starts."""
+
+_TALLYD: Final = """
+import signal, sys
+from sidecar.cli.main import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main(sys.argv[1:])
+"""
 
 Event = Mapping[str, Any]
 SelfT = TypeVar("SelfT", bound="Daemon")
@@ -40,17 +50,20 @@ class Daemon:
     """One daemon of tallyd that is started again and again on the same files.
 
     `name` is the command, `options` its flags without the dashes, `ready` the log event that says
-    that it has started. `events` are the lines of its log, over all its lives.
+    that it has started, `address` where it serves gRPC. `events` are the lines of its log, over all
+    its lives.
     """
 
-    def __init__(self, name: str, ready: str, options: Mapping[str, object]) -> None:
+    def __init__(self, name: str, ready: str, options: Mapping[str, object], address: str) -> None:
         self.name = name
         self.options = dict(options)
+        self.address = address
         self.events: list[Event] = []
         self.starts = 0
         self.kills = 0
         self._ready = ready
         self._process: asyncio.subprocess.Process | None = None
+        self._channel: grpc.aio.Channel | None = None
         self._reader: asyncio.Task[None] | None = None
         self._news = asyncio.Condition()
         self._life_from = 0
@@ -76,21 +89,31 @@ class Daemon:
         assert self._process is not None, f"{self.name} does not run"
         return self._process.pid
 
+    @property
+    def channel(self) -> grpc.aio.Channel:
+        """The one channel of tests to this life of the process; its calls wait for the server."""
+        if self._channel is None:
+            self._channel = channel_to(self.address)
+        return self._channel
+
     async def start(self) -> Event:
         """Start it; the event that said that it is ready."""
         await self.spawn()
-        return await self.event(self._ready, START_SECONDS_MAX)
+        return await self.event(self._ready)
+
+    def command(self) -> list[str]:
+        """What is run."""
+        flags = [f"--{name.replace('_', '-')}={value}" for name, value in self.options.items()]
+        return [*tallyd_command(), self.name, *flags]
 
     async def spawn(self) -> None:
         """Start it, and wait for nothing."""
         assert self._process is None, f"{self.name} runs already"
-        flags = [f"--{name.replace('_', '-')}={value}" for name, value in self.options.items()]
         self._life_from, self._log_ended = len(self.events), False
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "sidecar.cli.main", self.name, *flags),
+            *self.command(),
             cwd=ROOT,
-            env=_environment(),
+            env=environment(),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
@@ -107,20 +130,20 @@ class Daemon:
             with suppress(ProcessLookupError):
                 self._process.send_signal(signal.SIGKILL)
             self.kills += 1
-            await self._ended(STOP_SECONDS_MAX)
+            await self._ended()
 
     async def stop(self) -> int:
         """End it with SIGTERM; its exit status."""
         assert self._process is not None, f"{self.name} does not run"
         self._process.send_signal(signal.SIGTERM)
-        return await self._ended(STOP_SECONDS_MAX)
+        return await self._ended()
 
-    async def event(self, name: str, seconds: float) -> Event:
+    async def event(self, name: str) -> Event:
         """The first event of this name in this life of the process; waits for it."""
-        found = await self._await_event(name, seconds)
+        found = await self._await_event(name)
         if found is None:
             shown = "\n".join(str(event) for event in self.events[-LINES_SHOWN:])
-            raise ProcessFailed(f"{self.name} did not log {name!r} in {seconds:.0f} s:\n{shown}")
+            raise ProcessFailed(f"{self.name} did not log {name!r}:\n{shown}")
         return found
 
     def seen(self, name: str) -> list[Event]:
@@ -131,7 +154,7 @@ class Daemon:
         """What was logged as an error, over all lives of the process."""
         return [event for event in self.events if event.get("level") in ("error", "critical")]
 
-    async def _await_event(self, name: str, seconds: float) -> Event | None:
+    async def _await_event(self, name: str) -> Event | None:
         found: Event | None = None
         at = self._life_from
 
@@ -144,7 +167,7 @@ class Daemon:
             return found is not None or self._log_ended
 
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds), self._news:
+            async with asyncio.timeout(HANG_SECONDS_MAX), self._news:
                 await self._news.wait_for(look)
         return found
 
@@ -160,57 +183,28 @@ class Daemon:
         async with self._news:
             self._news.notify_all()
 
-    async def _ended(self, seconds: float) -> int:
+    async def _ended(self) -> int:
         process, reader = self._process, self._reader
         assert process is not None
         assert reader is not None
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(HANG_SECONDS_MAX):
                 status = await process.wait()
                 await reader
         except TimeoutError:
             process.kill()
             await process.wait()
-            raise ProcessFailed(f"{self.name} did not end within {seconds:.0f} s") from None
+            raise ProcessFailed(f"{self.name} did not end") from None
         finally:
             self._process = None
+            if self._channel is not None:
+                channel, self._channel = self._channel, None
+                await channel.close()
         return status
 
 
-class ControlPlane(Daemon):
-    """A control plane on a database file, at an address that it keeps."""
-
-    def __init__(self, database: Path, address: str = "") -> None:
-        self.database = database
-        self.address = address or free_address()
-        options = {"database_path": database, "listen": self.address, "http_listen": ""}
-        super().__init__("control", "control.ready", options)
-
-
-class Sidecar(Daemon):
-    """A sidecar on a store's folder, behind a Unix socket."""
-
-    def __init__(self, folder: Path, control: str, **options: object) -> None:
-        folder.mkdir(exist_ok=True)
-        self.store = folder / "store"
-        self.address = f"unix:{folder / 'sidecar.sock'}"
-        fixed = {
-            "control": control,
-            "store_path": self.store,
-            "socket_path": folder / "sidecar.sock",
-            "listen": "",
-            "http_listen": "",
-        }
-        # It listens before it has a catalog, and is ready once it has one.
-        super().__init__("sidecar", "sidecar.listening", {**fixed, **options})
-
-    async def ready(self) -> Event:
-        """Wait until it can answer checks."""
-        return await self.event("sidecar.ready", START_SECONDS_MAX)
-
-
 def free_address() -> str:
-    """A loopback address that nobody listens on."""
+    """A loopback address that nobody listens on, for the benchmark: tests let servers choose."""
     for port in random.SystemRandom().sample(_PORTS, 100):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
@@ -218,19 +212,22 @@ def free_address() -> str:
     raise ProcessFailed("no free port was found")
 
 
-async def until(
-    holds: Callable[[], Awaitable[bool]], otherwise: str, seconds: float = 30.0
-) -> None:
-    """Ask again and again until it holds; fails with `otherwise` if it does not in time."""
+async def until(holds: Callable[[], Awaitable[bool]], otherwise: str) -> None:
+    """Ask again and again until it holds; fails with `otherwise` if it never does."""
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(HANG_SECONDS_MAX):
             while not await holds():  # noqa: ASYNC110 - what is asked is another process
                 await asyncio.sleep(_POLL_SECONDS)
     except TimeoutError:
-        raise ProcessFailed(f"{otherwise} (waited {seconds:.0f} s)") from None
+        raise ProcessFailed(f"{otherwise} (waited {HANG_SECONDS_MAX:.0f} s)") from None
 
 
-def _environment() -> dict[str, str]:
+def tallyd_command() -> list[str]:
+    """What runs the command line; Ctrl-C ends it also where the tests run in the background."""
+    return [sys.executable, "-c", _TALLYD]
+
+
+def environment() -> dict[str, str]:
     """This environment without settings of tallyd: a test decides them all."""
     return {name: value for name, value in os.environ.items() if not name.startswith("TALLYD_")}
 

@@ -7,24 +7,25 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final
 
-from tests.support.processes import free_address
+from tests.support.ports import ANY_PORT, KeptPort
 
 _CHUNK_BYTES: Final = 16 * 1024
 
 
 class Proxy:
-    """Passes connections on to a server, until told otherwise.
+    """Passes connections on to a server, until told otherwise. `address`: where it is called.
 
     `delay_s`: how long each piece of data is held up. `cut_after_bytes`: after so many more bytes
     of the server's answers the connection that carries them is cut, wherever it is.
     """
 
     def __init__(self, server: str) -> None:
-        self.address = free_address()
+        self.address = ANY_PORT
         self.delay_s = 0.0
         self.cut_after_bytes: int | None = None
         self.cuts = 0
         self._server = server
+        self._port = KeptPort()
         self._listener: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._passing = asyncio.Event()
@@ -41,6 +42,7 @@ class Proxy:
         traceback: TracebackType | None,
     ) -> None:
         await self.disconnect()
+        self._port.let_go()
 
     async def connect(self) -> None:
         """Take connections (again)."""
@@ -48,12 +50,14 @@ class Proxy:
         if self._listener is None:
             host, port = self.address.split(":")
             self._listener = await asyncio.start_server(self._accept, host, int(port))
+            self.address = f"{host}:{self._listener.sockets[0].getsockname()[1]}"
 
     async def disconnect(self) -> None:
         """Break every connection and refuse new ones."""
         if self._listener is not None:
             self._listener.close()
             self._listener = None
+            self._port.keep(self.address)
         self.cut()
         await asyncio.gather(*self._connections, return_exceptions=True)
 

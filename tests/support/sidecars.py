@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import grpc
 import pytest
@@ -28,8 +28,7 @@ from sidecar.domain.timeline import compile_snapshot
 from sidecar.ops.health import Health
 from sidecar.storage.snapshots import SnapshotChanges
 from tests.support.build import NOW_US, catalog_snapshot
-
-CALL_SECONDS_MAX: Final = 20.0
+from tests.support.channels import channel_to
 
 
 class Failure(NamedTuple):
@@ -73,22 +72,38 @@ async def serving(
     **settings: Any,
 ) -> AsyncIterator[Serving]:
     """Serve until the block ends. `settings`: fields of `SidecarConfig`."""
-    config = SidecarConfig(standalone="catalog.yaml", store_path=str(folder / "store"), **settings)
+    socket = folder / "s.sock"
+    config = SidecarConfig(
+        standalone="catalog.yaml",
+        store_path=str(folder / "store"),
+        socket_path=str(socket),
+        listen="",
+        **settings,
+    )
     parts = Parts(config)
     health = Health()
-    server = grpc_server(parts, SidecarOperations(parts, health, NOW_US), health)
-    server.listen_unix(f"{folder}/s.sock")
-    address = f"unix:{folder}/s.sock"
-    await server.start()
-    channel = grpc.aio.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)])
     try:
-        async with channel:
+        async with hosted(parts, health), channel_to(f"unix:{socket}") as channel:
             found = Serving(parts, health, channel)
             found.apply(content, *companies)
             yield found
     finally:
-        await server.stop(0)
         await parts.close()
+
+
+@asynccontextmanager
+async def hosted(parts: Parts, health: Health) -> AsyncIterator[None]:
+    """Serve on the socket of the parts' settings, as the daemon does.
+
+    The one place where tests put a sidecar's server together.
+    """
+    server = grpc_server(parts, SidecarOperations(parts, health, NOW_US), health)
+    server.listen_unix(parts.config.socket_path)
+    await server.start()
+    try:
+        yield
+    finally:
+        await server.stop(0)
 
 
 async def failure_of(call: Awaitable[object]) -> Failure:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, TypeAlias
 
-from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
+from sidecar.api.control.v1 import control_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.api.enforcement.v1 import enforcement_pb2_grpc
 from sidecar.convert.catalog import catalog_to_message
@@ -34,7 +34,10 @@ from sidecar.domain.catalog import (
 )
 from sidecar.domain.companies import Company, Holding, Subscription
 from sidecar.domain.windows import WindowSpec, WindowUnit
-from tests.support.ledger import CALL_SECONDS_MAX, channel
+from tests.support.bounds import HANG_SECONDS_MAX
+from tests.support.channels import channel_to
+from tests.support.daemons import ControlPlane, Sidecar
+from tests.support.seeds import seeded
 
 PLANS: Final = ("small", "large")
 FEATURES: Final = ("calls", "tokens", "seats")
@@ -45,8 +48,7 @@ _PLAN_PART: Final = 10**12
 _COMPANY_PART: Final = 10**6
 _REST_SECONDS: Final = 0.002
 
-Plane: TypeAlias = "control_pb2_grpc.ControlServiceAsyncStub"
-Sidecar: TypeAlias = "enforcement_pb2_grpc.EnforcementServiceAsyncStub"
+Api: TypeAlias = "enforcement_pb2_grpc.EnforcementServiceAsyncStub"
 
 
 def catalog_of(version: int) -> Catalog:
@@ -83,13 +85,13 @@ def company_of(company: str, version: int = 0, plan: str = PLANS[0]) -> Company:
     return Company(company, subscription=Subscription(plan, SECOND_US, add_ons=add_ons))
 
 
-async def apply_version(plane: Plane, version: int, companies: Iterable[Company]) -> int:
+async def apply_version(plane: ControlPlane, version: int, companies: Iterable[Company]) -> int:
     """Apply the catalog of a version, and companies with it; the revision."""
     request = control_pb2.ApplyRequest(
         catalog=catalog_to_message(catalog_of(version)),
         companies=map(company_to_message, companies),
     )
-    answer = await plane.Apply(request, timeout=CALL_SECONDS_MAX)
+    answer = await plane.control.Apply(request, timeout=HANG_SECONDS_MAX)
     return int(answer.revision)
 
 
@@ -126,33 +128,36 @@ class Witness:
 class Caller:
     """One client on a connection of its own, who asks for random ones of some companies."""
 
-    def __init__(self, sidecar: Sidecar, companies: Sequence[str], witness: Witness) -> None:
-        self._sidecar = sidecar
+    def __init__(
+        self, api: Api, companies: Sequence[str], witness: Witness, rng: random.Random
+    ) -> None:
+        self._api = api
         self._companies = companies
         self._witness = witness
+        self._rng = rng
         self._newest: dict[str, int] = {}
 
     async def check(self) -> None:
         """Ask for one decision, and every limit that applies."""
-        company = random.choice(self._companies)
+        company = self._rng.choice(self._companies)
         request = pb.CheckRequest(
-            company=company, feature=random.choice(FEATURES), dimensions={"user": "ann"}
+            company=company, feature=self._rng.choice(FEATURES), dimensions={"user": "ann"}
         )
-        answer = await self._sidecar.Check(request, timeout=CALL_SECONDS_MAX)
+        answer = await self._api.Check(request, timeout=HANG_SECONDS_MAX)
         amounts = [limit.amount for limit in answer.limits]
         self._note(answer, [(company, answer.decision)], amounts)
 
     async def count(self) -> None:
         """Count on one."""
-        request = _request(self._companies)
-        answer = await self._sidecar.CheckAndIncrement(request, timeout=CALL_SECONDS_MAX)
+        request = self._request()
+        answer = await self._api.CheckAndIncrement(request, timeout=HANG_SECONDS_MAX)
         self._note(answer, [(request.company, answer.decision)])
 
     async def count_many(self) -> None:
         """Count on several companies and features in one call."""
-        checks = [_request(self._companies) for _ in range(BATCH)]
-        answer = await self._sidecar.BatchCheckAndIncrement(
-            pb.BatchCheckAndIncrementRequest(checks=checks), timeout=CALL_SECONDS_MAX
+        checks = [self._request() for _ in range(BATCH)]
+        answer = await self._api.BatchCheckAndIncrement(
+            pb.BatchCheckAndIncrementRequest(checks=checks), timeout=HANG_SECONDS_MAX
         )
         decisions = [
             (check.company, outcome.response.decision)
@@ -162,9 +167,9 @@ class Caller:
 
     async def look(self) -> None:
         """Ask what a company may do; its plan and the limits have to belong together."""
-        company, feature = random.choice(self._companies), random.choice(FEATURES)
-        answer = await self._sidecar.GetEntitlement(
-            pb.GetEntitlementRequest(company=company, feature=feature), timeout=CALL_SECONDS_MAX
+        company, feature = self._rng.choice(self._companies), self._rng.choice(FEATURES)
+        answer = await self._api.GetEntitlement(
+            pb.GetEntitlementRequest(company=company, feature=feature), timeout=HANG_SECONDS_MAX
         )
         amounts = [limit.amount for limit in answer.entitlement.limits]
         amounts += [rate.rate.burst for rate in answer.entitlement.rates]
@@ -172,6 +177,13 @@ class Caller:
             self._witness.faults.append(f"limits of another plan: {answer}")
         self._grow(company, answer.basis)
         self._witness.note(answer, [answer.basis.snapshot_version], amounts)
+
+    def _request(self) -> pb.CheckAndIncrementRequest:
+        return pb.CheckAndIncrementRequest(
+            company=self._rng.choice(self._companies),
+            feature=self._rng.choice(FEATURES),
+            dimensions={"user": "ann"},
+        )
 
     def _note(
         self,
@@ -196,15 +208,15 @@ class Caller:
 
 
 @asynccontextmanager
-async def load(address: str, companies: Sequence[str]) -> AsyncIterator[Witness]:
+async def load(sidecar: Sidecar, companies: Sequence[str], seed: int) -> AsyncIterator[Witness]:
     """Call a sidecar in every way, each on a connection of its own, while the block lasts."""
     witness = Witness()
     stop = asyncio.Event()
 
     async def call(way: str) -> None:
-        async with channel(address) as connection:
+        async with channel_to(sidecar.address) as connection:
             stub = enforcement_pb2_grpc.EnforcementServiceStub(connection)
-            ask = getattr(Caller(stub, companies, witness), way)
+            ask = getattr(Caller(stub, companies, witness, seeded(f"{seed}-{way}")), way)
             while not stop.is_set():
                 await ask()
                 await asyncio.sleep(_REST_SECONDS)
@@ -216,14 +228,6 @@ async def load(address: str, companies: Sequence[str]) -> AsyncIterator[Witness]
             yield witness
         finally:
             stop.set()
-
-
-def _request(companies: Sequence[str]) -> pb.CheckAndIncrementRequest:
-    return pb.CheckAndIncrementRequest(
-        company=random.choice(companies),
-        feature=random.choice(FEATURES),
-        dimensions={"user": "ann"},
-    )
 
 
 def _versions(amount: int) -> set[int]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from tests.support.daemons import Sidecar
 from tests.support.ledger import now_us, status, used_by_sidecar
 from tests.support.load import Books
-from tests.support.processes import Sidecar, until
+from tests.support.processes import until
 
 
 async def answered(books: Books, answers: int) -> None:
@@ -20,36 +21,36 @@ async def connected(sidecar: Sidecar, expected: bool = True) -> None:
     """Wait until a sidecar says that it hears the plane, or that it does not."""
 
     async def said() -> bool:
-        return (await status(sidecar.address)).plane_connected is expected
+        return (await status(sidecar)).plane_connected is expected
 
     await until(said, f"the sidecar does not say that plane_connected is {expected}")
 
 
 async def fenced(sidecar: Sidecar) -> None:
     """Wait until a sidecar has taken a new incarnation."""
-    await sidecar.event("sync.fenced", 30.0)
+    await sidecar.event("sync.fenced")
 
 
-async def revision_reached(sidecar: Sidecar, revision: int, seconds: float = 30.0) -> None:
+async def revision_reached(sidecar: Sidecar, revision: int) -> None:
     """Wait until a sidecar has applied a revision."""
 
     async def reached() -> bool:
-        return (await status(sidecar.address)).revision >= revision
+        return (await status(sidecar)).revision >= revision
 
-    await until(reached, f"revision {revision} is not reached", seconds)
+    await until(reached, f"revision {revision} is not reached")
 
 
-async def used(sidecar: Sidecar, feature: str, expected: int, seconds: float = 10.0) -> None:
+async def used(sidecar: Sidecar, feature: str, expected: int) -> None:
     """Wait until a sidecar says so of the usage that acme has of a feature."""
     said = 0
 
     async def as_expected() -> bool:
         nonlocal said
-        counters = await used_by_sidecar(sidecar.address, now_us(), ["acme"])
+        counters = await used_by_sidecar(sidecar, now_us(), ["acme"])
         said = counters.get(("acme", feature, "all", ()), 0)
         return said == expected
 
     try:
-        await until(as_expected, f"other usage of {feature} is said", seconds)
+        await until(as_expected, f"other usage of {feature} is said")
     finally:
         assert expected == said

@@ -1,17 +1,14 @@
-"""Reading the events of a watch, with a bound on the time."""
+"""Reading the events of a watch."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-
-EVENT_SECONDS_MAX: Final = 10.0
-SILENCE_SECONDS: Final = 0.15
-"""Longer than the moment within which everything is told as one."""
+from tests.support.bounds import HANG_SECONDS_MAX
 
 Event = pb.WatchEntitlementsResponse
 
@@ -24,21 +21,12 @@ class Events:
 
     async def next(self) -> Event:
         """The next event."""
-        async with asyncio.timeout(EVENT_SECONDS_MAX):
+        async with asyncio.timeout(HANG_SECONDS_MAX):
             return await self._receive()
 
     async def told(self, events: int) -> list[str]:
         """The next events in words."""
         return [words(await self.next()) for _ in range(events)]
-
-    async def silent(self) -> bool:
-        """Whether nothing is told for a while. The watch ends with it."""
-        try:
-            async with asyncio.timeout(SILENCE_SECONDS):
-                await self._receive()
-        except TimeoutError:
-            return True
-        return False
 
 
 def words(event: Event) -> str:

@@ -35,9 +35,9 @@ CALL_BYTES_MAX: Final = 2 * 1024 * 1024
 _CHANNEL_OPTIONS: Final = (
     ("grpc.enable_http_proxy", 0),
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
-    # Otherwise up to two minutes pass before a sidecar that is back is noticed.
+    # Otherwise up to two minutes pass before a sidecar that is back is noticed. Nothing is said of
+    # `min_reconnect_backoff_ms`: it is how long an attempt to connect may take as well.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
 

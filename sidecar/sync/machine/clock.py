@@ -2,7 +2,8 @@
 
 Cristian's algorithm: the plane's time was read somewhere between sending and receiving; assuming
 the middle, the error is at most half the round trip. Of the last few exchanges the one with the
-shortest round trip is believed.
+shortest round trip is believed, and an offset that its error alone could be is none: a sidecar
+whose clock is right must not be moved because the machine was busy.
 """
 
 from __future__ import annotations
@@ -40,11 +41,12 @@ class ClockEstimate:
         self._samples.append(_Sample(round_trip_us, offset_us))
 
     def offset_us(self) -> int:
-        """What to add to this machine's clock; 0 while it is about right."""
+        """What to add to this machine's clock; 0 while it is right as far as can be told."""
         if not self._samples:
             return 0
         best = self._best()
-        return best.offset_us if abs(best.offset_us) > TOLERANCE_US else 0
+        uncertain_us = max(TOLERANCE_US, (best.round_trip_us + 1) // 2)
+        return best.offset_us if abs(best.offset_us) > uncertain_us else 0
 
     def _best(self) -> _Sample:
         return min(self._samples)

@@ -21,8 +21,8 @@ from tests.bench.servers import ROOT
 from tests.bench.sizes import QUICK
 from tests.bench.traffic import CHECK, ECHO, Rpc, Traffic
 from tests.bench.workbench import Workbench, workbench
+from tests.support.bounds import RUN_SECONDS_MAX
 
-SECONDS_MAX = 50
 MARK = "BENCH_TEST"
 CHANGES = ("plan", "replaced", "company")
 OF_CALLS = {"p50_us", "p99_us", "calls_per_s", "cpu_us_per_call"}
@@ -76,7 +76,7 @@ def test_every_figure_is_measured(tmp_path: Path, environment: dict[str, str]) -
         env=environment,
         capture_output=True,
         text=True,
-        timeout=SECONDS_MAX,
+        timeout=RUN_SECONDS_MAX,
         check=False,
     )
     assert 0 == done.returncode, done.stderr
@@ -94,7 +94,7 @@ def test_section_asked_for_is_measured_alone(tmp_path: Path) -> None:
         command(tmp_path / "scratch", "--only", "engine"),
         cwd=ROOT,
         capture_output=True,
-        timeout=SECONDS_MAX,
+        timeout=RUN_SECONDS_MAX,
         check=False,
     )
     assert 0 == done.returncode, done.stderr
@@ -153,6 +153,6 @@ def test_interrupted_benchmark_stops_everything(
         assert 3 <= processes_of(environment)  # its own, and two servers
         bench.send_signal(number)
         assert "bench: interrupted" == bench.stderr.read().splitlines()[-1]
-        assert 130 == bench.wait(SECONDS_MAX)
+        assert 130 == bench.wait(RUN_SECONDS_MAX)
     assert [] == list(scratch.iterdir())
     assert 0 == processes_of(environment)

@@ -22,10 +22,10 @@ from tests.bench import wire
 from tests.bench.echo import METHOD
 from tests.bench.h2driver import process_cpu_ns, run_load
 from tests.bench.load_result import LoadError, LoadResult, read_bodies, write_bodies
+from tests.support.bounds import HANG_SECONDS_MAX
 from tests.unit.bench.test_wire import response, split
 
 ROOT = Path(__file__).parents[3]
-SECONDS_MAX = 30.0
 Behaviour = Callable[[bytes, grpc.ServicerContext], bytes]
 
 
@@ -43,7 +43,7 @@ def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
         assert f"ready unix:{path}\n" == process.stdout.readline()
         yield f"unix:{path}", process.pid
         process.terminate()
-        assert 0 == process.wait(SECONDS_MAX)
+        assert 0 == process.wait(HANG_SECONDS_MAX)
 
 
 @contextmanager
@@ -61,7 +61,7 @@ def server(behaviour: Behaviour, **options: int) -> Iterator[str]:
     try:
         yield f"127.0.0.1:{port}"
     finally:
-        running.stop(grace=None).wait(SECONDS_MAX)
+        running.stop(grace=None).wait(HANG_SECONDS_MAX)
         pool.shutdown()
 
 
@@ -76,8 +76,8 @@ def load(target: str, bodies: Iterator[bytes], **changes: float) -> LoadResult:
         in_flight=sizes["in_flight"],
         calls=sizes["calls"],
         warmup=sizes["warmup"],
-        seconds_max=changes.get("seconds_max", SECONDS_MAX),
-        answer_seconds_max=changes.get("answer_seconds_max", SECONDS_MAX),
+        seconds_max=changes.get("seconds_max", HANG_SECONDS_MAX),
+        answer_seconds_max=changes.get("answer_seconds_max", HANG_SECONDS_MAX),
     )
 
 
@@ -130,7 +130,7 @@ def test_server_that_allows_two_streams_gets_no_more() -> None:
         answered = pool.submit(answer, listener)
         target = f"127.0.0.1:{listener.getsockname()[1]}"
         result = load(target, numbered_bodies(), connections=1, in_flight=16)
-        answered.result(SECONDS_MAX)
+        answered.result(HANG_SECONDS_MAX)
     assert (100, 0) == (result.calls, result.errors)
     assert 2 == most_open
 
@@ -167,7 +167,7 @@ def test_unknown_method_counts_as_errors(echo: tuple[str, int]) -> None:
         in_flight=1,
         calls=10,
         warmup=0,
-        seconds_max=SECONDS_MAX,
+        seconds_max=HANG_SECONDS_MAX,
     )
     assert (0, 10, 1) == (result.calls, result.errors, len(result.failures))
     assert next(iter(result.failures)).startswith("grpc-status 12: ")
@@ -204,7 +204,7 @@ def test_silent_server_is_given_up() -> None:
     release = threading.Event()
 
     def wait(request: bytes, _: grpc.ServicerContext) -> bytes:
-        release.wait(SECONDS_MAX)
+        release.wait(HANG_SECONDS_MAX)
         return request
 
     with server(wait) as target:
@@ -225,9 +225,9 @@ def test_server_that_ends_in_the_middle_is_an_error() -> None:
     with ThreadPoolExecutor() as pool:
         with server(stop_soon) as target:
             running = pool.submit(load, target, numbered_bodies(), calls=1_000_000_000)
-            assert stopping.wait(SECONDS_MAX)
+            assert stopping.wait(HANG_SECONDS_MAX)
         with pytest.raises(LoadError):
-            running.result(SECONDS_MAX)
+            running.result(HANG_SECONDS_MAX)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_command_prints_one_json_object(echo: tuple[str, int], tmp_path: Path) -
     command += ["--connections", "2", "--in-flight", "2", "--calls", "90", "--warmup", "10"]
     command += ["--server-pid", str(echo[1])]
     done = subprocess.run(
-        command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS_MAX
+        command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=HANG_SECONDS_MAX
     )
     assert (0, "") == (done.returncode, done.stderr)
     figures = json.loads(done.stdout)
@@ -272,7 +272,7 @@ def test_cpu_time_of_this_process_agrees_with_its_own_clock() -> None:
 
 def test_cpu_time_of_a_missing_process_is_an_error() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
-        process.wait(SECONDS_MAX)
+        process.wait(HANG_SECONDS_MAX)
     with pytest.raises(LoadError, match="cannot read the CPU time"):
         process_cpu_ns(process.pid)
 

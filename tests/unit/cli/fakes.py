@@ -18,6 +18,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from sidecar.cli.main import main
+from tests.support.bounds import HANG_SECONDS_MAX
 
 
 class Failure(NamedTuple):
@@ -66,7 +67,7 @@ class FakeServer(grpc.GenericRpcHandler):
 
     def hang(self, request: Message) -> Message:
         """Answer only when the test ends."""
-        self.released.wait(30)
+        self.released.wait(HANG_SECONDS_MAX)
         return request
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,17 +18,12 @@ from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.cli.common import ExitCode
 from sidecar.cli.messages import timestamp_of
-from tests.support.processes import ROOT
+from tests.support.bounds import HANG_SECONDS_MAX
+from tests.support.processes import ROOT, environment, tallyd_command
 from tests.unit.cli.fakes import FakeServer, tallyd
 
 SERVICE: Final = "sidecar.api.enforcement.v1.EnforcementService"
 NOON: Final = timestamp_of(1_773_576_000_000_000)
-WATCH: Final = """
-import signal, sys
-from sidecar.cli.main import main
-signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a parent ignores it
-main(sys.argv[1:])
-"""
 
 
 class Watched:
@@ -49,7 +42,7 @@ class Watched:
         yield from self.events
         ended = threading.Event()
         if self.goes_on and context.add_callback(ended.set):
-            ended.wait(30)
+            ended.wait(HANG_SECONDS_MAX)
 
 
 @pytest.fixture
@@ -227,9 +220,9 @@ def test_ctrl_c_is_how_it_ends(watched: Watched) -> None:
     watched.events = [event("RESET", limits=[limit_status(0)])]
     watched.goes_on = True
     watching = subprocess.Popen(
-        [sys.executable, "-c", WATCH, "watch", "acme", "--sidecar", watched.address],
+        [*tallyd_command(), "watch", "acme", "--sidecar", watched.address],
         cwd=ROOT,
-        env={name: value for name, value in os.environ.items() if not name.startswith("TALLYD_")},
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -239,7 +232,7 @@ def test_ctrl_c_is_how_it_ends(watched: Watched) -> None:
         # The line comes at once, though nobody reads it on a terminal and more may follow.
         assert "reset" in watching.stdout.readline()
         watching.send_signal(signal.SIGINT)
-        rest, errors = watching.communicate(timeout=20)
+        rest, errors = watching.communicate(timeout=HANG_SECONDS_MAX)
     finally:
         watching.kill()
         watching.wait()

@@ -18,6 +18,7 @@ from sidecar.control.server import ControlPlane
 from sidecar.control.storage.port import Store
 from sidecar.convert.catalog import catalog_to_message
 from sidecar.convert.companies import company_to_message
+from tests.support.channels import channel_to
 from tests.unit.control.support import CATALOG, Writer, company
 
 Message = TypeVar("Message")
@@ -79,7 +80,7 @@ async def running(store: Store) -> AsyncIterator[Calls]:
     plane = ControlPlane(CONFIG, store)
     await plane.start()
     try:
-        async with grpc.aio.insecure_channel(plane.grpc_address) as channel:
+        async with channel_to(plane.grpc_address) as channel:
             control = control_pb2_grpc.ControlServiceStub(channel)
             yield Calls(plane, channel, control, sync_pb2_grpc.SyncServiceStub(channel))
     finally:

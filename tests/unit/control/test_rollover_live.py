@@ -20,6 +20,8 @@ from sidecar.convert.counters import total_from_message
 from sidecar.domain.bounds import SECOND_US
 from sidecar.domain.counters import CounterRef, CounterTotal
 from sidecar.domain.windows import Window
+from tests.support.bounds import HANG_SECONDS_MAX
+from tests.support.channels import channel_to
 from tests.support.processes import until
 from tests.unit.control.plane import CONFIG, Calls
 from tests.unit.control.rollover_plane import catalog_of, monthly, on_plan, utc
@@ -55,7 +57,7 @@ async def calls(
     plane = ControlPlane(CONFIG, store, clock)
     await plane.start()
     try:
-        async with grpc.aio.insecure_channel(plane.grpc_address) as channel:
+        async with channel_to(plane.grpc_address) as channel:
             control = control_pb2_grpc.ControlServiceStub(channel)
             calls = Calls(plane, channel, control, sync_pb2_grpc.SyncServiceStub(channel))
             await calls.control.Apply(
@@ -84,7 +86,7 @@ async def _told(
     watch: grpc.aio.UnaryStreamCall[object, object], counter: CounterRef
 ) -> CounterTotal:
     """The next total of a counter that a watch tells."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_SECONDS_MAX):
         while True:
             step = await watch.read()
             assert isinstance(step, sync_pb2.WatchSnapshotsResponse)  # and not the end

@@ -23,6 +23,8 @@ from sidecar.control.server import ControlPlane
 from sidecar.control.storage.port import Store
 from sidecar.host.lifecycle import CANNOT_RUN
 from sidecar.host.listening import CannotListen
+from tests.support.bounds import HANG_SECONDS_MAX
+from tests.support.channels import channel_to
 from tests.unit.control.plane import CONFIG, running
 
 _PROGRAM: Final = """
@@ -37,7 +39,7 @@ sys.exit(run(config))
 
 
 def _get(url: str) -> tuple[int, str]:
-    with urllib.request.urlopen(url, timeout=5) as answer:
+    with urllib.request.urlopen(url, timeout=HANG_SECONDS_MAX) as answer:
         return answer.status, answer.read().decode()
 
 
@@ -83,8 +85,8 @@ async def test_a_message_beyond_the_bound_is_refused(store: Store) -> None:
     async with running(store) as calls:
         bound = CONFIG.message_bytes_max
         request = control_pb2.GetCompanyRequest(company="x" * bound)
-        options = [("grpc.max_send_message_length", -1)]
-        async with grpc.aio.insecure_channel(calls.plane.grpc_address, options) as channel:
+        option = ("grpc.max_send_message_length", -1)
+        async with channel_to(calls.plane.grpc_address, option) as channel:
             stub = control_pb2_grpc.ControlServiceStub(channel)
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await stub.GetCompany(request)
@@ -98,7 +100,7 @@ def test_a_store_that_cannot_be_opened_is_said_in_a_line(tmp_path: Path) -> None
         [sys.executable, "-c", _PROGRAM, str(path)],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=HANG_SECONDS_MAX,
         check=False,
     )
     assert CANNOT_RUN == result.returncode
@@ -119,7 +121,7 @@ def test_sigterm_ends_the_process_in_order(tmp_path: Path) -> None:
             stub = control_pb2_grpc.ControlServiceStub(channel)
             assert not stub.GetCatalog(control_pb2.GetCatalogRequest()).HasField("catalog")
         os.kill(process.pid, signal.SIGTERM)
-        _, rest = process.communicate(timeout=10)
+        _, rest = process.communicate(timeout=HANG_SECONDS_MAX)
     finally:
         process.kill()
         process.wait()

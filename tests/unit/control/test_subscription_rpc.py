@@ -16,6 +16,7 @@ from sidecar.api.control.v1 import control_pb2
 from sidecar.control.storage.port import Store
 from sidecar.convert.catalog import catalog_to_message
 from sidecar.domain.catalog import AddOn, Plan
+from tests.support.bounds import HANG_SECONDS_MAX
 from tests.unit.control.plane import Calls, refusal, running
 from tests.unit.control.support import BOB, CATALOG
 
@@ -163,7 +164,7 @@ async def test_those_who_watch_hear_of_it(calls: Calls) -> None:
     watch = calls.watch(BOB)
     await watch.read()
     done = await calls.control.ChangeSubscription(change(plan=PLAN))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_SECONDS_MAX):
         step = await watch.read()
         while not step.companies:
             step = await watch.read()

@@ -14,6 +14,7 @@ from sidecar.control.rpc import hub, sync
 from sidecar.control.services import apply
 from sidecar.control.storage.port import Store
 from sidecar.control.storage.values import CounterState
+from tests.support.bounds import HANG_SECONDS_MAX
 from tests.unit.control.plane import Calls, running
 from tests.unit.control.support import ALICE, BOB, CAROL, NOW_US, Writer, company, key_of, record
 
@@ -31,7 +32,7 @@ async def calls(store: Store, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 async def _until(call: Any, wanted: Callable[[Step], bool]) -> Step:
     """The first step that is wanted; heartbeats and others are skipped."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_SECONDS_MAX):
         while True:
             step = await call.read()
             assert isinstance(step, Step)  # and not the end
@@ -147,7 +148,7 @@ async def test_a_stop_ends_watches_cleanly(calls: Calls) -> None:
     watch = calls.watch(BOB)
     await watch.read()
     await calls.plane.stop()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_SECONDS_MAX):
         while await watch.read() is not grpc.aio.EOF:
             continue
     assert grpc.StatusCode.OK == await watch.code()

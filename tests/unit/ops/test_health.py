@@ -2,7 +2,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -10,6 +9,8 @@ from sidecar.convert.status import status_of
 from sidecar.host.grpcio import GrpcioServer
 from sidecar.host.health import HealthMethods
 from sidecar.ops.health import Health, Verdict, keep_beating
+from tests.support.bounds import HANG_SECONDS_MAX
+from tests.support.channels import channel_to
 
 ENFORCEMENT = "sidecar.api.enforcement.v1.EnforcementService"
 
@@ -131,7 +132,7 @@ async def served() -> AsyncIterator[tuple[Health, Any]]:
     server = GrpcioServer(services, rich=status_of, options=(), concurrent_calls_max=10)
     port = server.listen_tcp("127.0.0.1:0")
     await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    async with channel_to(f"127.0.0.1:{port}") as channel:
         yield health, health_pb2_grpc.HealthStub(channel)
     await server.stop(0)
 
@@ -139,7 +140,9 @@ async def served() -> AsyncIterator[tuple[Health, Any]]:
 async def statuses(stub: Any) -> dict[str, str]:
     found = {}
     for service in ("", "liveness", "readiness", ENFORCEMENT):
-        answer = await stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=5)
+        answer = await stub.Check(
+            health_pb2.HealthCheckRequest(service=service), timeout=HANG_SECONDS_MAX
+        )
         found[service] = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
     return found
 
@@ -160,7 +163,7 @@ async def test_grpc_health_follows_readiness(
     served: tuple[Health, Any],
 ) -> None:
     health, stub = served
-    watch = stub.Watch(health_pb2.HealthCheckRequest(service=ENFORCEMENT), timeout=10)
+    watch = stub.Watch(health_pb2.HealthCheckRequest(service=ENFORCEMENT), timeout=HANG_SECONDS_MAX)
     seen = [(await watch.read()).status]
 
     health.start()

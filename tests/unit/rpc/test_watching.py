@@ -274,7 +274,7 @@ async def test_bad_requests_name_the_field(
 ) -> None:
     request = pb.WatchEntitlementsRequest(**{"company": "acme", **fields})
     events = bench.methods.watch_entitlements(request.SerializeToString(), ANYONE)
-    assert ("INVALID_ARGUMENT", field) == await refusal(Stream(events))
+    assert ("INVALID_ARGUMENT", field) == await refusal(Stream(events, bench))
     assert 0 == len(bench.watchlist)
 
 

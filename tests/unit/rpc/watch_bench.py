@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from sidecar.rpc.watching import WatchMethods
 from sidecar.service.directory import Directory
 from sidecar.service.runner import InlineRunner
 from sidecar.service.standing import Standing
-from sidecar.service.watched_states import StateReader
+from sidecar.service.watched_states import CompanyState, StateReader
 from sidecar.service.watchlist import Watchlist
 from sidecar.storage.snapshots import SnapshotChanges
 from tests.support.build import (
@@ -65,6 +66,18 @@ class Source:
         self._directory.apply(SnapshotChanges(companies=found))
 
 
+class Reader(StateReader):
+    """Tells when it has read."""
+
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
+        self.has_read = asyncio.Event()
+
+    def read(self, *arguments: Any) -> CompanyState:
+        self.has_read.set()
+        return super().read(*arguments)
+
+
 class Bench:
     """Watches on a store in memory, at a time that the test sets."""
 
@@ -80,8 +93,9 @@ class Bench:
         self.source = Source(self.directory)
         runner = InlineRunner(self.opened.store)
         standing = Standing(authority=False)
+        self.reader = Reader(self.opened.store, self.directory, standing)
         self.methods = WatchMethods(
-            StateReader(self.opened.store, self.directory, standing),
+            self.reader,
             self.watchlist,
             runner,
             MissingSnapshots(self.directory, runner, self.source),
@@ -91,7 +105,7 @@ class Bench:
     def watch(self, *features: str, of: str = "acme", **fields: Any) -> Stream:
         request = pb.WatchEntitlementsRequest(company=of, features=features, **fields)
         events = self.methods.watch_entitlements(request.SerializeToString(), ANYONE)
-        return Stream(events)
+        return Stream(events, self)
 
     def count(self, quantity: int, feature: str = "calls") -> None:
         """Count as a decision does, and say so."""
@@ -109,9 +123,24 @@ class Bench:
 class Stream(Events):
     """The events of one watch."""
 
-    def __init__(self, messages: AsyncGenerator[bytes, None]) -> None:
+    def __init__(self, messages: AsyncGenerator[bytes, None], bench: Bench) -> None:
         super().__init__(self._receive_one)
         self._messages = messages
+        self._bench = bench
+
+    async def silent(self) -> bool:
+        """Whether nothing is left to tell, though everything is read again. The watch ends here."""
+        has_read = self._bench.reader.has_read
+        has_read.clear()
+        self._bench.watchlist.touch_all()
+        told, read = asyncio.create_task(self._receive_one()), asyncio.create_task(has_read.wait())
+        # What is to be told is told in the very step that reads it.
+        await asyncio.wait((told, read), return_when=asyncio.FIRST_COMPLETED)
+        found = not told.done()
+        for task in (told, read):
+            task.cancel()
+        await asyncio.gather(told, read, return_exceptions=True)
+        return found
 
     async def close(self) -> None:
         """The caller goes away."""

@@ -15,6 +15,7 @@ from sidecar.storage.engine import EngineFull
 from sidecar.storage.memory import MemoryEngine, MemoryTransaction
 from sidecar.storage.store import Store, open_store
 from sidecar.storage.transaction import Transaction
+from tests.support.bounds import HANG_SECONDS_MAX
 from tests.support.stores import count_in
 
 
@@ -124,7 +125,7 @@ async def test_a_step_that_was_given_up_is_done_all_the_same(
 def hold(group: GroupCommitRunner) -> tuple[asyncio.Future[Any], threading.Event]:
     """Keep the writer thread busy until the event is set, so that steps gather behind it."""
     go = threading.Event()
-    return asyncio.ensure_future(group.run_alone(lambda: go.wait(10))), go
+    return asyncio.ensure_future(group.run_alone(lambda: go.wait(HANG_SECONDS_MAX))), go
 
 
 async def in_line(calls: list[Any]) -> list[asyncio.Future[Any]]:

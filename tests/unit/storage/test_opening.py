@@ -19,6 +19,7 @@ from sidecar.storage.outbox import Outbox
 from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
 from sidecar.sync.records import UsageRecordReader
+from tests.support.bounds import HANG_SECONDS_MAX
 from tests.support.stores import (
     MONTHLY,
     STORE_BYTES_MAX,
@@ -94,7 +95,7 @@ def test_closed_in_order_and_opened_again_it_goes_on(folder: Path) -> None:
 
 
 def test_a_killed_process_loses_nothing(folder: Path) -> None:
-    killed = subprocess.run(child("kill", folder, 257), check=False, timeout=30)
+    killed = subprocess.run(child("kill", folder, 257), check=False, timeout=HANG_SECONDS_MAX)
     assert -9 == killed.returncode
     with opened_in(folder) as store:
         assert (257, 257, 257) == (used(store), store.head.sequence, store.waiting_records())
@@ -112,7 +113,7 @@ def test_a_second_owner_is_refused_while_the_first_lives(folder: Path) -> None:
         with pytest.raises(StoreInUse, match=f"in use by another process.*{owner.pid}"):
             open_now(folder)
         owner.stdin.close()
-        assert 0 == owner.wait(timeout=30)
+        assert 0 == owner.wait(timeout=HANG_SECONDS_MAX)
     with opened_in(folder) as store:
         count(store)
 
@@ -176,7 +177,7 @@ def test_an_opening_that_fails_does_not_hide_a_loss_of_power(folder: Path) -> No
 
 
 def test_a_kill_without_a_loss_of_power_keeps_the_life(folder: Path) -> None:
-    subprocess.run(child("kill", folder, 1), check=False, timeout=30)
+    subprocess.run(child("kill", folder, 1), check=False, timeout=HANG_SECONDS_MAX)
     assert "in-use" in names(folder)
     with opened_in(folder) as store:
         assert 1 == len(store.lineages)
@@ -248,7 +249,11 @@ def test_a_full_disk_is_a_clear_error_and_loses_nothing(folder: Path) -> None:
     with opened_in(folder):
         pass
     filled = subprocess.run(
-        child("fill", folder, 512 << 10), check=False, timeout=60, capture_output=True, text=True
+        child("fill", folder, 512 << 10),
+        check=False,
+        timeout=HANG_SECONDS_MAX,
+        capture_output=True,
+        text=True,
     )
     assert (0, "") == (filled.returncode, filled.stderr)
     error, before, after = filled.stdout.splitlines()

@@ -43,6 +43,14 @@ def test_the_error_is_at_most_half_the_round_trip(skew: float) -> None:
     assert abs(clock.offset_us() - 10 * SECOND_US) <= SECOND_US
 
 
+@pytest.mark.parametrize("skew", [0.0, 1.0])
+def test_a_clock_that_is_right_stays_so_however_long_exchanges_take(skew: float) -> None:
+    clock = ClockEstimate()
+    for n in range(20):
+        exchange(clock, NOW_US + n * SECOND_US, SECOND_US - n, 0, skew)
+        assert 0 == clock.offset_us()
+
+
 def test_the_shortest_round_trip_is_believed() -> None:
     clock = ClockEstimate()
     for round_trip_us, skew in [(SECOND_US, 0.0), (1000, 0.5), (SECOND_US, 1.0)]:
