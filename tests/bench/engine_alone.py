@@ -1,7 +1,8 @@
 """The engine alone: decisions with commit, in this process, without server or parsing.
 
 `python -m tests.bench.engine_alone --store DIR ...` measures stores alternately and prints one JSON
-object: `us_per_check`, for each store the CPU time of a check in each round, in microseconds.
+object: `us_per_check`, for each store the CPU time of a check in each round, in microseconds; with
+`--bare`, `bare_us` likewise, of the bare LMDB steps under such checks on the first store.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ import json
 import pstats
 import sys
 import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.requests import Check
 from sidecar.rpc.parse import parse_check
 from sidecar.service.enforce import Answer
+from tests.bench.bare import bare_twin
 from tests.bench.errors import BenchError
 from tests.bench.figures import turn_order
 from tests.bench.inside import Engine, now_us, open_engine
@@ -66,29 +70,44 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--companies", type=int, required=True)
     parser.add_argument("--checks", type=int, required=True, help="checks a round")
     parser.add_argument("--rounds", type=int, required=True)
+    parser.add_argument("--bare", type=Path, help="an empty folder for copies of the first store")
     parser.add_argument("--profile", action="store_true", help="one round, under the profiler")
     return parser.parse_args()
 
 
+def measure(arguments: argparse.Namespace, traffics: Sequence[Traffic]) -> dict[str, object]:
+    """CPU microseconds a check in each round; what is measured takes turns."""
+    runs: list[tuple[Traffic, Callable[[list[Check]], float]]] = []
+    with ExitStack() as stack:
+        if arguments.bare:  # first, since it takes copies of a closed store
+            twin = stack.enter_context(bare_twin(arguments.store[0], arguments.bare))
+            runs.append((traffics[0], twin.run))
+        for folder, traffic in zip(arguments.store, traffics, strict=True):
+            engine = stack.enter_context(open_engine(folder))
+            runs.append((traffic, partial(run, engine)))
+        for traffic, run_checks in runs:
+            run_checks(make_checks(traffic, arguments.checks))  # warm-up
+        spent: list[list[float]] = [[] for _ in runs]
+        for turn in range(arguments.rounds):
+            for index in turn_order(range(len(runs)), turn):
+                traffic, run_checks = runs[index]
+                spent[index].append(run_checks(make_checks(traffic, arguments.checks)))
+    bare_us = spent.pop(0) if arguments.bare else []
+    return {"us_per_check": spent, "bare_us": bare_us}
+
+
 def main() -> None:
     arguments = _arguments()
-    spent: list[list[float]] = [[] for _ in arguments.store]
-    with ExitStack() as stack:
-        engines = [stack.enter_context(open_engine(store)) for store in arguments.store]
-        traffics = [
-            Traffic(arguments.companies, users, feature)
-            for users, feature in zip(arguments.users, arguments.feature, strict=True)
-        ]
-        for engine, traffic in zip(engines, traffics, strict=True):
-            run(engine, make_checks(traffic, arguments.checks))  # warm-up
-        if arguments.profile:
-            profile(engines[0], make_checks(traffics[0], arguments.checks))
-            return
-        for turn in range(arguments.rounds):
-            for index in turn_order(range(len(engines)), turn):
-                checks = make_checks(traffics[index], arguments.checks)
-                spent[index].append(run(engines[index], checks))
-    print(json.dumps({"us_per_check": spent}))
+    traffics = [
+        Traffic(arguments.companies, users, feature)
+        for users, feature in zip(arguments.users, arguments.feature, strict=True)
+    ]
+    if not arguments.profile:
+        print(json.dumps(measure(arguments, traffics)))
+        return
+    with open_engine(arguments.store[0]) as engine:
+        run(engine, make_checks(traffics[0], arguments.checks))  # warm-up
+        profile(engine, make_checks(traffics[0], arguments.checks))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,10 @@ from sidecar.rpc.answer_wire import AnswerEncoder
 from sidecar.service.directory import Directory
 from sidecar.service.enforce import Enforcer
 from sidecar.service.standing import Standing
-from sidecar.storage.opening import open_folder
+from sidecar.storage.engine import Engine as StorageEngine
+from sidecar.storage.opening import new_incarnation, open_folder
 from sidecar.storage.snapshots import Snapshots
-from sidecar.storage.store import Store
+from sidecar.storage.store import Store, open_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,13 @@ class Engine:
 
 
 @contextmanager
-def open_engine(folder: Path) -> Iterator[Engine]:
-    """Open the store in a folder as `tallyd sidecar` does by default, while the block lasts."""
+def open_engine(
+    folder: Path, under: Callable[[StorageEngine], StorageEngine] | None = None
+) -> Iterator[Engine]:
+    """Open the store in a folder as `tallyd sidecar` does by default, while the block lasts.
+
+    `under`: gives what is put between the store and the engine that it stands on.
+    """
     defaults = SidecarConfig()
     opened = open_folder(
         folder,
@@ -39,15 +45,22 @@ def open_engine(folder: Path) -> Iterator[Engine]:
         outbox_records_max=defaults.outbox_records_max,
     )
     try:
-        directory = Directory(Snapshots(opened.store), defaults.companies_cached_max)
+        store = opened.store
+        if under is not None:
+            store = open_store(
+                under(store.engine),
+                new_incarnation=new_incarnation,
+                outbox_records_max=defaults.outbox_records_max,
+            )
+        directory = Directory(Snapshots(store), defaults.companies_cached_max)
         enforcer = Enforcer(
-            opened.store,
+            store,
             directory,
             Standing(authority=True),
             AnswerEncoder(),
             answers_kept_us=defaults.idempotency_hours * HOUR_US,
         )
-        yield Engine(opened.store, directory, enforcer)
+        yield Engine(store, directory, enforcer)
     finally:
         opened.close()
 
