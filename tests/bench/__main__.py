@@ -15,7 +15,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from tests.bench import calls, change, engine, growth, limits, machine, profiles, report
+from tests.bench import (
+    batch,
+    calls,
+    calls_table,
+    change,
+    disk,
+    engine,
+    growth,
+    limits,
+    machine,
+    profiles,
+    report,
+)
 from tests.bench.errors import BenchError
 from tests.bench.figures import Section
 from tests.bench.servers import ROOT
@@ -23,28 +35,29 @@ from tests.bench.sizes import FULL, QUICK
 from tests.bench.workbench import Workbench, workbench
 
 SECTIONS: Final = (
-    "echo", "check", "batch", "engine", "growth", "footprint", "disk", "limits", "change",
+    "calls", "batch", "engine", "growth", "footprint", "disk", "limits", "change",
 )  # fmt: skip
 INTERRUPTED: Final = 130
 
 
 def measure(bench: Workbench, wanted: set[str]) -> dict[str, Section]:
-    """The sections asked for, with those that are measured along with them."""
+    """The sections asked for; `calls` become a section for each kind of call."""
     stores = growth.GrownStores(bench)
-    parts: tuple[tuple[set[str], Callable[[], dict[str, Section]]], ...] = (
-        ({"echo", "check"}, lambda: calls.measure_calls(bench)),
-        ({"batch"}, lambda: calls.measure_batches(bench)),
-        ({"engine"}, lambda: engine.measure_engine(bench)),
-        ({"limits"}, lambda: limits.measure_limits(bench)),
-        ({"change"}, lambda: change.measure_change(bench)),
+    parts: Mapping[str, Callable[[], dict[str, Section]]] = {
+        "calls": lambda: calls.measure_calls(bench),
+        "batch": lambda: batch.measure_batches(bench),
+        "engine": lambda: engine.measure_engine(bench),
+        "limits": lambda: limits.measure_limits(bench),
+        "change": lambda: change.measure_change(bench),
         # Before the disk is busy with big stores.
-        ({"disk"}, lambda: calls.measure_disk(bench)),
-        ({"growth"}, lambda: growth.measure_growth(bench, stores)),
-        ({"footprint"}, lambda: growth.measure_footprint(bench, stores)),
-    )
+        "disk": lambda: disk.measure_disk(bench),
+        "growth": lambda: growth.measure_growth(bench, stores),
+        "footprint": lambda: growth.measure_footprint(bench, stores),
+    }
+    assert set(SECTIONS) == set(parts)
     sections: dict[str, Section] = {}
-    for names, part in parts:
-        if names & wanted:
+    for name, part in parts.items():
+        if name in wanted:
             sections |= part()
     return sections
 
@@ -59,9 +72,14 @@ def run(arguments: argparse.Namespace) -> None:
         facts = machine.facts(bench.folder)
         sections = measure(bench, arguments.only)
     seconds = time.monotonic() - began_s
-    _write(arguments.output, {**sections, "machine": facts, "quick": arguments.quick})
-    print(f"\n{report.table(sections)}\n")
-    print(_closing(sections, facts, seconds))
+    conditions = {"machine": facts, "quick": arguments.quick, "left_out": bench.left_out}
+    _write(arguments.output, {**sections, **conditions})
+    for table in (calls_table.calls_table(sections), report.table(sections)):
+        if table:
+            print(f"\n{table}")
+    for name, reason in bench.left_out.items():
+        print(f"\nLeft out: {name}: {reason}.")
+    print(f"\n{_closing(sections, facts, seconds)}")
     print(f"All figures and rounds: {arguments.output}")
 
 

@@ -1,77 +1,126 @@
-"""(a) echo and (b) check, (c) batches, (g) durability: what calls cost, measured in pairs."""
+"""(a) echoes and (b) checks: what a call costs, side by side.
+
+A section is named after who answers, how calls come, and who calls: `check_tcp_deadline_8x8`. Those
+of the usual route, the Unix socket without deadlines, and of the usual eight callers have no word
+for that: `check`. Everything that is compared was measured in the same round.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from tests.bench.building import LeftOut
 from tests.bench.figures import Section, pair_differences, pair_ratios, summary, turn_order
-from tests.bench.load import EIGHT, ONE, SIXTY_FOUR
+from tests.bench.load import EIGHT, ONE, SIXTY_FOUR, UNIX, Callers, Route
 from tests.bench.servers import Server
-from tests.bench.traffic import BATCH, CHECK, ECHO, Rpc, Traffic
+from tests.bench.traffic import CHECK, ECHO, Rpc, Traffic
 from tests.bench.workbench import Workbench
 
-BATCH_CHECKS: Final = 100
+ECHO_SIDE: Final = "echo"
+GO_SIDE: Final = "go_echo"
+CHECK_SIDE: Final = "check"
+OTHER_CHECK_SIDE: Final = "check_grpcio"
 
-_Growing: TypeAlias = Mapping[str, list[float]]
+ROUTES: Final[Mapping[str, Route]] = {
+    "": UNIX,
+    "_deadline": Route(deadline=True),
+    "_tcp": Route(tcp=True),
+    "_tcp_deadline": Route(tcp=True, deadline=True),
+}
+CALLERS: Final[Mapping[str, Callers]] = {"_1x1": ONE, "": EIGHT, "_8x8": SIXTY_FOUR}
+
+_RATIOS: Final = {
+    "cpu_ratio": "cpu_us_per_call",
+    "p50_ratio": "p50_us",
+    "calls_ratio": "calls_per_s",
+}
+
+_Rounds: TypeAlias = defaultdict[str, dict[str, list[float]]]
+"""By section and figure."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """Who answers. `routes`: how it is called."""
+
+    name: str
+    server: Server
+    rpc: Rpc
+    routes: Mapping[str, Route]
 
 
 def measure_calls(bench: Workbench) -> dict[str, Section]:
-    """Sections `echo` and `check`; the second is compared with the first, too."""
-    rounds: dict[str, _Growing] = {"echo": defaultdict(list), "check": defaultdict(list)}
-    with bench.echo() as echo, bench.standalone() as sidecar:
-        sides = [("echo", echo, ECHO), ("check", sidecar, CHECK)]
-        for turn in bench.turns("echo and check"):
-            for name, server, rpc in turn_order(sides, turn):
-                _measure_lone(bench, server, rpc, rounds[name])
-            for name, server, rpc in turn_order(sides, turn):
-                _measure_parallel(bench, server, rpc, rounds[name])
-    echo_us, check_us = (rounds[name]["cpu_us_per_call"] for name in ("echo", "check"))
-    more = {
-        "cpu_ratio": pair_ratios(check_us, echo_us),
-        "cpu_us_over_echo": pair_differences(check_us, echo_us),
-    }
-    return {"echo": summary(rounds["echo"]), "check": summary({**rounds["check"], **more})}
+    """A section for every side, route and number of callers."""
+    return _Calls(bench).measure()
 
 
-def measure_batches(bench: Workbench) -> dict[str, Section]:
-    """Section `batch`: batches of 100 checks from eight connections."""
-    rounds: _Growing = defaultdict(list)
-    batches = partial(Traffic(bench.sizes.companies).batches, size=BATCH_CHECKS)
-    with bench.standalone() as sidecar:
-        for _ in bench.turns("batches"):
-            load = bench.load(sidecar, BATCH, batches, EIGHT, bench.sizes.batches)
-            rounds["cpu_us_per_check"].append(load.cpu_us_per_call / BATCH_CHECKS)
-            rounds["checks_per_s"].append(load.calls_per_s * BATCH_CHECKS)
-    return {"batch": summary(rounds)}
+class _Calls:
+    def __init__(self, bench: Workbench) -> None:
+        self._bench = bench
+        self._rounds: _Rounds = defaultdict(lambda: defaultdict(list))
 
+    def measure(self) -> dict[str, Section]:
+        with ExitStack() as stack:
+            sides = list(self._sides(stack))
+            for turn in self._bench.turns("calls"):
+                self._measure_round(sides, turn)
+        return {
+            side.name + route + callers: self._section(side.name, route + callers)
+            for side in sides
+            for route in side.routes
+            for callers in CALLERS
+        }
 
-def measure_disk(bench: Workbench) -> dict[str, Section]:
-    """Section `disk`: 64 callers, each answer on disk, beside answers that are not."""
-    rounds: _Growing = defaultdict(list)
-    checks = Traffic(bench.sizes.companies).checks
-    with bench.standalone("disk") as disk, bench.standalone("process") as process:
-        sides = [("calls_per_s", disk), ("process_calls_per_s", process)]
-        for turn in bench.turns("disk and process"):
-            for key, server in turn_order(sides, turn):
-                load = bench.load(server, CHECK, checks, SIXTY_FOUR, bench.sizes.parallel_calls)
-                rounds[key].append(load.calls_per_s)
-    ratios = pair_ratios(rounds["calls_per_s"], rounds["process_calls_per_s"])
-    return {"disk": summary({"calls_ratio": ratios, **rounds})}
+    def _sides(self, stack: ExitStack) -> Iterator[_Side]:
+        bench = self._bench
+        yield _Side(ECHO_SIDE, stack.enter_context(bench.echo()), ECHO, ROUTES)
+        try:
+            yield _Side(GO_SIDE, stack.enter_context(bench.go_echo()), ECHO, ROUTES)
+        except LeftOut as reason:
+            bench.leave_out(GO_SIDE, str(reason))
+        usual = stack.enter_context(bench.standalone(tcp=True))
+        yield _Side(CHECK_SIDE, usual, CHECK, ROUTES)
+        if bench.has_transports:
+            other = stack.enter_context(bench.standalone(transport="grpcio"))
+            yield _Side(OTHER_CHECK_SIDE, other, CHECK, {"": UNIX})
+        else:
+            bench.leave_out(OTHER_CHECK_SIDE, "this sidecar has one transport, that of `check`")
 
+    def _measure_round(self, sides: list[_Side], turn: int) -> None:
+        bench = self._bench
+        for route_name, route in ROUTES.items():
+            if route is not UNIX and turn >= bench.sizes.variant_rounds:
+                continue
+            for callers_name, callers in CALLERS.items():
+                for side in turn_order(sides, turn):
+                    if route_name in side.routes:
+                        name = side.name + route_name + callers_name
+                        self._measure(name, side, callers, route)
 
-def _measure_lone(bench: Workbench, server: Server, rpc: Rpc, rounds: _Growing) -> None:
-    checks = Traffic(bench.sizes.companies).checks
-    load = bench.load(server, rpc, checks, ONE, bench.sizes.lone_calls)
-    rounds["p50_us"].append(load.p50_us)
-    rounds["p99_us"].append(load.p99_us)
+    def _measure(self, section: str, side: _Side, callers: Callers, route: Route) -> None:
+        bench, rounds = self._bench, self._rounds[section]
+        calls = bench.sizes.lone_calls if callers is ONE else bench.sizes.parallel_calls
+        checks = Traffic(bench.sizes.companies).checks
+        load = bench.load(side.server, side.rpc, checks, callers, calls, route)
+        for figure in load.__slots__:
+            rounds[figure].append(getattr(load, figure))
 
-
-def _measure_parallel(bench: Workbench, server: Server, rpc: Rpc, rounds: _Growing) -> None:
-    checks = Traffic(bench.sizes.companies).checks
-    load = bench.load(server, rpc, checks, EIGHT, bench.sizes.parallel_calls)
-    rounds["calls_per_s"].append(load.calls_per_s)
-    rounds["cpu_us_per_call"].append(load.cpu_us_per_call)
-    rounds["driver_cpu_us_per_call"].append(load.driver_cpu_us_per_call)
+    def _section(self, side: str, kind: str) -> Section:
+        """Figures of a side, and what they are of the yardsticks'."""
+        rounds = self._rounds[side + kind]
+        echo, go = self._rounds[ECHO_SIDE + kind], self._rounds[GO_SIDE + kind]
+        more: dict[str, list[float]] = {}
+        if side != ECHO_SIDE:
+            for ratio, figure in _RATIOS.items():
+                more[ratio] = pair_ratios(rounds[figure], echo[figure])
+        if side not in (ECHO_SIDE, GO_SIDE):
+            figure = "cpu_us_per_call"
+            more["cpu_us_over_echo"] = pair_differences(rounds[figure], echo[figure])
+            if go:
+                for ratio, figure in _RATIOS.items():
+                    more[f"go_{ratio}"] = pair_ratios(rounds[figure], go[figure])
+        return summary({**rounds, **more})

@@ -1,14 +1,15 @@
 """The yardstick of the benchmark: the sidecar's gRPC stack with nothing behind it.
 
 `python -m tests.bench.echo --socket PATH` serves /bench.Echo/Call, which returns the request's
-bytes, with grpc.aio on uvloop: no messages parsed, no interceptors, no compression. It prints
-`ready unix:PATH` and ends on SIGTERM or SIGINT.
+bytes, with grpc.aio on uvloop: no messages parsed, no interceptors, no compression. It listens on
+a free loopback port, too, prints one line of JSON with that port, and ends on SIGTERM or SIGINT.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import signal
 from pathlib import Path
 
@@ -44,8 +45,9 @@ async def serve(socket_path: Path, options: list[tuple[str, int]]) -> None:
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {name: call}),))
     socket_path.unlink(missing_ok=True)  # what a killed server left behind
     server.add_insecure_port(f"unix:{socket_path}")
+    port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    print(f"ready unix:{socket_path}", flush=True)
+    print(json.dumps({"event": "ready", "port": port}), flush=True)
     await stopping.wait()
     await server.stop(grace=1)
 

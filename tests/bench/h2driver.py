@@ -9,11 +9,10 @@ in a process of its own and prints one JSON object.
 from __future__ import annotations
 
 import argparse
-import ipaddress
+import gc
 import json
 import random
 import select
-import socket
 import sys
 import time
 from collections import Counter
@@ -21,13 +20,13 @@ from collections.abc import Iterable, Iterator
 from itertools import cycle
 from pathlib import Path
 
-from tests.bench.hpack import ProtocolError
+from tests.bench.frames import ProtocolError
+from tests.bench.headers import RequestHeaders
+from tests.bench.link import Link
 from tests.bench.load_result import LoadError, LoadResult, Sample, read_bodies, write_bodies
-from tests.bench.wire import Call, Connection
+from tests.bench.wire import Call
 
-CONNECT_SECONDS_MAX = 5.0
 ANSWER_SECONDS_MAX = 10.0
-RECEIVE_BYTES = 64 * 1024
 SAMPLES_FIRST = 8
 SAMPLES_RANDOM = 8
 FAILURE_KINDS_MAX = 16
@@ -42,65 +41,11 @@ def process_cpu_ns(pid: int) -> int:
         raise LoadError(f"cannot read the CPU time of process {pid}: {error}") from error
 
 
-def _connect(target: str) -> socket.socket:
-    """A connected socket for "unix:PATH" or "ADDRESS:PORT" on the loopback interface."""
-    if target.startswith("unix:"):
-        link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        link.settimeout(CONNECT_SECONDS_MAX)
-        try:
-            link.connect(target.removeprefix("unix:"))
-        except OSError:
-            link.close()
-            raise
-        return link
-    host, _, port = target.rpartition(":")
-    address = ipaddress.ip_address(host.strip("[]"))
-    if not address.is_loopback:
-        raise ValueError("load goes to loopback addresses only")
-    link = socket.create_connection((str(address), int(port)), timeout=CONNECT_SECONDS_MAX)
-    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return link
-
-
-class _Link:
-    """A connection with its socket and the bytes that the socket has not taken yet."""
-
-    def __init__(self, target: str, method: str) -> None:
-        self.wire = Connection(method, "localhost")
-        self.socket = _connect(target)
-        self.unsent = b""
-
-    def settle(self) -> None:
-        """Exchange settings, then turn non-blocking."""
-        deadline = time.monotonic() + CONNECT_SECONDS_MAX
-        while not self.wire.ready:
-            if time.monotonic() > deadline:
-                raise LoadError("the server does not acknowledge HTTP/2 settings")
-            self.socket.sendall(self.wire.take_output())
-            self.receive()
-        self.socket.setblocking(False)
-
-    def receive(self) -> list[Call]:
-        data = self.socket.recv(RECEIVE_BYTES)
-        if not data:
-            raise LoadError("the server closed a connection")
-        return self.wire.feed(data)
-
-    def send(self) -> None:
-        """Hand over what is queued, as far as the socket takes it."""
-        data = self.unsent + self.wire.take_output()
-        if data:
-            try:
-                self.unsent = data[self.socket.send(data) :]
-            except BlockingIOError:
-                self.unsent = data
-
-
 class _Phase:
     """A number of calls over all links, from the first request to the last answer."""
 
     def __init__(
-        self, links: dict[int, _Link], poll: select.epoll, bodies: Iterator[bytes], in_flight: int
+        self, links: dict[int, Link], poll: select.epoll, bodies: Iterator[bytes], in_flight: int
     ) -> None:
         self.latencies_ns: list[int] = []
         self.failures: Counter[str] = Counter()
@@ -134,20 +79,20 @@ class _Phase:
                     self._collect(link, kept)
                 self._fill(link)
 
-    def _collect(self, link: _Link, kept: set[int]) -> None:
+    def _collect(self, link: Link, kept: set[int]) -> None:
         ended = link.receive()
-        now_ns = time.perf_counter_ns()
+        received_ns = link.received_ns
         for call in ended:
             if call.failure:
                 known = call.failure in self.failures or len(self.failures) < FAILURE_KINDS_MAX
                 self.failures[call.failure if known else "other"] += 1
                 continue
-            self.latencies_ns.append(now_ns - call.started_ns)
+            self.latencies_ns.append(received_ns - call.started_ns)
             if call.index in kept:
                 self.samples.append(Sample(call.index, call.request, call.response()))
         self._open -= len(ended)
 
-    def _fill(self, link: _Link) -> None:
+    def _fill(self, link: Link) -> None:
         """Start as many calls as the link may have in flight, and send."""
         wire = link.wire
         was_blocked = bool(link.unsent)
@@ -181,6 +126,7 @@ def run_load(
     calls: int,
     warmup: int,
     seconds_max: float,
+    deadline: bool = False,
     server_pid: int | None = None,
     answer_seconds_max: float = ANSWER_SECONDS_MAX,
 ) -> LoadResult:
@@ -191,6 +137,7 @@ def run_load(
         early when they run out.
     in_flight: calls under way on each connection (fewer if the server allows fewer streams).
     seconds_max: bounds the start of calls, of the warm-up and of the measured calls each.
+    deadline: whether calls have one, in a `grpc-timeout` that differs from call to call.
     server_pid: the server's process, to measure its CPU time too.
     answer_seconds_max: how long a silent server is waited for.
 
@@ -199,12 +146,13 @@ def run_load(
     """
     if min(connections, in_flight, calls) < 1 or warmup < 0:
         raise ValueError("connections, in_flight and calls are at least 1, warmup at least 0")
-    links: dict[int, _Link] = {}
+    links: dict[int, Link] = {}
     poll = select.epoll()
     supply = iter(bodies)
+    headers = RequestHeaders(method, "localhost", deadline=deadline)
     try:
         for _ in range(connections):
-            link = _Link(target, method)
+            link = Link(target, headers)
             links[link.socket.fileno()] = link
             link.settle()
             poll.register(link.socket, select.EPOLLIN)
@@ -250,6 +198,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--calls", type=int, required=True)
     parser.add_argument("--warmup", type=int, default=0, help="calls before the measured ones")
     parser.add_argument("--seconds-max", type=float, default=60.0)
+    parser.add_argument("--deadline", action="store_true", help="each call has one")
     parser.add_argument("--server-pid", type=int, help="measure this process's CPU time")
     parser.add_argument("--samples", type=Path, help="write request, response, request, ...")
     return parser.parse_args()
@@ -258,6 +207,7 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     """Exit code 0: all calls succeeded; 1: some failed; 2: the load could not be run."""
     arguments = _arguments()
+    gc.disable()  # calls leave no cycles, and a collection would stand in their latencies
     try:
         bodies = read_bodies(arguments.bodies)
         result = run_load(
@@ -269,6 +219,7 @@ def main() -> int:
             calls=arguments.calls,
             warmup=arguments.warmup,
             seconds_max=arguments.seconds_max,
+            deadline=arguments.deadline,
             server_pid=arguments.server_pid,
         )
     except (LoadError, OSError, ValueError) as error:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.config.settings import SidecarConfig
 from sidecar.domain.bounds import HOUR_US
 from sidecar.rpc.answer_wire import AnswerEncoder
+from sidecar.rpc.deciding import Decided, Deciding
 from sidecar.service.directory import Directory
-from sidecar.service.enforce import Enforcer
+from sidecar.service.enforce import Answer, Enforcer
+from sidecar.service.needs import NOTHING, Needs
 from sidecar.service.standing import Standing
-from sidecar.storage.opening import open_folder
+from sidecar.service.usual import UsualChecks
+from sidecar.storage.engine import Engine as StorageEngine
+from sidecar.storage.opening import new_incarnation, open_folder
 from sidecar.storage.snapshots import Snapshots
-from sidecar.storage.store import Store
+from sidecar.storage.store import Store, open_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +30,23 @@ class Engine:
 
     store: Store
     directory: Directory
-    enforcer: Enforcer
+    deciding: Deciding
+
+    def decide(self, request: pb.CheckAndIncrementRequest) -> Decided | Needs:
+        """Decide about a check and count it, with a commit of its own."""
+        return self.store.transact(
+            lambda transaction: self.deciding.check(transaction, request, NOTHING)
+        )
 
 
 @contextmanager
-def open_engine(folder: Path) -> Iterator[Engine]:
-    """Open the store in a folder as `tallyd sidecar` does by default, while the block lasts."""
+def open_engine(
+    folder: Path, under: Callable[[StorageEngine], StorageEngine] | None = None
+) -> Iterator[Engine]:
+    """Open the store in a folder as `tallyd sidecar` does by default, while the block lasts.
+
+    `under`: gives what is put between the store and the engine that it stands on.
+    """
     defaults = SidecarConfig()
     opened = open_folder(
         folder,
@@ -39,17 +55,48 @@ def open_engine(folder: Path) -> Iterator[Engine]:
         outbox_records_max=defaults.outbox_records_max,
     )
     try:
-        directory = Directory(Snapshots(opened.store), defaults.companies_cached_max)
-        enforcer = Enforcer(
-            opened.store,
-            directory,
-            Standing(authority=True),
-            AnswerEncoder(),
-            answers_kept_us=defaults.idempotency_hours * HOUR_US,
+        store = opened.store
+        if under is not None:
+            store = open_store(
+                under(store.engine),
+                new_incarnation=new_incarnation,
+                outbox_records_max=defaults.outbox_records_max,
+            )
+        directory = Directory(Snapshots(store), defaults.companies_cached_max)
+        kept_us = defaults.idempotency_hours * HOUR_US
+        encode = AnswerEncoder()
+        basics = (store, directory, Standing(authority=True), encode)
+        deciding = Deciding(
+            Enforcer(*basics, answers_kept_us=kept_us),
+            UsualChecks(*basics, answers_kept_us=kept_us),
+            encode,
+            _NobodyObserves(),
+            now_us,
         )
-        yield Engine(opened.store, directory, enforcer)
+        yield Engine(store, directory, deciding)
     finally:
         opened.close()
+
+
+class _NobodyObserves:
+    """Metrics belong to the methods, not to the engine."""
+
+    def decided(self, *_: object) -> None:
+        pass
+
+    def fell_back(self, *_: object) -> None:
+        pass
+
+    def shadow_denied(self, *_: object) -> None:
+        pass
+
+    def failed(self, *_: object) -> None:
+        pass
+
+
+def was_counted(outcome: Decided | Needs) -> bool:
+    """Whether a check was allowed and counted, just now."""
+    return isinstance(outcome, bytes) or (isinstance(outcome, Answer) and bool(outcome.record_id))
 
 
 def now_us() -> int:

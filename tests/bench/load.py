@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.bench import processors
 from tests.bench.errors import BenchError
 from tests.bench.load_result import read_bodies, write_bodies
 from tests.bench.servers import Server, python, run_tool
@@ -30,6 +31,17 @@ SIXTY_FOUR: Final = Callers(8, in_flight=8)
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """How calls come: on TCP instead of the Unix socket; with a deadline, another for each call."""
+
+    tcp: bool = False
+    deadline: bool = False
+
+
+UNIX: Final = Route()
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
     """What a load came to. `cpu_us_per_call`: the server's, over all its threads."""
 
@@ -47,6 +59,7 @@ def run_driver(
     callers: Callers,
     calls: int,
     scratch: Path,
+    route: Route = UNIX,
 ) -> Load:
     """Make `calls` calls, after a tenth of that as a warm-up that is in no figure.
 
@@ -57,7 +70,7 @@ def run_driver(
     bodies_file, samples_file = scratch / "bodies", scratch / "samples"
     write_bodies(bodies_file, bodies(warmup + calls))
     options = {
-        "--target": server.target,
+        "--target": server.tcp_target if route.tcp else server.target,
         "--method": rpc.path,
         "--bodies": str(bodies_file),
         "--samples": str(samples_file),
@@ -69,7 +82,10 @@ def run_driver(
         "--seconds-max": str(_SECONDS_MAX),
     }
     arguments = [part for option in options.items() for part in option]
-    figures = json.loads(run_tool(python("tests.bench.h2driver", *arguments), 4 * _SECONDS_MAX))
+    if route.deadline:
+        arguments.append("--deadline")
+    command = python("tests.bench.h2driver", *arguments)
+    figures = json.loads(run_tool(command, 4 * _SECONDS_MAX, processors.DRIVER))
     if figures["calls"] != calls:
         raise BenchError(f"only {figures['calls']} of {calls} calls were made in time")
     _verify(rpc, samples_file)

@@ -28,7 +28,6 @@ from sidecar.domain.requests import payload_digest
 from sidecar.domain.timeline import compile_snapshot
 from sidecar.rpc.parse import parse_check
 from sidecar.service.directory import Directory
-from sidecar.service.enforce import Answer
 from sidecar.storage import keys
 from sidecar.storage.codec import Counter, StoredAnswer
 from sidecar.storage.snapshots import Position, SnapshotChanges
@@ -88,11 +87,12 @@ def write_snapshots(directory: Directory, catalog: Catalog, alike: Company, coun
 def _answer(engine: Engine, traffic: Traffic) -> StoredAnswer:
     """What is stored of a real answer."""
     at_us = now_us()
-    check = parse_check(traffic.check(), at_us)
-    answer = engine.enforcer.check_and_increment(check, at_us)
-    assert isinstance(answer, Answer)
+    request = traffic.check()
+    answer = engine.decide(request)
+    assert isinstance(answer, bytes)
     expires_us = at_us + SidecarConfig().idempotency_hours * HOUR_US
-    return StoredAnswer(expires_us, payload_digest(check), answer.kept)
+    digest = payload_digest(parse_check(request, at_us))
+    return StoredAnswer(expires_us, digest, answer)
 
 
 def _write_counters(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from tests.bench.columns import columns
 from tests.bench.figures import Section
 
 
@@ -35,12 +36,21 @@ class Figure:
     target: Target | None = None
 
 
-def _of_calls(section: str, label: str) -> tuple[Figure, ...]:
+def _of_checks(route: str, label: str) -> tuple[Figure, ...]:
+    name = f"check{route}"
     return (
-        Figure(section, "p50_us", f"{label}: round trip p50, 1 caller", "us", 0),
-        Figure(section, "p99_us", f"{label}: round trip p99, 1 caller", "us", 0),
-        Figure(section, "calls_per_s", f"{label}: calls, 8 connections", "/s", 0),
-        Figure(section, "cpu_us_per_call", f"{label}: server CPU a call, 8 connections", "us", 1),
+        Figure(f"{name}_1x1", "cpu_ratio", f"b  {label}, 1x1: CPU a call", "x", 2, Target(0.25)),
+        Figure(name, "cpu_ratio", f"b  {label}, 8x1: CPU a call", "x", 2, Target(0.25)),
+        Figure(f"{name}_8x8", "cpu_ratio", f"b  {label}, 8x8: CPU a call", "x", 2, Target(0.2)),
+        Figure(f"{name}_1x1", "p50_ratio", f"b  {label}, 1x1: p50", "x", 2, Target(0.4)),
+        Figure(
+            f"{name}_8x8",
+            "calls_ratio",
+            f"b  {label}, 8x8: calls",
+            "x",
+            2,
+            Target(5, at_most=False),
+        ),
     )
 
 
@@ -53,17 +63,19 @@ def _of_changes(kind: str, sidecar: str, label: str) -> tuple[Figure, ...]:
 
 
 FIGURES: Final = (
-    *_of_calls("echo", "a  echo"),
-    *_of_calls("check", "b  check"),
-    Figure("check", "cpu_ratio", "b  check over echo: CPU a call", "x", 2, Target(1.3)),
-    Figure("check", "cpu_us_over_echo", "b  check minus echo: CPU a call", "us", 1),
-    Figure("batch", "cpu_us_per_check", "c  batch of 100: CPU a check", "us", 1, Target(15)),
-    Figure("engine", "us_per_check", "d  engine alone: CPU a check", "us", 1, Target(25)),
+    *_of_checks("", "check over echo"),
+    *_of_checks("_deadline", "the same with deadlines"),
+    *_of_checks("_tcp", "the same on TCP"),
+    Figure("batch", "cpu_us_per_check", "c  batch of 100: CPU a check", "us", 1),
+    Figure("batch", "cpu_ratio", "c  the same over an echo, 8x1", "x", 3, Target(0.05)),
+    Figure("engine", "us_per_check", "d  engine alone: CPU a check", "us", 1),
+    Figure("engine", "bare_us", "d  the bare LMDB step under it", "us", 1),
+    Figure("engine", "ratio", "d  engine alone over that", "x", 2, Target(1.3)),
     Figure("growth", "ratio", "e  many counters over few: CPU a call", "x", 2, Target(1.25)),
     Figure("growth", "engine_ratio", "e  the same, engine alone", "x", 2),
-    Figure("footprint", "rss_anon_mib", "f  anonymous memory", "MiB", 1, Target(100)),
+    Figure("footprint", "rss_anon_mib", "f  anonymous memory", "MiB", 1, Target(65)),
     Figure("footprint", "rss_file_mib", "f  file-backed memory beside it", "MiB", 1),
-    Figure("footprint", "ready_s", "f  start to first answer", "s", 2, Target(1)),
+    Figure("footprint", "ready_s", "f  start to first answer", "s", 2, Target(0.4)),
     Figure(
         "disk", "calls_ratio", "g  disk over process: calls, 64 callers", "x", 2, Target(0.5, False)
     ),
@@ -95,16 +107,7 @@ _LEFT: Final = frozenset({"figure", "unit"})  # the other columns are numbers, o
 def table(sections: Mapping[str, Section]) -> str:
     """The figures that were measured, in columns."""
     rows = [_HEADINGS, *(_row(figure, sections[figure.section]) for figure in _measured(sections))]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if heading in _LEFT else cell.rjust(width)
-            for heading, cell, width in zip(_HEADINGS, row, widths, strict=True)
-        ).rstrip()
-        for row in rows
-    ]
-    lines.insert(1, "-" * max(map(len, lines)))
-    return "\n".join(lines)
+    return columns(rows, _LEFT)
 
 
 def missed(sections: Mapping[str, Section]) -> list[Figure]:

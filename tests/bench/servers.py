@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.bench import processors
 from tests.bench.errors import BenchError
 from tests.bench.h2driver import run_load
 from tests.bench.load_result import LoadError
@@ -27,11 +29,16 @@ _LOG_LINES_SHOWN: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server. `ready_s`: from just before its process was made to its first answer."""
+    """A running server.
+
+    `target`: where it answered first. `tcp_target`: where it listens on TCP, "ADDRESS:PORT"; empty
+    if it does not. `ready_s`: from just before its process was made to its first answer.
+    """
 
     target: str
     pid: int
     ready_s: float
+    tcp_target: str = ""
 
 
 def python(*module: str) -> list[str]:
@@ -44,38 +51,53 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("TALLYD_")}
 
 
-def run_tool(command: Sequence[str], seconds_max: float) -> str:
-    """What a command prints. Raises BenchError if it fails, or takes longer."""
+def run_tool(
+    command: Sequence[str], seconds_max: float, on: frozenset[int] = processors.OURS
+) -> str:
+    """What a command prints, that runs on some processors.
+
+    Raises BenchError if it fails, or takes longer.
+    """
+    name = " ".join((Path(command[0]).name, *command[1:3]))
     try:
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            env=_environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=seconds_max,
-            start_new_session=True,
-            check=False,
-        )
+        with processors.inherited(on):
+            done = subprocess.run(
+                command,
+                cwd=ROOT,
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=seconds_max,
+                start_new_session=True,
+                check=False,
+            )
     except subprocess.TimeoutExpired as error:
-        raise BenchError(f"{command[2]} is not done after {seconds_max:.0f} s") from error
+        raise BenchError(f"{name} is not done after {seconds_max:.0f} s") from error
     if done.returncode:
-        raise BenchError(f"{command[2]} failed: {(done.stderr or done.stdout).strip()}")
+        raise BenchError(f"{name} failed: {(done.stderr or done.stdout).strip()}")
     return done.stdout
 
 
 @contextmanager
 def started(
-    command: Sequence[str], target: str, rpc: Rpc, request: bytes, log: Path
+    command: Sequence[str],
+    target: str,
+    rpc: Rpc,
+    request: bytes,
+    log: Path,
+    *,
+    tcp: bool = False,
+    on: frozenset[int] = processors.SERVERS,
 ) -> Iterator[Server]:
     """Run a server while the block lasts; the block begins once `request` was answered well.
 
-    `target`: where it will listen, "unix:PATH" or loopback "ADDRESS:PORT".
+    `target`: where it will listen, "unix:PATH"; empty for one that listens on TCP alone, whose
+    address is found in its log, as with `tcp` it is beside `target`. `on`: its processors.
 
     Raises BenchError if it does not start, or ends before it was told to.
     """
-    with log.open("wb") as output:
+    with log.open("wb") as output, processors.inherited(on):
         began_s = time.perf_counter()
         process = subprocess.Popen(
             command,
@@ -87,12 +109,38 @@ def started(
             start_new_session=True,  # Ctrl-C reaches the benchmark, which stops it in order
         )
     try:
+        target = target or _logged_address(process, log)
         _await_answer(process, target, rpc, request, log)
-        yield Server(target, process.pid, time.perf_counter() - began_s)
+        ready_s = time.perf_counter() - began_s
+        tcp_target = _logged_address(process, log) if tcp else ""
+        yield Server(target, process.pid, ready_s, tcp_target)
         if process.poll() is not None:
             raise BenchError(f"a server ended by itself: {_last_lines(log)}")
     finally:
         _stop(process)
+
+
+def _logged_address(process: subprocess.Popen[bytes], log: Path) -> str:
+    """Where a server listens on TCP, by a JSON line in its log: "ADDRESS:PORT"."""
+    deadline_s = time.monotonic() + _START_SECONDS_MAX
+    while time.monotonic() < deadline_s:
+        for line in log.read_text(errors="replace").splitlines(keepends=True):
+            if address := _address_in(line):
+                return address
+        if process.poll() is not None:
+            raise BenchError(f"a server did not start: {_last_lines(log)}")
+        time.sleep(_POLL_SECONDS)
+    raise BenchError(f"a server does not say where it listens: {_last_lines(log)}")
+
+
+def _address_in(line: str) -> str:
+    """The address in a line of a log; empty where there is none, or the line is not done yet."""
+    if not (line.startswith("{") and line.endswith("}\n")):
+        return ""
+    event = json.loads(line)
+    if port := event.get("port"):  # of a sidecar or an echo server
+        return f"127.0.0.1:{port}"
+    return str(event.get("grpc", ""))  # of a control plane
 
 
 def _await_answer(

@@ -13,10 +13,11 @@ class Sizes:
     `grown_companies` times `users_large` is the number of counters in the large store, times
     `users_small` in the small one; each has as many idempotency entries, and `snapshots` in both.
     The plane of `changes`, so many of each kind, has that many companies, too; `watches` are those
-    beside the sidecars'.
+    beside the sidecars'. `variant_rounds`: of calls on other routes than the usual one.
     """
 
     rounds: int
+    variant_rounds: int
     lone_calls: int
     parallel_calls: int
     batches: int
@@ -34,6 +35,7 @@ class Sizes:
 
 FULL: Final = Sizes(
     rounds=7,
+    variant_rounds=3,
     lone_calls=2_000,
     parallel_calls=8_000,
     batches=100,
@@ -50,6 +52,7 @@ FULL: Final = Sizes(
 )
 QUICK: Final = Sizes(
     rounds=2,
+    variant_rounds=1,
     lone_calls=50,
     parallel_calls=200,
     batches=5,

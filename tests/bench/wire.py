@@ -3,10 +3,10 @@
 Built to cost so little that a benchmark measures the server and not its load driver. Sources:
 RFC 9113 (HTTP/2) and gRPC's "gRPC over HTTP2".
 
-The one idea that makes it cheap: both header tables stay empty. Requests use literals without
-indexing, so their header block is a constant; SETTINGS_HEADER_TABLE_SIZE = 0 obliges the server
-to do the same, so equal trailers are equal bytes and need decoding once only. What no gRPC server
-sends to such a client (padding, CONTINUATION, push) ends in a ProtocolError, never in a guess.
+The one idea that makes it cheap: both header tables stay empty (`headers.py`). Header blocks of
+requests are made beforehand; SETTINGS_HEADER_TABLE_SIZE = 0 obliges the server to go without a
+table, too, so equal trailers are equal bytes and need decoding once only. What no gRPC server sends
+to such a client (padding, CONTINUATION, push) ends in a ProtocolError, never in a guess.
 """
 
 from __future__ import annotations
@@ -15,52 +15,39 @@ import struct
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.bench.hpack import ProtocolError, request_block, trailers_status
+from tests.bench.frames import (
+    ACK,
+    CANCEL,
+    DATA,
+    ENABLE_PUSH,
+    END_HEADERS,
+    END_STREAM,
+    FRAME,
+    FRAME_BYTES_MAX,
+    GOAWAY,
+    HEADER_BYTES,
+    HEADER_TABLE_SIZE,
+    HEADERS,
+    INITIAL_WINDOW_SIZE,
+    MAX_CONCURRENT_STREAMS,
+    MAX_FRAME_SIZE,
+    NUMBER_MAX,
+    PEER_WINDOW_BYTES,
+    PING,
+    PREFACE,
+    RST_STREAM,
+    SETTING,
+    SETTINGS,
+    WINDOW_UPDATE,
+    ProtocolError,
+    frame,
+    number,
+    settings,
+)
+from tests.bench.headers import RequestHeaders, trailers_status
 
-DATA: Final = 0
-HEADERS: Final = 1
-RST_STREAM: Final = 3
-SETTINGS: Final = 4
-PING: Final = 6
-GOAWAY: Final = 7
-WINDOW_UPDATE: Final = 8
-END_STREAM: Final = 0x1
-ACK: Final = 0x1
-END_HEADERS: Final = 0x4
-CANCEL: Final = 8
-
-# SETTINGS_...
-HEADER_TABLE_SIZE: Final = 1
-ENABLE_PUSH: Final = 2
-MAX_CONCURRENT_STREAMS: Final = 3
-INITIAL_WINDOW_SIZE: Final = 4
-MAX_FRAME_SIZE: Final = 5
-
-PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-FRAME_BYTES_MAX: Final = 16_384  # the protocol's default, both ways
-PEER_WINDOW_BYTES: Final = 65_535  # the protocol's default
 WINDOW_BYTES: Final = 16 * 1024 * 1024  # ours, of the connection and of each response
-NUMBER_MAX: Final = 2**31 - 1  # of stream numbers and windows
 SEEN_TRAILERS_MAX: Final = 1_024
-
-_FRAME: Final = struct.Struct(">BHBBI")  # length (8 + 16 bits), type, flags, stream
-_SETTING: Final = struct.Struct(">HI")
-
-
-def frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
-    """One frame; the caller keeps the payload within the peer's maximum frame size."""
-    length = len(payload)
-    return _FRAME.pack(length >> 16, length & 0xFFFF, kind, flags, stream_id) + payload
-
-
-def settings(values: dict[int, int]) -> bytes:
-    """A SETTINGS frame."""
-    return frame(SETTINGS, 0, 0, b"".join(_SETTING.pack(*item) for item in values.items()))
-
-
-def number(value: int) -> bytes:
-    """The payload of WINDOW_UPDATE and RST_STREAM."""
-    return value.to_bytes(4, "big")
 
 
 @dataclass(slots=True)
@@ -93,12 +80,12 @@ class Connection:
     `ready` turns true when the server has acknowledged our settings: open no call before that.
     """
 
-    def __init__(self, method: str, authority: str) -> None:
+    def __init__(self, headers: RequestHeaders) -> None:
         self.ready = False
         self.calls: dict[int, Call] = {}  # by stream
         self.calls_max = NUMBER_MAX
-        self._block = request_block(method, authority)
-        self._small_call = struct.Struct(f">BHBBI{len(self._block)}sBHBBIBI")
+        self._headers = headers
+        self._small_call = struct.Struct(f">BHBBI{headers.size}sBHBBIBI")
         self._next_stream_id = 1
         self._tail = b""  # the start of a frame
         self._peer_frame_bytes = FRAME_BYTES_MAX
@@ -124,10 +111,11 @@ class Connection:
             raise ProtocolError("no stream numbers left on this connection")
         self._next_stream_id = stream_id + 2
         self.calls[stream_id] = call
-        body, block = call.request, self._block
+        body, block = call.request, self._headers.block(call.started_ns)
         size = len(body) + 5
         room = min(self._send_window, self._peer_stream_window, self._peer_frame_bytes)
-        if size <= room and not self._uploads:
+        is_first = stream_id == 1
+        if size <= room and not self._uploads and not is_first:
             self._send_window -= size
             start = self._small_call.pack(
                 *(0, len(block), HEADERS, END_HEADERS, stream_id, block),
@@ -135,6 +123,8 @@ class Connection:
             )
             self._output.append(start + body)
             return
+        if is_first:
+            block = self._headers.table_update + block
         self._output.append(frame(HEADERS, END_HEADERS, stream_id, block))
         message = b"\0" + number(len(body)) + body
         self._uploads[stream_id] = _Upload(message, 0, self._peer_stream_window)
@@ -163,15 +153,15 @@ class Connection:
             data = self._tail + data
         ended: list[Call] = []
         at, end = 0, len(data)
-        while end - at >= 9:
-            high, low, kind, flags, stream_id = _FRAME.unpack_from(data, at)
+        while end - at >= HEADER_BYTES:
+            high, low, kind, flags, stream_id = FRAME.unpack_from(data, at)
             length = high << 16 | low
             if length > FRAME_BYTES_MAX:
                 raise ProtocolError(f"frame of {length} bytes, allowed are {FRAME_BYTES_MAX}")
-            stop = at + 9 + length
+            stop = at + HEADER_BYTES + length
             if stop > end:
                 break
-            payload = data[at + 9 : stop]
+            payload = data[at + HEADER_BYTES : stop]
             at = stop
             if kind in (DATA, HEADERS):
                 self._on_response(kind, flags, stream_id, payload, ended)
@@ -243,7 +233,7 @@ class Connection:
             raise ProtocolError(f"the server sent GOAWAY {code} {reason}".rstrip())
 
     def _on_settings(self, payload: bytes) -> None:
-        for identifier, value in _SETTING.iter_unpack(payload):
+        for identifier, value in SETTING.iter_unpack(payload):
             if identifier == MAX_CONCURRENT_STREAMS:
                 self.calls_max = value
             elif identifier == INITIAL_WINDOW_SIZE:

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench.building import LeftOut, build_go_echo
 from tests.bench.errors import BenchError
-from tests.bench.load import ONE
+from tests.bench.load import EIGHT, ONE, UNIX, Callers, Route
 from tests.bench.report import FIGURES
 from tests.bench.servers import ROOT
 from tests.bench.sizes import QUICK
@@ -26,11 +27,17 @@ from tests.support.bounds import RUN_SECONDS_MAX
 MARK = "BENCH_TEST"
 CHANGES = ("plan", "replaced", "company")
 OF_CALLS = {"p50_us", "p99_us", "calls_per_s", "cpu_us_per_call"}
+RATIOS = {"cpu_ratio", "p50_ratio", "calls_ratio"}
+KINDS = [
+    route + callers
+    for route in ("", "_deadline", "_tcp", "_tcp_deadline")
+    for callers in ("_1x1", "", "_8x8")
+]
 KEYS = {
-    "echo": OF_CALLS,
-    "check": OF_CALLS,
-    "batch": {"cpu_us_per_check"},
-    "engine": {"us_per_check"},
+    **{f"echo{kind}": OF_CALLS for kind in KINDS},
+    **{f"check{kind}": OF_CALLS | RATIOS for kind in KINDS},
+    "batch": {"cpu_us_per_check", "cpu_ratio"},
+    "engine": {"us_per_check", "bare_us", "ratio"},
     "growth": {"ratio"},
     "footprint": {"rss_anon_mib", "ready_s"},
     "disk": {"calls_ratio"},
@@ -68,6 +75,7 @@ def processes_of(environment: dict[str, str]) -> int:
     return count
 
 
+@pytest.mark.timeout(300)
 def test_every_figure_is_measured(tmp_path: Path, environment: dict[str, str]) -> None:
     scratch = tmp_path / "scratch"
     done = subprocess.run(
@@ -81,10 +89,17 @@ def test_every_figure_is_measured(tmp_path: Path, environment: dict[str, str]) -
     )
     assert 0 == done.returncode, done.stderr
     result = json.loads((tmp_path / "bench.json").read_text())
-    for section, keys in KEYS.items():
+    wanted = dict(KEYS)
+    if "go_echo" not in result["left_out"]:
+        wanted |= {f"go_echo{kind}": OF_CALLS | RATIOS for kind in KINDS}
+        wanted |= {f"check{kind}": {f"go_{ratio}" for ratio in RATIOS} for kind in KINDS}
+    for section, keys in wanted.items():
         figures = {key: result[section].get(key) for key in keys}
         assert all(isinstance(value, float) and value > 0 for value in figures.values()), figures
     assert [] == [figure.label for figure in FIGURES if figure.label not in done.stdout]
+    assert all(
+        f"Left out: {name}: {why}" in done.stdout for name, why in result["left_out"].items()
+    )
     assert [] == list(scratch.iterdir())
     assert 0 == processes_of(environment)
 
@@ -99,7 +114,7 @@ def test_section_asked_for_is_measured_alone(tmp_path: Path) -> None:
     )
     assert 0 == done.returncode, done.stderr
     result = json.loads((tmp_path / "bench.json").read_text())
-    assert {"engine", "machine", "quick"} == set(result)
+    assert {"engine", "machine", "quick", "left_out"} == set(result)
 
 
 def test_unknown_section_is_refused(tmp_path: Path) -> None:
@@ -136,20 +151,52 @@ def test_server_that_does_not_start_ends_the_benchmark(bench: Workbench) -> None
         pass
 
 
+@pytest.mark.timeout(300)  # what it is built of may have to be compiled first
+@pytest.mark.parametrize("callers", [ONE, EIGHT])
+def test_go_echo_answers_on_every_route(bench: Workbench, callers: Callers) -> None:
+    try:
+        server = bench.go_echo()
+    except LeftOut as reason:
+        pytest.skip(str(reason))
+    with server as go_echo:
+        for route in (UNIX, Route(deadline=True), Route(tcp=True)):
+            load = bench.load(go_echo, ECHO, Traffic(1).checks, callers, 20, route)
+            assert load.cpu_us_per_call > 0
+
+
+def test_go_echo_is_left_out_where_go_is_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(LeftOut, match="go is not on the PATH"):
+        build_go_echo(tmp_path)
+
+
+def test_go_echo_that_does_not_build_is_left_out_with_what_go_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = tmp_path / "go"
+    go.write_text("#!/bin/sh\necho no such module >&2; exit 1\n")
+    go.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(LeftOut, match="go build -C failed: no such module"):
+        build_go_echo(tmp_path)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_interrupted_benchmark_stops_everything(
     tmp_path: Path, environment: dict[str, str], number: signal.Signals
 ) -> None:
     scratch = tmp_path / "scratch"
     with subprocess.Popen(
-        command(scratch, "--only", "check"),
+        command(scratch, "--only", "batch"),
         cwd=ROOT,
         env=environment,
         stderr=subprocess.PIPE,
         text=True,
     ) as bench:
         assert bench.stderr is not None
-        assert "echo and check: round 1 of 2\n" == bench.stderr.readline()
+        assert "batches: round 1 of 2\n" == bench.stderr.readline()
         assert 3 <= processes_of(environment)  # its own, and two servers
         bench.send_signal(number)
         assert "bench: interrupted" == bench.stderr.read().splitlines()[-1]

@@ -18,7 +18,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from tests.bench import wire
+from tests.bench import frames
 from tests.bench.echo import METHOD
 from tests.bench.h2driver import process_cpu_ns, run_load
 from tests.bench.load_result import LoadError, LoadResult, read_bodies, write_bodies
@@ -34,14 +34,14 @@ def numbered_bodies(size_bytes: int = 100) -> Iterator[bytes]:
 
 
 @pytest.fixture(scope="module")
-def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
-    """The echo server as a process: its target and its process number."""
+def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int, str]]:
+    """The echo server as a process: its target, its process number, and its target on TCP."""
     path = tmp_path_factory.mktemp("echo") / "socket"
     command = [sys.executable, "-m", "tests.bench.echo", "--socket", str(path)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert f"ready unix:{path}\n" == process.stdout.readline()
-        yield f"unix:{path}", process.pid
+        port = json.loads(process.stdout.readline())["port"]
+        yield f"unix:{path}", process.pid, f"127.0.0.1:{port}"
         process.terminate()
         assert 0 == process.wait(HANG_SECONDS_MAX)
 
@@ -78,18 +78,19 @@ def load(target: str, bodies: Iterator[bytes], **changes: float) -> LoadResult:
         warmup=sizes["warmup"],
         seconds_max=changes.get("seconds_max", HANG_SECONDS_MAX),
         answer_seconds_max=changes.get("answer_seconds_max", HANG_SECONDS_MAX),
+        deadline=bool(changes.get("deadline", False)),
     )
 
 
 @pytest.mark.parametrize(("connections", "in_flight"), [(1, 1), (8, 1), (8, 8), (1, 64)])
-def test_every_call_succeeds(echo: tuple[str, int], connections: int, in_flight: int) -> None:
+def test_every_call_succeeds(echo: tuple[str, int, str], connections: int, in_flight: int) -> None:
     result = load(echo[0], numbered_bodies(), connections=connections, in_flight=in_flight)
     assert (100, 0, {}) == (result.calls, result.errors, result.failures)
     assert 100 == len(result.latencies_ns)
     assert 0 < result.p50_us <= result.p99_us
 
 
-def test_samples_hold_the_first_calls_and_some_others(echo: tuple[str, int]) -> None:
+def test_samples_hold_the_first_calls_and_some_others(echo: tuple[str, int, str]) -> None:
     result = load(echo[0], numbered_bodies(), connections=1, in_flight=1)
     indices = [sample.index for sample in result.samples]
     assert list(range(8)) == indices[:8]
@@ -99,8 +100,28 @@ def test_samples_hold_the_first_calls_and_some_others(echo: tuple[str, int]) -> 
         assert 10 + sample.index == int(sample.request[:8])  # 10 went to the warm-up
 
 
+def test_calls_reach_the_server_on_tcp(echo: tuple[str, int, str]) -> None:
+    result = load(echo[2], numbered_bodies())
+    assert (100, 0) == (result.calls, result.errors)
+
+
+@pytest.mark.parametrize(("deadline", "most_s"), [(True, 5.0), (False, float("inf"))])
+def test_server_hears_of_a_deadline_where_calls_have_one(deadline: bool, most_s: float) -> None:
+    left_s: list[float] = []
+
+    def note(request: bytes, context: grpc.ServicerContext) -> bytes:
+        left_s.append(context.time_remaining() or 0.0)
+        return request
+
+    with server(note) as target:
+        assert 0 == load(target, numbered_bodies(), deadline=deadline).errors
+    assert 110 == len(left_s)
+    assert all(0 < left <= most_s for left in left_s)
+    assert deadline == all(left <= 5.0 for left in left_s)
+
+
 @pytest.mark.parametrize("size_bytes", [0, 1, 16_379, 16_380, 20_000, 65_530, 65_531, 1_000_000])
-def test_bodies_of_any_size_pass_flow_control(echo: tuple[str, int], size_bytes: int) -> None:
+def test_bodies_of_any_size_pass_flow_control(echo: tuple[str, int, str], size_bytes: int) -> None:
     # 1 MB: 30 calls are more than both sides' windows, so updates must flow both ways.
     body = bytes(range(256)) * (size_bytes // 256) + bytes(size_bytes % 256)
     result = load(echo[0], repeat(body), calls=30, warmup=0)
@@ -114,15 +135,15 @@ def test_server_that_allows_two_streams_gets_no_more() -> None:
 
     def answer(listener: socket.socket) -> None:
         nonlocal most_open
-        limits = wire.settings({wire.MAX_CONCURRENT_STREAMS: 2})
+        limits = frames.settings({frames.MAX_CONCURRENT_STREAMS: 2})
         link, _ = listener.accept()
         with link:
-            link.sendall(limits + wire.frame(wire.SETTINGS, wire.ACK, 0))
-            assert wire.PREFACE == link.recv(len(wire.PREFACE), socket.MSG_WAITALL)
+            link.sendall(limits + frames.frame(frames.SETTINGS, frames.ACK, 0))
+            assert frames.PREFACE == link.recv(len(frames.PREFACE), socket.MSG_WAITALL)
             pending = b""
             while data := link.recv(65_536):
-                frames, pending = split(pending + data)
-                opened = [stream for kind, stream, _ in frames if kind == wire.HEADERS]
+                found, pending = split(pending + data)
+                opened = [stream for kind, stream, _ in found if kind == frames.HEADERS]
                 most_open = max(most_open, len(opened))
                 link.sendall(b"".join(response(stream, b"") for stream in opened))
 
@@ -158,7 +179,7 @@ def test_status_after_a_response_body_is_what_counts() -> None:
     assert (0, 100) == (result.calls, result.errors)
 
 
-def test_unknown_method_counts_as_errors(echo: tuple[str, int]) -> None:
+def test_unknown_method_counts_as_errors(echo: tuple[str, int, str]) -> None:
     result = run_load(
         echo[0],
         "/bench.Echo/Missing",
@@ -184,18 +205,18 @@ def test_kinds_of_failure_are_bounded() -> None:
     assert 84 == result.failures["other"]
 
 
-def test_load_ends_when_its_time_is_over(echo: tuple[str, int]) -> None:
+def test_load_ends_when_its_time_is_over(echo: tuple[str, int, str]) -> None:
     result = load(echo[0], numbered_bodies(), calls=1_000_000_000, warmup=0, seconds_max=0.05)
     assert 0 < result.calls < 1_000_000_000
     assert 0 == result.errors
 
 
-def test_load_ends_when_bodies_run_out(echo: tuple[str, int]) -> None:
+def test_load_ends_when_bodies_run_out(echo: tuple[str, int, str]) -> None:
     result = load(echo[0], islice(numbered_bodies(), 25))
     assert (15, 0) == (result.calls, result.errors)
 
 
-def test_no_figure_without_a_measured_call(echo: tuple[str, int]) -> None:
+def test_no_figure_without_a_measured_call(echo: tuple[str, int, str]) -> None:
     with pytest.raises(LoadError, match="no call was measured"):
         load(echo[0], islice(numbered_bodies(), 10))
 
@@ -244,7 +265,7 @@ def test_bad_target_is_refused(target: str, message: str) -> None:
         load(target, numbered_bodies())
 
 
-def test_command_prints_one_json_object(echo: tuple[str, int], tmp_path: Path) -> None:
+def test_command_prints_one_json_object(echo: tuple[str, int, str], tmp_path: Path) -> None:
     bodies, samples = tmp_path / "bodies", tmp_path / "samples"
     write_bodies(bodies, islice(numbered_bodies(), 30))
     command = [sys.executable, "-m", "tests.bench.h2driver", "--target", echo[0]]

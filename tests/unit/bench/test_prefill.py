@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.service.enforce import Answer
 from sidecar.storage import keys
 from sidecar.storage.transaction import Transaction
 from tests.bench.engine_alone import make_checks, run
@@ -54,7 +53,7 @@ def test_calls_meet_prefilled_counters_and_make_no_others(store: Path) -> None:
 def test_counter_goes_on_from_past_usage(store: Path) -> None:
     [check] = make_checks(TRAFFIC, 1)
     with open_engine(store) as engine:
-        answer = engine.enforcer.check_and_increment(check, check.event_time_us)
-    assert isinstance(answer, Answer)
-    used = pb.CheckAndIncrementResponse.FromString(answer.kept).decision.binding_limit.used
+        answer = engine.decide(check)
+    assert isinstance(answer, bytes)
+    used = pb.CheckAndIncrementResponse.FromString(answer).decision.binding_limit.used
     assert used >= 100 + check.quantity
