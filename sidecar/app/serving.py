@@ -8,12 +8,15 @@ from typing import Any
 from sidecar.app.operations import SidecarOperations
 from sidecar.app.parts import Parts
 from sidecar.convert.status import status_of
+from sidecar.front import Bounds, UnaryCall
 from sidecar.host.grpcio import GrpcioServer
+from sidecar.host.native import NativeServer
 from sidecar.host.server import GrpcServer, with_standard_services
 from sidecar.host.service import Service
 from sidecar.ops.health import Health
 from sidecar.rpc.admin import AdminMethods
 from sidecar.rpc.services import admin_service, enforcement_service
+from sidecar.service.runner import Runner
 
 
 def services(parts: Parts, operations: SidecarOperations) -> list[Service]:
@@ -27,13 +30,36 @@ def services(parts: Parts, operations: SidecarOperations) -> list[Service]:
 def grpc_server(parts: Parts, operations: SidecarOperations, health: Health) -> GrpcServer:
     """A server that is yet to listen."""
     config = parts.config
-    return GrpcioServer(
-        with_standard_services(services(parts, operations), health),
+    hosted = with_standard_services(services(parts, operations), health)
+    # Watches have a bound of their own, and leave calls theirs.
+    calls_max = config.concurrent_calls_max + config.watches_max
+    if config.transport == "grpcio":
+        return GrpcioServer(
+            hosted,
+            rich=status_of,
+            options=grpcio_options(config.message_bytes_max),
+            concurrent_calls_max=calls_max,
+        )
+    return NativeServer(
+        hosted,
         rich=status_of,
-        options=grpcio_options(config.message_bytes_max),
-        # Watches have a bound of their own, and leave calls theirs.
-        concurrent_calls_max=config.concurrent_calls_max + config.watches_max,
+        bounds=Bounds(message_bytes_max=config.message_bytes_max, calls_max=calls_max),
+        answer_read=lambda calls: _answer_together(parts.runner, calls),
+        refused=parts.metrics.refusals.add,
     )
+
+
+def _answer_together(runner: Runner, calls: Sequence[UnaryCall]) -> None:
+    """Answer the calls that one read brought: their steps share a commit."""
+    if len(calls) == 1:
+        calls[0].handle()
+        return
+    runner.begin_group()
+    try:
+        for call in calls:
+            call.handle()
+    finally:
+        runner.end_group()
 
 
 def grpcio_options(message_bytes_max: int) -> Sequence[tuple[str, Any]]:

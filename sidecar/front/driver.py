@@ -129,9 +129,8 @@ class Driver(asyncio.Protocol):
         try:
             self._answer_read(calls)
         except Exception as error:
-            status = error if isinstance(error, Status) else self._shared.status_of(error)
             for call in calls:
-                call.fail(status)
+                call.fail(error)
 
     def _end_turn(self) -> None:
         """Send what there is, and see to what is left."""

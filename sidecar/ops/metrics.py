@@ -98,6 +98,11 @@ class SidecarMetrics:
             "feature",
             "limit",
         )
+        self.refusals = LabelledCounter(
+            "tallyd_transport_refusals",
+            "What the gRPC transport refused peers, by the bound that they passed.",
+            "kind",
+        )
         self.registry: CollectorRegistry = registry_of(
             [
                 self.decisions,
@@ -105,6 +110,7 @@ class SidecarMetrics:
                 self.errors,
                 self.fallbacks,
                 self.shadow_denials,
+                self.refusals,
                 *_gauges(readings),
                 build_info("sidecar", version),
             ]

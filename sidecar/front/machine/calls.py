@@ -129,10 +129,8 @@ class UnaryCall(Context):
         """Give the call to its method's handler. What that raises becomes the call's outcome."""
         try:
             self.head.method.handle(self)  # type: ignore[union-attr]  # a usual head has a method
-        except Status as status:
-            self.fail(status)
         except Exception as error:
-            self.fail(self.connection.shared.status_of(error))
+            self.fail(error)
 
     def answer(self, message: bytes) -> None:
         """End the call with a message."""
@@ -140,10 +138,11 @@ class UnaryCall(Context):
             self.ended = True
             self.connection.answer(self, message)
 
-    def fail(self, status: Status) -> None:
-        """End the call with a status other than OK."""
+    def fail(self, error: Exception) -> None:
+        """End the call with a status other than OK, or with the one that the server gives it."""
         if not self.ended:
             self.ended = True
+            status = error if isinstance(error, Status) else self.connection.shared.status_of(error)
             self.connection.fail(self, status)
 
 
