@@ -51,6 +51,10 @@ class Bounds:
     """Streams at once on a connection, as SETTINGS_MAX_CONCURRENT_STREAMS advertises. Beyond:
     REFUSED_STREAM, which tells a client that it may retry."""
 
+    streams_in_all_max: int = 8192
+    """Streams at once over all connections, those whose requests are not complete included.
+    Beyond: REFUSED_STREAM."""
+
     calls_max: int = 1024
     """Calls under way over all connections; unary calls that are answered within the read that
     brought them do not count. Beyond: answered RESOURCE_EXHAUSTED."""
@@ -84,7 +88,7 @@ class Bounds:
     queued_bytes_max: int = 64 * MIB
     """The same over all connections."""
 
-    write_buffer_bytes_max: int = 256 * KIB
+    write_buffer_bytes_max: int = 64 * KIB
     """What the transport may hold for a socket that takes nothing. Above it nothing is read from
     that connection and no DATA is written to it, so that neither answers nor acknowledgements
     (of PING and SETTINGS, CVE-2019-9512 and CVE-2019-9515) pile up."""

@@ -143,7 +143,12 @@ class Driver(asyncio.Protocol):
             self._transport.write(b"".join(output.parts))
             output.parts.clear()
         connection.sent()
-        if not self._reading or connection.unsettled:
+        if (
+            connection.more
+            or not self._reading
+            or (output.ready and output.window > 0)
+            or connection.phase is Phase.CLOSED
+        ):
             self._go_on()
 
     def _go_on(self) -> None:
@@ -153,11 +158,10 @@ class Driver(asyncio.Protocol):
             self._linger()
         elif connection.output.paused:
             self._set_reading(False)
-        elif connection.unsettled:
-            self._set_reading(not connection.more)
-            self._schedule()
         else:
-            self._set_reading(True)
+            self._set_reading(not connection.more)
+            if connection.more or (connection.output.ready and connection.output.window > 0):
+                self._schedule()
 
     def _set_reading(self, wanted: bool) -> None:
         if wanted != self._reading:

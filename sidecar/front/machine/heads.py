@@ -100,6 +100,14 @@ class Head:
         self.answers_at_once = method is not None and method.answers_at_once
         self.usual = self.answers_at_once and self.refusal is None and self.content_length is None
 
+    def with_custom(self, custom: tuple[tuple[bytes, bytes], ...]) -> Head:
+        """The same but for custom metadata."""
+        head = Head.__new__(Head)
+        for name in _ALIKE:
+            setattr(head, name, getattr(self, name))
+        head.custom = custom
+        return head
+
     def _refusal(self, values: Mapping[int, bytes]) -> Refusal | None:
         if values[roles.METHOD] != b"POST":
             return _NOT_POST
@@ -115,6 +123,9 @@ class Head:
             text = f"grpc-encoding {self.encoding.decode('ascii', 'replace')} is not supported"
             return grpc_refusal(Status(Code.UNIMPLEMENTED, text), ACCEPT_ENCODING)
         return None
+
+
+_ALIKE: Final = tuple(name for name in Head.__slots__ if name != "custom")
 
 
 def _checked(fields: Sequence[Field]) -> dict[int, bytes]:

@@ -12,7 +12,7 @@ from sidecar.front.machine.control import KEEPALIVE_PING
 from sidecar.front.machine.phases import Phase
 
 if TYPE_CHECKING:
-    from sidecar.front.machine.connection import Connection
+    from sidecar.front.machine.state import State
     from sidecar.front.machine.streams import Stream
 
 _INTERVAL_SECONDS_MAX: Final = 5.0
@@ -35,7 +35,7 @@ def interval_seconds(bounds: Bounds) -> float:
     return min(_INTERVAL_SECONDS_MAX, max(_INTERVAL_SECONDS_MIN, shortest / 4))
 
 
-def check(connection: Connection, now: float) -> None:
+def check(connection: State, now: float) -> None:
     """End, refuse, ping or leave what has been as it is for too long."""
     if connection.phase is Phase.CLOSED:
         return
@@ -55,7 +55,7 @@ def check(connection: Connection, now: float) -> None:
             connection.warn()
 
 
-def _fault(connection: Connection, now: float) -> ConnectionFault | None:
+def _fault(connection: State, now: float) -> ConnectionFault | None:
     bounds = connection.shared.bounds
     if connection.settings_due and now - connection.settings_since > bounds.preface_seconds:
         return ConnectionFault(ErrorCode.SETTINGS_TIMEOUT, "no SETTINGS in time", "slow_preface")
@@ -74,7 +74,7 @@ def _fault(connection: Connection, now: float) -> ConnectionFault | None:
     return None
 
 
-def _check_stream(connection: Connection, stream: Stream, now: float) -> None:
+def _check_stream(connection: State, stream: Stream, now: float) -> None:
     """Refuse a request that makes no progress; reset a stream whose answer is not taken."""
     bounds, refused = connection.shared.bounds, connection.shared.refused
     silent_seconds = now - stream.moved_at
@@ -91,7 +91,7 @@ def _check_stream(connection: Connection, stream: Stream, now: float) -> None:
         answering.stop(connection, stream, status)
 
 
-def _keep_alive(connection: Connection, now: float) -> None:
+def _keep_alive(connection: State, now: float) -> None:
     bounds = connection.shared.bounds
     if connection.pinged_at or now - connection.heard_at <= bounds.keepalive_seconds:
         return
