@@ -7,6 +7,8 @@ from typing import Final
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
+WINDOW_BYTES_MIN: Final = 65_535
+"""Flow-control windows before any setting (RFC 9113, 6.9.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Bounds:
     connections_max: int = 1024
     """Connections at once. One more is closed as soon as it is there."""
 
-    stream_window_bytes: int = 65_535
+    stream_window_bytes: int = WINDOW_BYTES_MIN
     """What a peer may send on a stream before a behaviour takes it; a message under way gets as
     much as it needs beyond that. RFC 9113's initial value."""
 
@@ -151,3 +153,8 @@ class Bounds:
 
     late_frames: Allowance = Allowance(1_000, 100, 1)
     """Frames for streams that have ended, as they cross an early answer on their way."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for windows below the protocol's: peers may use those from the start."""
+        if min(self.stream_window_bytes, self.connection_window_bytes) < WINDOW_BYTES_MIN:
+            raise ValueError(f"windows must be at least {WINDOW_BYTES_MIN} bytes")

@@ -60,8 +60,8 @@ class Connection(State):
         self._at = 0  # in `pending`
         self._fault: ConnectionFault | None = None
         self._work: Final = bounds.work_per_turn
-        self._calls_max: Final = bounds.calls_per_turn
-        self._usual_streams_max: Final = bounds.streams_max - bounds.calls_per_turn
+        self._calls_max: Final = min(bounds.calls_per_turn, bounds.streams_max)
+        self._usual_streams_max: Final = bounds.streams_max - self._calls_max
         self._usual_bytes_max: Final = min(bounds.message_bytes_max, FRAME_BYTES_MAX - PREFIX_BYTES)
 
     def receive(self, data: bytes, now: float) -> list[UnaryCall]:

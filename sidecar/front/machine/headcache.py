@@ -27,9 +27,9 @@ from sidecar.front.machine.heads import Head, timeout_seconds
 from sidecar.front.machine.hpackreader import HpackReader, Span, list_bytes
 from sidecar.front.methods import Method
 
-_KNOWN_MAX: Final = 16
-_TEMPLATES_MAX: Final = 8
-_SAMPLES_MAX: Final = 8
+_KNOWN_MAX: Final = 8
+_TEMPLATES_MAX: Final = 4
+_SAMPLES_MAX: Final = 4
 _HOLES_MAX: Final = 4
 _BLOCK_BYTES_MAX: Final = 1024
 _LONG: Final = 0x7F

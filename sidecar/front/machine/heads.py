@@ -21,7 +21,7 @@ from sidecar.front.machine.blocks import (
 from sidecar.front.machine.fields import Field
 from sidecar.front.methods import Method
 
-_REQUIRED: Final = roles.METHOD | roles.SCHEME | roles.PATH
+_REQUIRED: Final = (roles.METHOD, roles.SCHEME, roles.PATH)
 _TIMEOUT: Final = re.compile(rb"([0-9]{1,8})([HMSmun])")
 _UNIT_SECONDS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
@@ -48,6 +48,7 @@ def grpc_refusal(status: Status, more: bytes = b"") -> Refusal:
 _NOT_POST: Final = Refusal(
     http_response(405, ((b"allow", b"POST"),)), b"This server speaks gRPC: use POST.\n", waits=True
 )
+_HEAD: Final = _NOT_POST._replace(body=b"")  # asks for no content
 _NOT_GRPC: Final = Refusal(
     http_response(415), b"This server speaks gRPC: use application/grpc.\n", waits=True
 )
@@ -110,7 +111,7 @@ class Head:
 
     def _refusal(self, values: Mapping[int, bytes]) -> Refusal | None:
         if values[roles.METHOD] != b"POST":
-            return _NOT_POST
+            return _HEAD if values[roles.METHOD] == b"HEAD" else _NOT_POST
         if not _is_grpc(values.get(roles.CONTENT_TYPE, b"")):
             return _NOT_GRPC
         if roles.TE not in values:
@@ -142,7 +143,7 @@ def _checked(fields: Sequence[Field]) -> dict[int, bytes]:
             if role == roles.MALFORMED:
                 raise _malformed(field)
         values[role] = field.value
-    if not all(role in values for role in (roles.METHOD, roles.SCHEME, roles.PATH)):
+    if not all(role in values for role in _REQUIRED):
         raise StreamFault(ErrorCode.PROTOCOL_ERROR, "request without a pseudo-header field")
     return values
 

@@ -27,8 +27,8 @@ from sidecar.front.machine.fields import TIMEOUT, Field, field_of
 _STATIC: Final = tuple(field_of(name, value) for name, value in HeaderTable.STATIC_TABLE)
 _STATIC_MAX: Final = len(_STATIC)
 _FIELD_OVERHEAD_BYTES: Final = 32
-_KNOWN_MAX: Final = 64
-_KNOWN_BYTES_MAX: Final = 256
+_KNOWN_MAX: Final = 32
+_KNOWN_BYTES_MAX: Final = 128
 _SIZE_UPDATES_MAX: Final = 2  # RFC 7541, 4.2: the smallest and the last
 _INTEGER_MAX: Final = 2**28
 

@@ -1,4 +1,4 @@
-"""What time does to a connection. Looked at every few seconds at most: see `interval_seconds`."""
+"""What time does to a connection, looked at every few seconds (see `interval_seconds`)."""
 
 from __future__ import annotations
 
@@ -40,6 +40,8 @@ def check(connection: State, now: float) -> None:
     if connection.phase is Phase.CLOSED:
         return
     connection.now = now
+    if connection.heard_at > connection.pinged_at:
+        connection.pinged_at = 0.0
     fault = _fault(connection, now)
     if fault is not None:
         connection.close(fault)
