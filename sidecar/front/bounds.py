@@ -7,6 +7,8 @@ from typing import Final
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
+WINDOW_BYTES_MIN: Final = 65_535
+"""Flow-control windows before any setting (RFC 9113, 6.9.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,10 @@ class Bounds:
     """Streams at once on a connection, as SETTINGS_MAX_CONCURRENT_STREAMS advertises. Beyond:
     REFUSED_STREAM, which tells a client that it may retry."""
 
+    streams_in_all_max: int = 8192
+    """Streams at once over all connections, those whose requests are not complete included.
+    Beyond: REFUSED_STREAM."""
+
     calls_max: int = 1024
     """Calls under way over all connections; unary calls that are answered within the read that
     brought them do not count. Beyond: answered RESOURCE_EXHAUSTED."""
@@ -58,7 +64,7 @@ class Bounds:
     connections_max: int = 1024
     """Connections at once. One more is closed as soon as it is there."""
 
-    stream_window_bytes: int = 65_535
+    stream_window_bytes: int = WINDOW_BYTES_MIN
     """What a peer may send on a stream before a behaviour takes it; a message under way gets as
     much as it needs beyond that. RFC 9113's initial value."""
 
@@ -84,7 +90,7 @@ class Bounds:
     queued_bytes_max: int = 64 * MIB
     """The same over all connections."""
 
-    write_buffer_bytes_max: int = 256 * KIB
+    write_buffer_bytes_max: int = 64 * KIB
     """What the transport may hold for a socket that takes nothing. Above it nothing is read from
     that connection and no DATA is written to it, so that neither answers nor acknowledgements
     (of PING and SETTINGS, CVE-2019-9512 and CVE-2019-9515) pile up."""
@@ -147,3 +153,8 @@ class Bounds:
 
     late_frames: Allowance = Allowance(1_000, 100, 1)
     """Frames for streams that have ended, as they cross an early answer on their way."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for windows below the protocol's: peers may use those from the start."""
+        if min(self.stream_window_bytes, self.connection_window_bytes) < WINDOW_BYTES_MIN:
+            raise ValueError(f"windows must be at least {WINDOW_BYTES_MIN} bytes")

@@ -27,8 +27,11 @@ throw away our last words for what it has sent meanwhile."""
 _LINGER_BYTES_MAX: Final = 4 * 1024 * 1024
 
 
-class Driver(asyncio.Protocol):
+class Driver(asyncio.BufferedProtocol):
     """One connection's protocol.
+
+    It reads into a small buffer that all connections share, so that one read is a bounded amount
+    of work to keep, whatever a peer sends at once.
 
     drivers: the server's, of those that are connected. on_empty: told when it was the last.
     """
@@ -42,16 +45,18 @@ class Driver(asyncio.Protocol):
         answer_read: AnswerRead,
         drivers: set[Driver],
         on_empty: Callable[[], None],
+        buffer: memoryview,
     ) -> None:
         self._shared = shared
         self._answer_read = answer_read
         self._drivers = drivers
         self._on_empty = on_empty
+        self._buffer = buffer
         self._loop = asyncio.get_running_loop()
         self._runners: dict[int, Runner] = {}  # by stream
         self._reading = True
         self._scheduled = False
-        self._lingering = False
+        self._linger_timer: asyncio.TimerHandle | None = None
         self._lingered_bytes = 0
 
     # What the transport calls
@@ -69,15 +74,18 @@ class Driver(asyncio.Protocol):
         self.connection.on_wake = self._schedule
         self._end_turn()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, _size_hint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, size: int) -> None:
         connection = self.connection
-        if self._lingering:
-            self._lingered_bytes += len(data)
+        if self._linger_timer is not None:
+            self._lingered_bytes += size
             if self._lingered_bytes > _LINGER_BYTES_MAX:
                 self._transport.abort()
             return
         try:
-            calls = connection.receive(data, monotonic())
+            calls = connection.receive(bytes(self._buffer[:size]), monotonic())
             if calls:
                 self._handle(calls)
             connection.settle()
@@ -96,6 +104,8 @@ class Driver(asyncio.Protocol):
         self.connection.resume()
 
     def connection_lost(self, _error: Exception | None) -> None:
+        if self._linger_timer is not None:
+            self._linger_timer.cancel()
         self.connection.on_wake = _ignore
         self.connection.close(None)
         self._run_behaviours()
@@ -138,11 +148,17 @@ class Driver(asyncio.Protocol):
         if connection.events:
             self._run_behaviours()
         output = connection.output
-        if output.parts and not self._lingering:
-            self._transport.write(b"".join(output.parts))
+        if output.parts:
+            if self._linger_timer is None:
+                self._transport.write(b"".join(output.parts))
             output.parts.clear()
         connection.sent()
-        if not self._reading or connection.unsettled:
+        if (
+            connection.more
+            or not self._reading
+            or (output.ready and output.window > 0)
+            or connection.phase is Phase.CLOSED
+        ):
             self._go_on()
 
     def _go_on(self) -> None:
@@ -152,11 +168,10 @@ class Driver(asyncio.Protocol):
             self._linger()
         elif connection.output.paused:
             self._set_reading(False)
-        elif connection.unsettled:
-            self._set_reading(not connection.more)
-            self._schedule()
         else:
-            self._set_reading(True)
+            self._set_reading(not connection.more)
+            if connection.more or (connection.output.ready and connection.output.window > 0):
+                self._schedule()
 
     def _set_reading(self, wanted: bool) -> None:
         if wanted != self._reading:
@@ -183,12 +198,11 @@ class Driver(asyncio.Protocol):
     # The end
 
     def _linger(self) -> None:
-        if not self._lingering:
-            self._lingering = True
+        if self._linger_timer is None:
+            self._linger_timer = self._loop.call_later(_LINGER_SECONDS, self._transport.abort)
             self._set_reading(True)
             with suppress(OSError):  # the peer may be gone
                 self._transport.write_eof()
-            self._loop.call_later(_LINGER_SECONDS, self._transport.abort)
 
     def _crashed(self, error: Exception) -> None:
         """A mistake of ours ends one connection, and is told to the loop's exception handler."""
@@ -202,7 +216,8 @@ class Driver(asyncio.Protocol):
 
     def check(self, now: float) -> None:
         """Let time do to the connection what it does."""
-        upkeep.check(self.connection, now)
+        if self in self._drivers:
+            upkeep.check(self.connection, now)
 
     def cut(self, status: Status) -> None:
         """End what is under way with a status, and then the connection."""

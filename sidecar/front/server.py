@@ -18,7 +18,9 @@ from sidecar.front.methods import Method
 
 _DEFAULT_BOUNDS: Final = Bounds()
 _BACKLOG: Final = 1024
+_READ_BYTES_MAX: Final = 64 * 1024
 _EXPIRED_PER_TURN: Final = 64
+_STREAMS_PER_TURN: Final = 1024
 _FAREWELL_SECONDS: Final = 2.0
 """How long peers may take to hear that the server stops, before the last streams are named."""
 _CUT_SECONDS: Final = 1.0
@@ -48,8 +50,11 @@ class Server:
         self._answer_read = answer_read or _handle_each
         self._drivers: set[Driver] = set()
         self._empty = asyncio.Event()
+        self._buffer = memoryview(bytearray(_READ_BYTES_MAX))
         self._listeners: list[asyncio.AbstractServer] = []
         self._deadline_timer: asyncio.TimerHandle | None = None
+        self._interval_seconds = upkeep.interval_seconds(bounds)
+        self._unseen: list[Driver] = []  # by this round of upkeep
         self._upkeep_timer: asyncio.TimerHandle | None = None
 
     @property
@@ -74,8 +79,9 @@ class Server:
 
     def _driver(self) -> Driver:
         if self._upkeep_timer is None:
-            self._watch()
-        return Driver(self._shared, self._answer_read, self._drivers, self._empty.set)
+            loop = asyncio.get_running_loop()
+            self._upkeep_timer = loop.call_later(self._interval_seconds, self._look_after)
+        return Driver(self._shared, self._answer_read, self._drivers, self._empty.set, self._buffer)
 
     async def stop(self, grace_seconds: float) -> None:
         """Take no more connections, finish what is under way, and close.
@@ -130,19 +136,23 @@ class Server:
         self._shared.timers.expire(monotonic(), _EXPIRED_PER_TURN)
         self._arm()
 
-    def _watch(self) -> None:
-        """Look after the connections, and come back while there are any."""
+    def _look_after(self) -> None:
+        """Let time do to the connections what it does, and come back while there are any."""
+        loop = asyncio.get_running_loop()
         now = monotonic()
-        for driver in list(self._drivers):
+        room = _STREAMS_PER_TURN
+        if not self._unseen:
+            self._unseen = list(self._drivers)
+        while self._unseen and room > 0:
+            driver = self._unseen.pop()
+            room -= 1 + len(driver.connection.streams)
             driver.check(now)
-        self._upkeep_timer = asyncio.get_running_loop().call_later(
-            upkeep.interval_seconds(self._shared.bounds), self._look
-        )
-
-    def _look(self) -> None:
-        self._upkeep_timer = None
-        if self._drivers:
-            self._watch()
+        if self._unseen:
+            self._upkeep_timer = loop.call_later(0, self._look_after)
+        elif self._drivers:
+            self._upkeep_timer = loop.call_later(self._interval_seconds, self._look_after)
+        else:
+            self._upkeep_timer = None
 
 
 def _handle_each(calls: Sequence[UnaryCall]) -> None:

@@ -11,16 +11,15 @@ from sidecar.front.machine.calls import Context, Extras, TaskCall, UnaryCall
 from sidecar.front.machine.events import Event, What
 from sidecar.front.machine.heads import Refusal
 from sidecar.front.machine.messages import gzipped, packed
-from sidecar.front.machine.metadata import Metadata, encoded
 
 if TYPE_CHECKING:
-    from sidecar.front.machine.connection import Connection
+    from sidecar.front.machine.state import State
     from sidecar.front.machine.streams import Stream
 
 TOO_MANY_CALLS: Final = Status(Code.RESOURCE_EXHAUSTED, "too many calls under way")
 
 
-def answer(connection: Connection, call: UnaryCall, message: bytes) -> None:
+def answer(connection: State, call: UnaryCall, message: bytes) -> None:
     """End a unary call with its message."""
     stream = call.stream or connection.adopt(call)
     try:
@@ -31,7 +30,7 @@ def answer(connection: Connection, call: UnaryCall, message: bytes) -> None:
     connection.wake()
 
 
-def fail(connection: Connection, call: Context, status: Status) -> None:
+def fail(connection: State, call: Context, status: Status) -> None:
     """End a call with a status other than OK, after the messages that it has sent."""
     if call.stream is not None:
         _end(connection, call.stream, status, call.extras)
@@ -42,11 +41,8 @@ def fail(connection: Connection, call: Context, status: Status) -> None:
     connection.wake()
 
 
-def send_head(connection: Connection, stream: Stream) -> None:
-    """Send the head of a call's response, unless that has been done.
-
-    Raises Status for metadata that must not be sent.
-    """
+def send_head(connection: State, stream: Stream) -> None:
+    """Send the head of a call's response, unless that has been done."""
     if stream.answering or stream.over:
         return
     extras = stream.call.extras if stream.call is not None else None
@@ -58,11 +54,8 @@ def send_head(connection: Connection, stream: Stream) -> None:
     connection.wake()
 
 
-def send(connection: Connection, stream: Stream, message: bytes) -> None:
-    """Send a message, after those before it.
-
-    Raises Status where too much waits to be sent, or for metadata that must not be sent.
-    """
+def send(connection: State, stream: Stream, message: bytes) -> None:
+    """Send a message, after those before it. Raises Status where too much waits to be sent."""
     output, shared = connection.output, connection.shared
     bounds = shared.bounds
     if (
@@ -79,19 +72,16 @@ def send(connection: Connection, stream: Stream, message: bytes) -> None:
     connection.wake()
 
 
-def finish(connection: Connection, stream: Stream) -> None:
-    """End a call with OK, after its messages.
-
-    Raises Status for metadata that must not be sent.
-    """
+def finish(connection: State, stream: Stream) -> None:
+    """End a call with OK, after its messages."""
     send_head(connection, stream)
     extras = stream.call.extras if stream.call is not None else None
-    trailing = _fields(extras.trailing) if extras is not None else b""
+    trailing = extras.trailing if extras is not None else b""
     connection.output.finish(stream, blocks.OK_TRAILERS + trailing)
     connection.wake()
 
 
-def refuse(connection: Connection, stream: Stream, refusal: Refusal) -> None:
+def refuse(connection: State, stream: Stream, refusal: Refusal) -> None:
     """Answer a request that no method gets to see."""
     output = connection.output
     stream.answering = True
@@ -105,7 +95,7 @@ def refuse(connection: Connection, stream: Stream, refusal: Refusal) -> None:
     connection.wake()
 
 
-def stop(connection: Connection, stream: Stream, status: Status) -> None:
+def stop(connection: State, stream: Stream, status: Status) -> None:
     """End a call from this side, in place of what it would have answered."""
     give_up(connection, stream)
     if stream.finish is not None:
@@ -124,7 +114,7 @@ def stop(connection: Connection, stream: Stream, status: Status) -> None:
     connection.wake()
 
 
-def give_up(connection: Connection, stream: Stream) -> None:
+def give_up(connection: State, stream: Stream) -> None:
     """Let a call know that it has ended."""
     call = stream.call
     if call is None or call.ended:
@@ -135,7 +125,7 @@ def give_up(connection: Connection, stream: Stream) -> None:
         connection.wake()
 
 
-def _end(connection: Connection, stream: Stream, status: Status, extras: Extras | None) -> None:
+def _end(connection: State, stream: Stream, status: Status, extras: Extras | None) -> None:
     trailers = _status_trailers(status, extras)
     if not stream.answering:
         stream.answering = True
@@ -144,19 +134,12 @@ def _end(connection: Connection, stream: Stream, status: Status, extras: Extras 
 
 
 def _status_trailers(status: Status, extras: Extras | None) -> bytes:
+    trailing = extras.trailing if extras is not None else b""
     try:
-        trailing = _fields(extras.trailing) if extras is not None else b""
         return blocks.status_trailers(status) + trailing
-    except (Status, ValueError):
+    except ValueError:
         return blocks.status_trailers(Status(Code.INTERNAL, "metadata that must not be sent"))
 
 
 def _initial(extras: Extras | None) -> bytes:
-    return _fields(extras.initial) if extras is not None else b""
-
-
-def _fields(metadata: Metadata) -> bytes:
-    try:
-        return blocks.fields(encoded(metadata))
-    except ValueError as error:
-        raise Status(Code.INTERNAL, "metadata that must not be sent") from error
+    return extras.initial if extras is not None else b""

@@ -5,22 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sidecar.front.errors import Status
+from sidecar.front.machine.blocks import fields
 from sidecar.front.machine.heads import Head
-from sidecar.front.machine.metadata import Metadata, decoded
+from sidecar.front.machine.metadata import Metadata, decoded, encoded
 
 if TYPE_CHECKING:
-    from sidecar.front.machine.connection import Connection
+    from sidecar.front.machine.state import State
     from sidecar.front.machine.streams import Stream
 
 
 class Extras:
-    """What a call adds to its answer beyond the message."""
+    """What a call adds to its answer beyond the message. initial, trailing: fields, encoded."""
 
     __slots__ = ("compressed", "initial", "trailing")
 
     def __init__(self) -> None:
-        self.initial: Metadata = ()
-        self.trailing: Metadata = ()
+        self.initial = b""
+        self.trailing = b""
         self.compressed = False
 
 
@@ -41,7 +42,7 @@ class Context:
     )
 
     def __init__(
-        self, connection: Connection, stream_id: int, head: Head, timeout_seconds: float
+        self, connection: State, stream_id: int, head: Head, timeout_seconds: float
     ) -> None:
         self.connection = connection
         self.stream_id = stream_id
@@ -81,13 +82,13 @@ class Context:
         return max(0.0, deadline - self.connection.shared.clock())
 
     def send_initial_metadata(self, metadata: Metadata) -> None:
-        """Metadata that goes before the first message."""
-        self._extras().initial = metadata
+        """Metadata that goes before the first message. Raises ValueError for impossible ones."""
+        self._extras().initial = fields(encoded(metadata))
         self.connection.send_initial(self)
 
     def set_trailing_metadata(self, metadata: Metadata) -> None:
-        """Metadata that goes with the status."""
-        self._extras().trailing = metadata
+        """Metadata that goes with the status. Raises ValueError for impossible ones."""
+        self._extras().trailing = fields(encoded(metadata))
 
     def compress(self) -> None:
         """Send this call's messages with gzip, if the peer takes that."""
@@ -109,7 +110,7 @@ class UnaryCall(Context):
 
     def __init__(
         self,
-        connection: Connection,
+        connection: State,
         stream_id: int,
         head: Head,
         timeout_seconds: float,
@@ -152,7 +153,7 @@ class TaskCall(Context):
     __slots__ = ("message", "runner", "told")
 
     def __init__(
-        self, connection: Connection, stream: Stream, head: Head, message: bytes | None
+        self, connection: State, stream: Stream, head: Head, message: bytes | None
     ) -> None:
         super().__init__(connection, stream.id, head, 0.0)
         self.stream = stream

@@ -27,7 +27,7 @@ from sidecar.front.machine.output import INITIAL_WINDOW, WINDOW_MAX
 from sidecar.front.machine.phases import Phase
 
 if TYPE_CHECKING:
-    from sidecar.front.machine.connection import Connection
+    from sidecar.front.machine.state import State
 
 PRIORITY_BYTES: Final = 5
 _TABLE_USES: Final = 2
@@ -47,7 +47,7 @@ def server_preface(bounds: Bounds) -> bytes:
     return settings(values) + (window_update(0, grown) if grown else b"")
 
 
-def on_settings(connection: Connection, flags: int, stream_id: int, payload: bytes) -> None:
+def on_settings(connection: State, flags: int, stream_id: int, payload: bytes) -> None:
     """The peer's settings, or its acknowledgement of ours."""
     if stream_id:
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "SETTINGS on a stream")
@@ -61,7 +61,7 @@ def on_settings(connection: Connection, flags: int, stream_id: int, payload: byt
         _set(connection, payload)
 
 
-def _acknowledged(connection: Connection) -> None:
+def _acknowledged(connection: State) -> None:
     if connection.phase is Phase.GREETED:
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "SETTINGS must come first")
     if connection.settings_due:
@@ -70,7 +70,7 @@ def _acknowledged(connection: Connection) -> None:
             connection.heads.reader.acknowledged()
 
 
-def on_table_used(connection: Connection) -> None:
+def on_table_used(connection: State) -> None:
     """A request's header block depended on a table: the second time, ask the peer to use none."""
     connection.table_uses += 1
     if connection.table_uses == _TABLE_USES:
@@ -79,7 +79,7 @@ def on_table_used(connection: Connection) -> None:
         connection.output.parts.append(settings({SETTINGS_HEADER_TABLE_SIZE: 0}))
 
 
-def _set(connection: Connection, payload: bytes) -> None:
+def _set(connection: State, payload: bytes) -> None:
     # Only the last value of a setting has an effect that can be seen.
     values = dict(SETTING.iter_unpack(payload))
     for identifier, value in SETTING.iter_unpack(payload):
@@ -107,7 +107,7 @@ def _check_setting(identifier: int, value: int) -> None:
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "MAX_FRAME_SIZE out of bounds")
 
 
-def on_ping(connection: Connection, flags: int, stream_id: int, payload: bytes) -> None:
+def on_ping(connection: State, flags: int, stream_id: int, payload: bytes) -> None:
     """A question whether we are alive, or the answer to one."""
     if stream_id:
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PING on a stream")
@@ -120,7 +120,7 @@ def on_ping(connection: Connection, flags: int, stream_id: int, payload: bytes) 
         connection.leave()
 
 
-def on_goaway(_connection: Connection, _flags: int, stream_id: int, payload: bytes) -> None:
+def on_goaway(_connection: State, _flags: int, stream_id: int, payload: bytes) -> None:
     """The peer opens no more streams; it closes the connection itself."""
     if stream_id:
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "GOAWAY on a stream")
@@ -128,7 +128,7 @@ def on_goaway(_connection: Connection, _flags: int, stream_id: int, payload: byt
         raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "GOAWAY too short")
 
 
-def on_window_update(connection: Connection, _flags: int, stream_id: int, payload: bytes) -> None:
+def on_window_update(connection: State, _flags: int, stream_id: int, payload: bytes) -> None:
     """The peer takes more."""
     if len(payload) != 4:
         raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "WINDOW_UPDATE of an impossible length")
@@ -149,7 +149,7 @@ def on_window_update(connection: Connection, _flags: int, stream_id: int, payloa
     connection.output.pump()
 
 
-def on_rst_stream(connection: Connection, _flags: int, stream_id: int, payload: bytes) -> None:
+def on_rst_stream(connection: State, _flags: int, stream_id: int, payload: bytes) -> None:
     """The peer gives up a stream."""
     check_not_idle(connection, stream_id)
     if len(payload) != 4:
@@ -158,7 +158,7 @@ def on_rst_stream(connection: Connection, _flags: int, stream_id: int, payload: 
     connection.meters.spend("rapid_reset", connection.shared.bounds.resets, connection.now)
 
 
-def on_priority(connection: Connection, _flags: int, stream_id: int, payload: bytes) -> None:
+def on_priority(connection: State, _flags: int, stream_id: int, payload: bytes) -> None:
     """Deprecated (RFC 9113, 5.3.2): checked and ignored."""
     if not stream_id:
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PRIORITY on stream 0")
@@ -170,18 +170,18 @@ def on_priority(connection: Connection, _flags: int, stream_id: int, payload: by
         raise StreamFault(ErrorCode.PROTOCOL_ERROR, "stream that depends on itself")
 
 
-def on_push_promise(_connection: Connection, _flags: int, _stream_id: int, _payload: bytes) -> None:
+def on_push_promise(_connection: State, _flags: int, _stream_id: int, _payload: bytes) -> None:
     """Clients cannot push."""
     raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE from a client")
 
 
-def on_unknown(connection: Connection, _flags: int, _stream_id: int, _payload: bytes) -> None:
+def on_unknown(connection: State, _flags: int, _stream_id: int, _payload: bytes) -> None:
     """Frames that are not defined are ignored."""
     bounds = connection.shared.bounds
     connection.meters.spend("unknown_frame_flood", bounds.unknown_frames, connection.now)
 
 
-def check_not_idle(connection: Connection, stream_id: int) -> None:
+def check_not_idle(connection: State, stream_id: int) -> None:
     """Raises ConnectionFault for streams that nobody has opened yet."""
     if not stream_id & 1 or stream_id > connection.last_id:
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "frame on an idle stream")

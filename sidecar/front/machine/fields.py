@@ -64,8 +64,13 @@ def field_of(name: bytes, value: bytes) -> Field:
     return Field(name, value, _role_of(name, value))
 
 
+def is_sound(value: bytes) -> bool:
+    """Whether a field may have this value."""
+    return _BAD_VALUE.search(value) is None
+
+
 def _role_of(name: bytes, value: bytes) -> int:
-    if _BAD_VALUE.search(value):
+    if not is_sound(value):
         return MALFORMED
     role = _ROLES.get(name)
     if role is not None:

@@ -21,7 +21,7 @@ from sidecar.front.machine.blocks import (
 from sidecar.front.machine.fields import Field
 from sidecar.front.methods import Method
 
-_REQUIRED: Final = roles.METHOD | roles.SCHEME | roles.PATH
+_REQUIRED: Final = (roles.METHOD, roles.SCHEME, roles.PATH)
 _TIMEOUT: Final = re.compile(rb"([0-9]{1,8})([HMSmun])")
 _UNIT_SECONDS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
@@ -48,6 +48,7 @@ def grpc_refusal(status: Status, more: bytes = b"") -> Refusal:
 _NOT_POST: Final = Refusal(
     http_response(405, ((b"allow", b"POST"),)), b"This server speaks gRPC: use POST.\n", waits=True
 )
+_HEAD: Final = _NOT_POST._replace(body=b"")  # asks for no content
 _NOT_GRPC: Final = Refusal(
     http_response(415), b"This server speaks gRPC: use application/grpc.\n", waits=True
 )
@@ -100,9 +101,17 @@ class Head:
         self.answers_at_once = method is not None and method.answers_at_once
         self.usual = self.answers_at_once and self.refusal is None and self.content_length is None
 
+    def with_custom(self, custom: tuple[tuple[bytes, bytes], ...]) -> Head:
+        """The same but for custom metadata."""
+        head = Head.__new__(Head)
+        for name in _ALIKE:
+            setattr(head, name, getattr(self, name))
+        head.custom = custom
+        return head
+
     def _refusal(self, values: Mapping[int, bytes]) -> Refusal | None:
         if values[roles.METHOD] != b"POST":
-            return _NOT_POST
+            return _HEAD if values[roles.METHOD] == b"HEAD" else _NOT_POST
         if not _is_grpc(values.get(roles.CONTENT_TYPE, b"")):
             return _NOT_GRPC
         if roles.TE not in values:
@@ -115,6 +124,9 @@ class Head:
             text = f"grpc-encoding {self.encoding.decode('ascii', 'replace')} is not supported"
             return grpc_refusal(Status(Code.UNIMPLEMENTED, text), ACCEPT_ENCODING)
         return None
+
+
+_ALIKE: Final = tuple(name for name in Head.__slots__ if name != "custom")
 
 
 def _checked(fields: Sequence[Field]) -> dict[int, bytes]:
@@ -131,7 +143,7 @@ def _checked(fields: Sequence[Field]) -> dict[int, bytes]:
             if role == roles.MALFORMED:
                 raise _malformed(field)
         values[role] = field.value
-    if not all(role in values for role in (roles.METHOD, roles.SCHEME, roles.PATH)):
+    if not all(role in values for role in _REQUIRED):
         raise StreamFault(ErrorCode.PROTOCOL_ERROR, "request without a pseudo-header field")
     return values
 

@@ -14,29 +14,33 @@ Rules
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, TypeAlias
 
 import hpack
-from hpack.huffman_table import decode_huffman
 from hpack.table import HeaderTable
 
 from sidecar.front.errors import ConnectionFault, ErrorCode, HeaderListTooLarge
+from sidecar.front.machine import huffman
 from sidecar.front.machine.fields import TIMEOUT, Field, field_of
 
 _STATIC: Final = tuple(field_of(name, value) for name, value in HeaderTable.STATIC_TABLE)
 _STATIC_MAX: Final = len(_STATIC)
 _FIELD_OVERHEAD_BYTES: Final = 32
-_KNOWN_MAX: Final = 64
-_KNOWN_BYTES_MAX: Final = 256
+_KNOWN_MAX: Final = 32
+_KNOWN_BYTES_MAX: Final = 128
 _SIZE_UPDATES_MAX: Final = 2  # RFC 7541, 4.2: the smallest and the last
 _INTEGER_MAX: Final = 2**28
+
+
+Span: TypeAlias = tuple[int, int]
 
 
 class HpackReader:
     """Reads the header blocks of one connection.
 
-    independent: the last block was of the first kind. timeout_span: where such a block spells the
-    value of grpc-timeout, from its length to its end; None without one.
+    independent: the last block was of the first kind. spans: where such a block spells the fields'
+    values, from the length to the end; None for an indexed field.
     """
 
     __slots__ = (
@@ -46,11 +50,11 @@ class HpackReader:
         "_list_bytes_max",
         "_stateless",
         "independent",
-        "timeout_span",
+        "spans",
     )
 
     def __init__(self, list_bytes_max: int) -> None:
-        self.timeout_span: tuple[int, int] | None = None
+        self.spans: list[Span | None] = []
         self.independent = False
         self._list_bytes_max = list_bytes_max
         self._known: dict[bytes, Field] = {}  # by representation
@@ -78,8 +82,8 @@ class HpackReader:
 
     def _read_here(self, block: bytes) -> list[Field] | None:
         """Decode without a table; None where that does not do."""
-        self.timeout_span = None
         fields: list[Field] = []
+        spans = self.spans = []
         room = self._list_bytes_max
         at, end = self._size_updates(block), len(block)
         if at and not self._stateless:
@@ -87,12 +91,15 @@ class HpackReader:
         while at < end:
             first = block[at]
             if first & 0x80:
-                field, at = self._static(first & 0x7F), at + 1
+                field, span = self._static(first & 0x7F), None
+                at += 1
             else:
-                field, at = self._literal(block, at, first)
+                field, span = self._literal(block, at, first)
+                at = span[1]
             if field is None:
                 return None
             fields.append(field)
+            spans.append(span)
             room -= len(field.name) + len(field.value) + _FIELD_OVERHEAD_BYTES
             if room < 0:
                 if not self._stateless:
@@ -108,18 +115,18 @@ class HpackReader:
             return None
         raise _undecodable("no field has that index")
 
-    def _literal(self, block: bytes, start: int, first: int) -> tuple[Field | None, int]:
-        """A literal field and where it ends; None if it has to do with the dynamic table."""
+    def _literal(self, block: bytes, start: int, first: int) -> tuple[Field | None, Span]:
+        """A literal field and where its value is; None if it is about the dynamic table."""
         if first & 0x40:
             if not self._stateless:
-                return None, start
+                return None, (start, start)
             index, at = _integer(block, start, 0x3F)
         elif first & 0x20:
             raise _undecodable("table size update after a field")
         else:
             index, at = _integer(block, start, 0x0F)
         if index > _STATIC_MAX:
-            return self._static(index), start
+            return self._static(index), (start, start)
         value_at = at if index else _string_end(block, at)
         at = _string_end(block, value_at)
         if at > len(block):
@@ -128,9 +135,7 @@ class HpackReader:
         field = self._known.get(representation)
         if field is None:
             field = self._decode(representation, index)
-        if field.role == TIMEOUT:
-            self.timeout_span = value_at, at
-        return field, at
+        return field, (value_at, at)
 
     def _size_updates(self, block: bytes) -> int:
         """Check the table size updates that the block begins with; where they end."""
@@ -149,8 +154,8 @@ class HpackReader:
         if index:
             name = _STATIC[index - 1].name
         else:
-            name, at = read_string(representation, at)
-        field = field_of(name, read_string(representation, at)[0])
+            name, at = _string(representation, at)
+        field = field_of(name, _string(representation, at)[0])
         if len(representation) <= _KNOWN_BYTES_MAX and field.role != TIMEOUT:
             if len(self._known) >= _KNOWN_MAX:
                 self._known.clear()
@@ -173,11 +178,16 @@ class HpackReader:
         return [field_of(bytes(name), bytes(value)) for name, value in pairs]
 
 
-def read_string(data: bytes, at: int) -> tuple[bytes, int]:
+def list_bytes(fields: Iterable[Field]) -> int:
+    """The size of fields as RFC 9113, 6.5.2 counts it."""
+    return sum(len(field.name) + len(field.value) + _FIELD_OVERHEAD_BYTES for field in fields)
+
+
+def _string(data: bytes, at: int) -> tuple[bytes, int]:
     """The string literal at a position, decoded, and where it ends."""
     length, start = _integer(data, at, 0x7F)
     raw = data[start : start + length]
-    return decode_huffman(raw) if data[at] & 0x80 else raw, start + length
+    return huffman.decode(raw) if data[at] & 0x80 else raw, start + length
 
 
 def _string_end(block: bytes, at: int) -> int:

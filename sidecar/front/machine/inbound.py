@@ -25,27 +25,15 @@ from sidecar.front.frames import (
 from sidecar.front.machine import control, requests
 from sidecar.front.machine.heads import TOO_LARGE, Head, check_trailers
 from sidecar.front.machine.phases import Phase
+from sidecar.front.machine.streams import PartialBlock
 
 if TYPE_CHECKING:
-    from sidecar.front.machine.connection import Connection
+    from sidecar.front.machine.state import State
 
 _WORK_BYTES: Final = 1024  # of a frame's payload, a unit of work
 
 
-class PartialBlock:
-    """A header block that CONTINUATION frames go on with."""
-
-    __slots__ = ("block", "end_stream", "frames", "since", "stream_id")
-
-    def __init__(self, stream_id: int, start: bytes, end_stream: bool, since: float) -> None:
-        self.stream_id = stream_id
-        self.block = bytearray(start)
-        self.end_stream = end_stream
-        self.frames = 0  # CONTINUATION so far
-        self.since = since
-
-
-def on_frame(connection: Connection, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
+def on_frame(connection: State, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
     """Handle one frame. Raises ConnectionFault."""
     stream_id &= STREAM_ID_MAX
     connection.work -= 1 + len(payload) // _WORK_BYTES
@@ -60,7 +48,7 @@ def on_frame(connection: Connection, kind: int, flags: int, stream_id: int, payl
         connection.reset(stream_id, fault)
 
 
-def on_data(connection: Connection, flags: int, stream_id: int, payload: bytes) -> None:
+def on_data(connection: State, flags: int, stream_id: int, payload: bytes) -> None:
     """Content of a request."""
     if not stream_id:
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "DATA on stream 0")
@@ -88,7 +76,7 @@ def on_data(connection: Connection, flags: int, stream_id: int, payload: bytes) 
     requests.on_content(connection, stream, payload)
 
 
-def on_headers(connection: Connection, flags: int, stream_id: int, payload: bytes) -> None:
+def on_headers(connection: State, flags: int, stream_id: int, payload: bytes) -> None:
     """The start of a request, or its trailers."""
     if not stream_id & 1:
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "HEADERS on a stream of ours")
@@ -116,7 +104,7 @@ def on_headers(connection: Connection, flags: int, stream_id: int, payload: byte
         raise StreamFault(ErrorCode.PROTOCOL_ERROR, "stream that depends on itself")
 
 
-def on_continuation(connection: Connection, flags: int, stream_id: int, payload: bytes) -> None:
+def on_continuation(connection: State, flags: int, stream_id: int, payload: bytes) -> None:
     """More of a header block."""
     partial, bounds = connection.partial, connection.shared.bounds
     if partial is None or stream_id != partial.stream_id:
@@ -135,13 +123,13 @@ def on_continuation(connection: Connection, flags: int, stream_id: int, payload:
         _charge_empty(connection, payload)
 
 
-def _charge_empty(connection: Connection, payload: bytes) -> None:
+def _charge_empty(connection: State, payload: bytes) -> None:
     if not payload:
         bounds = connection.shared.bounds
         connection.meters.spend("empty_frame_flood", bounds.empty_frames, connection.now)
 
 
-def _on_block(connection: Connection, stream_id: int, block: bytes, end_stream: bool) -> None:
+def _on_block(connection: State, stream_id: int, block: bytes, end_stream: bool) -> None:
     """A whole header block: a request's or a stream's trailers."""
     if stream_id > connection.last_id:
         head, seconds = read_head(connection, stream_id, block, end_stream)
@@ -169,7 +157,7 @@ def _on_block(connection: Connection, stream_id: int, block: bytes, end_stream: 
     requests.on_content(connection, stream, b"")
 
 
-def usual_head(connection: Connection, stream_id: int, block: bytes) -> tuple[Head | None, float]:
+def usual_head(connection: State, stream_id: int, block: bytes) -> tuple[Head | None, float]:
     """The head of a whole call, and its timeout; None where it is not usual and was dealt with."""
     head, seconds = read_head(connection, stream_id, block, end_stream=False)
     if head is None or head.usual:
@@ -182,7 +170,7 @@ def usual_head(connection: Connection, stream_id: int, block: bytes) -> tuple[He
 
 
 def read_head(
-    connection: Connection, stream_id: int, block: bytes, end_stream: bool
+    connection: State, stream_id: int, block: bytes, end_stream: bool
 ) -> tuple[Head | None, float]:
     """Read the header block of a new stream.
 
@@ -210,7 +198,7 @@ def read_head(
     return None, 0.0
 
 
-def _late(connection: Connection, stream_id: int) -> None:
+def _late(connection: State, stream_id: int) -> None:
     """DATA for a stream that has ended, or never was."""
     control.check_not_idle(connection, stream_id)
     if stream_id not in connection.early:

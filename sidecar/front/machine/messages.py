@@ -30,8 +30,8 @@ def gzipped(message: bytes) -> bytes:
 
 
 def too_large(size: int, size_max: int) -> Status:
-    """The outcome of a call whose request is larger than allowed."""
-    text = f"Received message larger than max ({size} vs. {size_max})"
+    """The outcome of a call whose request is larger than allowed, in grpcio's words."""
+    text = f"SERVER: Received message larger than max ({size} vs. {size_max})"
     return Status(Code.RESOURCE_EXHAUSTED, text)
 
 

@@ -44,6 +44,7 @@ class Output:
     """
 
     __slots__ = (
+        "_burst_bytes",
         "_burst_left",
         "_first_block",
         "_meters",
@@ -79,13 +80,9 @@ class Output:
         self._meters = meters
         self._on_end = on_end  # a stream has sent all of its answer
         self._on_room = on_room  # a stream's behaviour, which waits, may send again
-        self._burst_left = shared.bounds.write_buffer_bytes_max
+        self._burst_bytes = shared.bounds.write_buffer_bytes_max
+        self._burst_left = self._burst_bytes
         self._first_block = True
-
-    @property
-    def can_go_on(self) -> bool:
-        """There is something that could be sent now."""
-        return bool(self.ready) and self.window > 0 and not self.paused
 
     def pause(self, now: float) -> None:
         """The socket takes nothing."""
@@ -99,7 +96,7 @@ class Output:
 
     def start_turn(self) -> None:
         """The transport has taken `parts`."""
-        self._burst_left = self._shared.bounds.write_buffer_bytes_max
+        self._burst_left = self._burst_bytes
 
     def head(self, stream_id: int, block: bytes, *, end_stream: bool) -> None:
         """Send a header block."""

@@ -15,29 +15,34 @@ from sidecar.front.machine.phases import Phase
 from sidecar.front.machine.streams import Stream
 
 if TYPE_CHECKING:
-    from sidecar.front.machine.connection import Connection
+    from sidecar.front.machine.state import State
 
+_TASK_WORK: Final = 16
+"""What it costs to start a task, in units of `Bounds.work_per_turn`."""
 _MESSAGE_OVERHEAD_BYTES: Final = 48
 """What a message in an inbox takes beyond its content: counted, so that many tiny messages cannot
 take many times the memory that the bounds allow."""
 
 
 def on_request(
-    connection: Connection, stream_id: int, head: Head, seconds: float, end_stream: bool
+    connection: State, stream_id: int, head: Head, seconds: float, end_stream: bool
 ) -> None:
     """A request begins. seconds: its timeout; 0.0: none. Raises StreamFault."""
     connection.last_id = stream_id
     if connection.phase is Phase.LEAVING:
         connection.early.append(stream_id)
         return
-    if len(connection.streams) + len(connection.calls) >= connection.shared.bounds.streams_max:
+    shared = connection.shared
+    if (
+        len(connection.streams) + len(connection.calls) >= shared.bounds.streams_max
+        or shared.streams >= shared.bounds.streams_in_all_max
+    ):
         raise StreamFault(ErrorCode.REFUSED_STREAM, "too many streams", "streams")
     stream = Stream(connection, stream_id, head, connection.now + seconds if seconds else 0.0)
     stream.remote_ended = end_stream
     if end_stream and stream.content_left > 0:
         raise StreamFault(ErrorCode.PROTOCOL_ERROR, "content-length is not the content's")
-    connection.streams[stream_id] = stream
-    connection.fresh.append(stream)
+    connection.open_stream(stream)
     if head.refusal is not None and not head.refusal.waits:
         answering.refuse(connection, stream, head.refusal)
         return
@@ -47,7 +52,7 @@ def on_request(
         on_content(connection, stream, b"")
 
 
-def refuse(connection: Connection, stream_id: int, refusal: Refusal, end_stream: bool) -> None:
+def refuse(connection: State, stream_id: int, refusal: Refusal, end_stream: bool) -> None:
     """Answer a request of which nothing is known, with trailers only."""
     connection.output.head(stream_id, refusal.block, end_stream=True)
     if not end_stream:
@@ -55,7 +60,7 @@ def refuse(connection: Connection, stream_id: int, refusal: Refusal, end_stream:
         connection.early.append(stream_id)
 
 
-def on_content(connection: Connection, stream: Stream, content: bytes) -> None:
+def on_content(connection: State, stream: Stream, content: bytes) -> None:
     """More of a request, or with `stream.remote_ended` its end."""
     if stream.over or stream.finish is not None:
         return
@@ -73,7 +78,7 @@ def on_content(connection: Connection, stream: Stream, content: bytes) -> None:
         answering.stop(connection, stream, status)
 
 
-def _take(connection: Connection, stream: Stream, content: bytes) -> None:
+def _take(connection: State, stream: Stream, content: bytes) -> None:
     """Cut messages out of content. Raises Status for what is no message, or too large."""
     buffer = stream.buffer
     if buffer is None:
@@ -100,7 +105,7 @@ def _take(connection: Connection, stream: Stream, content: bytes) -> None:
     del buffer[:at]
 
 
-def _check_prefix(connection: Connection, stream: Stream, compressed: int, size: int) -> None:
+def _check_prefix(connection: State, stream: Stream, compressed: int, size: int) -> None:
     bytes_max = connection.shared.bounds.message_bytes_max
     if size > bytes_max:
         connection.shared.refused("message_bytes")
@@ -109,7 +114,7 @@ def _check_prefix(connection: Connection, stream: Stream, compressed: int, size:
         raise Status(Code.INTERNAL, "message with an impossible compression flag")
 
 
-def inflate(connection: Connection) -> None:
+def inflate(connection: State) -> None:
     """Go on decompressing a message for a turn; what follows it waits."""
     while connection.inflation is not None and connection.work > 0:
         stream, inflation = connection.inflation
@@ -130,7 +135,7 @@ def inflate(connection: Connection) -> None:
             _inflated(connection, stream, inflation.size, message)
 
 
-def _inflated(connection: Connection, stream: Stream, size: int, message: bytes) -> None:
+def _inflated(connection: State, stream: Stream, size: int, message: bytes) -> None:
     """A compressed message of `size` bytes is `message`: as if it had come so."""
     try:
         connection.receipts.hold(stream, len(message) - size)
@@ -141,7 +146,7 @@ def _inflated(connection: Connection, stream: Stream, size: int, message: bytes)
     on_content(connection, stream, b"")
 
 
-def _deliver(connection: Connection, stream: Stream, message: bytes) -> None:
+def _deliver(connection: State, stream: Stream, message: bytes) -> None:
     """A message is whole."""
     connection.receipts.hold(stream, _MESSAGE_OVERHEAD_BYTES)
     connection.meters.useful += 1
@@ -152,20 +157,19 @@ def _deliver(connection: Connection, stream: Stream, message: bytes) -> None:
         raise _not_one()
 
 
-def take(connection: Connection, stream: Stream) -> bytes | None:
+def take(connection: State, stream: Stream) -> bytes | None:
     """The next message for a behaviour; None if there is none yet (or no more)."""
     if not stream.inbox:
         return None
     message = stream.inbox.popleft()
     size = len(message) + PREFIX_BYTES
     connection.receipts.release(stream, size + _MESSAGE_OVERHEAD_BYTES)
-    if not stream.over:
-        connection.receipts.give_back(stream, size)
-        connection.wake()
+    connection.receipts.give_back(stream, size)
+    connection.wake()
     return message
 
 
-def _end_request(connection: Connection, stream: Stream) -> None:
+def _end_request(connection: State, stream: Stream) -> None:
     """The request is whole. Raises Status where it is not what the method takes."""
     if stream.buffer:
         raise Status(Code.INTERNAL, "the request ends within a message")
@@ -188,17 +192,18 @@ def _not_one() -> Status:
     return Status(Code.UNIMPLEMENTED, "the method takes exactly one message")
 
 
-def _start(connection: Connection, stream: Stream, message: bytes | None) -> None:
+def _start(connection: State, stream: Stream, message: bytes | None) -> None:
     """Begin a call whose behaviour runs as a task. message: None where it takes a stream."""
     if not connection.count(stream):
         answering.stop(connection, stream, answering.TOO_MANY_CALLS)
         return
+    connection.work -= _TASK_WORK
     call = TaskCall(connection, stream, stream.head, message)
     stream.call = call
     connection.events.append(Event(What.STARTED, call))
 
 
-def _tell(connection: Connection, stream: Stream) -> None:
+def _tell(connection: State, stream: Stream) -> None:
     """Let the behaviour know that there is something to take, or no more to come."""
     call = stream.call
     if isinstance(call, TaskCall) and not call.told:

@@ -24,8 +24,8 @@ def uncounted(_kind: str) -> None:
 class Shared:
     """State of a server that all of its connections use.
 
-    calls: under way. received_bytes: not taken by a behaviour yet. queued_bytes: of answers that
-    wait for a peer. clock: seconds, only growing.
+    calls: under way. streams: open, usual calls aside. received_bytes: not taken by a behaviour
+    yet. queued_bytes: of answers that wait for a peer. clock: seconds, only growing.
     """
 
     __slots__ = (
@@ -37,6 +37,7 @@ class Shared:
         "received_bytes",
         "refused",
         "status_of",
+        "streams",
         "timers",
     )
 
@@ -56,5 +57,6 @@ class Shared:
         self.clock: Final = clock
         self.timers: Final = Timers()
         self.calls = 0
+        self.streams = 0
         self.received_bytes = 0
         self.queued_bytes = 0

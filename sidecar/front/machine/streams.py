@@ -12,7 +12,7 @@ from sidecar.front.machine.heads import Head
 
 if TYPE_CHECKING:
     from sidecar.front.machine.calls import Context
-    from sidecar.front.machine.connection import Connection
+    from sidecar.front.machine.state import State
 
 
 class Stream:
@@ -52,7 +52,7 @@ class Stream:
         "wants_room",
     )
 
-    def __init__(self, connection: Connection, stream_id: int, head: Head, deadline: float) -> None:
+    def __init__(self, connection: State, stream_id: int, head: Head, deadline: float) -> None:
         self.connection = connection
         self.id = stream_id
         self.head = head
@@ -87,3 +87,16 @@ class Stream:
         if self.remote_ended or self.finish is not None:
             return False
         return bool(self.buffer) or not self.head.streams_request
+
+
+class PartialBlock:
+    """A header block that CONTINUATION frames go on with."""
+
+    __slots__ = ("block", "end_stream", "frames", "since", "stream_id")
+
+    def __init__(self, stream_id: int, start: bytes, end_stream: bool, since: float) -> None:
+        self.stream_id = stream_id
+        self.block = bytearray(start)
+        self.end_stream = end_stream
+        self.frames = 0  # CONTINUATION so far
+        self.since = since

@@ -1,4 +1,4 @@
-"""What time does to a connection. Looked at every few seconds at most: see `interval_seconds`."""
+"""What time does to a connection, looked at every few seconds (see `interval_seconds`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sidecar.front.machine.control import KEEPALIVE_PING
 from sidecar.front.machine.phases import Phase
 
 if TYPE_CHECKING:
-    from sidecar.front.machine.connection import Connection
+    from sidecar.front.machine.state import State
     from sidecar.front.machine.streams import Stream
 
 _INTERVAL_SECONDS_MAX: Final = 5.0
@@ -35,11 +35,13 @@ def interval_seconds(bounds: Bounds) -> float:
     return min(_INTERVAL_SECONDS_MAX, max(_INTERVAL_SECONDS_MIN, shortest / 4))
 
 
-def check(connection: Connection, now: float) -> None:
+def check(connection: State, now: float) -> None:
     """End, refuse, ping or leave what has been as it is for too long."""
     if connection.phase is Phase.CLOSED:
         return
     connection.now = now
+    if connection.heard_at > connection.pinged_at:
+        connection.pinged_at = 0.0
     fault = _fault(connection, now)
     if fault is not None:
         connection.close(fault)
@@ -55,7 +57,7 @@ def check(connection: Connection, now: float) -> None:
             connection.warn()
 
 
-def _fault(connection: Connection, now: float) -> ConnectionFault | None:
+def _fault(connection: State, now: float) -> ConnectionFault | None:
     bounds = connection.shared.bounds
     if connection.settings_due and now - connection.settings_since > bounds.preface_seconds:
         return ConnectionFault(ErrorCode.SETTINGS_TIMEOUT, "no SETTINGS in time", "slow_preface")
@@ -74,7 +76,7 @@ def _fault(connection: Connection, now: float) -> ConnectionFault | None:
     return None
 
 
-def _check_stream(connection: Connection, stream: Stream, now: float) -> None:
+def _check_stream(connection: State, stream: Stream, now: float) -> None:
     """Refuse a request that makes no progress; reset a stream whose answer is not taken."""
     bounds, refused = connection.shared.bounds, connection.shared.refused
     silent_seconds = now - stream.moved_at
@@ -91,7 +93,7 @@ def _check_stream(connection: Connection, stream: Stream, now: float) -> None:
         answering.stop(connection, stream, status)
 
 
-def _keep_alive(connection: Connection, now: float) -> None:
+def _keep_alive(connection: State, now: float) -> None:
     bounds = connection.shared.bounds
     if connection.pinged_at or now - connection.heard_at <= bounds.keepalive_seconds:
         return
