@@ -58,7 +58,9 @@ def measure(bench: Workbench, wanted: set[str]) -> dict[str, Section]:
     sections: dict[str, Section] = {}
     for name, part in parts.items():
         if name in wanted:
+            began_s = time.monotonic()
             sections |= part()
+            bench.say(f"{name}: done in {time.monotonic() - began_s:.0f} s")
     return sections
 
 

@@ -91,15 +91,16 @@ class _Calls:
             bench.leave_out(OTHER_CHECK_SIDE, "this sidecar has one transport, that of `check`")
 
     def _measure_round(self, sides: list[_Side], turn: int) -> None:
-        bench = self._bench
         for route_name, route in ROUTES.items():
-            if route is not UNIX and turn >= bench.sizes.variant_rounds:
-                continue
             for callers_name, callers in CALLERS.items():
                 for side in turn_order(sides, turn):
-                    if route_name in side.routes:
+                    if route_name in side.routes and self._is_due(side, route, turn):
                         name = side.name + route_name + callers_name
                         self._measure(name, side, callers, route)
+
+    def _is_due(self, side: _Side, route: Route, turn: int) -> bool:
+        is_usual = route is UNIX and side.name != OTHER_CHECK_SIDE
+        return is_usual or turn < self._bench.sizes.variant_rounds
 
     def _measure(self, section: str, side: _Side, callers: Callers, route: Route) -> None:
         bench, rounds = self._bench, self._rounds[section]
@@ -112,15 +113,24 @@ class _Calls:
     def _section(self, side: str, kind: str) -> Section:
         """Figures of a side, and what they are of the yardsticks'."""
         rounds = self._rounds[side + kind]
-        echo, go = self._rounds[ECHO_SIDE + kind], self._rounds[GO_SIDE + kind]
         more: dict[str, list[float]] = {}
         if side != ECHO_SIDE:
-            for ratio, figure in _RATIOS.items():
-                more[ratio] = pair_ratios(rounds[figure], echo[figure])
+            more |= self._ratios(rounds, ECHO_SIDE + kind, "")
         if side not in (ECHO_SIDE, GO_SIDE):
-            figure = "cpu_us_per_call"
-            more["cpu_us_over_echo"] = pair_differences(rounds[figure], echo[figure])
-            if go:
-                for ratio, figure in _RATIOS.items():
-                    more[f"go_{ratio}"] = pair_ratios(rounds[figure], go[figure])
+            more |= self._ratios(rounds, GO_SIDE + kind, "go_")
+            spent_us = rounds["cpu_us_per_call"]
+            echo_us = self._rounds[ECHO_SIDE + kind]["cpu_us_per_call"]
+            more["cpu_us_over_echo"] = pair_differences(spent_us, echo_us[: len(spent_us)])
         return summary({**rounds, **more})
+
+    def _ratios(
+        self, rounds: Mapping[str, list[float]], yardstick: str, prefix: str
+    ) -> dict[str, list[float]]:
+        """Ratios to a yardstick, if it was measured; it may have more rounds, and not fewer."""
+        others = self._rounds.get(yardstick)
+        if others is None:
+            return {}
+        return {
+            prefix + ratio: pair_ratios(rounds[figure], others[figure][: len(rounds[figure])])
+            for ratio, figure in _RATIOS.items()
+        }

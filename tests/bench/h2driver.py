@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from itertools import cycle
 from pathlib import Path
 
-from tests.bench.frames import ProtocolError
+from tests.bench.errors import ProtocolError
 from tests.bench.headers import RequestHeaders
 from tests.bench.link import Link
 from tests.bench.load_result import LoadError, LoadResult, Sample, read_bodies, write_bodies

@@ -11,7 +11,7 @@ from typing import Final
 
 from hpack import Decoder, Encoder, HPACKError
 
-from tests.bench.frames import ProtocolError
+from tests.bench.errors import ProtocolError
 
 _STATUS_MAX: Final = 16
 _LONGEST_US: Final = 5_000_000

@@ -13,7 +13,7 @@ class Sizes:
     `grown_companies` times `users_large` is the number of counters in the large store, times
     `users_small` in the small one; each has as many idempotency entries, and `snapshots` in both.
     The plane of `changes`, so many of each kind, has that many companies, too; `watches` are those
-    beside the sidecars'. `variant_rounds`: of calls on other routes than the usual one.
+    beside the sidecars'. `variant_rounds`: of calls in other ways than the usual.
     """
 
     rounds: int
@@ -37,7 +37,7 @@ FULL: Final = Sizes(
     rounds=7,
     variant_rounds=3,
     lone_calls=2_000,
-    parallel_calls=8_000,
+    parallel_calls=5_000,
     batches=100,
     engine_checks=10_000,
     companies=1_000,

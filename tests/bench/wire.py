@@ -15,39 +15,41 @@ import struct
 from dataclasses import dataclass, field
 from typing import Final
 
+from tests.bench.errors import ProtocolError
 from tests.bench.frames import (
     ACK,
-    CANCEL,
     DATA,
-    ENABLE_PUSH,
     END_HEADERS,
     END_STREAM,
     FRAME,
     FRAME_BYTES_MAX,
+    FRAME_HEAD_BYTES,
     GOAWAY,
-    HEADER_BYTES,
-    HEADER_TABLE_SIZE,
     HEADERS,
-    INITIAL_WINDOW_SIZE,
-    MAX_CONCURRENT_STREAMS,
-    MAX_FRAME_SIZE,
-    NUMBER_MAX,
-    PEER_WINDOW_BYTES,
     PING,
     PREFACE,
     RST_STREAM,
     SETTING,
     SETTINGS,
+    SETTINGS_ACK,
+    SETTINGS_ENABLE_PUSH,
+    SETTINGS_HEADER_TABLE_SIZE,
+    SETTINGS_INITIAL_WINDOW_SIZE,
+    SETTINGS_MAX_CONCURRENT_STREAMS,
+    SETTINGS_MAX_FRAME_SIZE,
+    STREAM_ID_MAX,
     WINDOW_UPDATE,
-    ProtocolError,
     frame,
-    number,
+    rst_stream,
     settings,
+    window_update,
 )
 from tests.bench.headers import RequestHeaders, trailers_status
 
+PEER_WINDOW_BYTES: Final = 65_535  # the protocol's default
 WINDOW_BYTES: Final = 16 * 1024 * 1024  # ours, of the connection and of each response
 SEEN_TRAILERS_MAX: Final = 1_024
+CANCEL: Final = 8  # an error code
 
 
 @dataclass(slots=True)
@@ -83,9 +85,9 @@ class Connection:
     def __init__(self, headers: RequestHeaders) -> None:
         self.ready = False
         self.calls: dict[int, Call] = {}  # by stream
-        self.calls_max = NUMBER_MAX
+        self.calls_max = STREAM_ID_MAX
         self._headers = headers
-        self._small_call = struct.Struct(f">BHBBI{headers.size}sBHBBIBI")
+        self._small_call = struct.Struct(f">IBI{headers.size}sIBIBI")
         self._next_stream_id = 1
         self._tail = b""  # the start of a frame
         self._peer_frame_bytes = FRAME_BYTES_MAX
@@ -94,9 +96,13 @@ class Connection:
         self._uploads: dict[int, _Upload] = {}  # by stream
         self._received_bytes = 0  # of DATA since our last WINDOW_UPDATE
         self._failures: dict[bytes, str] = {}  # by trailers
-        ours = {HEADER_TABLE_SIZE: 0, ENABLE_PUSH: 0, INITIAL_WINDOW_SIZE: WINDOW_BYTES}
-        grown = number(WINDOW_BYTES - PEER_WINDOW_BYTES)
-        self._output = [PREFACE, settings(ours), frame(WINDOW_UPDATE, 0, 0, grown)]
+        ours = {
+            SETTINGS_HEADER_TABLE_SIZE: 0,
+            SETTINGS_ENABLE_PUSH: 0,
+            SETTINGS_INITIAL_WINDOW_SIZE: WINDOW_BYTES,
+        }
+        grown = window_update(0, WINDOW_BYTES - PEER_WINDOW_BYTES)
+        self._output = [PREFACE, settings(ours), grown]
 
     def take_output(self) -> bytes:
         """The bytes to send next; empty when there are none."""
@@ -107,7 +113,7 @@ class Connection:
     def open(self, call: Call) -> None:
         """Queue a call. The caller keeps `calls` within `calls_max`."""
         stream_id = self._next_stream_id
-        if stream_id > NUMBER_MAX:
+        if stream_id > STREAM_ID_MAX:
             raise ProtocolError("no stream numbers left on this connection")
         self._next_stream_id = stream_id + 2
         self.calls[stream_id] = call
@@ -118,15 +124,15 @@ class Connection:
         if size <= room and not self._uploads and not is_first:
             self._send_window -= size
             start = self._small_call.pack(
-                *(0, len(block), HEADERS, END_HEADERS, stream_id, block),
-                *(size >> 16, size & 0xFFFF, DATA, END_STREAM, stream_id, 0, len(body)),
+                *(len(block) << 8 | HEADERS, END_HEADERS, stream_id, block),
+                *(size << 8 | DATA, END_STREAM, stream_id, 0, len(body)),
             )
             self._output.append(start + body)
             return
         if is_first:
             block = self._headers.table_update + block
         self._output.append(frame(HEADERS, END_HEADERS, stream_id, block))
-        message = b"\0" + number(len(body)) + body
+        message = b"\0" + len(body).to_bytes(4, "big") + body
         self._uploads[stream_id] = _Upload(message, 0, self._peer_stream_window)
         self._upload()
 
@@ -153,15 +159,15 @@ class Connection:
             data = self._tail + data
         ended: list[Call] = []
         at, end = 0, len(data)
-        while end - at >= HEADER_BYTES:
-            high, low, kind, flags, stream_id = FRAME.unpack_from(data, at)
-            length = high << 16 | low
+        while end - at >= FRAME_HEAD_BYTES:
+            start, flags, stream_id = FRAME.unpack_from(data, at)
+            length, kind = start >> 8, start & 0xFF
             if length > FRAME_BYTES_MAX:
                 raise ProtocolError(f"frame of {length} bytes, allowed are {FRAME_BYTES_MAX}")
-            stop = at + HEADER_BYTES + length
+            stop = at + FRAME_HEAD_BYTES + length
             if stop > end:
                 break
-            payload = data[at + HEADER_BYTES : stop]
+            payload = data[at + FRAME_HEAD_BYTES : stop]
             at = stop
             if kind in (DATA, HEADERS):
                 self._on_response(kind, flags, stream_id, payload, ended)
@@ -186,7 +192,7 @@ class Connection:
             return
         self._received_bytes += len(payload)
         if self._received_bytes >= WINDOW_BYTES // 2:
-            self._output.append(frame(WINDOW_UPDATE, 0, 0, number(self._received_bytes)))
+            self._output.append(window_update(0, self._received_bytes))
             self._received_bytes = 0
         call = self.calls.get(stream_id)
         if call is not None:
@@ -211,7 +217,7 @@ class Connection:
         call.failure = failure or _flaw(call.chunks)
         ended.append(call)
         if self._uploads.pop(stream_id, None):  # answered before it was asked in full
-            self._output.append(frame(RST_STREAM, 0, stream_id, number(CANCEL)))
+            self._output.append(rst_stream(stream_id, CANCEL))
 
     def _on_control(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         if kind == WINDOW_UPDATE:
@@ -234,15 +240,15 @@ class Connection:
 
     def _on_settings(self, payload: bytes) -> None:
         for identifier, value in SETTING.iter_unpack(payload):
-            if identifier == MAX_CONCURRENT_STREAMS:
+            if identifier == SETTINGS_MAX_CONCURRENT_STREAMS:
                 self.calls_max = value
-            elif identifier == INITIAL_WINDOW_SIZE:
+            elif identifier == SETTINGS_INITIAL_WINDOW_SIZE:
                 for upload in self._uploads.values():
                     upload.window += value - self._peer_stream_window
                 self._peer_stream_window = value
-            elif identifier == MAX_FRAME_SIZE:
+            elif identifier == SETTINGS_MAX_FRAME_SIZE:
                 self._peer_frame_bytes = value
-        self._output.append(frame(SETTINGS, ACK, 0))
+        self._output.append(SETTINGS_ACK)
         self._upload()
 
 

@@ -135,10 +135,10 @@ def test_server_that_allows_two_streams_gets_no_more() -> None:
 
     def answer(listener: socket.socket) -> None:
         nonlocal most_open
-        limits = frames.settings({frames.MAX_CONCURRENT_STREAMS: 2})
+        limits = frames.settings({frames.SETTINGS_MAX_CONCURRENT_STREAMS: 2})
         link, _ = listener.accept()
         with link:
-            link.sendall(limits + frames.frame(frames.SETTINGS, frames.ACK, 0))
+            link.sendall(limits + frames.SETTINGS_ACK)
             assert frames.PREFACE == link.recv(len(frames.PREFACE), socket.MSG_WAITALL)
             pending = b""
             while data := link.recv(65_536):

@@ -6,7 +6,7 @@ import pytest
 from hpack import Decoder
 
 from tests.bench.echo import METHOD
-from tests.bench.frames import ProtocolError
+from tests.bench.errors import ProtocolError
 from tests.bench.headers import RequestHeaders, trailers_status
 
 OK = b"\x00\x0bgrpc-status\x010"

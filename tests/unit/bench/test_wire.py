@@ -6,6 +6,7 @@ import pytest
 
 from tests.bench import frames, wire
 from tests.bench.echo import METHOD
+from tests.bench.errors import ProtocolError
 from tests.bench.headers import RequestHeaders
 
 INITIAL = b"\x88"  # :status 200
@@ -71,7 +72,7 @@ def test_response_may_arrive_byte_by_byte() -> None:
             frames.frame(frames.DATA, frames.END_STREAM, 1, b"\0\0\0\0\0"),
             "response without trailers",
         ),
-        (frames.frame(frames.RST_STREAM, 0, 1, frames.number(7)), "RST_STREAM 7"),
+        (frames.rst_stream(1, 7), "RST_STREAM 7"),
     ],
 )
 def test_anything_but_a_whole_answer_is_a_failure(received: bytes, failure: str) -> None:
@@ -82,7 +83,7 @@ def test_anything_but_a_whole_answer_is_a_failure(received: bytes, failure: str)
     ("received", "message"),
     [
         (
-            frames.frame(frames.GOAWAY, 0, 0, frames.number(1) + frames.number(11) + b"calm"),
+            frames.goaway(1, 11, b"calm"),
             "GOAWAY 11 calm",
         ),
         (frames.frame(frames.DATA, 0x8, 1, b"\0x"), "unsupported frame flags 0x8"),
@@ -92,16 +93,16 @@ def test_anything_but_a_whole_answer_is_a_failure(received: bytes, failure: str)
     ],
 )
 def test_what_the_client_cannot_do_ends_the_load(received: bytes, message: str) -> None:
-    with pytest.raises(frames.ProtocolError, match=message):
+    with pytest.raises(ProtocolError, match=message):
         connection(b"ask").feed(received)
 
 
 def test_settings_and_pings_are_acknowledged() -> None:
     opened = connection()
-    opened.feed(frames.settings({frames.MAX_CONCURRENT_STREAMS: 7}))
-    assert frames.frame(frames.SETTINGS, frames.ACK, 0) == opened.take_output()
+    opened.feed(frames.settings({frames.SETTINGS_MAX_CONCURRENT_STREAMS: 7}))
+    assert frames.SETTINGS_ACK == opened.take_output()
     assert (7, False) == (opened.calls_max, opened.ready)
-    opened.feed(frames.frame(frames.SETTINGS, frames.ACK, 0))
+    opened.feed(frames.SETTINGS_ACK)
     assert opened.ready
     opened.feed(frames.frame(frames.PING, 0, 0, b"12345678"))
     assert frames.frame(frames.PING, frames.ACK, 0, b"12345678") == opened.take_output()
@@ -110,13 +111,13 @@ def test_settings_and_pings_are_acknowledged() -> None:
 def test_requests_wait_for_the_windows_of_stream_and_connection() -> None:
     opened = connection(bytes(70_000))  # 70,005 bytes with the prefix
     assert 65_535 == data_bytes(opened.take_output())
-    opened.feed(frames.frame(frames.WINDOW_UPDATE, 0, 0, frames.number(10_000)))
+    opened.feed(frames.window_update(0, 10_000))
     assert 0 == data_bytes(opened.take_output())
-    opened.feed(frames.frame(frames.WINDOW_UPDATE, 0, 1, frames.number(4_000)))
+    opened.feed(frames.window_update(1, 4_000))
     assert 4_000 == data_bytes(opened.take_output())
     opened.open(wire.Call(1, b"small", 0))  # 5,999 bytes are left to the connection
     assert 10 == data_bytes(opened.take_output())
-    opened.feed(frames.settings({frames.INITIAL_WINDOW_SIZE: 100_000}))
+    opened.feed(frames.settings({frames.SETTINGS_INITIAL_WINDOW_SIZE: 100_000}))
     assert 470 == data_bytes(opened.take_output())
 
 
@@ -124,9 +125,7 @@ def test_request_answered_early_is_cancelled() -> None:
     opened = connection(bytes(70_000))
     opened.take_output()
     assert 1 == len(opened.feed(response(1, b"no")))
-    assert (
-        frames.frame(frames.RST_STREAM, 0, 1, frames.number(frames.CANCEL)) == opened.take_output()
-    )
+    assert frames.rst_stream(1, wire.CANCEL) == opened.take_output()
 
 
 def test_received_bytes_are_given_back_to_the_connection_window() -> None:
@@ -138,4 +137,4 @@ def test_received_bytes_are_given_back_to_the_connection_window() -> None:
     before = opened.take_output()
     opened.feed(chunk)
     assert 8 == data_bytes(before)  # the request, and no window update yet
-    assert frames.frame(frames.WINDOW_UPDATE, 0, 0, frames.number(half)) == opened.take_output()
+    assert frames.window_update(0, half) == opened.take_output()
