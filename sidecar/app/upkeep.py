@@ -59,10 +59,18 @@ class Upkeep:
             await asyncio.sleep(_REST_SECONDS if round_complete else _SWEEP_SECONDS)
 
     async def watch_vitals(self) -> None:
-        """Take the vitals once a second, for ever."""
+        """Take the vitals and see to the store's room once a second, for ever."""
         while True:
             self.vitals = await self._attempt(self._take_vitals, otherwise=self.vitals)
+            await self.keep_room()
             await asyncio.sleep(_VITALS_SECONDS)
+
+    async def keep_room(self) -> None:
+        """Allocate room on the disk before a call would have to wait for it."""
+        engine = self._store.engine
+        if await self._attempt(engine.is_short_of_room, otherwise=False):
+            await asyncio.to_thread(engine.allocate_ahead)
+            await self._attempt(engine.make_room, otherwise=False)
 
     async def remember_contact(self, heard_us: Callable[[], int | None]) -> None:
         """Keep when the plane was last heard, for ever."""

@@ -93,8 +93,11 @@ class Engine(Protocol):
         """Do what takes long of `make_room`. Any thread may, also while a transaction runs."""
         ...
 
-    def make_room(self) -> bool:
-        """Make room for more, between transactions; whether there is more than there was."""
+    def make_room(self, *, urgent: bool = False) -> bool:
+        """Make room for more, between transactions; whether there is more than there was.
+
+        `urgent`: a transaction did not fit, so that much is needed.
+        """
         ...
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ import fcntl
 import os
 import struct
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -33,12 +34,13 @@ _ATTEMPTS_MAX: Final = 100
 
 
 class FileRoom:
-    """Allocates the blocks of one file. Any thread may."""
+    """Allocates the blocks of one file. Any thread may, also while another closes it."""
 
     def __init__(self, file: Path) -> None:
         """Open the file, or create an empty one. Raises `OSError`."""
         self._fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._file = file
+        self._lock = threading.Lock()
 
     def is_kept(self) -> bool:
         """Whether writing to blocks that were allocated cannot fail for want of room."""
@@ -70,18 +72,21 @@ class FileRoom:
 
     def close(self) -> None:
         """Let go of it; what was allocated stays."""
-        os.close(self._fd)
+        with self._lock:
+            os.close(self._fd)
+            self._fd = -1
 
     def _allocate(self, mode: int, start: int, end: int) -> None:
         assert 0 <= start < end
         assert _fallocate is not None
-        number = 0
-        for _ in range(_ATTEMPTS_MAX):
-            if _fallocate(self._fd, mode, start, end - start) == 0:
-                return
+        number = errno.EINTR
+        attempts = 0
+        while number == errno.EINTR and attempts < _ATTEMPTS_MAX:
+            attempts += 1
+            with self._lock:
+                if _fallocate(self._fd, mode, start, end - start) == 0:
+                    return
             number = ctypes.get_errno()
-            if number != errno.EINTR:
-                break
         raise OSError(number, os.strerror(number), str(self._file))
 
     def _has_extents(self) -> bool:

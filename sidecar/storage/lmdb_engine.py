@@ -2,29 +2,29 @@
 
 Durability of a commit: `sync_commits=False` hands it to the operating system, which survives a
 killed process; `True` waits for the disk. The 0.9 file format is named on purpose: it is the one
-that other tools read. This engine writes pages to the file when it commits; see `mapped_engine`
-for the one that writes them where they are.
+that other tools read. LMDB's own lock is not used: it tells processes apart by their ids, and two
+containers that share a volume are both process 1; and its file is written through a map, which a
+full disk may answer with SIGBUS. `OwnerLock` keeps others out, and one thread has the transactions.
+
+This engine writes pages to the file when it commits; see `mapped_engine` for the one that writes
+them where they are.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
 from typing import Final
 
 import lmdb
-import structlog
 
 from sidecar.storage.engine import EngineFailure, EngineFull, EngineTransaction
-from sidecar.storage.file_room import FileRoom
 
 RESERVE_BYTES: Final = 64 << 20
 """Room beyond the bound, so that what frees room (acknowledging, sweeping) never lacks it."""
 _LMDB_FORMAT_0_9: Final = 0
-_LOCK_FILE_BYTES: Final = 8192
-
-log = structlog.get_logger(__name__)
 
 
 class StoreInUse(Exception):
@@ -36,31 +36,25 @@ class StoreDamaged(Exception):
 
 
 class OwnerLock:
-    """Holds `owner.lock` in the store's folder for as long as the process has the store open.
-
-    LMDB's own lock tells processes apart by their ids, and two containers that share a volume are
-    both process 1.
-    """
+    """Holds `owner.lock` in the store's folder for as long as the process has the store open."""
 
     def __init__(self, folder: Path) -> None:
-        self._file = open(folder / "owner.lock", "a+", encoding="ascii")  # noqa: SIM115  kept open
+        self._fd = os.open(folder / "owner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            self._file.seek(0)
-            owner = self._file.read(20).strip() or "unknown"
-            self._file.close()
+            owner = os.pread(self._fd, 20, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(self._fd)
             raise StoreInUse(
                 f"the store in {folder} is in use by another process (id {owner} as it sees itself)"
             ) from error
-        self._file.seek(0)
-        self._file.truncate()
-        self._file.write(f"{os.getpid()}\n")
-        self._file.flush()
+        # For people alone: a disk that is full must not keep the owner out.
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._fd, os.pwrite(self._fd, b"%d\n" % os.getpid(), 0))
 
     def release(self) -> None:
         """Let another process have the store."""
-        self._file.close()
+        os.close(self._fd)
 
 
 class LmdbEngine:
@@ -80,9 +74,8 @@ class LmdbEngine:
     def _open(
         self, folder: Path, map_bytes: int, *, sync_commits: bool, writemap: bool = False
     ) -> lmdb.Environment:
-        _hold_lock_file(folder)
         try:
-            env = lmdb.open(
+            return lmdb.open(
                 str(folder),
                 map_size=map_bytes,
                 sync=sync_commits,
@@ -90,16 +83,11 @@ class LmdbEngine:
                 writemap=writemap,
                 readahead=False,
                 meminit=False,
-                max_readers=16,
-                max_spare_txns=2,
+                lock=False,
                 lib_version=_LMDB_FORMAT_0_9,
             )
         except (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PanicError) as error:
             raise StoreDamaged(str(error)) from error
-        stale_readers = env.reader_check()
-        if stale_readers:
-            log.warning("store.stale_readers_cleared", readers=stale_readers)
-        return env
 
     def begin(self) -> lmdb.Transaction[bytes]:
         return self._env.begin(write=True, buffers=False)
@@ -151,19 +139,9 @@ class LmdbEngine:
     def allocate_ahead(self) -> None:
         """The file grows when a commit is written."""
 
-    def make_room(self) -> bool:
+    def make_room(self, *, urgent: bool = False) -> bool:
         return False
 
     def close(self) -> None:
         self._env.sync(True)
         self._env.close()
-
-
-def _hold_lock_file(folder: Path) -> None:
-    """Allocate LMDB's lock file, which it always writes through a map. Raises `OSError`."""
-    room = FileRoom(folder / "lock.mdb")
-    try:
-        if room.is_kept():
-            room.allocate(_LOCK_FILE_BYTES, keep_size=True)
-    finally:
-        room.close()

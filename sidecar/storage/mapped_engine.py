@@ -49,6 +49,7 @@ class MappedEngine(LmdbEngine):
         Raises `OSError` where what is stored cannot be allocated, `StoreDamaged`, or `lmdb.Error`.
         """
         self._max_bytes = max_bytes
+        self._end_bytes_max = _rounded(max_bytes + RESERVE_BYTES)
         self._room = room
         self._end_bytes = _allocated(room)
         self._begins_to_look = 0
@@ -86,18 +87,24 @@ class MappedEngine(LmdbEngine):
         return max(0, most - used_bytes)
 
     def is_short_of_room(self) -> bool:
+        if self._end_bytes >= self._end_bytes_max:
+            return False
         return self._is_full or self._ahead_bytes() < self._stride_bytes() // 2
 
     def allocate_ahead(self) -> None:
-        end_bytes = self._end_bytes
+        start = self._end_bytes
         try:
-            self._room.allocate(end_bytes + self._stride_bytes(), start=end_bytes)
+            end_bytes = min(start + self._stride_bytes(), self._end_bytes_max)
+            self._room.allocate(end_bytes, start=start)
         except OSError as error:
             log.debug("store.cannot_allocate_ahead", error=str(error))
 
-    def make_room(self) -> bool:
-        # Several times what was ahead: whatever did not fit does after few attempts.
-        return self._grow(max(self._stride_bytes(), 3 * self._ahead_bytes()))
+    def make_room(self, *, urgent: bool = False) -> bool:
+        by_bytes = self._stride_bytes()
+        if urgent:
+            # Several times what was ahead: whatever did not fit does after few attempts.
+            by_bytes = max(by_bytes, _rounded(3 * self._ahead_bytes()))
+        return self._grow(by_bytes)
 
     def close(self) -> None:
         super().close()
@@ -109,23 +116,22 @@ class MappedEngine(LmdbEngine):
         if self._is_full:
             self._begins_to_look = 0
             if time.monotonic() >= self._full_until:
-                self._grow(self._stride_bytes())
+                self.make_room()
         elif self._ahead_bytes() < self._stride_bytes() // 4:
-            self._grow(self._stride_bytes())
+            self.make_room()
 
     def _grow(self, by_bytes: int) -> bool:
         """Allocate and map more: so much, or what the disk still gives."""
-        most = self._max_bytes + RESERVE_BYTES
-        if self._end_bytes >= most:
+        if self._end_bytes >= self._end_bytes_max:
             return False
         failure = ""
         while by_bytes >= _STRIDE_BYTES_LEAST:
-            end_bytes = min(self._end_bytes + by_bytes, most)
+            end_bytes = min(self._end_bytes + by_bytes, self._end_bytes_max)
             try:
                 self._room.allocate(end_bytes, start=self._end_bytes)
             except OSError as error:
                 failure = str(error)
-                by_bytes //= 4
+                by_bytes = _rounded(by_bytes // 4)
                 continue
             self._env.set_mapsize(end_bytes)
             self._end_bytes = end_bytes
@@ -183,7 +189,7 @@ def _allocated(room: FileRoom) -> int:
         # The size stays: LMDB takes only an empty file for a new one.
         room.allocate(first_bytes, keep_size=True)
         return first_bytes
-    end_bytes = size_bytes + -size_bytes % _PAGE_BYTES_MAX
+    end_bytes = _rounded(size_bytes + _PAGE_BYTES_MAX - 1)
     room.allocate(end_bytes)
     return end_bytes
 
@@ -191,5 +197,9 @@ def _allocated(room: FileRoom) -> int:
 def _stride_bytes(room: FileRoom, end_bytes: int) -> int:
     """By how much a file of a size grows ahead of need."""
     wanted = min(max(end_bytes // 4, _STRIDE_BYTES_MIN), _STRIDE_BYTES_MAX)
-    taken = min(wanted, room.free_bytes() // _FREE_SHARE)
-    return max(taken - taken % _PAGE_BYTES_MAX, _STRIDE_BYTES_LEAST)
+    return max(_rounded(min(wanted, room.free_bytes() // _FREE_SHARE)), _STRIDE_BYTES_LEAST)
+
+
+def _rounded(size_bytes: int) -> int:
+    """Down to what is a whole number of pages, whatever their size."""
+    return size_bytes - size_bytes % _PAGE_BYTES_MAX

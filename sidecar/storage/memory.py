@@ -111,7 +111,7 @@ class MemoryEngine:
     def allocate_ahead(self) -> None:
         """Nothing has to be allocated."""
 
-    def make_room(self) -> bool:
+    def make_room(self, *, urgent: bool = False) -> bool:
         return False
 
     def close(self) -> None:

@@ -3,8 +3,9 @@
 | file         | what it is                                                            |
 |--------------|-----------------------------------------------------------------------|
 | `owner.lock` | locked by the process that has the store open                         |
-| `in-use`     | the boot of the machine under which it was opened; gone when closed    |
-| `data.mdb`   | the store; `lock.mdb` belongs to it                                    |
+| `in-use`     | the boot of the machine under which it was opened; `not-in-use` when   |
+|              | closed: kept, since on a full disk no new one could be written         |
+| `data.mdb`   | the store                                                              |
 | `damaged-*`  | stores that did not verify, set aside for a look                       |
 """
 
@@ -18,16 +19,17 @@ import uuid
 from pathlib import Path
 from typing import Final
 
-import lmdb.verify
+import lmdb
 import structlog
 
 from sidecar.storage.lmdb_engine import OwnerLock, StoreDamaged
 from sidecar.storage.mapped_engine import open_engine
 from sidecar.storage.store import Store, open_store
+from sidecar.storage.verification import is_cut_short, verifies
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
-
-_PROBLEMS_LOGGED_MAX: Final = 5
+_IN_USE: Final = "in-use"
+_NOT_IN_USE: Final = "not-in-use"
 
 _DAMAGE: Final = (
     lmdb.CorruptedError,
@@ -42,15 +44,15 @@ log = structlog.get_logger(__name__)
 class OpenStore:
     """A store on disk that this process owns, until `close`."""
 
-    def __init__(self, store: Store, lock: OwnerLock, in_use: Path) -> None:
+    def __init__(self, store: Store, lock: OwnerLock, folder: Path) -> None:
         self.store = store
         self._lock = lock
-        self._in_use = in_use
+        self._folder = folder
 
     def close(self) -> None:
         """Let go of the store, in order."""
         self.store.close()
-        self._in_use.unlink(missing_ok=True)
+        (self._folder / _IN_USE).rename(self._folder / _NOT_IN_USE)
         self._lock.release()
 
 
@@ -66,10 +68,11 @@ def open_folder(
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = OwnerLock(folder)
     try:
-        in_use = folder / "in-use"
         boot = _boot_id()
-        power_lost = in_use.exists() and in_use.read_text().strip() != boot
-        if power_lost and not _verifies(folder / "data.mdb"):
+        left_by = _boot_in(folder / _IN_USE)
+        power_lost = left_by not in (None, boot)
+        data = folder / "data.mdb"
+        if (power_lost or is_cut_short(data)) and not verifies(data):
             _set_aside(folder)
             power_lost = False
         try:
@@ -78,12 +81,17 @@ def open_folder(
             log.error("store.damaged", error=str(error))
             _set_aside(folder)
             store = _open(folder, max_bytes, sync_commits, outbox_records_max, False)
-        # Only now: an opening that fails must leave the traces of a loss of power as they are.
-        _write_durably(in_use, f"{boot}\n")
+        try:
+            # Only now: an opening that fails must leave the traces of a loss of power as they are.
+            if left_by != boot:
+                _mark_in_use(folder, boot)
+        except BaseException:
+            store.close()
+            raise
     except BaseException:
         lock.release()
         raise
-    return OpenStore(store, lock, in_use)
+    return OpenStore(store, lock, folder)
 
 
 def _open(
@@ -112,38 +120,47 @@ def new_incarnation() -> str:
     return str(uuid.uuid4())
 
 
-def _verifies(data: Path) -> bool:
-    if not data.exists():
-        return True
-    try:
-        problems = lmdb.verify.verify(str(data))  # type: ignore[no-untyped-call]
-    except lmdb.verify.VerifyError as error:
-        problems = [str(error)]
-    if problems:
-        log.error("store.does_not_verify", problems=problems[:_PROBLEMS_LOGGED_MAX])
-    return not problems
-
-
 def _set_aside(folder: Path) -> None:
     moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
     aside = Path(tempfile.mkdtemp(prefix=f"damaged-{moment}-", dir=folder))
-    for name in ("data.mdb", "lock.mdb"):
-        with contextlib.suppress(FileNotFoundError):
-            (folder / name).rename(aside / name)
+    with contextlib.suppress(FileNotFoundError):
+        (folder / "data.mdb").rename(aside / "data.mdb")
     log.error("store.set_aside", folder=str(aside))
 
 
-def _write_durably(file: Path, text: str) -> None:
-    """Write a file that a loss of power does not take back."""
-    with open(file, "w", encoding="ascii") as opened:
-        opened.write(text)
-        opened.flush()
-        os.fsync(opened.fileno())
-    folder = os.open(file.parent, os.O_RDONLY)
+def _mark_in_use(folder: Path, boot: str) -> None:
+    """Say that the store is open, so that a loss of power does not take it back.
+
+    A mark that is there is written over if it has to be, and renamed: that needs no room.
+    """
+    mark, spare = folder / _IN_USE, folder / _NOT_IN_USE
+    present = mark if mark.exists() else spare
+    if _boot_in(present) != boot:
+        opened = os.open(present, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.ftruncate(opened, os.pwrite(opened, f"{boot}\n".encode("ascii"), 0))
+            os.fsync(opened)
+        finally:
+            os.close(opened)
+    if present == spare:
+        spare.rename(mark)
+    _sync(folder)
+
+
+def _boot_in(mark: Path) -> str | None:
+    """The boot that a mark names; `None` without one."""
     try:
-        os.fsync(folder)
+        return mark.read_text().strip()
+    except FileNotFoundError:
+        return None
+
+
+def _sync(folder: Path) -> None:
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
     finally:
-        os.close(folder)
+        os.close(opened)
 
 
 def _boot_id() -> str:

@@ -191,7 +191,7 @@ class Store:
 
     def _step_again(self, work: Callable[[Transaction], T], error: Exception) -> T:
         failure = self._engine.failure_of(error)
-        while isinstance(failure, EngineShort) and self._engine.make_room():
+        while isinstance(failure, EngineShort) and self._engine.make_room(urgent=True):
             try:
                 return self._step(work)
             except self._engine.failures as again:
@@ -226,7 +226,7 @@ def open_store(
     kv = engine.begin()
     try:
         _require_format(kv)
-        lineages = _read_lineages(kv)
+        stored = lineages = _read_lineages(kv)
         if not lineages:
             lineages = (Lineage(1, new_incarnation()),)
         elif power_lost:
@@ -238,7 +238,8 @@ def open_store(
             lineage: heads[lineage].sequence - lineage.acknowledged_sequence for lineage in earlier
         }
         lineages = (*(lineage for lineage in earlier if waiting[lineage]), present)
-        write_lineages(kv, lineages)
+        if lineages != stored:  # on a full disk nothing more can be written
+            write_lineages(kv, lineages)
         kv.commit()
     except BaseException:
         kv.abort()

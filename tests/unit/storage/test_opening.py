@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from sidecar.storage.opening import OpenStore, open_folder
 from sidecar.storage.outbox import Outbox
 from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
+from sidecar.storage.verification import is_cut_short
 from sidecar.sync.records import UsageRecordReader
 from tests.support.bounds import HANG_SECONDS_MAX
 from tests.support.stores import (
@@ -82,8 +84,8 @@ def folder(tmp_path: Path) -> Path:
 def test_a_folder_is_made_with_a_store_in_it(folder: Path) -> None:
     with opened_in(folder) as store:
         assert 36 == len(store.lineage.incarnation)
-        assert {"owner.lock", "in-use", "data.mdb", "lock.mdb"} == set(names(folder))
-    assert {"owner.lock", "data.mdb", "lock.mdb"} == set(names(folder))
+        assert {"owner.lock", "in-use", "data.mdb"} == set(names(folder))
+    assert {"owner.lock", "not-in-use", "data.mdb"} == set(names(folder))
 
 
 def test_closed_in_order_and_opened_again_it_goes_on(folder: Path) -> None:
@@ -218,15 +220,57 @@ def test_a_damaged_store_is_set_aside_and_a_new_one_begins(
         assert 1 == used(store)
 
 
-def test_a_store_cut_short_by_a_loss_of_power_is_set_aside(folder: Path) -> None:
+@pytest.mark.parametrize("powerless", [True, False], ids=["power lost", "same boot"])
+@pytest.mark.parametrize("pages", [1, 2, 3, 5])
+def test_a_store_cut_short_is_set_aside(folder: Path, pages: int, powerless: bool) -> None:
     with opened_in(folder) as store:
         count(store, 50)
     content = (folder / "data.mdb").read_bytes()
-    (folder / "data.mdb").write_bytes(content[: 3 * PAGE_BYTES])
-    lose_power(folder)
+    (folder / "data.mdb").write_bytes(content[: pages * PAGE_BYTES])
+    if powerless:
+        lose_power(folder)
     with opened_in(folder) as store:
         assert 0 == used(store)
     assert 1 == len(damaged(folder))
+
+
+def test_a_store_without_its_unused_end_goes_on(folder: Path) -> None:
+    with opened_in(folder) as store:
+        count(store, 50)
+    with lmdb.open(str(folder), lib_version=0, lock=False) as env:
+        end = (env.info()["last_pgno"] + 1) * PAGE_BYTES
+    with open(folder / "data.mdb", "r+b") as opened:
+        opened.truncate(end)
+    with opened_in(folder) as store:
+        count(store)
+        assert 51 == used(store)
+    assert [] == damaged(folder)
+
+
+def test_a_last_page_that_was_never_written_is_no_damage(folder: Path) -> None:
+    """LMDB writes none that a transaction took and gave back. The file then seems cut short."""
+    put_file_with_a_page_given_back(folder)
+    data = folder / "data.mdb"
+    assert is_cut_short(data)
+    with opened_in(folder) as store:
+        count(store)
+        assert 1 == used(store)
+    assert not is_cut_short(data)
+    assert [] == damaged(folder)
+
+
+def put_file_with_a_page_given_back(folder: Path) -> None:
+    """Make a store whose last page in use is free, and lies behind the end of the file."""
+    folder.mkdir(parents=True)
+    sizes = random.Random(88)
+    with lmdb.open(str(folder), map_size=STORE_BYTES_MAX, lib_version=0, lock=False) as env:
+        with env.begin(write=True) as transaction:
+            for number in range(60):
+                transaction.put(b"%06d" % number, b"x" * sizes.randrange(10, 900))
+        for first, last in (24, 24), (8, 16), (27, 59):
+            with env.begin(write=True) as transaction:
+                for number in range(first, last + 1):
+                    transaction.delete(b"%06d" % number)
 
 
 def test_two_damaged_stores_in_a_row_are_both_kept(folder: Path) -> None:
