@@ -14,7 +14,7 @@ from tests.support.daemons import ControlPlane, Sidecar
 from tests.support.ledger import acknowledged, apply, catalog_text, hold
 from tests.support.load import Books, load
 from tests.support.processes import until
-from tests.support.seeds import seeded
+from tests.support.seeds import rounds, seeded
 
 pytestmark = pytest.mark.crash
 
@@ -22,19 +22,7 @@ ANSWERS_WITHOUT_PLANE = 20
 """Of each sidecar, each time that the plane is dead."""
 
 
-def rounds(kills: int, seed: int, *, slow_kills: int, slow_seeds: int) -> list[object]:
-    """A short form, and many kills with other seeds for those who have the time."""
-    others = range(seed + 100, seed + 100 + slow_seeds)
-    return [
-        pytest.param(kills, seed, id=f"{kills} kills"),
-        *(
-            pytest.param(slow_kills, other, id=f"seed {other}", marks=pytest.mark.slow)
-            for other in others
-        ),
-    ]
-
-
-@pytest.mark.parametrize(("kills", "seed"), rounds(5, 21, slow_kills=25, slow_seeds=2))
+@pytest.mark.parametrize(("kills", "seed"), rounds(5, 21, slow=25, seeds=(121, 122)))
 async def test_sidecars_answer_all_along_and_the_ledger_is_exact(
     tmp_path: Path, kills: int, seed: int
 ) -> None:
@@ -74,7 +62,7 @@ async def test_sidecars_answer_all_along_and_the_ledger_is_exact(
         assert [] == [error for daemon in (plane, *sidecars) for error in daemon.errors()]
 
 
-@pytest.mark.parametrize(("kills", "seed"), rounds(3, 22, slow_kills=20, slow_seeds=2))
+@pytest.mark.parametrize(("kills", "seed"), rounds(3, 22, slow=20, seeds=(123, 124)))
 async def test_the_ledger_is_exact_when_both_are_killed(
     tmp_path: Path, kills: int, seed: int
 ) -> None:

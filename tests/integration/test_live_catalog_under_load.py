@@ -17,7 +17,7 @@ from tests.support.bounds import HANG_SECONDS_MAX
 from tests.support.daemons import ControlPlane, Sidecar
 from tests.support.ledger import hold
 from tests.support.processes import until
-from tests.support.seeds import seeded
+from tests.support.seeds import rounds, seeded
 from tests.support.versioned import (
     FEATURES,
     PLANS,
@@ -39,10 +39,7 @@ KEPT: Final = {"companies_held_max": 400, "companies_cached_max": 50}
 """Fewer than are called for: all the time, some have to be fetched."""
 
 
-@pytest.mark.parametrize(
-    ("versions", "seed"),
-    [pytest.param(8, 1), *(pytest.param(30, seed, marks=pytest.mark.slow) for seed in (2, 3))],
-)
+@pytest.mark.parametrize(("versions", "seed"), rounds(8, 1, slow=30, seeds=(2, 3)))
 async def test_no_call_under_load_sees_two_versions_and_all_obey_the_last(
     tmp_path: Path, versions: int, seed: int
 ) -> None:

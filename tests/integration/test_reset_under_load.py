@@ -9,6 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
 from sidecar.api.control.v1 import control_pb2 as pb
 from sidecar.domain.bounds import FOREVER_US
 from tests.support.audit import CLEAN, audit
@@ -30,10 +32,10 @@ from tests.support.lives import change_subscription
 from tests.support.load import Books, load
 from tests.support.processes import ProcessFailed, until
 from tests.support.proxy import Proxy
+from tests.support.seeds import rounds
 from tests.support.waits import answered
 
 ACME: Final = ["acme"]
-PHASE_ANSWERS: Final = 120
 
 LIMITS: Final = """
     entitlements:
@@ -65,7 +67,10 @@ PREMIUM: Final = {"plan": pb.ChangePlan(plan="premium", reset_usage=True)}
 NEW_CYCLE: Final = {"plan": pb.ChangePlan(plan="standard", reset_usage=True, move_anchor=True)}
 
 
-async def test_every_record_is_counted_once_in_the_generation_of_its_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("answers", "seed"), rounds(120, 71, slow=1_000, seeds=(171, 172)))
+async def test_every_record_is_counted_once_in_the_generation_of_its_time(
+    tmp_path: Path, answers: int, seed: int
+) -> None:
     books = Books()
     async with ControlPlane(tmp_path / "control.db") as plane, Proxy(plane.address) as proxy:
         await apply(plane, CATALOG)
@@ -76,18 +81,18 @@ async def test_every_record_is_counted_once_in_the_generation_of_its_time(tmp_pa
             for sidecar in (near, far):
                 await hold(sidecar, ACME)
             async with (
-                load(near, books, 71, callers=2, companies=ACME, rest_s=0.005),
-                load(far, books, 72, callers=2, companies=ACME, rest_s=0.005),
+                load(near, books, seed, callers=2, companies=ACME, rest_s=0.005),
+                load(far, books, -seed, callers=2, companies=ACME, rest_s=0.005),
             ):
-                resets = await change(plane, books, RESET, PREMIUM)
+                resets = await change(plane, books, answers, RESET, PREMIUM)
                 await proxy.disconnect()
                 cut_off_us = now_us()
-                resets += await change(plane, books, RESET, NEW_CYCLE)
-                await answered(books, books.answers + PHASE_ANSWERS)
+                resets += await change(plane, books, answers, RESET, NEW_CYCLE)
+                await answered(books, books.answers + answers)
                 connected_us = now_us()
                 await proxy.connect()
-                resets += await change(plane, books, PREMIUM, RESET)
-                await answered(books, books.answers + PHASE_ANSWERS)
+                resets += await change(plane, books, answers, PREMIUM, RESET)
+                await answered(books, books.answers + answers)
             for sidecar in (near, far):
                 await flush(sidecar)
             lines = await ledger_lines(plane, ACME)
@@ -104,11 +109,11 @@ async def test_every_record_is_counted_once_in_the_generation_of_its_time(tmp_pa
             assert [] == near.errors() + far.errors() + plane.errors()
 
 
-async def change(plane: ControlPlane, books: Books, *changes: Any) -> list[int]:
-    """Make changes, each after some more load; the instants at which they took effect."""
+async def change(plane: ControlPlane, books: Books, answers: int, *changes: Any) -> list[int]:
+    """Make changes, each after so many more answers; the instants at which they took effect."""
     instants = []
     for asked in changes:
-        await answered(books, books.answers + PHASE_ANSWERS)
+        await answered(books, books.answers + answers)
         answer = await change_subscription(plane, "acme", **asked)
         instants.append(answer.effective_at.ToMicroseconds())
     return instants

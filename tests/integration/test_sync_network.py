@@ -21,7 +21,7 @@ from tests.support.ledger import (
 from tests.support.load import Books, load
 from tests.support.processes import until
 from tests.support.proxy import Proxy
-from tests.support.seeds import seeded
+from tests.support.seeds import rounds, seeded
 from tests.support.waits import answered, connected, revision_reached
 
 SMALL_PUSHES = {"push_linger_ms": 2, "push_records_max": 40}
@@ -74,29 +74,30 @@ async def test_a_plane_that_is_away_is_said_to_be(tmp_path: Path) -> None:
             await connected(sidecar)
 
 
+@pytest.mark.parametrize(("cuts", "seed"), rounds(10, 32, slow=100, seeds=(132, 133)))
 async def test_the_ledger_is_exact_through_a_slow_network_that_cuts_answers(
-    tmp_path: Path,
+    tmp_path: Path, cuts: int, seed: int
 ) -> None:
-    rng, books = seeded(32), Books()
+    rng, books = seeded(seed), Books()
     async with ControlPlane(tmp_path / "control.db") as plane, Proxy(plane.address) as proxy:
         await apply(plane, catalog_text())
         async with Sidecar(tmp_path, proxy.address, **SMALL_PUSHES) as sidecar:
             await hold(sidecar)
             async with (
-                load(sidecar, books, seed=32, callers=2, rest_s=0.02),
+                load(sidecar, books, seed, callers=2, rest_s=0.02),
                 acknowledged(sidecar) as progress,
             ):
-                for _ in range(10):
+                for cut in range(cuts):
                     proxy.delay_s = rng.uniform(0, 0.01)
-                    cuts, goal = proxy.cuts, progress() + 20
+                    goal = progress() + 20
                     proxy.cut_after_bytes = rng.randint(1, 6_000)
 
-                    async def cut_and_recovered(cuts: int = cuts, goal: int = goal) -> bool:
-                        return proxy.cuts > cuts and progress() >= goal
+                    async def cut_and_recovered(cut: int = cut, goal: int = goal) -> bool:
+                        return proxy.cuts > cut and progress() >= goal
 
                     await until(cut_and_recovered, "no progress through the network")
             lines = await assert_exact(books, plane, sidecar)
-            assert 10 == proxy.cuts
+            assert cuts == proxy.cuts
             assert 0 == books.broken_off
             assert 0 == duplicates(lines)
             assert [] == sidecar.errors() + plane.errors()

@@ -22,6 +22,7 @@ from tests.support.ledger import (
 )
 from tests.support.load import Books, load
 from tests.support.proxy import Proxy
+from tests.support.seeds import rounds
 from tests.support.waits import answered, connected, used
 
 
@@ -40,14 +41,17 @@ async def system(folder: Path) -> AsyncIterator[tuple[ControlPlane, Proxy, Sidec
             assert [] == [error for d in (plane, first, second) for error in d.errors()]
 
 
-async def test_counts_of_both_reach_the_ledger_and_each_other(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("answers", "seed"), rounds(600, 61, slow=20_000, seeds=(161,)))
+async def test_counts_of_both_reach_the_ledger_and_each_other(
+    tmp_path: Path, answers: int, seed: int
+) -> None:
     books = Books()
     async with system(tmp_path) as (plane, _, first, second):
         async with (
-            load(first, books, seed=61, callers=2),
-            load(second, books, seed=62, callers=2),
+            load(first, books, seed, callers=2),
+            load(second, books, -seed, callers=2),
         ):
-            await answered(books, 600)
+            await answered(books, answers)
         # Compares the counters of each with those of the plane, too.
         lines = await assert_exact(books, plane, first, second)
         assert 0 == duplicates(lines)

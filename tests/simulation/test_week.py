@@ -66,7 +66,9 @@ ZONES: Final = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata")
 Step = Callable[[], None]
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize(
+    "seed", [1, 2, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 13))]
+)
 def test_every_decision_of_a_week_is_the_right_one(seed: int) -> None:
     week = Week(Random(seed))
     with closing(week.world):
