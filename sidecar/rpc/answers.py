@@ -44,7 +44,7 @@ def record_answer(answer: bytes) -> bytes:
 
 def outcome_of(answer: bytes) -> bytes:
     """Bytes of a `CheckOutcome` that holds an answer."""
-    return _delimited(b"\x0a", answer)
+    return delimited(b"\x0a", answer)
 
 
 def outcome_of_error(error: FieldError) -> bytes:
@@ -57,7 +57,7 @@ def outcome_of_error(error: FieldError) -> bytes:
 
 def batch_of(outcomes: list[bytes]) -> bytes:
     """Bytes of a `BatchCheckAndIncrementResponse` (or, with one, of a stream's response)."""
-    return b"".join([_delimited(b"\x0a", outcome) for outcome in outcomes])
+    return b"".join([delimited(b"\x0a", outcome) for outcome in outcomes])
 
 
 def fill_decision(message: pb.Decision, decision: Decision, basis: Basis) -> None:
@@ -157,7 +157,8 @@ def _fill_time(message: object, at_us: int) -> None:
         message.nanos = micros * 1000  # type: ignore[attr-defined]
 
 
-def _delimited(tag: bytes, data: bytes) -> bytes:
+def delimited(tag: bytes, data: bytes) -> bytes:
+    """Bytes of a field that holds a message; `tag` is the field's."""
     size = len(data)
     if size < 0x80:
         return b"%b%c%b" % (tag, size, data)
