@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sidecar import __version__
 from sidecar.api.admin.v1 import admin_pb2 as pb
 from sidecar.app.parts import Parts
 from sidecar.convert.times import timestamp, timestamp_or_none
+from sidecar.domain.slices import Slices
 from sidecar.ops.health import Health
-from sidecar.storage.outbox import Tally
+from sidecar.service.steps import in_slices, in_steps
+from sidecar.storage.codec import Tally
 
 _DURABILITY = {"process": pb.DURABILITY_PROCESS, "disk": pb.DURABILITY_DISK}
 
@@ -24,32 +28,31 @@ class SidecarOperations:
     async def status(self) -> pb.GetStatusResponse:
         """What the sidecar is, has, and is doing."""
         parts = self._parts
-        lineage, tallies = await parts.runner.run_alone(
-            lambda: (parts.store.lineage, parts.outbox.tallies())
-        )
+        accepted = await in_steps(parts.runner, parts.outbox.accepted())
         standing = parts.standing
         watcher = parts.watcher
-        return pb.GetStatusResponse(
+        status = pb.GetStatusResponse(
             version=__version__,
-            incarnation=lineage.incarnation,
+            incarnation=accepted.lineage.incarnation,
             ready=self._health.readiness().passed,
             draining=self._draining,
             standalone=standing.authority,
             plane_connected=standing.connected,
             plane_heard_at=timestamp_or_none(standing.heard_us),
             clock_offset_us=standing.clock_offset_us,
-            last_sequence=parts.store.head.sequence,
-            acknowledged_sequence=lineage.acknowledged_sequence,
-            outbox_records=parts.store.waiting_records(),
+            last_sequence=accepted.sequence,
+            acknowledged_sequence=accepted.lineage.acknowledged_sequence,
+            outbox_records=accepted.waiting,
             outbox_bytes=parts.upkeep.vitals.outbox_bytes,
             revision=0 if watcher is None else watcher.revision,
             store_used_bytes=parts.upkeep.vitals.store_used_bytes,
             store_max_bytes=parts.store.engine.max_bytes(),
             durability=_DURABILITY[parts.config.durability],
-            tallies=[_tally(feature, tally) for feature, tally in sorted(tallies.items())],
             started_at=timestamp(self._started_us),
             oldest_waiting_at=timestamp_or_none(parts.upkeep.vitals.oldest_accepted_us),
         )
+        await in_slices(_fill_tallies(status, accepted.tallies))
+        return status
 
     async def flush(self, seconds: float) -> bool:
         """Send what is in the outbox; whether the plane has all of it."""
@@ -70,5 +73,8 @@ class SidecarOperations:
         return self._parts.store.waiting_records()
 
 
-def _tally(feature: str, tally: Tally) -> pb.FeatureTally:
-    return pb.FeatureTally(feature=feature, records=tally.records, quantity=tally.quantity)
+def _fill_tallies(status: pb.GetStatusResponse, tallies: Mapping[str, Tally]) -> Slices[None]:
+    for feature in sorted(tallies):
+        tally = tallies[feature]
+        status.tallies.add(feature=feature, records=tally.records, quantity=tally.quantity)
+        yield

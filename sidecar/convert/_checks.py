@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from sidecar.domain.catalog_rules import Problem, path_text
 from sidecar.domain.errors import InvalidInput
+from sidecar.domain.slices import Slices
 
 Enum = TypeVar("Enum", bound=enum.IntEnum)
+Message = TypeVar("Message")
+Value = TypeVar("Value")
 
 
 def member(kind: type[Enum], number: int, field: str, default: Enum | None = None) -> Enum:
@@ -30,6 +33,24 @@ def member(kind: type[Enum], number: int, field: str, default: Enum | None = Non
 def below(field: str, path: str) -> str:
     """The path of something inside a field; the field is empty for a request as a whole."""
     return f"{field}.{path}" if field and path else field or path
+
+
+def each(
+    messages: Sequence[Message], read: Callable[[Message, str], Value], field: str
+) -> Slices[tuple[Value, ...]]:
+    """Read messages in slices of one; `field` is that which holds them all."""
+    found = []
+    for at, message in enumerate(messages):
+        found.append(read(message, f"{field}[{at}]"))
+        yield
+    return tuple(found)
+
+
+def refuse_any_in_slices(checks: Iterable[Iterable[Problem]], field: str) -> Slices[None]:
+    """The same as `refuse_any`, in slices of one check."""
+    for check in checks:
+        refuse_any(check, field)
+        yield
 
 
 def refuse_any(problems: Iterable[Problem], field: str) -> None:

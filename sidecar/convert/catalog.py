@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sidecar.api.catalog.v1 import catalog_pb2
-from sidecar.convert._checks import below, member, refuse_any
+from sidecar.convert._checks import below, each, member, refuse_any, refuse_any_in_slices
 from sidecar.convert.limits import (
     rate_from_message,
     rate_to_message,
@@ -34,8 +34,9 @@ from sidecar.domain.catalog import (
     Plan,
     RateLimit,
 )
-from sidecar.domain.catalog_rules import catalog_problems, limit_problems
+from sidecar.domain.catalog_rules import catalog_checks, limit_problems
 from sidecar.domain.errors import InvalidInput
+from sidecar.domain.slices import Slices, whole
 
 _DEFAULT_POLICY: Final = FailPolicy()
 
@@ -52,22 +53,7 @@ def catalog_to_message(catalog: Catalog) -> catalog_pb2.Catalog:
 
 def catalog_from_message(message: catalog_pb2.Catalog, field: str) -> Catalog:
     """Read a catalog, in the order given. What refers to what is left to `catalog_rules`."""
-    catalog = Catalog(
-        features=tuple(
-            _feature(feature, below(field, f"features[{at}]"))
-            for at, feature in enumerate(message.features)
-        ),
-        plans=tuple(
-            _plan(plan, below(field, f"plans[{at}]")) for at, plan in enumerate(message.plans)
-        ),
-        add_ons=tuple(
-            _add_on(add_on, below(field, f"add_ons[{at}]"))
-            for at, add_on in enumerate(message.add_ons)
-        ),
-        default_plan=message.default_plan,
-    )
-    refuse_any(catalog_problems(catalog), field)
-    return catalog
+    return whole(_catalog(message, field))
 
 
 def catalog_snapshot_to_message(snapshot: CatalogSnapshot) -> catalog_pb2.CatalogSnapshot:
@@ -81,9 +67,16 @@ def catalog_snapshot_from_message(
     message: catalog_pb2.CatalogSnapshot, field: str
 ) -> CatalogSnapshot:
     """Read a catalog with its version."""
+    return whole(catalog_snapshot_in_slices(message, field))
+
+
+def catalog_snapshot_in_slices(
+    message: catalog_pb2.CatalogSnapshot, field: str
+) -> Slices[CatalogSnapshot]:
+    """The same in slices, since a catalog may be large."""
     if message.version < 1:
         raise InvalidInput(below(field, "version"), "must be at least 1")
-    catalog = catalog_from_message(message.catalog, below(field, "catalog"))
+    catalog = yield from _catalog(message.catalog, below(field, "catalog"))
     return CatalogSnapshot(message.version, catalog)
 
 
@@ -191,6 +184,19 @@ def rate_limit_to_message(rate: RateLimit) -> catalog_pb2.RateLimit:
     )
 
 
+def _catalog(message: catalog_pb2.Catalog, field: str) -> Slices[Catalog]:
+    features = yield from each(message.features, _feature, below(field, "features"))
+    plans = []
+    for at, plan in enumerate(message.plans):
+        plans.append((yield from _plan(plan, below(field, f"plans[{at}]"))))
+    add_ons = []
+    for at, add_on in enumerate(message.add_ons):
+        add_ons.append((yield from _add_on(add_on, below(field, f"add_ons[{at}]"))))
+    catalog = Catalog(features, tuple(plans), tuple(add_ons), message.default_plan)
+    yield from refuse_any_in_slices(catalog_checks(catalog), field)
+    return catalog
+
+
 def _feature(message: catalog_pb2.Feature, field: str) -> Feature:
     kind = member(FeatureKind, message.kind, below(field, "kind"))
     policy = _DEFAULT_POLICY
@@ -216,19 +222,17 @@ def _fail_policy(message: catalog_pb2.FailPolicy, field: str) -> FailPolicy:
     )
 
 
-def _plan(message: catalog_pb2.Plan, field: str) -> Plan:
-    grants = tuple(
-        grant_from_message(grant, below(field, f"entitlements[{at}]"))
-        for at, grant in enumerate(message.entitlements)
-    )
+def _plan(message: catalog_pb2.Plan, field: str) -> Slices[Plan]:
+    path = below(field, "entitlements")
+    grants = yield from each(message.entitlements, grant_from_message, path)
+    yield
     return Plan(message.key, message.name, grants)
 
 
-def _add_on(message: catalog_pb2.AddOn, field: str) -> AddOn:
-    entitlements = tuple(
-        _add_on_entitlement(given, below(field, f"entitlements[{at}]"))
-        for at, given in enumerate(message.entitlements)
-    )
+def _add_on(message: catalog_pb2.AddOn, field: str) -> Slices[AddOn]:
+    path = below(field, "entitlements")
+    entitlements = yield from each(message.entitlements, _add_on_entitlement, path)
+    yield
     return AddOn(message.key, message.name, message.rank, entitlements)
 
 

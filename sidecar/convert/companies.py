@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sidecar.api.catalog.v1 import catalog_pb2
-from sidecar.convert._checks import below, member, refuse_any
+from sidecar.convert._checks import below, each, member, refuse_any, refuse_any_in_slices
 from sidecar.convert.catalog import grant_from_message, grant_to_message
 from sidecar.convert.subscriptions import (
     holdings_from_messages,
@@ -35,6 +35,8 @@ from sidecar.domain.companies import (
     SubscriptionStatus,
 )
 from sidecar.domain.errors import InvalidInput
+from sidecar.domain.rule_parts import below as located
+from sidecar.domain.slices import Slices, whole
 from sidecar.domain.timeline import SEGMENTS_MAX
 
 
@@ -103,17 +105,17 @@ def snapshot_to_message(snapshot: CompanySnapshot) -> catalog_pb2.CompanySnapsho
 
 def snapshot_from_message(message: catalog_pb2.CompanySnapshot, field: str) -> CompanySnapshot:
     """Read a company's snapshot."""
-    if message.version < 1:
-        raise InvalidInput(below(field, "version"), "must be at least 1")
-    time_zone = message.time_zone or "UTC"
-    anchor_us = optional_instant(message, "anchor", field)
-    segments = tuple(
-        segment_from_message(segment, below(field, f"segments[{at}]"), time_zone, anchor_us)
-        for at, segment in enumerate(message.segments)
-    )
-    refuse_any(identifier_problems(("company",), message.company), field)
-    refuse_any(_timeline_problems(segments), field)
-    return CompanySnapshot(message.company, message.version, segments)
+    return whole(_snapshot(message, field))
+
+
+def snapshots_in_slices(
+    messages: Sequence[catalog_pb2.CompanySnapshot], field: str
+) -> Slices[tuple[CompanySnapshot, ...]]:
+    """Read companies' snapshots in slices; `field` is that which holds them all."""
+    found = []
+    for at, message in enumerate(messages):
+        found.append((yield from _snapshot(message, f"{field}[{at}]")))
+    return tuple(found)
 
 
 def segment_to_message(segment: Segment) -> catalog_pb2.Segment:
@@ -136,9 +138,23 @@ def segment_to_message(segment: Segment) -> catalog_pb2.Segment:
     return message
 
 
-def segment_from_message(
-    message: catalog_pb2.Segment, field: str, time_zone: str = "UTC", anchor_us: int | None = None
-) -> Segment:
+def _snapshot(message: catalog_pb2.CompanySnapshot, field: str) -> Slices[CompanySnapshot]:
+    if message.version < 1:
+        raise InvalidInput(below(field, "version"), "must be at least 1")
+    time_zone = message.time_zone or "UTC"
+    anchor_us = optional_instant(message, "anchor", field)
+    segments = []
+    for at, segment in enumerate(message.segments):
+        path = below(field, f"segments[{at}]")
+        segments.append((yield from _segment(segment, path, time_zone, anchor_us)))
+    refuse_any(identifier_problems(("company",), message.company), field)
+    yield from refuse_any_in_slices(_timeline_checks(segments), field)
+    return CompanySnapshot(message.company, message.version, tuple(segments))
+
+
+def _segment(
+    message: catalog_pb2.Segment, field: str, time_zone: str, anchor_us: int | None
+) -> Slices[Segment]:
     """Read a stretch of a timeline; status 0 is that of a company without a subscription.
 
     Time zone and anchor are the snapshot's, for segments that have no time zone: those of an older
@@ -152,6 +168,8 @@ def segment_from_message(
     status = member(
         SubscriptionStatus, message.status, below(field, "status"), SubscriptionStatus.NONE
     )
+    add_ons = holdings_from_messages(message.add_ons)
+    overrides = yield from each(message.overrides, grant_from_message, below(field, "overrides"))
     return Segment(
         from_us=BEGINNING_US if from_us is None else from_us,
         until_us=FOREVER_US if until_us is None else until_us,
@@ -159,11 +177,8 @@ def segment_from_message(
         after_trial=message.after_trial,
         past_grace=message.past_grace,
         plan=message.plan,
-        add_ons=holdings_from_messages(message.add_ons),
-        overrides=tuple(
-            grant_from_message(grant, below(field, f"overrides[{at}]"))
-            for at, grant in enumerate(message.overrides)
-        ),
+        add_ons=add_ons,
+        overrides=overrides,
         time_zone=message.time_zone or time_zone,
         anchor_us=anchor_us,
         generation=message.generation,
@@ -171,30 +186,42 @@ def segment_from_message(
     )
 
 
-def _timeline_problems(segments: tuple[Segment, ...]) -> Iterator[Problem]:
+def _timeline_checks(segments: Sequence[Segment]) -> Iterator[Iterator[Problem]]:
+    """What may be wrong with a timeline, one thing after the other."""
     if not 1 <= len(segments) <= SEGMENTS_MAX:
         message = f"must be 1 to {SEGMENTS_MAX}, is {len(segments)}"
-        yield Problem(("segments",), message)
+        yield iter([Problem(("segments",), message)])
         return
-    if segments[-1].until_us != FOREVER_US:
-        yield Problem(("segments", len(segments) - 1, "until"), "must be absent at the end")
+    yield _end_problems(segments)
     expected_us = BEGINNING_US
     for at, segment in enumerate(segments):
-        if segment.from_us != expected_us:
-            yield Problem(("segments", at, "from"), "must be where the segment before ends")
-        if segment.until_us <= segment.from_us:
-            yield Problem(("segments", at, "until"), "must be after from")
+        path = ("segments", at)
+        yield located(path, _span_problems(segment, expected_us))
         expected_us = segment.until_us
-        for problem in _segment_problems(segment):
-            yield Problem(("segments", at, *problem.path), problem.message)
+        for check in _segment_checks(segment):
+            yield located(path, check)
 
 
-def _segment_problems(segment: Segment) -> Iterator[Problem]:
-    for problem in holdings_problems(segment.add_ons):
-        yield Problem(("add_ons", *problem.path), problem.message)
+def _end_problems(segments: Sequence[Segment]) -> Iterator[Problem]:
+    if segments[-1].until_us != FOREVER_US:
+        yield Problem(("segments", len(segments) - 1, "until"), "must be absent at the end")
+
+
+def _span_problems(segment: Segment, expected_us: int) -> Iterator[Problem]:
+    if segment.from_us != expected_us:
+        yield Problem(("from",), "must be where the segment before ends")
+    if segment.until_us <= segment.from_us:
+        yield Problem(("until",), "must be after from")
+
+
+def _segment_checks(segment: Segment) -> Iterator[Iterator[Problem]]:
+    yield located(("add_ons",), holdings_problems(segment.add_ons))
+    yield _generation_problems(segment)
+    for at, grant in enumerate(segment.overrides):
+        yield located(("overrides", at), grant_problems(grant))
+
+
+def _generation_problems(segment: Segment) -> Iterator[Problem]:
     for name in ("generation", "anchored_generation"):
         if getattr(segment, name) < 0:
             yield Problem((name,), "must not be negative")
-    for at, grant in enumerate(segment.overrides):
-        for problem in grant_problems(grant):
-            yield Problem(("overrides", at, *problem.path), problem.message)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from sidecar.api.sync.v1 import sync_pb2
+from sidecar.convert._checks import each
 from sidecar.domain import bounds
 from sidecar.domain.counters import CounterRef, CounterTotal
 from sidecar.domain.errors import InvalidInput
+from sidecar.domain.slices import Slices
 from sidecar.domain.windows import Window
 
 # A slot names up to 16 dimensions and 16 fixed values, percent-encoded to thrice their size.
@@ -65,6 +68,13 @@ def total_from_message(message: sync_pb2.CounterTotal, field: str) -> CounterTot
         version=message.version,
         carried=_carried(message, f"{field}.carried") if message.carrying else None,
     )
+
+
+def totals_in_slices(
+    messages: Sequence[sync_pb2.CounterTotal], field: str
+) -> Slices[tuple[CounterTotal, ...]]:
+    """Read totals in slices; `field` is that which holds them all."""
+    return each(messages, total_from_message, field)
 
 
 def _carried(message: sync_pb2.CounterTotal, field: str) -> tuple[int, ...]:

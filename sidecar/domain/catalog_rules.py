@@ -9,6 +9,7 @@ in which equal things compare equal.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Final
 
 from sidecar.domain import bounds
@@ -40,6 +41,7 @@ from sidecar.domain.rule_parts import (
 __all__ = [
     "Path",
     "Problem",
+    "catalog_checks",
     "catalog_problems",
     "catalog_references",
     "companies_problems",
@@ -85,20 +87,26 @@ def companies_problems(companies: Iterable[Company], catalog: Catalog) -> Iterat
 
 def catalog_problems(catalog: Catalog) -> Iterator[Problem]:
     """Yield what is wrong with features, plans and add-ons, each looked at by itself."""
-    yield from count_problems(("features",), catalog.features, bounds.FEATURES_MAX)
-    yield from count_problems(("plans",), catalog.plans, bounds.PLANS_MAX)
-    yield from count_problems(("add_ons",), catalog.add_ons, bounds.ADD_ONS_MAX)
+    return chain.from_iterable(catalog_checks(catalog))
+
+
+def catalog_checks(catalog: Catalog) -> Iterator[Iterator[Problem]]:
+    """Yield the same in small parts, for whoever has other things to do in between."""
+    yield count_problems(("features",), catalog.features, bounds.FEATURES_MAX)
+    yield count_problems(("plans",), catalog.plans, bounds.PLANS_MAX)
+    yield count_problems(("add_ons",), catalog.add_ons, bounds.ADD_ONS_MAX)
     for at, feature in enumerate(catalog.features):
-        yield from below(("features", at), _feature_problems(feature))
+        yield below(("features", at), _feature_problems(feature))
     for at, plan in enumerate(catalog.plans):
-        yield from below(("plans", at), _plan_problems(plan))
+        for check in _plan_checks(plan):
+            yield below(("plans", at), check)
     for at, add_on in enumerate(catalog.add_ons):
-        yield from below(("add_ons", at), _add_on_problems(add_on))
+        for check in _add_on_checks(add_on):
+            yield below(("add_ons", at), check)
     key = ("key",)
-    features = [feature.key for feature in catalog.features]
-    yield from repeated_problems(("features",), key, features)
-    yield from repeated_problems(("plans",), key, [plan.key for plan in catalog.plans])
-    yield from repeated_problems(("add_ons",), key, [add_on.key for add_on in catalog.add_ons])
+    yield repeated_problems(("features",), key, [feature.key for feature in catalog.features])
+    yield repeated_problems(("plans",), key, [plan.key for plan in catalog.plans])
+    yield repeated_problems(("add_ons",), key, [add_on.key for add_on in catalog.add_ons])
 
 
 def catalog_references(catalog: Catalog) -> Iterator[Problem]:
@@ -147,13 +155,13 @@ def _action_problems(
         yield Problem((name,), f"must be one of {names}; is {action.name}")
 
 
-def _plan_problems(plan: Plan) -> Iterator[Problem]:
-    yield from identifier_problems(("key",), plan.key)
-    yield from text_problems(("name",), plan.name, bounds.NAME_BYTES_MAX)
+def _plan_checks(plan: Plan) -> Iterator[Iterator[Problem]]:
+    yield identifier_problems(("key",), plan.key)
+    yield text_problems(("name",), plan.name, bounds.NAME_BYTES_MAX)
     for at, grant in enumerate(plan.entitlements):
-        yield from below(("entitlements", at), grant_problems(grant))
+        yield below(("entitlements", at), grant_problems(grant))
     features = [grant.feature for grant in plan.entitlements]
-    yield from repeated_problems(("entitlements",), ("feature",), features)
+    yield repeated_problems(("entitlements",), ("feature",), features)
 
 
 def _plan_references(plan: Plan, kinds: Mapping[str, FeatureKind]) -> Iterator[Problem]:
@@ -161,15 +169,15 @@ def _plan_references(plan: Plan, kinds: Mapping[str, FeatureKind]) -> Iterator[P
         yield from below(("entitlements", at), grant_references(grant, kinds))
 
 
-def _add_on_problems(add_on: AddOn) -> Iterator[Problem]:
-    yield from identifier_problems(("key",), add_on.key)
-    yield from text_problems(("name",), add_on.name, bounds.NAME_BYTES_MAX)
+def _add_on_checks(add_on: AddOn) -> Iterator[Iterator[Problem]]:
+    yield identifier_problems(("key",), add_on.key)
+    yield text_problems(("name",), add_on.name, bounds.NAME_BYTES_MAX)
     rank_max = bounds.ADD_ON_RANK_MAX
-    yield from number_problems(("rank",), add_on.rank, -rank_max, rank_max)
+    yield number_problems(("rank",), add_on.rank, -rank_max, rank_max)
     for at, given in enumerate(add_on.entitlements):
-        yield from below(("entitlements", at, "entitlement"), grant_problems(given.grant))
+        yield below(("entitlements", at, "entitlement"), grant_problems(given.grant))
     features = [given.grant.feature for given in add_on.entitlements]
-    yield from repeated_problems(("entitlements",), ("entitlement", "feature"), features)
+    yield repeated_problems(("entitlements",), ("entitlement", "feature"), features)
 
 
 def _add_on_references(add_on: AddOn, kinds: Mapping[str, FeatureKind]) -> Iterator[Problem]:

@@ -17,7 +17,8 @@ Rules
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -38,7 +39,14 @@ from sidecar.domain.catalog import (
 from sidecar.domain.companies import Holding, Segment, SubscriptionStatus
 from sidecar.domain.decision import Reason
 from sidecar.domain.merging import increased, scaled
+from sidecar.domain.slices import Slices, whole
 from sidecar.domain.windows import WindowSpec
+
+_Sold = TypeVar("_Sold", Plan, AddOn)
+_T = TypeVar("_T")
+
+_ARRANGED_AT_ONCE: Final = 5_000
+"""Grants of a slice."""
 
 _DENIES_ALL = {
     SubscriptionStatus.CANCELED: Reason.SUBSCRIPTION_CANCELED,
@@ -105,17 +113,27 @@ class CatalogIndex:
 
     __slots__ = ("_add_ons", "_company_wide", "catalog", "features", "plans", "version")
 
-    def __init__(self, catalog: Catalog, version: int) -> None:
+    def __init__(
+        self, catalog: Catalog, version: int, arrangement: _Arrangement | None = None
+    ) -> None:
+        arrangement = arrangement or whole(_arranged(catalog))
         self.catalog = catalog
         self.version = version
         self.features: dict[str, Feature] = {feature.key: feature for feature in catalog.features}
-        self.plans: dict[str, dict[str, EntitlementGrant]] = {
-            plan.key: _by_feature(plan) for plan in catalog.plans
-        }
-        self._add_ons: dict[str, _AddOnIndex] = {
-            add_on.key: _AddOnIndex(add_on) for add_on in catalog.add_ons
-        }
+        self.plans = arrangement.plans
+        self._add_ons = arrangement.add_ons
         self._company_wide: dict[str, tuple[Limit, ...]] = {}
+
+    @classmethod
+    def in_slices(cls, catalog: Catalog, version: int) -> Slices[CatalogIndex]:
+        """The same in slices, for a catalog that is large."""
+        return cls(catalog, version, (yield from _arranged(catalog)))
+
+    def pieces(self) -> list[tuple[Plan | AddOn, object]]:
+        """What holds nearly all of its memory, to be let go of piece by piece."""
+        plans = zip(self.catalog.plans, self.plans.values(), strict=False)
+        add_ons = zip(self.catalog.add_ons, self._add_ons.values(), strict=False)
+        return [*plans, *add_ons]
 
     def resolve(self, segment: Segment, feature_key: str) -> Entitlement | None:
         """The entitlement of a feature in a segment; `None` for a feature the catalog lacks."""
@@ -199,12 +217,35 @@ class CatalogIndex:
         return [(holding, given) for _, holding, given in ranked]
 
 
+class _Arrangement(NamedTuple):
+    plans: dict[str, dict[str, EntitlementGrant]]
+    add_ons: dict[str, _AddOnIndex]
+
+
 class _AddOnIndex:
     __slots__ = ("by_feature", "rank")
 
     def __init__(self, add_on: AddOn) -> None:
         self.rank = add_on.rank
         self.by_feature = {given.grant.feature: given for given in add_on.entitlements}
+
+
+def _arranged(catalog: Catalog) -> Slices[_Arrangement]:
+    plans = yield from _by_key(catalog.plans, _by_feature)
+    add_ons = yield from _by_key(catalog.add_ons, _AddOnIndex)
+    return _Arrangement(plans, add_ons)
+
+
+def _by_key(sold: Sequence[_Sold], arrange: Callable[[_Sold], _T]) -> Slices[dict[str, _T]]:
+    found: dict[str, _T] = {}
+    grants = 0
+    for item in sold:
+        found[item.key] = arrange(item)
+        grants += 1 + len(item.entitlements)
+        if grants > _ARRANGED_AT_ONCE:
+            grants = 0
+            yield
+    return found
 
 
 def _by_feature(plan: Plan) -> dict[str, EntitlementGrant]:

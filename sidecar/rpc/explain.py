@@ -8,6 +8,7 @@ from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.convert.catalog import grant_to_message
 from sidecar.convert.companies import segment_to_message
 from sidecar.domain.entitlements import Source
+from sidecar.domain.slices import Slices
 from sidecar.host.context import CallContext
 from sidecar.rpc import answers, parse
 from sidecar.rpc.missing import MissingSnapshots
@@ -15,6 +16,7 @@ from sidecar.rpc.queries import QueryMethods
 from sidecar.service.explain import Explainer, Explanation
 from sidecar.service.query import Queries
 from sidecar.service.runner import Runner
+from sidecar.service.steps import in_slices
 
 
 class ExplainMethods(QueryMethods):
@@ -41,20 +43,29 @@ class ExplainMethods(QueryMethods):
             now_us,
             context.time_remaining,
         )
-        return _explanation(found).SerializeToString()
+        return (await in_slices(_explanation(found))).SerializeToString()
 
 
-def _explanation(found: Explanation) -> pb.ExplainEntitlementResponse:
+def _explanation(found: Explanation) -> Slices[pb.ExplainEntitlementResponse]:
     response = pb.ExplainEntitlementResponse(
-        sources=map(_source, found.sources),
         entitlement=answers.entitlement_to_message(found.entitlement),
         segment=segment_to_message(found.segment),
         other_limits=found.others,
     )
+    for source in found.sources:
+        response.sources.append(_source(source))
+        for _ in range(_weight(source)):
+            yield
     answers.fill_decision(response.decision, found.decision, found.basis)
     for gauge in found.gauges:
         answers.fill_limit_status(response.limits.add(), gauge)
     return response
+
+
+def _weight(source: Source) -> int:
+    """How much there is to encode: limits and rates."""
+    grants = [grant for grant in (source.grant, source.result) if grant is not None]
+    return 1 + sum(len(grant.limits) + len(grant.rates) for grant in grants)
 
 
 def _source(source: Source) -> pb.EntitlementSource:

@@ -8,9 +8,11 @@ from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.requests import require_identifier
 from sidecar.host.context import CallContext
 from sidecar.rpc import answers, parse
+from sidecar.rpc.long_answers import entitlements_answer, usage_answer
 from sidecar.rpc.missing import MissingSnapshots
 from sidecar.service.query import Queries
 from sidecar.service.runner import Runner
+from sidecar.service.steps import in_slices, in_steps
 
 
 class QueryMethods:
@@ -51,16 +53,11 @@ class QueryMethods:
             require_identifier("feature", request.feature)
         at_us = parse.parse_event_time("at", request, now_us)
         async with self._missing.obtained({request.company}, now_us, context.time_remaining):
-            report = await self._runner.run(
-                lambda: self._queries.usage(request.company, request.feature, at_us, now_us)
+            report = await in_steps(
+                self._runner,
+                self._queries.usage(request.company, request.feature, at_us, now_us),
             )
-        response = pb.GetUsageResponse(truncated=report.truncated)
-        for feature, gauges in report.features:
-            usage = response.features.add(feature=feature)
-            for gauge in gauges:
-                answers.fill_limit_status(usage.limits.add(), gauge)
-        answers.fill_basis(response.basis, report.basis)
-        return response.SerializeToString()
+        return await in_slices(usage_answer(report))
 
     async def get_entitlement(self, data: bytes, context: CallContext) -> bytes:
         """What a company may do with one feature."""
@@ -74,9 +71,9 @@ class QueryMethods:
                 lambda: self._queries.entitlements(request.company, request.feature, at_us, now_us)
             )
         response = pb.GetEntitlementResponse(
-            entitlement=answers.entitlement_to_message(report.entitlements[0]),
-            status=report.status,  # type: ignore[arg-type]  # the numbers are the API's
-            plan=report.plan,
+            entitlement=answers.entitlement_to_message(next(report.entitlements())),
+            status=report.segment.status,  # type: ignore[arg-type]  # the numbers are the API's
+            plan=report.segment.plan,
         )
         answers.fill_basis(response.basis, report.basis)
         return response.SerializeToString()
@@ -91,10 +88,4 @@ class QueryMethods:
             report = await self._runner.run(
                 lambda: self._queries.entitlements(request.company, "", at_us, now_us)
             )
-        response = pb.ListEntitlementsResponse(
-            entitlements=map(answers.entitlement_to_message, report.entitlements),
-            status=report.status,  # type: ignore[arg-type]  # the numbers are the API's
-            plan=report.plan,
-        )
-        answers.fill_basis(response.basis, report.basis)
-        return response.SerializeToString()
+        return await in_slices(entitlements_answer(report))

@@ -20,6 +20,7 @@ from sidecar.host.context import CallContext
 from sidecar.rpc import answers, parse
 from sidecar.rpc.missing import MissingSnapshots
 from sidecar.service.runner import Runner
+from sidecar.service.steps import in_steps
 from sidecar.service.watched_states import FEATURES_MAX, CompanyState, StateReader, Subject
 from sidecar.service.watching import Event, EventKind, FeatureState, changes, current
 from sidecar.service.watchlist import Watch, Watchlist
@@ -85,8 +86,8 @@ class WatchMethods:
         async with self._turns:
             await asyncio.sleep(0)
             now_us = self._now()
-            company = await self._runner.run(
-                lambda: self._reader.read(subject, told, touched, now_us)
+            company = await in_steps(
+                self._runner, self._reader.read(subject, told, touched, now_us)
             )
             return company, now_us
 

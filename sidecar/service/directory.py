@@ -10,21 +10,27 @@ A company that the plane does not have is remembered as such, until the plane's 
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Collection, Container, Iterator
+from collections.abc import Collection, Container, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
-import msgspec
-
 from sidecar.domain.bounds import BEGINNING_US
+from sidecar.domain.catalog import AddOn, Plan
 from sidecar.domain.companies import CompanySnapshot
 from sidecar.domain.entitlements import CatalogIndex
+from sidecar.domain.slices import Slices, pages, whole
 from sidecar.domain.timeline import default_snapshot, segment_at
 from sidecar.service.held import HeldCompanies
 from sidecar.service.views import CompanyView
 from sidecar.storage.snapshots import SnapshotChanges, Snapshots
 
 _ABSENT_MAX: Final = 10_000
+_FORGOTTEN_ONE_BY_ONE_MAX: Final = 1_000
+"""Past so many companies that change, it costs less to forget everybody."""
+_NOTED_AT_ONCE: Final = 200
+"""Companies that one step of upkeep looks at."""
+_GRANTS_AT_ONCE: Final = 5_000
+"""Grants of a catalog that is left whose memory one step gives back."""
 
 T = TypeVar("T")
 
@@ -54,6 +60,9 @@ class Directory:
         self._views: OrderedDict[str, CompanyView] = OrderedDict()
         self._defaults: OrderedDict[str, CompanyView] = OrderedDict()
         self._absent: OrderedDict[str, int] = OrderedDict()
+        # What no decision finds any more.
+        self._left: list[OrderedDict[str, CompanyView]] = []
+        self._left_pieces: list[tuple[Plan | AddOn, object]] = []
         stored = snapshots.catalog()
         self._index = CatalogIndex(stored.catalog, stored.version) if stored else None
 
@@ -97,26 +106,26 @@ class Directory:
         return self._absent.get(company, BEGINNING_US) > now_us
 
     def apply(self, changes: SnapshotChanges) -> None:
-        """Write changes to the store; every later decision obeys them."""
-        if self._held is not None:
-            gone = self._held.to_let_go(changes.companies, self._watched, self._wanted)
-            if gone:
-                changes = msgspec.structs.replace(changes, removed=(*changes.removed, *gone))
-        self._snapshots.apply(changes)
+        """Write changes to the store, all at once; every later decision obeys them."""
+        whole(self.applying(changes))
+
+    def applying(self, changes: SnapshotChanges) -> Slices[None]:
+        """The same in bounded steps; one set of changes after the other.
+
+        Decisions obey all of them from one step on, and none of them before.
+        """
+        index = None
         if changes.catalog is not None:
-            stored = self._snapshots.catalog()
-            assert stored is not None
-            self._index = CatalogIndex(stored.catalog, stored.version)
-            for company in self.in_memory():
-                self._forget(company)
-            self._defaults.clear()
-        for snapshot in changes.companies:
-            self._forget(snapshot.company)
-            self._absent.pop(snapshot.company, None)
-        for company in changes.removed:
-            self._forget(company)
-        if self._held is not None:
-            self._held.applied(changes.companies, changes.removed)
+            catalog = changes.catalog
+            index = yield from CatalogIndex.in_slices(catalog.catalog, catalog.version)
+
+        def switched(catalog_taken: bool) -> Slices[None]:
+            self._switch(changes, index if catalog_taken else None)
+            yield from self._note_held(changes)
+
+        yield from self._snapshots.applying(changes, switched)
+        yield from self._dismantled()
+        yield from self._let_go(changes.companies)
 
     @contextmanager
     def wanting(self, companies: Collection[str]) -> Iterator[None]:
@@ -140,19 +149,80 @@ class Directory:
 
     def follows(self, company: str) -> bool:
         """Whether news of a company are to be kept: it is held, watched, or known to be absent."""
-        return (
-            company in self._absent
-            or company in self._watched
-            or self._snapshots.company(company) is not None
-        )
+        return company in self._absent or company in self._watched or self._snapshots.holds(company)
 
     def holds(self, company: str, now_us: int) -> bool:
         """Whether there is no need to ask the plane for a company: it is held, or known absent."""
         return (
             company in self._views
             or self.is_absent(company, now_us)
-            or self._snapshots.company(company) is not None
+            or self._snapshots.holds(company)
         )
+
+    def _switch(self, changes: SnapshotChanges, index: CatalogIndex | None) -> None:
+        """Have every later decision find what has just been written."""
+        if index is not None:
+            if self._index is not None:
+                self._left_pieces += self._index.pieces()
+            self._index = index
+        changed = len(changes.companies) + len(changes.removed)
+        if index is not None or changed > _FORGOTTEN_ONE_BY_ONE_MAX:
+            self._left += [self._views, self._defaults]
+            self._views, self._defaults = OrderedDict(), OrderedDict()
+            return
+        for snapshot in changes.companies:
+            self._forget(snapshot.company)
+        for company in changes.removed:
+            self._forget(company)
+
+    def _note_held(self, changes: SnapshotChanges) -> Slices[None]:
+        """Bring what is known of who is held, and of who is absent, in line with the store."""
+        for arrived in pages(changes.companies, _NOTED_AT_ONCE):
+            for snapshot in arrived:
+                self._absent.pop(snapshot.company, None)
+            if self._held is not None:
+                self._held.applied(arrived, ())
+                for snapshot in arrived:
+                    if snapshot.company in self._views:
+                        self._held.taken_up(snapshot.company)
+            if len(arrived) == _NOTED_AT_ONCE:
+                yield
+        for removed in pages(changes.removed, _NOTED_AT_ONCE):
+            if self._held is not None:
+                self._held.applied((), removed)
+            if len(removed) == _NOTED_AT_ONCE:
+                yield
+
+    def _let_go(self, arrived: Sequence[CompanySnapshot]) -> Slices[None]:
+        """Let companies go that are held beyond the bound, for others that have arrived."""
+        held = self._held
+        if held is None:
+            return
+        while gone := held.to_let_go(arrived, self._watched, self._wanted):
+            changes = SnapshotChanges(removed=gone)
+            yield from self._snapshots.applying(changes)
+            self._switch(changes, None)
+            held.applied((), gone)
+            yield
+
+    def _dismantled(self) -> Slices[None]:
+        """Give back what decisions no longer find: so much memory takes its time."""
+        while self._left:
+            views = self._left[0]
+            for _ in range(min(len(views), _NOTED_AT_ONCE)):
+                company, _ = views.popitem(last=False)
+                if self._held is not None and company not in self._views:
+                    self._held.laid_down(company)
+            if not views:
+                del self._left[0]
+            yield
+        grants = 0
+        while self._left_pieces:
+            sold, _ = self._left_pieces.pop()
+            grants += 1 + len(sold.entitlements)
+            if grants > _GRANTS_AT_ONCE:
+                grants = 0
+                yield
 
     def _forget(self, company: str) -> None:
         view = self._views.pop(company, None)

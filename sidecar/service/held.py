@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Container, Sequence
+from typing import Final
 
 from sidecar.domain.companies import CompanySnapshot
 from sidecar.storage.snapshots import Snapshots
 
 _PAGE = 1_000
+_LET_GO_AT_ONCE: Final = 100
 
 
 class HeldCompanies:
@@ -40,9 +42,14 @@ class HeldCompanies:
             self._resting.move_to_end(company)
 
     def to_let_go(self, arriving: Sequence[CompanySnapshot], *needed: Container[str]) -> list[str]:
-        """The companies that have to go for others; none of them is in use, or needed."""
+        """Companies that have to go, for others that have arrived; a bounded number of them.
+
+        None of them has just arrived, is in use, or is needed.
+        """
+        excess = min(_LET_GO_AT_ONCE, len(self._held) - self._companies_max)
+        if excess <= 0:
+            return []
         arrivals = {snapshot.company for snapshot in arriving}
-        excess = len(self._held) + len(arrivals - self._held) - self._companies_max
         gone: list[str] = []
         for company in self._resting:
             if len(gone) >= excess:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
 
 from sidecar.domain.catalog import FeatureKind
-from sidecar.domain.companies import SubscriptionStatus
+from sidecar.domain.companies import Segment
 from sidecar.domain.decide import decide, decide_unmetered
 from sidecar.domain.decision import Basis, Decision, Gauge, RateGauge, Reason
 from sidecar.domain.entitlements import Entitlement
 from sidecar.domain.errors import NotFound
 from sidecar.domain.requests import Check
+from sidecar.domain.slices import Slices
 from sidecar.service.admission import Gate
 from sidecar.service.directory import Directory
 from sidecar.service.needs import NOTHING, Needs
 from sidecar.service.readings import Reading, company_wide_gauges, read_gauges
 from sidecar.service.standing import Standing
-from sidecar.service.views import CompanyView, FeatureView
+from sidecar.service.views import LOOKED_AT_ONCE, CompanyView, FeatureView
 from sidecar.storage.store import Store
 from sidecar.storage.totals import Counters
 
@@ -43,12 +44,23 @@ class UsageReport(msgspec.Struct, frozen=True):
 
 
 class EntitlementReport(msgspec.Struct, frozen=True):
-    """What a company may do."""
+    """What a company may do with features; it is worked out only once it is asked for."""
 
-    entitlements: tuple[Entitlement, ...]
-    status: SubscriptionStatus
-    plan: str
+    company: CompanyView
+    features: Sequence[str]
     basis: Basis
+
+    @property
+    def segment(self) -> Segment:
+        """The stretch of the company's timeline that holds the instant."""
+        return self.company.segment
+
+    def entitlements(self) -> Iterator[Entitlement]:
+        """The entitlements to the features, in their order."""
+        for key in self.features:
+            entitlement = self.company.entitlement(key)
+            assert entitlement is not None, "the catalog has what it named"
+            yield entitlement
 
 
 class Queries:
@@ -81,25 +93,34 @@ class Queries:
         gauges: tuple[Gauge | RateGauge, ...] = (*reading.gauges, *reading.rates)
         return self._unless_full(check, now_us, CheckResult(decision, gauges, admission.basis))
 
-    def usage(self, company_id: str, feature_key: str, at_us: int, now_us: int) -> UsageReport:
+    def usage(
+        self, company_id: str, feature_key: str, at_us: int, now_us: int
+    ) -> Slices[UsageReport]:
         """Usage in the windows that hold an instant; of every feature if the key is empty.
 
-        Raises `NotFound` for an unknown company or feature.
+        Read in bounded steps: what applies is all of one revision, and each feature's usage is as
+        of the moment at which it was read. Raises `NotFound` for an unknown company or feature.
         """
         company = self._require_company(company_id, at_us, now_us)
         keys = [feature_key] if feature_key else self._feature_keys()
         room = GAUGES_MAX
         truncated = False
         features: list[tuple[str, tuple[Gauge | RateGauge, ...]]] = []
+        looked_at = 0
         for key in keys:
-            feature = self._require_feature(company, key)
-            if feature.entitlement.feature.kind is not FeatureKind.METERED:
-                continue
-            gauges = self._all_gauges(company, feature, at_us, now_us, room + 1)
-            if len(gauges) > room:
-                truncated, gauges = True, gauges[:room]
-            room -= len(gauges)
-            features.append((key, gauges))
+            feature = company.feature_once(key)
+            if feature is None:
+                raise _unknown_feature(key)
+            if feature.entitlement.feature.kind is FeatureKind.METERED:
+                gauges = yield from self._all_gauges(company, feature, at_us, now_us, room + 1)
+                if len(gauges) > room:
+                    truncated, gauges = True, gauges[:room]
+                room -= len(gauges)
+                features.append((key, gauges))
+            looked_at += feature.weight
+            if looked_at >= LOOKED_AT_ONCE:
+                looked_at = 0
+                yield
         basis = self._standing.basis(company.version, now_us)
         return UsageReport(tuple(features), basis, truncated)
 
@@ -111,11 +132,11 @@ class Queries:
         Raises `NotFound` for an unknown company or feature.
         """
         company = self._require_company(company_id, at_us, now_us)
-        keys = [feature_key] if feature_key else self._feature_keys()
+        if feature_key and company.entitlement(feature_key) is None:
+            raise _unknown_feature(feature_key)
         return EntitlementReport(
-            entitlements=tuple(self._require_feature(company, key).entitlement for key in keys),
-            status=company.segment.status,
-            plan=company.segment.plan,
+            company=company,
+            features=[feature_key] if feature_key else self._feature_keys(),
             basis=self._standing.basis(company.version, now_us),
         )
 
@@ -139,12 +160,6 @@ class Queries:
             raise NotFound("company", f"no company {company_id!r} is known", "UNKNOWN_COMPANY")
         return company
 
-    def _require_feature(self, company: CompanyView, key: str) -> FeatureView:
-        feature = company.feature(key)
-        if feature is None:
-            raise NotFound("feature", f"the catalog has no feature {key!r}", "UNKNOWN_FEATURE")
-        return feature
-
     def _read(
         self, company: CompanyView, feature: FeatureView, check: Check, now_us: int
     ) -> Reading:
@@ -162,7 +177,7 @@ class Queries:
 
     def _all_gauges(
         self, company: CompanyView, feature: FeatureView, at_us: int, now_us: int, most: int
-    ) -> tuple[Gauge | RateGauge, ...]:
+    ) -> Slices[tuple[Gauge | RateGauge, ...]]:
         """Every limit; those with dimensions for each combination of values that was counted."""
         gauges = self._store.transact(
             lambda transaction: company_wide_gauges(
@@ -172,7 +187,7 @@ class Queries:
         for meter in feature.meters:
             if meter.limit.scope.dimensions:
                 window = meter.window(at_us)
-                rows = self._counters.of_slot(
+                rows = yield from self._counters.of_slot(
                     company.snapshot.company,
                     meter.feature,
                     meter.slot,
@@ -181,3 +196,7 @@ class Queries:
                 )
                 gauges.extend(Gauge(meter.limit, window, row.used, row.values) for row in rows)
         return tuple(gauges[:most])
+
+
+def _unknown_feature(key: str) -> NotFound:
+    return NotFound("feature", f"the catalog has no feature {key!r}", "UNKNOWN_FEATURE")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
+from sidecar.domain.bounds import ROLLOVER_WINDOWS_MAX
 from sidecar.domain.catalog import Limit
 from sidecar.domain.companies import CompanySnapshot, Segment
 from sidecar.domain.entitlements import CatalogIndex, Entitlement
@@ -12,6 +14,9 @@ from sidecar.domain.timeline import segment_at
 from sidecar.service.meters import Meter, RateMeter
 from sidecar.service.prepared import PreparedFeature
 from sidecar.storage.record_wire import encode_owner
+
+LOOKED_AT_ONCE: Final = 50
+"""Weight of the features that one step of a long reading looks at: about two milliseconds."""
 
 
 class FeatureView:
@@ -54,6 +59,14 @@ class FeatureView:
         self.owner = encode_owner(snapshot.company, feature)
         self.prepared: PreparedFeature | None = None
 
+    @property
+    def weight(self) -> int:
+        """How much there is to build and to read: limits and rates, and windows that roll over."""
+        limits = self.entitlement.limits
+        rolling = sum(limit.rollover is not None for limit in limits)
+        others = len(self.counting) + len(self.rates)
+        return 1 + len(limits) + others + rolling * ROLLOVER_WINDOWS_MAX
+
 
 class CompanyView:
     """One company in one segment of its timeline.
@@ -82,13 +95,28 @@ class CompanyView:
         """The view of a feature; `None` for one that the catalog lacks."""
         view = self._features.get(key)
         if view is None:
-            entitlement = self._index.resolve(self.segment, key)
-            if entitlement is None:
-                return None
-            view = self._features[key] = FeatureView(
-                self.snapshot, self.segment, entitlement, self._index.also_counted(entitlement)
-            )
+            view = self.feature_once(key)
+            if view is not None:
+                self._features[key] = view
         return view
+
+    def feature_once(self, key: str) -> FeatureView | None:
+        """The same for a look at many features: what is made for it is not kept."""
+        view = self._features.get(key)
+        if view is not None:
+            return view
+        entitlement = self._index.resolve(self.segment, key)
+        if entitlement is None:
+            return None
+        others = self._index.also_counted(entitlement)
+        return FeatureView(self.snapshot, self.segment, entitlement, others)
+
+    def entitlement(self, key: str) -> Entitlement | None:
+        """What the company may do with a feature; `None` for one that the catalog lacks."""
+        view = self._features.get(key)
+        if view is not None:
+            return view.entitlement
+        return self._index.resolve(self.segment, key)
 
     def rolling_limit_at(self, feature: str, slot: str, at_us: int) -> Limit | None:
         """The limit whose rest on a slot rolled over at another instant, if there was one."""

@@ -12,16 +12,16 @@ from sidecar.domain.catalog import FeatureKind
 from sidecar.domain.companies import Segment
 from sidecar.domain.company_windows import generation_of
 from sidecar.domain.decision import RateGauge, Reason
-from sidecar.domain.entitlements import Entitlement
+from sidecar.domain.entitlements import CatalogIndex, Entitlement
 from sidecar.domain.errors import NotFound
 from sidecar.domain.requests import NO_ATTRIBUTES
+from sidecar.domain.slices import Slices
 from sidecar.service.directory import Directory
 from sidecar.service.readings import read_gauges
 from sidecar.service.standing import Standing
-from sidecar.service.views import CompanyView, FeatureView
+from sidecar.service.views import LOOKED_AT_ONCE, CompanyView, FeatureView
 from sidecar.service.watching import FeatureState, LimitState
 from sidecar.storage.store import Store
-from sidecar.storage.transaction import Transaction
 
 FEATURES_MAX: Final = 100
 """Most features of a watch."""
@@ -68,21 +68,26 @@ class StateReader:
         told: Collection[str],
         touched: Collection[str] | None,
         now_us: int,
-    ) -> CompanyState:
+    ) -> Slices[CompanyState]:
         """States of the features that were touched; with `None` of every one that is watched.
 
-        `told`: features that were read before: they stay watched.
+        `told`: features that were read before: they stay watched. Read in bounded steps, all of
+        one revision; what is counted meanwhile touches the watch again.
         """
-
-        def work(transaction: Transaction) -> CompanyState:
-            company = self._company(subject.company, now_us)
-            keys = self._watched(subject, company, told) if touched is None else touched
-            return CompanyState(
-                [self._state(transaction, subject, company, key, now_us) for key in keys],
-                FOREVER_US if company is None else company.segment.until_us,
-            )
-
-        return self._store.transact(work)
+        company, index = self._company(subject.company, now_us), self._directory.index
+        keys = touched
+        if keys is None:
+            keys = yield from _watched(subject, company, index, told)
+        states = []
+        looked_at = 0
+        for key in keys:
+            states.append(self._state(subject, company, index, key, now_us))
+            looked_at += 1 if company is None else _weight(company, key)
+            if looked_at >= LOOKED_AT_ONCE:
+                looked_at = 0
+                yield
+        until_us = FOREVER_US if company is None else company.segment.until_us
+        return CompanyState(states, until_us)
 
     def _company(self, name: str, now_us: int) -> CompanyView | None:
         company = self._directory.company(name, now_us)
@@ -90,45 +95,15 @@ class StateReader:
             return self._directory.default_company(name)
         return company
 
-    def _watched(
-        self, subject: Subject, company: CompanyView | None, told: Collection[str]
-    ) -> Collection[str]:
-        if subject.features:
-            return dict.fromkeys(subject.features)
-        watched = dict.fromkeys(told)
-        if company is None:
-            return watched
-        for key in self._named(company.segment):
-            if len(watched) >= FEATURES_MAX:
-                break
-            feature = company.feature(key)
-            if feature is not None and feature.entitlement.entitled:
-                watched[key] = None
-        return watched
-
-    def _named(self, segment: Segment) -> list[str]:
-        """Keys of the features that a source of entitlements names, in order; no other counts."""
-        index = self._directory.index
-        if index is None:
-            return []
-        keys = {override.feature for override in segment.overrides}
-        keys.update(index.plans.get(segment.plan, ()))
-        held = {holding.add_on for holding in segment.add_ons}
-        for add_on in index.catalog.add_ons if held else ():
-            if add_on.key in held:
-                keys.update(given.grant.feature for given in add_on.entitlements)
-        return sorted(keys)
-
     def _state(
         self,
-        transaction: Transaction,
         subject: Subject,
         company: CompanyView | None,
+        index: CatalogIndex | None,
         key: str,
         now_us: int,
     ) -> FeatureState:
         if company is None:
-            index = self._directory.index
             feature = None if index is None else index.features.get(key)
             if feature is None:
                 return FeatureState(key)
@@ -137,7 +112,7 @@ class StateReader:
         view = company.feature(key)
         if view is None:
             return FeatureState(key, None, segment.status, segment.plan)
-        limits, rates = self._usage(transaction, subject, company, view, now_us)
+        limits, rates = self._usage(subject, company, view, now_us)
         return FeatureState(
             feature=key,
             entitlement=view.entitlement,
@@ -149,26 +124,61 @@ class StateReader:
         )
 
     def _usage(
-        self,
-        transaction: Transaction,
-        subject: Subject,
-        company: CompanyView,
-        view: FeatureView,
-        now_us: int,
+        self, subject: Subject, company: CompanyView, view: FeatureView, now_us: int
     ) -> tuple[tuple[LimitState, ...], tuple[RateGauge, ...]]:
         if view.entitlement.feature.kind is not FeatureKind.METERED:
             return (), ()
-        reading = read_gauges(
-            transaction,
-            company,
-            view,
-            subject.dimensions,
-            now_us,
-            now_us,
-            authority=self._standing.authority,
+        reading = self._store.transact(
+            lambda transaction: read_gauges(
+                transaction,
+                company,
+                view,
+                subject.dimensions,
+                now_us,
+                now_us,
+                authority=self._standing.authority,
+            )
         )
         limits = tuple(
             LimitState(gauge, generation_of(company.segment, gauge.limit.window))
             for gauge in reading.gauges
         )
         return limits, tuple(reading.rates)
+
+
+def _watched(
+    subject: Subject,
+    company: CompanyView | None,
+    index: CatalogIndex | None,
+    told: Collection[str],
+) -> Slices[Collection[str]]:
+    if subject.features:
+        return dict.fromkeys(subject.features)
+    watched = dict.fromkeys(told)
+    if company is None or index is None:
+        return watched
+    for at, key in enumerate(_named(index, company.segment), start=1):
+        if len(watched) >= FEATURES_MAX:
+            break
+        entitlement = company.entitlement(key)
+        if entitlement is not None and entitlement.entitled:
+            watched[key] = None
+        if at % LOOKED_AT_ONCE == 0:
+            yield
+    return watched
+
+
+def _named(index: CatalogIndex, segment: Segment) -> list[str]:
+    """Keys of the features that a source of entitlements names, in order; no other counts."""
+    keys = dict.fromkeys(index.plans.get(segment.plan, ()))
+    held = {holding.add_on for holding in segment.add_ons}
+    for add_on in index.catalog.add_ons if held else ():
+        if add_on.key in held:
+            keys.update((given.grant.feature, None) for given in add_on.entitlements)
+    keys.update((override.feature, None) for override in segment.overrides)
+    return sorted(keys)
+
+
+def _weight(company: CompanyView, key: str) -> int:
+    view = company.feature(key)
+    return 1 if view is None else view.weight

@@ -17,18 +17,22 @@ from sidecar.domain.rates import Bucket
 
 T = TypeVar("T")
 
-STORE_FORMAT: Final = 2
-"""Format 2 knows counters into which amounts were carried, buckets, and segments of their own."""
+STORE_FORMAT: Final = 3
+"""Format 2 knows counters into which amounts were carried, buckets, and segments of their own;
+format 3 has a key for each tally, and the catalog in parts."""
 _VERSION: Final = 1
 _CARRYING: Final = 2
 """Version of a counter that ends in values and carried amounts, instead of values alone."""
 _SNAPSHOT: Final = 2
+_CATALOG_HEAD: Final = 2
+"""Version of the head of a catalog in parts, instead of a catalog in one piece."""
 _VERSION_BYTE: Final = bytes([_VERSION])
 
 _COUNTER = struct.Struct("<BIqqqq")
 _ANSWER = struct.Struct("<Bq16s")
 _ENTRY = struct.Struct("<BQ32s")
 _BUCKET = struct.Struct("<Bqqq")
+_TALLY = struct.Struct("<Bqq")
 
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -76,6 +80,32 @@ class OutboxEntry(msgspec.Struct, frozen=True, gc=False):
     total_bytes: int
     chain: bytes
     record: bytes
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """Number of records and the sum of their quantities, in the feature's unit.
+
+    The sum stays at 2^63-1: what was recorded of an unlimited feature may be more.
+    """
+
+    records: int = 0
+    quantity: int = 0
+
+    def plus(self, quantity: int) -> Tally:
+        """With one more record."""
+        return Tally(self.records + 1, min(INT64_MAX, self.quantity + quantity))
+
+
+class CatalogHead(msgspec.Struct, frozen=True):
+    """Where the catalog is, as of which revision of the control plane.
+
+    `generation` is in the keys of its `parts`, so that the next one is written beside it. Up to
+    format 2 a catalog was in one piece: that has no parts.
+    """
+
+    version: int
+    generation: int
+    parts: int
 
 
 class Lineage(msgspec.Struct, frozen=True):
@@ -223,6 +253,35 @@ def decode_snapshot(data: bytes) -> CompanySnapshot:
     return CompanySnapshot(old.company, old.version, segments)
 
 
+def version_of(encoded_snapshot: bytes) -> int:
+    """The version of an encoded snapshot of a company."""
+    return msgspec.msgpack.decode(memoryview(encoded_snapshot)[1:], type=_Versioned).version
+
+
+def encode_tally(tally: Tally) -> bytes:
+    """Bytes of a tally."""
+    return _TALLY.pack(_VERSION, tally.records, tally.quantity)
+
+
+def decode_tally(data: bytes) -> Tally:
+    """A tally."""
+    version, records, quantity = _TALLY.unpack(data)
+    _require(version)
+    return Tally(records, quantity)
+
+
+def encode_catalog_head(head: CatalogHead) -> bytes:
+    """Bytes of the head of a catalog in parts."""
+    return bytes([_CATALOG_HEAD]) + _pack(head)
+
+
+def decode_catalog_head(data: bytes) -> CatalogHead:
+    """The head of a catalog; one without parts is in one piece, and in the place of the head."""
+    if data[0] == _CATALOG_HEAD:
+        return msgspec.msgpack.decode(memoryview(data)[1:], type=CatalogHead)
+    return CatalogHead(decode_value(data, _Versioned).version, 0, 0)
+
+
 def encode_value(value: object) -> bytes:
     """Bytes of a value that is read rarely: MessagePack behind the version byte."""
     return _VERSION_BYTE + _pack(value)
@@ -232,6 +291,10 @@ def decode_value(data: bytes, kind: type[T]) -> T:
     """A value that `encode_value` wrote."""
     _require(data[0])
     return msgspec.msgpack.decode(memoryview(data)[1:], type=kind)
+
+
+class _Versioned(msgspec.Struct, frozen=True):
+    version: int
 
 
 class _SnapshotV1(msgspec.Struct, frozen=True):

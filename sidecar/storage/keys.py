@@ -9,7 +9,10 @@ path of pages to every commit (measured: 16 % of an engine call).
 | `g` company NUL feature NUL slot-hash values-hash                | bucket of a rate  |
 | `i` hash of company and idempotency key                          | stored answer     |
 | `m` name                                                         | facts of the store|
+| `mtally` lineage feature                                         | tally             |
+| `p` generation number                                            | part of a catalog |
 | `s` company                                                      | company snapshot  |
+| `t` company                                                      | one to be taken   |
 | `z` lineage sequence                                             | outbox entry      |
 
 Identifiers are printable, so NUL separates them. The outbox sorts last, which makes every new
@@ -27,19 +30,24 @@ COUNTERS: Final = b"c"
 BUCKETS: Final = b"g"
 ANSWERS: Final = b"i"
 META: Final = b"m"
+CATALOG_PARTS: Final = b"p"
 SNAPSHOTS: Final = b"s"
+STAGED: Final = b"t"
 OUTBOX: Final = b"z"
 
 META_FORMAT: Final = b"mformat"
 META_LINEAGES: Final = b"mlineages"
 META_CATALOG: Final = b"mcatalog"
 META_POSITION: Final = b"mposition"
-META_TALLIES: Final = b"mtallies"
+META_TALLY: Final = b"mtally"
 META_CONTACT: Final = b"mcontact"
+META_STAGED: Final = b"mstaged"
 
 _SLOT_BYTES: Final = 8
 _VALUES_BYTES: Final = 16
 _START = struct.Struct(">Q")
+_ORDINAL = struct.Struct(">I")
+_CATALOG_PART = struct.Struct(">cII")
 _OUTBOX_KEY = struct.Struct(">cIQ")
 
 
@@ -89,6 +97,36 @@ def answer_key(company: str, idempotency_key: str) -> bytes:
 def snapshot_key(company: str) -> bytes:
     """Key of a company's snapshot."""
     return SNAPSHOTS + company.encode()
+
+
+def staged_key(company: str) -> bytes:
+    """Key of a company's snapshot that is to be taken over with others."""
+    return STAGED + company.encode()
+
+
+def catalog_part_key(generation: int, number: int) -> bytes:
+    """Key of a part of a catalog."""
+    return _CATALOG_PART.pack(CATALOG_PARTS, generation, number)
+
+
+def generation_of(part_key: bytes) -> int:
+    """The generation in the key of a part of a catalog."""
+    return int(_CATALOG_PART.unpack(part_key)[1])
+
+
+def tallies_of(lineage: int) -> bytes:
+    """What the keys of all tallies of a lineage begin with."""
+    return META_TALLY + _ORDINAL.pack(lineage)
+
+
+def tally_key(lineage: int, feature: str) -> bytes:
+    """Key of the tally of a feature."""
+    return tallies_of(lineage) + feature.encode()
+
+
+def feature_of(key: bytes) -> str:
+    """The feature in the key of a tally."""
+    return key[len(META_TALLY) + _ORDINAL.size :].decode()
 
 
 def outbox_key(lineage: int, sequence: int) -> bytes:

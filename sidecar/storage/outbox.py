@@ -1,56 +1,30 @@
 """The outbox: usage records on their way to the control plane.
 
-Records leave it once they are acknowledged, never before; on leaving they are added to the tallies,
-which `reconcile` compares with the ledger. Lineages are emptied one after another, oldest first.
-All work comes in bounded steps.
+Records leave it once they are acknowledged, never before; on leaving they are added to the tallies.
+Lineages are emptied one after another, oldest first. All work comes in steps that are bounded in
+records and in bytes, and a crash between any two of them loses and doubles nothing.
 """
 
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
 from sidecar.domain.bounds import INT64_MAX
-from sidecar.domain.counters import CounterRef
+from sidecar.domain.slices import Slices
 from sidecar.storage import codec, keys
+from sidecar.storage.bounded import STEP_BYTES, scan_bounded
 from sidecar.storage.codec import Counter, Lineage, OutboxEntry
+from sidecar.storage.record_reader import RecordReader, RecordSummary
 from sidecar.storage.record_wire import encode_identity
 from sidecar.storage.store import Store, read_head, write_lineages
+from sidecar.storage.tallies import Accepted, AcceptedTallies, Amount, settle
 from sidecar.storage.transaction import Head, Transaction
 
 STEP_RECORDS: Final = 100
 """Records of one step of upkeep: calls wait while it runs."""
-
-
-class RecordSummary(msgspec.Struct, frozen=True):
-    """What the store has to know of a record: whose it is, how much, and where it was counted.
-
-    `keyed`: it has an idempotency key.
-    """
-
-    company: str
-    feature: str
-    quantity: int
-    counters: tuple[CounterRef, ...]
-    keyed: bool
-
-
-class RecordReader(Protocol):
-    """Understands the bytes of usage records, which are opaque to the store."""
-
-    def summary(self, record: bytes, /) -> RecordSummary:
-        """All that the store has to know of a record."""
-        ...
-
-    def amount(self, record: bytes, /) -> tuple[str, int]:
-        """Feature and quantity alone: needed of every record, so it has to be quick."""
-        ...
-
-    def accepted_us(self, record: bytes, /) -> int:
-        """When it was accepted, in microseconds since the Unix epoch."""
-        ...
 
 
 class OutboxRun(msgspec.Struct, frozen=True):
@@ -62,26 +36,13 @@ class OutboxRun(msgspec.Struct, frozen=True):
     records: tuple[bytes, ...]
 
 
-class Tally(msgspec.Struct, frozen=True):
-    """Number of records and the sum of their quantities, in the feature's unit.
-
-    The sum stays at 2^63-1: what was recorded of an unlimited feature may be more.
-    """
-
-    records: int = 0
-    quantity: int = 0
-
-    def plus(self, quantity: int) -> Tally:
-        """With one more record."""
-        return Tally(self.records + 1, min(INT64_MAX, self.quantity + quantity))
-
-
 class Outbox:
     """Reads and empties the outbox of a store. `reader` understands the records' bytes."""
 
     def __init__(self, store: Store, reader: RecordReader) -> None:
         self._store = store
         self._reader = reader
+        self._accepted = AcceptedTallies(store, reader)
 
     def waiting_bytes(self) -> int:
         """Bytes of the records that wait, over all lineages."""
@@ -97,7 +58,9 @@ class Outbox:
     def oldest_accepted_us(self) -> int | None:
         """When the oldest record that waits was accepted; `None` where none waits."""
         lineage = self._store.lineages[0]
-        entries = self._store.transact(lambda transaction: self._entries(transaction, lineage, 1))
+        entries = self._store.transact(
+            lambda transaction: self._entries(transaction, lineage, 1, STEP_BYTES)
+        )
         return self._reader.accepted_us(entries[0][1].record) if entries else None
 
     def head_of(self, lineage: Lineage) -> Head:
@@ -108,19 +71,13 @@ class Outbox:
         """The oldest records that wait, as many as fit the bounds but at least one."""
         lineage = self._store.lineages[0]
         entries = self._store.transact(
-            lambda transaction: self._entries(transaction, lineage, records_max)
+            lambda transaction: self._entries(transaction, lineage, records_max, bytes_max)
         )
-        records: list[bytes] = []
-        size = 0
-        for _, entry in entries:
-            size += len(entry.record)
-            if records and size > bytes_max:
-                break
-            records.append(entry.record)
-        if not records:
+        if not entries:
             return None
+        records = tuple(entry.record for _, entry in entries)
         first = lineage.acknowledged_sequence + 1
-        return OutboxRun(lineage.incarnation, first, lineage.acknowledged_chain, tuple(records))
+        return OutboxRun(lineage.incarnation, first, lineage.acknowledged_chain, records)
 
     def acknowledge(self, incarnation: str, watermark: int) -> bool:
         """Forget records up to the watermark, a bounded number of them; whether more are left.
@@ -131,49 +88,40 @@ class Outbox:
         if lineage.incarnation != incarnation:
             return False
 
+        amounts: list[Amount] = []
+
         def work(transaction: Transaction) -> tuple[Lineage, ...]:
             entries = self._entries_up_to(transaction, lineage, watermark)
             if not entries:
                 return self._store.lineages
-            tallies = self._settled(transaction, lineage)
-            for _, entry in entries:
-                self._add(tallies, entry.record)
-            transaction.keyspace.put(_tallies_key(lineage), codec.encode_value(tallies))
+            if lineage.ordinal == transaction.lineage.ordinal:
+                # Nobody asks for the tallies of an earlier one again.
+                amounts.extend(map(self._amount, entries))
+                settle(transaction, amounts)
             return self._forget(transaction, lineage, entries)
 
         self._take_over(self._store.transact(work))
+        self._accepted.left(lineage.ordinal, amounts)
         present = self._store.lineages[0]
         return lineage.acknowledged_sequence < present.acknowledged_sequence < watermark and (
             present.ordinal == lineage.ordinal
         )
 
-    def tallies(self) -> dict[str, Tally]:
+    def accepted(self) -> Slices[Accepted]:
         """What the present incarnation has accepted, by feature: what has left and what waits."""
-        lineage = self._store.lineage
+        return self._accepted.collected()
 
-        def work(transaction: Transaction) -> dict[str, Tally]:
-            tallies = self._settled(transaction, lineage)
-            first = lineage.acknowledged_sequence + 1
-            while first <= transaction.head.sequence:
-                entries = self._entries_from(transaction, lineage, first, STEP_RECORDS)
-                for _, entry in entries:
-                    self._add(tallies, entry.record)
-                first += len(entries)
-            return tallies
-
-        return self._store.transact(work)
-
-    def begin_lineage(self, incarnation: str, fenced: str, common_sequence: int) -> None:
+    def begin_lineage(self, incarnation: str, fenced: str, common_sequence: int) -> bool:
         """Take a new incarnation, since the plane refuses the history of a lineage.
 
-        What the plane has in common with it is forgotten; `move_fenced` then brings the rest under
-        the present incarnation.
+        What the plane has in common with it is forgotten first, a bounded number of records;
+        whether that has to go on. `move_fenced` then brings the rest under the present incarnation.
         """
-        while self.acknowledge(fenced, common_sequence):
-            pass
+        if self.acknowledge(fenced, common_sequence):
+            return True
         oldest, *rest = self._store.lineages
         if oldest.incarnation != fenced:
-            return
+            return False
         marked = msgspec.structs.replace(oldest, fenced=True)
         lineages = (marked, *rest) if rest else (marked, Lineage(oldest.ordinal + 1, incarnation))
 
@@ -183,6 +131,7 @@ class Outbox:
             return kept
 
         self._take_over(self._store.transact(work))
+        return False
 
     def move_fenced(self) -> bool:
         """Move a bounded number of a fenced lineage's records; whether there is more to move.
@@ -195,16 +144,21 @@ class Outbox:
             return False
 
         def work(transaction: Transaction) -> tuple[Lineage, ...]:
-            entries = self._entries(transaction, fenced, STEP_RECORDS)
-            for key, entry in entries:
+            moved: list[tuple[bytes, OutboxEntry]] = []
+            counters = 0
+            for key, entry in self._entries(transaction, fenced, STEP_RECORDS, STEP_BYTES):
                 summary = self._reader.summary(entry.record)
+                counters += len(summary.counters)
+                if moved and counters > STEP_RECORDS:
+                    break
+                moved.append((key, entry))
                 _count_as_own(transaction, summary)
                 identity = b""
                 if not summary.keyed:
                     name = f"{fenced.incarnation}-{keys.sequence_of(key)}"
                     identity = encode_identity(name, sha256(entry.record).digest()[:16])
                 transaction.append(entry.record + identity)
-            return self._forget(transaction, fenced, entries)
+            return self._forget(transaction, fenced, moved)
 
         self._take_over(self._store.transact(work))
         return self._store.lineages[0].fenced
@@ -227,11 +181,8 @@ class Outbox:
             acknowledged_bytes=last.total_bytes,
         )
         rest = self._store.lineages[1:]
-        if rest and not self._waits(transaction, moved):
-            kv.delete(_tallies_key(lineage))
-            lineages = rest
-        else:
-            lineages = (moved, *rest)
+        is_emptied = rest and not self._waits(transaction, moved)
+        lineages = rest if is_emptied else (moved, *rest)
         write_lineages(kv, lineages)
         return lineages
 
@@ -259,31 +210,24 @@ class Outbox:
         return read_head(self._store.engine, transaction.keyspace, lineage)
 
     def _entries(
-        self, transaction: Transaction, lineage: Lineage, most: int
+        self, transaction: Transaction, lineage: Lineage, records_max: int, bytes_max: int
     ) -> list[tuple[bytes, OutboxEntry]]:
-        return self._entries_from(transaction, lineage, lineage.acknowledged_sequence + 1, most)
+        """A lineage's first entries, as many as fit the bounds but at least one, if any."""
+        start = keys.outbox_key(lineage.ordinal, lineage.acknowledged_sequence + 1)
+        stop = keys.outbox_key(lineage.ordinal + 1, 0)
+        pairs = scan_bounded(
+            self._store.engine, transaction.keyspace, start, stop, records_max, bytes_max
+        )
+        return [(key, codec.decode_entry(value)) for key, value in pairs]
 
     def _entries_up_to(
         self, transaction: Transaction, lineage: Lineage, watermark: int
     ) -> list[tuple[bytes, OutboxEntry]]:
-        entries = self._entries(transaction, lineage, STEP_RECORDS)
+        entries = self._entries(transaction, lineage, STEP_RECORDS, STEP_BYTES)
         return [pair for pair in entries if keys.sequence_of(pair[0]) <= watermark]
 
-    def _entries_from(
-        self, transaction: Transaction, lineage: Lineage, first: int, most: int
-    ) -> list[tuple[bytes, OutboxEntry]]:
-        start = keys.outbox_key(lineage.ordinal, first)
-        stop = keys.outbox_key(lineage.ordinal + 1, 0)
-        pairs = self._store.engine.scan(transaction.keyspace, start, stop, most)
-        return [(key, codec.decode_entry(value)) for key, value in pairs]
-
-    def _settled(self, transaction: Transaction, lineage: Lineage) -> dict[str, Tally]:
-        data = transaction.keyspace.get(_tallies_key(lineage))
-        return {} if data is None else codec.decode_value(data, dict[str, Tally])
-
-    def _add(self, tallies: dict[str, Tally], record: bytes) -> None:
-        feature, quantity = self._reader.amount(record)
-        tallies[feature] = tallies.get(feature, Tally()).plus(quantity)
+    def _amount(self, entry: tuple[bytes, OutboxEntry]) -> Amount:
+        return Amount(keys.sequence_of(entry[0]), *self._reader.amount(entry[1].record))
 
 
 def _count_as_own(transaction: Transaction, summary: RecordSummary) -> None:
@@ -295,7 +239,3 @@ def _count_as_own(transaction: Transaction, summary: RecordSummary) -> None:
         own = min(INT64_MAX, known.own + summary.quantity)
         others = max(-INT64_MAX, known.others - summary.quantity)
         transaction.put_counter(key, msgspec.structs.replace(known, own=own, others=others))
-
-
-def _tallies_key(lineage: Lineage) -> bytes:
-    return b"%b/%d" % (keys.META_TALLIES, lineage.ordinal)

@@ -1,19 +1,38 @@
-"""Snapshots in the store: what a restart without network decides by."""
+"""Snapshots in the store: what a restart without network decides by.
+
+Changes that belong together are seen as one, and are yet written in bounded steps. What does not
+fit one step is staged first: snapshots under keys of their own, the catalog as a new generation of
+parts. One small step switches: from then on what is staged hides what is beside it, while it is
+moved into place. A process that ends before the switch has changed nothing, and one that ends
+behind it everything: the rest is moved when the store is opened again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Final, TypeVar
 
 import msgspec
 
-from sidecar.domain.catalog import CatalogSnapshot
+from sidecar.domain.catalog import Catalog, CatalogSnapshot
 from sidecar.domain.companies import CompanySnapshot
+from sidecar.domain.slices import Slices, pages, whole
 from sidecar.storage import codec, keys
+from sidecar.storage.bounded import scan_bounded
+from sidecar.storage.catalog_parts import joined, parts_of
+from sidecar.storage.codec import CatalogHead
 from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
 
 T = TypeVar("T")
+
+WRITTEN_AT_ONCE: Final = 100
+"""Companies whose snapshots are written in one step."""
+_WEIGHT_AT_ONCE: Final = 1_000
+"""Segments and overrides of them, beyond those of the first company."""
+_PARTS_AT_ONCE: Final = 4
+_NO_CATALOG: Final = CatalogHead(0, 0, 0)
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -36,65 +55,243 @@ class SnapshotChanges(msgspec.Struct, frozen=True):
     replace: bool = False
 
 
+class _Staged(msgspec.Struct, frozen=True):
+    """That the switch is behind what is staged, and where it leads to."""
+
+    position: Position | None
+
+
+def _nothing(_: bool) -> Slices[None]:
+    yield from ()
+
+
 class Snapshots:
-    """Reads and writes the snapshots of a store."""
+    """Reads and writes the snapshots of a store; nobody else writes them."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._hides = self._read(keys.META_STAGED, _Staged) is not None
+        self._is_clear = False
+        whole(self._cleared())
 
     def catalog(self) -> CatalogSnapshot | None:
-        """The catalog, once there is one."""
-        return self._read(keys.META_CATALOG, CatalogSnapshot)
+        """The catalog, once there is one; read in one step, for a start."""
+
+        def work(transaction: Transaction) -> CatalogSnapshot | None:
+            kv = transaction.keyspace
+            data = kv.get(keys.META_CATALOG)
+            if data is None:
+                return None
+            head = codec.decode_catalog_head(data)
+            if not head.parts:
+                return codec.decode_value(data, CatalogSnapshot)
+            start, stop = _range_of(head.generation)
+            found = self._store.engine.scan(kv, start, stop, head.parts)
+            catalog = joined(codec.decode_value(data, Catalog) for _, data in found)
+            return CatalogSnapshot(head.version, catalog)
+
+        return self._store.transact(work)
 
     def company(self, company: str) -> CompanySnapshot | None:
         """A company's snapshot, if it is held."""
-        return self._store.transact(lambda transaction: _company(transaction, company))
+        data = self._store.transact(lambda transaction: self._bytes_of(transaction, company))
+        return codec.decode_snapshot(data) if data else None
+
+    def holds(self, company: str) -> bool:
+        """Whether a company's snapshot is held."""
+        return bool(self._store.transact(lambda transaction: self._bytes_of(transaction, company)))
 
     def position(self) -> Position:
         """How far the control plane was followed."""
         return self._read(keys.META_POSITION, Position) or Position()
 
-    def apply(self, changes: SnapshotChanges) -> None:
-        """Write changes in one step. A snapshot older than the one held is ignored."""
-
-        def work(transaction: Transaction) -> None:
-            kv = transaction.keyspace
-            catalog = changes.catalog
-            if catalog is not None:
-                held = _read(transaction, keys.META_CATALOG, CatalogSnapshot)
-                if held is None or changes.replace or held.version <= catalog.version:
-                    kv.put(keys.META_CATALOG, codec.encode_value(catalog))
-            for snapshot in changes.companies:
-                known = _company(transaction, snapshot.company)
-                if known is None or changes.replace or known.version <= snapshot.version:
-                    kv.put(keys.snapshot_key(snapshot.company), codec.encode_snapshot(snapshot))
-            for company in changes.removed:
-                kv.delete(keys.snapshot_key(company))
-            if changes.position is not None:
-                kv.put(keys.META_POSITION, codec.encode_value(changes.position))
-
-        self._store.transact(work)
-
     def held(self, after: str, most: int) -> list[str]:
-        """Ids of companies held, in order, behind the one given; at most so many."""
+        """Ids of companies held, in order, behind the one given; at most so many.
+
+        While changes are moved into place, those that they remove are still among them.
+        """
 
         def work(transaction: Transaction) -> list[str]:
-            start = keys.snapshot_key(after) + b"\0"
-            stop = keys.after(keys.SNAPSHOTS)
-            pairs = self._store.engine.scan(transaction.keyspace, start, stop, most)
-            return [key[1:].decode() for key, _ in pairs]
+            kv, engine = transaction.keyspace, self._store.engine
+            kinds = (keys.SNAPSHOTS, keys.STAGED) if self._hides else (keys.SNAPSHOTS,)
+            found: set[str] = set()
+            for kind in kinds:
+                pairs = engine.scan(kv, kind + after.encode() + b"\0", keys.after(kind), most)
+                found.update(key[1:].decode() for key, _ in pairs)
+            return sorted(found)[:most]
 
         return self._store.transact(work)
 
+    def apply(self, changes: SnapshotChanges) -> None:
+        """Write changes, all at once. A snapshot older than the one held is ignored."""
+        whole(self.applying(changes))
+
+    def applying(
+        self, changes: SnapshotChanges, switched: Callable[[bool], Slices[None]] = _nothing
+    ) -> Slices[None]:
+        """The same in bounded steps; others may read in between, and must not write.
+
+        In one of them all is seen at once; `switched` begins in the same step, and goes on in
+        further ones. It is told whether the catalog was taken.
+        """
+        yield from self._cleared()
+        if _fits_a_step(changes):
+            self._store.transact(lambda transaction: _write(transaction, changes))
+            yield from switched(False)
+            return
+        self._is_clear = False
+        head = yield from self._staged(changes)
+        self._store.transact(lambda transaction: _switch(transaction, head, changes.position))
+        self._hides = True
+        yield from switched(head is not None)
+        yield
+        yield from self._cleared()
+
+    def _staged(self, changes: SnapshotChanges) -> Slices[CatalogHead | None]:
+        """Put what is to be taken beside what is in force; the head of the catalog, if it is."""
+        head = None
+        if changes.catalog is not None:
+            head = yield from self._staged_catalog(changes.catalog, replace=changes.replace)
+        for companies in _batches(changes.companies):
+            put = partial(_put_companies, companies, keys.staged_key, changes.replace)
+            self._store.transact(put)
+            yield
+        for removed in pages(changes.removed, WRITTEN_AT_ONCE):
+            self._store.transact(partial(_stage_removals, removed))
+            yield
+        return head
+
+    def _staged_catalog(
+        self, catalog: CatalogSnapshot, *, replace: bool
+    ) -> Slices[CatalogHead | None]:
+        held = self._store.transact(_catalog_head)
+        if not replace and held.version > catalog.version:
+            return None
+        generation = held.generation + 1
+        number = 0
+        for number, part in enumerate(parts_of(catalog.catalog), start=1):
+            self._store.transact(
+                partial(_put_part, keys.catalog_part_key(generation, number), part)
+            )
+            yield
+        return CatalogHead(catalog.version, generation, number)
+
+    def _cleared(self) -> Slices[None]:
+        """Move what is staged into place where the switch is behind it, else drop it."""
+        while not self._is_clear:
+            if self._store.transact(self._clear):
+                yield
+            else:
+                self._hides, self._is_clear = False, True
+
+    def _clear(self, transaction: Transaction) -> bool:
+        """A step of clearing; whether there is more to be done."""
+        kv, engine = transaction.keyspace, self._store.engine
+        stop = keys.after(keys.STAGED)
+        staged = scan_bounded(engine, kv, keys.STAGED, stop, WRITTEN_AT_ONCE)
+        for key, data in staged:
+            if self._hides and data:
+                kv.put(keys.SNAPSHOTS + key[1:], data)
+            elif self._hides:
+                kv.delete(keys.SNAPSHOTS + key[1:])
+            kv.delete(key)
+        if staged:
+            return True
+        start, stop = _range_of(_catalog_head(transaction).generation)
+        parts = engine.scan(kv, keys.CATALOG_PARTS, start, _PARTS_AT_ONCE)
+        parts += engine.scan(kv, stop, keys.after(keys.CATALOG_PARTS), _PARTS_AT_ONCE)
+        for key, _ in parts:
+            kv.delete(key)
+        if not parts and self._hides:
+            staged_to = kv.get(keys.META_STAGED)
+            assert staged_to is not None
+            _put_position(transaction, codec.decode_value(staged_to, _Staged).position)
+            kv.delete(keys.META_STAGED)
+        return bool(parts)
+
+    def _bytes_of(self, transaction: Transaction, company: str) -> bytes | None:
+        """Bytes of a company's snapshot; none of one that was just removed."""
+        staged = None
+        if self._hides:
+            staged = transaction.keyspace.get(keys.staged_key(company))
+        return transaction.keyspace.get(keys.snapshot_key(company)) if staged is None else staged
+
     def _read(self, key: bytes, kind: type[T]) -> T | None:
-        return self._store.transact(lambda transaction: _read(transaction, key, kind))
+        data = self._store.transact(lambda transaction: transaction.keyspace.get(key))
+        return None if data is None else codec.decode_value(data, kind)
 
 
-def _company(transaction: Transaction, company: str) -> CompanySnapshot | None:
-    data = transaction.keyspace.get(keys.snapshot_key(company))
-    return None if data is None else codec.decode_snapshot(data)
+def _fits_a_step(changes: SnapshotChanges) -> bool:
+    count = len(changes.companies) + len(changes.removed)
+    return (
+        changes.catalog is None
+        and count <= WRITTEN_AT_ONCE
+        and len(changes.companies) == len(next(_batches(changes.companies), ()))
+    )
 
 
-def _read(transaction: Transaction, key: bytes, kind: type[T]) -> T | None:
-    data = transaction.keyspace.get(key)
-    return None if data is None else codec.decode_value(data, kind)
+def _batches(companies: Sequence[CompanySnapshot]) -> Iterator[list[CompanySnapshot]]:
+    """The companies in order, as many at a time as are written in one step."""
+    batch: list[CompanySnapshot] = []
+    weight = 0
+    for company in companies:
+        added = sum(1 + len(segment.overrides) for segment in company.segments)
+        if batch and (weight + added > _WEIGHT_AT_ONCE or len(batch) == WRITTEN_AT_ONCE):
+            yield batch
+            batch, weight = [], 0
+        batch.append(company)
+        weight += added
+    if batch:
+        yield batch
+
+
+def _write(transaction: Transaction, changes: SnapshotChanges) -> None:
+    """Write changes where they belong."""
+    _put_companies(changes.companies, keys.snapshot_key, changes.replace, transaction)
+    for company in changes.removed:
+        transaction.keyspace.delete(keys.snapshot_key(company))
+    _put_position(transaction, changes.position)
+
+
+def _switch(transaction: Transaction, head: CatalogHead | None, position: Position | None) -> None:
+    """Let what is staged hide what is beside it."""
+    if head is not None:
+        transaction.keyspace.put(keys.META_CATALOG, codec.encode_catalog_head(head))
+    transaction.keyspace.put(keys.META_STAGED, codec.encode_value(_Staged(position)))
+
+
+def _put_companies(
+    companies: Sequence[CompanySnapshot],
+    key_of: Callable[[str], bytes],
+    replace: bool,
+    transaction: Transaction,
+) -> None:
+    """Put snapshots that are not older than those held."""
+    kv = transaction.keyspace
+    for snapshot in companies:
+        held = kv.get(keys.snapshot_key(snapshot.company))
+        if held is None or replace or codec.version_of(held) <= snapshot.version:
+            kv.put(key_of(snapshot.company), codec.encode_snapshot(snapshot))
+
+
+def _stage_removals(companies: Sequence[str], transaction: Transaction) -> None:
+    for company in companies:
+        transaction.keyspace.put(keys.staged_key(company), b"")
+
+
+def _put_part(key: bytes, part: Catalog, transaction: Transaction) -> None:
+    transaction.keyspace.put(key, codec.encode_value(part))
+
+
+def _put_position(transaction: Transaction, position: Position | None) -> None:
+    if position is not None:
+        transaction.keyspace.put(keys.META_POSITION, codec.encode_value(position))
+
+
+def _catalog_head(transaction: Transaction) -> CatalogHead:
+    data = transaction.keyspace.get(keys.META_CATALOG)
+    return _NO_CATALOG if data is None else codec.decode_catalog_head(data)
+
+
+def _range_of(generation: int) -> tuple[bytes, bytes]:
+    return keys.catalog_part_key(generation, 0), keys.catalog_part_key(generation + 1, 0)

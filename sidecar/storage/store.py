@@ -20,6 +20,7 @@ from sidecar.storage import codec, keys
 from sidecar.storage.codec import Lineage, StoreFormatError
 from sidecar.storage.engine import Engine, EngineFailure, EngineFull, EngineShort, EngineTransaction
 from sidecar.storage.transaction import Head, Transaction
+from sidecar.storage.upgrade import take_over_tallies
 
 T = TypeVar("T")
 
@@ -238,6 +239,7 @@ def open_store(
             lineage: heads[lineage].sequence - lineage.acknowledged_sequence for lineage in earlier
         }
         lineages = (*(lineage for lineage in earlier if waiting[lineage]), present)
+        take_over_tallies(engine, kv, present)
         if lineages != stored:  # on a full disk nothing more can be written
             write_lineages(kv, lineages)
         kv.commit()

@@ -1,8 +1,9 @@
-"""The sweep: forgets stored answers, counters and buckets once they are over.
+"""The sweep: forgets stored answers, counters, buckets and tallies once they are over.
 
 Answers are when they expire, counters when late events can no longer land in their window, and
 buckets of rates when they have drained, also for events that come late. Of the counters of a limit
 that rolls over the newest stays longer: after a long rest, what is carried on begins with it.
+Tallies are when their lineage is not the present one.
 
 The sweep walks the keys in small steps, each a transaction of its own, and starts again at the end.
 So no index by time has to be kept up to date on the path of a call.
@@ -36,13 +37,14 @@ class Sweep:
 
         def work(transaction: Transaction) -> tuple[int, bytes]:
             kv = transaction.keyspace
-            stop = keys.after(keys.ANSWERS)
+            stop = keys.after(keys.META)
+            ours = keys.tallies_of(transaction.lineage.ordinal)
             # One more than is looked at, to see what comes behind the last.
             pairs = self._store.engine.scan(kv, self._position, stop, most + 1)
             followers = [key for key, _ in pairs[1:]] + [b""]
             forgotten = 0
             for (key, data), follower in zip(pairs[:most], followers, strict=False):
-                if _is_over(key, data, follower, now_us):
+                if _is_over(key, data, follower, ours, now_us):
                     kv.delete(key)
                     forgotten += 1
             return forgotten, (pairs[most][0] if len(pairs) > most else keys.COUNTERS)
@@ -51,8 +53,8 @@ class Sweep:
         return forgotten, self._position == keys.COUNTERS
 
 
-def _is_over(key: bytes, data: bytes, follower: bytes, now_us: int) -> bool:
-    """Whether to forget a key; `follower` is the next one."""
+def _is_over(key: bytes, data: bytes, follower: bytes, ours: bytes, now_us: int) -> bool:
+    """Whether to forget a key. `follower`: the next one. `ours`: how present tallies begin."""
     if key.startswith(keys.COUNTERS):
         newest = not follower.startswith(key[:-_START_BYTES])
         kept_us = CHAIN_KEPT_US if newest and codec.is_carrying(data) else COUNTER_KEPT_US
@@ -61,4 +63,4 @@ def _is_over(key: bytes, data: bytes, follower: bytes, now_us: int) -> bool:
         return codec.expiry_of(data) <= now_us
     if key.startswith(keys.BUCKETS):
         return codec.over_of(data) <= now_us
-    return False
+    return key.startswith(keys.META_TALLY) and not key.startswith(ours)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
 from sidecar.domain.counters import CounterTotal
+from sidecar.domain.slices import Slices
 from sidecar.storage import codec, keys
 from sidecar.storage.codec import Counter
 from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
+
+HEARD_AT_ONCE: Final = 100
+"""Totals to be taken over in one step."""
+LOOKED_AT_ONCE: Final = 200
+"""Counters that one step looks at in search of those of a window."""
 
 
 class CounterRow(msgspec.Struct, frozen=True):
@@ -66,23 +73,35 @@ class Counters:
 
     def of_slot(
         self, company: str, feature: str, slot: str, window_start_us: int, most: int
-    ) -> list[CounterRow]:
-        """Counters of a slot in a window, one for each combination of values; at most so many."""
+    ) -> Slices[list[CounterRow]]:
+        """Counters of a slot with dimensions in a window, one for each combination of values.
+
+        At most so many, in steps that are bounded in the keys that they look at.
+        """
         prefix = keys.counters_of(company, feature, slot)
         suffix = keys.counter_key(b"", window_start_us)
+        stop = prefix + b"\xff" * 25
+        rows: list[CounterRow] = []
+        start = prefix
+        while start and len(rows) < most:
+            found = self._scan(start, stop)
+            for key, data in found:
+                if key.endswith(suffix):
+                    counter = codec.decode_counter(data, self._store.lineage.ordinal)
+                    rows.append(CounterRow(counter.values, window_start_us, counter.used))
+            start = _next_start(found[-1][0], suffix) if len(found) == LOOKED_AT_ONCE else b""
+            yield
+        return rows[:most]
 
-        def work(transaction: Transaction) -> list[CounterRow]:
-            rows: list[CounterRow] = []
-            start, stop = prefix, prefix + b"\xff" * 25
-            while len(rows) < most:
-                pairs = self._store.engine.scan(transaction.keyspace, start, stop, 1000)
-                for key, data in pairs:
-                    if key.endswith(suffix):
-                        counter = codec.decode_counter(data, transaction.lineage.ordinal)
-                        rows.append(CounterRow(counter.values, window_start_us, counter.used))
-                if len(pairs) < 1000:
-                    break
-                start = pairs[-1][0] + b"\0"
-            return rows[:most]
+    def _scan(self, start: bytes, stop: bytes) -> list[tuple[bytes, bytes]]:
+        engine = self._store.engine
+        return self._store.transact(
+            lambda transaction: engine.scan(transaction.keyspace, start, stop, LOOKED_AT_ONCE)
+        )
 
-        return self._store.transact(work)
+
+def _next_start(last: bytes, suffix: bytes) -> bytes:
+    """Where to look on behind a key: of some values' windows, none but the one asked for counts."""
+    values = last[: -len(suffix)]
+    wanted = values + suffix
+    return wanted if last < wanted else values + b"\xff"

@@ -12,12 +12,14 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from sidecar.api.sync.v1 import sync_pb2, sync_pb2_grpc
-from sidecar.convert.catalog import catalog_snapshot_from_message
-from sidecar.convert.companies import snapshot_from_message
-from sidecar.convert.counters import total_from_message
+from sidecar.convert.catalog import catalog_snapshot_in_slices
+from sidecar.convert.companies import snapshots_in_slices
+from sidecar.convert.counters import totals_in_slices
 from sidecar.domain.catalog import CatalogSnapshot
 from sidecar.domain.companies import CompanySnapshot
 from sidecar.domain.counters import CounterTotal
+from sidecar.domain.slices import Slices
+from sidecar.service.steps import in_slices
 from sidecar.storage.outbox import OutboxRun
 from sidecar.sync.machine.clock import ClockEstimate
 from sidecar.sync.machine.push import Fenced, Gap, HelloAnswer, PushAnswer
@@ -122,7 +124,8 @@ class PlaneClient:
             answer = await self._exchange(self._stub.PushUsage, request, _CALL_SECONDS)
         except grpc.aio.AioRpcError as error:
             return _refusal(error)
-        return PushAnswer(answer.watermark, _totals(answer.totals))
+        totals = await in_slices(totals_in_slices(answer.totals, "totals"))
+        return PushAnswer(answer.watermark, totals)
 
     async def fetch(
         self,
@@ -138,12 +141,7 @@ class PlaneClient:
             known_catalog_version=known_catalog_version,
         )
         answer = await self._call(self._stub.FetchSnapshots, request, seconds)
-        return Fetched(
-            catalog=_catalog(answer),
-            companies=_companies(answer.companies),
-            unknown=tuple(answer.unknown_companies),
-            totals=_totals(answer.totals),
-        )
+        return await in_slices(_fetched(answer))
 
     async def watch(
         self, incarnation: str, resume_revision: int, *, without_companies: bool
@@ -159,15 +157,7 @@ class PlaneClient:
         try:
             async for answer in call:
                 self._tell_heard()
-                yield WatchStep(
-                    epoch=answer.epoch,
-                    revision=answer.revision,
-                    complete=answer.complete,
-                    catalog=_catalog(answer),
-                    companies=_companies(answer.companies),
-                    removed=tuple(answer.removed_companies),
-                    totals=_totals(answer.totals),
-                )
+                yield await in_slices(_watch_step(answer))
         except grpc.aio.AioRpcError as error:
             raise PlaneAway(_describe(error)) from error
         finally:
@@ -219,22 +209,30 @@ def _describe(error: grpc.aio.AioRpcError) -> str:
     return f"{error.code().name}: {error.details()}"
 
 
+def _fetched(answer: sync_pb2.FetchSnapshotsResponse) -> Slices[Fetched]:
+    return Fetched(
+        catalog=(yield from _catalog(answer)),
+        companies=(yield from snapshots_in_slices(answer.companies, "companies")),
+        unknown=tuple(answer.unknown_companies),
+        totals=(yield from totals_in_slices(answer.totals, "totals")),
+    )
+
+
+def _watch_step(answer: sync_pb2.WatchSnapshotsResponse) -> Slices[WatchStep]:
+    return WatchStep(
+        epoch=answer.epoch,
+        revision=answer.revision,
+        complete=answer.complete,
+        catalog=(yield from _catalog(answer)),
+        companies=(yield from snapshots_in_slices(answer.companies, "companies")),
+        removed=tuple(answer.removed_companies),
+        totals=(yield from totals_in_slices(answer.totals, "totals")),
+    )
+
+
 def _catalog(
     answer: sync_pb2.FetchSnapshotsResponse | sync_pb2.WatchSnapshotsResponse,
-) -> CatalogSnapshot | None:
+) -> Slices[CatalogSnapshot | None]:
     if not answer.HasField("catalog"):
         return None
-    return catalog_snapshot_from_message(answer.catalog, "catalog")
-
-
-def _companies(messages: Sequence[Any]) -> tuple[CompanySnapshot, ...]:
-    return tuple(
-        snapshot_from_message(message, f"companies[{index}]")
-        for index, message in enumerate(messages)
-    )
-
-
-def _totals(messages: Sequence[Any]) -> tuple[CounterTotal, ...]:
-    return tuple(
-        total_from_message(message, f"totals[{index}]") for index, message in enumerate(messages)
-    )
+    return (yield from catalog_snapshot_in_slices(answer.catalog, "catalog"))

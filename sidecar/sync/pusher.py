@@ -16,6 +16,7 @@ from sidecar.storage.codec import Lineage
 from sidecar.storage.outbox import Outbox, OutboxRun
 from sidecar.storage.store import Store
 from sidecar.storage.totals import Counters
+from sidecar.sync.hearing import Hearing
 from sidecar.sync.machine.push import (
     Acknowledge,
     Effect,
@@ -59,7 +60,6 @@ class Pusher:
     ) -> None:
         self._store = store
         self._outbox = outbox
-        self._counters = counters
         self._runner = runner
         self._plane = plane
         self._machine = machine
@@ -67,7 +67,7 @@ class Pusher:
         self._new_incarnation = new_incarnation
         self._contact = contact
         self._caught_up = caught_up
-        self._watchlist = watchlist
+        self._hearing = Hearing(counters, runner, watchlist)
         self._wake = asyncio.Event()
         self._progress = asyncio.Condition()
         self._hurried = 0
@@ -141,7 +141,7 @@ class Pusher:
             if isinstance(effect, Acknowledge):
                 await self._acknowledge(effect)
             elif isinstance(effect, Hear):
-                await self._hear(effect)
+                await self._hearing.hear(effect.incarnation, effect.totals)
             else:
                 await self._take_new_incarnation(effect)
         if behind and len(self._store.lineages) == 1:
@@ -153,13 +153,6 @@ class Pusher:
     async def _acknowledge(self, effect: Acknowledge) -> None:
         await self._in_steps(lambda: self._outbox.acknowledge(effect.incarnation, effect.watermark))
 
-    async def _hear(self, effect: Hear) -> None:
-        if effect.totals:
-            await self._runner.run_alone(
-                lambda: self._counters.hear(effect.incarnation, effect.totals)
-            )
-            self._watchlist.heard(effect.totals)
-
     async def _take_new_incarnation(self, effect: TakeNewIncarnation) -> None:
         incarnation = self._new_incarnation()
         log.warning(
@@ -169,7 +162,7 @@ class Pusher:
             common_sequence=effect.common_sequence,
             plane_lost_state=effect.lost,
         )
-        await self._runner.run_alone(
+        await self._in_steps(
             lambda: self._outbox.begin_lineage(incarnation, effect.fenced, effect.common_sequence)
         )
         await self._move_fenced()

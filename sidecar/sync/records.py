@@ -5,7 +5,7 @@ from __future__ import annotations
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.domain.counters import CounterRef
 from sidecar.domain.windows import Window
-from sidecar.storage.outbox import RecordSummary
+from sidecar.storage.record_reader import RecordSummary
 
 _parse = sync_pb2.UsageRecord.FromString
 

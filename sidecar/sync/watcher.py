@@ -15,14 +15,16 @@ import structlog
 
 from sidecar.domain.bounds import SECOND_US
 from sidecar.domain.companies import CompanySnapshot
-from sidecar.domain.counters import CounterTotal
 from sidecar.domain.errors import FieldError
+from sidecar.domain.slices import pages
 from sidecar.service.directory import Directory
 from sidecar.service.runner import Runner
 from sidecar.service.watchlist import Watchlist
 from sidecar.storage.snapshots import Position, SnapshotChanges, Snapshots
 from sidecar.storage.store import Store
 from sidecar.storage.totals import Counters
+from sidecar.sync.applying import Applying
+from sidecar.sync.hearing import Hearing
 from sidecar.sync.machine.backoff import Backoff
 from sidecar.sync.machine.watch import (
     HELD_BACK_MAX,
@@ -71,14 +73,14 @@ class Watcher:
     ) -> None:
         self._store = store
         self._snapshots = snapshots
-        self._counters = counters
+        self._hearing = Hearing(counters, runner, watchlist)
+        self._applying = Applying(directory, runner, watchlist, catalog_known)
         self._directory = directory
         self._runner = runner
         self._plane = plane
         self._everyone = everyone
         self._now = now
         self._fetch_seconds = fetch_seconds
-        self._catalog_known = catalog_known
         self._lost_contact = lost_contact
         self._watchlist = watchlist
         position = snapshots.position()
@@ -154,6 +156,8 @@ class Watcher:
                 log.warning("sync.plane_epoch_changed", epoch=self._machine.epoch)
                 await stream.aclose()
                 return
+            # Before the snapshots: who is held from now on is not decided without its usage.
+            await self._hearing.hear(incarnation, step.totals)
             if action is not None:
                 await self._apply(action)
             if not refreshed and step.complete:
@@ -165,13 +169,14 @@ class Watcher:
                     self.refresh_totals_soon()
                 else:
                     self._totals.heard_all()
-            if step.totals:
-                await self._hear(incarnation, step.totals)
 
     async def _stepped(self, step: WatchStep) -> Apply | StartOver | None:
         """Tell the machine what concerns this store: the rest must not fill what it holds back."""
         if not self._everyone and step.companies:
-            followed = await self._runner.run_alone(lambda: self._held_of(step.companies))
+            followed: list[CompanySnapshot] = []
+            for some in pages(step.companies, CHUNK):
+                followed += await self._runner.run_alone(partial(self._held_of, some))
+                await asyncio.sleep(0)
             step = msgspec.structs.replace(step, companies=followed)
         applied_early = self._machine.applied_early
         action = self._machine.stepped(step)
@@ -180,6 +185,13 @@ class Watcher:
         return action
 
     async def _apply(self, action: Apply) -> None:
+        try:
+            await self._carry_out(action)
+        except (FieldError, PlaneAway):
+            self._machine.not_applied()
+            raise
+
+    async def _carry_out(self, action: Apply) -> None:
         companies = action.companies
         if self._seen is not None:
             self._seen.update(snapshot.company for snapshot in companies)
@@ -202,10 +214,7 @@ class Watcher:
             )
 
     async def _write(self, changes: SnapshotChanges) -> None:
-        await self._runner.run_alone(lambda: self._directory.apply(changes))
-        self._watchlist.applied(changes)
-        if self._directory.index is not None:
-            self._catalog_known.set()
+        await self._applying.apply(changes)
         if changes.position is not None:
             self._revision = changes.position.revision
         async with self._followed:
@@ -219,11 +228,7 @@ class Watcher:
         """The totals alone are kept: snapshots come in order on the stream, removals too."""
         incarnation = self._store.lineage.incarnation
         fetched = await self._request(incarnation, companies, SILENCE_SECONDS)
-        await self._hear(incarnation, fetched.totals)
-
-    async def _hear(self, incarnation: str, totals: Sequence[CounterTotal]) -> None:
-        await self._runner.run_alone(lambda: self._counters.hear(incarnation, totals))
-        self._watchlist.heard(totals)
+        await self._hearing.hear(incarnation, fetched.totals)
 
     async def _renew_or_drop(self) -> None:
         """After a start from nothing: get rid of, or renew, what was held from before."""
@@ -244,8 +249,8 @@ class Watcher:
         incarnation = self._store.lineage.incarnation
         fetched = await self._request(incarnation, companies, SILENCE_SECONDS)
         changes = SnapshotChanges(fetched.catalog, fetched.companies, fetched.unknown, replace=True)
+        await self._hearing.hear(incarnation, fetched.totals)
         await self._write(changes)
-        await self._hear(incarnation, fetched.totals)
 
     async def _fetch(self, companies: Sequence[str]) -> None:
         try:
@@ -259,25 +264,19 @@ class Watcher:
         incarnation = self._store.lineage.incarnation
         fetched = await self._request(incarnation, companies, seconds)
         await self._catch_up(fetched)
+        # Before the snapshots: nobody is to be decided about without what others have used.
+        await self._hearing.hear(incarnation, fetched.totals)
         until_us = self._now() + ABSENT_US
 
-        def keep() -> None:
-            present = [
-                snapshot
-                for snapshot in fetched.companies
-                if snapshot.company not in self._removed_meanwhile
-            ]
-            self._directory.apply(SnapshotChanges(fetched.catalog, present))
-            self._counters.hear(incarnation, fetched.totals)
+        changes = SnapshotChanges(fetched.catalog, fetched.companies)
+        await self._applying.apply(changes, without=self._removed_meanwhile)
+
+        def remember() -> None:
             for company in fetched.unknown:
                 self._directory.remember_absent(company, until_us)
 
-        await self._runner.run_alone(keep)
-        self._watchlist.applied(
-            SnapshotChanges(fetched.catalog, fetched.companies, fetched.unknown)
-        )
-        if self._directory.index is not None:
-            self._catalog_known.set()
+        await self._runner.run_alone(remember)
+        self._watchlist.applied(SnapshotChanges(removed=fetched.unknown))
 
     async def _catch_up(self, fetched: Fetched) -> None:
         """Let the watch bring what is newer here first, with all that was changed along with it.

@@ -166,8 +166,8 @@ class _Recorder:
     def allocate_ahead(self) -> None:
         self._inner.allocate_ahead()
 
-    def make_room(self) -> bool:
-        return self._inner.make_room()
+    def make_room(self, *, urgent: bool = False) -> bool:
+        return self._inner.make_room(urgent=urgent)
 
     def close(self) -> None:
         self._inner.close()

@@ -24,7 +24,7 @@ from sidecar.service.directory import Directory
 from sidecar.service.enforce import Answer, Enforcer, Outcome, Replay
 from sidecar.service.needs import Needs
 from sidecar.service.standing import Standing
-from sidecar.storage import outbox
+from sidecar.storage import codec
 from sidecar.storage.snapshots import SnapshotChanges
 from tests.support.build import (
     DAY,
@@ -203,8 +203,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def tallies_agree(self) -> None:
-        expected = outbox.Tally(len(self.accepted), sum(self.accepted))
-        assert expected == self.opened.outbox.tallies().get("calls", outbox.Tally())
+        expected = codec.Tally(len(self.accepted), sum(self.accepted))
+        assert expected == self.opened.tallies().get("calls", codec.Tally())
 
     def _used(self, ref: CounterRef) -> int:
         return self.counted[ref] + self.others[ref]

@@ -12,6 +12,7 @@ from sidecar.domain.catalog import Catalog, Limit, Rollover
 from sidecar.domain.companies import Company
 from sidecar.domain.counters import CounterTotal
 from sidecar.domain.decision import Gauge
+from sidecar.domain.slices import whole
 from sidecar.domain.windows import WindowSpec
 from tests.support.build import (
     DAY,
@@ -73,7 +74,7 @@ def use(sidecar: Inside, *quantities: int) -> None:
 
 def carried(sidecar: Inside) -> int:
     """What is usable today beyond the amount."""
-    report = sidecar.queries.usage("acme", "calls", sidecar.now_us, sidecar.now_us)
+    report = whole(sidecar.queries.usage("acme", "calls", sidecar.now_us, sidecar.now_us))
     ((_, (gauge,)),) = report.features
     assert isinstance(gauge, Gauge)
     return gauge.carried

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
@@ -10,8 +10,9 @@ from typing import Final, Protocol
 
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.domain.counters import CounterRef
+from sidecar.domain.slices import whole
 from sidecar.storage import keys
-from sidecar.storage.codec import Counter
+from sidecar.storage.codec import Counter, Tally
 from sidecar.storage.engine import Engine
 from sidecar.storage.lmdb_engine import LmdbEngine
 from sidecar.storage.mapped_engine import open_engine
@@ -132,6 +133,10 @@ class OpenedStore:
         """Usage on a counter."""
         counter = self.counter(ref)
         return 0 if counter is None else counter.used
+
+    def tallies(self) -> Mapping[str, Tally]:
+        """What the present incarnation has accepted."""
+        return whole(self.outbox.accepted()).tallies
 
     def waiting(self) -> list[tuple[str, int, int]]:
         """Every record that waits: incarnation, sequence and quantity. Looks, and takes nothing."""

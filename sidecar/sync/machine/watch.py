@@ -3,7 +3,8 @@
 Rules
 - Steps are held back until the plane says that a revision is complete, and are then applied as one;
   but for a start from nothing, which is used as it comes, since there is nothing to mix with.
-- The position moves only with what was applied, so that a stream that is cut off resumes there.
+- The position moves only with what was applied, so that a stream that is cut off resumes there;
+  where applying fails, it goes back.
 - Another epoch is another history: what is held is followed from its start again, and snapshots of
   it replace those held, whatever their versions say.
 - What is held back is bounded: past the bound it is applied early, and that is reported.
@@ -63,6 +64,7 @@ class WatchMachine:
         self.applied_early = 0
         self._from_nothing = revision == 0
         self._replace = False
+        self._before = (revision, False)
         self._catalog: CatalogSnapshot | None = None
         self._companies: dict[str, CompanySnapshot] = {}
         self._removed: dict[str, None] = {}
@@ -95,7 +97,12 @@ class WatchMachine:
             return self._apply(None)
         return None
 
+    def not_applied(self) -> None:
+        """The last changes could not be applied: they are asked for again in a new stream."""
+        self.revision, self._replace = self._before
+
     def _apply(self, revision: int | None) -> Apply:
+        self._before = (self.revision, self._replace)
         complete = revision is not None
         changes = Apply(
             epoch=self.epoch,

@@ -7,8 +7,8 @@ from hashlib import sha256
 import pytest
 
 from sidecar.api.sync.v1 import sync_pb2
-from sidecar.storage.codec import Counter, StoredAnswer
-from sidecar.storage.outbox import STEP_RECORDS, OutboxRun, Tally
+from sidecar.storage.codec import Counter, StoredAnswer, Tally
+from sidecar.storage.outbox import STEP_RECORDS, OutboxRun
 from sidecar.storage.record_wire import encode_identity
 from tests.support.build import counter_ref, limit, total
 from tests.support.stores import MONTHLY, OpenedStore, chain_of, record_of
@@ -220,7 +220,7 @@ def test_tallies_are_of_the_present_life_and_include_what_moved(opened: OpenedSt
     opened.count_each(1, 2, 4)
     fence(opened, 1)
     opened.count(8)
-    assert {"calls": Tally(3, 14)} == opened.outbox.tallies()
+    assert {"calls": Tally(3, 14)} == opened.tallies()
 
 
 def test_tallies_of_a_left_life_are_left_with_it(opened: OpenedStore) -> None:
@@ -228,7 +228,7 @@ def test_tallies_of_a_left_life_are_left_with_it(opened: OpenedStore) -> None:
     opened.reopen(power_lost=True)
     opened.count(4)
     opened.outbox.acknowledge("life-1", 2)
-    assert {"calls": Tally(1, 4)} == opened.outbox.tallies()
+    assert {"calls": Tally(1, 4)} == opened.tallies()
 
 
 def test_a_moved_record_with_a_swept_counter_is_still_sent(opened: OpenedStore) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sidecar.domain.slices import whole
 from sidecar.storage.codec import Counter
 from sidecar.storage.totals import CounterRow
 from tests.support.build import DAY, counter_ref, limit, total
@@ -148,12 +149,12 @@ def test_counters_of_a_slot_are_listed_by_window(opened: OpenedStore) -> None:
     opened.count(16, today["ann"], company="acme2")
     opened.count(32, today["ann"], feature="calls2")
     slot, start_us = today["ann"].slot, today["ann"].window.start_us
-    rows = opened.counters.of_slot("acme", "calls", slot, start_us, 100)
+    rows = whole(opened.counters.of_slot("acme", "calls", slot, start_us, 100))
     expected = [CounterRow(("ann",), start_us, 1), CounterRow(("bob",), start_us, 2)]
     assert expected == sorted(rows, key=lambda row: row.values)
     old_us = yesterday.window.start_us
-    assert [CounterRow(("ann",), old_us, 4)] == opened.counters.of_slot(
-        "acme", "calls", slot, old_us, 100
+    assert [CounterRow(("ann",), old_us, 4)] == whole(
+        opened.counters.of_slot("acme", "calls", slot, old_us, 100)
     )
 
 
@@ -163,12 +164,12 @@ def test_counters_of_a_slot_are_bounded(opened: OpenedStore, most: int) -> None:
         for number in range(2600):
             opened.count(1, counter_ref(BY_USER, (f"user {number}",)))
     ref = counter_ref(BY_USER, ("user 1",))
-    rows = opened.counters.of_slot("acme", "calls", ref.slot, ref.window.start_us, most)
+    rows = whole(opened.counters.of_slot("acme", "calls", ref.slot, ref.window.start_us, most))
     assert min(most, 2600) == len(rows) == len({row.values for row in rows})
 
 
 def test_the_counter_of_a_whole_company_is_the_only_one_of_its_slot(opened: OpenedStore) -> None:
     opened.count(3)
     start_us = MONTHLY.window.start_us
-    rows = opened.counters.of_slot("acme", "calls", MONTHLY.slot, start_us, 100)
+    rows = whole(opened.counters.of_slot("acme", "calls", MONTHLY.slot, start_us, 100))
     assert [CounterRow((), start_us, 3)] == rows

@@ -49,7 +49,7 @@ def engine() -> Short:
 @pytest.fixture
 def upkeep(engine: Short) -> Upkeep:
     store = open_store(engine, new_incarnation=lambda: "life-1")
-    return Upkeep(store, Outbox(store, UsageRecordReader()), InlineRunner(), lambda: NOW_US)
+    return Upkeep(store, Outbox(store, UsageRecordReader()), InlineRunner(store), lambda: NOW_US)
 
 
 async def test_what_takes_long_of_making_room_is_done_beside_the_loop(

@@ -10,6 +10,7 @@ from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.bounds import DAY_US
 from sidecar.domain.catalog import EntitlementGrant, FeatureKind
 from sidecar.domain.companies import Company, CompanySnapshot
+from sidecar.domain.slices import Slices
 from sidecar.domain.timeline import compile_snapshot
 from sidecar.rpc.missing import MissingSnapshots
 from sidecar.rpc.watching import WatchMethods
@@ -73,7 +74,7 @@ class Reader(StateReader):
         super().__init__(*parts)
         self.has_read = asyncio.Event()
 
-    def read(self, *arguments: Any) -> CompanyState:
+    def read(self, *arguments: Any) -> Slices[CompanyState]:
         self.has_read.set()
         return super().read(*arguments)
 

@@ -191,5 +191,6 @@ def test_looking_for_room_takes_as_long_with_many_in_use() -> None:
             return False
 
     looked = Looked()
+    companies.applied([CompanySnapshot("new", 1)], ())
     assert ["500"] == companies.to_let_go([CompanySnapshot("new", 1)], looked)
     assert ["500"] == list(looked)

@@ -31,6 +31,7 @@ from sidecar.domain.decision import Reason
 from sidecar.domain.entitlements import Entitlement
 from sidecar.domain.errors import NotFound
 from sidecar.domain.requests import NO_ATTRIBUTES
+from sidecar.domain.slices import whole
 from sidecar.domain.timeline import compile_snapshot
 from sidecar.service.directory import Directory
 from sidecar.service.standing import Standing
@@ -102,7 +103,7 @@ class Known:
         dimensions: Mapping[str, str] = NO_ATTRIBUTES,
     ) -> list[FeatureState]:
         subject = Subject(of, features, dimensions)
-        return self.reader.read(subject, told, touched, now_us).features
+        return whole(self.reader.read(subject, told, touched, now_us)).features
 
     def keys(self, **fields: Any) -> list[str]:
         return [state.feature for state in self.states(**fields)]
@@ -175,7 +176,7 @@ def test_time_alone_changes_it_at_the_end_of_a_window_or_of_a_segment() -> None:
     assert MIDNIGHT_US + DAY_US == known.states("calls", dimensions=ann)[0].until_us
     assert FOREVER_US == known.states("sso")[0].until_us
     ends = [
-        known.reader.read(Subject(name), (), None, NOW_US).until_us
+        whole(known.reader.read(Subject(name), (), None, NOW_US)).until_us
         for name in ("acme", "trial", "nobody")
     ]
     assert [FOREVER_US, NOW_US + HOUR_US, FOREVER_US] == ends
@@ -236,4 +237,4 @@ def test_without_a_catalog_every_feature_may_be_watched() -> None:
     reader = StateReader(opened.store, directory, Standing(authority=False))
     subject = Subject("acme", ("calls",))
     reader.require_features(subject)
-    assert CompanyState([FeatureState("calls")]) == reader.read(subject, (), None, NOW_US)
+    assert CompanyState([FeatureState("calls")]) == whole(reader.read(subject, (), None, NOW_US))

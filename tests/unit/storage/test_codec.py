@@ -32,8 +32,15 @@ from sidecar.domain.catalog import (
 from sidecar.domain.companies import CompanySnapshot, Holding, Segment, SubscriptionStatus
 from sidecar.domain.rates import Bucket
 from sidecar.storage import codec
-from sidecar.storage.codec import Counter, Lineage, OutboxEntry, StoredAnswer, StoreFormatError
-from sidecar.storage.outbox import Tally
+from sidecar.storage.codec import (
+    CatalogHead,
+    Counter,
+    Lineage,
+    OutboxEntry,
+    StoredAnswer,
+    StoreFormatError,
+    Tally,
+)
 from sidecar.storage.snapshots import Position
 from tests.support.build import DAY, MONTH, SHADOW, SOFT, THROTTLE, catalog, limit, metered
 
@@ -67,6 +74,11 @@ BUCKET_HEX: Final = (
 
 ANSWER: Final = StoredAnswer(1_775_001_600_000_000, DIGEST, b"answer")
 ANSWER_HEX: Final = "01" + "0000d8c35a4e0600" + DIGEST.hex() + b"answer".hex()
+
+TALLY_HEX: Final = "01" + "0300000000000000" + "7011010000000000"  # records and quantity
+
+HEAD: Final = CatalogHead(9, 3, 2)
+HEAD_HEX: Final = "0283a776657273696f6e09aa67656e65726174696f6e03a5706172747302"
 
 ENTRY: Final = OutboxEntry(70_000, CHAIN, b"record")
 ENTRY_HEX: Final = "01" + "7011010000000000" + CHAIN.hex() + b"record".hex()
@@ -280,6 +292,8 @@ def test_a_company_is_written_and_read_like_this() -> None:
         pytest.param(COMPANY_HEX, codec.decode_snapshot, id="company"),
         pytest.param(ANSWER_HEX, codec.decode_answer, id="answer"),
         pytest.param(ENTRY_HEX, codec.decode_entry, id="entry"),
+        pytest.param(TALLY_HEX, codec.decode_tally, id="tally"),
+        pytest.param(HEAD_HEX, codec.decode_catalog_head, id="head of a catalog"),
         pytest.param(POSITION_HEX, lambda data: codec.decode_value(data, Position), id="value"),
     ],
 )
@@ -290,5 +304,24 @@ def test_a_record_of_a_later_version_is_refused(
         read(bytes.fromhex("03" + written[2:]))
 
 
-def test_the_format_of_the_store_is_2() -> None:
-    assert 2 == codec.STORE_FORMAT
+def test_a_tally_is_written_and_read_like_this() -> None:
+    assert TALLY_HEX == codec.encode_tally(Tally(3, 70_000)).hex()
+    assert Tally(3, 70_000) == codec.decode_tally(bytes.fromhex(TALLY_HEX))
+
+
+def test_the_head_of_a_catalog_is_written_and_read_like_this() -> None:
+    assert HEAD_HEX == codec.encode_catalog_head(HEAD).hex()
+    assert HEAD == codec.decode_catalog_head(bytes.fromhex(HEAD_HEX))
+
+
+def test_a_catalog_in_one_piece_is_its_own_head() -> None:
+    assert CatalogHead(9, 0, 0) == codec.decode_catalog_head(bytes.fromhex(EVERYTHING_HEX))
+
+
+@pytest.mark.parametrize("written", [COMPANY_HEX, "01" + COMPANY_HEX[2:]])
+def test_the_version_of_a_company_is_read_alone(written: str) -> None:
+    assert 9 == codec.version_of(bytes.fromhex(written))
+
+
+def test_the_format_of_the_store_is_3() -> None:
+    assert 3 == codec.STORE_FORMAT

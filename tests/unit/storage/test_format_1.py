@@ -1,4 +1,4 @@
-"""Stores of format 1 are read by this version, and are of format 2 from then on.
+"""Stores of format 1 are read by this version, and are of its format from then on.
 
 The bytes below were written by the first version of the store. They never change.
 """
@@ -106,7 +106,7 @@ def test_a_store_of_format_1_is_read() -> None:
     )
 
 
-def test_a_store_of_format_1_is_of_format_2_once_it_was_opened() -> None:
+def test_a_store_of_format_1_is_of_this_format_once_it_was_opened() -> None:
     disk = old_store()
     opened = OpenedStore(disk)
     opened.store.transact(
@@ -114,5 +114,5 @@ def test_a_store_of_format_1_is_of_format_2_once_it_was_opened() -> None:
     )
     opened.reopen()
     kv = disk.engine().begin()
-    assert b"2" == kv.get(keys.META_FORMAT)
+    assert b"3" == kv.get(keys.META_FORMAT)
     assert ACME == opened.snapshots.company("acme")

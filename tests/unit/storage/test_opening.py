@@ -132,9 +132,9 @@ def test_a_second_opening_in_one_process_is_refused_too(folder: Path) -> None:
 def test_a_store_of_a_newer_format_is_refused_and_left_as_it_is(folder: Path) -> None:
     with opened_in(folder) as store:
         count(store)
-        put_format(store, b"3")
+        put_format(store, b"4")
     before = (folder / "data.mdb").read_bytes()
-    with pytest.raises(StoreFormatError, match="format 3, written by a newer tallyd"):
+    with pytest.raises(StoreFormatError, match="format 4, written by a newer tallyd"):
         open_now(folder)
     assert before == (folder / "data.mdb").read_bytes()
     assert [] == damaged(folder)
@@ -142,7 +142,7 @@ def test_a_store_of_a_newer_format_is_refused_and_left_as_it_is(folder: Path) ->
 
 def test_after_a_refusal_the_folder_is_free_again(folder: Path) -> None:
     with opened_in(folder) as store:
-        put_format(store, b"3")
+        put_format(store, b"4")
     for _ in range(2):
         with pytest.raises(StoreFormatError):
             open_now(folder)
@@ -168,7 +168,7 @@ def test_an_opening_that_fails_does_not_hide_a_loss_of_power(folder: Path) -> No
     with opened_in(folder) as store:
         count(store)
         first = store.lineage.incarnation
-        put_format(store, b"3")
+        put_format(store, b"4")
     lose_power(folder)
     with pytest.raises(StoreFormatError):
         open_now(folder)

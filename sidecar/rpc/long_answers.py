@@ -1,0 +1,60 @@
+"""Answers that may be long, encoded in slices: what is due to calls in between is not held up.
+
+Messages that follow one another are one message on the wire, so each slice is encoded by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
+from sidecar.domain.decision import Gauge, RateGauge
+from sidecar.domain.slices import Slices, pages
+from sidecar.rpc import answers
+from sidecar.service.query import EntitlementReport, UsageReport
+from sidecar.wire import delimited
+
+_PAGE: Final = 100
+_FIRST_FIELD: Final = b"\x0a"
+
+
+def usage_answer(report: UsageReport) -> Slices[bytes]:
+    """Bytes of a `GetUsageResponse`."""
+    parts = []
+    for feature, gauges in report.features:
+        usage = yield from _usage(feature, gauges)
+        parts.append(delimited(_FIRST_FIELD, usage))
+        yield
+    rest = pb.GetUsageResponse(truncated=report.truncated)
+    answers.fill_basis(rest.basis, report.basis)
+    return b"".join([*parts, rest.SerializeToString()])
+
+
+def entitlements_answer(report: EntitlementReport) -> Slices[bytes]:
+    """Bytes of a `ListEntitlementsResponse`."""
+    parts = []
+    page = pb.ListEntitlementsResponse()
+    for entitlement in report.entitlements():
+        page.entitlements.append(answers.entitlement_to_message(entitlement))
+        if len(page.entitlements) == _PAGE:
+            parts.append(page.SerializeToString())
+            page = pb.ListEntitlementsResponse()
+        for _ in range(1 + len(entitlement.limits) + len(entitlement.rates)):
+            yield
+    page.status = report.segment.status  # type: ignore[assignment]  # the numbers are the API's
+    page.plan = report.segment.plan
+    answers.fill_basis(page.basis, report.basis)
+    return b"".join([*parts, page.SerializeToString()])
+
+
+def _usage(feature: str, gauges: Sequence[Gauge | RateGauge]) -> Slices[bytes]:
+    """Bytes of a `FeatureUsage`."""
+    parts = [pb.FeatureUsage(feature=feature).SerializeToString()]
+    for some in pages(gauges, _PAGE):
+        page = pb.FeatureUsage()
+        for gauge in some:
+            answers.fill_limit_status(page.limits.add(), gauge)
+            yield
+        parts.append(page.SerializeToString())
+    return b"".join(parts)

@@ -1,0 +1,37 @@
+"""Reading what may be large: pairs of the engine, bounded in number and in bytes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sidecar.storage.engine import Engine, EngineTransaction
+
+STEP_BYTES: Final = 1 << 18
+"""Bytes that one step of upkeep reads at most, beyond the first pair and the last page."""
+_PAGE: Final = 20
+"""Pairs that are read at once: the largest of so many are few enough bytes."""
+
+
+def scan_bounded(
+    engine: Engine,
+    kv: EngineTransaction,
+    start: bytes,
+    stop: bytes,
+    most: int,
+    bytes_max: int = STEP_BYTES,
+) -> list[tuple[bytes, bytes]]:
+    """Pairs with `start` <= key < `stop`, as many as fit the bounds but at least one, if any."""
+    found: list[tuple[bytes, bytes]] = []
+    size = 0
+    while len(found) < most:
+        wanted = min(_PAGE, most - len(found))
+        page = engine.scan(kv, start, stop, wanted)
+        for pair in page:
+            size += len(pair[1])
+            if found and size > bytes_max:
+                return found
+            found.append(pair)
+        if len(page) < wanted:
+            break
+        start = page[-1][0] + b"\0"
+    return found

@@ -1,0 +1,38 @@
+"""What the store has to know of usage records, whose bytes are opaque to it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from sidecar.domain.counters import CounterRef
+
+
+class RecordSummary(msgspec.Struct, frozen=True):
+    """What the store has to know of a record: whose it is, how much, and where it was counted.
+
+    `keyed`: it has an idempotency key.
+    """
+
+    company: str
+    feature: str
+    quantity: int
+    counters: tuple[CounterRef, ...]
+    keyed: bool
+
+
+class RecordReader(Protocol):
+    """Understands the bytes of usage records."""
+
+    def summary(self, record: bytes, /) -> RecordSummary:
+        """All that the store has to know of a record."""
+        ...
+
+    def amount(self, record: bytes, /) -> tuple[str, int]:
+        """Feature and quantity alone: needed of every record, so it has to be quick."""
+        ...
+
+    def accepted_us(self, record: bytes, /) -> int:
+        """When it was accepted, in microseconds since the Unix epoch."""
+        ...

@@ -1,0 +1,134 @@
+"""Tallies: what an incarnation has accepted, by feature; `reconcile` compares them with the ledger.
+
+What has left the outbox is kept in the store, a key for each feature. What still waits is added to
+that in memory once somebody asks, in bounded steps; the sum stays there, and the next to ask goes
+on from it. It is of all records up to a sequence, whether they wait or have left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+import msgspec
+
+from sidecar.domain.slices import Slices
+from sidecar.storage import codec, keys
+from sidecar.storage.codec import Lineage, Tally
+from sidecar.storage.record_reader import RecordReader
+from sidecar.storage.store import Store
+from sidecar.storage.transaction import Transaction
+
+COUNTED_AT_ONCE: Final = 500
+"""Records, or tallies of features, that one step reads."""
+
+_NONE: Final = Tally()
+
+
+class Amount(NamedTuple):
+    """What a record adds to the tallies."""
+
+    sequence: int
+    feature: str
+    quantity: int
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """What a lineage has accepted up to a sequence, by feature.
+
+    `waiting`: records of all lineages that waited at that moment.
+    """
+
+    lineage: Lineage
+    sequence: int
+    waiting: int
+    tallies: Mapping[str, Tally]
+
+
+def settle(transaction: Transaction, amounts: Iterable[Amount]) -> None:
+    """Add records of the present lineage, which leave the outbox, to its tallies in the store."""
+    kv, ordinal = transaction.keyspace, transaction.lineage.ordinal
+    changed: dict[bytes, Tally] = {}
+    for amount in amounts:
+        key = keys.tally_key(ordinal, amount.feature)
+        known = changed.get(key)
+        if known is None:
+            data = kv.get(key)
+            known = _NONE if data is None else codec.decode_tally(data)
+        changed[key] = known.plus(amount.quantity)
+    for key, tally in changed.items():
+        kv.put(key, codec.encode_tally(tally))
+
+
+class AcceptedTallies:
+    """The sum in memory, of the present lineage; with another it begins anew.
+
+    Steps that read must run alone, so that they see nothing but what was committed.
+    """
+
+    def __init__(self, store: Store, reader: RecordReader) -> None:
+        self._store = store
+        self._reader = reader
+        self._tallies: dict[str, Tally] = {}
+        self._ordinal = 0
+        self._sequence = 0
+        self._unread_from: bytes | None = None
+        """The first key of those tallies in the store that are not in the sum yet."""
+
+    def collected(self) -> Slices[Accepted]:
+        """What was accepted up to now, in bounded steps."""
+        ordinal = target = 0
+        while True:
+            lineage = self._store.lineage
+            if lineage.ordinal != ordinal:
+                ordinal, target = lineage.ordinal, self._store.head.sequence
+            self._read_on(lineage)
+            if self._unread_from is None and self._sequence >= target:
+                waiting = self._store.waiting_records()
+                return Accepted(lineage, self._sequence, waiting, dict(self._tallies))
+            yield
+
+    def left(self, ordinal: int, amounts: Iterable[Amount]) -> None:
+        """Records of a lineage, in order, have left the outbox, and are in the store's tallies."""
+        if ordinal != self._ordinal:
+            return
+        unread_from = self._unread_from
+        for amount in amounts:
+            if unread_from is not None:
+                if keys.tally_key(ordinal, amount.feature) < unread_from:
+                    self._add(amount.feature, amount.quantity)
+            elif amount.sequence > self._sequence:
+                self._add(amount.feature, amount.quantity)
+                self._sequence = amount.sequence
+
+    def _read_on(self, lineage: Lineage) -> None:
+        if lineage.ordinal != self._ordinal:
+            self._ordinal, self._sequence, self._tallies = lineage.ordinal, 0, {}
+            self._unread_from = keys.tallies_of(lineage.ordinal)
+        if self._unread_from is not None:
+            self._read_settled(lineage, self._unread_from)
+        else:
+            self._read_waiting(lineage)
+
+    def _read_settled(self, lineage: Lineage, start: bytes) -> None:
+        found = self._scan(start, keys.tallies_of(lineage.ordinal + 1))
+        for key, data in found:
+            self._tallies[keys.feature_of(key)] = codec.decode_tally(data)
+        self._unread_from = found[-1][0] + b"\0" if len(found) == COUNTED_AT_ONCE else None
+        self._sequence = lineage.acknowledged_sequence
+
+    def _read_waiting(self, lineage: Lineage) -> None:
+        start = keys.outbox_key(lineage.ordinal, self._sequence + 1)
+        found = self._scan(start, keys.outbox_key(lineage.ordinal + 1, 0))
+        for key, data in found:
+            self._add(*self._reader.amount(codec.decode_entry(data).record))
+            self._sequence = keys.sequence_of(key)
+
+    def _scan(self, start: bytes, stop: bytes) -> list[tuple[bytes, bytes]]:
+        engine = self._store.engine
+        return self._store.transact(
+            lambda transaction: engine.scan(transaction.keyspace, start, stop, COUNTED_AT_ONCE)
+        )
+
+    def _add(self, feature: str, quantity: int) -> None:
+        self._tallies[feature] = self._tallies.get(feature, _NONE).plus(quantity)

@@ -1,0 +1,25 @@
+"""What stores of earlier formats keep in another form, brought into today's when they are opened.
+
+The rest of an old store is read as it is, and written anew bit by bit.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sidecar.storage import codec, keys
+from sidecar.storage.codec import Lineage, Tally
+from sidecar.storage.engine import Engine, EngineTransaction
+
+_TALLIES_UP_TO_2: Final = b"mtallies/"
+_LEFT_MAX: Final = 1_000
+"""More than there are lineages, of which each may have left one."""
+
+
+def take_over_tallies(engine: Engine, kv: EngineTransaction, present: Lineage) -> None:
+    """Give each tally a key of its own; up to format 2 those of a lineage were one value."""
+    for key, data in engine.scan(kv, _TALLIES_UP_TO_2, keys.after(_TALLIES_UP_TO_2), _LEFT_MAX):
+        kv.delete(key)
+        if key == b"%b%d" % (_TALLIES_UP_TO_2, present.ordinal):
+            for feature, tally in codec.decode_value(data, dict[str, Tally]).items():
+                kv.put(keys.tally_key(present.ordinal, feature), codec.encode_tally(tally))
