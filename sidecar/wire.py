@@ -14,13 +14,14 @@ DELIMITED: Final = 2
 FIXED32: Final = 5
 
 _VARINT_BITS_MAX: Final = 63
-_SMALL: Final = tuple(bytes([number]) for number in range(0x80))
+SMALL: Final = tuple(bytes([number]) for number in range(0x80))
+"""Numbers of one byte, ready."""
 
 
 def varint(number: int) -> bytes:
     """A number from 0 to 2^64-1."""
     if number < 0x80:
-        return _SMALL[number]
+        return SMALL[number]
     if number < 0x4000:
         return b"%c%c" % (number & 0x7F | 0x80, number >> 7)
     out = bytearray()

@@ -20,6 +20,7 @@ class DecisionObserver:
 
     def __init__(self, metrics: SidecarMetrics) -> None:
         self._observe = metrics.decisions.observe
+        self.counted = metrics.decisions.observe_counted
         self._errors = metrics.errors
         self._fallbacks = metrics.fallbacks
         self._shadow_denials = metrics.shadow_denials

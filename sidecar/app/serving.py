@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sidecar.app.operations import SidecarOperations
@@ -44,22 +44,26 @@ def grpc_server(parts: Parts, operations: SidecarOperations, health: Health) -> 
         hosted,
         rich=status_of,
         bounds=Bounds(message_bytes_max=config.message_bytes_max, calls_max=calls_max),
-        answer_read=lambda calls: _answer_together(parts.runner, calls),
+        answer_read=_answering_together(parts.runner),
         refused=parts.metrics.refusals.add,
     )
 
 
-def _answer_together(runner: Runner, calls: Sequence[UnaryCall]) -> None:
-    """Answer the calls that one read brought: their steps share a commit."""
-    if len(calls) == 1:
-        calls[0].handle()
-        return
-    runner.begin_group()
-    try:
-        for call in calls:
-            call.handle()
-    finally:
-        runner.end_group()
+def _answering_together(runner: Runner) -> Callable[[Sequence[UnaryCall]], None]:
+    """Answers the calls that one read brought: their steps share a commit."""
+
+    def answer_read(calls: Sequence[UnaryCall]) -> None:
+        if len(calls) == 1:
+            calls[0].handle()
+            return
+        runner.begin_group()
+        try:
+            for call in calls:
+                call.handle()
+        finally:
+            runner.end_group()
+
+    return answer_read
 
 
 def grpcio_options(message_bytes_max: int) -> Sequence[tuple[str, Any]]:

@@ -155,6 +155,6 @@ class Bounds:
     """Frames for streams that have ended, as they cross an early answer on their way."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError for windows below the protocol's: peers may use those from the start."""
+        """ValueError for windows below the protocol's: peers may use those from the start."""
         if min(self.stream_window_bytes, self.connection_window_bytes) < WINDOW_BYTES_MIN:
             raise ValueError(f"windows must be at least {WINDOW_BYTES_MIN} bytes")

@@ -30,10 +30,11 @@ Value = Callable[[], float | None]
 class DecisionMetrics:
     """Counts decisions by result and reason, and their durations. For the event loop alone.
 
-    `reasons` are the names of the reason numbers, from 0 on.
+    `reasons` are the names of the reason numbers, from 0 on. `counted_reason`: the number that a
+    usual decision has.
     """
 
-    def __init__(self, reasons: Sequence[str]) -> None:
+    def __init__(self, reasons: Sequence[str], counted_reason: int = 1) -> None:
         self._reasons = tuple(reasons)
         self._counts = [0] * (len(_RESULTS) * len(self._reasons))
         self._width = len(self._reasons)
@@ -42,6 +43,7 @@ class DecisionMetrics:
             "Time from a request's arrival to its answer; a batch is one observation.",
         )
         self._observe_duration = self.durations.observe
+        self._counted = ALLOWED * self._width + counted_reason
 
     def count(self, result: int, reason: int) -> None:
         """Count one decision; IndexError for a result or reason without a name."""
@@ -51,6 +53,11 @@ class DecisionMetrics:
         """Count one decision that was a call of its own, and its duration."""
         self._counts[result * self._width + reason] += 1
         self._observe_duration(microseconds)
+
+    def observe_counted(self, nanoseconds: int) -> None:
+        """Count one usual decision, allowed and counted, and its duration."""
+        self._counts[self._counted] += 1
+        self._observe_duration(nanoseconds // 1000)
 
     def read(self) -> Metric:
         """Return the decisions; pairs that never occurred are left out."""

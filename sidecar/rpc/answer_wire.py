@@ -15,7 +15,7 @@ from sidecar.domain.catalog import Limit
 from sidecar.domain.decision import Basis, Decision, Gauge
 from sidecar.domain.windows import Window
 from sidecar.rpc.answers import fill_decision, fill_limit_status
-from sidecar.wire import delimited, text, varint
+from sidecar.wire import SMALL, delimited, text, varint
 
 _KEPT_MAX: Final = 8192
 
@@ -83,31 +83,28 @@ class AnswerEncoder:
         """
         if basis is not self._basis:
             self._basis, self._basis_bytes = basis, _basis_bytes(basis)
-        status = b"%b\x20%b%b%b" % (
-            frame.head,
-            varint(used),
-            _left(frame.amount, used),
-            frame.times if not values and not frame.tail else _tail(frame, values),
-        )
-        body = b"\x08\x01\x10%b\x18%b\x22%b%b%b" % (
-            varint(reason),
-            varint(granted),
-            varint(len(status)),
-            status,
-            self._basis_bytes,
-        )
-        name = record_id.encode()
+        amount = frame.amount
+        if amount is None:
+            left = b""
+        elif used <= amount:
+            left = b"\x28" + varint(amount - used)
+        else:
+            # Past a SHADOW limit, or a SOFT one that was lowered.
+            left = b"\x28\x00\x30" + varint(used - amount)
+        tail = _tail(frame, values) if values or frame.tail else frame.times
+        status = b"%b\x20%b%b%b" % (frame.head, varint(used), left, tail)
+        name, basis_bytes = record_id.encode(), self._basis_bytes
+        granted_bytes = SMALL[granted] if granted < 0x80 else varint(granted)
+        # 7: the bytes of the body that are written out below.
+        size = 7 + len(granted_bytes) + len(status) + len(basis_bytes)
+        if len(status) < 0x80 and size < 0x80 and len(name) < 0x80:
+            return b"\x0a%c\x08\x01\x10%c\x18%b\x22%c%b%b\x12%c%b" % (
+                size, reason, granted_bytes, len(status), status, basis_bytes, len(name), name
+            )  # fmt: skip
+        body = b"\x08\x01\x10%c\x18%b\x22%b%b%b" % (
+            reason, granted_bytes, varint(len(status)), status, basis_bytes
+        )  # fmt: skip
         return b"\x0a%b%b\x12%b%b" % (varint(len(body)), body, varint(len(name)), name)
-
-
-def _left(amount: int | None, used: int) -> bytes:
-    """The fields `remaining` (5) and `overage` (6)."""
-    if amount is None:
-        return b""
-    if used <= amount:
-        return b"\x28" + varint(amount - used)
-    # Past a SHADOW limit, or a SOFT one that was lowered.
-    return b"\x28\x00\x30" + varint(used - amount)
 
 
 def _tail(frame: LimitFrame, values: tuple[str, ...]) -> bytes:

@@ -11,7 +11,7 @@ from typing import Protocol, TypeAlias
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.decision import FallbackCause, Reason
 from sidecar.domain.errors import FieldError
-from sidecar.domain.requests import Check
+from sidecar.domain.requests import NO_ATTRIBUTES, Check
 from sidecar.rpc import answers, parse
 from sidecar.service.enforce import Answer, EncodeAnswer, Enforcer, Replay
 from sidecar.service.needs import Needs
@@ -29,6 +29,10 @@ class Observer(Protocol):
 
     def decided(self, allowed: bool, reason: Reason, replayed: bool, nanoseconds: int) -> None:
         """A check was answered, after so long."""
+        ...
+
+    def counted(self, nanoseconds: int) -> None:
+        """A usual check was allowed and counted, after so long."""
         ...
 
     def fell_back(self, cause: FallbackCause, allowed: bool) -> None:
@@ -65,16 +69,22 @@ class Deciding:
         self._usual = usual
         self._encode = encode
         self._observer = observer
+        self._counted = observer.counted
         self._watchlist = watchlist
+        self._watched = {} if watchlist is None else watchlist.watched
 
     def check(
         self, transaction: Transaction, request: pb.CheckAndIncrementRequest, asked: Needs
     ) -> Decided | Needs:
         """Decide about a check, and count it."""
         now_us = self.now()
-        usual = self._usual_answer(transaction, request, now_us)
-        if usual is not None:
-            return usual
+        return self._usual_answer(transaction, request, now_us) or self._by_the_rules(
+            request, now_us, asked
+        )
+
+    def _by_the_rules(
+        self, request: pb.CheckAndIncrementRequest, now_us: int, asked: Needs
+    ) -> Decided | Needs:
         check = parse.parse_check(request, now_us)
         return self._enforcer.check_and_increment(check, now_us, asked)
 
@@ -130,10 +140,12 @@ class Deciding:
         usual = self._usual
         if usual is None or request.grant_mode > 1 or request.HasField("event_time"):
             return None
-        try:
-            dimensions, metadata = parse.attributes(request)
-        except FieldError:
-            return None  # the general way says which field is the first that is wrong
+        dimensions = metadata = NO_ATTRIBUTES
+        if request.dimensions or request.metadata:
+            try:
+                dimensions, metadata = parse.attributes(request)
+            except FieldError:
+                return None  # the general way says which field is the first that is wrong
         quantity = request.quantity
         if quantity == 0 and not request.HasField("quantity"):
             quantity = 1
@@ -153,7 +165,7 @@ class Deciding:
         observer = self._observer
         if type(outcome) is bytes:
             allowed, data = True, outcome
-            observer.decided(True, Reason.ALLOWED, False, took_ns)
+            observer.counted(took_ns)
         elif type(outcome) is Replay:
             allowed, data = True, answers.replayed(outcome.kept)
             observer.decided(True, Reason.ALLOWED, True, took_ns)
@@ -165,9 +177,19 @@ class Deciding:
                 observer.fell_back(outcome.basis.fallback, allowed)
             if outcome.decision.shadow_denials:
                 observer.shadow_denied(request.feature, outcome.decision.shadow_denials)
-        if allowed and self._watchlist:
-            self._watchlist.touch(request.company, request.feature)
+        if allowed and self._watched:
+            self._touch(request)
         return data
+
+    def counted(self, request: Request, took_ns: int) -> None:
+        """A usual check was answered: whoever wants to know is told."""
+        self._counted(took_ns)
+        if self._watched:
+            self._touch(request)
+
+    def _touch(self, request: Request) -> None:
+        if self._watchlist is not None:
+            self._watchlist.touch(request.company, request.feature)
 
     def failed(self, error: Exception) -> None:
         """A check could not be answered: whoever wants to know is told."""

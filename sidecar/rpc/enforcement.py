@@ -12,7 +12,9 @@ import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
-from typing import Any
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.bounds import BATCH_MAX
@@ -25,6 +27,8 @@ from sidecar.service.needs import NOTHING, Needs
 from sidecar.service.runner import Runner
 from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
+
+parse_check_message: Final = pb.CheckAndIncrementRequest.FromString
 
 
 class EnforcementMethods:
@@ -115,14 +119,14 @@ class _UnaryJob(_Job):
     def settle(self, result: Any, error: Exception | None) -> None:
         """Answer the call, or let it wait for what the step needs."""
         if error is not None:
-            self._fail(error)
+            self.fail(error)
         elif type(result) is Needs:
             self.methods.wait(self, result)
         else:
             try:
                 data = self.encoded(result)
             except Exception as error_in_encoding:
-                self._fail(error_in_encoding)
+                self.fail(error_in_encoding)
             else:
                 self.call.answer(data)
 
@@ -131,7 +135,7 @@ class _UnaryJob(_Job):
         try:
             result = await self.methods.run_again(self, needs, self.call)
         except Exception as error:
-            self._fail(error)
+            self.fail(error)
         else:
             self.settle(result, None)
 
@@ -139,7 +143,8 @@ class _UnaryJob(_Job):
     def encoded(self, result: Any) -> bytes:
         """The answer's bytes."""
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
+        """End the call with an error."""
         self.methods.deciding.failed(error)
         self.call.fail(error)
 
@@ -150,9 +155,19 @@ class _CheckJob(_UnaryJob):
     request: Request
 
     def step(self, transaction: Transaction) -> Decided | Needs:
-        request = parse.parse_message(pb.CheckAndIncrementRequest, self.call.message)
-        self.request = request
+        try:
+            request = self.request = parse_check_message(self.call.message)
+        except DecodeError:
+            request = parse.parse_message(pb.CheckAndIncrementRequest, self.call.message)
         return self.methods.deciding.check(transaction, request, self.asked)
+
+    def settle(self, result: Any, error: Exception | None) -> None:
+        if type(result) is bytes:
+            took_ns = time.perf_counter_ns() - self.started_ns
+            self.methods.deciding.counted(self.request, took_ns)
+            self.call.answer(result)
+        else:
+            super().settle(result, error)
 
     def encoded(self, result: Decided) -> bytes:
         took_ns = time.perf_counter_ns() - self.started_ns

@@ -20,6 +20,7 @@ import structlog
 
 from sidecar.domain.errors import FieldError
 from sidecar.storage.store import Store
+from sidecar.storage.transaction import Transaction
 
 T = TypeVar("T")
 
@@ -32,8 +33,8 @@ log = structlog.get_logger(__name__)
 class Job(Protocol):
     """A step, and who waits for it."""
 
-    def work(self) -> object:
-        """The step, one `Store.transact`: runs on the store's thread, again where its group failed.
+    def step(self, transaction: Transaction, /) -> object:
+        """The step: runs on the store's thread, and again where its group failed.
 
         A `FieldError` that it raises concerns itself alone, so it must not have written before.
         """
@@ -86,8 +87,13 @@ class InlineRunner:
     def submit(self, job: Job) -> None:
         if self._grouping:
             self._submit_to_group(job)
+            return
+        try:
+            result = self._store.transact(job.step)
+        except Exception as error:
+            job.settle(None, error)
         else:
-            job.settle(*_attempt(job))
+            job.settle(result, None)
 
     def begin_group(self) -> None:
         self._grouping = True
@@ -116,7 +122,7 @@ class InlineRunner:
                 job.settle(None, error)
                 return
         try:
-            outcome: _Outcome = (job, job.work(), None)
+            outcome: _Outcome = (job, self._store.transact(job.step), None)
         except FieldError as error:
             outcome = (job, None, error)
         except Exception as error:
@@ -145,7 +151,7 @@ class InlineRunner:
         group, self._group = self._group, []
         log.warning("store.group_failed", jobs=len(group), error=str(error))
         for job, _, _ in group:
-            job.settle(*_attempt(job))
+            job.settle(*_attempt(self._store, job))
 
 
 class _Awaited:
@@ -160,8 +166,15 @@ class _Awaited:
         self._future = future
         self.alone = alone
 
-    def work(self) -> Any:
+    def step(self, transaction: Transaction) -> Any:
         return self._work()
+
+    def attempt(self) -> tuple[Any, Exception | None]:
+        """Run alone: its result, or whatever it raised."""
+        try:
+            return self._work(), None
+        except Exception as error:
+            return None, error
 
     def settle(self, result: Any, error: Exception | None) -> None:
         if self._future.done():
@@ -213,8 +226,8 @@ class GroupCommitRunner:
             carried = None
             if first is None:
                 return
-            if _is_alone(first):
-                self._settle([(first, *_attempt(first))])
+            if isinstance(first, _Awaited) and first.alone:
+                self._settle([(first, *first.attempt())])
                 continue
             group = [first]
             while len(group) < GROUP_MAX:
@@ -238,23 +251,23 @@ class GroupCommitRunner:
             with self._store.group():
                 for job in group:
                     try:
-                        outcomes.append((job, job.work(), None))
+                        outcomes.append((job, self._store.transact(job.step), None))
                     except FieldError as error:
                         outcomes.append((job, None, error))
         except Exception as error:
             # Nothing of the group was written. Each alone, so that only the culprit fails.
             log.warning("store.group_failed", jobs=len(group), error=str(error))
-            return [(job, *_attempt(job)) for job in group]
+            return [(job, *_attempt(self._store, job)) for job in group]
         return outcomes
 
     def _settle(self, outcomes: Sequence[_Outcome]) -> None:
         self._loop.call_soon_threadsafe(_settle_all, outcomes)
 
 
-def _attempt(job: Job) -> tuple[Any, Exception | None]:
+def _attempt(store: Store, job: Job) -> tuple[Any, Exception | None]:
     """Run a job's step with a commit of its own: its result, or whatever it raised."""
     try:
-        return job.work(), None
+        return store.transact(job.step), None
     except Exception as error:
         return None, error
 

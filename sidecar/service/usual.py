@@ -25,7 +25,8 @@ from sidecar.service.meters import Meter
 from sidecar.service.prepared import Counted, PreparedFeature
 from sidecar.service.standing import Standing
 from sidecar.service.views import CompanyView, FeatureView
-from sidecar.storage import codec, keys
+from sidecar.storage import keys
+from sidecar.storage.codec import ANSWER_VERSION, counted_up, pack_answer
 from sidecar.storage.record_wire import encode_record
 from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
@@ -103,17 +104,18 @@ class UsualChecks:
         company = self._directory.company(company_id, now_us)
         if company is None or quantity <= 0:
             return None
-        feature = company.feature(feature_key)
+        feature = company.features.get(feature_key) or company.feature(feature_key)
         if feature is None:
             return None
         prepared = feature.prepared
         if prepared is None or not prepared.from_us <= now_us < prepared.until_us:
             prepared = feature.prepared = self._prepare(company, feature, now_us)
-        store, kv = self._store, transaction.keyspace
-        if not prepared.counted or store.outbox_is_full():
+        kv = transaction.kv
+        assert kv is not None
+        if not prepared.counted:
             return None
         if key:
-            if not _is_plain(key):
+            if len(key) > IDENTIFIER_BYTES_MAX or not (key.isascii() and key.isprintable()):
                 return None
             answer_key = keys.answer_key(company_id, key)
             if kv.get(answer_key) is not None:
@@ -122,9 +124,8 @@ class UsualChecks:
         else:
             answer_key = digest = b""
         reading = _read(transaction, prepared.counted, quantity, dimensions, now_us)
-        if reading is None:
+        if reading is None or not self._store.admits():
             return None
-        store.require_room()
         # From here on it is certain: nothing below raises of itself.
         writes, wires, frame, used, values = reading
         for counter_key, data in writes:
@@ -133,13 +134,13 @@ class UsualChecks:
             feature.owner, quantity, now_us, now_us, key, digest, dimensions, metadata, wires, 0,
             False,
         )  # fmt: skip
-        record_id = transaction.next_record_id()
         transaction.append(record)
+        record_id = f"{transaction.lineage.incarnation}-{transaction.head.sequence}"
         basis = self._standing.basis(company.version, now_us)
         answer = self._encode.plain(_ALLOWED, quantity, frame, used, values, basis, record_id)
         if key:
             expires_us = now_us + self._answers_kept_us
-            kv.put(answer_key, codec.answer_entry(expires_us, digest, answer))
+            kv.put(answer_key, pack_answer(ANSWER_VERSION, expires_us, digest) + answer)
         return answer
 
     def _prepare(self, company: CompanyView, feature: FeatureView, now_us: int) -> PreparedFeature:
@@ -179,11 +180,6 @@ class UsualChecks:
         )
 
 
-def _is_plain(key: str) -> bool:
-    """Whether an idempotency key is what most are: printable, and short by its characters alone."""
-    return len(key) <= IDENTIFIER_BYTES_MAX and key.isascii() and key.isprintable()
-
-
 def _may_be_usual(company: CompanyView, feature: FeatureView) -> bool:
     """Whether checks of a feature can be usual: metered, granted, on plain limits, no rates."""
     entitlement = feature.entitlement
@@ -207,7 +203,8 @@ def _read(  # noqa: C901 - as above
     now_us: int,
 ) -> _Reading | None:
     """What counting a quantity would write and answer; `None` where that is not usual."""
-    kv, lineage = transaction.keyspace, transaction.lineage.ordinal
+    kv, lineage = transaction.kv, transaction.lineage.ordinal
+    assert kv is not None
     writes: list[tuple[bytes, bytes]] = []
     wires: list[bytes] = []
     binding: tuple[bool, int] | None = None
@@ -219,7 +216,7 @@ def _read(  # noqa: C901 - as above
             if place is None:
                 continue
             key, wire, values = place.key, place.wire, place.ref.values  # noqa: PLW2901
-        found = codec.counted_up(kv.get(key), lineage, quantity, end_us, values)
+        found = counted_up(kv.get(key), lineage, quantity, end_us, values)
         if found is None:
             return None
         used, data = found

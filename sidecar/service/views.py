@@ -71,10 +71,11 @@ class FeatureView:
 class CompanyView:
     """One company in one segment of its timeline.
 
-    `is_default`: it is unknown, and the catalog's default plan stands in.
+    `is_default`: it is unknown, and the catalog's default plan stands in. `features`: those that
+    were looked at; `feature` has all.
     """
 
-    __slots__ = ("_features", "_index", "is_default", "segment", "snapshot", "version")
+    __slots__ = ("_index", "features", "is_default", "segment", "snapshot", "version")
 
     def __init__(
         self,
@@ -89,20 +90,20 @@ class CompanyView:
         self.version = max(snapshot.version, index.version)
         self.is_default = is_default
         self._index = index
-        self._features: dict[str, FeatureView] = {}
+        self.features: dict[str, FeatureView] = {}
 
     def feature(self, key: str) -> FeatureView | None:
         """The view of a feature; `None` for one that the catalog lacks."""
-        view = self._features.get(key)
+        view = self.features.get(key)
         if view is None:
             view = self.feature_once(key)
             if view is not None:
-                self._features[key] = view
+                self.features[key] = view
         return view
 
     def feature_once(self, key: str) -> FeatureView | None:
         """The same for a look at many features: what is made for it is not kept."""
-        view = self._features.get(key)
+        view = self.features.get(key)
         if view is not None:
             return view
         entitlement = self._index.resolve(self.segment, key)
@@ -113,7 +114,7 @@ class CompanyView:
 
     def entitlement(self, key: str) -> Entitlement | None:
         """What the company may do with a feature; `None` for one that the catalog lacks."""
-        view = self._features.get(key)
+        view = self.features.get(key)
         if view is not None:
             return view.entitlement
         return self._index.resolve(self.segment, key)

@@ -68,23 +68,26 @@ class Watch:
 
 
 class Watchlist:
-    """Everyone who watches: at most `watches_max`. False while there is nobody."""
+    """Everyone who watches: at most `watches_max`. False while there is nobody.
+
+    `watched`: the watches of each company, for looking only; empty while there is nobody.
+    """
 
     def __init__(self, watches_max: int) -> None:
         self._watches_max = watches_max
         self._count = 0
-        self._by_company: dict[str, set[Watch]] = {}
+        self.watched: dict[str, set[Watch]] = {}
         self._closed = False
 
     def __bool__(self) -> bool:
-        return bool(self._by_company)
+        return bool(self.watched)
 
     def __len__(self) -> int:
         return self._count
 
     def __contains__(self, company: object) -> bool:
         """Whether a company is watched. May be asked on any thread."""
-        return company in self._by_company
+        return company in self.watched
 
     @contextmanager
     def watching(self, company: str) -> Iterator[Watch]:
@@ -97,7 +100,7 @@ class Watchlist:
         if self._count >= self._watches_max:
             raise Exhausted("", f"{self._watches_max} watches are open already", "TOO_MANY_WATCHES")
         watch = Watch()
-        watches = self._by_company.setdefault(company, set())
+        watches = self.watched.setdefault(company, set())
         watches.add(watch)
         self._count += 1
         try:
@@ -106,16 +109,16 @@ class Watchlist:
             self._count -= 1
             watches.discard(watch)
             if not watches:
-                del self._by_company[company]
+                del self.watched[company]
 
     def touch(self, company: str, feature: str = "") -> None:
         """Something of a company may have changed: of one feature, or of everything."""
-        for watch in self._by_company.get(company, ()):
+        for watch in self.watched.get(company, ()):
             watch.touch(feature)
 
     def touch_all(self) -> None:
         """Something of every company may have changed."""
-        for company in self._by_company:
+        for company in self.watched:
             self.touch(company)
 
     def heard(self, totals: Sequence[CounterTotal]) -> None:
@@ -139,7 +142,7 @@ class Watchlist:
     def close(self) -> None:
         """End every watch: the sidecar stops."""
         self._closed = True
-        for watches in self._by_company.values():
+        for watches in self.watched.values():
             for watch in watches:
                 watch.end()
 

@@ -31,6 +31,12 @@ _VERSION_BYTE: Final = bytes([_VERSION])
 _COUNTER = struct.Struct("<BIqqqq")
 _ANSWER = struct.Struct("<Bq16s")
 _ENTRY = struct.Struct("<BQ32s")
+pack_entry: Final = _ENTRY.pack
+"""What comes before the record in an outbox entry: version, `total_bytes`, `chain`."""
+ENTRY_VERSION: Final = _VERSION
+pack_answer: Final = _ANSWER.pack
+"""What comes before the bytes of a stored answer: version, `expires_us`, `digest`."""
+ANSWER_VERSION: Final = _VERSION
 _BUCKET = struct.Struct("<Bqqq")
 _TALLY = struct.Struct("<Bqq")
 
@@ -204,12 +210,7 @@ def over_of(data: bytes) -> int:
 
 def encode_answer(stored: StoredAnswer) -> bytes:
     """Bytes of a stored answer."""
-    return answer_entry(stored.expires_us, stored.digest, stored.answer)
-
-
-def answer_entry(expires_us: int, digest: bytes, answer: bytes) -> bytes:
-    """The same, from its parts."""
-    return _ANSWER.pack(_VERSION, expires_us, digest) + answer
+    return _ANSWER.pack(_VERSION, stored.expires_us, stored.digest) + stored.answer
 
 
 def decode_answer(data: bytes) -> StoredAnswer:

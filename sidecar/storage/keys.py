@@ -49,6 +49,8 @@ _START = struct.Struct(">Q")
 _ORDINAL = struct.Struct(">I")
 _CATALOG_PART = struct.Struct(">cII")
 _OUTBOX_KEY = struct.Struct(">cIQ")
+pack_outbox_key: Final = _OUTBOX_KEY.pack
+"""The key of an outbox entry: `OUTBOX`, lineage, sequence."""
 
 
 @lru_cache(maxsize=4096)

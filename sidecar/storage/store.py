@@ -76,12 +76,23 @@ class Store:
         everything that it may raise of itself is behind it. Raises `Exhausted` where there is no
         room and `Unavailable` where the disk fails.
         """
-        if self._transaction.kv is not None:
+        transaction = self._transaction
+        if transaction.kv is not None:
             return self._step_of_group(work)
-        try:
-            return self._step(work)
-        except self._engine.failures as error:
-            return self._step_again(work, error)
+        while True:
+            try:
+                kv = self._begin()
+                try:
+                    result = work(transaction)
+                    kv.commit()
+                except BaseException:
+                    self.abort_group()
+                    raise
+            except self._engine.failures as error:
+                self._make_room_or_raise(error)
+            else:
+                transaction.kv = None
+                return result
 
     def begin_group(self) -> None:
         """Begin a transaction that the steps up to `commit_group` share.
@@ -152,6 +163,15 @@ class Store:
                     "", "the store has reached its size bound, or its disk is full", "STORE_FULL"
                 )
 
+    def admits(self) -> bool:
+        """Whether one more record may wait. Raises `Exhausted` where there is no room for it."""
+        self._steps_to_room_check -= 1
+        if self._steps_to_room_check < 0:
+            self._steps_to_room_check = 0
+            self.require_room()
+        waiting = self._transaction.head.sequence - self._lineages[-1].acknowledged_sequence
+        return self._backlog_records + waiting < self._outbox_records_max
+
     def waiting_records(self) -> int:
         """Records that wait to be sent, over all lineages."""
         sent = self._lineages[-1].acknowledged_sequence
@@ -168,36 +188,19 @@ class Store:
         """Let go of it."""
         self._engine.close()
 
-    def _begin(self) -> None:
+    def _begin(self) -> EngineTransaction:
         transaction = self._transaction
         assert transaction.kv is None, "a step is under way"
         self._head_before = transaction.head
         self._group_failed = False
-        transaction.kv = self._engine.begin()
+        kv = transaction.kv = self._engine.begin()
+        return kv
 
-    def _step(self, work: Callable[[Transaction], T]) -> T:
-        """Run a step in a transaction of its own. Raises what the engine raises."""
-        self._begin()
-        transaction = self._transaction
-        kv = transaction.kv
-        assert kv is not None
-        try:
-            result = work(transaction)
-            kv.commit()
-        except BaseException:
-            self.abort_group()
-            raise
-        transaction.kv = None
-        return result
-
-    def _step_again(self, work: Callable[[Transaction], T], error: Exception) -> T:
+    def _make_room_or_raise(self, error: Exception) -> None:
+        """Make room for a step that did not fit, so that it may be run again."""
         failure = self._engine.failure_of(error)
-        while isinstance(failure, EngineShort) and self._engine.make_room(urgent=True):
-            try:
-                return self._step(work)
-            except self._engine.failures as again:
-                failure = self._engine.failure_of(again)
-        raise _as_domain_error(failure) from error
+        if not (isinstance(failure, EngineShort) and self._engine.make_room(urgent=True)):
+            raise _as_domain_error(failure) from error
 
     def _step_of_group(self, work: Callable[[Transaction], T]) -> T:
         transaction = self._transaction

@@ -12,8 +12,9 @@ import msgspec
 
 from sidecar.domain.rates import Bucket
 from sidecar.storage import codec, keys
-from sidecar.storage.codec import Counter, Lineage, StoredAnswer
+from sidecar.storage.codec import ENTRY_VERSION, Counter, Lineage, StoredAnswer, pack_entry
 from sidecar.storage.engine import Engine, EngineTransaction
+from sidecar.storage.keys import OUTBOX, pack_outbox_key
 
 _CHAIN_START = bytes(32)
 _WINDOWS_LOOKED_AT_MAX = 40
@@ -98,14 +99,15 @@ class Transaction:
     def append(self, record: bytes) -> None:
         """Put a usage record at the end of the outbox, under the next sequence."""
         assert self.kv is not None
+        # As `outbox_key` and `encode_entry`: a call more is felt on the path of a check.
         before = self.head
-        head = self.head = Head(
-            before.sequence + 1,
-            sha256(before.chain + record).digest(),
-            before.total_bytes + len(record),
+        sequence, total_bytes = before.sequence + 1, before.total_bytes + len(record)
+        chain = sha256(before.chain + record).digest()
+        self.head = Head(sequence, chain, total_bytes)
+        self.kv.put(
+            pack_outbox_key(OUTBOX, self.lineage.ordinal, sequence),
+            pack_entry(ENTRY_VERSION, total_bytes, chain) + record,
         )
-        key = keys.outbox_key(self.lineage.ordinal, head.sequence)
-        self.kv.put(key, codec.encode_entry(head.total_bytes, head.chain, record))
 
     def next_record_id(self) -> str:
         """Id of the record that `append` would write."""

@@ -84,6 +84,9 @@ class _NobodyObserves:
     def decided(self, *_: object) -> None:
         pass
 
+    def counted(self, *_: object) -> None:
+        pass
+
     def fell_back(self, *_: object) -> None:
         pass
 

@@ -26,6 +26,9 @@ class Notes:
         assert nanoseconds >= 0
         self.seen.append((allowed, reason, replayed))
 
+    def counted(self, nanoseconds: int) -> None:
+        self.decided(True, Reason.ALLOWED, False, nanoseconds)
+
     def fell_back(self, cause: FallbackCause, allowed: bool) -> None:
         self.seen.append((cause, allowed))
 
