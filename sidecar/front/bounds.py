@@ -15,13 +15,14 @@ WINDOW_BYTES_MIN: Final = 65_535
 class Allowance:
     """A token bucket for frames that cost us more than they cost the peer.
 
-    burst: frames at once. per_second: frames that time gives back. per_useful: frames that a unit
-    of useful work gives back (a call answered, a message taken or a DATA frame sent).
+    burst: frames at once. per_second: frames that time gives back. per_answer: frames that a call
+    gives back when it is answered; per_frame: that a DATA frame does that we send on a stream.
     """
 
     burst: int
     per_second: float
-    per_useful: float
+    per_answer: float = 0.0
+    per_frame: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,17 +132,17 @@ class Bounds:
     """Streams that the peer resets, or makes us reset by breaking rules (rapid reset,
     CVE-2023-44487; CVE-2025-8671). Like all that follow, beyond: ENHANCE_YOUR_CALM."""
 
-    pings: Allowance = Allowance(100, 10, 4)
+    pings: Allowance = Allowance(100, 10, 4, 4)
     """PING frames. Clients that measure bandwidth ping with each answer; those that keep a
     connection alive, every few seconds at most."""
 
     settings: Allowance = Allowance(32, 1, 0.1)
     """SETTINGS frames."""
 
-    window_updates: Allowance = Allowance(2_000, 1_000, 8)
+    window_updates: Allowance = Allowance(2_000, 1_000, 8, 8)
     """WINDOW_UPDATE frames. Clients send one or two for each DATA frame that they take."""
 
-    empty_frames: Allowance = Allowance(100, 10, 0)
+    empty_frames: Allowance = Allowance(100, 10)
     """DATA frames without content that end nothing, HEADERS and CONTINUATION frames likewise
     (CVE-2019-9518)."""
 
@@ -155,6 +156,6 @@ class Bounds:
     """Frames for streams that have ended, as they cross an early answer on their way."""
 
     def __post_init__(self) -> None:
-        """ValueError for windows below the protocol's: peers may use those from the start."""
+        """Raises ValueError for windows that peers may exceed before they hear of them."""
         if min(self.stream_window_bytes, self.connection_window_bytes) < WINDOW_BYTES_MIN:
             raise ValueError(f"windows must be at least {WINDOW_BYTES_MIN} bytes")

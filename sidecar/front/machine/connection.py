@@ -114,12 +114,12 @@ class Connection(State):
         data, at, calls = self.pending, self._at, self.calls
         end = len(data)
         usual = self._takes_usual_calls()
-        self.more = True  # until the last whole frame is behind
+        self.more = False
         try:
-            while len(calls) < self._calls_max and self.work > 0 and self.inflation is None:
-                if end - at < FRAME_HEAD_BYTES:
-                    self.more = False
-                    return
+            while end - at >= FRAME_HEAD_BYTES:
+                if len(calls) >= self._calls_max or self.work <= 0 or self.inflation is not None:
+                    self.more = True
+                    break
                 head, flags, stream_id = FRAME.unpack_from(data, at)
                 start = at + FRAME_HEAD_BYTES
                 stop = start + (head >> 8)
@@ -131,12 +131,13 @@ class Connection(State):
                 if stop - start > FRAME_BYTES_MAX:
                     raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "frame too large")
                 if stop > end:
-                    self.more = False
                     return
                 at = stop
                 inbound.on_frame(self, head & 0xFF, flags, stream_id, data[start:stop])
                 usual = self._takes_usual_calls()
         finally:
+            if self.inflation is not None:
+                self.more = True
             self.pending, self._at = (data, at) if self.more else (data[at:], 0)
 
     def _takes_usual_calls(self) -> bool:
@@ -188,7 +189,8 @@ class Connection(State):
             for call in calls:
                 if not call.ended:
                     self.keep(call)
-            self.meters.useful += len(calls)
+                elif call.stream is None:
+                    self.meters.answers += 1
             self.calls = []
         if self.fresh or self._fault is not None or self.phase is not Phase.OPEN:
             self._settle_unusually()

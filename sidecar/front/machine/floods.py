@@ -7,34 +7,40 @@ from sidecar.front.errors import ConnectionFault, ErrorCode
 
 
 class _Bucket:
-    """What is left of one allowance."""
+    """What is left of one allowance, and when that was worked out."""
 
-    __slots__ = ("at", "left", "useful")
+    __slots__ = ("answers", "at", "frames", "left")
 
-    def __init__(self, burst: int, now: float, useful: int) -> None:
+    def __init__(self, burst: int, now: float, answers: int, frames: int) -> None:
         self.left = float(burst)
         self.at = now
-        self.useful = useful
+        self.answers = answers
+        self.frames = frames
 
 
 class Meters:
-    """The allowances of one connection. `useful`: units of useful work so far."""
+    """The allowances of one connection.
 
-    __slots__ = ("_buckets", "useful")
+    answers: calls that were answered so far. frames: of DATA that waited for the peer, sent so far.
+    """
+
+    __slots__ = ("_buckets", "answers", "frames")
 
     def __init__(self) -> None:
-        self.useful = 0
+        self.answers = 0
+        self.frames = 0
         self._buckets: dict[str, _Bucket] = {}
 
     def spend(self, kind: str, allowance: Allowance, now: float) -> None:
         """Take one token. Raises ConnectionFault (ENHANCE_YOUR_CALM) when there is none left."""
         bucket = self._buckets.get(kind)
         if bucket is None:
-            bucket = self._buckets[kind] = _Bucket(allowance.burst, now, self.useful)
+            bucket = _Bucket(allowance.burst, now, self.answers, self.frames)
+            self._buckets[kind] = bucket
         gained = (now - bucket.at) * allowance.per_second
-        gained += (self.useful - bucket.useful) * allowance.per_useful
+        gained += (self.answers - bucket.answers) * allowance.per_answer
+        gained += (self.frames - bucket.frames) * allowance.per_frame
         bucket.left = min(float(allowance.burst), bucket.left + gained) - 1
-        bucket.at = now
-        bucket.useful = self.useful
+        bucket.at, bucket.answers, bucket.frames = now, self.answers, self.frames
         if bucket.left < 0:
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, kind.replace("_", " "), kind)

@@ -46,10 +46,10 @@ class HpackReader:
     __slots__ = (
         "_acknowledged",
         "_decoder",
-        "_known",
         "_list_bytes_max",
         "_stateless",
         "independent",
+        "known",
         "spans",
     )
 
@@ -57,7 +57,7 @@ class HpackReader:
         self.spans: list[Span | None] = []
         self.independent = False
         self._list_bytes_max = list_bytes_max
-        self._known: dict[bytes, Field] = {}  # by representation
+        self.known: dict[bytes, Field] = {}  # by representation
         self._decoder: hpack.Decoder | None = None  # made when a block needs it
         self._acknowledged = False
         self._stateless = False
@@ -132,7 +132,7 @@ class HpackReader:
         if at > len(block):
             raise _undecodable("cut short")
         representation = block[start:at]
-        field = self._known.get(representation)
+        field = self.known.get(representation)
         if field is None:
             field = self._decode(representation, index)
         return field, (value_at, at)
@@ -157,9 +157,9 @@ class HpackReader:
             name, at = _string(representation, at)
         field = field_of(name, _string(representation, at)[0])
         if len(representation) <= _KNOWN_BYTES_MAX and field.role != TIMEOUT:
-            if len(self._known) >= _KNOWN_MAX:
-                self._known.clear()
-            self._known[representation] = field
+            if len(self.known) >= _KNOWN_MAX:
+                self.known.clear()
+            self.known[representation] = field
         return field
 
     def _read_with_table(self, block: bytes) -> list[Field]:

@@ -139,7 +139,6 @@ def _on_block(connection: State, stream_id: int, block: bytes, end_stream: bool)
     connection.work -= len(block) // 32
     try:
         fields = connection.heads.reader.read(block)
-        check_trailers(fields)
     except HeaderListTooLarge:
         raise StreamFault(
             ErrorCode.ENHANCE_YOUR_CALM, "trailers too large", "header_list"
@@ -149,6 +148,7 @@ def _on_block(connection: State, stream_id: int, block: bytes, end_stream: bool)
         return  # of a stream that was answered early
     if stream.remote_ended:
         raise StreamFault(ErrorCode.STREAM_CLOSED, "HEADERS after the end of the request")
+    check_trailers(fields)
     if not end_stream:
         raise StreamFault(ErrorCode.PROTOCOL_ERROR, "trailers that end nothing")
     if stream.content_left > 0:

@@ -153,7 +153,7 @@ class Output:
         self.parts += (head, data[offset:stop])
         self.window -= size
         self._burst_left -= size
-        self._meters.useful += 1
+        self._meters.frames += 1
         stream.send_window -= size
         stream.moved_at = stream.connection.now
         self._dequeued(stream, size)
@@ -170,6 +170,7 @@ class Output:
     def _end(self, stream: Stream) -> None:
         if stream.finish:
             self.head(stream.id, stream.finish, end_stream=True)
+        self._meters.answers += 1
         self._on_end(stream)
 
     def discard(self, stream: Stream) -> None:

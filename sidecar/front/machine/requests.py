@@ -149,7 +149,6 @@ def _inflated(connection: State, stream: Stream, size: int, message: bytes) -> N
 def _deliver(connection: State, stream: Stream, message: bytes) -> None:
     """A message is whole."""
     connection.receipts.hold(stream, _MESSAGE_OVERHEAD_BYTES)
-    connection.meters.useful += 1
     stream.inbox.append(message)
     if stream.head.streams_request:
         _tell(connection, stream)

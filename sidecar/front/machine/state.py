@@ -129,7 +129,6 @@ class State:
         self.receipts.release(stream, stream.held_bytes)
         stream.inbox.clear()
         stream.buffer = None
-        self.meters.useful += 1
         if not stream.remote_ended:
             self.forget(stream.id, ErrorCode.NO_ERROR)
         if not self.streams and self.phase is Phase.LEAVING:
@@ -197,6 +196,7 @@ class State:
             _END.pack(_END_HEAD, END_HEADERS | END_STREAM, stream_id, OK_TRAILERS),
         )
         if call.stream is not None:
+            self.meters.answers += 1
             self.stream_ended(call.stream)
         if not self.awake:
             self.wake()

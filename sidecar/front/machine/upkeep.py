@@ -40,7 +40,7 @@ def check(connection: State, now: float) -> None:
     if connection.phase is Phase.CLOSED:
         return
     connection.now = now
-    if connection.heard_at > connection.pinged_at:
+    if connection.heard_at >= connection.pinged_at:
         connection.pinged_at = 0.0
     fault = _fault(connection, now)
     if fault is not None:
