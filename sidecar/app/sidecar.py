@@ -20,7 +20,7 @@ from sidecar import __version__
 from sidecar.app.clock import wall_us
 from sidecar.app.listen import CannotListen, listen_tcp, listen_unix
 from sidecar.app.operations import SidecarOperations
-from sidecar.app.parts import Parts
+from sidecar.app.parts import Ground, Parts
 from sidecar.config import SidecarConfig, split_host_port
 from sidecar.ops.grpc_health import GrpcHealth
 from sidecar.ops.health import Health, keep_beating
@@ -71,7 +71,7 @@ class Daemon:
         """Start, serve until told to stop, and stop in order."""
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._signalled, number)
-        parts = Parts(self._config)
+        parts = Parts(self._config, await asyncio.to_thread(Ground, self._config))
         try:
             self._load_catalog(parts)
             await self._serve_parts(parts)

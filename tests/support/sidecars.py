@@ -19,7 +19,7 @@ from sidecar.api.admin.v1 import admin_pb2_grpc
 from sidecar.api.enforcement.v1 import enforcement_pb2_grpc
 from sidecar.app.clock import wall_us
 from sidecar.app.operations import SidecarOperations
-from sidecar.app.parts import Parts
+from sidecar.app.parts import Ground, Parts
 from sidecar.config import SidecarConfig
 from sidecar.domain.catalog import Catalog
 from sidecar.domain.companies import Company
@@ -75,7 +75,7 @@ async def serving(
 ) -> AsyncIterator[Serving]:
     """Serve until the block ends. `settings`: fields of `SidecarConfig`."""
     config = SidecarConfig(standalone="catalog.yaml", store_path=str(folder / "store"), **settings)
-    parts = Parts(config)
+    parts = Parts(config, Ground(config))
     health = Health()
     server = grpc.aio.server(
         options=server_options(config.message_bytes_max),
