@@ -47,17 +47,28 @@ _CLOCK_ALARM_US: Final = 5_000_000
 log = structlog.get_logger(__name__)
 
 
-class Parts:
-    """Store, services and synchronisation of one sidecar. Made on the running event loop."""
+class Ground:
+    """What takes as long as the store is large; made on a thread beside the event loop."""
 
     def __init__(self, config: SidecarConfig) -> None:
-        self.config = config
         self.opened: OpenStore = open_folder(
             Path(config.store_path),
             max_bytes=config.store_bytes_max,
             sync_commits=config.durability == "disk",
             outbox_records_max=config.outbox_records_max,
         )
+        self.snapshots = Snapshots(self.opened.store)
+        self.held: HeldCompanies | None = None
+        if config.control and config.snapshots == "on_demand":
+            self.held = HeldCompanies(self.snapshots, config.companies_held_max)
+
+
+class Parts:
+    """Store, services and synchronisation of one sidecar. Made on the running event loop."""
+
+    def __init__(self, config: SidecarConfig, ground: Ground) -> None:
+        self.config = config
+        self.opened = ground.opened
         self.store = self.opened.store
         self.standing = Standing(authority=bool(config.standalone))
         if config.control:
@@ -68,11 +79,11 @@ class Parts:
             if config.durability == "disk"
             else InlineRunner(self.store)
         )
-        self.snapshots = Snapshots(self.store)
+        self.snapshots = ground.snapshots
         self.counters = Counters(self.store)
         self.outbox = Outbox(self.store, UsageRecordReader())
         self.watchlist = Watchlist(config.watches_max)
-        self.directory = self._directory()
+        self.directory = self._directory(ground.held)
         self.upkeep = Upkeep(self.store, self.outbox, self.runner, self.clock.now_us)
         self.metrics = sidecar_metrics(self.store, self.standing, self.upkeep, self.clock)
         self.catalog_known = asyncio.Event()
@@ -92,13 +103,11 @@ class Parts:
             await self.plane.close()
         await self.upkeep.keep_contact(self.standing.heard_us)
         await self.runner.close()
-        self.opened.close()
+        await asyncio.to_thread(self.opened.close)
 
-    def _directory(self) -> Directory:
-        held = None
+    def _directory(self, held: HeldCompanies | None) -> Directory:
         cached_max = self.config.companies_cached_max
-        if self.config.control and self.config.snapshots == "on_demand":
-            held = HeldCompanies(self.snapshots, self.config.companies_held_max)
+        if held is not None:
             cached_max = min(cached_max, self.config.companies_held_max)
         return Directory(
             self.snapshots,

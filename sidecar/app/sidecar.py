@@ -10,7 +10,7 @@ import structlog
 from sidecar import __version__
 from sidecar.app.clock import wall_us
 from sidecar.app.operations import SidecarOperations
-from sidecar.app.parts import Parts
+from sidecar.app.parts import Ground, Parts
 from sidecar.app.serving import grpc_server
 from sidecar.config import SidecarConfig
 from sidecar.host.lifecycle import BackgroundTasks, StopSignal, run_daemon
@@ -59,7 +59,7 @@ class Daemon:
             stop.set()
 
         background = BackgroundTasks(failed)
-        parts = Parts(self._config)
+        parts = Parts(self._config, await asyncio.to_thread(Ground, self._config))
         try:
             self._load_catalog(parts)
             await self._serve_parts(parts, background, stop)

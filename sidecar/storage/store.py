@@ -84,6 +84,8 @@ class Store:
                 kv = self._begin()
                 try:
                     result = work(transaction)
+                    if self._group_failed:
+                        raise _left_half_way()
                     kv.commit()
                 except BaseException:
                     self.abort_group()
@@ -99,6 +101,7 @@ class Store:
 
         Each of them has its own outcome: one that raises a `FieldError` has written nothing, and
         the others stand. One that raises anything else ends the group: it cannot be committed then.
+        The same holds for steps within a step.
         """
         try:
             self._begin()
@@ -115,7 +118,7 @@ class Store:
         assert kv is not None, "no group is under way"
         if self._group_failed:
             self.abort_group()
-            raise Unavailable("", "a step of the group failed half-way", "STORE_FAILED")
+            raise _left_half_way()
         try:
             kv.commit()
         except self._engine.failures as error:
@@ -292,6 +295,10 @@ def _require_format(kv: EngineTransaction) -> None:
             f"the store has format {int(data)}, written by a newer tallyd; this one reads up to "
             f"{codec.STORE_FORMAT}: use the newer program, or another store path"
         )
+
+
+def _left_half_way() -> Unavailable:
+    return Unavailable("", "one of several steps failed half-way", "STORE_FAILED")
 
 
 def _as_domain_error(failure: EngineFailure) -> Exhausted | Unavailable:

@@ -19,7 +19,7 @@ from sidecar.api.admin.v1 import admin_pb2_grpc
 from sidecar.api.enforcement.v1 import enforcement_pb2_grpc
 from sidecar.app.clock import wall_us
 from sidecar.app.operations import SidecarOperations
-from sidecar.app.parts import Parts
+from sidecar.app.parts import Ground, Parts
 from sidecar.app.serving import grpc_server
 from sidecar.config import SidecarConfig
 from sidecar.domain.catalog import Catalog
@@ -80,7 +80,7 @@ async def serving(
         listen="",
         **settings,
     )
-    parts = Parts(config)
+    parts = Parts(config, Ground(config))
     health = Health()
     try:
         async with hosted(parts, health), channel_to(f"unix:{socket}") as channel:

@@ -25,6 +25,7 @@ from sidecar.storage.totals import Counters
 from sidecar.storage.transaction import Transaction
 from sidecar.sync.records import UsageRecordReader
 from tests.support.build import NOW_US, counter_ref, limit
+from tests.support.strict_engine import StrictEngine
 
 STORE_BYTES_MAX: Final = 64 << 20
 MONTHLY: Final = counter_ref(limit())
@@ -43,10 +44,10 @@ class MemoryDisk:
     """Keeps an engine in memory."""
 
     def __init__(self, max_bytes: int = STORE_BYTES_MAX) -> None:
-        self._engine = MemoryEngine(max_bytes)
+        self.memory = MemoryEngine(max_bytes)
 
     def engine(self) -> Engine:
-        return self._engine
+        return self.memory
 
 
 class LmdbDisk:
@@ -68,25 +69,35 @@ class LmdbDisk:
 class OpenedStore:
     """A store with everything that stands on it. Incarnations are called life-1, life-2, ...
 
-    `incarnation`: the name of the first one, where it has to be a UUID.
+    `incarnation`: the name of the first one, where it has to be a UUID. `strict`: steps are held to
+    write nothing before they raise.
     """
 
     def __init__(
-        self, disk: Disk, *, outbox_records_max: int = 1_000_000, incarnation: str = ""
+        self,
+        disk: Disk,
+        *,
+        outbox_records_max: int = 1_000_000,
+        incarnation: str = "",
+        strict: bool = True,
     ) -> None:
         self._disk = disk
+        self._strict = strict
         self._first_incarnation = incarnation
         self._outbox_records_max = outbox_records_max
         self._lives = count(1)
         self._open(power_lost=False)
 
     def _open(self, *, power_lost: bool) -> None:
+        engine = StrictEngine(self._disk.engine())
         self.store: Store = open_store(
-            self._disk.engine(),
+            engine,
             new_incarnation=self.new_incarnation,
             outbox_records_max=self._outbox_records_max,
             power_lost=power_lost,
         )
+        if self._strict:
+            engine.watch(self.store)
         self.outbox = Outbox(self.store, UsageRecordReader())
         self.counters = Counters(self.store)
         self.snapshots = Snapshots(self.store)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from sidecar.domain.errors import Conflict, FieldError, Unavailable
@@ -11,6 +13,14 @@ from tests.support.build import NOW_US
 from tests.support.stores import Disk, OpenedStore, chain_of, count_in
 
 ANSWER = StoredAnswer(NOW_US + 1, bytes(16), b"answer")
+
+
+@pytest.fixture
+def opened(disk: Disk) -> Iterator[OpenedStore]:
+    """Not strict: what becomes of a step that raises after it wrote is what is looked at here."""
+    opened = OpenedStore(disk, strict=False)
+    yield opened
+    opened.close()
 
 
 def test_a_step_gives_back_what_its_work_does(opened: OpenedStore) -> None:
@@ -126,6 +136,23 @@ def test_a_group_with_a_step_that_wrote_and_was_refused_cannot_be_committed(
     assert (0, 0) == (opened.used(), opened.store.head.sequence)
 
 
+@pytest.mark.parametrize("refuse", ["wrote", "broke"])
+def test_a_step_within_a_step_that_left_a_part_undoes_all(opened: OpenedStore, refuse: str) -> None:
+    """As of a batch, whose checks have an outcome each."""
+
+    def batch(transaction: Transaction) -> None:
+        count_in(transaction, 1)
+        with pytest.raises(Conflict if refuse == "wrote" else ValueError):
+            opened.store.transact(_count_and_refuse if refuse == "wrote" else _break)
+        count_in(transaction, 2)
+
+    with pytest.raises(Unavailable, match="half-way"):
+        opened.store.transact(batch)
+    assert (0, 0) == (opened.used(), opened.store.head.sequence)
+    opened.count(4)
+    assert [("life-1", 1, 4)] == opened.waiting()
+
+
 def test_after_an_aborted_group_the_next_steps_take_its_sequences(opened: OpenedStore) -> None:
     first = opened.count(1)
     opened.store.begin_group()
@@ -179,6 +206,10 @@ def test_record_ids_name_incarnation_and_sequence(opened: OpenedStore) -> None:
 def _count_and_refuse(transaction: Transaction) -> None:
     count_in(transaction, 7)
     raise Conflict("idempotency_key", "was used before")
+
+
+def _break(_: Transaction) -> None:
+    raise ValueError("no")
 
 
 def _count_and_fail(opened: OpenedStore) -> None:

@@ -163,9 +163,10 @@ async def test_many_that_come_at_once_do_not_push_each_other_out_before_they_are
 
 async def test_a_store_without_room_forgets_nobody() -> None:
     """What could not be written changes no order: who is held is let go in its turn."""
-    sidecar = sidecar_of(2)
+    disk = MemoryDisk()
+    sidecar = sidecar_of(2, disk=disk)
     await use(sidecar, "ab")
-    engine, bytes_max = sidecar.opened.store.engine, "_max_bytes"
+    engine, bytes_max = disk.memory, "_max_bytes"
     setattr(engine, bytes_max, engine.used_bytes())
     with pytest.raises(Exhausted):
         sidecar.apply(None, company("a much longer name than before"))

@@ -110,7 +110,7 @@ def test_a_new_store_takes_little_of_the_disk(opened: Opened) -> None:
 
 def test_room_is_made_ahead_of_need(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that no step has to be run twice; by a quarter at a time."""
-    monkeypatch.setattr(opened.store, "_step_again", _never)
+    monkeypatch.setattr(opened.store, "_make_room_or_raise", _never)
     for number in range(3000):
         opened.put(b"%d" % number, 9000)
     assert 3000 * 9000 < opened.engine.used_bytes()
