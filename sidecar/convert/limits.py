@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Final
+
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.convert._checks import below, member
 from sidecar.convert.times import duration, duration_us
 from sidecar.domain.catalog import Rate, Rollover, Scope
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.windows import Alignment, WindowSpec, WindowUnit
+
+_shared_spec: Final = lru_cache(maxsize=1024)(WindowSpec)
+"""Equal layouts are one: a catalog has many limits, and few layouts."""
 
 
 def window_to_message(window: WindowSpec) -> catalog_pb2.Window:
@@ -32,7 +38,7 @@ def window_from_message(
         default = Alignment.CALENDAR
     alignment = member(Alignment, message.alignment, below(field, "alignment"), default)
     try:
-        return WindowSpec(unit, message.interval or 1, alignment, message.first_weekday)
+        return _shared_spec(unit, message.interval or 1, alignment, message.first_weekday)
     except ValueError as error:
         name, _, text = str(error).partition(": ")
         raise InvalidInput(below(field, name), text) from None

@@ -48,8 +48,12 @@ class FailAction(enum.IntEnum):
     KEEP = 4
 
 
-class Value(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Base of the values in this module: compared and hashed by content."""
+class Value(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """Base of the values in this module: compared and hashed by content.
+
+    The garbage collector leaves them out: there are no cycles among values, and hundreds of
+    thousands of them would take it a tenth of a second to go through.
+    """
 
 
 class Scope(Value, frozen=True):

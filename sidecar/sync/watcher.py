@@ -242,7 +242,9 @@ class Watcher:
                 await self._renew(held)
             else:
                 gone = [name for name in held if name not in self._seen]
-                await self._write(SnapshotChanges(removed=gone))
+                if gone:
+                    await self._write(SnapshotChanges(removed=gone))
+            await asyncio.sleep(0)
         self._seen = None
 
     async def _renew(self, companies: Sequence[str]) -> None:
