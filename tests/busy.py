@@ -52,8 +52,10 @@ def run(command: Sequence[str], spinners: int, niceness: int) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.busy", description=__doc__)
-    parser.add_argument("--spinners", type=int, default=8, choices=range(SPINNERS_MAX + 1))
-    parser.add_argument("--niceness", type=int, default=10, choices=range(20))
+    parser.add_argument(
+        "--spinners", type=int, default=8, choices=range(SPINNERS_MAX + 1), metavar="N"
+    )
+    parser.add_argument("--niceness", type=int, default=10, choices=range(20), metavar="N")
     parser.add_argument("command", nargs="+")
     given = parser.parse_args(arguments)
     return run(given.command, given.spinners, given.niceness)

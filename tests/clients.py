@@ -24,7 +24,7 @@ _SOURCES: Final = Path("deploy/clients")
 _MADE_IN_PLACE: Final = frozenset({"client", "gen", "node_modules"})
 """What the README's commands make beside the sources."""
 _STAMP: Final = "sources.sha256"
-_SECONDS_MAX: Final = 600.0
+_SECONDS_MAX: Final = 300.0
 """A command; enough for all packages over a slow network."""
 # Failures to get packages that are ours: lock and manifest contradict each other or the packages.
 _OUR_FAULT: Final = re.compile(

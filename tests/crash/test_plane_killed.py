@@ -22,7 +22,7 @@ ANSWERS_WITHOUT_PLANE = 20
 """Of each sidecar, each time that the plane is dead."""
 
 
-@pytest.mark.parametrize(("kills", "seed"), rounds(5, 21, slow=25, seeds=(121, 122)))
+@pytest.mark.parametrize(("kills", "seed"), rounds(5, 21, slow=12, seeds=(121, 122, 125, 126)))
 async def test_sidecars_answer_all_along_and_the_ledger_is_exact(
     tmp_path: Path, kills: int, seed: int
 ) -> None:

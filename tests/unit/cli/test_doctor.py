@@ -161,7 +161,10 @@ def test_all_is_well(fake: FakeServer, tmp_path: Path) -> None:
     fake.answers.update(GetStatus=status(heard_us=now_us()), Check=SERVING)
     tmp_path.chmod(0o700)
 
-    result = tallyd("doctor", "--sidecar", fake.address, "--control", fake.address, "--json")
+    result = tallyd(
+        *("doctor", "--sidecar", fake.address, "--control", fake.address, "--json"),
+        *("--timeout", "1m"),
+    )
 
     assert ExitCode.OK == result.exit_code
     answer = json.loads(result.stdout)
@@ -189,7 +192,7 @@ def test_a_sidecar_that_is_not_ready_fails_with_a_hint(fake: FakeServer) -> None
 
     fake.answers.update(GetStatus=status(standalone=True), Check=health)
 
-    result = tallyd("doctor", "--sidecar", fake.address)
+    result = tallyd("doctor", "--sidecar", fake.address, "--timeout", "1m")
 
     assert ExitCode.NEGATIVE == result.exit_code
     lines = result.stdout.splitlines()
