@@ -1,8 +1,9 @@
 """The bare LMDB step under a check: what is left when everything of ours is taken away.
 
 Checks are made once on a copy of a store, and what they did to its keys is written down. On another
-copy the very same reads and writes are then made on the LMDB environment itself, as the engine
-opened it, with a commit after each check's.
+copy the very same reads and writes are then made in LMDB's own transactions, one for each. The
+engine opens that copy with all its options, too, and begins the transactions, since it may have to
+look after its room between them.
 """
 
 from __future__ import annotations
@@ -11,16 +12,15 @@ import gc
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
-from unittest import mock
+from typing import Any, cast
 
-import lmdb
 import msgspec
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.storage.engine import Engine as EnginePort
-from sidecar.storage.engine import EngineFailure, EngineTransaction
+from sidecar.storage.engine import EngineTransaction
 from tests.bench.errors import BenchError
 from tests.bench.inside import Engine, open_engine
 from tests.bench.prefill import copy_store
@@ -36,20 +36,20 @@ class Step(msgspec.Struct):
 class BareTwin:
     """Makes the steps of checks without what is ours. Use `bare_twin`."""
 
-    def __init__(self, engine: Engine, recorded: list[Step], environment: lmdb.Environment) -> None:
+    def __init__(self, engine: Engine, recorded: list[Step], bare: EnginePort) -> None:
         self._engine = engine
         self._recorded = recorded
-        self._environment = environment
+        self._bare = bare
 
     def run(self, checks: Sequence[pb.CheckAndIncrementRequest]) -> float:
         """CPU microseconds a step."""
         steps = self._steps(checks)
         gc.collect()
         gc.freeze()
-        begin = self._environment.begin
+        begin = self._bare.begin
         start_ns = time.process_time_ns()
         for step in steps:
-            transaction = begin(write=True)
+            transaction = begin()
             get, put = transaction.get, transaction.put
             for key in step.gets:
                 get(key)
@@ -78,25 +78,10 @@ def bare_twin(store: Path, scratch: Path) -> Iterator[BareTwin]:
         copy_store(store, folder)
     recorded: list[Step] = []
     with (
-        open_engine(recorded_folder, lambda engine: _Recorder(engine, recorded)) as engine,
-        _environment(bare_folder) as environment,
+        open_engine(recorded_folder, partial(_recorder, recorded)) as engine,
+        open_engine(bare_folder) as bare,
     ):
-        yield BareTwin(engine, recorded, environment)
-
-
-@contextmanager
-def _environment(folder: Path) -> Iterator[lmdb.Environment]:
-    """The environment that the engine opens on a store, with the engine's options."""
-    opened: list[lmdb.Environment] = []
-    really_open = lmdb.open
-
-    def note(*arguments: Any, **options: Any) -> lmdb.Environment:
-        opened.append(really_open(*arguments, **options))
-        return opened[-1]
-
-    with mock.patch.object(lmdb, "open", note), open_engine(folder):
-        [environment] = opened
-        yield environment
+        yield BareTwin(engine, recorded, bare.store.engine)
 
 
 class _Transaction:
@@ -130,7 +115,6 @@ class _Recorder:
     """An engine on an engine, whose transactions are written down."""
 
     def __init__(self, inner: EnginePort, steps: list[Step]) -> None:
-        self.failures = inner.failures
         self._inner = inner
         self._steps = steps
 
@@ -138,39 +122,18 @@ class _Recorder:
         self._steps.append(Step())
         return _Transaction(self._inner.begin(), self._steps[-1])
 
-    def scan(
-        self, transaction: EngineTransaction, start: bytes, stop: bytes, most: int
-    ) -> list[tuple[bytes, bytes]]:
-        return self._inner.scan(_inner_of(transaction), start, stop, most)
+    def scan(self, transaction: EngineTransaction, *rest: Any) -> list[tuple[bytes, bytes]]:
+        return self._inner.scan(_inner_of(transaction), *rest)
 
-    def last(
-        self, transaction: EngineTransaction, start: bytes, stop: bytes
-    ) -> tuple[bytes, bytes] | None:
-        return self._inner.last(_inner_of(transaction), start, stop)
+    def last(self, transaction: EngineTransaction, *rest: Any) -> tuple[bytes, bytes] | None:
+        return self._inner.last(_inner_of(transaction), *rest)
 
-    def failure_of(self, error: Exception) -> EngineFailure:
-        return self._inner.failure_of(error)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
 
-    def used_bytes(self) -> int:
-        return self._inner.used_bytes()
 
-    def max_bytes(self) -> int:
-        return self._inner.max_bytes()
-
-    def room_bytes(self) -> int:
-        return self._inner.room_bytes()
-
-    def is_short_of_room(self) -> bool:
-        return self._inner.is_short_of_room()
-
-    def allocate_ahead(self) -> None:
-        self._inner.allocate_ahead()
-
-    def make_room(self, *, urgent: bool = False) -> bool:
-        return self._inner.make_room(urgent=urgent)
-
-    def close(self) -> None:
-        self._inner.close()
+def _recorder(steps: list[Step], inner: EnginePort) -> EnginePort:
+    return cast(EnginePort, _Recorder(inner, steps))  # what it does not have itself is the inner's
 
 
 def _inner_of(transaction: EngineTransaction) -> EngineTransaction:
