@@ -73,18 +73,37 @@ class Deciding:
         self._watchlist = watchlist
         self._watched = {} if watchlist is None else watchlist.watched
 
-    def check(
-        self, transaction: Transaction, request: pb.CheckAndIncrementRequest, asked: Needs
-    ) -> Decided | Needs:
-        """Decide about a check, and count it."""
-        now_us = self.now()
-        return self._usual_answer(transaction, request, now_us) or self._by_the_rules(
-            request, now_us, asked
+    def usual_answer(
+        self, transaction: Transaction, request: pb.CheckAndIncrementRequest, now_us: int
+    ) -> bytes | None:
+        """Decide about a check, and count it, if it is usual; the bytes of its answer."""
+        usual = self._usual
+        if usual is None or request.grant_mode > 1 or request.HasField("event_time"):
+            return None
+        dimensions = metadata = NO_ATTRIBUTES
+        if request.dimensions or request.metadata:
+            try:
+                dimensions, metadata = parse.attributes(request)
+            except FieldError:
+                return None  # the general way says which field is the first that is wrong
+        quantity = request.quantity
+        if quantity == 0 and not request.HasField("quantity"):
+            quantity = 1
+        return usual.answer(
+            transaction,
+            request.company,
+            request.feature,
+            quantity,
+            request.idempotency_key,
+            dimensions,
+            metadata,
+            now_us,
         )
 
-    def _by_the_rules(
+    def by_the_rules(
         self, request: pb.CheckAndIncrementRequest, now_us: int, asked: Needs
     ) -> Decided | Needs:
+        """Decide about a check that is not usual, and count it."""
         check = parse.parse_check(request, now_us)
         return self._enforcer.check_and_increment(check, now_us, asked)
 
@@ -114,7 +133,7 @@ class Deciding:
         asked: Needs,
     ) -> Decided | FieldError:
         try:
-            usual = self._usual_answer(transaction, request, now_us)
+            usual = self.usual_answer(transaction, request, now_us)
             if usual is not None:
                 return usual
             check = parse.parse_check(request, now_us)
@@ -133,32 +152,6 @@ class Deciding:
                 checks.append(error)
         outcomes = self._enforcer.check_and_increment_each(checks, now_us, asked)
         return outcomes if isinstance(outcomes, Needs) else [*outcomes]
-
-    def _usual_answer(
-        self, transaction: Transaction, request: pb.CheckAndIncrementRequest, now_us: int
-    ) -> bytes | None:
-        usual = self._usual
-        if usual is None or request.grant_mode > 1 or request.HasField("event_time"):
-            return None
-        dimensions = metadata = NO_ATTRIBUTES
-        if request.dimensions or request.metadata:
-            try:
-                dimensions, metadata = parse.attributes(request)
-            except FieldError:
-                return None  # the general way says which field is the first that is wrong
-        quantity = request.quantity
-        if quantity == 0 and not request.HasField("quantity"):
-            quantity = 1
-        return usual.answer(
-            transaction,
-            request.company,
-            request.feature,
-            quantity,
-            request.idempotency_key,
-            dimensions,
-            metadata,
-            now_us,
-        )
 
     def encoded(self, request: Request, outcome: Decided, took_ns: int) -> bytes:
         """The bytes of a `CheckAndIncrementResponse`; whoever wants to know is told."""

@@ -159,7 +159,10 @@ class _CheckJob(_UnaryJob):
             request = self.request = parse_check_message(self.call.message)
         except DecodeError:
             request = parse.parse_message(pb.CheckAndIncrementRequest, self.call.message)
-        return self.methods.deciding.check(transaction, request, self.asked)
+        deciding = self.methods.deciding
+        now_us = deciding.now()
+        answer = deciding.usual_answer(transaction, request, now_us)
+        return answer or deciding.by_the_rules(request, now_us, self.asked)
 
     def settle(self, result: Any, error: Exception | None) -> None:
         if type(result) is bytes:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 from sidecar.domain.bounds import IDENTIFIER_BYTES_MAX, INT64_MAX
 from sidecar.domain.catalog import Enforcement, FailAction, FeatureKind, Limit
@@ -57,14 +57,9 @@ class EncodePlain(Protocol):
         ...
 
 
-class _Reading(NamedTuple):
-    """What a check counts: what to write, counters' names in the record, what the answer names."""
-
-    writes: list[tuple[bytes, bytes]]
-    wires: list[bytes]
-    frame: Any
-    used: int
-    values: tuple[str, ...]
+_Reading: TypeAlias = tuple[list[tuple[bytes, bytes]], list[bytes], Any, int, tuple[str, ...]]
+"""What a check counts: what to write, counters' names in the record; and of the limit that the
+answer names: its frame, its usage, and the values of its dimensions."""
 
 
 class UsualChecks:
@@ -245,4 +240,5 @@ def _read(  # noqa: C901 - as above
             binding, named = rank, (frame, after, values)
     if named is None:
         return None
-    return _Reading(writes, wires, *named)
+    frame, used, values = named
+    return writes, wires, frame, used, values

@@ -81,7 +81,9 @@ class Store:
             return self._step_of_group(work)
         while True:
             try:
-                kv = self._begin()
+                # As `_begin`: a call more is felt on the path of a check.
+                self._head_before, self._group_failed = transaction.head, False
+                kv = transaction.kv = self._engine.begin()
                 try:
                     result = work(transaction)
                     if self._group_failed:
@@ -191,13 +193,12 @@ class Store:
         """Let go of it."""
         self._engine.close()
 
-    def _begin(self) -> EngineTransaction:
+    def _begin(self) -> None:
         transaction = self._transaction
         assert transaction.kv is None, "a step is under way"
         self._head_before = transaction.head
         self._group_failed = False
-        kv = transaction.kv = self._engine.begin()
-        return kv
+        transaction.kv = self._engine.begin()
 
     def _make_room_or_raise(self, error: Exception) -> None:
         """Make room for a step that did not fit, so that it may be run again."""

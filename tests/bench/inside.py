@@ -34,8 +34,12 @@ class Engine:
 
     def decide(self, request: pb.CheckAndIncrementRequest) -> Decided | Needs:
         """Decide about a check and count it, with a commit of its own."""
+        deciding, at_us = self.deciding, now_us()
         return self.store.transact(
-            lambda transaction: self.deciding.check(transaction, request, NOTHING)
+            lambda transaction: (
+                deciding.usual_answer(transaction, request, at_us)
+                or deciding.by_the_rules(request, at_us, NOTHING)
+            )
         )
 
 
