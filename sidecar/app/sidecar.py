@@ -192,6 +192,7 @@ class Daemon:
         self._start(health.run())
         self._start(parts.upkeep.sweep())
         self._start(parts.upkeep.watch_vitals())
+        self._start(parts.upkeep.watch_room())
         if parts.pusher is not None:
             self._start(parts.upkeep.remember_contact(lambda: parts.standing.heard_us))
             self._start(parts.pusher.run())
