@@ -149,6 +149,7 @@ class Daemon:
         background.start(keep_beating(self._health))
         background.start(parts.upkeep.sweep())
         background.start(parts.upkeep.watch_vitals())
+        background.start(parts.upkeep.watch_room())
         if parts.pusher is not None:
             background.start(parts.upkeep.remember_contact(lambda: parts.standing.heard_us))
             background.start(parts.pusher.run())

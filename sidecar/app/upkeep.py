@@ -21,6 +21,7 @@ _SWEEP_KEYS: Final = 200
 _SWEEP_SECONDS: Final = 0.05
 _REST_SECONDS: Final = 60.0
 _VITALS_SECONDS: Final = 1.0
+_ROOM_SECONDS: Final = 0.1
 _SETTLE_SECONDS: Final = 0.2
 _CONTACT_SECONDS: Final = 1.0
 
@@ -59,17 +60,25 @@ class Upkeep:
             await asyncio.sleep(_REST_SECONDS if round_complete else _SWEEP_SECONDS)
 
     async def watch_vitals(self) -> None:
-        """Take the vitals and see to the store's room once a second, for ever."""
+        """Take the vitals once a second, for ever."""
         while True:
             self.vitals = await self._attempt(self._take_vitals, otherwise=self.vitals)
-            await self.keep_room()
             await asyncio.sleep(_VITALS_SECONDS)
 
+    async def watch_room(self) -> None:
+        """See to the store's room on the disk, for ever."""
+        while True:
+            await self.keep_room()
+            await asyncio.sleep(_ROOM_SECONDS)
+
     async def keep_room(self) -> None:
-        """Allocate room on the disk before a call would have to wait for it."""
+        """Make room before a call would have to wait for it, in steps that no call feels."""
         engine = self._store.engine
         if await self._attempt(engine.is_short_of_room, otherwise=False):
-            await asyncio.to_thread(engine.allocate_ahead)
+            more = await asyncio.to_thread(engine.allocate_ahead)
+            while more:
+                more = await self._attempt(engine.prepare_room, otherwise=False)
+                await asyncio.sleep(0)
             await self._attempt(engine.make_room, otherwise=False)
 
     async def remember_contact(self, heard_us: Callable[[], int | None]) -> None:

@@ -86,11 +86,21 @@ class Engine(Protocol):
         ...
 
     def is_short_of_room(self) -> bool:
-        """Whether it is time for `allocate_ahead` and `make_room`."""
+        """Whether to `allocate_ahead`, `prepare_room` and `make_room`, one by one."""
         ...
 
-    def allocate_ahead(self) -> None:
-        """Do what takes long of `make_room`. Any thread may, also while a transaction runs."""
+    def allocate_ahead(self) -> bool:
+        """Do what may wait for the disk; whether it gave any.
+
+        Any thread may, also while a transaction runs.
+        """
+        ...
+
+    def prepare_room(self) -> bool:
+        """Do a little of what takes long with much that is stored; whether more is left to do.
+
+        Between transactions, as `make_room`.
+        """
         ...
 
     def make_room(self, *, urgent: bool = False) -> bool:

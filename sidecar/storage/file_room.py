@@ -39,12 +39,12 @@ class FileRoom:
     def __init__(self, file: Path) -> None:
         """Open the file, or create an empty one. Raises `OSError`."""
         self._fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._file = file
+        self.file = file
         self._lock = threading.Lock()
 
     def is_kept(self) -> bool:
         """Whether writing to blocks that were allocated cannot fail for want of room."""
-        kind = _file_system(self._file.parent) if _fallocate is not None else ""
+        kind = _file_system(self.file.parent) if _fallocate is not None else ""
         return kind in _KEEPING or (kind == _LAYERED and self._has_extents())
 
     def size_bytes(self) -> int:
@@ -87,7 +87,7 @@ class FileRoom:
                 if _fallocate(self._fd, mode, start, end - start) == 0:
                     return
             number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), str(self._file))
+        raise OSError(number, os.strerror(number), str(self.file))
 
     def _has_extents(self) -> bool:
         flags = bytearray(struct.calcsize("L"))

@@ -136,8 +136,11 @@ class LmdbEngine:
     def is_short_of_room(self) -> bool:
         return False
 
-    def allocate_ahead(self) -> None:
-        """The file grows when a commit is written."""
+    def allocate_ahead(self) -> bool:
+        return False
+
+    def prepare_room(self) -> bool:
+        return False
 
     def make_room(self, *, urgent: bool = False) -> bool:
         return False

@@ -10,6 +10,7 @@ Not for commits that wait for the disk: syncing a map takes longer than syncing 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -17,12 +18,13 @@ import lmdb
 import structlog
 
 from sidecar.storage.engine import EngineFailure, EngineShort
+from sidecar.storage.file_map import unmap_by_slices
 from sidecar.storage.file_room import FileRoom
 from sidecar.storage.lmdb_engine import RESERVE_BYTES, LmdbEngine
 
 _MIB: Final = 1 << 20
 _STRIDE_BYTES_MIN: Final = 4 * _MIB
-_STRIDE_BYTES_MAX: Final = 32 * _MIB
+_STRIDE_BYTES_MAX: Final = 64 * _MIB
 """A file grows by a quarter, within these: small ones take little of a small disk, and large ones
 are not mapped anew every few seconds."""
 _FREE_SHARE: Final = 8
@@ -52,6 +54,7 @@ class MappedEngine(LmdbEngine):
         self._end_bytes_max = _rounded(max_bytes + RESERVE_BYTES)
         self._room = room
         self._end_bytes = _allocated(room)
+        self._unmapping: Iterator[None] | None = None
         self._begins_to_look = 0
         self._is_full = False
         self._full_until = 0.0
@@ -89,15 +92,26 @@ class MappedEngine(LmdbEngine):
     def is_short_of_room(self) -> bool:
         if self._end_bytes >= self._end_bytes_max:
             return False
-        return self._is_full or self._ahead_bytes() < self._stride_bytes() // 2
+        if self._is_full:
+            return time.monotonic() >= self._full_until
+        return self._ahead_bytes() < self._stride_bytes() // 2
 
-    def allocate_ahead(self) -> None:
+    def allocate_ahead(self) -> bool:
         start = self._end_bytes
         try:
             end_bytes = min(start + self._stride_bytes(), self._end_bytes_max)
             self._room.allocate(end_bytes, start=start)
         except OSError as error:
             log.debug("store.cannot_allocate_ahead", error=str(error))
+            return False
+        return True
+
+    def prepare_room(self) -> bool:
+        if not self.is_short_of_room():
+            return False
+        if self._unmapping is None:
+            self._unmapping = unmap_by_slices(self._room.file)
+        return next(self._unmapping, self) is None
 
     def make_room(self, *, urgent: bool = False) -> bool:
         by_bytes = self._stride_bytes()
@@ -117,7 +131,7 @@ class MappedEngine(LmdbEngine):
             self._begins_to_look = 0
             if time.monotonic() >= self._full_until:
                 self.make_room()
-        elif self._ahead_bytes() < self._stride_bytes() // 4:
+        elif self._ahead_bytes() < self._stride_bytes() // 8:
             self.make_room()
 
     def _grow(self, by_bytes: int) -> bool:
@@ -133,6 +147,7 @@ class MappedEngine(LmdbEngine):
                 failure = str(error)
                 by_bytes = _rounded(by_bytes // 4)
                 continue
+            self._unmapping = None
             self._env.set_mapsize(end_bytes)
             self._end_bytes = end_bytes
             self._set_full(False, "")

@@ -108,8 +108,11 @@ class MemoryEngine:
     def is_short_of_room(self) -> bool:
         return False
 
-    def allocate_ahead(self) -> None:
-        """Nothing has to be allocated."""
+    def allocate_ahead(self) -> bool:
+        return False
+
+    def prepare_room(self) -> bool:
+        return False
 
     def make_room(self, *, urgent: bool = False) -> bool:
         return False

@@ -2,6 +2,8 @@
 
 `hold FOLDER`: opens, says `open`, and closes when its standard input ends.
 `kill FOLDER COUNT`: counts COUNT times 1, and kills itself without closing.
+`count FOLDER SEED`: counts until it is killed, alone and in groups, with records of random sizes.
+Says after each commit how many records there are.
 `fill FOLDER BYTES`: counts until no file may grow beyond BYTES; then has the limit lifted and
 counts once more. Says `ERROR TYPE REASON`, and how often it had counted before and in the end.
 """
@@ -10,17 +12,23 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import resource
 import signal
 import sys
 from pathlib import Path
+from typing import Final
 
 import structlog
 
 from sidecar.domain.errors import Exhausted, Unavailable
 from sidecar.storage.opening import open_folder
 from sidecar.storage.store import Store
+from tests.support.build import counter_ref, limit
 from tests.support.stores import STORE_BYTES_MAX, count_in
+
+_COMMITS_MAX: Final = 200_000
+_BY_USER: Final = limit("by_user", each=["user"])
 
 
 def main(mode: str, folder: str, *rest: str) -> None:
@@ -36,9 +44,20 @@ def main(mode: str, folder: str, *rest: str) -> None:
         for _ in range(int(rest[0])):
             opened.store.transact(lambda transaction: count_in(transaction, 1))
         os.kill(os.getpid(), signal.SIGKILL)
+    elif mode == "count":
+        _count_on(opened.store, random.Random(int(rest[0])))
     elif mode == "fill":
         _fill(opened.store, int(rest[0]))
     opened.close()
+
+
+def _count_on(store: Store, rng: random.Random) -> None:
+    for _ in range(_COMMITS_MAX):
+        with store.group():
+            for _ in range(rng.choice((1, 1, 1, 7, 64))):
+                user = counter_ref(_BY_USER, (f"{rng.randrange(5000)}-{'u' * rng.randrange(200)}",))
+                store.transact(lambda transaction: count_in(transaction, 1, user))  # noqa: B023
+        print(store.head.sequence, flush=True)
 
 
 def _fill(store: Store, bytes_max: int) -> None:

@@ -109,8 +109,12 @@ class StrictEngine:
     def is_short_of_room(self) -> bool:
         return self._inner.is_short_of_room()
 
-    def allocate_ahead(self) -> None:
-        self._inner.allocate_ahead()
+    def allocate_ahead(self) -> bool:
+        return self._inner.allocate_ahead()
+
+    def prepare_room(self) -> bool:
+        self._require_none_open()
+        return self._inner.prepare_room()
 
     def make_room(self, *, urgent: bool = False) -> bool:
         self._require_none_open()

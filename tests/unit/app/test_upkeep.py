@@ -22,14 +22,20 @@ class Short(MemoryEngine):
     def __init__(self) -> None:
         super().__init__()
         self.short = True
+        self.disk_is_full = False
         self.did: list[tuple[str, bool]] = []
 
     def is_short_of_room(self) -> bool:
         self._note("looked")
         return self.short
 
-    def allocate_ahead(self) -> None:
+    def allocate_ahead(self) -> bool:
         self._note("allocated")
+        return not self.disk_is_full
+
+    def prepare_room(self) -> bool:
+        self._note("prepared")
+        return self.did[-3:] != [("prepared", True)] * 3
 
     def make_room(self, *, urgent: bool = False) -> bool:
         self._note("made")
@@ -56,10 +62,19 @@ async def test_what_takes_long_of_making_room_is_done_beside_the_loop(
     upkeep: Upkeep, engine: Short
 ) -> None:
     await upkeep.keep_room()
-    assert [("looked", True), ("allocated", False), ("made", True)] == engine.did
+    prepared = [("prepared", True)] * 3
+    assert [("looked", True), ("allocated", False), *prepared, ("made", True)] == engine.did
     engine.did.clear()
     await upkeep.keep_room()
     assert [("looked", True)] == engine.did
+
+
+async def test_where_the_disk_gives_nothing_nothing_is_prepared(
+    upkeep: Upkeep, engine: Short
+) -> None:
+    engine.disk_is_full = True
+    await upkeep.keep_room()
+    assert [("looked", True), ("allocated", False), ("made", True)] == engine.did
 
 
 async def test_room_is_not_made_within_a_step(upkeep: Upkeep, engine: Short) -> None:

@@ -19,6 +19,7 @@ from sidecar.storage.mapped_engine import MappedEngine, open_engine
 from sidecar.storage.outbox import Outbox
 from sidecar.storage.store import Store, open_store
 from sidecar.storage.transaction import Transaction
+from sidecar.storage.verification import verifies
 from sidecar.sync.records import UsageRecordReader
 from tests.support.stores import count_in
 
@@ -63,8 +64,11 @@ class Opened:
 
         self.store.transact(work)
 
+    def value_of(self, key: bytes) -> bytes | None:
+        return self.store.transact(lambda transaction: transaction.keyspace.get(key))
+
     def size_of(self, key: bytes) -> int | None:
-        value = self.store.transact(lambda transaction: transaction.keyspace.get(key))
+        value = self.value_of(key)
         return None if value is None else len(value)
 
     def count(self) -> None:
@@ -123,7 +127,7 @@ def test_upkeep_makes_room_before_a_step_would(
     found = []
     for number in range(30):
         if opened.engine.is_short_of_room():
-            opened.engine.allocate_ahead()
+            assert opened.engine.allocate_ahead()
             before = opened.mib()
             assert opened.engine.make_room()
             found.append(opened.mib() - before)
@@ -133,6 +137,42 @@ def test_upkeep_makes_room_before_a_step_would(
         monkeypatch.undo()
     assert 2 <= len(found)
     assert [0.0] * len(found) == found
+
+
+def test_what_is_let_go_of_before_the_map_moves_is_still_there(opened: Opened) -> None:
+    slices = 0
+    content = {b"%d" % number: bytes([number]) * 50_000 for number in range(250)}
+    for key, value in content.items():
+        opened.store.transact(lambda transaction: transaction.keyspace.put(key, value))  # noqa: B023
+        while opened.engine.prepare_room():
+            slices += 1
+        if opened.engine.is_short_of_room():
+            assert opened.engine.make_room()
+    assert slices > 5
+    assert content == {key: opened.value_of(key) for key in content}
+    opened.close()
+    assert verifies(opened.data)
+
+
+def mapped_kib() -> int:
+    """How much of its files this process has mapped."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    [line] = [line for line in status if line.startswith("RssFile")]
+    return int(line.split()[1])
+
+
+def test_what_is_let_go_of_is_no_longer_mapped(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that nothing of it is left to do at once when the map moves."""
+    opened.put(b"large", 50 * MIB)
+    assert 50 * MIB == opened.size_of(b"large")
+    before = mapped_kib()
+    monkeypatch.setattr(opened.engine, "is_short_of_room", lambda: True)
+    while opened.engine.prepare_room():
+        pass
+    assert 50 * 1024 <= before - mapped_kib()
+    assert 50 * MIB == opened.size_of(b"large")
 
 
 @pytest.mark.parametrize("size_bytes", [5 * MIB, 20 * MIB, 100 * MIB])
@@ -250,11 +290,13 @@ def test_upkeep_asks_a_full_disk_again(opened: Opened) -> None:
     opened.disk.end_max = int(opened.mib() * MIB)
     fill(opened)
     opened.engine._full_until = float("inf")
+    assert not opened.engine.is_short_of_room()
+    opened.engine._full_until = 0.0
     assert opened.engine.is_short_of_room()
-    opened.engine.allocate_ahead()
+    assert not opened.engine.allocate_ahead()
     assert not opened.engine.make_room()
     opened.disk.end_max = 1 << 40
-    opened.engine.allocate_ahead()
+    assert opened.engine.allocate_ahead()
     assert opened.engine.make_room()
     opened.count()
 
