@@ -136,7 +136,8 @@ def main() -> int:
     if sys.platform != "linux":
         print("bench: it reads CPU time and memory from Linux's /proc", file=sys.stderr)
         return 1
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both stop everything in order
+    for number in (signal.SIGTERM, signal.SIGINT):  # the latter is ignored in shells' background
+        signal.signal(number, signal.default_int_handler)  # both stop everything in order
     try:
         run(_arguments())
     except BenchError as error:
