@@ -67,14 +67,16 @@ def encode_record(
     unattributed: bool,
 ) -> bytes:
     """A whole record. `owner` and `counters` come from the functions above."""
-    parts = [owner, _TIMES.pack(0x19, quantity, 0x21, event_time_us, 0x29, accepted_time_us)]
+    times = _TIMES.pack(0x19, quantity, 0x21, event_time_us, 0x29, accepted_time_us)
+    name = idempotency_key.encode()
+    if name and len(name) < 0x80 and not (dimensions or metadata or overage or unattributed):
+        # The usual record at once: as below, which is felt on the path of a check.
+        return b"%b%b\x32%c%b\x3a\x10%b%b" % (
+            owner, times, len(name), name, payload_digest, b"".join(counters)
+        )  # fmt: skip
+    parts = [owner, times]
     if idempotency_key:
-        name = idempotency_key.encode()
-        if len(name) < 0x80:
-            # As `encode_identity`: a call more is felt on the path of a check.
-            parts.append(b"\x32%c%b\x3a\x10%b" % (len(name), name, payload_digest))
-        else:
-            parts.append(encode_identity(idempotency_key, payload_digest))
+        parts.append(encode_identity(idempotency_key, payload_digest))
     for key, value in dimensions.items():
         parts.append(delimited(b"\x42", text(b"\x0a", key) + text(b"\x12", value)))
     for key, value in metadata.items():
