@@ -122,7 +122,7 @@ class _Handlers:
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
         for name, handler in service.handlers.items():
             handlers[name] = grpc.unary_unary_rpc_method_handler(self._unary(_awaited(handler)))
-        for name, unary in service.unary.items():
+        for name, unary in (*service.unary.items(), *service.tasks.items()):
             handlers[name] = grpc.unary_unary_rpc_method_handler(self._unary(_plain(unary)))
         for name, server in service.server_stream.items():
             handlers[name] = grpc.unary_stream_rpc_method_handler(self._stream(server))

@@ -20,6 +20,7 @@ from sidecar.front import (
     client_stream,
     server_stream,
     unary,
+    unary_async,
 )
 from sidecar.host.errors import RichStatus, status_of
 from sidecar.host.listening import tcp_socket, unix_socket
@@ -82,6 +83,7 @@ class NativeServer:
     def _methods_of(self, service: Service) -> dict[str, Method]:
         methods = {name: unary(handler) for name, handler in service.handlers.items()}
         methods |= {name: unary(self._eager(method)) for name, method in service.unary.items()}
+        methods |= {name: unary_async(method) for name, method in service.tasks.items()}
         methods |= {name: server_stream(method) for name, method in service.server_stream.items()}
         methods |= {name: client_stream(method) for name, method in service.client_stream.items()}
         methods |= {name: bidi_stream(method) for name, method in service.bidi_stream.items()}

@@ -24,11 +24,17 @@ BidiStreamMethod: TypeAlias = Callable[
 
 
 class Service(msgspec.Struct, frozen=True):
-    """A service's full name, and its methods by name."""
+    """A service's full name, and its methods by name.
+
+    `unary` methods are driven at once as far as they come: up to where they first wait they must
+    not ask for the task that they run in, as `asyncio.timeout` does. `tasks` are unary methods
+    that run in one from the start: for what waits anyway.
+    """
 
     name: str
     handlers: Mapping[str, UnaryHandler] = {}
     unary: Mapping[str, UnaryMethod] = {}
+    tasks: Mapping[str, UnaryMethod] = {}
     server_stream: Mapping[str, ServerStreamMethod] = {}
     client_stream: Mapping[str, ClientStreamMethod] = {}
     bidi_stream: Mapping[str, BidiStreamMethod] = {}

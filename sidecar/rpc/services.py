@@ -41,9 +41,6 @@ def admin_service(methods: AdminMethods) -> Service:
     """What operators ask."""
     return Service(
         ADMIN_SERVICE,
-        unary={
-            "GetStatus": methods.get_status,
-            "Flush": methods.flush,
-            "Drain": methods.drain,
-        },
+        unary={"GetStatus": methods.get_status},
+        tasks={"Flush": methods.flush, "Drain": methods.drain},
     )

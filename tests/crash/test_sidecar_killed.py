@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -13,28 +14,31 @@ from tests.support.ledger import apply, catalog_text, hold, status
 from tests.support.load import Books, load
 from tests.support.seeds import seeded
 
+_WAYS: Final = [
+    ("process", "native"),
+    # Callers wait for commits that they share.
+    ("disk", "native"),
+    ("process", "grpcio"),
+    ("disk", "grpcio"),
+]
+
 
 @pytest.mark.crash
 @pytest.mark.parametrize(
-    ("durability", "kills", "seed"),
+    ("durability", "transport", "kills", "seed"),
     [
-        pytest.param("process", 8, 11, id="process"),
-        # Callers wait for commits that they share.
-        pytest.param("disk", 4, 12, id="disk"),
+        *((*way, 5, 11 + number) for number, way in enumerate(_WAYS)),
         *(
-            pytest.param(
-                durability, 40, seed, id=f"{durability}, seed {seed}", marks=pytest.mark.slow
-            )
-            for durability in ("process", "disk")
-            for seed in (111, 112)
+            pytest.param(*way, 40, 111 + number, marks=pytest.mark.slow)
+            for number, way in enumerate(_WAYS)
         ),
     ],
 )
 async def test_every_answered_call_is_in_the_ledger_once(
-    tmp_path: Path, durability: str, kills: int, seed: int
+    tmp_path: Path, durability: str, transport: str, kills: int, seed: int
 ) -> None:
     books = Books()
-    options = {**SMALL_PUSHES, "durability": durability}
+    options = {**SMALL_PUSHES, "durability": durability, "transport": transport}
     async with ControlPlane(tmp_path / "control.db") as plane:
         await apply(plane, catalog_text())
         async with Sidecar(tmp_path, plane.address, **options) as sidecar:

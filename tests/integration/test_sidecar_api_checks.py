@@ -1,4 +1,4 @@
-"""CheckAndIncrement over real gRPC, at both levels of durability: what is decided and counted."""
+"""CheckAndIncrement on both transports, at both durabilities: what is decided and counted."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tests.support.sidecar_api import (
     records,
     stamp,
 )
-from tests.support.sidecars import Serving, serving
+from tests.support.sidecars import WAYS, Serving, serving
 
 
-@pytest.fixture(params=["process", "disk"])
+@pytest.fixture(params=WAYS)
 async def sidecar(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Serving]:
-    async with serving(tmp_path, CONTENT, COMPANIES, durability=request.param) as found:
+    async with serving(tmp_path, CONTENT, COMPANIES, **request.param) as found:
         yield found
 
 

@@ -1,4 +1,4 @@
-"""Batches and streams of checks over real gRPC, at both levels of durability."""
+"""Batches and streams of checks on both transports, at both durabilities."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import pytest
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from tests.support.build import NOW_US
 from tests.support.sidecar_api import COMPANIES, CONTENT, ask, stamp
-from tests.support.sidecars import Failure, Serving, failure_of, serving
+from tests.support.sidecars import WAYS, Failure, Serving, failure_of, serving
 
 
-@pytest.fixture(params=["process", "disk"])
+@pytest.fixture(params=WAYS)
 async def sidecar(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Serving]:
-    async with serving(tmp_path, CONTENT, COMPANIES, durability=request.param) as found:
+    async with serving(tmp_path, CONTENT, COMPANIES, **request.param) as found:
         yield found
 
 

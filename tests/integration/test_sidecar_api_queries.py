@@ -1,4 +1,4 @@
-"""Questions over real gRPC, at both levels of durability: none of them counts anything."""
+"""Questions on both transports, at both durabilities: none of them counts anything."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from sidecar.domain.bounds import DAY_US, INT64_MAX
 from sidecar.domain.decision import Reason
 from tests.support.build import DAY, MIDNIGHT_US, NOW_US, catalog, limit, metered
 from tests.support.sidecar_api import ACME, COMPANIES, CONTENT, ask, report, stamp
-from tests.support.sidecars import Serving, serving
+from tests.support.sidecars import WAYS, Serving, serving
 
 FEATURES = ["audit", "calls", "days", "free", "messages", "sso", "tokens"]
 
 
-@pytest.fixture(params=["process", "disk"])
+@pytest.fixture(params=WAYS)
 async def sidecar(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Serving]:
-    async with serving(tmp_path, CONTENT, COMPANIES, durability=request.param) as found:
+    async with serving(tmp_path, CONTENT, COMPANIES, **request.param) as found:
         yield found
 
 

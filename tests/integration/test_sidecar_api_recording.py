@@ -1,4 +1,4 @@
-"""Retries and what is recorded, over real gRPC, at both levels of durability."""
+"""Retries and what is recorded, on both transports, at both durabilities."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from tests.support.sidecar_api import (
     report,
     stamp,
 )
-from tests.support.sidecars import Failure, Serving, failure_of, serving
+from tests.support.sidecars import WAYS, Failure, Serving, failure_of, serving
 
 
-@pytest.fixture(params=["process", "disk"])
+@pytest.fixture(params=WAYS)
 async def sidecar(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Serving]:
-    async with serving(tmp_path, CONTENT, COMPANIES, durability=request.param) as found:
+    async with serving(tmp_path, CONTENT, COMPANIES, **request.param) as found:
         yield found
 
 

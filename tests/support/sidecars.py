@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import grpc
 import pytest
@@ -29,6 +29,13 @@ from sidecar.ops.health import Health
 from sidecar.storage.snapshots import SnapshotChanges
 from tests.support.build import NOW_US, catalog_snapshot
 from tests.support.channels import channel_to
+
+WAYS: Final = [
+    pytest.param({"durability": "process"}, id="process"),
+    pytest.param({"durability": "disk"}, id="disk"),
+    pytest.param({"durability": "process", "transport": "grpcio"}, id="process, grpcio"),
+]
+"""Settings under which a sidecar must answer the same."""
 
 
 class Failure(NamedTuple):

@@ -58,6 +58,7 @@ def test_the_exposition_has_every_metric_with_help_and_type() -> None:
         "tallyd_errors": "counter",
         "tallyd_fallback_decisions": "counter",
         "tallyd_shadow_denials": "counter",
+        "tallyd_transport_refusals": "counter",
         "tallyd_outbox_records": "gauge",
         "tallyd_outbox_bytes": "gauge",
         "tallyd_outbox_oldest_age_seconds": "gauge",
