@@ -93,7 +93,8 @@ class HeadCache:
         reader = self.reader
         fields = reader.read(block)
         head = Head(fields, self._methods)
-        if reader.independent and len(block) <= _BLOCK_BYTES_MAX:
+        sound = head.timeout_seconds >= 0  # the refusal of a malformed one is no head for others
+        if sound and reader.independent and len(block) <= _BLOCK_BYTES_MAX:
             self._learn(_Sample(block, fields, reader.spans), head)
         return head
 
@@ -186,7 +187,7 @@ def _filled(template: _Template, values: Sequence[bytes]) -> tuple[Head, float] 
         room -= len(value)
         if hole == _TIMEOUT_HOLE:
             seconds = timeout_seconds(value)
-            if seconds <= 0:
+            if seconds < 0:
                 return None
         elif is_sound(value):
             custom = custom or list(head.custom)

@@ -105,7 +105,7 @@ def test_list_beyond_the_bound_ends_a_connection_with_a_table() -> None:
         (b"250m", 0.25),
         (b"5u", 5e-6),
         (b"1n", 1e-9),
-        (b"0S", 0),
+        (b"0S", 1e-9),
         (b"", -1),
         (b"S", -1),
         (b"1", -1),
@@ -175,7 +175,6 @@ def test_what_varies_is_learned_from_two_blocks(huffman: bool) -> None:
     "more",
     [
         [("grpc-timeout", "5x"), ("a", "b")],
-        [("grpc-timeout", "0S"), ("a", "b")],
         [("grpc-timeout", "5S"), ("a", "c")],
         [("grpc-timeout", "5S"), ("a", "b"), ("c", "d")],
         [("grpc-timeout", "5S")],
@@ -188,6 +187,16 @@ def test_block_that_differs_otherwise_is_not_found(more: list[tuple[str, str]]) 
     heads.read(literal_block(request_fields(more=[("grpc-timeout", "5S"), ("a", "b")])))
 
     assert None is heads.match(literal_block(request_fields(more=more)))
+
+
+def test_malformed_timeout_spoils_nothing_for_others() -> None:
+    heads = cache()
+    assert heads.read(literal_block(request_fields(more=[("grpc-timeout", "1")]))).refusal
+
+    good = literal_block(request_fields(more=[("grpc-timeout", "1S")]))
+
+    assert None is heads.match(good)
+    assert heads.read(good).usual
 
 
 def test_other_method_is_no_variation() -> None:
