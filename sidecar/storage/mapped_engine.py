@@ -94,7 +94,7 @@ class MappedEngine(LmdbEngine):
             return False
         if self._is_full:
             return time.monotonic() >= self._full_until
-        return self._ahead_bytes() < self._stride_bytes() // 2
+        return self._ahead_bytes() < max(self._stride_bytes() // 2, 3 * _KEPT_BYTES)
 
     def allocate_ahead(self) -> bool:
         start = self._end_bytes
@@ -131,7 +131,7 @@ class MappedEngine(LmdbEngine):
             self._begins_to_look = 0
             if time.monotonic() >= self._full_until:
                 self.make_room()
-        elif self._ahead_bytes() < self._stride_bytes() // 8:
+        elif self._ahead_bytes() < max(self._stride_bytes() // 8, 2 * _KEPT_BYTES):
             self.make_room()
 
     def _grow(self, by_bytes: int) -> bool:

@@ -52,7 +52,8 @@ class OpenStore:
     def close(self) -> None:
         """Let go of the store, in order."""
         self.store.close()
-        (self._folder / _IN_USE).rename(self._folder / _NOT_IN_USE)
+        with contextlib.suppress(FileNotFoundError):
+            (self._folder / _IN_USE).rename(self._folder / _NOT_IN_USE)
         self._lock.release()
 
 

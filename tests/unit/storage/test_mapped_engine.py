@@ -252,8 +252,12 @@ def test_a_full_disk_is_told_once_and_reading_goes_on(opened: Opened) -> None:
     assert ["store.disk_full"] == [line["event"] for line in logs]
 
 
-def test_on_a_full_disk_what_frees_room_can_and_then_counting_goes_on(opened: Opened) -> None:
-    opened.disk.end_max = int(opened.mib() * MIB)
+@pytest.mark.parametrize("free_mib", [0, 1 << 20], ids=["in small pieces", "at once"])
+def test_on_a_full_disk_what_frees_room_can_and_then_counting_goes_on(
+    opened: Opened, free_mib: int
+) -> None:
+    opened.disk.free = free_mib * MIB
+    opened.disk.end_max = int(opened.mib() * MIB) + MIB
     counted = fill(opened)
     outbox = Outbox(opened.store, UsageRecordReader())
     while outbox.acknowledge("life-1", counted):
