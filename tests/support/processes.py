@@ -33,8 +33,12 @@ _PORTS: Final = range(20_000, 30_000)
 
 _TALLYD: Final = """
 import signal, sys
-from sidecar.cli.main import main
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if sys.platform == "linux":
+    import ctypes
+    PR_SET_PDEATHSIG = 1
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+from sidecar.cli.main import main
 main(sys.argv[1:])
 """
 
@@ -223,7 +227,11 @@ async def until(holds: Callable[[], Awaitable[bool]], otherwise: str) -> None:
 
 
 def tallyd_command() -> list[str]:
-    """What runs the command line; Ctrl-C ends it also where the tests run in the background."""
+    """What runs the command line.
+
+    Ctrl-C ends it, though a shell ignores that for what it runs in the background; and it ends in
+    order if whoever started it is killed, so that nothing outlives a test run.
+    """
     return [sys.executable, "-c", _TALLYD]
 
 
