@@ -101,13 +101,13 @@ def digest_of(feature: str, quantity: int, mode: GrantMode, dimensions: Mapping[
     apart.
     """
     if not dimensions:
-        return _digest_without_dimensions(feature, quantity, mode)
+        return plain_digest(feature, quantity, mode)
     text = f"{feature}\0{quantity}\0{_MODE_NAMES[mode]}"
     text += "".join([f"\0{name}\0{dimensions[name]}" for name in sorted(dimensions)])
     return sha256(text.encode()).digest()[:16]
 
 
 @lru_cache(maxsize=4096)
-def _digest_without_dimensions(feature: str, quantity: int, mode: GrantMode) -> bytes:
-    """The same, which is kept: most requests ask for much the same quantities."""
+def plain_digest(feature: str, quantity: int, mode: GrantMode) -> bytes:
+    """The same without dimensions. It is kept, as most requests ask for much the same."""
     return sha256(f"{feature}\0{quantity}\0{_MODE_NAMES[mode]}".encode()).digest()[:16]

@@ -87,7 +87,10 @@ class Driver(asyncio.BufferedProtocol):
         try:
             calls = connection.receive(bytes(self._buffer[:size]), monotonic())
             if calls:
-                self._handle(calls)
+                try:
+                    self._answer_read(calls)
+                except Exception as error:
+                    _fail_each(calls, error)
             connection.settle()
             self._end_turn()
         except Exception as error:
@@ -129,18 +132,14 @@ class Driver(asyncio.BufferedProtocol):
         try:
             calls = connection.proceed(monotonic())
             if calls:
-                self._handle(calls)
+                try:
+                    self._answer_read(calls)
+                except Exception as error:
+                    _fail_each(calls, error)
             connection.settle()
             self._end_turn()
         except Exception as error:
             self._crashed(error)
-
-    def _handle(self, calls: list[UnaryCall]) -> None:
-        try:
-            self._answer_read(calls)
-        except Exception as error:
-            for call in calls:
-                call.fail(error)
 
     def _end_turn(self) -> None:
         """Send what there is, and see to what is left."""
@@ -229,6 +228,11 @@ class Driver(asyncio.BufferedProtocol):
 
 def _ignore() -> None:
     pass
+
+
+def _fail_each(calls: Sequence[UnaryCall], error: Exception) -> None:
+    for call in calls:
+        call.fail(error)
 
 
 def peer_of(transport: asyncio.BaseTransport) -> str:

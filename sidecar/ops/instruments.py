@@ -86,27 +86,30 @@ class LabelledCounter:
 
 
 class DurationHistogram:
-    """A histogram of durations, observed in microseconds and exposed in seconds."""
+    """A histogram of durations, observed in microseconds and exposed in seconds.
+
+    `counts`: of each of `bounds_us`, inclusive, and of what is longer; `sum_us`: of all.
+    """
 
     def __init__(
         self, name: str, help_text: str, buckets_us: Sequence[int] = MICROSECOND_BUCKETS
     ) -> None:
         self._name, self._help = name, help_text
-        self._bounds = tuple(buckets_us)
-        self._counts = [0] * (len(self._bounds) + 1)  # the last is +Inf
-        self._sum_us = 0
+        self.bounds_us = tuple(buckets_us)
+        self.counts = [0] * (len(self.bounds_us) + 1)  # the last is +Inf
+        self.sum_us = 0
 
     def observe(self, microseconds: int) -> None:
         """Count one duration."""
-        self._counts[bisect_left(self._bounds, microseconds)] += 1
-        self._sum_us += microseconds
+        self.counts[bisect_left(self.bounds_us, microseconds)] += 1
+        self.sum_us += microseconds
 
     def read(self) -> Metric:
         """Return cumulative buckets, count and sum in seconds."""
-        bounds = [*(repr(bound / 1e6) for bound in self._bounds), "+Inf"]
-        buckets = list(zip(bounds, accumulate(self._counts), strict=True))
+        bounds = [*(repr(bound / 1e6) for bound in self.bounds_us), "+Inf"]
+        buckets = list(zip(bounds, accumulate(self.counts), strict=True))
         return HistogramMetricFamily(
-            self._name, self._help, buckets=buckets, sum_value=self._sum_us / 1e6
+            self._name, self._help, buckets=buckets, sum_value=self.sum_us / 1e6
         )
 
 

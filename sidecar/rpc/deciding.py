@@ -52,7 +52,8 @@ class Deciding:
     """Decides about messages. `now` gives microseconds by the plane's clock.
 
     `usual`: `None` where every check goes the general way. `watchlist`: who is to be woken by what
-    is counted; `None`: nobody ever.
+    is counted; `None`: nobody ever. `counted` is told the nanoseconds of each usual check, and
+    `touch` is due while somebody is `watched`.
     """
 
     def __init__(
@@ -69,9 +70,9 @@ class Deciding:
         self._usual = usual
         self._encode = encode
         self._observer = observer
-        self._counted = observer.counted
+        self.counted = observer.counted
         self._watchlist = watchlist
-        self._watched = {} if watchlist is None else watchlist.watched
+        self.watched = {} if watchlist is None else watchlist.watched
 
     def usual_answer(
         self, transaction: Transaction, request: pb.CheckAndIncrementRequest, now_us: int
@@ -170,17 +171,12 @@ class Deciding:
                 observer.fell_back(outcome.basis.fallback, allowed)
             if outcome.decision.shadow_denials:
                 observer.shadow_denied(request.feature, outcome.decision.shadow_denials)
-        if allowed and self._watched:
-            self._touch(request)
+        if allowed and self.watched:
+            self.touch(request)
         return data
 
-    def counted(self, request: Request, took_ns: int) -> None:
-        """A usual check was answered: whoever wants to know is told."""
-        self._counted(took_ns)
-        if self._watched:
-            self._touch(request)
-
-    def _touch(self, request: Request) -> None:
+    def touch(self, request: Request) -> None:
+        """Wake those who watch what a request counted on."""
         if self._watchlist is not None:
             self._watchlist.touch(request.company, request.feature)
 

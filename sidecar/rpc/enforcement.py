@@ -167,7 +167,10 @@ class _CheckJob(_UnaryJob):
     def settle(self, result: Any, error: Exception | None) -> None:
         if type(result) is bytes:
             took_ns = time.perf_counter_ns() - self.started_ns
-            self.methods.deciding.counted(self.request, took_ns)
+            deciding = self.methods.deciding
+            deciding.counted(took_ns)
+            if deciding.watched:
+                deciding.touch(self.request)
             self.call.answer(result)
         else:
             super().settle(result, error)

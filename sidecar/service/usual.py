@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol, TypeAlias
 from sidecar.domain.bounds import IDENTIFIER_BYTES_MAX, INT64_MAX
 from sidecar.domain.catalog import Enforcement, FailAction, FeatureKind, Limit
 from sidecar.domain.decision import Basis, GrantMode, Reason
-from sidecar.domain.requests import NO_ATTRIBUTES, digest_of
+from sidecar.domain.requests import NO_ATTRIBUTES, digest_of, plain_digest
 from sidecar.domain.windows import Window
 from sidecar.service.directory import Directory
 from sidecar.service.meters import Meter
@@ -115,7 +115,10 @@ class UsualChecks:
             answer_key = keys.answer_key(company_id, key)
             if kv.get(answer_key) is not None:
                 return None
-            digest = digest_of(feature_key, quantity, _ALL_OR_NOTHING, dimensions)
+            if dimensions:
+                digest = digest_of(feature_key, quantity, _ALL_OR_NOTHING, dimensions)
+            else:
+                digest = plain_digest(feature_key, quantity, _ALL_OR_NOTHING)
         else:
             answer_key = digest = b""
         reading = _read(transaction, prepared.counted, quantity, dimensions, now_us)

@@ -113,7 +113,12 @@ class Connection(State):
         """Handle the frames that are pending: usual calls here, all else by `inbound`."""
         data, at, calls = self.pending, self._at, self.calls
         end = len(data)
-        usual = self._takes_usual_calls()
+        # As `_takes_usual_calls`: a call more is felt on the path of every call.
+        usual = (
+            self.phase is Phase.OPEN
+            and self.partial is None
+            and len(self.streams) <= self._usual_streams_max
+        )
         self.more = False
         try:
             while end - at >= FRAME_HEAD_BYTES:
@@ -178,7 +183,10 @@ class Connection(State):
         elif not request.usual:
             return 0
         self.last_id = stream_id
-        self.receipts.take(size + PREFIX_BYTES)
+        receipts = self.receipts
+        receipts.credit -= size + PREFIX_BYTES
+        if receipts.credit < receipts.low:
+            receipts.replenish()
         self.calls.append(UnaryCall(self, stream_id, request, seconds, data[message_at:end]))
         return end
 
@@ -207,5 +215,7 @@ class Connection(State):
 
     def sent(self) -> None:
         """The driver has taken what there was to send."""
-        self.output.start_turn()
+        output = self.output
+        if output.burst_left != output.burst_bytes:
+            output.start_turn()
         self.awake = False

@@ -18,30 +18,35 @@ from sidecar.front.machine.streams import Stream
 class Receipts:
     """The receiving side of one connection.
 
-    parts: where WINDOW_UPDATE frames go. held_bytes: received and not taken yet.
+    parts: where WINDOW_UPDATE frames go. held_bytes: received and not taken yet. credit: what the
+    peer may still send on the connection; below `low` it is given back.
     """
 
-    __slots__ = ("_credit", "_low", "_parts", "_shared", "held_bytes")
+    __slots__ = ("_parts", "_shared", "credit", "held_bytes", "low")
 
     def __init__(self, shared: Shared, parts: list[bytes]) -> None:
         self.held_bytes = 0
         self._shared = shared
         self._parts = parts
-        self._credit = shared.bounds.connection_window_bytes
-        self._low = self._credit // 2
+        self.credit = shared.bounds.connection_window_bytes
+        self.low = self.credit // 2
 
     def take(self, size: int) -> None:
         """Count DATA against the connection's window, and give it back when half is used up.
 
         Raises ConnectionFault where the peer has sent more than it may.
         """
-        self._credit -= size
-        if self._credit < self._low:
-            if self._credit < 0:
-                raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the window")
-            window = self._shared.bounds.connection_window_bytes
-            self._parts.append(window_update(0, window - self._credit))
-            self._credit = window
+        self.credit -= size
+        if self.credit < self.low:
+            self.replenish()
+
+    def replenish(self) -> None:
+        """Give the connection's window back; where it fell below 0 the peer has sent too much."""
+        if self.credit < 0:
+            raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the window")
+        window = self._shared.bounds.connection_window_bytes
+        self._parts.append(window_update(0, window - self.credit))
+        self.credit = window
 
     def take_on(self, stream: Stream, size: int) -> None:
         """Count DATA against a stream's window.

@@ -40,17 +40,18 @@ class Output:
 
     parts: bytes for the transport. window: what the peer takes on the connection; initial_window:
     on a new stream. usual_bytes_max: messages (with prefix) up to this size may bypass the queue,
-    if `window` allows. queued_bytes: of messages that wait.
+    if `window` allows. queued_bytes: of messages that wait. burst_left: of the bytes of DATA that
+    a turn may write, which are burst_bytes.
     """
 
     __slots__ = (
-        "_burst_bytes",
-        "_burst_left",
         "_first_block",
         "_meters",
         "_on_end",
         "_on_room",
         "_shared",
+        "burst_bytes",
+        "burst_left",
         "initial_window",
         "parts",
         "paused",
@@ -80,8 +81,8 @@ class Output:
         self._meters = meters
         self._on_end = on_end  # a stream has sent all of its answer
         self._on_room = on_room  # a stream's behaviour, which waits, may send again
-        self._burst_bytes = shared.bounds.write_buffer_bytes_max
-        self._burst_left = self._burst_bytes
+        self.burst_bytes = shared.bounds.write_buffer_bytes_max
+        self.burst_left = self.burst_bytes
         self._first_block = True
 
     def pause(self, now: float) -> None:
@@ -96,7 +97,7 @@ class Output:
 
     def start_turn(self) -> None:
         """The transport has taken `parts`."""
-        self._burst_left = self._burst_bytes
+        self.burst_left = self.burst_bytes
 
     def head(self, stream_id: int, block: bytes, *, end_stream: bool) -> None:
         """Send a header block."""
@@ -130,7 +131,7 @@ class Output:
     def pump(self) -> None:
         """Send of what waits as much as may be sent now."""
         ready = self.ready
-        while ready and self.window > 0 and self._burst_left > 0 and not self.paused:
+        while ready and self.window > 0 and self.burst_left > 0 and not self.paused:
             stream = ready.pop(next(iter(ready)))
             self._send_frame(stream)
             if not stream.outbox:
@@ -152,7 +153,7 @@ class Output:
         head = FRAME.pack(size << 8 | DATA, END_STREAM if last else 0, stream.id)
         self.parts += (head, data[offset:stop])
         self.window -= size
-        self._burst_left -= size
+        self.burst_left -= size
         self._meters.frames += 1
         stream.send_window -= size
         stream.moved_at = stream.connection.now
