@@ -104,6 +104,18 @@ lint-generated: $(DEV_STAMP) ## Generated code matches the .proto files
 lint-hygiene: $(DEV_STAMP) ## No secrets, machine paths or package index addresses
 	$(BIN)/python -m tests.lint
 
+# The compiler works in the folder of go.mod, hence the absolute path.
+TOOLS := $(CURDIR)/build/tools
+
+.PHONY: tools
+tools: ## Build the Go tools that conformance tests use into build/tools; skips where Go is absent
+	@mkdir -p $(TOOLS)
+	@if command -v go >/dev/null; then \
+		cd tests/tools && go build -o $(TOOLS)/ tool; \
+	else \
+		echo "Go is not on the PATH: conformance tests that need its tools will be skipped"; \
+	fi
+
 .PHONY: cases
 cases: $(DEV_STAMP) ## Run the case files of a directory; CASES=dir
 	$(BIN)/python -m tests.conformance.cases '$(CASES)'
