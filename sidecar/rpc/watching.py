@@ -68,6 +68,7 @@ class WatchMethods:
                 told.update((state.feature, state) for state in company.features)
                 for event in events:
                     yield _encode(event, now_us)
+                    await asyncio.sleep(0)
                 touched = await self._changed(watch, told, until_us)
                 if touched is None:
                     await self._obtain(subject, context)

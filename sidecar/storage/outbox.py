@@ -96,7 +96,7 @@ class Outbox:
                 return self._store.lineages
             if lineage.ordinal == transaction.lineage.ordinal:
                 # Nobody asks for the tallies of an earlier one again.
-                amounts.extend(map(self._amount, entries))
+                amounts.extend(Amount(*self._reader.amount(entry.record)) for _, entry in entries)
                 settle(transaction, amounts)
             return self._forget(transaction, lineage, entries)
 
@@ -225,9 +225,6 @@ class Outbox:
     ) -> list[tuple[bytes, OutboxEntry]]:
         entries = self._entries(transaction, lineage, STEP_RECORDS, STEP_BYTES)
         return [pair for pair in entries if keys.sequence_of(pair[0]) <= watermark]
-
-    def _amount(self, entry: tuple[bytes, OutboxEntry]) -> Amount:
-        return Amount(keys.sequence_of(entry[0]), *self._reader.amount(entry[1].record))
 
 
 def _count_as_own(transaction: Transaction, summary: RecordSummary) -> None:

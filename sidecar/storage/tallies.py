@@ -2,7 +2,8 @@
 
 What has left the outbox is kept in the store, a key for each feature. What still waits is added to
 that in memory once somebody asks, in bounded steps; the sum stays there, and the next to ask goes
-on from it. It is of all records up to a sequence, whether they wait or have left.
+on from it. It is of all records up to a sequence, whether they wait or have left since; where later
+ones have left, too, it begins anew.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ _NONE: Final = Tally()
 class Amount(NamedTuple):
     """What a record adds to the tallies."""
 
-    sequence: int
     feature: str
     quantity: int
 
@@ -61,7 +61,7 @@ def settle(transaction: Transaction, amounts: Iterable[Amount]) -> None:
 
 
 class AcceptedTallies:
-    """The sum in memory, of the present lineage; with another it begins anew.
+    """The sum in memory, of the present lineage.
 
     Steps that read must run alone, so that they see nothing but what was committed.
     """
@@ -89,21 +89,21 @@ class AcceptedTallies:
             yield
 
     def left(self, ordinal: int, amounts: Iterable[Amount]) -> None:
-        """Records of a lineage, in order, have left the outbox, and are in the store's tallies."""
-        if ordinal != self._ordinal:
-            return
+        """Records of a lineage have left the outbox, and are in the store's tallies now.
+
+        While those are being read, what was read of them before has to follow.
+        """
         unread_from = self._unread_from
+        if ordinal != self._ordinal or unread_from is None:
+            return
         for amount in amounts:
-            if unread_from is not None:
-                if keys.tally_key(ordinal, amount.feature) < unread_from:
-                    self._add(amount.feature, amount.quantity)
-            elif amount.sequence > self._sequence:
+            if keys.tally_key(ordinal, amount.feature) < unread_from:
                 self._add(amount.feature, amount.quantity)
-                self._sequence = amount.sequence
 
     def _read_on(self, lineage: Lineage) -> None:
-        if lineage.ordinal != self._ordinal:
-            self._ordinal, self._sequence, self._tallies = lineage.ordinal, 0, {}
+        has_passed = self._unread_from is None and self._sequence < lineage.acknowledged_sequence
+        if lineage.ordinal != self._ordinal or has_passed:
+            self._ordinal, self._tallies = lineage.ordinal, {}
             self._unread_from = keys.tallies_of(lineage.ordinal)
         if self._unread_from is not None:
             self._read_settled(lineage, self._unread_from)

@@ -189,15 +189,15 @@ def count_in(
         known.own + quantity, known.others, known.heard, known.window_end_us, known.values
     )
     transaction.put_counter(key, counted)
-    record = record_of(quantity, ref, company, feature)
+    record = record_of(quantity, ref, company=company, feature=feature)
     transaction.append(record)
     return record
 
 
 def record_of(
-    quantity: int, ref: CounterRef = MONTHLY, company: str = "acme", feature: str = "calls"
+    quantity: int, *refs: CounterRef, company: str = "acme", feature: str = "calls"
 ) -> bytes:
-    """Bytes of a usage record on one counter, at `NOW_US`."""
+    """Bytes of a usage record on some counters, `MONTHLY` alone without one, at `NOW_US`."""
     return encode_record(
         encode_owner(company, feature),
         quantity,
@@ -207,7 +207,7 @@ def record_of(
         b"",
         {},
         {},
-        [encode_counter_ref(ref)],
+        [encode_counter_ref(ref) for ref in refs or (MONTHLY,)],
         0,
         False,
     )

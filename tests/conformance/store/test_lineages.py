@@ -27,7 +27,9 @@ def incarnations(opened: OpenedStore) -> list[str]:
 def fence(opened: OpenedStore, common_sequence: int) -> None:
     """What the sync does when the plane refuses the oldest lineage."""
     fenced = opened.store.lineages[0].incarnation
-    opened.outbox.begin_lineage(opened.new_incarnation(), fenced, common_sequence)
+    name = opened.new_incarnation()
+    while opened.outbox.begin_lineage(name, fenced, common_sequence):
+        pass
     move(opened)
 
 
@@ -155,6 +157,46 @@ def test_counting_goes_on_while_fenced_records_move(opened: OpenedStore) -> None
     assert [1000] + [1] * STEP_RECORDS + [1000] + [1] * 5 == waiting
     assert 2000 + STEP_RECORDS + 5 == opened.used()
     assert Counter(opened.used(), 0, 0, MONTHLY.window.end_us) == opened.counter()
+
+
+def test_the_more_counters_records_have_the_fewer_move_in_a_step(opened: OpenedStore) -> None:
+    refs = [counter_ref(BY_USER, (f"user {number}",)) for number in range(30)]
+    record = record_of(1, *refs)
+    with opened.store.group():
+        for _ in range(10):
+            opened.store.transact(lambda transaction: transaction.append(record))
+    opened.outbox.begin_lineage(opened.new_incarnation(), "life-1", 0)
+    assert opened.outbox.move_fenced()
+    moved = [name for name, _, _ in opened.waiting()].count("life-2")
+    assert STEP_RECORDS // 30 == moved
+    move(opened)
+    assert [("life-2", n, 1) for n in range(1, 11)] == opened.waiting()
+    counters = [opened.counter(ref) for ref in refs]
+    assert [10] * 30 == [counter.own for counter in counters if counter]
+
+
+def test_a_record_with_more_counters_than_a_step_has_moves_alone(opened: OpenedStore) -> None:
+    refs = [counter_ref(BY_USER, (f"user {n}",)) for n in range(STEP_RECORDS + 1)]
+    record = record_of(1, *refs)
+    for _ in range(2):
+        opened.store.transact(lambda transaction: transaction.append(record))
+    opened.outbox.begin_lineage(opened.new_incarnation(), "life-1", 0)
+    assert opened.outbox.move_fenced()
+    assert not opened.outbox.move_fenced()
+    assert 2 == len(opened.waiting())
+
+
+def test_leaving_much_that_is_in_common_comes_in_bounded_steps(opened: OpenedStore) -> None:
+    with opened.store.group():
+        opened.count_each(*[1] * (STEP_RECORDS + 5))
+    name, common = opened.new_incarnation(), STEP_RECORDS + 2
+    assert opened.outbox.begin_lineage(name, "life-1", common)
+    assert ["life-1"] == incarnations(opened)
+    opened.reopen()
+    assert not opened.outbox.begin_lineage(name, "life-1", common)
+    assert ["life-1", name] == incarnations(opened)
+    move(opened)
+    assert [(name, n, 1) for n in (1, 2, 3)] == opened.waiting()
 
 
 def test_a_restart_in_between_goes_on_with_the_move(opened: OpenedStore) -> None:

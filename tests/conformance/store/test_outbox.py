@@ -6,13 +6,16 @@ import pytest
 
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.errors import Exhausted
+from sidecar.storage.bounded import STEP_BYTES
 from sidecar.storage.codec import Tally
 from sidecar.storage.outbox import STEP_RECORDS, OutboxRun
 from sidecar.storage.transaction import Transaction
 from tests.conformance.store.conftest import MakeDisk
+from tests.support.build import counter_ref, limit
 from tests.support.stores import Disk, OpenedStore, chain_of, count_in, record_of
 
 NO_BYTES_MAX = 1 << 30
+BY_USER = limit("by_user", each=["user"])
 ENTRY_BYTES = 41
 """What an entry has beside its record."""
 
@@ -114,6 +117,24 @@ def test_acknowledging_much_comes_in_bounded_steps(opened: OpenedStore) -> None:
     assert STEP_RECORDS + 1 == opened.store.waiting_records()
     acknowledge(opened, "life-1", 2 * STEP_RECORDS + 1)
     assert 0 == opened.store.waiting_records()
+
+
+def test_large_records_leave_in_steps_that_are_bounded_in_bytes(opened: OpenedStore) -> None:
+    record = record_of(1, counter_ref(BY_USER, ("x" * (STEP_BYTES // 4),)))
+    for _ in range(6):
+        opened.store.transact(lambda transaction: transaction.append(record))
+    assert opened.outbox.acknowledge("life-1", 6)
+    assert 3 == opened.store.waiting_records()
+    assert not opened.outbox.acknowledge("life-1", 6)
+    assert 0 == opened.store.waiting_records()
+
+
+def test_a_record_larger_than_a_step_leaves_alone(opened: OpenedStore) -> None:
+    record = record_of(1, counter_ref(BY_USER, ("x" * (2 * STEP_BYTES),)))
+    for _ in range(2):
+        opened.store.transact(lambda transaction: transaction.append(record))
+    assert opened.outbox.acknowledge("life-1", 2)
+    assert 1 == opened.store.waiting_records()
 
 
 def test_counters_stay_when_records_leave(opened: OpenedStore) -> None:

@@ -1,0 +1,73 @@
+"""A control plane on the other side of the stub: no network, no process, and what the test says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+from sidecar.api.sync.v1 import sync_pb2
+from sidecar.convert.times import timestamp
+
+
+class StubPlane:
+    """Stands in for the generated stub. It takes what is pushed, and fences whom it is told to.
+
+    `common`: for incarnations that are fenced, what it has in common with them. `pages`: what a
+    watch is told. `fetched`: the answer to a fetch; `totals`: what every push is answered.
+    """
+
+    def __init__(self, now: Callable[[], int]) -> None:
+        self._now = now
+        self.records: dict[str, list[bytes]] = {}
+        self.common: dict[str, int] = {}
+        self.pages: Sequence[sync_pb2.WatchSnapshotsResponse] = ()
+        self.fetched = sync_pb2.FetchSnapshotsResponse()
+        self.totals: Sequence[sync_pb2.CounterTotal] = ()
+
+    async def Hello(self, request: sync_pb2.HelloRequest, **_: Any) -> sync_pb2.HelloResponse:  # noqa: N802
+        await asyncio.sleep(0)
+        incarnation = request.incarnation
+        return sync_pb2.HelloResponse(
+            watermark=self.common.get(incarnation, len(self.records.get(incarnation, ()))),
+            fenced=incarnation in self.common,
+            common_sequence=self.common.get(incarnation, 0),
+            plane_time=timestamp(self._now()),
+        )
+
+    async def PushUsage(  # noqa: N802
+        self, request: sync_pb2.PushUsageRequest, **_: Any
+    ) -> sync_pb2.PushUsageResponse:
+        await asyncio.sleep(0)
+        records = self.records.setdefault(request.incarnation, [])
+        assert len(records) + 1 == request.first_sequence
+        records += request.records
+        return sync_pb2.PushUsageResponse(
+            watermark=len(records), totals=self.totals, plane_time=timestamp(self._now())
+        )
+
+    async def FetchSnapshots(  # noqa: N802
+        self, request: sync_pb2.FetchSnapshotsRequest, **_: Any
+    ) -> sync_pb2.FetchSnapshotsResponse:
+        await asyncio.sleep(0)
+        self.fetched.plane_time.CopyFrom(timestamp(self._now()))
+        return self.fetched
+
+    def WatchSnapshots(self, request: sync_pb2.WatchSnapshotsRequest) -> _Stream:  # noqa: N802
+        return _Stream(self.pages)
+
+
+class _Stream:
+    """Tells pages, and then nothing more."""
+
+    def __init__(self, pages: Sequence[sync_pb2.WatchSnapshotsResponse]) -> None:
+        self._pages = pages
+
+    async def __aiter__(self) -> AsyncIterator[sync_pb2.WatchSnapshotsResponse]:
+        for page in self._pages:
+            await asyncio.sleep(0)
+            yield page
+        await asyncio.Event().wait()
+
+    def cancel(self) -> None:
+        """The watch is given up."""
