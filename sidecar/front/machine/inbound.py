@@ -62,7 +62,10 @@ def on_data(connection: State, flags: int, stream_id: int, payload: bytes) -> No
         return
     if stream.remote_ended:
         raise StreamFault(ErrorCode.STREAM_CLOSED, "DATA after the end of the request")
-    connection.receipts.take_on(stream, size)
+    receipts = connection.receipts
+    receipts.take_on(stream, size)
+    if size > len(payload):
+        receipts.give_back(stream, size - len(payload))
     stream.moved_at = connection.now
     if flags & END_STREAM:
         stream.remote_ended = True

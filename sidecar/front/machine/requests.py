@@ -139,6 +139,7 @@ def _inflated(connection: State, stream: Stream, size: int, message: bytes) -> N
     """A compressed message of `size` bytes is `message`: as if it had come so."""
     try:
         connection.receipts.hold(stream, len(message) - size)
+        stream.owed += size - len(message)  # the window counts what came
         _deliver(connection, stream, message)
     except Status as status:
         answering.stop(connection, stream, status)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
+from collections.abc import Sequence
+
 from sidecar.front.errors import Code
-from sidecar.front.machine.messages import PREFIX
-from sidecar.front.methods import unary
+from sidecar.front.frames import DATA, PADDED, WINDOW_UPDATE, frame
+from sidecar.front.machine import requests
+from sidecar.front.machine.messages import PREFIX, packed
+from sidecar.front.methods import bidi_stream, unary
 from tests.support.front.bombs import gzip_of_nothing
 from tests.support.front.peer import ECHO, Peer, call, data, headers
 
 STREAM = "/test.Service/Stream"
+WINDOW_BYTES = 65_535
 GZIP = [("grpc-encoding", "gzip")]
 
 
@@ -29,3 +35,44 @@ def test_compressed_message_of_nothing_is_read_in_small_steps() -> None:
     assert Code.INTERNAL == client.answer(1).status
     assert [b"hello"] == seen
     assert client.turns > size / (4 * 4096)
+
+
+def sendable_forever(frame: bytes, size: int, more: Sequence[tuple[str, str]] = ()) -> bool:
+    """Whether a client that keeps to the window may send so much DATA many times over.
+
+    Each message is taken at once.
+    """
+    client = Peer({STREAM: bidi_stream(lambda requests, _: requests)})
+    client.send(headers(1, STREAM, more))
+    stream, credit = client.connection.streams[1], WINDOW_BYTES
+    for _ in range(4 * WINDOW_BYTES // size):
+        if credit < size:
+            return False
+        heard = client.send(frame)
+        while requests.take(client.connection, stream) is not None:
+            pass
+        heard += client.proceed()
+        grown = [int.from_bytes(item.payload) for item in heard if item.kind == WINDOW_UPDATE]
+        credit += sum(grown) - size
+        assert credit <= WINDOW_BYTES
+    return True
+
+
+def test_messages_that_compression_makes_longer_do_not_use_up_the_window() -> None:
+    small = gzip.compress(b"a")
+    message = PREFIX.pack(1, len(small)) + small
+
+    assert sendable_forever(data(1, message, end=False), len(message), GZIP)
+
+
+def test_messages_that_compression_makes_shorter_do_not_widen_the_window() -> None:
+    small = gzip.compress(bytes(1_000))
+    message = PREFIX.pack(1, len(small)) + small
+
+    assert sendable_forever(data(1, message, end=False), len(message), GZIP)
+
+
+def test_padding_does_not_use_up_the_window() -> None:
+    padded = bytes([200]) + packed(b"a") + bytes(200)
+
+    assert sendable_forever(frame(DATA, PADDED, 1, padded), len(padded))
