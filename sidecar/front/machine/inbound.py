@@ -66,7 +66,8 @@ def on_data(connection: State, flags: int, stream_id: int, payload: bytes) -> No
     receipts.take_on(stream, size)
     if size > len(payload):
         receipts.give_back(stream, size - len(payload))
-    stream.moved_at = connection.now
+    if payload:
+        stream.moved_at = connection.now
     if flags & END_STREAM:
         stream.remote_ended = True
     elif not payload:

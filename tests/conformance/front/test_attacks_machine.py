@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sidecar.front.errors import Code
 from sidecar.front.frames import DATA, PADDED, WINDOW_UPDATE, frame
-from sidecar.front.machine import requests
+from sidecar.front.machine import requests, upkeep
 from sidecar.front.machine.messages import PREFIX, packed
 from sidecar.front.methods import bidi_stream, unary
 from tests.support.front.bombs import gzip_of_nothing
@@ -15,6 +15,7 @@ from tests.support.front.peer import ECHO, Peer, call, data, headers
 
 STREAM = "/test.Service/Stream"
 WINDOW_BYTES = 65_535
+SLOW_SECONDS = 31.0
 GZIP = [("grpc-encoding", "gzip")]
 
 
@@ -76,3 +77,16 @@ def test_padding_does_not_use_up_the_window() -> None:
     padded = bytes([200]) + packed(b"a") + bytes(200)
 
     assert sendable_forever(frame(DATA, PADDED, 1, padded), len(padded))
+
+
+def test_empty_frames_are_no_progress_of_a_request() -> None:
+    client = Peer()
+    client.send(headers(1), data(1, b"\0", end=False))
+
+    client.now += SLOW_SECONDS
+    client.send(data(1, b"", end=False), frame(DATA, PADDED, 1, bytes([3, 0, 0, 0])))
+    upkeep.check(client.connection, client.now)
+    client.proceed()
+
+    assert Code.DEADLINE_EXCEEDED == client.answer(1).status
+    assert ["slow_request"] == client.refused
