@@ -101,7 +101,7 @@ class Bounds:
 
     work_per_turn: int = 512
     """Other work of one connection before others get their turn, in units of about 4 us: a frame
-    is one unit, its header block and its content are more."""
+    is one unit, its header block, its content and long messages are more."""
 
     preface_seconds: float = 10.0
     """From a connection's start to its preface, and from SETTINGS to their acknowledgement. Beyond:

@@ -17,6 +17,8 @@ _STEP_INPUT_BYTES: Final = 4 * 1024
 """Input that yields nothing takes its time, too: 4 MiB of empty blocks take half a second."""
 STEP_WORK: Final = 128
 """What a step of decompression costs, in units of `Bounds.work_per_turn`."""
+MESSAGE_WORK_BYTES: Final = 16
+"""Of a message, a unit of work: what takes a handler long is long."""
 
 
 def packed(message: bytes) -> bytes:

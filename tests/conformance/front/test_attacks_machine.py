@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 from collections.abc import Sequence
 
+import pytest
+
 from sidecar.front.errors import Code
 from sidecar.front.frames import DATA, PADDED, WINDOW_UPDATE, frame
 from sidecar.front.machine import requests, upkeep
 from sidecar.front.machine.messages import PREFIX, packed
 from sidecar.front.methods import bidi_stream, unary
-from tests.support.front.bombs import gzip_of_nothing
+from tests.support.front.bombs import gzip_of_nothing, many_fields
 from tests.support.front.peer import ECHO, Peer, call, data, headers
 
 STREAM = "/test.Service/Stream"
@@ -90,3 +92,37 @@ def test_empty_frames_are_no_progress_of_a_request() -> None:
 
     assert Code.DEADLINE_EXCEEDED == client.answer(1).status
     assert ["slow_request"] == client.refused
+
+
+def test_heads_of_many_fields_take_a_turn_each() -> None:
+    client = Peer()
+
+    client.send(many_fields(ECHO, 400, range(1, 21, 2)))
+
+    assert 10 == len(client.connection.streams)
+    assert client.turns >= 10
+
+
+def test_frame_of_tiny_messages_takes_a_turn_of_its_own() -> None:
+    client = Peer({STREAM: bidi_stream(lambda requests, _: requests)})
+    tiny = data(1, packed(b"") * 1_000, end=False)
+
+    client.send(headers(1, STREAM), *[tiny] * 10)
+
+    assert 10 * 1_000 == len(client.connection.streams[1].inbox)
+    assert client.turns >= 10
+
+
+@pytest.mark.parametrize(("size", "turns"), [(60, 1), (1_000, 8), (8_000, 32), (40_000, 64)])
+def test_turn_has_few_long_calls(size: int, turns: int) -> None:
+    client = Peer()
+
+    client.send(*(part for number in range(1, 129, 2) for part in long_call(number, size)))
+
+    assert [0] * 64 == [answer.status for answer in client.answers().values()]
+    assert client.turns >= turns
+
+
+def long_call(stream_id: int, size: int) -> list[bytes]:
+    """A call with a message of a size, in frames."""
+    return [headers(stream_id), *cut(packed(bytes(size)), stream_id, end=True)]
