@@ -97,7 +97,8 @@ class Bounds:
     (of PING and SETTINGS, CVE-2019-9512 and CVE-2019-9515) pile up."""
 
     calls_per_turn: int = 64
-    """Complete unary calls of one connection that are handled before others get their turn."""
+    """Complete unary calls of one connection that are handled before others get their turn; and
+    messages of all streams together."""
 
     work_per_turn: int = 512
     """Other work of one connection before others get their turn, in units of about 4 us: a frame
