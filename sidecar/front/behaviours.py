@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -36,14 +37,61 @@ class _Gate:
             self._waiter.set_result(None)
 
 
+class Turns:
+    """How many streamed messages behaviours take in a round of the event loop, all together.
+
+    A behaviour that finds message upon message would not let go of the loop by itself. Those that
+    must wait share the next rounds, whatever connection they are of. round: its number.
+    """
+
+    __slots__ = ("_left", "_most", "_waiting", "round")
+
+    def __init__(self, most: int) -> None:
+        self.round = 0
+        self._most = most
+        self._left = most
+        self._waiting: deque[asyncio.Future[int]] = deque()
+
+    def taken(self) -> bool:
+        """Count a message; False: it is one too many, and `wait` comes first."""
+        if self._left == self._most:
+            asyncio.get_running_loop().call_soon(self._begin_round)
+        self._left -= 1
+        return self._left >= 0
+
+    async def wait(self) -> int:
+        """Wait for another round; how many messages whoever waited may take in it."""
+        turn: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        return await turn
+
+    def _begin_round(self) -> None:
+        self.round += 1
+        self._left = self._most
+        if not self._waiting:
+            return
+        share = max(1, self._most // len(self._waiting))
+        while self._waiting and self._left > 0:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(share)
+                self._left -= share
+        # What is left would go to whoever comes first, in each round again.
+        self._left = 0
+        asyncio.get_running_loop().call_soon(self._begin_round)
+
+
 class _Requests:
     """The messages of a streamed request, in order."""
 
-    __slots__ = ("_call", "_stream", "arrived")
+    __slots__ = ("_call", "_granted", "_round", "_stream", "_turns", "arrived")
 
-    def __init__(self, call: TaskCall, stream: Stream) -> None:
+    def __init__(self, call: TaskCall, stream: Stream, turns: Turns) -> None:
         self._call = call
         self._stream = stream
+        self._turns = turns
+        self._round = 0
+        self._granted = 0  # messages, in that round
         self.arrived = _Gate()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -53,6 +101,8 @@ class _Requests:
         call, stream = self._call, self._stream
         while True:
             call.told = False
+            if stream.inbox:
+                await self._turn()
             message = requests.take(call.connection, stream)
             if message is not None:
                 return message
@@ -62,16 +112,25 @@ class _Requests:
                 raise StopAsyncIteration
             await self.arrived.wait()
 
+    async def _turn(self) -> None:
+        """Wait until it is this stream's turn to take a message."""
+        turns = self._turns
+        if self._granted > 0 and self._round == turns.round:
+            self._granted -= 1
+        elif not turns.taken():
+            self._granted = await turns.wait() - 1
+            self._round = turns.round
+
 
 class Runner:
     """Runs one call's behaviour, gives it the request, and sends what it answers."""
 
     __slots__ = ("_call", "_requests", "_room", "_stream", "task")
 
-    def __init__(self, call: TaskCall, stream: Stream) -> None:
+    def __init__(self, call: TaskCall, stream: Stream, turns: Turns) -> None:
         self._call = call
         self._stream = stream
-        self._requests = _Requests(call, stream)
+        self._requests = _Requests(call, stream, turns)
         self._room = _Gate()
         self.task = asyncio.get_running_loop().create_task(self._run())
 

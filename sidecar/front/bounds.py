@@ -97,11 +97,12 @@ class Bounds:
     (of PING and SETTINGS, CVE-2019-9512 and CVE-2019-9515) pile up."""
 
     calls_per_turn: int = 64
-    """Complete unary calls of one connection that are handled before others get their turn."""
+    """Complete unary calls of one connection that are handled before others get their turn; and
+    messages of all streams together."""
 
     work_per_turn: int = 512
     """Other work of one connection before others get their turn, in units of about 4 us: a frame
-    is one unit, its header block and its content are more."""
+    is one unit, its header block, its content and long messages are more."""
 
     preface_seconds: float = 10.0
     """From a connection's start to its preface, and from SETTINGS to their acknowledgement. Beyond:

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Final, TypeAlias, cast
 from urllib.parse import quote
 
-from sidecar.front.behaviours import Runner
+from sidecar.front.behaviours import Runner, Turns
 from sidecar.front.errors import Status
 from sidecar.front.machine import answering, upkeep
 from sidecar.front.machine.calls import UnaryCall
@@ -34,6 +34,7 @@ class Driver(asyncio.BufferedProtocol):
     of work to keep, whatever a peer sends at once.
 
     drivers: the server's, of those that are connected. on_empty: told when it was the last.
+    buffer, turns: the server's.
     """
 
     _transport: asyncio.Transport
@@ -46,12 +47,14 @@ class Driver(asyncio.BufferedProtocol):
         drivers: set[Driver],
         on_empty: Callable[[], None],
         buffer: memoryview,
+        turns: Turns,
     ) -> None:
         self._shared = shared
         self._answer_read = answer_read
         self._drivers = drivers
         self._on_empty = on_empty
         self._buffer = buffer
+        self._turns = turns
         self._loop = asyncio.get_running_loop()
         self._runners: dict[int, Runner] = {}  # by stream
         self._reading = True
@@ -185,7 +188,7 @@ class Driver(asyncio.BufferedProtocol):
         for what, call in events:
             if what is What.STARTED:
                 assert call.stream is not None
-                runner = self._runners[call.stream_id] = Runner(call, call.stream)
+                runner = self._runners[call.stream_id] = Runner(call, call.stream, self._turns)
                 runner.task.add_done_callback(partial(self._done, call.stream_id))
             elif call.stream_id in self._runners:
                 self._runners[call.stream_id].on_event(what)

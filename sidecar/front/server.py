@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Final
 
+from sidecar.front.behaviours import Turns
 from sidecar.front.bounds import Bounds
 from sidecar.front.driver import Driver
 from sidecar.front.errors import Code, Status
@@ -51,6 +52,7 @@ class Server:
         self._drivers: set[Driver] = set()
         self._empty = asyncio.Event()
         self._buffer = memoryview(bytearray(_READ_BYTES_MAX))
+        self._turns = Turns(bounds.calls_per_turn)
         self._listeners: list[asyncio.AbstractServer] = []
         self._deadline_timer: asyncio.TimerHandle | None = None
         self._interval_seconds = upkeep.interval_seconds(bounds)
@@ -81,7 +83,14 @@ class Server:
         if self._upkeep_timer is None:
             loop = asyncio.get_running_loop()
             self._upkeep_timer = loop.call_later(self._interval_seconds, self._look_after)
-        return Driver(self._shared, self._answer_read, self._drivers, self._empty.set, self._buffer)
+        return Driver(
+            self._shared,
+            self._answer_read,
+            self._drivers,
+            self._empty.set,
+            self._buffer,
+            self._turns,
+        )
 
     async def stop(self, grace_seconds: float) -> None:
         """Take no more connections, finish what is under way, and close.

@@ -42,7 +42,7 @@ from sidecar.front.frames import (
 )
 from sidecar.front.machine import inbound, requests
 from sidecar.front.machine.calls import UnaryCall
-from sidecar.front.machine.messages import PREFIX_BYTES
+from sidecar.front.machine.messages import MESSAGE_WORK_BYTES, PREFIX_BYTES
 from sidecar.front.machine.phases import Phase
 from sidecar.front.machine.shared import Shared
 from sidecar.front.machine.state import State
@@ -183,6 +183,7 @@ class Connection(State):
         elif not request.usual:
             return 0
         self.last_id = stream_id
+        self.work -= size // MESSAGE_WORK_BYTES
         receipts = self.receipts
         receipts.credit -= size + PREFIX_BYTES
         if receipts.credit < receipts.low:

@@ -48,14 +48,16 @@ class Receipts:
         self._parts.append(window_update(0, window - self.credit))
         self.credit = window
 
-    def take_on(self, stream: Stream, size: int) -> None:
-        """Count DATA against a stream's window.
+    def take_on(self, stream: Stream, size: int, padding: int) -> None:
+        """Count DATA against a stream's window, and give back what is padding of it.
 
         Raises StreamFault where the peer has sent more than it may.
         """
         stream.credit -= size
         if stream.credit < 0:
             raise StreamFault(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the stream's window")
+        if padding:
+            self.give_back(stream, padding)
 
     def hold(self, stream: Stream, size: int) -> None:
         """Keep received bytes for a stream. Raises Status where too much is kept already."""
@@ -83,7 +85,7 @@ class Receipts:
             stream.credit = size
 
     def give_back(self, stream: Stream, size: int) -> None:
-        """A behaviour has taken `size` bytes: let the peer send as many, in large steps."""
+        """`size` bytes are of no more concern: let the peer send as many, in large steps."""
         window = self._shared.bounds.stream_window_bytes
         stream.owed += size
         grown = min(stream.owed, window - stream.credit)

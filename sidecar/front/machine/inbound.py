@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sidecar.front.machine.state import State
 
 _WORK_BYTES: Final = 1024  # of a frame's payload, a unit of work
+_BLOCK_WORK_BYTES: Final = 4  # of a header block: a field may take two
 
 
 def on_frame(connection: State, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
@@ -62,8 +63,9 @@ def on_data(connection: State, flags: int, stream_id: int, payload: bytes) -> No
         return
     if stream.remote_ended:
         raise StreamFault(ErrorCode.STREAM_CLOSED, "DATA after the end of the request")
-    connection.receipts.take_on(stream, size)
-    stream.moved_at = connection.now
+    connection.receipts.take_on(stream, size, size - len(payload))
+    if payload:
+        stream.moved_at = connection.now
     if flags & END_STREAM:
         stream.remote_ended = True
     elif not payload:
@@ -136,7 +138,7 @@ def _on_block(connection: State, stream_id: int, block: bytes, end_stream: bool)
         if head is not None:
             requests.on_request(connection, stream_id, head, seconds, end_stream)
         return
-    connection.work -= len(block) // 32
+    connection.work -= len(block) // _BLOCK_WORK_BYTES
     try:
         fields = connection.heads.reader.read(block)
     except HeaderListTooLarge:
@@ -180,10 +182,11 @@ def read_head(
     found = heads.match(block)
     if found is not None:
         return found
-    connection.work -= 1 + len(block) // 32
+    connection.work -= 1
     try:
         head = heads.known.get(block)
         if head is None:
+            connection.work -= len(block) // _BLOCK_WORK_BYTES
             head = heads.read(block)
             if not heads.reader.independent:
                 control.on_table_used(connection)

@@ -13,8 +13,12 @@ PREFIX_BYTES: Final = 5
 _GZIP_WINDOW: Final = 31  # zlib's spelling of "gzip, largest window"
 _LEVEL: Final = 1
 _STEP_BYTES: Final = 128 * 1024
+_STEP_INPUT_BYTES: Final = 4 * 1024
+"""Input that yields nothing takes its time, too: 4 MiB of empty blocks take half a second."""
 STEP_WORK: Final = 128
 """What a step of decompression costs, in units of `Bounds.work_per_turn`."""
+MESSAGE_WORK_BYTES: Final = 16
+"""Of a message, a unit of work: what takes a handler long is long."""
 
 
 def packed(message: bytes) -> bytes:
@@ -42,12 +46,13 @@ class Inflation:
     `size_max` when decompressed.
     """
 
-    __slots__ = ("_inflater", "_input", "_parts", "_room", "_size_max", "size")
+    __slots__ = ("_at", "_inflater", "_input", "_parts", "_room", "_size_max", "size")
 
     def __init__(self, data: bytes, size_max: int) -> None:
         self.size = len(data)
         self._inflater = zlib.decompressobj(_GZIP_WINDOW)
         self._input = data
+        self._at = 0  # in the input
         self._parts: list[bytes] = []
         self._room = size_max
         self._size_max = size_max
@@ -55,17 +60,20 @@ class Inflation:
     def step(self) -> bytes | None:
         """The message once it is whole; None while it is not."""
         inflater = self._inflater
+        data = inflater.unconsumed_tail
+        if not data:
+            data = self._input[self._at : self._at + _STEP_INPUT_BYTES]
+            self._at += len(data)
         try:
-            part = inflater.decompress(self._input, min(_STEP_BYTES, self._room + 1))
+            part = inflater.decompress(data, min(_STEP_BYTES, self._room + 1))
         except zlib.error as error:
             raise Status(Code.INTERNAL, "message that is not gzip") from error
         self._room -= len(part)
         if self._room < 0:
             raise too_large(self._size_max - self._room, self._size_max)
         self._parts.append(part)
-        self._input = inflater.unconsumed_tail
         if inflater.eof:
             return b"".join(self._parts)
-        if not part and not self._input:
+        if not part and not inflater.unconsumed_tail and self._at == len(self._input):
             raise Status(Code.INTERNAL, "gzip message cut short")
         return None

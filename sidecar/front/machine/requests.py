@@ -10,7 +10,14 @@ from sidecar.front.machine import answering
 from sidecar.front.machine.calls import TaskCall, UnaryCall
 from sidecar.front.machine.events import Event, What
 from sidecar.front.machine.heads import IDENTITY, Head, Refusal
-from sidecar.front.machine.messages import PREFIX, PREFIX_BYTES, STEP_WORK, Inflation, too_large
+from sidecar.front.machine.messages import (
+    MESSAGE_WORK_BYTES,
+    PREFIX,
+    PREFIX_BYTES,
+    STEP_WORK,
+    Inflation,
+    too_large,
+)
 from sidecar.front.machine.phases import Phase
 from sidecar.front.machine.streams import Stream
 
@@ -139,6 +146,7 @@ def _inflated(connection: State, stream: Stream, size: int, message: bytes) -> N
     """A compressed message of `size` bytes is `message`: as if it had come so."""
     try:
         connection.receipts.hold(stream, len(message) - size)
+        stream.owed += size - len(message)  # the window counts what came
         _deliver(connection, stream, message)
     except Status as status:
         answering.stop(connection, stream, status)
@@ -148,6 +156,7 @@ def _inflated(connection: State, stream: Stream, size: int, message: bytes) -> N
 
 def _deliver(connection: State, stream: Stream, message: bytes) -> None:
     """A message is whole."""
+    connection.work -= 1 + len(message) // MESSAGE_WORK_BYTES
     connection.receipts.hold(stream, _MESSAGE_OVERHEAD_BYTES)
     stream.inbox.append(message)
     if stream.head.streams_request:

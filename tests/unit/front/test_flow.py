@@ -139,7 +139,7 @@ def test_more_calls_than_a_turn_may_handle_take_several() -> None:
 
 
 def test_more_frames_than_a_turn_may_handle_take_several() -> None:
-    client = peer(Bounds(work_per_turn=50))
+    client = peer(Bounds(work_per_turn=100))
 
     client.send(*(settings({}) for _ in range(20)), *(call(n) for n in range(1, 9, 2)))
     assert 1 == client.turns

@@ -1,0 +1,128 @@
+"""What costs more than it looks: the machine counts it, so that a turn stays short."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Sequence
+
+import pytest
+
+from sidecar.front.errors import Code
+from sidecar.front.frames import DATA, PADDED, WINDOW_UPDATE, frame
+from sidecar.front.machine import requests, upkeep
+from sidecar.front.machine.messages import PREFIX, packed
+from sidecar.front.methods import bidi_stream, unary
+from tests.support.front.bombs import gzip_of_nothing, many_fields
+from tests.support.front.peer import ECHO, Peer, call, data, headers
+
+STREAM = "/test.Service/Stream"
+WINDOW_BYTES = 65_535
+SLOW_SECONDS = 31.0
+GZIP = [("grpc-encoding", "gzip")]
+
+
+def cut(content: bytes, stream_id: int, *, end: bool) -> list[bytes]:
+    """Content in DATA frames of the largest size."""
+    pieces = [content[at : at + 16_384] for at in range(0, len(content), 16_384)]
+    return [data(stream_id, piece, end=end and piece is pieces[-1]) for piece in pieces]
+
+
+def test_compressed_message_of_nothing_is_read_in_small_steps() -> None:
+    seen: list[bytes] = []
+    client = Peer({ECHO: unary(lambda call: seen.append(call.message))})
+    nothing = gzip_of_nothing(10_000)
+    size = len(nothing)
+
+    client.send(headers(1, more=GZIP), *cut(PREFIX.pack(1, size) + nothing, 1, end=True), call(3))
+
+    assert Code.INTERNAL == client.answer(1).status
+    assert [b"hello"] == seen
+    assert client.turns > size / (4 * 4096)
+
+
+def sendable_forever(frame: bytes, size: int, more: Sequence[tuple[str, str]] = ()) -> bool:
+    """Whether a client that keeps to the window may send so much DATA many times over.
+
+    Each message is taken at once.
+    """
+    client = Peer({STREAM: bidi_stream(lambda requests, _: requests)})
+    client.send(headers(1, STREAM, more))
+    stream, credit = client.connection.streams[1], WINDOW_BYTES
+    for _ in range(4 * WINDOW_BYTES // size):
+        if credit < size:
+            return False
+        heard = client.send(frame)
+        while requests.take(client.connection, stream) is not None:
+            pass
+        heard += client.proceed()
+        grown = [int.from_bytes(item.payload) for item in heard if item.kind == WINDOW_UPDATE]
+        credit += sum(grown) - size
+        assert credit <= WINDOW_BYTES
+    return True
+
+
+def test_messages_that_compression_makes_longer_do_not_use_up_the_window() -> None:
+    small = gzip.compress(b"a")
+    message = PREFIX.pack(1, len(small)) + small
+
+    assert sendable_forever(data(1, message, end=False), len(message), GZIP)
+
+
+def test_messages_that_compression_makes_shorter_do_not_widen_the_window() -> None:
+    small = gzip.compress(bytes(1_000))
+    message = PREFIX.pack(1, len(small)) + small
+
+    assert sendable_forever(data(1, message, end=False), len(message), GZIP)
+
+
+def test_padding_does_not_use_up_the_window() -> None:
+    padded = bytes([200]) + packed(b"a") + bytes(200)
+
+    assert sendable_forever(frame(DATA, PADDED, 1, padded), len(padded))
+
+
+def test_empty_frames_are_no_progress_of_a_request() -> None:
+    client = Peer()
+    client.send(headers(1), data(1, b"\0", end=False))
+
+    client.now += SLOW_SECONDS
+    client.send(data(1, b"", end=False), frame(DATA, PADDED, 1, bytes([3, 0, 0, 0])))
+    upkeep.check(client.connection, client.now)
+    client.proceed()
+
+    assert Code.DEADLINE_EXCEEDED == client.answer(1).status
+    assert ["slow_request"] == client.refused
+
+
+def test_heads_of_many_fields_take_a_turn_each() -> None:
+    client = Peer()
+
+    client.send(many_fields(ECHO, 400, range(1, 21, 2)))
+
+    assert 10 == len(client.connection.streams)
+    assert client.turns >= 10
+
+
+def test_frame_of_tiny_messages_takes_a_turn_of_its_own() -> None:
+    client = Peer({STREAM: bidi_stream(lambda requests, _: requests)})
+    tiny = data(1, packed(b"") * 1_000, end=False)
+
+    client.send(headers(1, STREAM), *[tiny] * 10)
+
+    assert 10 * 1_000 == len(client.connection.streams[1].inbox)
+    assert client.turns >= 10
+
+
+@pytest.mark.parametrize(("size", "turns"), [(60, 1), (1_000, 8), (8_000, 32), (40_000, 64)])
+def test_turn_has_few_long_calls(size: int, turns: int) -> None:
+    client = Peer()
+
+    client.send(*(part for number in range(1, 129, 2) for part in long_call(number, size)))
+
+    assert [0] * 64 == [answer.status for answer in client.answers().values()]
+    assert client.turns >= turns
+
+
+def long_call(stream_id: int, size: int) -> list[bytes]:
+    """A call with a message of a size, in frames."""
+    return [headers(stream_id), *cut(packed(bytes(size)), stream_id, end=True)]
