@@ -19,7 +19,7 @@ from sidecar.api.admin.v1 import admin_pb2
 from sidecar.api.sync.v1 import sync_pb2_grpc
 from sidecar.app.clock import wall_us
 from sidecar.app.operations import SidecarOperations
-from sidecar.app.parts import Parts
+from sidecar.app.parts import Ground, Parts
 from sidecar.config import SidecarConfig
 from sidecar.convert import catalog as convert_catalog
 from sidecar.convert import companies as convert_companies
@@ -32,7 +32,7 @@ from sidecar.ops.health import Health
 from sidecar.rpc import answers
 from sidecar.rpc.admin import AdminMethods
 from sidecar.storage import opening
-from sidecar.storage.lmdb_engine import LmdbEngine
+from sidecar.storage.mapped_engine import open_engine
 from sidecar.storage.snapshots import SnapshotChanges
 from tests.support.build import (
     DAY,
@@ -44,7 +44,7 @@ from tests.support.build import (
     limit,
     metered,
 )
-from tests.support.method_calls import no_deadline
+from tests.support.method_calls import ANYONE
 from tests.support.processes import until
 from tests.support.stores import count_in, record_of
 from tests.support.stub_plane import StubPlane
@@ -80,19 +80,17 @@ class Bench:
         """Let records wait, of two features in turn."""
         store = self.parts.store
         some = [record_of(1, feature=feature) for feature in ("calls", "tokens")]
-        with store.group():
-            for number in range(records):
-                store.transact(methodcaller("append", some[number % 2]))
+        for number in range(records):
+            store.transact(methodcaller("append", some[number % 2]))
 
     def count_users(self, users: int, *days_back: int) -> None:
         """Count once on a counter of each user, on each of some days."""
         store = self.parts.store
-        with store.group():
-            for user in range(users):
-                for back in days_back:
-                    at_us = NOW_US - back * DAY_US
-                    ref = counter_ref(PER_USER, (f"user {user}",), at_us)
-                    store.transact(partial(count_in, quantity=1, ref=ref))
+        for user in range(users):
+            for back in days_back:
+                at_us = NOW_US - back * DAY_US
+                ref = counter_ref(PER_USER, (f"user {user}",), at_us)
+                store.transact(partial(count_in, quantity=1, ref=ref))
 
     @asynccontextmanager
     async def bounded(self) -> AsyncIterator[None]:
@@ -117,7 +115,7 @@ class Bench:
 
     async def status(self) -> admin_pb2.GetStatusResponse:
         """What `GetStatus` says."""
-        data = await self.admin.get_status(b"", no_deadline)
+        data = await self.admin.get_status(b"", ANYONE)
         return admin_pb2.GetStatusResponse.FromString(data)
 
     async def sent(self) -> None:
@@ -146,8 +144,8 @@ async def bench_of(
     work = Work()
     monkeypatch.setattr(
         opening,
-        "LmdbEngine",
-        lambda *args, **kwargs: CountingEngine(LmdbEngine(*args, **kwargs), work),
+        "open_engine",
+        lambda *args, **kwargs: CountingEngine(open_engine(*args, **kwargs), work),
     )
     plane = StubPlane(lambda: NOW_US)
     monkeypatch.setattr(sync_pb2_grpc, "SyncServiceStub", lambda _: plane)
@@ -162,7 +160,7 @@ async def bench_of(
         outbox_records_max=OUTBOX_RECORDS_MAX,
         **settings,
     )
-    parts = Parts(config)
+    parts = Parts(config, Ground(config))
     parts.standing.clock_offset_us = NOW_US - wall_us()
     try:
         yield Bench(parts, plane, work)

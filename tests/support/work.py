@@ -110,6 +110,11 @@ class CountingEngine:
         self.failure_of: Callable[[Exception], EngineFailure] = inner.failure_of
         self.used_bytes = inner.used_bytes
         self.max_bytes = inner.max_bytes
+        self.room_bytes = inner.room_bytes
+        self.is_short_of_room = inner.is_short_of_room
+        self.allocate_ahead = inner.allocate_ahead
+        self.make_room = inner.make_room
+        self.prepare_room = inner.prepare_room
         self.close = inner.close
         self._inner = inner
         self._work = work

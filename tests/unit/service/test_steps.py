@@ -58,9 +58,9 @@ class Others:
 
 @pytest.fixture(params=["inline", "group"])
 async def runner(request: pytest.FixtureRequest) -> AsyncIterator[Runner]:
-    runner: Runner = InlineRunner()
+    store = open_store(MemoryEngine(), new_incarnation=lambda: "life-1")
+    runner: Runner = InlineRunner(store)
     if request.param == "group":
-        store = open_store(MemoryEngine(), new_incarnation=lambda: "life-1")
         runner = GroupCommitRunner(store)
     yield runner
     await runner.close()
