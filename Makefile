@@ -43,7 +43,7 @@ test: $(DEV_STAMP) clients ## Run the tests; TESTS=path narrows
 	$(PYTEST) -m 'not slow' --session-timeout=1200 $(TESTS)
 
 .PHONY: test-slow
-test-slow: $(DEV_STAMP) clients ## Run the long tests: crash loops, many seeds; TESTS=path narrows
+test-slow: $(DEV_STAMP) clients tools ## Run the long tests: crash loops, many seeds; TESTS=path narrows
 	$(PYTEST) -m slow --session-timeout=1500 $(TESTS) $(NONE_IS_FINE)
 
 .PHONY: test-busy

@@ -15,8 +15,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.bench.errors import ProtocolError
-from tests.bench.frames import (
+from sidecar.front.frames import (
     ACK,
     DATA,
     END_HEADERS,
@@ -44,6 +43,7 @@ from tests.bench.frames import (
     settings,
     window_update,
 )
+from tests.bench.errors import ProtocolError
 from tests.bench.headers import RequestHeaders, trailers_status
 
 PEER_WINDOW_BYTES: Final = 65_535  # the protocol's default

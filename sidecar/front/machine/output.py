@@ -197,7 +197,7 @@ class Output:
             self.ready.pop(stream.id, None)
 
     def set_initial_window(self, size: int) -> int:
-        """The peer's SETTINGSINITIAL_WINDOW_SIZE; how much all streams' windows grow by."""
+        """The peer's SETTINGS_INITIAL_WINDOW_SIZE; how much all streams' windows grow by."""
         grown = size - self.initial_window
         self.initial_window = size
         self._update_usual()

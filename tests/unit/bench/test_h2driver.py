@@ -18,7 +18,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from tests.bench import frames
+from sidecar.front import frames
 from tests.bench.echo import METHOD
 from tests.bench.h2driver import process_cpu_ns, run_load
 from tests.bench.load_result import LoadError, LoadResult, read_bodies, write_bodies

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.bench import frames, wire
+from sidecar.front import frames
+from tests.bench import wire
 from tests.bench.echo import METHOD
 from tests.bench.errors import ProtocolError
 from tests.bench.headers import RequestHeaders
