@@ -172,6 +172,8 @@ class Connection(State):
         block = data[start:stop]
         request, seconds = self.heads.known.get(block), 0.0
         if request is None:
+            if len(block) > FRAME_BYTES_MAX:
+                return 0
             request, seconds = inbound.usual_head(self, stream_id, block)
             if request is None:
                 return stop
