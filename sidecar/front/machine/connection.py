@@ -174,10 +174,11 @@ class Connection(State):
         if request is None:
             if len(block) > FRAME_BYTES_MAX:
                 return 0
-            request, seconds = inbound.usual_head(self, stream_id, block)
+            found = self.heads.match(block) or inbound.usual_head(self, stream_id, block)
+            request, seconds = found
             if request is None:
                 return stop
-        elif not request.usual:
+        if not request.usual:
             return 0
         self.last_id = stream_id
         self.receipts.take(size + PREFIX_BYTES)
