@@ -113,6 +113,7 @@ class State:
         """Give a call that took the usual path a stream."""
         stream = Stream(self, call.stream_id, call.head, call.deadline or 0.0)
         stream.remote_ended = True
+        stream.send_window += call.granted
         stream.call, call.stream = call, stream
         self.open_stream(stream)
         return stream
