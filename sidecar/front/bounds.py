@@ -44,7 +44,7 @@ class Bounds:
     small blocks that grow large (HPACK bombs). Beyond: RESOURCE_EXHAUSTED, or the end of the
     connection (ENHANCE_YOUR_CALM) while its header blocks depend on each other."""
 
-    header_block_bytes_max: int = 32 * KIB
+    header_block_bytes_max: int = 16 * KIB
     """A header block over HEADERS and CONTINUATION. Beyond: ENHANCE_YOUR_CALM."""
 
     continuations_max: int = 8
@@ -74,8 +74,8 @@ class Bounds:
     is kept is bounded by the next two."""
 
     received_bytes_connection_max: int = 16 * MIB
-    """Received on a connection and not taken by a behaviour. Beyond: the stream that asks for more
-    is answered RESOURCE_EXHAUSTED."""
+    """Of requests on a connection that a behaviour has not taken or whose calls are under way.
+    Beyond: the stream that asks for more is answered RESOURCE_EXHAUSTED."""
 
     received_bytes_max: int = 64 * MIB
     """The same over all connections."""

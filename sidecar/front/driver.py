@@ -68,8 +68,9 @@ class Driver(asyncio.BufferedProtocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's derive from nothing
         self.connection = Connection(self._shared, peer_of(transport), monotonic())
         bounds = self._shared.bounds
-        if len(self._drivers) >= bounds.connections_max:
-            self._shared.refused("connections")
+        if self._shared.stopping or len(self._drivers) >= bounds.connections_max:
+            if not self._shared.stopping:
+                self._shared.refused("connections")
             self._transport.abort()
             return
         self._drivers.add(self)

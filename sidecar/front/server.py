@@ -72,6 +72,7 @@ class Server:
     async def start(self, *listening: socket.socket) -> None:
         """Serve on sockets that are bound (Unix or TCP). The server closes them when it stops."""
         loop = asyncio.get_running_loop()
+        self._shared.stopping = False
         self._shared.timers.on_earlier = self._arm
         for sock in listening:
             create = (
@@ -98,6 +99,7 @@ class Server:
         Peers are warned first and told the last stream that is served then. What is not finished
         after `grace_seconds` ends UNAVAILABLE.
         """
+        self._shared.stopping = True
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()

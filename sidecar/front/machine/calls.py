@@ -106,7 +106,7 @@ class UnaryCall(Context):
     Once it has ended, both do nothing.
     """
 
-    __slots__ = ("message",)
+    __slots__ = ("granted", "message")
 
     def __init__(
         self,
@@ -115,6 +115,7 @@ class UnaryCall(Context):
         head: Head,
         timeout_seconds: float,
         message: bytes,
+        granted: int = 0,
     ) -> None:
         # Context's initialiser, written out: this is the path of every call.
         self.connection = connection
@@ -122,6 +123,7 @@ class UnaryCall(Context):
         self.head = head
         self._timeout_seconds = timeout_seconds
         self.message = message
+        self.granted = granted  # by which the stream's window is larger than usual
         self.ended = False
         self.stream = None
         self.extras = None

@@ -39,16 +39,20 @@ from sidecar.front.frames import (
     HEADERS,
     PREFACE,
     STREAM_ID_MAX,
+    WINDOW_UPDATE,
 )
 from sidecar.front.machine import inbound, requests
 from sidecar.front.machine.calls import UnaryCall
 from sidecar.front.machine.messages import MESSAGE_WORK_BYTES, PREFIX_BYTES
+from sidecar.front.machine.output import WINDOW_MAX
 from sidecar.front.machine.phases import Phase
 from sidecar.front.machine.shared import Shared
 from sidecar.front.machine.state import State
 
-# DATA's frame head and its message's prefix.
+# DATA's frame head and its message's prefix; or all of a WINDOW_UPDATE and a byte more.
 _MESSAGE: Final = Struct(">IBIBI")
+_UPDATE_BYTES: Final = FRAME_HEAD_BYTES + 4
+_WINDOW_UPDATE: Final = 4 << 8 | WINDOW_UPDATE
 
 
 class Connection(State):
@@ -58,6 +62,7 @@ class Connection(State):
         super().__init__(shared, peer, now)
         bounds = shared.bounds
         self._at = 0  # in `pending`
+        self._updates = 0  # WINDOW_UPDATE of the connection, in this turn
         self._fault: ConnectionFault | None = None
         self._work: Final = bounds.work_per_turn
         self._calls_max: Final = min(bounds.calls_per_turn, bounds.streams_max)
@@ -133,6 +138,10 @@ class Connection(State):
                     if taken:
                         at = taken
                         continue
+                if usual and head == _WINDOW_UPDATE and not stream_id and stop <= end:
+                    self._usual_update(data[start:stop])
+                    at = stop
+                    continue
                 if stop - start > FRAME_BYTES_MAX:
                     raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "frame too large")
                 if stop > end:
@@ -156,6 +165,8 @@ class Connection(State):
     def _usual_call(self, data: bytes, start: int, stop: int, stream_id: int) -> int:
         """Take a whole call in two frames, HEADERS and DATA, as nearly all are.
 
+        Clients with grpc-core put a WINDOW_UPDATE of the stream between them.
+
         start, stop: where the header block is. Returns the position after what was taken, 0 if
         the call is not so.
         """
@@ -163,6 +174,15 @@ class Connection(State):
             return 0
         head, flags, data_id, compressed, size = _MESSAGE.unpack_from(data, stop)
         message_at = stop + _MESSAGE.size
+        granted = 0  # by which the stream's window is larger than usual
+        if head == _WINDOW_UPDATE and data_id == stream_id:
+            granted = compressed << 24 | size >> 8
+            at = stop + _UPDATE_BYTES
+            room = WINDOW_MAX - self.output.initial_window
+            if len(data) - at < _MESSAGE.size or not 0 < granted <= room:
+                return 0
+            head, flags, data_id, compressed, size = _MESSAGE.unpack_from(data, at)
+            message_at += _UPDATE_BYTES
         end: int = message_at + size
         if (
             flags != END_STREAM
@@ -177,10 +197,13 @@ class Connection(State):
         block = data[start:stop]
         request, seconds = self.heads.known.get(block), 0.0
         if request is None:
-            request, seconds = inbound.usual_head(self, stream_id, block)
+            if len(block) > FRAME_BYTES_MAX:
+                return 0
+            found = self.heads.match(block) or inbound.usual_head(self, stream_id, block)
+            request, seconds = found
             if request is None:
                 return stop
-        elif not request.usual:
+        if not request.usual:
             return 0
         self.last_id = stream_id
         self.work -= size // MESSAGE_WORK_BYTES
@@ -188,8 +211,18 @@ class Connection(State):
         receipts.credit -= size + PREFIX_BYTES
         if receipts.credit < receipts.low:
             receipts.replenish()
-        self.calls.append(UnaryCall(self, stream_id, request, seconds, data[message_at:end]))
+        message = data[message_at:end]
+        self.calls.append(UnaryCall(self, stream_id, request, seconds, message, granted))
         return end
+
+    def _usual_update(self, payload: bytes) -> None:
+        """Take a WINDOW_UPDATE of the connection, which many clients send with each call."""
+        increment = int.from_bytes(payload) & WINDOW_MAX
+        if not increment:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of 0")
+        self.work -= 1
+        self._updates += 1
+        self.output.widen(increment)
 
     def settle(self) -> None:
         """End the turn: what has not been answered yet is under way from now on."""
@@ -201,8 +234,19 @@ class Connection(State):
                 elif call.stream is None:
                     self.meters.answers += 1
             self.calls = []
+        if self._updates:
+            self._settle_updates()
         if self.fresh or self._fault is not None or self.phase is not Phase.OPEN:
             self._settle_unusually()
+
+    def _settle_updates(self) -> None:
+        allowance, count = self.shared.bounds.window_updates, self._updates
+        self._updates = 0
+        try:
+            self.meters.spend("window_update_flood", allowance, self.now, count)
+            self.output.pump()
+        except ConnectionFault as fault:
+            self._fault = self._fault or fault
 
     def _settle_unusually(self) -> None:
         for stream in self.fresh:

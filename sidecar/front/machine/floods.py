@@ -31,8 +31,8 @@ class Meters:
         self.frames = 0
         self._buckets: dict[str, _Bucket] = {}
 
-    def spend(self, kind: str, allowance: Allowance, now: float) -> None:
-        """Take one token. Raises ConnectionFault (ENHANCE_YOUR_CALM) when there is none left."""
+    def spend(self, kind: str, allowance: Allowance, now: float, count: int = 1) -> None:
+        """Take tokens. Raises ConnectionFault (ENHANCE_YOUR_CALM) when there are none left."""
         bucket = self._buckets.get(kind)
         if bucket is None:
             bucket = _Bucket(allowance.burst, now, self.answers, self.frames)
@@ -40,7 +40,7 @@ class Meters:
         gained = (now - bucket.at) * allowance.per_second
         gained += (self.answers - bucket.answers) * allowance.per_answer
         gained += (self.frames - bucket.frames) * allowance.per_frame
-        bucket.left = min(float(allowance.burst), bucket.left + gained) - 1
+        bucket.left = min(float(allowance.burst), bucket.left + gained) - count
         bucket.at, bucket.answers, bucket.frames = now, self.answers, self.frames
         if bucket.left < 0:
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, kind.replace("_", " "), kind)

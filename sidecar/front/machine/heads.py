@@ -22,7 +22,7 @@ from sidecar.front.machine.fields import Field
 from sidecar.front.methods import Method
 
 _REQUIRED: Final = (roles.METHOD, roles.SCHEME, roles.PATH)
-_TIMEOUT: Final = re.compile(rb"([0-9]{1,8})([HMSmun])")
+_DIGITS_MAX: Final = 8
 _UNIT_SECONDS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _LEAST_SECONDS: Final = 1e-9
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
@@ -158,10 +158,10 @@ def check_trailers(fields: Sequence[Field]) -> None:
 
 def timeout_seconds(value: bytes) -> float:
     """A grpc-timeout, more than nothing; -1.0 for a malformed one."""
-    found = _TIMEOUT.fullmatch(value)
-    if found is None:
+    digits, unit = value[:-1], _UNIT_SECONDS.get(value[-1:])
+    if unit is None or len(digits) > _DIGITS_MAX or not digits.isdigit():
         return -1.0
-    return int(found[1]) * _UNIT_SECONDS[found[2]] or _LEAST_SECONDS
+    return int(digits) * unit or _LEAST_SECONDS
 
 
 def _content_length(value: bytes | None) -> int | None:

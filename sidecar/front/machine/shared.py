@@ -25,7 +25,8 @@ class Shared:
     """State of a server that all of its connections use.
 
     calls: under way. streams: open, usual calls aside. received_bytes: not taken by a behaviour
-    yet. queued_bytes: of answers that wait for a peer. clock: seconds, only growing.
+    yet. queued_bytes: of answers that wait for a peer. stopping: there are to be no new
+    connections. clock: seconds, only growing.
     """
 
     __slots__ = (
@@ -37,6 +38,7 @@ class Shared:
         "received_bytes",
         "refused",
         "status_of",
+        "stopping",
         "streams",
         "timers",
     )
@@ -58,5 +60,6 @@ class Shared:
         self.timers: Final = Timers()
         self.calls = 0
         self.streams = 0
+        self.stopping = False
         self.received_bytes = 0
         self.queued_bytes = 0

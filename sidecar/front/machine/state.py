@@ -113,6 +113,7 @@ class State:
         """Give a call that took the usual path a stream."""
         stream = Stream(self, call.stream_id, call.head, call.deadline or 0.0)
         stream.remote_ended = True
+        stream.send_window += call.granted
         stream.call, call.stream = call, stream
         self.open_stream(stream)
         return stream
@@ -129,6 +130,7 @@ class State:
         self.receipts.release(stream, stream.held_bytes)
         stream.inbox.clear()
         stream.buffer = None
+        stream.call = None  # which refers to the stream in turn
         if not stream.remote_ended:
             self.forget(stream.id, ErrorCode.NO_ERROR)
         if not self.streams and self.phase is Phase.LEAVING:
@@ -203,19 +205,23 @@ class State:
 
     def keep(self, call: UnaryCall) -> None:
         """A unary call was not answered in its turn."""
-        if not self.count(call.stream or self.adopt(call)):
-            call.fail(answering.TOO_MANY_CALLS)
+        stream = call.stream
+        try:
+            if stream is None:
+                stream = self.adopt(call)
+                self.receipts.hold(stream, len(call.message))
+            self.count(stream)
+        except Status as status:
+            call.fail(status)
 
-    def count(self, stream: Stream) -> bool:
-        """Count a stream's call as under way; False if there are too many."""
+    def count(self, stream: Stream) -> None:
+        """Count a stream's call as under way. Raises Status if there are too many."""
         shared = self.shared
         if shared.calls >= shared.bounds.calls_max:
             shared.refused("calls")
-            return False
-        if not stream.counted:
-            stream.counted = True
-            shared.calls += 1
-        return True
+            raise Status(Code.RESOURCE_EXHAUSTED, "too many calls under way")
+        stream.counted = True
+        shared.calls += 1
 
     def expire(self, stream: Stream) -> None:
         """A call's deadline has come."""

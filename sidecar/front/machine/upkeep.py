@@ -89,6 +89,9 @@ def _check_stream(connection: State, stream: Stream, now: float) -> None:
             connection.wake()
     elif stream.awaits_content and silent_seconds > bounds.request_seconds:
         refused("slow_request")
+        if stream.head.refusal is not None:
+            answering.refuse(connection, stream, stream.head.refusal)
+            return
         status = Status(Code.DEADLINE_EXCEEDED, "the request was not complete in time")
         answering.stop(connection, stream, status)
 

@@ -240,6 +240,17 @@ def test_many_tiny_messages_count_for_more_than_their_bytes() -> None:
     assert 0 == client.shared.received_bytes
 
 
+def test_messages_of_calls_under_way_are_bounded_too() -> None:
+    client = peer(Bounds(received_bytes_connection_max=50_000))
+
+    client.send(*(call(number, bytes(10_000), SLOW) for number in odd(8)))
+
+    answers = client.answers()
+    assert [Code.RESOURCE_EXHAUSTED] * 3 == [answers[number].status for number in (11, 13, 15)]
+    assert 5 == client.shared.calls
+    assert {"received_bytes"} == set(client.refused)
+
+
 def test_bytes_that_no_behaviour_takes_are_bounded_over_all_connections() -> None:
     first = peer(Bounds(received_bytes_max=100_000))
     second = Peer(shared=first.shared)

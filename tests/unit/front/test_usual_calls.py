@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import hpack
 import pytest
 
-from sidecar.front.errors import Status
+from sidecar.front.errors import ErrorCode, Status
 from sidecar.front.frames import (
     END_HEADERS,
     END_STREAM,
@@ -22,6 +22,7 @@ from sidecar.front.frames import (
     SETTINGS_HEADER_TABLE_SIZE,
     frame,
     settings,
+    window_update,
 )
 from sidecar.front.machine.calls import UnaryCall
 from sidecar.front.machine.messages import PREFIX, packed
@@ -101,6 +102,7 @@ def test_message_of_any_size_comes_back(size: int) -> None:
 @pytest.mark.parametrize(
     "sent",
     [
+        headers(1) + window_update(1, 5) + data(1, packed(b"hello")),
         headers(1) + b"".join(parts(1, packed(b"hello"), 1)),
         headers(1) + data(1, packed(b"hello"), end=False) + data(1, b""),
         headers(1)
@@ -266,3 +268,31 @@ def test_peer_that_uses_a_table_is_asked_to_use_none_and_then_found_again() -> N
 
     assert [0] * 5 == [answer.status for answer in client.answers().values()]
     assert client.connection.heads.known
+
+
+def test_window_that_is_granted_between_head_and_message_counts() -> None:
+    client = Peer({ECHO: unary(lambda call: call.answer(bytes(100_000)))})
+
+    granted = headers(1) + window_update(1, 40_000) + data(1, packed(b"x"))
+    client.send(granted, call(3))
+    client.send(window_update(0, 1))
+
+    answers = client.answers()
+    assert (100_005, 0) == (len(answers[1].data), answers[1].status)
+    assert 65_535 == len(answers[3].data)
+
+
+@pytest.mark.parametrize(
+    ("increment", "code"),
+    [(0, ErrorCode.PROTOCOL_ERROR), (2**31 - 1, ErrorCode.FLOW_CONTROL_ERROR)],
+)
+def test_impossible_window_between_head_and_message_resets_the_stream(
+    increment: int, code: ErrorCode
+) -> None:
+    client = Peer()
+
+    client.send(headers(1), window_update(1, increment), data(1, packed(b"x")), call(3))
+
+    answers = client.answers()
+    assert code == answers[1].reset
+    assert 0 == answers[3].status
