@@ -1,19 +1,23 @@
 """A watch never shows a mixture of two revisions, whatever is cut off, and ends where the plane is.
 
 The model plane is a list of changes. Its streams give them in steps of any size, each with the
-newest state of a company, as the real one does.
+newest state of a company, as the real one does. Changes are written in steps of one company, and
+the sidecar may be killed between any two of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from random import Random
 from typing import Final, NamedTuple
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.domain.companies import CompanySnapshot
+from sidecar.storage import snapshots
 from sidecar.storage.snapshots import Position, SnapshotChanges
 from sidecar.sync.machine.watch import Apply, StartOver, WatchMachine, WatchStep
 from tests.support.stores import MemoryDisk, OpenedStore
@@ -95,22 +99,26 @@ class Sidecar:
         found = {name: self.opened.snapshots.company(name) for name in NAMES}
         return {name: snapshot.version for name, snapshot in found.items() if snapshot}
 
-    def take(self, step: WatchStep, seen: set[str]) -> bool:
-        """Do what the machine says; whether the stream goes on."""
+    def take(self, step: WatchStep, seen: set[str], killed_after: int) -> bool:
+        """Do what the machine says; whether the stream goes on.
+
+        A sidecar that applies in more steps than `killed_after` is killed after those.
+        """
         action = self.machine.stepped(step)
         if isinstance(action, StartOver):
             return False
-        if isinstance(action, Apply):
-            self._apply(action, seen)
+        if isinstance(action, Apply) and not self._apply(action, seen, killed_after):
+            self.restart()
+            return False
         return True
 
-    def _apply(self, action: Apply, seen: set[str]) -> None:
+    def _apply(self, action: Apply, seen: set[str], killed_after: int) -> bool:
         seen.update(company.company for company in action.companies)
         gone = [name for name in NAMES if action.all_known and name not in seen]
         position = None
         if action.revision is not None:
             position = Position(action.epoch, action.revision)
-        self.opened.snapshots.apply(
+        steps = self.opened.snapshots.applying(
             SnapshotChanges(
                 None,
                 action.companies,
@@ -119,11 +127,14 @@ class Sidecar:
                 replace=action.replace,
             )
         )
+        # Nothing left in it after so many: it has come to its end.
+        return len(list(islice(steps, killed_after + 1))) <= killed_after
 
 
 _CHANGES: Final = st.builds(Change, st.sampled_from(NAMES), st.booleans())
 _EVENTS: Final = st.lists(
-    _CHANGES | st.sampled_from(["follow", "follow", "cut", "cut", "restart", "new epoch"]),
+    _CHANGES
+    | st.sampled_from(["follow", "follow", "cut", "cut", "kill", "kill", "restart", "new epoch"]),
     max_size=40,
 )
 
@@ -133,7 +144,12 @@ _EVENTS: Final = st.lists(
 def test_a_watch_shows_whole_revisions_and_ends_where_the_plane_is(
     events: list[Change | str], seed: int
 ) -> None:
-    random = Random(seed)
+    with patch.object(snapshots, "WRITTEN_AT_ONCE", 1):
+        live(events, Random(seed))
+
+
+def live(events: list[Change | str], random: Random) -> None:
+    """Let all of it happen, and compare at the end."""
     plane, sidecar = Plane("epoch 0"), Sidecar()
     plane.change(Change("a"))
     for event in events:
@@ -144,6 +160,8 @@ def test_a_watch_shows_whole_revisions_and_ends_where_the_plane_is(
         elif event == "new epoch":
             plane = Plane(plane.epoch + "'")
             plane.change(Change("b"))
+        elif event == "kill":
+            follow(sidecar, plane, random, 1000, killed_after=random.randint(0, 6))
         else:
             follow(sidecar, plane, random, 1 if event == "cut" else 1000)
     # Once to learn of another epoch, once to follow it.
@@ -153,13 +171,16 @@ def test_a_watch_shows_whole_revisions_and_ends_where_the_plane_is(
     assert Position(plane.epoch, plane.revision) == sidecar.opened.snapshots.position()
 
 
-def follow(sidecar: Sidecar, plane: Plane, random: Random, steps_max: int) -> None:
+def follow(
+    sidecar: Sidecar, plane: Plane, random: Random, steps_max: int, killed_after: int = 1000
+) -> None:
     """Take steps of a stream; after a start from nothing, whatever is shown is a whole revision."""
     resume = sidecar.machine.resume_revision()
     seen: set[str] = set()
     for taken, step in enumerate(plane.stream(resume, random)):
-        if taken == steps_max or not sidecar.take(step, seen):
-            break
+        goes_on = taken < steps_max and sidecar.take(step, seen, killed_after)
         position = sidecar.opened.snapshots.position()
         if resume and position.epoch == plane.epoch:
             assert plane.states[position.revision] == sidecar.held()
+        if not goes_on:
+            break

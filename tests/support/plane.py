@@ -16,6 +16,7 @@ from sidecar.storage.outbox import OutboxRun
 from sidecar.storage.transaction import Head
 from sidecar.sync.machine.push import (
     Acknowledge,
+    Effect,
     Fenced,
     Gap,
     Hear,
@@ -97,10 +98,16 @@ class ModelPlane:
 
 
 class SyncDriver:
-    """Carries out what the push machine says, one exchange at a time, on virtual time."""
+    """Carries out what the push machine says, one exchange at a time, on virtual time.
 
-    def __init__(self, opened: OpenedStore, plane: ModelPlane) -> None:
+    `between` is called between any two steps on the store, and may raise.
+    """
+
+    def __init__(
+        self, opened: OpenedStore, plane: ModelPlane, between: Callable[[], None] = lambda: None
+    ) -> None:
         self.now_us = 0
+        self._between = between
         self._opened = opened
         self._plane = plane
         self.restart()
@@ -165,19 +172,28 @@ class SyncDriver:
         else:
             effects = machine.push_refused(self.now_us, answer)
         for effect in effects:
-            if isinstance(effect, Acknowledge):
-                while self._opened.outbox.acknowledge(effect.incarnation, effect.watermark):
-                    pass
-            elif isinstance(effect, Hear):
-                self._opened.counters.hear(effect.incarnation, effect.totals)
-            else:
-                new = self._opened.new_incarnation()
-                self._opened.outbox.begin_lineage(new, effect.fenced, effect.common_sequence)
-                self._move_fenced()
+            self._take_effect(effect)
+
+    def _take_effect(self, effect: Effect) -> None:
+        outbox = self._opened.outbox
+        if isinstance(effect, Acknowledge):
+            self._in_steps(lambda: outbox.acknowledge(effect.incarnation, effect.watermark))
+        elif isinstance(effect, Hear):
+            for total in effect.totals:
+                self._opened.counters.hear(effect.incarnation, [total])
+                self._between()
+        else:
+            new = self._opened.new_incarnation()
+            self._in_steps(lambda: outbox.begin_lineage(new, effect.fenced, effect.common_sequence))
+            self._move_fenced()
 
     def _move_fenced(self) -> None:
-        while self._opened.outbox.move_fenced():
-            pass
+        self._in_steps(self._opened.outbox.move_fenced)
+
+    def _in_steps(self, step: Callable[[], bool]) -> None:
+        while step():
+            self._between()
+        self._between()
 
 
 def _counters(record: bytes) -> set[tuple[str, str, CounterRef]]:

@@ -14,13 +14,15 @@ class StubPlane:
     """Stands in for the generated stub. It takes what is pushed, and fences whom it is told to.
 
     `common`: for incarnations that are fenced, what it has in common with them. `pages`: what a
-    watch is told. `fetched`: the answer to a fetch; `totals`: what every push is answered.
+    watch is told; `resumed`: from where each one was asked for. `fetched`: the answer to a fetch;
+    `totals`: what every push is answered.
     """
 
     def __init__(self, now: Callable[[], int]) -> None:
         self._now = now
         self.records: dict[str, list[bytes]] = {}
         self.common: dict[str, int] = {}
+        self.resumed: list[int] = []
         self.pages: Sequence[sync_pb2.WatchSnapshotsResponse] = ()
         self.fetched = sync_pb2.FetchSnapshotsResponse()
         self.totals: Sequence[sync_pb2.CounterTotal] = ()
@@ -54,6 +56,7 @@ class StubPlane:
         return self.fetched
 
     def WatchSnapshots(self, request: sync_pb2.WatchSnapshotsRequest) -> _Stream:  # noqa: N802
+        self.resumed.append(request.resume_revision)
         return _Stream(self.pages)
 
 

@@ -56,6 +56,26 @@ def test_a_complete_step_is_applied_with_its_position() -> None:
     assert expected == action
 
 
+def test_what_could_not_be_applied_is_asked_for_again() -> None:
+    machine = following()
+    applied(machine, step(12, snapshot("a")))
+    applied(machine, step(13, snapshot("b")))
+    machine.not_applied()
+    assert 12 == machine.resume_revision()
+    assert 13 == applied(machine, step(13, snapshot("b"))).revision
+
+
+def test_what_could_not_replace_replaces_the_next_time() -> None:
+    machine = following()
+    assert isinstance(machine.stepped(step(3, epoch="f")), StartOver)
+    assert 0 == machine.resume_revision()
+    assert applied(machine, step(3, snapshot("a"), epoch="f")).replace
+    machine.not_applied()
+    assert 0 == machine.resume_revision()
+    again = applied(machine, step(3, snapshot("a"), epoch="f"))
+    assert (True, True, 3) == (again.replace, again.all_known, again.revision)
+
+
 def test_what_is_not_complete_is_held_back_and_applied_as_one() -> None:
     machine = following()
     assert machine.stepped(step(11, snapshot("a"), complete=False, catalog=catalog(11))) is None
