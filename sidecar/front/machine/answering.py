@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sidecar.front.errors import Code, ErrorCode, Status
 from sidecar.front.frames import rst_stream
@@ -15,8 +15,6 @@ from sidecar.front.machine.messages import gzipped, packed
 if TYPE_CHECKING:
     from sidecar.front.machine.state import State
     from sidecar.front.machine.streams import Stream
-
-TOO_MANY_CALLS: Final = Status(Code.RESOURCE_EXHAUSTED, "too many calls under way")
 
 
 def answer(connection: State, call: UnaryCall, message: bytes) -> None:
@@ -120,6 +118,7 @@ def give_up(connection: State, stream: Stream) -> None:
     if call is None or call.ended:
         return
     call.ended = True
+    stream.outlived = stream.deferred
     if isinstance(call, TaskCall):
         connection.events.append(Event(What.ENDED, call))
         connection.wake()

@@ -146,8 +146,9 @@ def _on_block(connection: State, stream_id: int, block: bytes, end_stream: bool)
             ErrorCode.ENHANCE_YOUR_CALM, "trailers too large", "header_list"
         ) from None
     stream = connection.streams.get(stream_id)
-    if stream is None:
-        return  # of a stream that was answered early
+    if stream is None:  # it was answered early
+        _charge_late(connection)
+        return
     if stream.remote_ended:
         raise StreamFault(ErrorCode.STREAM_CLOSED, "HEADERS after the end of the request")
     check_trailers(fields)
@@ -206,6 +207,10 @@ def _late(connection: State, stream_id: int) -> None:
     control.check_not_idle(connection, stream_id)
     if stream_id not in connection.early:
         raise StreamFault(ErrorCode.STREAM_CLOSED, "DATA on a closed stream")
+    _charge_late(connection)
+
+
+def _charge_late(connection: State) -> None:
     connection.meters.spend("late_frames", connection.shared.bounds.late_frames, connection.now)
 
 

@@ -185,9 +185,9 @@ def _end_request(connection: State, stream: Stream) -> None:
     if head.streams_request:
         _tell(connection, stream)
         return
-    message = take(connection, stream)
-    if message is None:
+    if not stream.inbox:
         raise _not_one()
+    message = stream.inbox.popleft()  # counts as held until the call ends
     if head.answers_at_once:
         call = UnaryCall(connection, stream.id, head, 0.0, message)
         call.stream, stream.call = stream, call
@@ -202,8 +202,10 @@ def _not_one() -> Status:
 
 def _start(connection: State, stream: Stream, message: bytes | None) -> None:
     """Begin a call whose behaviour runs as a task. message: None where it takes a stream."""
-    if not connection.count(stream):
-        answering.stop(connection, stream, answering.TOO_MANY_CALLS)
+    try:
+        connection.count(stream)
+    except Status as status:
+        answering.stop(connection, stream, status)
         return
     connection.work -= _TASK_WORK
     call = TaskCall(connection, stream, stream.head, message)
