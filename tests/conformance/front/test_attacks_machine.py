@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 from sidecar.front.bounds import Bounds
-from sidecar.front.errors import Code
-from sidecar.front.frames import DATA, PADDED, WINDOW_UPDATE, frame, rst_stream
+from sidecar.front.errors import Code, ErrorCode
+from sidecar.front.frames import DATA, PADDED, WINDOW_UPDATE, frame, goaway, rst_stream
 from sidecar.front.machine import requests, upkeep
 from sidecar.front.machine.calls import UnaryCall
 from sidecar.front.machine.messages import PREFIX, packed
@@ -185,3 +185,14 @@ def test_call_that_was_given_up_counts_until_its_handler_is_done(how: str) -> No
     assert (0, 0) == (client.shared.calls, client.shared.received_bytes)
     client.send(call(7))
     assert 3 == len(deferring.calls)
+
+
+def test_peer_that_says_goodbye_for_ever_is_left() -> None:
+    client = Peer()
+    client.send(call(1), *[goaway(0, ErrorCode.NO_ERROR)] * 10)
+    assert None is client.goaway()
+
+    client.send(*[goaway(0, ErrorCode.NO_ERROR)] * 10)
+
+    assert ErrorCode.ENHANCE_YOUR_CALM == client.goaway()
+    assert ["goaway_flood"] == client.refused
