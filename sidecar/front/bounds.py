@@ -140,6 +140,9 @@ class Bounds:
     settings: Allowance = Allowance(32, 1, 0.1)
     """SETTINGS frames."""
 
+    goaways: Allowance = Allowance(16, 1)
+    """GOAWAY frames. A client that leaves says so once or twice."""
+
     window_updates: Allowance = Allowance(2_000, 1_000, 8, 8)
     """WINDOW_UPDATE frames. Clients send one or two for each DATA frame that they take."""
 

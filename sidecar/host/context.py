@@ -37,6 +37,13 @@ class UnaryCall(CallContext, Protocol):
         """The request."""
         ...
 
+    def defer(self) -> None:
+        """Say that the answer comes later, before anything is begun that outlives this turn.
+
+        Raises where too many calls are under way: the caller is told that nothing was done.
+        """
+        ...
+
     def answer(self, message: bytes, /) -> None:
         """Answer it. Without effect where the caller has gone."""
         ...

@@ -102,6 +102,9 @@ class _Call(GrpcioContext):
         self.message = message
         self.answered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
+    def defer(self) -> None:
+        """Nothing to do: grpcio bounds calls before they begin."""
+
     def answer(self, message: bytes, /) -> None:
         if not self.answered.done():
             self.answered.set_result(message)

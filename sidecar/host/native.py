@@ -100,6 +100,11 @@ class NativeServer:
             except StopIteration as end:
                 call.answer(end.value)
                 return
+            try:
+                call.defer()
+            except Status:
+                behaviour.close()
+                raise
             task = asyncio.create_task(_finish(behaviour, waits_for, call))
             self._waiting.add(task)
             task.add_done_callback(self._waiting.discard)

@@ -80,6 +80,11 @@ class EnforcementMethods:
 
     def wait(self, job: _UnaryJob, needs: Needs) -> None:
         """Let a call wait, in a task of its own, for what its step needs."""
+        try:
+            job.defer()
+        except Exception as error:
+            job.call.fail(error)
+            return
         task = asyncio.create_task(job.run_again(needs))
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)
@@ -115,6 +120,10 @@ class _UnaryJob(_Job):
         self.asked = NOTHING
         self.started_ns = time.perf_counter_ns()
         self.call = call
+
+    def defer(self) -> None:
+        """The answer comes later. Raises where too many calls wait."""
+        self.call.defer()
 
     def settle(self, result: Any, error: Exception | None) -> None:
         """Answer the call, or let it wait for what the step needs."""

@@ -33,6 +33,13 @@ log = structlog.get_logger(__name__)
 class Job(Protocol):
     """A step, and who waits for it."""
 
+    def defer(self) -> None:
+        """Called where the outcome will not be there before `submit` returns.
+
+        Raises where the job must not wait; then it is not run.
+        """
+        ...
+
     def step(self, transaction: Transaction, /) -> object:
         """The step: runs on the store's thread, and again where its group failed.
 
@@ -49,7 +56,7 @@ class Runner(Protocol):
     """Runs steps on the thread that owns the store."""
 
     def submit(self, job: Job) -> None:
-        """Run a job's step, which may share a commit with others."""
+        """Run a job's step, which may share a commit with others. Raises what `defer` does."""
         ...
 
     def begin_group(self) -> None:
@@ -166,6 +173,9 @@ class _Awaited:
         self._future = future
         self.alone = alone
 
+    def defer(self) -> None:
+        """It may wait: whoever awaits it has seen to that."""
+
     def step(self, transaction: Transaction) -> Any:
         return self._work()
 
@@ -196,6 +206,7 @@ class GroupCommitRunner:
         self._thread.start()
 
     def submit(self, job: Job) -> None:
+        job.defer()
         self._jobs.put(job)
 
     def begin_group(self) -> None:

@@ -46,6 +46,9 @@ class Call(Caller):
         self.message = message
         self.answered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
+    def defer(self) -> None:
+        """It may wait."""
+
     def answer(self, message: bytes, /) -> None:
         self.answered.set_result(message)
 

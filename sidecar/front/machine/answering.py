@@ -118,6 +118,7 @@ def give_up(connection: State, stream: Stream) -> None:
     if call is None or call.ended:
         return
     call.ended = True
+    stream.outlived = stream.deferred
     if isinstance(call, TaskCall):
         connection.events.append(Event(What.ENDED, call))
         connection.wake()

@@ -135,11 +135,23 @@ class UnaryCall(Context):
         except Exception as error:
             self.fail(error)
 
+    def defer(self) -> None:
+        """Count the call as under way: its answer comes later, and surely.
+
+        For handlers to say before they begin what outlives their turn. Even where the peer gives
+        the call up, it counts until they answer. Raises Status (RESOURCE_EXHAUSTED) where too many
+        calls are under way: then nothing of it may be begun.
+        """
+        if not self.ended:
+            self.connection.defer(self)
+
     def answer(self, message: bytes) -> None:
         """End the call with a message."""
         if not self.ended:
             self.ended = True
             self.connection.answer(self, message)
+        else:
+            self.connection.handled(self)
 
     def fail(self, error: Exception) -> None:
         """End the call with a status other than OK, or with the one that the server gives it."""
@@ -147,6 +159,8 @@ class UnaryCall(Context):
             self.ended = True
             status = error if isinstance(error, Status) else self.connection.shared.status_of(error)
             self.connection.fail(self, status)
+        else:
+            self.connection.handled(self)
 
 
 class TaskCall(Context):

@@ -20,7 +20,9 @@ Rules
   out of this module.
 - Bytes of the peer are handled in bounded turns: what a turn leaves is in `pending`, and the driver
   reads nothing until `proceed` has used it up.
-- A call is counted as under way from the end of the turn that began it to its end.
+- A call is counted as under way from the end of the turn that began it to its end. One whose
+  handler defers the answer: from then on, and until the handler has come to its end, too, so that
+  peers who give up calls cannot have more handled than may be under way.
 """
 
 from __future__ import annotations

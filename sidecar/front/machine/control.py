@@ -120,12 +120,13 @@ def on_ping(connection: State, flags: int, stream_id: int, payload: bytes) -> No
         connection.leave()
 
 
-def on_goaway(_connection: State, _flags: int, stream_id: int, payload: bytes) -> None:
+def on_goaway(connection: State, _flags: int, stream_id: int, payload: bytes) -> None:
     """The peer opens no more streams; it closes the connection itself."""
     if stream_id:
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "GOAWAY on a stream")
     if len(payload) < 8:
         raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "GOAWAY too short")
+    connection.meters.spend("goaway_flood", connection.shared.bounds.goaways, connection.now)
 
 
 def on_window_update(connection: State, _flags: int, stream_id: int, payload: bytes) -> None:

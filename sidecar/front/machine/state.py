@@ -125,9 +125,8 @@ class State:
         stream.over = True
         del self.streams[stream.id]
         self.shared.streams -= 1
-        if stream.counted:
-            self.shared.calls -= 1
-        self.receipts.release(stream, stream.held_bytes)
+        if not stream.outlived:
+            self._release(stream)
         stream.inbox.clear()
         stream.buffer = None
         stream.call = None  # which refers to the stream in turn
@@ -135,6 +134,12 @@ class State:
             self.forget(stream.id, ErrorCode.NO_ERROR)
         if not self.streams and self.phase is Phase.LEAVING:
             self.wake()
+
+    def _release(self, stream: Stream) -> None:
+        """A stream's call takes nothing any more of what is bounded."""
+        if stream.counted:
+            self.shared.calls -= 1
+        self.receipts.release(stream, stream.held_bytes)
 
     def room_made(self, stream: Stream) -> None:
         """A behaviour that waits to send may go on."""
@@ -205,14 +210,31 @@ class State:
 
     def keep(self, call: UnaryCall) -> None:
         """A unary call was not answered in its turn."""
-        stream = call.stream
         try:
-            if stream is None:
-                stream = self.adopt(call)
-                self.receipts.hold(stream, len(call.message))
-            self.count(stream)
+            self._counted(call)
         except Status as status:
             call.fail(status)
+
+    def defer(self, call: UnaryCall) -> None:
+        """A unary call will not be answered in its turn. Raises Status where too much waits."""
+        self._counted(call).deferred = True
+
+    def _counted(self, call: UnaryCall) -> Stream:
+        """Count a unary call, and the bytes of its message, once. Raises Status."""
+        stream = call.stream
+        if stream is None:
+            stream = self.adopt(call)
+            self.receipts.hold(stream, len(call.message))
+        if not stream.counted:
+            self.count(stream)
+        return stream
+
+    def handled(self, call: UnaryCall) -> None:
+        """A handler has come to its end after its call had."""
+        stream = call.stream
+        if stream is not None and stream.outlived:
+            stream.outlived = False
+            self._release(stream)
 
     def count(self, stream: Stream) -> None:
         """Count a stream's call as under way. Raises Status if there are too many."""

@@ -25,6 +25,7 @@ class Stream:
     outbox: bytes of DATA that wait; offset: how much of the first has been sent. finish: the
     trailers' block that follows them; b"" is an end without trailers.
     moved_at: when bytes came in or went out last.
+    deferred: the call's handler answers later. outlived: it will, though nobody waits any more.
     """
 
     __slots__ = (
@@ -36,6 +37,7 @@ class Stream:
         "counted",
         "credit",
         "deadline",
+        "deferred",
         "finish",
         "head",
         "held_bytes",
@@ -44,6 +46,7 @@ class Stream:
         "moved_at",
         "offset",
         "outbox",
+        "outlived",
         "over",
         "owed",
         "queued_bytes",
@@ -62,6 +65,8 @@ class Stream:
         self.remote_ended = False
         self.answering = False  # the response's head has been sent
         self.counted = False  # as a call under way
+        self.deferred = False
+        self.outlived = False
         self.content_left = -1 if head.content_length is None else head.content_length
         self.credit = connection.shared.bounds.stream_window_bytes
         self.owed = 0

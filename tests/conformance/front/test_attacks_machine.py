@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from sidecar.front.errors import Code
-from sidecar.front.frames import DATA, PADDED, WINDOW_UPDATE, frame
+from sidecar.front.bounds import Bounds
+from sidecar.front.errors import Code, ErrorCode
+from sidecar.front.frames import DATA, PADDED, WINDOW_UPDATE, frame, goaway, rst_stream
 from sidecar.front.machine import requests, upkeep
+from sidecar.front.machine.calls import UnaryCall
 from sidecar.front.machine.messages import PREFIX, packed
 from sidecar.front.methods import bidi_stream, unary
 from tests.support.front.bombs import gzip_of_nothing, many_fields
@@ -18,6 +20,7 @@ from tests.support.front.peer import ECHO, Peer, call, data, headers
 STREAM = "/test.Service/Stream"
 WINDOW_BYTES = 65_535
 SLOW_SECONDS = 31.0
+TIMEOUT = [("grpc-timeout", "5S")]
 GZIP = [("grpc-encoding", "gzip")]
 
 
@@ -126,3 +129,70 @@ def test_turn_has_few_long_calls(size: int, turns: int) -> None:
 def long_call(stream_id: int, size: int) -> list[bytes]:
     """A call with a message of a size, in frames."""
     return [headers(stream_id), *cut(packed(bytes(size)), stream_id, end=True)]
+
+
+class Deferring:
+    """A client of a method that answers later. `calls`: what the method has begun."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.calls: list[UnaryCall] = []
+        self.client = Peer({ECHO: unary(self._handle)}, bounds)
+
+    def _handle(self, call: UnaryCall) -> None:
+        call.defer()
+        self.calls.append(call)
+
+
+def test_call_beyond_the_calls_under_way_is_not_begun() -> None:
+    deferring = Deferring(Bounds(calls_max=3))
+
+    deferring.client.send(*(call(number) for number in range(1, 21, 2)))
+    for begun in deferring.calls:
+        begun.answer(b"done")
+    deferring.client.proceed()
+
+    assert [1, 3, 5] == [begun.stream_id for begun in deferring.calls]
+    answers = deferring.client.answers()
+    exhausted = [number for number in answers if answers[number].status != 0]
+    assert [7, 9, 11, 13, 15, 17, 19] == exhausted
+    assert {Code.RESOURCE_EXHAUSTED} == {answers[number].status for number in exhausted}
+    assert 0 == deferring.client.shared.calls
+
+
+@pytest.mark.parametrize("how", ["reset", "lost", "deadline"])
+def test_call_that_was_given_up_counts_until_its_handler_is_done(how: str) -> None:
+    deferring = Deferring(Bounds(calls_max=2))
+    client, message = deferring.client, bytes(1_000)
+    client.send(call(1, message, more=TIMEOUT), call(3, message, more=TIMEOUT))
+
+    if how == "reset":
+        client.send(rst_stream(1, 8), rst_stream(3, 8))
+    elif how == "lost":
+        client.connection.close(None)
+        client = Peer(shared=client.shared)
+    else:
+        client.now += 6
+        client.shared.timers.expire(client.now, 10)
+        client.proceed()
+    assert 0 == client.shared.streams
+    client.send(call(5))
+    assert Code.RESOURCE_EXHAUSTED == client.answer(5).status
+    assert (2, 2_000) == (client.shared.calls, client.shared.received_bytes)
+    for begun in deferring.calls:
+        begun.answer(b"for nobody")
+        begun.answer(b"and again")
+
+    assert (0, 0) == (client.shared.calls, client.shared.received_bytes)
+    client.send(call(7))
+    assert 3 == len(deferring.calls)
+
+
+def test_peer_that_says_goodbye_for_ever_is_left() -> None:
+    client = Peer()
+    client.send(call(1), *[goaway(0, ErrorCode.NO_ERROR)] * 10)
+    assert None is client.goaway()
+
+    client.send(*[goaway(0, ErrorCode.NO_ERROR)] * 10)
+
+    assert ErrorCode.ENHANCE_YOUR_CALM == client.goaway()
+    assert ["goaway_flood"] == client.refused

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import hpack
@@ -137,6 +137,30 @@ def echo() -> Method:
     return unary(lambda call: call.answer(call.message))
 
 
+def answers_in(frames: Iterable[Frame]) -> dict[int, Answer]:
+    """What came on each stream, in all frames of a server's side of a connection."""
+    decoder = hpack.Decoder()
+    found: dict[int, Answer] = {}
+    for item in frames:
+        if item.stream_id and item.kind in (HEADERS, DATA, RST_STREAM):
+            before = found.get(item.stream_id, Answer({}, b"", {}, False, None))
+            found[item.stream_id] = _with(before, item, decoder)
+    return found
+
+
+def _with(answer: Answer, item: Frame, decoder: hpack.Decoder) -> Answer:
+    assert not answer.ended or item.kind == RST_STREAM, "frame after the end of the stream"
+    ended = answer.ended or bool(item.flags & END_STREAM)
+    if item.kind == DATA:
+        return answer._replace(data=answer.data + item.payload, ended=ended)
+    if item.kind == RST_STREAM:
+        return answer._replace(reset=item.code)
+    fields = {str(name): str(value) for name, value in decoder.decode(item.payload)}
+    if answer.head:
+        return answer._replace(trailers=fields, ended=ended)
+    return answer._replace(head=fields, ended=ended)
+
+
 class Peer:
     """A client of one connection. `refused`: the kinds of refusals, in order."""
 
@@ -161,7 +185,6 @@ class Peer:
         self.connection = Connection(self.shared, "unix:", self.now)
         self.frames: list[Frame] = []  # all that came
         self.turns = 0
-        self._decoder = hpack.Decoder()
         if hello:
             self.send(hello)
 
@@ -209,25 +232,8 @@ class Peer:
         return found[-1].code if found else None
 
     def answers(self) -> dict[int, Answer]:
-        """What came on each stream so far. May be asked once: header blocks are decoded."""
-        found: dict[int, Answer] = {}
-        for item in self.frames:
-            if item.stream_id and item.kind in (HEADERS, DATA, RST_STREAM):
-                before = found.get(item.stream_id, Answer({}, b"", {}, False, None))
-                found[item.stream_id] = self._with(before, item)
-        return found
-
-    def _with(self, answer: Answer, item: Frame) -> Answer:
-        assert not answer.ended or item.kind == RST_STREAM, "frame after the end of the stream"
-        ended = answer.ended or bool(item.flags & END_STREAM)
-        if item.kind == DATA:
-            return answer._replace(data=answer.data + item.payload, ended=ended)
-        if item.kind == RST_STREAM:
-            return answer._replace(reset=item.code)
-        fields = {str(name): str(value) for name, value in self._decoder.decode(item.payload)}
-        if answer.head:
-            return answer._replace(trailers=fields, ended=ended)
-        return answer._replace(head=fields, ended=ended)
+        """What came on each stream so far."""
+        return answers_in(self.frames)
 
     def answer(self, stream_id: int = 1) -> Answer:
         """What came on one stream so far."""
