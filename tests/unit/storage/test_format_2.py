@@ -35,7 +35,7 @@ def old_store(*lineages: Lineage) -> MemoryDisk:
 
 
 def tally_keys(disk: MemoryDisk) -> list[bytes]:
-    return [key for key in disk.engine().values if key.startswith(b"mtall")]
+    return [key for key in disk.memory.values if key.startswith(b"mtall")]
 
 
 def test_tallies_go_on() -> None:
