@@ -33,7 +33,6 @@ from tests.integration.front.conftest import Run
 from tests.support.front.peer import ECHO, call, echo
 from tests.support.front.serving import channel_to, link, serving, until
 
-
 TRAILERS: Final = END_HEADERS | END_STREAM
 
 
