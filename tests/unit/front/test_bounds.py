@@ -12,6 +12,7 @@ from sidecar.front.errors import Code, ErrorCode
 from sidecar.front.frames import (
     CONTINUATION,
     END_HEADERS,
+    END_STREAM,
     HEADERS,
     PING,
     PRIORITY,
@@ -215,6 +216,28 @@ def test_header_list_beyond_the_bound_is_answered_resource_exhausted() -> None:
     assert Code.RESOURCE_EXHAUSTED == answers[7].status
     assert 0 == answers[9].status
     assert ["header_list"] == client.refused
+
+
+def test_trailers_beyond_the_bound_reset_the_stream() -> None:
+    client = peer(Bounds(header_list_bytes_max=2_000))
+    stateless(client)
+    more = literal_block([(f"x-{number}", "y" * 100) for number in range(20)])
+
+    client.send(headers(7, STREAM), frame(HEADERS, END_HEADERS | END_STREAM, 7, more), call(9))
+
+    answers = client.answers()
+    assert ErrorCode.ENHANCE_YOUR_CALM == answers[7].reset
+    assert 0 == answers[9].status
+
+
+def test_late_frames_are_bounded() -> None:
+    client = peer(Bounds(late_frames=Allowance(20, 0)))
+    client.send(headers(1, "/nothing.Of/ThatName"))
+
+    client.send(*(data(1, b"x", end=False) for _ in range(21)))
+
+    assert ErrorCode.ENHANCE_YOUR_CALM == client.goaway()
+    assert ["late_frames"] == client.refused
 
 
 def test_references_to_a_table_cannot_make_a_list_larger_than_the_bound() -> None:

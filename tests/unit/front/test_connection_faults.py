@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from sidecar.front.errors import ErrorCode
@@ -36,6 +38,13 @@ from tests.support.front.peer import ECHO, Peer, call, data, headers, literal_bl
 
 STREAM = "/test.Service/Stream"
 SLOW = "/test.Service/Slow"
+
+
+def trailers(
+    stream_id: int, fields: Sequence[tuple[str, str]] = (("x", "y"),), *, end: bool = True
+) -> bytes:
+    flags = END_HEADERS | (END_STREAM if end else 0)
+    return frame(HEADERS, flags, stream_id, literal_block(fields))
 
 
 def peer() -> Peer:
@@ -149,6 +158,9 @@ def test_first_frame_other_than_settings_ends_the_connection(first: bytes) -> No
         (headers(1, more=[("content-length", "9")]) + data(1, b"abcd"), 1),
         (headers(1, more=[("content-length", "9")], flags=END_HEADERS | END_STREAM), 1),
         (headers(1, more=[("content-length", "x")]), 1),
+        (headers(1, more=[("content-length", "9")]) + trailers(1), 1),
+        (headers(1, STREAM) + trailers(1, end=False), 1),
+        (headers(1, STREAM) + trailers(1, [(":path", "/x")]), 1),
         (headers(1, more=[("connection", "close")]), 1),
         (headers(1, more=[("te", "gzip")]), 1),
         (headers(1, more=[("Upper", "x")]), 1),

@@ -8,6 +8,7 @@ from sidecar.front.bounds import Bounds
 from sidecar.front.errors import Code, ErrorCode
 from sidecar.front.frames import (
     ACK,
+    END_HEADERS,
     GOAWAY,
     HEADERS,
     PING,
@@ -25,7 +26,17 @@ from sidecar.front.machine.messages import packed
 from sidecar.front.machine.phases import Phase
 from sidecar.front.machine.timers import Timers
 from sidecar.front.methods import bidi_stream, unary
-from tests.support.front.peer import ECHO, HELLO, Peer, call, data, echo, headers
+from tests.support.front.peer import (
+    ECHO,
+    HELLO,
+    Peer,
+    call,
+    data,
+    echo,
+    headers,
+    literal_block,
+    request_fields,
+)
 
 STREAM = "/test.Service/Stream"
 TIMEOUT = [("grpc-timeout", "5S")]
@@ -173,6 +184,15 @@ def test_request_without_progress_is_answered(sent: bytes) -> None:
     assert Code.DEADLINE_EXCEEDED == waiting.client.answer(1).status
     assert ["slow_request"] == waiting.client.refused
     assert (0, 0) == (waiting.client.shared.streams, waiting.client.shared.received_bytes)
+
+
+def test_request_that_is_refused_at_its_end_is_refused_if_that_does_not_come() -> None:
+    waiting = Waiting()
+    waiting.client.send(frame(HEADERS, END_HEADERS, 1, literal_block(request_fields(method="PUT"))))
+
+    waiting.pass_seconds(31)
+
+    assert "405" == waiting.client.answer(1).head[":status"]
 
 
 def test_silent_stream_between_messages_is_left_alone() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from sidecar.front.errors import ErrorCode, Status
 from sidecar.front.frames import (
+    CONTINUATION,
     END_HEADERS,
     END_STREAM,
     HEADERS,
@@ -38,6 +39,8 @@ from tests.support.front.peer import (
     literal_block,
     request_fields,
 )
+
+FAST = "/test.Service/Fast"
 
 
 def compressed(message: bytes) -> bytes:
@@ -177,10 +180,13 @@ def test_call_is_answered_later() -> None:
     assert (0, 0) == (client.shared.calls, client.shared.streams)
 
 
-def test_driver_is_woken_once_for_answers_outside_of_a_turn() -> None:
+@pytest.mark.parametrize("answered_before", [False, True])
+def test_driver_is_woken_once_for_answers_outside_of_a_turn(answered_before: bool) -> None:
     waiting: list[UnaryCall] = []
-    client = Peer({ECHO: unary(waiting.append)})
-    client.send(call(1), call(3))
+    client = Peer({ECHO: unary(waiting.append), FAST: unary(lambda call: call.answer(b""))})
+    if answered_before:
+        client.send(call(1, path=FAST))
+    client.send(call(3), call(5))
     woken: list[bool] = []
     client.connection.on_wake = lambda: woken.append(True)
 
@@ -224,6 +230,29 @@ def test_impossible_metadata_fails_the_call(metadata: tuple[str, str]) -> None:
 
     assert [2, 2] == [answer.status for answer in client.answers().values()]
     assert None is client.goaway()
+
+
+def test_trailers_larger_than_a_frame_are_continued() -> None:
+    metadata = [(f"x-{number}", "y" * 8_000) for number in range(5)]
+    client = Peer({ECHO: unary(lambda call: call.fail(Status(9, "ä" * 10_000, b"", metadata)))})
+
+    client.send(call(1))
+
+    kinds = [item.kind for item in client.frames if item.stream_id]
+    assert [HEADERS, CONTINUATION, CONTINUATION, CONTINUATION] == kinds
+    block = b"".join(item.payload for item in client.frames if item.stream_id)
+    pairs = hpack.Decoder(1_000_000).decode(block)
+    fields = {str(name): str(value) for name, value in pairs}
+    assert [("y" * 8_000)] * 5 == [fields[name] for name, _ in metadata]
+    assert "%C3%A4" * 4_096 == fields["grpc-message"]
+
+
+def test_status_with_impossible_metadata_becomes_internal() -> None:
+    client = Peer({ECHO: unary(lambda call: call.fail(Status(9, metadata=[("X", "y")])))})
+
+    client.send(call(1))
+
+    assert 13 == client.answer(1).status
 
 
 def test_answers_are_compressed_if_asked_and_accepted() -> None:
