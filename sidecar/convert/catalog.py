@@ -63,17 +63,10 @@ def catalog_snapshot_to_message(snapshot: CatalogSnapshot) -> catalog_pb2.Catalo
     )
 
 
-def catalog_snapshot_from_message(
-    message: catalog_pb2.CatalogSnapshot, field: str
-) -> CatalogSnapshot:
-    """Read a catalog with its version."""
-    return whole(catalog_snapshot_in_slices(message, field))
-
-
 def catalog_snapshot_in_slices(
     message: catalog_pb2.CatalogSnapshot, field: str
 ) -> Slices[CatalogSnapshot]:
-    """The same in slices, since a catalog may be large."""
+    """Read a catalog with its version; in slices, since it may be large."""
     if message.version < 1:
         raise InvalidInput(below(field, "version"), "must be at least 1")
     catalog = yield from _catalog(message.catalog, below(field, "catalog"))

@@ -111,11 +111,6 @@ def catalog_part_key(generation: int, number: int) -> bytes:
     return _CATALOG_PART.pack(CATALOG_PARTS, generation, number)
 
 
-def generation_of(part_key: bytes) -> int:
-    """The generation in the key of a part of a catalog."""
-    return int(_CATALOG_PART.unpack(part_key)[1])
-
-
 def tallies_of(lineage: int) -> bytes:
     """What the keys of all tallies of a lineage begin with."""
     return META_TALLY + _ORDINAL.pack(lineage)

@@ -27,7 +27,7 @@ from sidecar.storage.transaction import Transaction
 
 T = TypeVar("T")
 
-WRITTEN_AT_ONCE: Final = 100
+WRITTEN_AT_ONCE: Final = 200
 """Companies whose snapshots are written in one step."""
 _WEIGHT_AT_ONCE: Final = 1_000
 """Segments and overrides of them, beyond those of the first company."""

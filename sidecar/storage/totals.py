@@ -14,7 +14,7 @@ from sidecar.storage.codec import Counter
 from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
 
-HEARD_AT_ONCE: Final = 100
+HEARD_AT_ONCE: Final = 200
 """Totals to be taken over in one step."""
 LOOKED_AT_ONCE: Final = 200
 """Counters that one step looks at in search of those of a window."""

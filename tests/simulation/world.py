@@ -17,7 +17,7 @@ from sidecar.control.services.rollover import RollingCatalogs, close_windows
 from sidecar.control.services.rollover_walk import Walker
 from sidecar.control.storage.sqlite import SqliteStore
 from sidecar.control.storage.values import CounterKey
-from sidecar.convert.catalog import catalog_snapshot_from_message
+from sidecar.convert.catalog import catalog_snapshot_in_slices
 from sidecar.convert.companies import snapshot_from_message
 from sidecar.convert.counters import total_from_message, total_to_message
 from sidecar.domain.bounds import HOUR_US
@@ -27,6 +27,7 @@ from sidecar.domain.companies import Company
 from sidecar.domain.counters import CounterTotal
 from sidecar.domain.decision import Basis, Decision
 from sidecar.domain.requests import Check
+from sidecar.domain.slices import whole
 from sidecar.service.directory import Directory
 from sidecar.service.enforce import Answer, Enforcer
 from sidecar.service.needs import Needs
@@ -160,7 +161,7 @@ class World:
     def _take(self, message: sync_pb2.WatchSnapshotsResponse) -> None:
         catalog = None
         if message.HasField("catalog"):
-            catalog = catalog_snapshot_from_message(message.catalog, "catalog")
+            catalog = whole(catalog_snapshot_in_slices(message.catalog, "catalog"))
         step = WatchStep(
             epoch=message.epoch,
             revision=message.revision,

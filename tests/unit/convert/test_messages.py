@@ -34,6 +34,7 @@ from sidecar.domain.companies import (
     SubscriptionStatus,
 )
 from sidecar.domain.counters import CounterRef, CounterTotal
+from sidecar.domain.slices import whole
 from sidecar.domain.timeline import compile_snapshot, continue_snapshot
 from sidecar.domain.windows import LIFETIME_WINDOW, Alignment, Window, WindowSpec, WindowUnit
 from tests.unit.convert import strategies
@@ -86,7 +87,7 @@ def test_a_catalog_with_its_version_survives_the_wire() -> None:
     snapshot = CatalogSnapshot(7, FULL_CATALOG)
     data = catalog.catalog_snapshot_to_message(snapshot).SerializeToString()
     message = catalog_pb2.CatalogSnapshot.FromString(data)
-    assert snapshot == catalog.catalog_snapshot_from_message(message, "")
+    assert snapshot == whole(catalog.catalog_snapshot_in_slices(message, ""))
 
 
 @pytest.mark.parametrize("limit", [FULL_LIMIT, BARE_LIMIT, ROLLOVER_LIMIT])
