@@ -50,7 +50,7 @@ def told(found: Sequence[Stop]) -> str:
         files[stop.file].append(stop)
     others = files.pop("", [])
     ours = sum(stop.frames for file in files.values() for stop in file)
-    rooms = {file.partition("/")[0] for file in files}
+    rooms = {file.partition("/")[0] for file in files if "/" in file}
     length = f"{ours:.0f} Python frames a check, in {len(files)} files of {len(rooms)} rooms"
     lines = [f"{length}; {_frames(others):.0f} more in libraries"]
     for file, there in files.items():
