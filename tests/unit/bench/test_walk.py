@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cProfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,30 @@ def test_profile_has_the_checks_and_neither_start_nor_stop(bench: Workbench) -> 
     ours = [stop for stop in stops(profile, with_warmup(CALLS)) if stop.file]
     assert 1.0 in [stop.frames for stop in ours]
     assert [] == [stop for stop in ours if stop.function in ("<module>", "serve", "close")]
+
+
+def test_background_work_is_no_stop_however_often_it_is_done(tmp_path: Path) -> None:
+    def leaf() -> None:
+        pass
+
+    def check() -> None:
+        leaf()
+        leaf()
+
+    def tally() -> None:
+        leaf()
+
+    def background() -> None:
+        for _ in range(CALLS):
+            tally()
+
+    profiler = cProfile.Profile()
+    for _ in range(CALLS):
+        profiler.runcall(check)
+    profiler.runcall(background)
+    profiler.dump_stats(tmp_path / "profile")
+    found = {stop.function: stop.frames for stop in stops(tmp_path / "profile", CALLS)}
+    assert {"check": 1.0, "leaf": 2.0} == found
 
 
 def test_walk_is_told_file_by_file_from_the_outside_in() -> None:
