@@ -75,11 +75,12 @@ def with_warmup(calls: int) -> int:
 
 
 def profiled(bench: Workbench, transport: Transport | None, callers: Callers, calls: int) -> Path:
-    """The profile of a sidecar's main thread under load."""
+    """The profile of a sidecar's main thread under load, once every company has called."""
     output = bench.new_folder("profile") / "sidecar"
     under = ("tests.bench.profiled", str(output))
     checks = Traffic(bench.sizes.companies).checks
     with bench.standalone(transport=transport, under=under) as sidecar:
+        bench.load(sidecar, CHECK, checks, callers, 10 * bench.sizes.companies)
         os.kill(sidecar.pid, signal.SIGUSR1)
         _await(output.exists)
         bench.load(sidecar, CHECK, checks, callers, calls)

@@ -1,20 +1,24 @@
 """The walk of a check: which Python functions run for it, how often, and where they stand.
 
-A frame is a function that begins, or a coroutine that goes on.
+A frame is a function that begins, or a coroutine that goes on. What background tasks do is left
+out, even where they do it for every check that was made: it is reached by way of functions that run
+less often.
 """
 
 from __future__ import annotations
 
 import pstats
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from tests.bench.servers import ROOT
 
 _OURS: Final = ROOT / "sidecar"
+_Place: TypeAlias = tuple[str, int, str]
+"""File, line and function, as `pstats` has them."""
 _LEAST: Final = 0.95
 """Frames a check; what runs less often is not on everyone's way."""
 
@@ -35,12 +39,26 @@ class Stop:
 def stops(profile: Path, checks: int) -> list[Stop]:
     """Where checks come by, from a cProfile output of so many."""
     statistics: Any = pstats.Stats(str(profile))
-    found = []
-    for (file, _, function), (_, count, _, within_s, _) in statistics.stats.items():
-        frames = count / checks
-        if frames >= _LEAST and file != "~":  # which is what C functions have
-            found.append(Stop(_ours(file), function, round(frames, 1), within_s))
-    return found
+    places: Mapping[_Place, tuple[Any, ...]] = statistics.stats
+    return [
+        Stop(_ours(place[0]), place[2], round(calls / checks, 1), places[place][3])
+        for place, calls in _on_the_way(places, _LEAST * checks).items()
+        if place[0] != "~"  # which is what C functions have
+    ]
+
+
+def _on_the_way(places: Mapping[_Place, tuple[Any, ...]], least: float) -> dict[_Place, float]:
+    """Calls of the functions that run so often by way of none that does not."""
+    calls = {place: float(entry[1]) for place, entry in places.items()}
+    while True:
+        kept = {place for place, count in calls.items() if count >= least}
+        if len(kept) == len(calls):
+            return calls
+        calls = {
+            place: places[place][1]
+            - sum(edge[0] for caller, edge in places[place][4].items() if caller not in kept)
+            for place in kept
+        }
 
 
 def told(found: Sequence[Stop]) -> str:
@@ -50,7 +68,7 @@ def told(found: Sequence[Stop]) -> str:
         files[stop.file].append(stop)
     others = files.pop("", [])
     ours = sum(stop.frames for file in files.values() for stop in file)
-    rooms = {file.partition("/")[0] for file in files}
+    rooms = {file.partition("/")[0] for file in files if "/" in file}
     length = f"{ours:.0f} Python frames a check, in {len(files)} files of {len(rooms)} rooms"
     lines = [f"{length}; {_frames(others):.0f} more in libraries"]
     for file, there in files.items():
