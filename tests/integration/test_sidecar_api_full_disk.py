@@ -77,5 +77,5 @@ async def test_a_full_disk_is_told_and_nothing_is_lost(tmp_path: Path, durabilit
         await until(counts_again, "it does not go on")
         await sidecar.kill()
         await sidecar.start()
-        assert counted == (await api.Check(QUESTION, wait_for_ready=True)).limits[0].used
+        assert counted == (await sidecar.api.Check(QUESTION)).limits[0].used
         assert [] == sidecar.seen("sidecar.background_failed")
