@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 import grpc
 import msgspec
-from google.protobuf.timestamp_pb2 import Timestamp
+from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
@@ -15,6 +15,7 @@ from sidecar.api.sync.v1 import sync_pb2, sync_pb2_grpc
 from sidecar.convert.catalog import catalog_snapshot_in_slices
 from sidecar.convert.companies import snapshots_in_slices
 from sidecar.convert.counters import totals_in_slices
+from sidecar.convert.parsing import parsed_in_slices
 from sidecar.domain.catalog import CatalogSnapshot
 from sidecar.domain.companies import CompanySnapshot
 from sidecar.domain.counters import CounterTotal
@@ -48,7 +49,13 @@ _OPTIONS: Final = (
     ("grpc.max_reconnect_backoff_ms", 5_000),
 )
 
-T = TypeVar("T")
+M = TypeVar("M", bound=Message)
+Answer = TypeVar(
+    "Answer",
+    sync_pb2.HelloResponse,
+    sync_pb2.PushUsageResponse,
+    sync_pb2.FetchSnapshotsResponse,
+)
 
 
 class PlaneAway(Exception):
@@ -91,7 +98,8 @@ class PlaneClient:
         heard: Callable[[int], None],
     ) -> None:
         self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
-        self._stub = sync_pb2_grpc.SyncServiceStub(self._channel)
+        answers: Any = _AnswersAsBytes(self._channel)
+        self._stub = sync_pb2_grpc.SyncServiceStub(answers)
         self._node = node
         self._version = version
         self._wall_us = wall_us
@@ -109,7 +117,7 @@ class PlaneClient:
             acknowledged_chain=facts.acknowledged_chain,
             last_chain=facts.last_chain,
         )
-        answer = await self._call(self._stub.Hello, request)
+        answer = await self._call(self._stub.Hello, request, sync_pb2.HelloResponse)
         return HelloAnswer(answer.watermark, answer.fenced, answer.common_sequence)
 
     async def push(self, run: OutboxRun) -> PushAnswer | Gap | Fenced:
@@ -121,7 +129,9 @@ class PlaneClient:
             records=run.records,
         )
         try:
-            answer = await self._exchange(self._stub.PushUsage, request, _CALL_SECONDS)
+            answer = await self._exchange(
+                self._stub.PushUsage, request, sync_pb2.PushUsageResponse, _CALL_SECONDS
+            )
         except grpc.aio.AioRpcError as error:
             return _refusal(error)
         totals = await in_slices(totals_in_slices(answer.totals, "totals"))
@@ -140,7 +150,8 @@ class PlaneClient:
             companies=companies,
             known_catalog_version=known_catalog_version,
         )
-        answer = await self._call(self._stub.FetchSnapshots, request, seconds)
+        kind = sync_pb2.FetchSnapshotsResponse
+        answer = await self._call(self._stub.FetchSnapshots, request, kind, seconds)
         return await in_slices(_fetched(answer))
 
     async def watch(
@@ -155,8 +166,9 @@ class PlaneClient:
             )
         )
         try:
-            async for answer in call:
+            async for data in call:
                 self._tell_heard()
+                answer = await _parsed(sync_pb2.WatchSnapshotsResponse, data)
                 yield await in_slices(_watch_step(answer))
         except grpc.aio.AioRpcError as error:
             raise PlaneAway(_describe(error)) from error
@@ -167,24 +179,50 @@ class PlaneClient:
         """Let go of the connection."""
         await self._channel.close()
 
-    async def _call(self, method: Any, request: Any, seconds: float = _CALL_SECONDS) -> Any:
+    async def _call(
+        self, method: Any, request: Any, kind: type[Answer], seconds: float = _CALL_SECONDS
+    ) -> Answer:
         """A unary call; raises `PlaneAway`."""
         try:
-            return await self._exchange(method, request, seconds)
+            return await self._exchange(method, request, kind, seconds)
         except grpc.aio.AioRpcError as error:
             raise _failure(error) from error
 
-    async def _exchange(self, method: Any, request: Any, seconds: float) -> Any:
-        """A unary call that also tells the time; raises the error of gRPC."""
+    async def _exchange(
+        self, method: Any, request: Any, kind: type[Answer], seconds: float
+    ) -> Answer:
+        """A unary call that also tells the time; raises the error of gRPC, or `PlaneAway`."""
         sent_us = self._wall_us()
-        answer = await method(request, timeout=seconds)
-        plane_time: Timestamp = answer.plane_time
-        self._clock.exchanged(sent_us, self._wall_us(), plane_time.ToMicroseconds())
+        data = await method(request, timeout=seconds)
+        received_us = self._wall_us()
+        answer = await _parsed(kind, data)
+        self._clock.exchanged(sent_us, received_us, answer.plane_time.ToMicroseconds())
         self._tell_heard()
         return answer
 
     def _tell_heard(self) -> None:
         self._heard(self._clock.offset_us())
+
+
+class _AnswersAsBytes:
+    """A channel for the generated stub whose answers stay bytes, to be parsed in slices."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._channel = channel
+
+    def unary_unary(self, method: str, request_serializer: Any, **_: Any) -> Any:
+        return self._channel.unary_unary(method, request_serializer)
+
+    def unary_stream(self, method: str, request_serializer: Any, **_: Any) -> Any:
+        return self._channel.unary_stream(method, request_serializer)
+
+
+async def _parsed(kind: type[M], data: bytes) -> M:
+    """An answer of the plane; raises `PlaneAway` where it is none."""
+    try:
+        return await in_slices(parsed_in_slices(kind, data))
+    except DecodeError as error:
+        raise PlaneAway(f"an answer that is none: {error}") from error
 
 
 def _refusal(error: grpc.aio.AioRpcError) -> Gap | Fenced:

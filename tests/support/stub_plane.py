@@ -11,7 +11,9 @@ from sidecar.convert.times import timestamp
 
 
 class StubPlane:
-    """Stands in for the generated stub. It takes what is pushed, and fences whom it is told to.
+    """Stands in for the stub, whose answers are bytes.
+
+    It takes what is pushed, and fences whom it is told to.
 
     `common`: for incarnations that are fenced, what it has in common with them. `pages`: what a
     watch is told; `resumed`: from where each one was asked for. `fetched`: the answer to a fetch;
@@ -27,7 +29,7 @@ class StubPlane:
         self.fetched = sync_pb2.FetchSnapshotsResponse()
         self.totals: Sequence[sync_pb2.CounterTotal] = ()
 
-    async def Hello(self, request: sync_pb2.HelloRequest, **_: Any) -> sync_pb2.HelloResponse:  # noqa: N802
+    async def Hello(self, request: sync_pb2.HelloRequest, **_: Any) -> bytes:  # noqa: N802
         await asyncio.sleep(0)
         incarnation = request.incarnation
         return sync_pb2.HelloResponse(
@@ -35,25 +37,25 @@ class StubPlane:
             fenced=incarnation in self.common,
             common_sequence=self.common.get(incarnation, 0),
             plane_time=timestamp(self._now()),
-        )
+        ).SerializeToString()
 
     async def PushUsage(  # noqa: N802
         self, request: sync_pb2.PushUsageRequest, **_: Any
-    ) -> sync_pb2.PushUsageResponse:
+    ) -> bytes:
         await asyncio.sleep(0)
         records = self.records.setdefault(request.incarnation, [])
         assert len(records) + 1 == request.first_sequence
         records += request.records
         return sync_pb2.PushUsageResponse(
             watermark=len(records), totals=self.totals, plane_time=timestamp(self._now())
-        )
+        ).SerializeToString()
 
     async def FetchSnapshots(  # noqa: N802
         self, request: sync_pb2.FetchSnapshotsRequest, **_: Any
-    ) -> sync_pb2.FetchSnapshotsResponse:
+    ) -> bytes:
         await asyncio.sleep(0)
         self.fetched.plane_time.CopyFrom(timestamp(self._now()))
-        return self.fetched
+        return self.fetched.SerializeToString()
 
     def WatchSnapshots(self, request: sync_pb2.WatchSnapshotsRequest) -> _Stream:  # noqa: N802
         self.resumed.append(request.resume_revision)
@@ -66,10 +68,10 @@ class _Stream:
     def __init__(self, pages: Sequence[sync_pb2.WatchSnapshotsResponse]) -> None:
         self._pages = pages
 
-    async def __aiter__(self) -> AsyncIterator[sync_pb2.WatchSnapshotsResponse]:
+    async def __aiter__(self) -> AsyncIterator[bytes]:
         for page in self._pages:
             await asyncio.sleep(0)
-            yield page
+            yield page.SerializeToString()
         await asyncio.Event().wait()
 
     def cancel(self) -> None:
