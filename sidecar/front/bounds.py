@@ -74,8 +74,8 @@ class Bounds:
     is kept is bounded by the next two."""
 
     received_bytes_connection_max: int = 16 * MIB
-    """Of requests on a connection that a behaviour has not taken or whose calls are under way.
-    Beyond: the stream that asks for more is answered RESOURCE_EXHAUSTED."""
+    """Of requests on a connection, heads included, that a behaviour has not taken or whose calls
+    are under way. Beyond: the stream that asks for more is answered RESOURCE_EXHAUSTED."""
 
     received_bytes_max: int = 64 * MIB
     """The same over all connections."""

@@ -19,6 +19,7 @@ from sidecar.front.machine.blocks import (
     status_trailers,
 )
 from sidecar.front.machine.fields import Field
+from sidecar.front.machine.hpackreader import list_bytes
 from sidecar.front.methods import Method
 
 _REQUIRED: Final = (roles.METHOD, roles.SCHEME, roles.PATH)
@@ -66,6 +67,7 @@ TOO_LARGE: Final = grpc_refusal(
 class Head:
     """A request's head. Immutable; shared by all calls whose header blocks are equal.
 
+    list_bytes: of all fields as RFC 9113 counts them, which is about what they take in memory.
     timeout_seconds: of grpc-timeout; 0.0 without. usual: the head of a call that may be answered
     without a look at anything else here.
     """
@@ -76,6 +78,7 @@ class Head:
         "content_length",
         "custom",
         "encoding",
+        "list_bytes",
         "method",
         "path",
         "refusal",
@@ -86,6 +89,7 @@ class Head:
 
     def __init__(self, fields: Sequence[Field], methods: Mapping[bytes, Method]) -> None:
         values = _checked(fields)
+        self.list_bytes = list_bytes(fields)
         self.path = values[roles.PATH]
         self.method = methods.get(self.path)
         self.custom = tuple((name, value) for name, value, role in fields if role == roles.CUSTOM)

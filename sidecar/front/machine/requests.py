@@ -50,6 +50,11 @@ def on_request(
     if end_stream and stream.content_left > 0:
         raise StreamFault(ErrorCode.PROTOCOL_ERROR, "content-length is not the content's")
     connection.open_stream(stream)
+    try:
+        connection.receipts.hold(stream, head.list_bytes)
+    except Status as status:
+        answering.stop(connection, stream, status)
+        return
     if head.refusal is not None and not head.refusal.waits:
         answering.refuse(connection, stream, head.refusal)
         return

@@ -224,7 +224,7 @@ class State:
         stream = call.stream
         if stream is None:
             stream = self.adopt(call)
-            self.receipts.hold(stream, len(call.message))
+            self.receipts.hold(stream, call.head.list_bytes + len(call.message))
         if not stream.counted:
             self.count(stream)
         return stream

@@ -15,7 +15,7 @@ from sidecar.front.machine.calls import UnaryCall
 from sidecar.front.machine.messages import PREFIX, packed
 from sidecar.front.methods import bidi_stream, unary
 from tests.support.front.bombs import gzip_of_nothing, many_fields
-from tests.support.front.peer import ECHO, Peer, call, data, headers
+from tests.support.front.peer import ECHO, Peer, call, data, echo, headers
 
 STREAM = "/test.Service/Stream"
 WINDOW_BYTES = 65_535
@@ -106,6 +106,19 @@ def test_heads_of_many_fields_take_a_turn_each() -> None:
     assert client.turns >= 10
 
 
+def test_heads_of_open_streams_are_bounded_together() -> None:
+    client = Peer({ECHO: echo()}, Bounds(received_bytes_connection_max=100_000))
+
+    client.send(many_fields(ECHO, 400, range(1, 41, 2)))
+
+    assert 6 == len(client.connection.streams), "of 14 KiB each"
+    statuses = [answer.status for answer in client.answers().values()]
+    assert [Code.RESOURCE_EXHAUSTED] * 14 == statuses
+    assert ["received_bytes"] * 14 == client.refused
+    client.connection.close(None)
+    assert 0 == client.shared.received_bytes
+
+
 def test_frame_of_tiny_messages_takes_a_turn_of_its_own() -> None:
     client = Peer({STREAM: bidi_stream(lambda requests, _: requests)})
     tiny = data(1, packed(b"") * 1_000, end=False)
@@ -177,7 +190,8 @@ def test_call_that_was_given_up_counts_until_its_handler_is_done(how: str) -> No
     assert 0 == client.shared.streams
     client.send(call(5))
     assert Code.RESOURCE_EXHAUSTED == client.answer(5).status
-    assert (2, 2_000) == (client.shared.calls, client.shared.received_bytes)
+    assert 2 == client.shared.calls
+    assert client.shared.received_bytes > 2_000
     for begun in deferring.calls:
         begun.answer(b"for nobody")
         begun.answer(b"and again")
