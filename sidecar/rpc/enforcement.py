@@ -72,8 +72,11 @@ class EnforcementMethods:
                 yield job.encoded(result)
 
     async def run_again(self, job: _Job, needs: Needs, context: CallContext) -> Any:
-        """Get what a job's step needs, as far as it can be had, and run it again."""
-        job.asked = needs
+        """Get what a job's step needs, as far as it can be had, and run it again.
+
+        What was asked for once is not needed again, so this comes to an end.
+        """
+        job.asked = needs = Needs(job.asked.snapshots | needs.snapshots)
         now_us = self.deciding.now()
         async with self._missing.obtained(needs.snapshots, now_us, context.time_remaining):
             return await self._runner.run(job.work)

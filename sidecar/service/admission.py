@@ -6,7 +6,7 @@ was silent for longer than the feature tolerates. The basis says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -16,7 +16,7 @@ from sidecar.domain.decision import Basis, FallbackCause, GrantMode, Reason
 from sidecar.domain.errors import FieldError
 from sidecar.domain.requests import Check
 from sidecar.service.directory import Directory
-from sidecar.service.needs import Needs
+from sidecar.service.needs import NOTHING, Needs
 from sidecar.service.standing import Standing
 from sidecar.service.views import CompanyView, FeatureView
 
@@ -70,20 +70,23 @@ class Gate:
         feature = self._feature(check.feature)
         return feature is not None and feature.fail_policy.outbox_full is FailAction.ALLOW, basis
 
-    def needs_of(self, checks: Iterable[Check | FieldError], now_us: int, asked: Needs) -> Needs:
-        """What has to be asked for before the first of some checks is decided."""
+    def needs_of(self, checks: Sequence[Check | FieldError], now_us: int, asked: Needs) -> Needs:
+        """What has to be asked for before the first of some checks is decided.
+
+        If anything has to be, all their companies: so that none of them goes for another.
+        """
         directory = self._directory
-        return Needs(
-            frozenset(
-                check.company
-                for check in checks
-                if isinstance(check, Check)
-                and directory.company(check.company, check.event_time_us) is None
-                and check.mode is not _REGARDLESS
-                and check.company not in asked.snapshots
-                and not directory.is_absent(check.company, now_us)
-            )
+        lacks = any(
+            isinstance(check, Check)
+            and directory.company(check.company, check.event_time_us) is None
+            and check.mode is not _REGARDLESS
+            and check.company not in asked.snapshots
+            and not directory.is_absent(check.company, now_us)
+            for check in checks
         )
+        if not lacks:
+            return NOTHING
+        return Needs(frozenset(check.company for check in checks if isinstance(check, Check)))
 
     def _admit_known(
         self, check: Check, now_us: int, company: CompanyView, basis: Basis

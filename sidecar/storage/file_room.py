@@ -3,7 +3,8 @@
 The first write to a page of a map that has no block on the disk takes one, and where none is left
 the process is killed (SIGBUS). So blocks are allocated ahead, where an error can be handled. Not
 every file system keeps what it says then: one that copies on write needs a new block for a page
-that is written again. Therefore those are named that do keep it, as tried on full disks.
+that is written again, and so does one on which files can share blocks, as XFS does once somebody
+copies the file. Therefore those are named that do keep it, as tried on full disks.
 """
 
 from __future__ import annotations
@@ -19,13 +20,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-_KEEPING: Final = frozenset({"ext4", "tmpfs", "xfs"})
+_KEEPING: Final = frozenset({"ext4", "tmpfs"})
 _LAYERED: Final = "overlay"
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 
 _KEEP_SIZE: Final = 0x01
-_UNSHARE: Final = 0x40
-"""Gives blocks of its own to a file that shares them, as a copy on XFS does."""
 _GET_FLAGS: Final = 0x80086601
 _EXTENTS: Final = 0x80000
 """A flag of files that only ext4 has, and that can be seen through the layers of an overlay."""
@@ -62,13 +61,7 @@ class FileRoom:
         The file ends at `end` at least, unless `keep_size`. Raises `OSError`, for want of room with
         ENOSPC, EDQUOT or EFBIG.
         """
-        mode = _KEEP_SIZE if keep_size else 0
-        try:
-            self._allocate(mode | _UNSHARE, start, end)
-        except OSError as error:
-            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
-                raise
-            self._allocate(mode, start, end)
+        self._allocate(_KEEP_SIZE if keep_size else 0, start, end)
 
     def close(self) -> None:
         """Let go of it; what was allocated stays."""

@@ -170,3 +170,32 @@ async def test_windows_follow_the_time(sidecar: Inside) -> None:
     await check(sidecar, ask(quantity=100))
     sidecar.now_us += 17 * DAY_US
     assert 1 == (await check(sidecar, ask())).decision.binding_limit.used
+
+
+@pytest.mark.parametrize("way", ["batch", "check"])
+async def test_a_batch_over_more_companies_than_may_be_held_is_decided_at_once(way: str) -> None:
+    """None of them goes for another while they are needed."""
+    content = catalog({"basic": [metered("calls", limit("monthly", 100))]})
+    sidecar = Inside(content, company(), companies_held_max=2, companies_cached_max=1)
+    names = [f"company-{number}" for number in range(6)]
+    sidecar.plane.companies = {name: company(name) for name in names}
+    for _ in range(2):
+        outcomes = await call(way, sidecar, *(ask(company=name) for name in names))
+        assert [True] * 6 == [outcome.response.decision.allowed for outcome in outcomes]
+    assert 12 == sidecar.opened.store.head.sequence
+
+
+async def test_a_batch_whose_companies_go_again_at_once_is_decided_all_the_same() -> None:
+    """As where others that are needed more take their place: what was asked for is asked once."""
+    content = catalog({"basic": [metered("calls", limit("monthly", 100))]})
+    sidecar = Inside(content, company())
+    asked: list[list[str]] = []
+
+    async def fetch(companies: Sequence[str], seconds: float | None) -> None:
+        asked.append(sorted(companies))
+
+    sidecar.plane.fetch = fetch  # type: ignore[method-assign]
+    outcomes = await call("batch", sidecar, ask(company="a"), ask(company="b"), ask())
+    allowed = [outcome.response.decision.allowed for outcome in outcomes]
+    assert [False, False, True] == allowed
+    assert [["a", "b"]] == asked
