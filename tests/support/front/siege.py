@@ -19,6 +19,7 @@ from tests.support.bounds import HANG_SECONDS_MAX
 from tests.support.channels import channel_to
 from tests.support.daemons import Sidecar, Standalone
 from tests.support.ports import ANY_PORT
+from tests.support.processes import until
 
 MIB: Final = 1024 * 1024
 MEMORY_BYTES_MAX: Final = 256 * MIB
@@ -140,6 +141,15 @@ class Siege:
         assert [] == self.sidecar.errors()
         assert set(kinds) <= set(counted)
         assert self.peak_bytes < memory_bytes_max
+
+    async def holds_out(self) -> None:
+        """Wait until the honest client has had enough answers, whoever else is there."""
+        enough = self.honest.answers + ANSWERS_MIN
+
+        async def answered() -> bool:
+            return self.honest.answers >= enough or bool(self.honest.failures)
+
+        await until(answered, "the honest client is not answered")
 
     async def storm(self, attack: Callable[[], Awaitable[None]], attackers: int = 2) -> None:
         """Let several attack again and again until the honest client has had enough answers."""
