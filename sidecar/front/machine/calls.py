@@ -156,8 +156,9 @@ class UnaryCall(Context):
     def fail(self, error: Exception) -> None:
         """End the call with a status other than OK, or with the one that the server gives it."""
         if not self.ended:
-            self.ended = True
+            # Before it has ended: a mistake in this ends the connection.
             status = error if isinstance(error, Status) else self.connection.shared.status_of(error)
+            self.ended = True
             self.connection.fail(self, status)
         else:
             self.connection.handled(self)
