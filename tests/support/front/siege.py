@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import re
+import resource
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import grpc
+import pytest
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.api.enforcement.v1.enforcement_pb2_grpc import EnforcementServiceStub
@@ -22,7 +24,7 @@ from tests.support.ports import ANY_PORT
 from tests.support.processes import until
 
 MIB: Final = 1024 * 1024
-MEMORY_BYTES_MAX: Final = 256 * MIB
+MEMORY_BYTES_MAX: Final = 384 * MIB
 """What a sidecar under attack may take at its peak; it starts with about 65 MiB."""
 ANSWERS_MIN: Final = 40
 """Of honest clients, while the attackers are at it."""
@@ -98,6 +100,10 @@ class Siege:
         """Where to attack."""
         return self.sidecar.address
 
+    def descriptors(self) -> int:
+        """Files and connections that the sidecar has open."""
+        return len(list(Path(f"/proc/{self.sidecar.pid}/fd").iterdir()))
+
     def memory_bytes(self, row: str = "VmRSS") -> int:
         """Memory that the sidecar takes; row `VmHWM`: at its peak."""
         status = Path(f"/proc/{self.sidecar.pid}/status").read_text()
@@ -119,6 +125,7 @@ class Siege:
         `kinds`: the refusals that must have been counted.
         """
         before = await self.refusals()
+        open_before = self.descriptors()
         resting = self.memory_bytes()
         # From now on the peak is that of this attack.
         Path(f"/proc/{self.sidecar.pid}/clear_refs").write_text("5")
@@ -130,6 +137,7 @@ class Siege:
             stop.set()
             await calling
         await self._check_health()
+        await self._forgets_them(open_before)
         counted = await self.refusals() - before
         self.peak_bytes = self.memory_bytes("VmHWM")
         print(
@@ -166,6 +174,14 @@ class Siege:
             for _ in range(attackers):
                 group.create_task(attacker())
 
+    async def _forgets_them(self, open_before: int) -> None:
+        """Wait until nothing of the attackers' connections is left."""
+
+        async def gone() -> bool:
+            return self.descriptors() <= open_before
+
+        await until(gone, "connections of the attackers are left")
+
     async def _check_health(self) -> None:
         """It serves newcomers, and has counted what it answered, no more and no less."""
         async with channel_to(self.address) as channel:
@@ -177,13 +193,38 @@ class Siege:
             assert self.honest.answers == row.used
 
 
+class _Sidecar(Standalone):
+    """A sidecar that may have so many files open; None: as many as the test."""
+
+    descriptors_max: int | None = None
+
+    def command(self) -> list[str]:
+        command = super().command()
+        if self.descriptors_max is None:
+            return command
+        return ["sh", "-c", f'ulimit -n {self.descriptors_max}; exec "$@"', "sh", *command]
+
+
 @asynccontextmanager
-async def siege(folder: Path, **options: object) -> AsyncIterator[Siege]:
+async def siege(
+    folder: Path, *, descriptors_max: int | None = None, **options: object
+) -> AsyncIterator[Siege]:
     """A sidecar of its own that can be attacked."""
     folder.mkdir(exist_ok=True)
     (folder / "catalog.yaml").write_text(CATALOG)
-    async with Standalone(folder, **{"http_listen": ANY_PORT, **options}) as sidecar:
+    sidecar = _Sidecar(folder, **{"http_listen": ANY_PORT, **options})
+    sidecar.descriptors_max = descriptors_max
+    async with sidecar:
         yield Siege(sidecar)
+
+
+def room_for_files(count: int) -> None:
+    """Let this process, and those that it starts, have so many files open; else skip the test."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < count:
+        pytest.skip(f"a process may have {hard} files open here, and {count} are needed")
+    if soft != resource.RLIM_INFINITY and soft < count:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
 
 
 def _metrics(address: str) -> str:
