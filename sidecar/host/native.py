@@ -103,7 +103,7 @@ class NativeServer:
             try:
                 call.defer()
             except Status:
-                behaviour.close()
+                _cancel(behaviour)
                 raise
             task = asyncio.create_task(_finish(behaviour, waits_for, call))
             self._waiting.add(task)
@@ -117,6 +117,18 @@ async def _finish(behaviour: Coroutine[Any, Any, bytes], waits_for: Any, call: U
         call.answer(await _continued(behaviour, waits_for))
     except Exception as error:
         call.fail(error)
+
+
+def _cancel(behaviour: Coroutine[Any, Any, bytes]) -> None:
+    """End a coroutine that waits for something, as cancelling its task would.
+
+    `close` alone would leave asynchronous generators within it running for ever.
+    """
+    try:
+        behaviour.throw(asyncio.CancelledError())
+    except (asyncio.CancelledError, StopIteration):
+        return
+    behaviour.close()
 
 
 @coroutine

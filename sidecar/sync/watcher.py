@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
@@ -24,6 +23,7 @@ from sidecar.storage.snapshots import Position, SnapshotChanges, Snapshots
 from sidecar.storage.store import Store
 from sidecar.storage.totals import Counters
 from sidecar.sync.applying import Applying
+from sidecar.sync.fetching import Fetches
 from sidecar.sync.hearing import Hearing
 from sidecar.sync.machine.backoff import Backoff
 from sidecar.sync.machine.watch import (
@@ -39,8 +39,6 @@ from sidecar.sync.refresh import CHUNK, TotalsRefresh
 ABSENT_US: Final = 60 * SECOND_US
 """How long a company that the plane does not have is not asked for again; if it comes into being
 meanwhile, the watch brings it."""
-FETCH_REST_SECONDS: Final = 0.5
-"""After a fetch that failed, calls are decided without another try for so long."""
 SILENCE_SECONDS: Final = 20.0
 """The plane speaks every 5 seconds on a watch; past this silence the stream is given up."""
 
@@ -90,10 +88,8 @@ class Watcher:
         self._seen: set[str] | None = None
         self._totals = TotalsRefresh(snapshots, directory, runner, self._ask_for_totals, self._away)
         self._is_away = False
-        self._fetch_not_before = 0.0
-        self._removed_meanwhile: set[str] = set()
         self._followed = asyncio.Condition()
-        self._fetches: dict[str, asyncio.Task[None]] = {}
+        self._fetches = Fetches(self._fetch, fetch_seconds)
 
     @property
     def revision(self) -> int:
@@ -113,25 +109,8 @@ class Watcher:
             await asyncio.sleep(self._backoff.failed() / SECOND_US)
 
     async def fetch(self, companies: Sequence[str], seconds: float | None) -> None:
-        """Get companies that are not held, one request for many waiters.
-
-        Waits no longer than the caller has left, nor than is configured; not at all while the
-        plane is away.
-        """
-        wanted = [name for name in companies if name not in self._fetches]
-        if wanted and time.monotonic() >= self._fetch_not_before:
-            task = asyncio.create_task(self._fetch(wanted))
-            for name in wanted:
-                self._fetches[name] = task
-            task.add_done_callback(lambda _: self._forget_fetches(wanted))
-        tasks = {self._fetches[name] for name in companies if name in self._fetches}
-        if not tasks:
-            return
-        patience = self._fetch_seconds
-        if seconds is not None:
-            patience = max(0.0, min(patience, seconds))
-        # `wait` leaves the tasks running: others may wait for them, and the answer is kept.
-        await asyncio.wait(tasks, timeout=patience)
+        """Get companies that are not held, as long as the caller and the settings let it wait."""
+        await self._fetches.fetch(companies, seconds)
 
     async def _follow(self) -> None:
         revision = self._machine.resume_revision()
@@ -163,7 +142,7 @@ class Watcher:
             if not refreshed and step.complete:
                 refreshed = True
                 # Who watches a company that could not be had while the plane was away asks again.
-                self._fetch_not_before = 0.0
+                self._fetches.resume()
                 self._watchlist.touch_all()
                 if revision:
                     self.refresh_totals_soon()
@@ -195,7 +174,7 @@ class Watcher:
         companies = action.companies
         if self._seen is not None:
             self._seen.update(snapshot.company for snapshot in companies)
-        self._removed_meanwhile.update(name for name in action.removed if name in self._fetches)
+        self._fetches.note_removed(action.removed)
         position = None
         if action.revision is not None:
             position = Position(action.epoch, action.revision)
@@ -254,12 +233,13 @@ class Watcher:
         await self._hearing.hear(incarnation, fetched.totals)
         await self._write(changes)
 
-    async def _fetch(self, companies: Sequence[str]) -> None:
+    async def _fetch(self, companies: Sequence[str]) -> bool:
         try:
             await self._obtain(companies, self._fetch_seconds)
         except (PlaneAway, FieldError) as error:
             self._away(str(error))
-            self._fetch_not_before = time.monotonic() + FETCH_REST_SECONDS
+            return False
+        return True
 
     async def _obtain(self, companies: Sequence[str], seconds: float) -> None:
         """Ask for companies, and keep what comes; totals are told to the incarnation that asks."""
@@ -271,7 +251,7 @@ class Watcher:
         until_us = self._now() + ABSENT_US
 
         changes = SnapshotChanges(fetched.catalog, fetched.companies)
-        await self._applying.apply(changes, without=self._removed_meanwhile)
+        await self._applying.apply(changes, without=self._fetches.removed)
 
         def remember() -> None:
             for company in fetched.unknown:
@@ -307,11 +287,6 @@ class Watcher:
             log.warning("sync.watch_interrupted", error=why)
         self._is_away = True
         self._lost_contact()
-
-    def _forget_fetches(self, companies: Sequence[str]) -> None:
-        for company in companies:
-            self._fetches.pop(company, None)
-            self._removed_meanwhile.discard(company)
 
     def _held_of(self, companies: Sequence[CompanySnapshot]) -> Sequence[CompanySnapshot]:
         return [

@@ -1,0 +1,113 @@
+"""Companies that are fetched when they are first needed: one request for many waiters."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final
+
+REQUESTS_MAX: Final = 256
+"""Requests at once. A silent plane keeps each for as long as a call may wait, whether or not its
+caller is still there: without a bound, callers who give up early could have any number of them."""
+REST_SECONDS: Final = 0.5
+"""After a request that failed, calls are decided without another try for so long."""
+
+
+class Fetches:
+    """What is being fetched, and who waits for it.
+
+    `obtain` gets companies and keeps them; False: they cannot be had now. `seconds`: how long a
+    call waits. `removed`: companies that were removed while they were being fetched.
+    """
+
+    def __init__(self, obtain: Callable[[Sequence[str]], Awaitable[bool]], seconds: float) -> None:
+        self.removed: set[str] = set()
+        self._obtain = obtain
+        self._seconds = seconds
+        self._not_before = 0.0
+        self._requests = 0
+        self._queue: dict[asyncio.Future[None], None] = {}  # who waits for a place, in order
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+
+    def __contains__(self, company: str) -> bool:
+        return company in self._under_way
+
+    def resume(self) -> None:
+        """The plane is back: try at once."""
+        self._not_before = 0.0
+
+    def note_removed(self, companies: Iterable[str]) -> None:
+        """Companies are removed; what a fetch brings of them is older than that."""
+        self.removed.update(name for name in companies if name in self._under_way)
+
+    async def fetch(self, companies: Sequence[str], seconds: float | None) -> None:
+        """Get companies that are not held.
+
+        Waits no longer than the caller has left, nor than is configured; not at all while the
+        plane is away.
+        """
+        patience = self._seconds
+        if seconds is not None:
+            patience = max(0.0, min(patience, seconds))
+        until = time.monotonic() + patience
+        if self._wanted(companies) and await self._has_room(until):
+            self._begin(self._wanted(companies))  # others may have begun with some meanwhile
+        tasks = {self._under_way[name] for name in companies if name in self._under_way}
+        if tasks:
+            # `wait` leaves them running: others may wait for them, and the answer is kept.
+            await asyncio.wait(tasks, timeout=until - time.monotonic())
+
+    async def _has_room(self, until: float) -> bool:
+        """Take a place among the requests, once there is one; False: not in time."""
+        if self._requests < REQUESTS_MAX:
+            self._requests += 1
+            return True
+        place = asyncio.get_running_loop().create_future()
+        self._queue[place] = None
+        try:
+            await asyncio.wait((place,), timeout=until - time.monotonic())
+        except BaseException:
+            if not self._gives_up(place):
+                self._leave()
+            raise
+        return not self._gives_up(place)
+
+    def _gives_up(self, place: asyncio.Future[None]) -> bool:
+        """Whether somebody who waited goes without a place; False: it was given meanwhile."""
+        self._queue.pop(place, None)
+        return place.cancel()
+
+    def _leave(self) -> None:
+        """A request is over: its place is another's."""
+        if self._queue:
+            place = next(iter(self._queue))
+            del self._queue[place]
+            place.set_result(None)
+        else:
+            self._requests -= 1
+
+    def _begin(self, companies: Sequence[str]) -> None:
+        """Ask for companies; whoever does has a place."""
+        if not companies:
+            self._leave()
+            return
+        task = asyncio.create_task(self._request(companies))
+        for name in companies:
+            self._under_way[name] = task
+        task.add_done_callback(lambda _: self._forget(companies))
+
+    def _wanted(self, companies: Sequence[str]) -> list[str]:
+        if time.monotonic() < self._not_before:
+            return []
+        return [name for name in companies if name not in self._under_way]
+
+    async def _request(self, companies: Sequence[str]) -> None:
+        if not await self._obtain(companies):
+            self._not_before = time.monotonic() + REST_SECONDS
+
+    def _forget(self, companies: Sequence[str]) -> None:
+        self._leave()
+        for company in companies:
+            self._under_way.pop(company, None)
+            self.removed.discard(company)
