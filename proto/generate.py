@@ -16,7 +16,7 @@ from grpc_tools import protoc
 PROTO_ROOT = Path(__file__).resolve().parent
 PROJECT_ROOT = PROTO_ROOT.parent
 API = Path("sidecar/api")
-GENERATED = "*_pb2*.py*"
+KINDS = ("*_pb2*.py", "*_pb2*.pyi", "__init__.py")
 INIT_TEXT = '"""Generated from proto/ by `make proto`; never edited by hand."""\n'
 
 
@@ -63,7 +63,7 @@ def _packages(target: Path) -> list[Path]:
 def _files(root: Path) -> dict[Path, bytes]:
     """Return every generated file and package marker below `root`, by relative path."""
     api = root / API
-    paths = [*api.rglob(GENERATED), *api.rglob("__init__.py")]
+    paths = (path for kind in KINDS for path in api.rglob(kind))
     return {path.relative_to(root): path.read_bytes() for path in paths}
 
 
