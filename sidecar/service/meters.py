@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -61,18 +63,21 @@ class Meter:
         generation = generation_of(segment, limit.window)
         company = snapshot.company
         throttled = limit.enforcement is Enforcement.THROTTLE
+        slot = sys.intern(slot_of(limit, generation))
         self._snapshot = snapshot
         self.feature = feature
         self.limit = limit
         self.plain = limit.rollover is None and not throttled
-        self.slot = slot_of(limit, generation)
+        self.slot = slot
         self._company_wide = not limit.scope.dimensions and not limit.scope.match
-        self.base = keys.counter_base(company, feature, self.slot, ())
+        self.base = keys.counter_base(company, feature, slot, ())
         self.chainless: Window | None = None
-        self._throttle_base = keys.bucket_base(
-            company, feature, throttle_slot_of(limit, generation)
-        )
-        self._wire = (encode_slot(self.slot), b"")
+        self._throttle_base = b""
+        if limit.throttle is not None:
+            self._throttle_base = keys.bucket_base(
+                company, feature, throttle_slot_of(limit, generation)
+            )
+        self._wire = (encode_slot(slot), b"")
         self._window: Window | None = None
         self._last: Place | None = None
 
@@ -108,13 +113,19 @@ class Meter:
         window = self._window
         if window is not None and window.start_us <= at_us < window.end_us:
             return window
-        window = self._window = self.window_elsewhere(at_us)
+        window = self._window = _shared(self.window_elsewhere(at_us))
         self._wire = (self._wire[0], encode_window(window))
         return window
 
     def window_elsewhere(self, at_us: int) -> Window:
         """The same for an instant that is not the one that calls are about: it is not kept."""
         return company_window(self._snapshot.segments, self.limit.window, at_us)
+
+
+@lru_cache(maxsize=1024)
+def _shared(window: Window) -> Window:
+    """The one window of those that are equal: most companies' windows are the same few."""
+    return window
 
 
 class RateMeter:

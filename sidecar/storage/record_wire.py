@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from sidecar.domain.counters import CounterRef
 from sidecar.domain.windows import Window
@@ -25,13 +26,15 @@ def encode_owner(company: str, feature: str) -> bytes:
     return text(b"\x0a", company) + text(b"\x12", feature)
 
 
+@lru_cache(maxsize=1024)
 def encode_slot(slot: str) -> bytes:
-    """The part of a counter's name that says what it counts; cached by callers."""
+    """The part of a counter's name that says what it counts; one for all companies."""
     return text(b"\x0a", slot)
 
 
+@lru_cache(maxsize=1024)
 def encode_window(window: Window) -> bytes:
-    """The part of a counter's name that says when it counts; cached by callers."""
+    """The part of a counter's name that says when it counts; one for all companies."""
     return _WINDOW.pack(0x19, window.start_us, 0x21, window.end_us)
 
 
