@@ -47,8 +47,12 @@ def python(*module: str) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    """This environment without settings of tallyd: the benchmark decides them all."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("TALLYD_")}
+    """This environment without settings of tallyd: the benchmark decides them all.
+
+    Nor with Python's: a start is that of an installed program, which is compiled.
+    """
+    ours = ("TALLYD_", "PYTHONDONTWRITEBYTECODE", "PYTHONOPTIMIZE", "PYTHONDEVMODE")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
 def run_tool(
