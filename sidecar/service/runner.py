@@ -129,7 +129,7 @@ class InlineRunner:
                 job.settle(None, error)
                 return
         try:
-            outcome: _Outcome = (job, self._store.transact(job.step), None)
+            outcome: _Outcome = (job, self._store.step_in_group(job.step), None)
         except FieldError as error:
             outcome = (job, None, error)
         except Exception as error:
@@ -262,7 +262,7 @@ class GroupCommitRunner:
             with self._store.group():
                 for job in group:
                     try:
-                        outcomes.append((job, self._store.transact(job.step), None))
+                        outcomes.append((job, self._store.step_in_group(job.step), None))
                     except FieldError as error:
                         outcomes.append((job, None, error))
         except Exception as error:

@@ -19,7 +19,8 @@ class Standing:
         self.clock_offset_us = 0
         self.connected = False
         self._last: Basis | None = None
-        self._last_at_us = 0
+        self._last_version = -1
+        self._last_from_us = self._last_until_us = 0
 
     def heard(self, now_us: int) -> None:
         """The plane has just answered; the instant is by the plane's clock."""
@@ -28,15 +29,15 @@ class Standing:
 
     def basis(self, version: int, now_us: int) -> Basis:
         """What a decision on a snapshot of this version is based on, at an instant."""
-        last = self._last
         if (
-            last is not None
-            and last.snapshot_version == version
-            and 0 <= now_us - self._last_at_us < _BASIS_STEP_US
+            self._last_from_us <= now_us < self._last_until_us
+            and version == self._last_version
+            and self._last is not None
         ):
-            return last
-        basis = self._basis(BasisMode.LOCAL, version, now_us)
-        self._last, self._last_at_us = basis, now_us
+            return self._last
+        basis = self._last = self._basis(BasisMode.LOCAL, version, now_us)
+        self._last_version = version
+        self._last_from_us, self._last_until_us = now_us, now_us + _BASIS_STEP_US
         return basis
 
     def fallback_basis(self, now_us: int, cause: FallbackCause, version: int = 0) -> Basis:

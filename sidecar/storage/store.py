@@ -43,6 +43,7 @@ class Store:
         self._lineages = lineages
         self._transaction = Transaction(engine, lineages[-1], head)
         self._outbox_records_max = outbox_records_max
+        self._sequence_max = 0  # of the present lineage, once as many records wait as may
         self._steps_to_room_check = 0
         self._backlog_records = 0
         self._head_before = head
@@ -78,7 +79,7 @@ class Store:
         """
         transaction = self._transaction
         if transaction.kv is not None:
-            return self._step_of_group(work)
+            return self.step_in_group(work)
         while True:
             try:
                 # As `_begin`: a call more is felt on the path of a check.
@@ -109,6 +110,18 @@ class Store:
             self._begin()
         except self._engine.failures as error:
             raise _as_domain_error(self._engine.failure_of(error)) from error
+
+    def step_in_group(self, work: Callable[[Transaction], T]) -> T:
+        """Run a step between `begin_group` and `commit_group`, as `transact` does there."""
+        transaction = self._transaction
+        before = transaction.head
+        try:
+            return work(transaction)
+        except BaseException as error:
+            if transaction.head is not before or not isinstance(error, FieldError):
+                self._group_failed = True
+            transaction.head = before
+            raise
 
     def commit_group(self) -> None:
         """Commit what the steps since `begin_group` wrote.
@@ -155,7 +168,7 @@ class Store:
 
     def outbox_is_full(self) -> bool:
         """Whether as many records wait as may; the fail policy then decides about more."""
-        return self.waiting_records() >= self._outbox_records_max
+        return self._transaction.head.sequence >= self._sequence_max
 
     def require_room(self) -> None:
         """Raise `Exhausted` where the store has no room for more: before a record is added."""
@@ -174,8 +187,7 @@ class Store:
         if self._steps_to_room_check < 0:
             self._steps_to_room_check = 0
             self.require_room()
-        waiting = self._transaction.head.sequence - self._lineages[-1].acknowledged_sequence
-        return self._backlog_records + waiting < self._outbox_records_max
+        return self._transaction.head.sequence < self._sequence_max
 
     def waiting_records(self) -> int:
         """Records that wait to be sent, over all lineages."""
@@ -188,6 +200,8 @@ class Store:
         self._transaction.lineage = lineages[-1]
         self._transaction.head = head
         self._backlog_records = backlog_records
+        sent = lineages[-1].acknowledged_sequence
+        self._sequence_max = sent + self._outbox_records_max - backlog_records
 
     def close(self) -> None:
         """Let go of it."""
@@ -205,17 +219,6 @@ class Store:
         failure = self._engine.failure_of(error)
         if not (isinstance(failure, EngineShort) and self._engine.make_room(urgent=True)):
             raise _as_domain_error(failure) from error
-
-    def _step_of_group(self, work: Callable[[Transaction], T]) -> T:
-        transaction = self._transaction
-        before = transaction.head
-        try:
-            return work(transaction)
-        except BaseException as error:
-            if transaction.head is not before or not isinstance(error, FieldError):
-                self._group_failed = True
-            transaction.head = before
-            raise
 
 
 def open_store(

@@ -196,12 +196,12 @@ class State:
         stream_id = call.stream_id
         output.parts += (
             _ANSWER.pack(
-                *(_ANSWER_HEAD, END_HEADERS, stream_id, GRPC_RESPONSE),
-                *(size << 8 | DATA, 0, stream_id, 0, size - PREFIX_BYTES),
+                _ANSWER_HEAD, END_HEADERS, stream_id, GRPC_RESPONSE,
+                size << 8 | DATA, 0, stream_id, 0, size - PREFIX_BYTES,
             ),
             message,
             _END.pack(_END_HEAD, END_HEADERS | END_STREAM, stream_id, OK_TRAILERS),
-        )
+        )  # fmt: skip
         if call.stream is not None:
             self.meters.answers += 1
             self.stream_ended(call.stream)
