@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from sidecar.service.standing import Standing
+from sidecar.engine.plane_status import Standing
 
 
 def wall_us() -> int:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from sidecar import __version__
 from sidecar.api.admin.v1 import admin_pb2 as pb
-from sidecar.app.parts import Parts
-from sidecar.convert.times import timestamp, timestamp_or_none
+from sidecar.app.container import Parts
 from sidecar.domain.slices import Slices
-from sidecar.ops.health import Health
-from sidecar.service.steps import in_slices, in_steps
+from sidecar.engine.slicing import in_slices, in_steps
+from sidecar.shared.convert.times import timestamp, timestamp_or_none
+from sidecar.shared.ops.health import Health
 from sidecar.storage.codec import Tally
 
 _DURABILITY = {"process": pb.DURABILITY_PROCESS, "disk": pb.DURABILITY_DISK}

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from sidecar.app.container import Parts
 from sidecar.app.operations import SidecarOperations
-from sidecar.app.parts import Parts
-from sidecar.convert.status import status_of
+from sidecar.engine.runner import Runner
 from sidecar.front import Bounds, UnaryCall
-from sidecar.host.grpcio import GrpcioServer
-from sidecar.host.native import NativeServer
-from sidecar.host.server import GrpcServer, with_standard_services
-from sidecar.host.service import Service
-from sidecar.ops.health import Health
 from sidecar.rpc.admin import AdminMethods
 from sidecar.rpc.services import admin_service, enforcement_service
-from sidecar.service.runner import Runner
+from sidecar.shared.convert.status import status_of
+from sidecar.shared.host.grpcio import GrpcioServer
+from sidecar.shared.host.native import NativeServer
+from sidecar.shared.host.server import GrpcServer, with_standard_services
+from sidecar.shared.host.service import Service
+from sidecar.shared.ops.health import Health
 
 
 def services(parts: Parts, operations: SidecarOperations) -> list[Service]:

@@ -9,15 +9,15 @@ import structlog
 
 from sidecar import __version__
 from sidecar.app.clock import wall_us
+from sidecar.app.container import Ground, Parts
 from sidecar.app.operations import SidecarOperations
-from sidecar.app.parts import Ground, Parts
 from sidecar.app.serving import grpc_server
-from sidecar.config import SidecarConfig
-from sidecar.host.lifecycle import BackgroundTasks, StopSignal, run_daemon
-from sidecar.host.listening import http_server
-from sidecar.host.server import GrpcServer
-from sidecar.ops.health import Health, keep_beating
-from sidecar.ops.http import HttpServer, probe_routes
+from sidecar.shared.config import SidecarConfig
+from sidecar.shared.host.lifecycle import BackgroundTasks, StopSignal, run_daemon
+from sidecar.shared.host.listening import http_server
+from sidecar.shared.host.server import GrpcServer
+from sidecar.shared.ops.health import Health, keep_beating
+from sidecar.shared.ops.http import HttpServer, probe_routes
 from sidecar.storage.codec import StoreFormatError
 from sidecar.storage.lmdb_engine import StoreInUse
 

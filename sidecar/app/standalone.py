@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sidecar.catalog.load import load_catalog_file
-from sidecar.domain.catalog import CatalogSnapshot
-from sidecar.domain.companies import Company, CompanySnapshot
-from sidecar.domain.timeline import compile_snapshot, continue_snapshot
-from sidecar.service.directory import Directory
+from sidecar.directory.directory import Directory
+from sidecar.domain.catalog.model import CatalogSnapshot
+from sidecar.domain.company.model import Company, CompanySnapshot
+from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot
+from sidecar.shared.catalog_file.load import load_catalog_file
 from sidecar.storage.snapshots import Position, SnapshotChanges, Snapshots
 
 _EPOCH = "standalone"

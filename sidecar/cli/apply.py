@@ -9,8 +9,6 @@ from typing import Final
 import click
 
 from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
-from sidecar.catalog.load import FILE_BYTES_MAX, CatalogFile, load_catalog_file, parse_catalog
-from sidecar.catalog.problems import CatalogFileError
 from sidecar.cli import output
 from sidecar.cli.common import (
     CliError,
@@ -21,10 +19,17 @@ from sidecar.cli.common import (
     printable,
     timeout_option_of,
 )
-from sidecar.cli.messages import json_of_message
 from sidecar.cli.servers import connect
-from sidecar.convert.catalog import catalog_to_message
-from sidecar.convert.companies import company_to_message
+from sidecar.shared.api_json import json_of_message
+from sidecar.shared.catalog_file.load import (
+    FILE_BYTES_MAX,
+    CatalogFile,
+    load_catalog_file,
+    parse_catalog,
+)
+from sidecar.shared.catalog_file.problems import CatalogFileError
+from sidecar.shared.convert.catalog import catalog_to_message
+from sidecar.shared.convert.companies import company_to_message
 
 _MARKS: Final = {
     control_pb2.CHANGE_ACTION_CREATED: ("+", "green", "created"),

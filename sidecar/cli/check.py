@@ -30,10 +30,11 @@ from sidecar.cli.describe import (
     reason_text,
     wait_text,
 )
-from sidecar.cli.messages import instant_of, timestamp_of
 from sidecar.cli.output import Cell, Painted, number
 from sidecar.cli.servers import connect
 from sidecar.cli.times import InstantType, now_us, until
+from sidecar.shared.api_json import instant_of
+from sidecar.shared.convert.times import timestamp
 
 
 @click.command(
@@ -90,7 +91,7 @@ def command(
         company=company,
         feature=feature,
         quantity=quantity,
-        event_time=None if event_time is None else timestamp_of(event_time),
+        event_time=None if event_time is None else timestamp(event_time),
         dimensions=dict(dimensions),
         grant_mode=pb.GRANT_MODE_UP_TO if up_to else pb.GRANT_MODE_ALL_OR_NOTHING,
     )

@@ -167,7 +167,7 @@ class AddressType(click.ParamType[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Check its shape."""
-        from sidecar.config.addresses import check_target
+        from sidecar.shared.config.addresses import check_target
 
         text = str(value)
         try:

@@ -8,12 +8,12 @@ from typing import Final, Literal, NamedTuple
 import click
 import msgspec
 
-from sidecar.catalog.schema import schema_text
 from sidecar.cli import output
 from sidecar.cli.common import F, examples, json_option
 from sidecar.cli.output import NOTHING, Cell, Painted
 from sidecar.cli.settings import config_error, environment
-from sidecar.config import (
+from sidecar.shared.catalog_file.schema import schema_text
+from sidecar.shared.config import (
     ConfigError,
     ControlConfig,
     Loaded,

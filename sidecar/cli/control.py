@@ -8,7 +8,7 @@ import click
 
 from sidecar.cli.common import examples
 from sidecar.cli.settings import config_error, environment, settings_options
-from sidecar.config import ConfigError, ControlConfig, load_control_config
+from sidecar.shared.config import ConfigError, ControlConfig, load_control_config
 
 
 @click.command(

@@ -7,10 +7,10 @@ from typing import Final
 
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.cli.messages import enum_name, instant_of
 from sidecar.cli.output import NOTHING, Cell, Painted, bar, number
 from sidecar.cli.times import local_minute, span_of
 from sidecar.domain.bounds import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from sidecar.shared.api_json import enum_name, instant_of
 
 LIMIT_TITLES: Final = ("limit", "used", "amount", "share", "left", "over", "resets")
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

@@ -12,10 +12,10 @@ from typing import Final, NamedTuple
 
 from sidecar import __version__
 from sidecar.api.admin.v1 import admin_pb2
-from sidecar.cli.messages import instant_of
 from sidecar.cli.output import number
 from sidecar.cli.status import size_text
 from sidecar.cli.times import span_of
+from sidecar.shared.api_json import instant_of
 
 CLOCK_NEAR_US: Final = 1_000
 CLOCK_WARN_US: Final = 2_000_000

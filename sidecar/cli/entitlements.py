@@ -11,17 +11,12 @@ from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.api.enforcement.v1 import enforcement_pb2_grpc as pb_grpc
 from sidecar.cli import output
 from sidecar.cli.common import ExitCode, examples, json_option, sidecar_option, timeout_option
-from sidecar.cli.describe import (
-    basis_text,
-    limit_text,
-    rate_limit_text,
-    reason_name,
-    status_name,
-)
-from sidecar.cli.messages import enum_name, timestamp_of
+from sidecar.cli.describe import basis_text, limit_text, rate_limit_text, reason_name, status_name
 from sidecar.cli.output import Cell, Painted
 from sidecar.cli.servers import connect
 from sidecar.cli.times import InstantType
+from sidecar.shared.api_json import enum_name
+from sidecar.shared.convert.times import timestamp
 
 
 @click.command(
@@ -50,7 +45,7 @@ def command(
 
     With FEATURE, ends with 1 when the company is not entitled to it.
     """
-    instant = None if at is None else timestamp_of(at)
+    instant = None if at is None else timestamp(at)
     answer: pb.GetEntitlementResponse | pb.ListEntitlementsResponse
     with connect("sidecar", sidecar_address) as channel:
         stub = pb_grpc.EnforcementServiceStub(channel)

@@ -38,11 +38,12 @@ from sidecar.cli.explain_tables import (
     source_name,
     times_held,
 )
-from sidecar.cli.messages import instant_of, timestamp_of
 from sidecar.cli.output import Cell, Painted, number
 from sidecar.cli.servers import connect
 from sidecar.cli.times import InstantType, local_minute, now_us, until
 from sidecar.domain.bounds import EVENT_PAST_US_MAX
+from sidecar.shared.api_json import instant_of
+from sidecar.shared.convert.times import timestamp
 
 
 @click.command(
@@ -81,7 +82,7 @@ def command(
     question = pb.ExplainEntitlementRequest(
         company=company,
         feature=feature,
-        at=None if at is None else timestamp_of(at),
+        at=None if at is None else timestamp(at),
         dimensions=dict(dimensions),
         quantity=quantity,
     )

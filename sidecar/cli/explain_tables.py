@@ -19,8 +19,8 @@ from sidecar.cli.describe import (
     wait_text,
     window_text,
 )
-from sidecar.cli.messages import enum_name, instant_of
 from sidecar.cli.output import NOTHING, Cell, Painted, number
+from sidecar.shared.api_json import enum_name, instant_of
 
 CHANGES_NOTHING: Final = (pb.SOURCE_EFFECT_SILENT, pb.SOURCE_EFFECT_OUTRANKED)
 """Effects of sources that leave what was granted before."""

@@ -39,7 +39,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, Entry]]] = {
     "Run": {
         "sidecar": Entry("sidecar.cli.sidecar:command", "Run the sidecar."),
         "control": Entry("sidecar.cli.control:command", "Run the control plane."),
-        "demo": Entry("sidecar.cli.demo:command", "Run the whole system on sample traffic."),
+        "demo": Entry("sidecar.demo.command:command", "Run the whole system on sample traffic."),
     },
     "Sell": {
         "apply": Entry("sidecar.cli.apply:command", "Bring catalog and companies to a file."),

@@ -18,7 +18,7 @@ import click
 from google.protobuf.message import Message
 
 from sidecar.cli.common import printable
-from sidecar.cli.messages import json_of_message
+from sidecar.shared.api_json import json_of_message
 
 __all__ = [
     "NOTHING",

@@ -21,13 +21,13 @@ from sidecar.cli.common import (
     timeout_option,
 )
 from sidecar.cli.times import now_us, span_of
-from sidecar.cli.traces.driver import ReplayPlan, jobs_of
-from sidecar.cli.traces.driver import replay as send_all
-from sidecar.cli.traces.formats import COMPANIES_DEFAULT, FORMATS
-from sidecar.cli.traces.model import SkippedLine, TraceError, TraceRow
-from sidecar.cli.traces.tally import Tally
-from sidecar.cli.traces.trace import Trace, TraceScan
 from sidecar.domain.bounds import BATCH_MAX, EVENT_PAST_US_MAX, MINUTE_US
+from sidecar.traces.driver import ReplayPlan, jobs_of
+from sidecar.traces.driver import replay as send_all
+from sidecar.traces.formats import COMPANIES_DEFAULT, FORMATS
+from sidecar.traces.model import SkippedLine, TraceError, TraceRow
+from sidecar.traces.summary import Tally
+from sidecar.traces.trace import Trace, TraceScan
 
 SKIPPED_SHOWN_MAX: Final = 100
 """How many lines that cannot be used are named; the rest is counted."""

@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from typing import Any, Final, Literal, TypeAlias, cast
 
 import grpc
-from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_status import rpc_status
 
 from sidecar.cli.common import CliError, ExitCode
+from sidecar.shared.call_errors import error_info
 
 MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
 """Most that is taken from a server in one message."""
@@ -58,7 +57,8 @@ def health_of(channel: grpc.Channel, service: str, timeout_s: float) -> str:
 def error_of_call(call: grpc.Call, server: Server, address: str) -> CliError:
     """Turn a failed call into what to tell, from its status and `google.rpc.ErrorInfo`."""
     status, details = call.code(), call.details() or ""
-    reason, field = _error_info(call)
+    info = error_info(call)
+    reason, field = (info.reason, info.metadata.get("field", "")) if info else ("", "")
     name = _NAMES[server]
     if not reason and status is grpc.StatusCode.UNAVAILABLE:
         return CliError(
@@ -80,19 +80,6 @@ def error_of_call(call: grpc.Call, server: Server, address: str) -> CliError:
         reason=reason or status.name,
         field=field,
     )
-
-
-def _error_info(call: grpc.Call) -> tuple[str, str]:
-    """Reason and field of the call's ErrorInfo; empty where it has none."""
-    try:
-        status = rpc_status.from_call(call)
-    except ValueError:  # its details contradict the call's own status
-        return "", ""
-    info = error_details_pb2.ErrorInfo()
-    for detail in status.details if status is not None else ():
-        if detail.Unpack(info):
-            return info.reason, info.metadata.get("field", "")
-    return "", ""
 
 
 def _last_clause(details: str) -> str:

@@ -10,7 +10,7 @@ import click
 from msgspec import Struct
 
 from sidecar.cli.common import CliError, ExitCode
-from sidecar.config import ConfigError, Field, fields
+from sidecar.shared.config import ConfigError, Field, fields
 
 F = TypeVar("F", bound=Callable[..., Any])
 

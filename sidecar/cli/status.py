@@ -21,10 +21,10 @@ from sidecar.cli.common import (
     sidecar_option,
     timeout_option,
 )
-from sidecar.cli.messages import enum_name, instant_of
 from sidecar.cli.output import Cell, Painted, number
 from sidecar.cli.servers import connect, health_of
 from sidecar.cli.times import now_us, span_of
+from sidecar.shared.api_json import enum_name, instant_of
 
 _ELSEWHERE: Final = ""
 """Value of a bare --control."""

@@ -12,10 +12,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
 from sidecar.cli import output
 from sidecar.cli.common import F, control_option, examples, json_option, timeout_option
-from sidecar.cli.messages import instant_of, timestamp_of
 from sidecar.cli.servers import connect
 from sidecar.cli.subscription_tables import json_of_company, print_change, print_company
 from sidecar.cli.times import InstantType, local_time, now_us
+from sidecar.shared.api_json import instant_of
+from sidecar.shared.convert.times import timestamp
 
 QUANTITY_MAX: Final = 1_000_000
 
@@ -56,7 +57,7 @@ class WhenType(click.ParamType[When]):
         except click.BadParameter:
             told = "is not now, period-end, or an instant such as 2027-01-31T00:00:00Z or +12h"
             self.fail(f"{value!r} {told}", param, ctx)
-        return When(control_pb2.CHANGE_TIME_AT, timestamp_of(at_us))
+        return When(control_pb2.CHANGE_TIME_AT, timestamp(at_us))
 
 
 at_option: Final = click.option(
@@ -78,7 +79,7 @@ def until_option(name: str, text: str) -> Callable[[F], F]:
     """Add an option for an instant; the parameter is `until`, a Timestamp or `None`."""
 
     def parse(ctx: click.Context, param: click.Parameter, at_us: int | None) -> Timestamp | None:
-        return None if at_us is None else timestamp_of(at_us)
+        return None if at_us is None else timestamp(at_us)
 
     return click.option(
         name, "until", type=InstantType(), metavar="TIME", callback=parse, help=text

@@ -8,15 +8,16 @@ from typing import Final
 from sidecar.api.control.v1 import control_pb2
 from sidecar.cli import output
 from sidecar.cli.describe import status_name
-from sidecar.cli.messages import instant_of, json_of_message, timestamp_of
 from sidecar.cli.output import NOTHING, Cell, Painted
 from sidecar.cli.times import local_time, until
-from sidecar.convert.companies import company_from_message, snapshot_from_message
 from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
-from sidecar.domain.companies import Segment, SubscriptionStatus
-from sidecar.domain.lifecycle import billing_period
-from sidecar.domain.timeline import segment_at
-from sidecar.domain.windows import Window
+from sidecar.domain.company.model import Segment, SubscriptionStatus
+from sidecar.domain.company.subscription_lifecycle import billing_period
+from sidecar.domain.company.timeline import segment_at
+from sidecar.domain.time.windows import Window
+from sidecar.shared.api_json import instant_of, json_of_message
+from sidecar.shared.convert.companies import company_from_message, snapshot_from_message
+from sidecar.shared.convert.times import timestamp
 
 _COLOURS: Final = {
     SubscriptionStatus.TRIALING: "cyan",
@@ -139,4 +140,4 @@ def _period(answer: control_pb2.GetCompanyResponse, now_us: int) -> Window | Non
 
 
 def _json_time(instant_us: int) -> str:
-    return timestamp_of(instant_us).ToJsonString()
+    return timestamp(instant_us).ToJsonString()

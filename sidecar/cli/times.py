@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import click
 
-from sidecar.catalog.instants import instant_of_text
+from sidecar.shared.catalog_file.instants import instant_of_text
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _AGO: Final = re.compile(r"(-|\+)(\d{1,6})(s|m|h|d)")

@@ -10,16 +10,11 @@ from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.api.enforcement.v1 import enforcement_pb2_grpc as pb_grpc
 from sidecar.cli import output, usage_tables
-from sidecar.cli.common import (
-    control_option,
-    examples,
-    json_option,
-    sidecar_option,
-    timeout_option,
-)
-from sidecar.cli.messages import json_of_message, timestamp_of
+from sidecar.cli.common import control_option, examples, json_option, sidecar_option, timeout_option
 from sidecar.cli.servers import connect
 from sidecar.cli.times import InstantType
+from sidecar.shared.api_json import json_of_message
+from sidecar.shared.convert.times import timestamp
 
 _GROUPS: Final = {
     "company": control_pb2.USAGE_GROUP_COMPANY,
@@ -153,7 +148,7 @@ def _limits(
     request = control_pb2.GetCompanyUsageRequest(
         company=question.company,
         feature=question.feature,
-        at=None if at is None else timestamp_of(at),
+        at=None if at is None else timestamp(at),
     )
     with connect("control", address) as channel:
         stub = control_pb2_grpc.ControlServiceStub(channel)
@@ -170,7 +165,7 @@ def _sidecar_limits(
     request = pb.GetUsageRequest(
         company=question.company,
         feature=question.feature,
-        at=None if at is None else timestamp_of(at),
+        at=None if at is None else timestamp(at),
     )
     with connect("sidecar", address) as channel:
         answer = pb_grpc.EnforcementServiceStub(channel).GetUsage(request, timeout=timeout_s)
@@ -233,6 +228,6 @@ def _set_range(
 ) -> None:
     if question.from_us is not None:
         # A keyword in Python, hence no attribute that could be written out.
-        getattr(request, "from").CopyFrom(timestamp_of(question.from_us))
+        getattr(request, "from").CopyFrom(timestamp(question.from_us))
     if question.until_us is not None:
-        request.until.CopyFrom(timestamp_of(question.until_us))
+        request.until.CopyFrom(timestamp(question.until_us))

@@ -8,9 +8,9 @@ from sidecar.api.control.v1 import control_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.cli import output
 from sidecar.cli.describe import basis_text, limit_table, pairs
-from sidecar.cli.messages import instant_of
 from sidecar.cli.output import Cell, Painted
 from sidecar.cli.times import local_time
+from sidecar.shared.api_json import instant_of
 
 
 def print_company_usage(answer: control_pb2.GetCompanyUsageResponse) -> None:

@@ -13,16 +13,11 @@ from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.api.enforcement.v1 import enforcement_pb2_grpc as pb_grpc
 from sidecar.cli import output
 from sidecar.cli.common import PairType, examples, printable, sidecar_option
-from sidecar.cli.describe import (
-    is_rate,
-    limit_name,
-    reason_name,
-    status_name,
-)
-from sidecar.cli.messages import enum_name, instant_of, json_of_message
+from sidecar.cli.describe import is_rate, limit_name, reason_name, status_name
 from sidecar.cli.output import number
 from sidecar.cli.servers import connect
 from sidecar.cli.times import local_minute, local_time
+from sidecar.shared.api_json import enum_name, instant_of, json_of_message
 
 _COLOURS: Final = {
     pb.ENTITLEMENT_EVENT_CHANGED: "cyan",

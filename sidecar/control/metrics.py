@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
-from sidecar.ops.instruments import Counter, Reading, registry_of
-from sidecar.ops.metrics import Value, build_info
+from sidecar.shared.ops.instruments import Counter, Reading, registry_of
+from sidecar.shared.ops.metrics import Value, build_info
 
 
 class ControlMetrics:

@@ -16,23 +16,23 @@ from sidecar.api.sync.v1 import sync_pb2_grpc
 from sidecar.control.errors import StoreRefused
 from sidecar.control.metrics import ControlMetrics
 from sidecar.control.rpc.control import ControlServicer
-from sidecar.control.rpc.hub import Hub
-from sidecar.control.rpc.rollover import RolloverTask
+from sidecar.control.rpc.rollover_task import RolloverTask
 from sidecar.control.rpc.status import status_of_error
 from sidecar.control.rpc.sync import SyncServicer
+from sidecar.control.rpc.watch_hub import Hub
 from sidecar.control.rpc.workers import Workers
 from sidecar.control.services.sweep import sweep
 from sidecar.control.storage.port import Store
 from sidecar.control.storage.sqlite import SqliteStore
 from sidecar.domain.errors import TallydError
-from sidecar.host.addresses import join_host_port, split_host_port
-from sidecar.host.grpcio import GrpcioServer
-from sidecar.host.lifecycle import BackgroundTasks, StopSignal, run_daemon
-from sidecar.host.listening import http_server
-from sidecar.host.server import with_standard_services
-from sidecar.host.servicers import service_of
-from sidecar.ops.health import Health, keep_beating
-from sidecar.ops.http import HttpServer, probe_routes
+from sidecar.shared.host.addresses import join_host_port, split_host_port
+from sidecar.shared.host.grpcio import GrpcioServer
+from sidecar.shared.host.lifecycle import BackgroundTasks, StopSignal, run_daemon
+from sidecar.shared.host.listening import http_server
+from sidecar.shared.host.server import with_standard_services
+from sidecar.shared.host.servicers import service_of
+from sidecar.shared.ops.health import Health, keep_beating
+from sidecar.shared.ops.http import HttpServer, probe_routes
 
 SWEEP_S: Final = 60.0
 SWEEP_PAUSE_S: Final = 0.05

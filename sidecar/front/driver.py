@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from sidecar.front.behaviours import Runner, Turns
 from sidecar.front.errors import Status
-from sidecar.front.machine import answering, upkeep
+from sidecar.front.machine import answering, timeouts
 from sidecar.front.machine.calls import UnaryCall
 from sidecar.front.machine.connection import Connection
 from sidecar.front.machine.events import What
@@ -220,7 +220,7 @@ class Driver(asyncio.BufferedProtocol):
     def check(self, now: float) -> None:
         """Let time do to the connection what it does."""
         if self in self._drivers:
-            upkeep.check(self.connection, now)
+            timeouts.check(self.connection, now)
 
     def cut(self, status: Status) -> None:
         """End what is under way with a status, and then the connection."""

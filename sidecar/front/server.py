@@ -12,7 +12,7 @@ from sidecar.front.behaviours import Turns
 from sidecar.front.bounds import Bounds
 from sidecar.front.driver import Driver
 from sidecar.front.errors import Code, Status
-from sidecar.front.machine import upkeep
+from sidecar.front.machine import timeouts
 from sidecar.front.machine.calls import UnaryCall
 from sidecar.front.machine.shared import Shared, uncounted, unknown_error
 from sidecar.front.methods import Method
@@ -55,7 +55,7 @@ class Server:
         self._turns = Turns(bounds.calls_per_turn)
         self._listeners: list[asyncio.AbstractServer] = []
         self._deadline_timer: asyncio.TimerHandle | None = None
-        self._interval_seconds = upkeep.interval_seconds(bounds)
+        self._interval_seconds = timeouts.interval_seconds(bounds)
         self._unseen: list[Driver] = []  # by this round of upkeep
         self._upkeep_timer: asyncio.TimerHandle | None = None
 

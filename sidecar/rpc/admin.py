@@ -7,8 +7,8 @@ from typing import Final, Protocol
 
 from sidecar.api.admin.v1 import admin_pb2 as pb
 from sidecar.domain.errors import InvalidInput
-from sidecar.host.context import CallContext
 from sidecar.rpc.parse import parse_message
+from sidecar.shared.host.context import CallContext
 
 _SECONDS: Final = 10.0
 _SECONDS_MAX: Final = 60.0

@@ -9,15 +9,15 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.domain.decision import FallbackCause, Reason
 from sidecar.domain.errors import FieldError
-from sidecar.domain.requests import NO_ATTRIBUTES, Check
-from sidecar.rpc import answers, parse
-from sidecar.service.enforce import Answer, EncodeAnswer, Enforcer, Replay
-from sidecar.service.needs import Needs
-from sidecar.service.usual import UsualChecks
-from sidecar.service.watchlist import Watchlist
+from sidecar.domain.limits.decision import FallbackCause, Reason
+from sidecar.domain.limits.requests import NO_ATTRIBUTES, Check
+from sidecar.engine.enforce import Answer, EncodeAnswer, Enforcer, Replay
+from sidecar.engine.needs import Needs
+from sidecar.engine.usual_check import UsualChecks
+from sidecar.rpc import parse, response_messages
 from sidecar.storage.transaction import Transaction
+from sidecar.watch.watchlist import Watchlist
 
 Request: TypeAlias = pb.CheckAndIncrementRequest | pb.RecordUsageRequest
 Decided: TypeAlias = Answer | Replay | bytes
@@ -161,7 +161,7 @@ class Deciding:
             allowed, data = True, outcome
             observer.counted(took_ns)
         elif type(outcome) is Replay:
-            allowed, data = True, answers.replayed(outcome.kept)
+            allowed, data = True, response_messages.replayed(outcome.kept)
             observer.decided(True, Reason.ALLOWED, True, took_ns)
         else:
             assert isinstance(outcome, Answer)

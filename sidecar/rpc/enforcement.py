@@ -19,12 +19,12 @@ from google.protobuf.message import DecodeError
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.bounds import BATCH_MAX
 from sidecar.domain.errors import FieldError, InvalidInput
-from sidecar.host.context import CallContext, UnaryCall
-from sidecar.rpc import answers, parse
+from sidecar.engine.needs import NOTHING, Needs
+from sidecar.engine.runner import Runner
+from sidecar.rpc import parse, response_messages
 from sidecar.rpc.deciding import Decided, Deciding, Request
-from sidecar.rpc.missing import MissingSnapshots
-from sidecar.service.needs import NOTHING, Needs
-from sidecar.service.runner import Runner
+from sidecar.rpc.snapshot_fetch import MissingSnapshots
+from sidecar.shared.host.context import CallContext, UnaryCall
 from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
 
@@ -67,7 +67,7 @@ class EnforcementMethods:
                     result = await self.run_again(job, result, context)
             except FieldError as error:
                 self.deciding.failed(error)
-                yield answers.batch_of([answers.outcome_of_error(error)])
+                yield response_messages.batch_of([response_messages.outcome_of_error(error)])
             else:
                 yield job.encoded(result)
 
@@ -201,7 +201,7 @@ class _RecordJob(_CheckJob):
         return self.methods.deciding.report(request, self.asked)
 
     def encoded(self, result: Decided) -> bytes:
-        return answers.record_answer(super().encoded(result))
+        return response_messages.record_answer(super().encoded(result))
 
 
 class _BatchJob(_UnaryJob):
@@ -255,8 +255,8 @@ def _encoded_outcomes(
         if isinstance(outcome, FieldError):
             deciding.failed(outcome)
             error = parse.with_path(outcome, path.format(index))
-            encoded.append(answers.outcome_of_error(error))
+            encoded.append(response_messages.outcome_of_error(error))
         else:
             answer = deciding.encoded(requests[index], outcome, each_ns)
-            encoded.append(answers.outcome_of(answer))
-    return answers.batch_of(encoded)
+            encoded.append(response_messages.outcome_of(answer))
+    return response_messages.batch_of(encoded)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.convert.catalog import grant_to_message
-from sidecar.convert.companies import segment_to_message
-from sidecar.domain.entitlements import Source
+from sidecar.domain.entitlement.resolve import Source
 from sidecar.domain.slices import Slices
-from sidecar.host.context import CallContext
-from sidecar.rpc import answers, parse
-from sidecar.rpc.missing import MissingSnapshots
+from sidecar.engine.explain import Explainer, Explanation
+from sidecar.engine.query import Queries
+from sidecar.engine.runner import Runner
+from sidecar.engine.slicing import in_slices
+from sidecar.rpc import parse, response_messages
 from sidecar.rpc.queries import QueryMethods
-from sidecar.service.explain import Explainer, Explanation
-from sidecar.service.query import Queries
-from sidecar.service.runner import Runner
-from sidecar.service.steps import in_slices
+from sidecar.rpc.snapshot_fetch import MissingSnapshots
+from sidecar.shared.convert.catalog import grant_to_message
+from sidecar.shared.convert.companies import segment_to_message
+from sidecar.shared.host.context import CallContext
 
 
 class ExplainMethods(QueryMethods):
@@ -48,7 +48,7 @@ class ExplainMethods(QueryMethods):
 
 def _explanation(found: Explanation) -> Slices[pb.ExplainEntitlementResponse]:
     response = pb.ExplainEntitlementResponse(
-        entitlement=answers.entitlement_to_message(found.entitlement),
+        entitlement=response_messages.entitlement_to_message(found.entitlement),
         segment=segment_to_message(found.segment),
         other_limits=found.others,
     )
@@ -56,9 +56,9 @@ def _explanation(found: Explanation) -> Slices[pb.ExplainEntitlementResponse]:
         response.sources.append(_source(source))
         for _ in range(_weight(source)):
             yield
-    answers.fill_decision(response.decision, found.decision, found.basis)
+    response_messages.fill_decision(response.decision, found.decision, found.basis)
     for gauge in found.gauges:
-        answers.fill_limit_status(response.limits.add(), gauge)
+        response_messages.fill_limit_status(response.limits.add(), gauge)
     return response
 
 

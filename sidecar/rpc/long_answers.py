@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.domain.decision import Gauge, RateGauge
+from sidecar.domain.limits.decision import Gauge, RateGauge
 from sidecar.domain.slices import Slices, pages
-from sidecar.rpc import answers
-from sidecar.service.query import EntitlementReport, UsageReport
-from sidecar.wire import delimited
+from sidecar.engine.query import EntitlementReport, UsageReport
+from sidecar.rpc import response_messages
+from sidecar.shared.protobuf_wire import delimited
 
 _PAGE: Final = 100
 _FIRST_FIELD: Final = b"\x0a"
@@ -27,7 +27,7 @@ def usage_answer(report: UsageReport) -> Slices[bytes]:
         parts.append(delimited(_FIRST_FIELD, usage))
         yield
     rest = pb.GetUsageResponse(truncated=report.truncated)
-    answers.fill_basis(rest.basis, report.basis)
+    response_messages.fill_basis(rest.basis, report.basis)
     return b"".join([*parts, rest.SerializeToString()])
 
 
@@ -36,7 +36,7 @@ def entitlements_answer(report: EntitlementReport) -> Slices[bytes]:
     parts = []
     page = pb.ListEntitlementsResponse()
     for entitlement in report.entitlements():
-        page.entitlements.append(answers.entitlement_to_message(entitlement))
+        page.entitlements.append(response_messages.entitlement_to_message(entitlement))
         if len(page.entitlements) == _PAGE:
             parts.append(page.SerializeToString())
             page = pb.ListEntitlementsResponse()
@@ -44,7 +44,7 @@ def entitlements_answer(report: EntitlementReport) -> Slices[bytes]:
             yield
     page.status = report.segment.status  # type: ignore[assignment]  # the numbers are the API's
     page.plan = report.segment.plan
-    answers.fill_basis(page.basis, report.basis)
+    response_messages.fill_basis(page.basis, report.basis)
     return b"".join([*parts, page.SerializeToString()])
 
 
@@ -54,7 +54,7 @@ def _usage(feature: str, gauges: Sequence[Gauge | RateGauge]) -> Slices[bytes]:
     for some in pages(gauges, _PAGE):
         page = pb.FeatureUsage()
         for gauge in some:
-            answers.fill_limit_status(page.limits.add(), gauge)
+            response_messages.fill_limit_status(page.limits.add(), gauge)
             yield
         parts.append(page.SerializeToString())
     return b"".join(parts)

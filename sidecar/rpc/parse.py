@@ -12,11 +12,10 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.convert.times import optional_instant
 from sidecar.domain.bounds import IDENTIFIER_BYTES_MAX
-from sidecar.domain.decision import GrantMode
 from sidecar.domain.errors import FieldError, InvalidInput
-from sidecar.domain.requests import (
+from sidecar.domain.limits.decision import GrantMode
+from sidecar.domain.limits.requests import (
     NO_ATTRIBUTES,
     Check,
     require_dimensions,
@@ -26,7 +25,8 @@ from sidecar.domain.requests import (
     require_printable,
     require_quantity,
 )
-from sidecar.rpc.malformed import malformed_field
+from sidecar.rpc.utf8_errors import malformed_field
+from sidecar.shared.convert.times import optional_instant
 
 M = TypeVar("M", bound=Message)
 

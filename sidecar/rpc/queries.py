@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.domain.requests import require_identifier
-from sidecar.host.context import CallContext
-from sidecar.rpc import answers, parse
+from sidecar.domain.limits.requests import require_identifier
+from sidecar.engine.query import Queries
+from sidecar.engine.runner import Runner
+from sidecar.engine.slicing import in_slices, in_steps
+from sidecar.rpc import parse, response_messages
 from sidecar.rpc.long_answers import entitlements_answer, usage_answer
-from sidecar.rpc.missing import MissingSnapshots
-from sidecar.service.query import Queries
-from sidecar.service.runner import Runner
-from sidecar.service.steps import in_slices, in_steps
+from sidecar.rpc.snapshot_fetch import MissingSnapshots
+from sidecar.shared.host.context import CallContext
 
 
 class QueryMethods:
@@ -39,9 +39,9 @@ class QueryMethods:
             lambda asked: self._queries.check(check, now_us, asked), now_us, context.time_remaining
         )
         response = pb.CheckResponse()
-        answers.fill_decision(response.decision, result.decision, result.basis)
+        response_messages.fill_decision(response.decision, result.decision, result.basis)
         for gauge in result.gauges:
-            answers.fill_limit_status(response.limits.add(), gauge)
+            response_messages.fill_limit_status(response.limits.add(), gauge)
         return response.SerializeToString()
 
     async def get_usage(self, data: bytes, context: CallContext) -> bytes:
@@ -71,11 +71,11 @@ class QueryMethods:
                 lambda: self._queries.entitlements(request.company, request.feature, at_us, now_us)
             )
         response = pb.GetEntitlementResponse(
-            entitlement=answers.entitlement_to_message(next(report.entitlements())),
+            entitlement=response_messages.entitlement_to_message(next(report.entitlements())),
             status=report.segment.status,  # type: ignore[arg-type]  # the numbers are the API's
             plan=report.segment.plan,
         )
-        answers.fill_basis(response.basis, report.basis)
+        response_messages.fill_basis(response.basis, report.basis)
         return response.SerializeToString()
 
     async def list_entitlements(self, data: bytes, context: CallContext) -> bytes:

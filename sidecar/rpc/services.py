@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from sidecar.host.service import Service
 from sidecar.rpc.admin import AdminMethods
 from sidecar.rpc.enforcement import EnforcementMethods
 from sidecar.rpc.explain import ExplainMethods
-from sidecar.rpc.watching import WatchMethods
+from sidecar.rpc.watch import WatchMethods
+from sidecar.shared.host.service import Service
 
 ENFORCEMENT_SERVICE: Final = "sidecar.api.enforcement.v1.EnforcementService"
 ADMIN_SERVICE: Final = "sidecar.api.admin.v1.AdminService"

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from sidecar.domain.catalog import AddOn, AddOnEntitlement, Catalog, EntitlementGrant, Plan
+from sidecar.domain.catalog.model import AddOn, AddOnEntitlement, Catalog, EntitlementGrant, Plan
 from sidecar.domain.slices import pages
 
 PART_WEIGHT: Final = 1_000

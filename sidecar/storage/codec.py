@@ -12,8 +12,8 @@ from typing import Final, TypeVar
 import msgspec
 
 from sidecar.domain.bounds import INT64_MAX
-from sidecar.domain.companies import CompanySnapshot, Segment
-from sidecar.domain.rates import Bucket
+from sidecar.domain.company.model import CompanySnapshot, Segment
+from sidecar.domain.limits.rates import Bucket
 
 T = TypeVar("T")
 

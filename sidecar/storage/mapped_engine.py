@@ -18,9 +18,9 @@ import lmdb
 import structlog
 
 from sidecar.storage.engine import EngineFailure, EngineShort
-from sidecar.storage.file_map import unmap_by_slices
-from sidecar.storage.file_room import FileRoom
 from sidecar.storage.lmdb_engine import RESERVE_BYTES, LmdbEngine
+from sidecar.storage.preallocated_file import FileRoom
+from sidecar.storage.unmapping import unmap_by_slices
 
 _MIB: Final = 1 << 20
 _STRIDE_BYTES_MIN: Final = 4 * _MIB

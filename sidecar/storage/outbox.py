@@ -15,7 +15,7 @@ import msgspec
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.slices import Slices
 from sidecar.storage import codec, keys
-from sidecar.storage.bounded import STEP_BYTES, scan_bounded
+from sidecar.storage.bounded_scan import STEP_BYTES, scan_bounded
 from sidecar.storage.codec import Counter, Lineage, OutboxEntry
 from sidecar.storage.record_reader import RecordReader, RecordSummary
 from sidecar.storage.record_wire import encode_identity

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from sidecar.domain.counters import CounterRef
+from sidecar.domain.limits.counters import CounterRef
 
 
 class RecordSummary(msgspec.Struct, frozen=True):

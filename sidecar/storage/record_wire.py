@@ -12,9 +12,9 @@ import struct
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-from sidecar.domain.counters import CounterRef
-from sidecar.domain.windows import Window
-from sidecar.wire import delimited, text
+from sidecar.domain.limits.counters import CounterRef
+from sidecar.domain.time.windows import Window
+from sidecar.shared.protobuf_wire import delimited, text
 
 _TIMES = struct.Struct("<BqBqBq")
 _WINDOW = struct.Struct("<BqBq")

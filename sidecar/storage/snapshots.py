@@ -15,11 +15,11 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from sidecar.domain.catalog import Catalog, CatalogSnapshot
-from sidecar.domain.companies import CompanySnapshot
+from sidecar.domain.catalog.model import Catalog, CatalogSnapshot
+from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.slices import Slices, pages, whole
 from sidecar.storage import codec, keys
-from sidecar.storage.bounded import scan_bounded
+from sidecar.storage.bounded_scan import scan_bounded
 from sidecar.storage.catalog_parts import joined, parts_of
 from sidecar.storage.codec import CatalogHead
 from sidecar.storage.store import Store

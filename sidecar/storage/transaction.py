@@ -10,7 +10,7 @@ from hashlib import sha256
 
 import msgspec
 
-from sidecar.domain.rates import Bucket
+from sidecar.domain.limits.rates import Bucket
 from sidecar.storage import codec, keys
 from sidecar.storage.codec import ENTRY_VERSION, Counter, Lineage, StoredAnswer, pack_entry
 from sidecar.storage.engine import Engine, EngineTransaction

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import grpc
 import msgspec
 from google.protobuf.message import DecodeError, Message
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 
 from sidecar.api.sync.v1 import sync_pb2, sync_pb2_grpc
-from sidecar.convert.catalog import catalog_snapshot_in_slices
-from sidecar.convert.companies import snapshots_in_slices
-from sidecar.convert.counters import totals_in_slices
-from sidecar.convert.parsing import parsed_in_slices
-from sidecar.domain.catalog import CatalogSnapshot
-from sidecar.domain.companies import CompanySnapshot
-from sidecar.domain.counters import CounterTotal
+from sidecar.domain.catalog.model import CatalogSnapshot
+from sidecar.domain.company.model import CompanySnapshot
+from sidecar.domain.limits.counters import CounterTotal
 from sidecar.domain.slices import Slices
-from sidecar.service.steps import in_slices
+from sidecar.engine.slicing import in_slices
+from sidecar.shared.call_errors import error_info
+from sidecar.shared.convert.catalog import catalog_snapshot_in_slices
+from sidecar.shared.convert.companies import snapshots_in_slices
+from sidecar.shared.convert.counters import totals_in_slices
+from sidecar.shared.convert.parsing import parsed_in_slices
 from sidecar.storage.outbox import OutboxRun
 from sidecar.sync.machine.clock import ClockEstimate
 from sidecar.sync.machine.push import Fenced, Gap, HelloAnswer, PushAnswer
@@ -227,14 +226,11 @@ async def _parsed(kind: type[M], data: bytes) -> M:
 
 def _refusal(error: grpc.aio.AioRpcError) -> Gap | Fenced:
     """What a push was refused for; raises `PlaneAway` where it was not refused but failed."""
-    status = rpc_status.from_call(error)  # type: ignore[arg-type]  # it only reads metadata
-    for detail in status.details if status is not None else ():
-        info = error_details_pb2.ErrorInfo()
-        if detail.Unpack(info):
-            if info.reason == "SEQUENCE_GAP":
-                return Gap(int(info.metadata["expected_sequence"]))
-            if info.reason == "FENCED":
-                return Fenced(int(info.metadata["common_sequence"]))
+    info = error_info(cast("grpc.Call", error))  # it only reads details and metadata
+    if info is not None and info.reason == "SEQUENCE_GAP":
+        return Gap(int(info.metadata["expected_sequence"]))
+    if info is not None and info.reason == "FENCED":
+        return Fenced(int(info.metadata["common_sequence"]))
     raise _failure(error) from error
 
 

@@ -10,13 +10,12 @@ from typing import Final
 import structlog
 
 from sidecar.domain.errors import FieldError
-from sidecar.service.runner import Runner
-from sidecar.service.watchlist import Watchlist
+from sidecar.engine.runner import Runner
 from sidecar.storage.codec import Lineage
+from sidecar.storage.counters import Counters
 from sidecar.storage.outbox import Outbox, OutboxRun
 from sidecar.storage.store import Store
-from sidecar.storage.totals import Counters
-from sidecar.sync.hearing import Hearing
+from sidecar.sync.apply_totals import Hearing
 from sidecar.sync.machine.push import (
     Acknowledge,
     Effect,
@@ -30,6 +29,7 @@ from sidecar.sync.machine.push import (
     Wait,
 )
 from sidecar.sync.plane import HelloFacts, PlaneAway, PlaneClient, PlaneRefuses
+from sidecar.watch.watchlist import Watchlist
 
 RUN_BYTES_MAX: Final = 1 << 20
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sidecar.api.sync.v1 import sync_pb2
-from sidecar.domain.counters import CounterRef
-from sidecar.domain.windows import Window
+from sidecar.domain.limits.counters import CounterRef
+from sidecar.domain.time.windows import Window
 from sidecar.storage.record_reader import RecordSummary
 
 _parse = sync_pb2.UsageRecord.FromString

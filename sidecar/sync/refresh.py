@@ -9,10 +9,10 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
+from sidecar.directory.directory import Directory
 from sidecar.domain.bounds import SECOND_US
 from sidecar.domain.errors import FieldError
-from sidecar.service.directory import Directory
-from sidecar.service.runner import Runner
+from sidecar.engine.runner import Runner
 from sidecar.storage.snapshots import Snapshots
 from sidecar.sync.machine.backoff import Backoff
 from sidecar.sync.plane import PlaneAway

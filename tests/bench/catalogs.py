@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sidecar.domain.bounds import SECOND_US
-from sidecar.domain.catalog import (
+from sidecar.domain.catalog.model import (
     Catalog,
     EntitlementGrant,
     Feature,
@@ -16,8 +16,8 @@ from sidecar.domain.catalog import (
     RateLimit,
     Scope,
 )
-from sidecar.domain.companies import Company, Subscription
-from sidecar.domain.windows import Alignment, WindowSpec, WindowUnit
+from sidecar.domain.company.model import Company, Subscription
+from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 
 ONE_LIMIT: Final = "one"
 TEN_LIMITS: Final = "ten"

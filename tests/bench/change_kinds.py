@@ -15,7 +15,7 @@ from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.api.enforcement.v1 import enforcement_pb2_grpc
 from sidecar.api.sync.v1 import sync_pb2, sync_pb2_grpc
-from sidecar.convert.catalog import catalog_to_message
+from sidecar.shared.convert.catalog import catalog_to_message
 from tests.bench.catalogs import LARGER_PLAN, PROBED, change_catalog
 from tests.bench.errors import BenchError
 from tests.bench.traffic import company_id

@@ -20,8 +20,8 @@ from functools import partial
 from pathlib import Path
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
+from sidecar.engine.needs import Needs
 from sidecar.rpc.deciding import Decided
-from sidecar.service.needs import Needs
 from tests.bench.bare import bare_twin
 from tests.bench.errors import BenchError
 from tests.bench.figures import turn_order

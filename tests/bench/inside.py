@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.config.settings import SidecarConfig
+from sidecar.directory.directory import Directory
 from sidecar.domain.bounds import HOUR_US
-from sidecar.rpc.answer_wire import AnswerEncoder
+from sidecar.engine.enforce import Answer, Enforcer
+from sidecar.engine.needs import NOTHING, Needs
+from sidecar.engine.plane_status import Standing
+from sidecar.engine.usual_check import UsualChecks
 from sidecar.rpc.deciding import Decided, Deciding
-from sidecar.service.directory import Directory
-from sidecar.service.enforce import Answer, Enforcer
-from sidecar.service.needs import NOTHING, Needs
-from sidecar.service.standing import Standing
-from sidecar.service.usual import UsualChecks
+from sidecar.rpc.response_encoder import AnswerEncoder
+from sidecar.shared.config.settings import SidecarConfig
 from sidecar.storage.engine import Engine as StorageEngine
-from sidecar.storage.opening import new_incarnation, open_folder
 from sidecar.storage.snapshots import Snapshots
 from sidecar.storage.store import Store, open_store
+from sidecar.storage.store_handle import new_incarnation, open_folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,15 +19,15 @@ from typing import Final
 
 import msgspec
 
-from sidecar.catalog.load import load_catalog_file
-from sidecar.config.settings import SidecarConfig
+from sidecar.directory.directory import Directory
 from sidecar.domain.bounds import HOUR_US
-from sidecar.domain.catalog import Catalog, CatalogSnapshot
-from sidecar.domain.companies import Company
-from sidecar.domain.requests import payload_digest
-from sidecar.domain.timeline import compile_snapshot
+from sidecar.domain.catalog.model import Catalog, CatalogSnapshot
+from sidecar.domain.company.model import Company
+from sidecar.domain.company.timeline import compile_snapshot
+from sidecar.domain.limits.requests import payload_digest
 from sidecar.rpc.parse import parse_check
-from sidecar.service.directory import Directory
+from sidecar.shared.catalog_file.load import load_catalog_file
+from sidecar.shared.config.settings import SidecarConfig
 from sidecar.storage import keys
 from sidecar.storage.codec import Counter, StoredAnswer
 from sidecar.storage.snapshots import Position, SnapshotChanges

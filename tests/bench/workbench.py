@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from sidecar.app.serving import grpcio_options
-from sidecar.config.settings import SidecarConfig
+from sidecar.shared.config.settings import SidecarConfig
 from tests.bench import processors
 from tests.bench.building import build_go_echo
 from tests.bench.load import UNIX, Callers, Load, Route, run_driver

@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 import msgspec
 
 from sidecar.domain.bounds import FOREVER_US, SECOND_US
-from sidecar.domain.credit_grants import Burn, CreditGrant, GrantKind
-from sidecar.domain.credits import CreditBalance, add_grant, available, debit, refund, void
+from sidecar.domain.credits.balance import CreditBalance, add_grant, available, debit, refund, void
+from sidecar.domain.credits.grants import Burn, CreditGrant, GrantKind
 
 
 class _Step(msgspec.Struct, tag_field="op", tag=str.lower):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from sidecar.domain.errors import TallydError
-from sidecar.domain.windows import Alignment, WindowSpec, WindowUnit, window_at
+from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit, window_at
 from tests.conformance.burndown_cases import burndown_case
 
 Case = Mapping[str, object]

@@ -11,8 +11,8 @@ from typing import IO, Final
 import pytest
 
 from sidecar.storage.mapped_engine import MappedEngine
-from sidecar.storage.opening import open_folder
 from sidecar.storage.outbox import Outbox
+from sidecar.storage.store_handle import open_folder
 from sidecar.storage.verification import verifies
 from sidecar.sync.records import UsageRecordReader
 from tests.support.processes import ROOT

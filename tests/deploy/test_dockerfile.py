@@ -2,7 +2,7 @@ import re
 from fnmatch import fnmatch
 from pathlib import Path
 
-from sidecar.config import ControlConfig, SidecarConfig, fields, split_host_port
+from sidecar.shared.config import ControlConfig, SidecarConfig, fields, split_host_port
 from tests.deploy.manifests import DOCKERFILE, REPOSITORY, control, sidecar
 
 

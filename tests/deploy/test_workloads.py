@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from sidecar import __version__
-from sidecar.config import (
+from sidecar.shared.config import (
     ControlConfig,
     SidecarConfig,
     fields,

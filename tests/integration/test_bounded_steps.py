@@ -14,10 +14,10 @@ import pytest
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.api.sync.v1 import sync_pb2
-from sidecar.app.upkeep import Upkeep
-from sidecar.convert.counters import total_to_message
+from sidecar.app.maintenance import Upkeep
 from sidecar.domain.bounds import DAY_US
 from sidecar.domain.slices import whole
+from sidecar.shared.convert.counters import total_to_message
 from sidecar.storage.sweep import COUNTER_KEPT_US, Sweep
 from tests.support.bounded import (
     CONTENT,

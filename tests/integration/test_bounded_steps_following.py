@@ -12,15 +12,15 @@ from typing import Any, Final
 import pytest
 
 from sidecar.api.sync.v1 import sync_pb2
-from sidecar.convert.catalog import catalog_snapshot_to_message
-from sidecar.convert.companies import snapshot_to_message
-from sidecar.convert.counters import total_to_message
-from sidecar.domain.catalog import CatalogSnapshot
+from sidecar.directory.company_cache import HeldCompanies
+from sidecar.directory.directory import Directory
+from sidecar.domain.catalog.model import CatalogSnapshot
+from sidecar.domain.company.timeline import compile_snapshot
 from sidecar.domain.slices import pages
-from sidecar.domain.timeline import compile_snapshot
-from sidecar.service.directory import Directory
-from sidecar.service.held import HeldCompanies
-from sidecar.service.steps import in_steps
+from sidecar.engine.slicing import in_steps
+from sidecar.shared.convert.catalog import catalog_snapshot_to_message
+from sidecar.shared.convert.companies import snapshot_to_message
+from sidecar.shared.convert.counters import total_to_message
 from sidecar.storage.snapshots import SnapshotChanges
 from tests.support.bounded import CONTENT, PER_USER, Bench, bench_of
 from tests.support.build import (

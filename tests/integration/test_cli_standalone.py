@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sidecar.cli.common import ExitCode
 from tests.support.daemons import Standalone, refused
-from tests.unit.catalog.sample import SAMPLE
 from tests.unit.cli.fakes import tallyd
+from tests.unit.shared.catalog_file.sample import SAMPLE
 
 
 async def test_a_catalog_file_is_all_that_a_standalone_sidecar_needs(tmp_path: Path) -> None:

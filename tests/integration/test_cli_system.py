@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sidecar.cli.common import ExitCode
-from sidecar.cli.demo_system import System
+from sidecar.demo.system import System
 from tests.unit.cli.fakes import tallyd
 
 CATALOG = """\

@@ -17,7 +17,7 @@ from tests.support.bounds import HANG_SECONDS_MAX
 from tests.support.daemons import Standalone
 
 _ROOT: Final = Path(__file__).parents[2]
-_CATALOG: Final = _ROOT / "sidecar/cli/samples/catalog.yaml"
+_CATALOG: Final = _ROOT / "sidecar/demo/samples/catalog.yaml"
 
 
 @dataclass(frozen=True, slots=True)

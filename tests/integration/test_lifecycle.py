@@ -16,10 +16,10 @@ from msgspec.structs import replace
 from sidecar.api.control.v1 import control_pb2 as pb
 from sidecar.cli.common import ExitCode
 from sidecar.domain.bounds import DAY_US, MINUTE_US
-from sidecar.domain.companies import Company, Subscription
+from sidecar.domain.company.model import Company, Subscription
 from tests.support.daemons import ControlPlane, Sidecar
 from tests.support.ledger import apply, flush, now_us
-from tests.support.lives import Life, Usage, apply_companies, stamp
+from tests.support.lifecycle import Life, Usage, apply_companies, stamp
 from tests.support.processes import until
 from tests.support.waits import connected, revision_reached
 from tests.unit.cli.fakes import tallyd

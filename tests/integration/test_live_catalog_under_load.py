@@ -12,7 +12,7 @@ import pytest
 
 from sidecar.api.control.v1 import control_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2
-from sidecar.domain.companies import Company
+from sidecar.domain.company.model import Company
 from tests.support.bounds import HANG_SECONDS_MAX
 from tests.support.daemons import ControlPlane, Sidecar
 from tests.support.ledger import hold

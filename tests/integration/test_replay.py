@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from sidecar.cli.demo_system import System
 from sidecar.cli.main import main
+from sidecar.demo.system import System
 
 ROWS = 40
 CATALOG = """

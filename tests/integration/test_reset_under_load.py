@@ -28,7 +28,7 @@ from tests.support.ledger import (
     used_by_plane,
     used_by_sidecar,
 )
-from tests.support.lives import change_subscription
+from tests.support.lifecycle import change_subscription
 from tests.support.load import Books, load
 from tests.support.processes import ProcessFailed, until
 from tests.support.proxy import Proxy

@@ -10,7 +10,7 @@ import pytest
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.bounds import DAY_US
-from sidecar.domain.decision import Reason
+from sidecar.domain.limits.decision import Reason
 from tests.support.build import MIDNIGHT_US, NOW_US, catalog, limit, metered
 from tests.support.sidecar_api import (
     ACME,

@@ -13,7 +13,7 @@ from sidecar.api.admin.v1 import admin_pb2
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.bounds import DAY_US, INT64_MAX
-from sidecar.domain.decision import Reason
+from sidecar.domain.limits.decision import Reason
 from tests.support.build import DAY, MIDNIGHT_US, NOW_US, catalog, limit, metered
 from tests.support.sidecar_api import ACME, COMPANIES, CONTENT, ask, report, stamp
 from tests.support.sidecars import WAYS, Serving, serving

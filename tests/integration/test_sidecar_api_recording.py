@@ -12,7 +12,7 @@ import pytest
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.bounds import HOUR_US, INT64_MAX, MINUTE_US
-from sidecar.domain.decision import Reason
+from sidecar.domain.limits.decision import Reason
 from tests.support.build import NOW_US, catalog, limit, metered
 from tests.support.sidecar_api import (
     ACME,

@@ -11,9 +11,9 @@ import pytest
 
 from sidecar.api.control.v1 import control_pb2
 from sidecar.control.storage.sqlite.migrate import migrations
-from sidecar.convert.companies import company_from_message
-from sidecar.domain.companies import MONTHLY, Company, Override, Subscription
-from sidecar.domain.windows import Window, window_at
+from sidecar.domain.company.model import MONTHLY, Company, Override, Subscription
+from sidecar.domain.time.windows import Window, window_at
+from sidecar.shared.convert.companies import company_from_message
 from sidecar.storage.lmdb_engine import LmdbEngine
 from tests.support.build import LIFETIME, limit, metered
 from tests.support.daemons import ControlPlane, Sidecar, nobody
@@ -29,7 +29,7 @@ from tests.support.ledger import (
     used_by_plane,
     used_by_sidecar,
 )
-from tests.support.lives import Life, Usage, change_subscription
+from tests.support.lifecycle import Life, Usage, change_subscription
 
 FILES: Final = Path(__file__).parent / "previous_version"
 INCARNATION: Final = "09ee9b70-26af-4c33-871a-14e7b5c3ec42"

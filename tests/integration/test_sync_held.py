@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.storage.opening import open_folder
 from sidecar.storage.snapshots import Snapshots
+from sidecar.storage.store_handle import open_folder
 from tests.support.daemons import ControlPlane, Sidecar
 from tests.support.ledger import CALLS, apply, catalog_text, check, flush
 from tests.support.waits import revision_reached

@@ -21,7 +21,7 @@ from tests.support.ledger import (
     hold,
     now_us,
 )
-from tests.support.lives import change_subscription
+from tests.support.lifecycle import change_subscription
 from tests.support.proxy import Proxy
 from tests.support.waits import revision_reached, used
 

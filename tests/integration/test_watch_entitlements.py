@@ -12,7 +12,7 @@ import pytest
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.api.enforcement.v1 import enforcement_pb2_grpc as pb_grpc
 from sidecar.domain.bounds import DAY_US, SECOND_US
-from sidecar.domain.catalog import EntitlementGrant
+from sidecar.domain.catalog.model import EntitlementGrant
 from tests.support.build import MIDNIGHT_US, catalog, company, limit
 from tests.support.channels import channel_to
 from tests.support.processes import until

@@ -13,34 +13,46 @@ ROOT = Path(__file__).resolve().parents[2]
 ROOMS = (
     "api",
     "app",
-    "catalog",
     "cli",
     "client",
-    "config",
     "control",
-    "convert",
+    "demo",
+    "directory",
     "domain",
+    "engine",
     "front",
-    "host",
-    "ops",
     "rpc",
-    "service",
+    "shared",
+    "shared/catalog_file",
+    "shared/config",
+    "shared/convert",
+    "shared/host",
+    "shared/ops",
     "storage",
     "sync",
+    "traces",
+    "watch",
 )
 ALLOWED = {
-    "app": "import sidecar.control, sidecar.front, sidecar.ops, sidecar.rpc, sidecar.sync",
-    "catalog": "import sidecar.domain",
-    "cli": "import sidecar.app",
+    "app": "import sidecar.front, sidecar.shared.ops, sidecar.rpc, sidecar.sync",
+    "cli": "import sidecar.app, sidecar.control, sidecar.traces",
     "client": "import grpc, sidecar.api",
-    "control": "import grpc, sqlite3, sidecar.catalog, sidecar.convert, sidecar.host, sidecar.ops",
-    "convert": "import sidecar.api, sidecar.domain",
+    "control": (
+        "import grpc, sqlite3, sidecar.shared.catalog_file, sidecar.shared.convert,"
+        " sidecar.shared.host, sidecar.shared.ops"
+    ),
+    "demo": "import sidecar.cli, sidecar.traces",
+    "directory": "import sidecar.storage, sidecar.domain",
+    "engine": "import sidecar.directory, sidecar.storage, sidecar.domain",
     "front": "import asyncio, hpack, sidecar.front.machine",
-    "host": "import grpc, sidecar.domain, sidecar.front, sidecar.ops",
-    "rpc": "import sidecar.convert, sidecar.host.context, sidecar.service",
-    "service": "import sidecar.storage, sidecar.domain",
+    "rpc": "import sidecar.shared.convert, sidecar.shared.host.context, sidecar.engine",
+    "shared/catalog_file": "import sidecar.domain",
+    "shared/convert": "import sidecar.api, sidecar.domain",
+    "shared/host": "import grpc, sidecar.domain, sidecar.front, sidecar.shared.ops",
     "storage": "import lmdb, sidecar.domain",
-    "sync": "import asyncio, grpc, sidecar.api, sidecar.service, sidecar.sync.machine",
+    "sync": "import asyncio, grpc, sidecar.api, sidecar.engine, sidecar.sync.machine",
+    "traces": "import sidecar.shared.convert",
+    "watch": "import sidecar.directory, sidecar.engine",
 }
 
 
@@ -56,7 +68,7 @@ def broken_contracts(tree: Path, module: str, line: str) -> list[str]:
     package = tree / "sidecar"
     sources = {f"{room}/__init__": ALLOWED.get(room, "") for room in ROOMS}
     sources |= {"__init__": "", "sync/machine": "import sidecar.domain", "front/machine": ""}
-    sources["host/context"] = ""
+    sources["shared/host/context"] = ""
     sources[module] = f"{sources[module]}\n{line}"
     for name, text in sources.items():
         (package / name).parent.mkdir(parents=True, exist_ok=True)
@@ -77,36 +89,41 @@ def test_allowed_imports_keep_every_contract(tmp_path: Path) -> None:
     ("module", "line", "contract"),
     [
         ("domain/__init__", "import sidecar.storage", "layers"),
-        ("storage/__init__", "import sidecar.service", "layers"),
+        ("storage/__init__", "import sidecar.engine", "layers"),
         ("rpc/__init__", "import sidecar.sync", "layers"),
         ("sync/__init__", "import sidecar.rpc", "layers"),
         ("app/__init__", "import sidecar.cli", "layers"),
+        ("directory/__init__", "import sidecar.engine", "layers"),
+        ("engine/__init__", "import sidecar.watch", "layers"),
+        ("shared/__init__", "import sidecar.storage", "layers"),
+        ("cli/__init__", "import sidecar.demo", "layers"),
+        ("traces/__init__", "import sidecar.cli", "layers"),
         ("domain/__init__", "import grpc.aio", "domain"),
         ("domain/__init__", "import asyncio", "domain"),
         ("domain/__init__", "import sidecar.api", "domain"),
         ("domain/__init__", "from google.protobuf import message", "domain"),
-        ("service/__init__", "import lmdb", "service"),
-        ("service/__init__", "import sidecar.api", "service"),
+        ("engine/__init__", "import lmdb", "engine"),
+        ("directory/__init__", "import sidecar.api", "engine"),
         ("storage/__init__", "import grpc", "storage"),
         ("sync/machine", "import asyncio", "machines"),
         ("sync/machine", "import sidecar.api", "machines"),
         ("front/__init__", "import sidecar.domain", "front"),
         ("front/__init__", "import grpc", "front"),
-        ("front/__init__", "import sidecar.host", "front"),
+        ("front/__init__", "import sidecar.shared.host", "front"),
         ("front/machine", "import asyncio", "front-machine"),
-        ("catalog/__init__", "import sidecar.config", "catalog"),
-        ("convert/__init__", "import sidecar.ops", "convert"),
-        ("service/__init__", "import sidecar.convert", "service"),
+        ("shared/catalog_file/__init__", "import sidecar.shared.config", "catalog"),
+        ("shared/convert/__init__", "import sidecar.shared.ops", "convert"),
+        ("watch/__init__", "import sidecar.shared.convert", "engine"),
         ("control/__init__", "import sidecar.storage", "control"),
-        ("control/__init__", "import sidecar.config", "control"),
+        ("control/__init__", "import sidecar.shared.config", "control"),
         ("rpc/__init__", "import sidecar.control", "sidecar"),
-        ("config/__init__", "import sidecar.control", "sidecar"),
+        ("shared/config/__init__", "import sidecar.control", "sidecar"),
         ("client/__init__", "import sidecar.domain", "client"),
-        ("host/__init__", "import sidecar.service", "host"),
-        ("host/__init__", "import sidecar.convert", "host"),
+        ("shared/host/__init__", "import sidecar.engine", "host"),
+        ("shared/host/__init__", "import sidecar.shared.convert", "host"),
         ("rpc/__init__", "import grpc", "methods"),
         ("rpc/__init__", "import sidecar.front", "methods"),
-        ("convert/__init__", "import grpc", "convert"),
+        ("shared/convert/__init__", "import grpc", "convert"),
     ],
 )
 def test_forbidden_import_breaks_its_contract(
@@ -118,7 +135,9 @@ def test_forbidden_import_breaks_its_contract(
 
 
 def test_every_room_of_the_package_is_under_contract() -> None:
-    rooms = {path.parent.name for path in (ROOT / "sidecar").glob("*/__init__.py")}
+    package = ROOT / "sidecar"
+    files = [*package.glob("*/__init__.py"), *package.glob("shared/*/__init__.py")]
+    rooms = {path.parent.relative_to(package).as_posix() for path in files}
 
     assert rooms - set(ROOMS) == set()
 

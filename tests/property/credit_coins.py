@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import NamedTuple
 
-from sidecar.domain.credit_grants import CreditGrant
+from sidecar.domain.credits.grants import CreditGrant
 
 
 class Grant(NamedTuple):

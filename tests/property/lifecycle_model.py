@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sidecar.domain.bounds import HOUR_US
-from sidecar.domain.changes import (
+from sidecar.domain.company.model import SubscriptionStatus
+from sidecar.domain.company.subscription_changes import (
     CancelSubscription,
     ChangePlan,
     DropPlannedChanges,
@@ -22,10 +23,7 @@ from sidecar.domain.changes import (
     SetAddOn,
     SubscriptionChange,
 )
-from sidecar.domain.companies import (
-    SubscriptionStatus,
-)
-from sidecar.domain.windows import Alignment, WindowSpec, WindowUnit
+from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 from tests.support.build import MIDNIGHT_US
 
 Status = SubscriptionStatus

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.bounds import INT64_MAX
-from sidecar.domain.catalog import Rate
-from sidecar.domain.decide import decide, decide_unmetered
-from sidecar.domain.decision import (
+from sidecar.domain.catalog.model import Rate
+from sidecar.domain.limits.decide import decide, decide_unmetered
+from sidecar.domain.limits.decision import (
     Basis,
     BasisMode,
     Decision,
@@ -22,8 +22,8 @@ from sidecar.domain.decision import (
     RateGauge,
     Reason,
 )
-from sidecar.rpc.answer_wire import AnswerEncoder
-from sidecar.rpc.answers import fill_decision, outcome_of, replayed
+from sidecar.rpc.response_encoder import AnswerEncoder
+from sidecar.rpc.response_messages import fill_decision, outcome_of, replayed
 from tests.support.build import (
     DAY,
     HARD,

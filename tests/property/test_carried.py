@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.domain.bounds import DAY_US
-from sidecar.domain.catalog import Limit, Rollover
-from sidecar.domain.counters import CounterTotal
-from sidecar.domain.decision import GrantMode
+from sidecar.domain.catalog.model import Limit, Rollover
+from sidecar.domain.limits.counters import CounterTotal
+from sidecar.domain.limits.decision import GrantMode
 from sidecar.storage.sweep import Sweep
 from tests.support.build import DAY, catalog, company, counter_ref, limit, metered
 from tests.support.inside import Inside

@@ -8,7 +8,7 @@ from unittest.mock import patch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.domain.catalog import (
+from sidecar.domain.catalog.model import (
     AddOn,
     AddOnEntitlement,
     Catalog,

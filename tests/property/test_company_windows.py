@@ -18,12 +18,17 @@ import msgspec
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sidecar.domain._zones import load_zone
 from sidecar.domain.bounds import BEGINNING_US, DAY_US, FOREVER_US, MINUTE_US
-from sidecar.domain.companies import Company, Segment, Subscription
-from sidecar.domain.company_windows import company_window
-from sidecar.domain.timeline import HISTORY_US, compile_snapshot, continue_snapshot, segment_at
-from sidecar.domain.windows import Alignment, Window, WindowSpec, WindowUnit
+from sidecar.domain.company.model import Company, Segment, Subscription
+from sidecar.domain.company.timeline import (
+    HISTORY_US,
+    compile_snapshot,
+    continue_snapshot,
+    segment_at,
+)
+from sidecar.domain.time.company_windows import company_window
+from sidecar.domain.time.windows import Alignment, Window, WindowSpec, WindowUnit
+from sidecar.domain.time.zones import load_zone
 from tests.support.strategies import ZONES, window_specs
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -8,10 +8,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sidecar.domain.bounds import INT64_MAX
-from sidecar.domain.canonical import canonical_window
-from sidecar.domain.catalog import Scope
-from sidecar.domain.counters import generation_in, is_anchored, slot_of
-from sidecar.domain.windows import Alignment, WindowSpec, WindowUnit
+from sidecar.domain.catalog.canonical import canonical_window
+from sidecar.domain.catalog.model import Scope
+from sidecar.domain.limits.counters import generation_in, is_anchored, slot_of
+from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 from tests.support.build import limit
 
 # Separators, what escapes them, and what escapes look like.

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.domain.bounds import FOREVER_US
-from sidecar.domain.credit_grants import Burn, CreditGrant, GrantKind, burn_order
-from sidecar.domain.credits import (
+from sidecar.domain.credits.balance import (
     CreditBalance,
     add_grant,
     available,
@@ -19,6 +18,7 @@ from sidecar.domain.credits import (
     refund,
     void,
 )
+from sidecar.domain.credits.grants import Burn, CreditGrant, GrantKind, burn_order
 from sidecar.domain.errors import Conflict
 from tests.property.credit_coins import Coins, Debit, Grant, Refund, Step, Void
 

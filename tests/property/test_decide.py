@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.domain.bounds import FOREVER_US
-from sidecar.domain.catalog import Enforcement, Rate
-from sidecar.domain.decide import decide
-from sidecar.domain.decision import Decision, Gauge, GrantMode, RateGauge, Reason
+from sidecar.domain.catalog.model import Enforcement, Rate
+from sidecar.domain.limits.decide import decide
+from sidecar.domain.limits.decision import Decision, Gauge, GrantMode, RateGauge, Reason
 from tests.support.build import (
     DAY,
     HARD,

@@ -9,7 +9,14 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.domain.changes import (
+from sidecar.domain.company.model import (
+    Company,
+    CompanySnapshot,
+    Holding,
+    Subscription,
+    SubscriptionStatus,
+)
+from sidecar.domain.company.subscription_changes import (
     NOW,
     PERIOD_END,
     CancelSubscription,
@@ -26,16 +33,9 @@ from sidecar.domain.changes import (
     SubscriptionChange,
     When,
 )
-from sidecar.domain.companies import (
-    Company,
-    CompanySnapshot,
-    Holding,
-    Subscription,
-    SubscriptionStatus,
-)
+from sidecar.domain.company.subscription_lifecycle import changed, settled
+from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot, segment_at
 from sidecar.domain.errors import FieldError
-from sidecar.domain.lifecycle import changed, settled
-from sidecar.domain.timeline import compile_snapshot, continue_snapshot, segment_at
 from tests.property.lifecycle_model import ADD_ONS, DAILY, HOURS, Model, hour_of, instant
 
 Status = SubscriptionStatus

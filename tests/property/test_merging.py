@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.domain.bounds import IDENTIFIER_BYTES_MAX, INT64_MAX, LIMITS_MAX, RATE_PRODUCT_MAX
-from sidecar.domain.catalog import (
+from sidecar.domain.catalog.model import (
     AddOn,
     AddOnEntitlement,
     Catalog,
@@ -21,10 +21,10 @@ from sidecar.domain.catalog import (
     Plan,
     Scope,
 )
-from sidecar.domain.companies import Holding, Segment, SubscriptionStatus
-from sidecar.domain.decision import Reason
-from sidecar.domain.entitlements import CatalogIndex, Entitlement
-from sidecar.domain.windows import WindowSpec
+from sidecar.domain.company.model import Holding, Segment, SubscriptionStatus
+from sidecar.domain.entitlement.resolve import CatalogIndex, Entitlement
+from sidecar.domain.limits.decision import Reason
+from sidecar.domain.time.windows import WindowSpec
 from tests.support.strategies import metered_grants
 
 _FEATURES: Final = (

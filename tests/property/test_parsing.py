@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.api.sync.v1 import sync_pb2
-from sidecar.convert import parsing
-from sidecar.convert.catalog import catalog_snapshot_to_message
-from sidecar.convert.companies import snapshot_to_message
-from sidecar.convert.counters import total_to_message
-from sidecar.convert.parsing import parsed_in_slices
+from sidecar.domain.company.timeline import compile_snapshot
 from sidecar.domain.slices import whole
-from sidecar.domain.timeline import compile_snapshot
+from sidecar.shared.convert import parsing
+from sidecar.shared.convert.catalog import catalog_snapshot_to_message
+from sidecar.shared.convert.companies import snapshot_to_message
+from sidecar.shared.convert.counters import total_to_message
+from sidecar.shared.convert.parsing import parsed_in_slices
 from tests.support.build import (
     catalog,
     catalog_snapshot,

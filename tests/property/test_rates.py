@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.domain.bounds import RATE_PERIOD_US_MIN
-from sidecar.domain.catalog import Rate
-from sidecar.domain.rates import Bucket, empties_us, filled, late_us, level_at, room, wait_us
+from sidecar.domain.catalog.model import Rate
+from sidecar.domain.limits.rates import Bucket, empties_us, filled, late_us, level_at, room, wait_us
 from tests.support.build import NOW_US
 
 _PERIODS: Final = st.sampled_from([RATE_PERIOD_US_MIN, 1_001, 7_919, 60_000_000]) | st.integers(

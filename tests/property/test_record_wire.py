@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.domain.bounds import FOREVER_US, INT64_MAX
-from sidecar.domain.counters import CounterRef
-from sidecar.domain.windows import Window
+from sidecar.domain.limits.counters import CounterRef
+from sidecar.domain.time.windows import Window
 from sidecar.storage.record_wire import encode_counter_ref, encode_owner, encode_record
 
 # Lengths around the points at which a length takes one byte more, and characters of every size.

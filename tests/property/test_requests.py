@@ -7,8 +7,8 @@ from typing import Final
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sidecar.domain.decision import GrantMode
-from sidecar.domain.requests import Check, payload_digest
+from sidecar.domain.limits.decision import GrantMode
+from sidecar.domain.limits.requests import Check, payload_digest
 from tests.support.build import NOW_US, check
 
 _TEXT: Final = st.text(alphabet="12:ab", min_size=1, max_size=5)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.domain.bounds import INT64_MAX
-from sidecar.domain.catalog import Rollover
-from sidecar.domain.rollover import carry, carry_over_windows
+from sidecar.domain.catalog.model import Rollover
+from sidecar.domain.limits.rollover import carry, carry_over_windows
 
 _ROLLOVERS: Final = st.builds(
     Rollover,

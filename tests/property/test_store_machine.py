@@ -17,18 +17,18 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from sidecar.domain.catalog import Limit
-from sidecar.domain.counters import CounterRef
-from sidecar.domain.decision import GrantMode
+from sidecar.directory.directory import Directory
+from sidecar.domain.catalog.model import Limit
+from sidecar.domain.company.timeline import compile_snapshot
 from sidecar.domain.errors import Conflict
-from sidecar.domain.requests import Check
+from sidecar.domain.limits.counters import CounterRef
+from sidecar.domain.limits.decision import GrantMode
+from sidecar.domain.limits.requests import Check
 from sidecar.domain.slices import Slices, whole
-from sidecar.domain.timeline import compile_snapshot
-from sidecar.rpc.answer_wire import AnswerEncoder
-from sidecar.service.directory import Directory
-from sidecar.service.enforce import Answer, Enforcer, Outcome, Replay
-from sidecar.service.needs import Needs
-from sidecar.service.standing import Standing
+from sidecar.engine.enforce import Answer, Enforcer, Outcome, Replay
+from sidecar.engine.needs import Needs
+from sidecar.engine.plane_status import Standing
+from sidecar.rpc.response_encoder import AnswerEncoder
 from sidecar.storage import codec, outbox, tallies
 from sidecar.storage.outbox import Outbox
 from sidecar.storage.snapshots import SnapshotChanges

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.domain.bounds import BEGINNING_US, FOREVER_US, HOUR_US
-from sidecar.domain.companies import Company, CompanySnapshot, Segment
-from sidecar.domain.timeline import (
+from sidecar.domain.company.model import Company, CompanySnapshot, Segment
+from sidecar.domain.company.timeline import (
     HISTORY_US,
     compile_snapshot,
     continue_snapshot,

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.bounds import DAY_US, INT64_MAX, SECOND_US
-from sidecar.domain.catalog import Catalog, EntitlementGrant, FeatureKind
-from sidecar.domain.companies import Company
-from sidecar.domain.counters import CounterTotal
+from sidecar.domain.catalog.model import Catalog, EntitlementGrant, FeatureKind
+from sidecar.domain.company.model import Company
 from sidecar.domain.errors import FieldError
+from sidecar.domain.limits.counters import CounterTotal
 from tests.support.build import (
     DAY,
     HARD,

@@ -16,7 +16,7 @@ from unittest.mock import patch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.domain.companies import CompanySnapshot
+from sidecar.domain.company.model import CompanySnapshot
 from sidecar.storage import snapshots
 from sidecar.storage.snapshots import Position, SnapshotChanges
 from sidecar.sync.machine.watch import Apply, StartOver, WatchMachine, WatchStep

@@ -14,8 +14,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sidecar.domain._zones import load_zone
-from sidecar.domain.windows import (
+from sidecar.domain.time.windows import (
     END_INSTANT_US,
     FIRST_INSTANT_US,
     Alignment,
@@ -24,6 +23,7 @@ from sidecar.domain.windows import (
     WindowUnit,
     window_at,
 )
+from sidecar.domain.time.zones import load_zone
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY: Final = timedelta(days=1)

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from sidecar.domain.bounds import DAY_US, HOUR_US, MINUTE_US
-from sidecar.domain.catalog import (
+from sidecar.domain.catalog.model import (
     AddOn,
     AddOnEntitlement,
     Catalog,
@@ -32,7 +32,8 @@ from sidecar.domain.catalog import (
     Rollover,
     Scope,
 )
-from sidecar.domain.changes import (
+from sidecar.domain.company.model import Company, Subscription, SubscriptionStatus
+from sidecar.domain.company.subscription_changes import (
     NOW,
     PERIOD_END,
     CancelSubscription,
@@ -45,9 +46,8 @@ from sidecar.domain.changes import (
     SetAddOn,
     When,
 )
-from sidecar.domain.companies import Company, Subscription, SubscriptionStatus
-from sidecar.domain.decision import Decision, Gauge
-from sidecar.domain.windows import Alignment, WindowSpec, WindowUnit
+from sidecar.domain.limits.decision import Decision, Gauge
+from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 from tests.simulation import model
 from tests.simulation.model import Account
 from tests.simulation.world import World

@@ -13,25 +13,25 @@ from typing import Final
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.control.rpc import sync_answers
 from sidecar.control.services import apply, snapshots, subscriptions, usage
-from sidecar.control.services.rollover import RollingCatalogs, close_windows
+from sidecar.control.services.close_windows import RollingCatalogs, close_windows
 from sidecar.control.services.rollover_walk import Walker
 from sidecar.control.storage.sqlite import SqliteStore
 from sidecar.control.storage.values import CounterKey
-from sidecar.convert.catalog import catalog_snapshot_in_slices
-from sidecar.convert.companies import snapshot_from_message
-from sidecar.convert.counters import total_from_message, total_to_message
+from sidecar.directory.directory import Directory
 from sidecar.domain.bounds import HOUR_US
-from sidecar.domain.catalog import Catalog
-from sidecar.domain.changes import NOW, SubscriptionChange, When
-from sidecar.domain.companies import Company
-from sidecar.domain.counters import CounterTotal
-from sidecar.domain.decision import Basis, Decision
-from sidecar.domain.requests import Check
+from sidecar.domain.catalog.model import Catalog
+from sidecar.domain.company.model import Company
+from sidecar.domain.company.subscription_changes import NOW, SubscriptionChange, When
+from sidecar.domain.limits.counters import CounterTotal
+from sidecar.domain.limits.decision import Basis, Decision
+from sidecar.domain.limits.requests import Check
 from sidecar.domain.slices import whole
-from sidecar.service.directory import Directory
-from sidecar.service.enforce import Answer, Enforcer
-from sidecar.service.needs import Needs
-from sidecar.service.standing import Standing
+from sidecar.engine.enforce import Answer, Enforcer
+from sidecar.engine.needs import Needs
+from sidecar.engine.plane_status import Standing
+from sidecar.shared.convert.catalog import catalog_snapshot_in_slices
+from sidecar.shared.convert.companies import snapshot_from_message
+from sidecar.shared.convert.counters import total_from_message, total_to_message
 from sidecar.storage.snapshots import Position, SnapshotChanges
 from sidecar.sync.machine.watch import Apply, WatchMachine, WatchStep
 from tests.support.stores import MemoryDisk, OpenedStore

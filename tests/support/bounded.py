@@ -18,20 +18,20 @@ import pytest
 from sidecar.api.admin.v1 import admin_pb2
 from sidecar.api.sync.v1 import sync_pb2_grpc
 from sidecar.app.clock import wall_us
+from sidecar.app.container import Ground, Parts
 from sidecar.app.operations import SidecarOperations
-from sidecar.app.parts import Ground, Parts
-from sidecar.config import SidecarConfig
-from sidecar.convert import catalog as convert_catalog
-from sidecar.convert import companies as convert_companies
-from sidecar.convert import counters as convert_counters
 from sidecar.domain.bounds import DAY_US
-from sidecar.domain.catalog import Catalog
-from sidecar.domain.entitlements import CatalogIndex
-from sidecar.domain.timeline import compile_snapshot
-from sidecar.ops.health import Health
-from sidecar.rpc import answers
+from sidecar.domain.catalog.model import Catalog
+from sidecar.domain.company.timeline import compile_snapshot
+from sidecar.domain.entitlement.resolve import CatalogIndex
+from sidecar.rpc import response_messages
 from sidecar.rpc.admin import AdminMethods
-from sidecar.storage import opening
+from sidecar.shared.config import SidecarConfig
+from sidecar.shared.convert import catalog as convert_catalog
+from sidecar.shared.convert import companies as convert_companies
+from sidecar.shared.convert import counters as convert_counters
+from sidecar.shared.ops.health import Health
+from sidecar.storage import store_handle
 from sidecar.storage.mapped_engine import open_engine
 from sidecar.storage.snapshots import SnapshotChanges
 from tests.support.build import (
@@ -143,7 +143,7 @@ async def bench_of(
     """A sidecar on an empty store in a folder. `settings`: fields of `SidecarConfig`."""
     work = Work()
     monkeypatch.setattr(
-        opening,
+        store_handle,
         "open_engine",
         lambda *args, **kwargs: CountingEngine(open_engine(*args, **kwargs), work),
     )
@@ -153,7 +153,7 @@ async def bench_of(
     work.count(monkeypatch, convert_companies, "_segment", "grant_from_message")
     work.count(monkeypatch, convert_counters, "total_from_message")
     work.count(monkeypatch, CatalogIndex, "resolve")
-    work.count(monkeypatch, answers, "fill_limit_status", "limit_to_message")
+    work.count(monkeypatch, response_messages, "fill_limit_status", "limit_to_message")
     config = SidecarConfig(
         control="unix:/nowhere",
         store_path=str(folder / "store"),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from sidecar.domain.bounds import DAY_US, FOREVER_US, SECOND_US
-from sidecar.domain.catalog import (
+from sidecar.domain.catalog.model import (
     DEFAULT_WARNING_PERCENTS,
     Catalog,
     CatalogSnapshot,
@@ -20,11 +20,11 @@ from sidecar.domain.catalog import (
     RateLimit,
     Scope,
 )
-from sidecar.domain.companies import Company, Subscription
-from sidecar.domain.counters import CounterRef, CounterTotal, slot_of
-from sidecar.domain.decision import Gauge, GrantMode, RateGauge
-from sidecar.domain.requests import NO_ATTRIBUTES, Check
-from sidecar.domain.windows import Alignment, Window, WindowSpec, WindowUnit, window_at
+from sidecar.domain.company.model import Company, Subscription
+from sidecar.domain.limits.counters import CounterRef, CounterTotal, slot_of
+from sidecar.domain.limits.decision import Gauge, GrantMode, RateGauge
+from sidecar.domain.limits.requests import NO_ATTRIBUTES, Check
+from sidecar.domain.time.windows import Alignment, Window, WindowSpec, WindowUnit, window_at
 
 NOW_US: Final = 1_773_576_000_000_000
 """2026-03-15T12:00:00Z, a Sunday."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
-from sidecar.domain.companies import Company, Segment, Subscription, SubscriptionStatus
+from sidecar.domain.company.model import Company, Segment, Subscription, SubscriptionStatus
 
 Status = SubscriptionStatus
 

@@ -21,9 +21,9 @@ import structlog
 
 from sidecar.domain.errors import Exhausted, Unavailable
 from sidecar.storage.mapped_engine import MappedEngine
-from sidecar.storage.opening import OpenStore, open_folder
 from sidecar.storage.outbox import Outbox
 from sidecar.storage.store import Store
+from sidecar.storage.store_handle import OpenStore, open_folder
 from sidecar.storage.transaction import Transaction
 from sidecar.sync.records import UsageRecordReader
 from tests.support.stores import MONTHLY, count_in, counter_key_of

@@ -11,30 +11,30 @@ from typing import Final
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.api.sync.v1 import sync_pb2
-from sidecar.app.observe import DecisionObserver
+from sidecar.app.instrumentation import DecisionObserver
+from sidecar.directory.company_cache import HeldCompanies
+from sidecar.directory.directory import Directory
 from sidecar.domain.bounds import HOUR_US
-from sidecar.domain.catalog import Catalog
-from sidecar.domain.companies import Company, CompanySnapshot
-from sidecar.domain.decision import GrantMode, Reason
-from sidecar.domain.requests import NO_ATTRIBUTES
-from sidecar.domain.timeline import compile_snapshot, continue_snapshot
-from sidecar.ops.metrics import SidecarMetrics, SidecarReadings
-from sidecar.rpc.answer_wire import AnswerEncoder
-from sidecar.rpc.answers import replayed
+from sidecar.domain.catalog.model import Catalog
+from sidecar.domain.company.model import Company, CompanySnapshot
+from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot
+from sidecar.domain.limits.decision import GrantMode, Reason
+from sidecar.domain.limits.requests import NO_ATTRIBUTES
+from sidecar.engine.enforce import Enforcer, Replay
+from sidecar.engine.needs import Needs
+from sidecar.engine.plane_status import Standing
+from sidecar.engine.query import CheckResult, Queries
+from sidecar.engine.runner import InlineRunner
+from sidecar.engine.usual_check import UsualChecks
 from sidecar.rpc.deciding import Deciding, Observer
 from sidecar.rpc.enforcement import EnforcementMethods
-from sidecar.rpc.missing import MissingSnapshots
 from sidecar.rpc.queries import QueryMethods
-from sidecar.service.directory import Directory
-from sidecar.service.enforce import Enforcer, Replay
-from sidecar.service.held import HeldCompanies
-from sidecar.service.needs import Needs
-from sidecar.service.query import CheckResult, Queries
-from sidecar.service.runner import InlineRunner
-from sidecar.service.standing import Standing
-from sidecar.service.usual import UsualChecks
-from sidecar.service.watchlist import Watchlist
+from sidecar.rpc.response_encoder import AnswerEncoder
+from sidecar.rpc.response_messages import replayed
+from sidecar.rpc.snapshot_fetch import MissingSnapshots
+from sidecar.shared.ops.metrics import SidecarMetrics, SidecarReadings
 from sidecar.storage.snapshots import SnapshotChanges
+from sidecar.watch.watchlist import Watchlist
 from tests.support.build import NOW_US, catalog_snapshot, check
 from tests.support.stores import Disk, MemoryDisk, OpenedStore
 

@@ -14,9 +14,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from sidecar.api.admin.v1 import admin_pb2
 from sidecar.api.control.v1 import control_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2
-from sidecar.catalog.load import parse_catalog
-from sidecar.convert.catalog import catalog_to_message
-from sidecar.convert.companies import company_to_message
+from sidecar.shared.catalog_file.load import parse_catalog
+from sidecar.shared.convert.catalog import catalog_to_message
+from sidecar.shared.convert.companies import company_to_message
 from tests.support.bounds import HANG_SECONDS_MAX
 from tests.support.daemons import ControlPlane, Sidecar
 from tests.support.processes import until

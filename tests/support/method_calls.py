@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from typing import Final
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.host.context import Metadata
-from sidecar.host.service import UnaryHandler
+from sidecar.shared.host.context import Metadata
+from sidecar.shared.host.service import UnaryHandler
 from tests.support.inside import Inside
 
 Requests = Sequence[pb.CheckAndIncrementRequest]

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Final
 
 from sidecar.api.sync.v1 import sync_pb2
-from sidecar.domain.counters import CounterRef, CounterTotal
-from sidecar.domain.windows import Window
+from sidecar.domain.limits.counters import CounterRef, CounterTotal
+from sidecar.domain.time.windows import Window
 from sidecar.storage.outbox import OutboxRun
 from sidecar.storage.transaction import Head
 from sidecar.sync.machine.push import (

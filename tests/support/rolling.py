@@ -8,12 +8,12 @@ from typing import Final
 import msgspec
 
 from sidecar.domain.bounds import DAY_US
-from sidecar.domain.catalog import Catalog, Limit, Rollover
-from sidecar.domain.companies import Company
-from sidecar.domain.counters import CounterTotal
-from sidecar.domain.decision import Gauge
+from sidecar.domain.catalog.model import Catalog, Limit, Rollover
+from sidecar.domain.company.model import Company
+from sidecar.domain.limits.counters import CounterTotal
+from sidecar.domain.limits.decision import Gauge
 from sidecar.domain.slices import whole
-from sidecar.domain.windows import WindowSpec
+from sidecar.domain.time.windows import WindowSpec
 from tests.support.build import (
     DAY,
     MIDNIGHT_US,

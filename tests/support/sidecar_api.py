@@ -9,8 +9,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.domain.bounds import DAY_US
-from sidecar.domain.catalog import Catalog, EntitlementGrant, FeatureKind
-from sidecar.domain.companies import Company, Override, Subscription, SubscriptionStatus
+from sidecar.domain.catalog.model import Catalog, EntitlementGrant, FeatureKind
+from sidecar.domain.company.model import Company, Override, Subscription, SubscriptionStatus
 from tests.support.build import (
     DAY,
     HARD,

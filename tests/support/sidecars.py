@@ -18,14 +18,14 @@ from grpc_status import rpc_status
 from sidecar.api.admin.v1 import admin_pb2_grpc
 from sidecar.api.enforcement.v1 import enforcement_pb2_grpc
 from sidecar.app.clock import wall_us
+from sidecar.app.container import Ground, Parts
 from sidecar.app.operations import SidecarOperations
-from sidecar.app.parts import Ground, Parts
 from sidecar.app.serving import grpc_server
-from sidecar.config import SidecarConfig
-from sidecar.domain.catalog import Catalog
-from sidecar.domain.companies import Company
-from sidecar.domain.timeline import compile_snapshot
-from sidecar.ops.health import Health
+from sidecar.domain.catalog.model import Catalog
+from sidecar.domain.company.model import Company
+from sidecar.domain.company.timeline import compile_snapshot
+from sidecar.shared.config import SidecarConfig
+from sidecar.shared.ops.health import Health
 from sidecar.storage.snapshots import SnapshotChanges
 from tests.support.build import NOW_US, catalog_snapshot
 from tests.support.channels import channel_to

@@ -22,8 +22,8 @@ from typing import Final
 import structlog
 
 from sidecar.domain.errors import Exhausted, Unavailable
-from sidecar.storage.opening import open_folder
 from sidecar.storage.store import Store
+from sidecar.storage.store_handle import open_folder
 from tests.support.build import counter_ref, limit
 from tests.support.stores import STORE_BYTES_MAX, count_in
 

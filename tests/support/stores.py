@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from sidecar.api.sync.v1 import sync_pb2
-from sidecar.domain.counters import CounterRef
+from sidecar.domain.limits.counters import CounterRef
 from sidecar.domain.slices import whole
 from sidecar.storage import keys
 from sidecar.storage.codec import Counter, Tally
+from sidecar.storage.counters import Counters
 from sidecar.storage.engine import Engine
 from sidecar.storage.lmdb_engine import LmdbEngine
 from sidecar.storage.mapped_engine import open_engine
@@ -21,7 +22,6 @@ from sidecar.storage.outbox import Outbox
 from sidecar.storage.record_wire import encode_counter_ref, encode_owner, encode_record
 from sidecar.storage.snapshots import Snapshots
 from sidecar.storage.store import Store, open_store
-from sidecar.storage.totals import Counters
 from sidecar.storage.transaction import Transaction
 from sidecar.sync.records import UsageRecordReader
 from tests.support.build import NOW_US, counter_ref, limit

@@ -7,7 +7,7 @@ from typing import Final
 from hypothesis import strategies as st
 
 from sidecar.domain.bounds import FOREVER_US, INT64_MAX
-from sidecar.domain.catalog import (
+from sidecar.domain.catalog.model import (
     Enforcement,
     EntitlementGrant,
     Limit,
@@ -16,7 +16,7 @@ from sidecar.domain.catalog import (
     Rollover,
     Scope,
 )
-from sidecar.domain.companies import (
+from sidecar.domain.company.model import (
     Company,
     Holding,
     Override,
@@ -26,7 +26,7 @@ from sidecar.domain.companies import (
     Subscription,
     SubscriptionStatus,
 )
-from sidecar.domain.windows import Alignment, WindowSpec, WindowUnit
+from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 from tests.support.build import DAY, LIFETIME, MONTH
 
 AMOUNTS: Final = st.none() | st.integers(0, 9) | st.sampled_from([INT64_MAX - 1, INT64_MAX])

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from sidecar.api.sync.v1 import sync_pb2
-from sidecar.convert.times import timestamp
+from sidecar.shared.convert.times import timestamp
 
 
 class StubPlane:

@@ -16,10 +16,8 @@ from typing import Final, TypeAlias
 from sidecar.api.control.v1 import control_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.api.enforcement.v1 import enforcement_pb2_grpc
-from sidecar.convert.catalog import catalog_to_message
-from sidecar.convert.companies import company_to_message
 from sidecar.domain.bounds import SECOND_US
-from sidecar.domain.catalog import (
+from sidecar.domain.catalog.model import (
     AddOn,
     AddOnEntitlement,
     Catalog,
@@ -32,8 +30,10 @@ from sidecar.domain.catalog import (
     RateLimit,
     Scope,
 )
-from sidecar.domain.companies import Company, Holding, Subscription
-from sidecar.domain.windows import WindowSpec, WindowUnit
+from sidecar.domain.company.model import Company, Holding, Subscription
+from sidecar.domain.time.windows import WindowSpec, WindowUnit
+from sidecar.shared.convert.catalog import catalog_to_message
+from sidecar.shared.convert.companies import company_to_message
 from tests.support.bounds import HANG_SECONDS_MAX
 from tests.support.channels import channel_to
 from tests.support.daemons import ControlPlane, Sidecar

@@ -7,7 +7,7 @@ from typing import Any
 
 from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
 from sidecar.control.rpc import control_answers, subscription_answers
-from sidecar.control.rpc.hub import Hub
+from sidecar.control.rpc.watch_hub import Hub
 from sidecar.control.rpc.workers import Workers
 
 

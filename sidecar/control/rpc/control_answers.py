@@ -10,7 +10,7 @@ from typing import Final
 
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.control.v1 import control_pb2
-from sidecar.control.rpc.checks import (
+from sidecar.control.rpc.request_validation import (
     company_of_token,
     line_filter,
     line_of_token,
@@ -24,20 +24,20 @@ from sidecar.control.rules.records import read_attributes
 from sidecar.control.services import apply, directory, usage
 from sidecar.control.storage.port import Store
 from sidecar.control.storage.values import LedgerLine, UsageSum, record_id
-from sidecar.convert.catalog import (
+from sidecar.domain.difference.changes import Change
+from sidecar.domain.errors import InvalidInput
+from sidecar.domain.time.windows import LIFETIME_WINDOW, Window
+from sidecar.shared.convert.catalog import (
     catalog_from_message,
     catalog_snapshot_to_message,
     limit_to_message,
 )
-from sidecar.convert.companies import (
+from sidecar.shared.convert.companies import (
     company_from_message,
     company_to_message,
     snapshot_to_message,
 )
-from sidecar.convert.times import instant, timestamp
-from sidecar.domain.diff import Change
-from sidecar.domain.errors import InvalidInput
-from sidecar.domain.windows import LIFETIME_WINDOW, Window
+from sidecar.shared.convert.times import instant, timestamp
 
 COMPANIES_MAX: Final = 100_000
 FIELD_CHANGES_MAX: Final = 100

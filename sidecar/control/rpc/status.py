@@ -7,8 +7,8 @@ from typing import Final
 from google.rpc import code_pb2, status_pb2
 
 from sidecar.control.errors import Fenced, SequenceGap
-from sidecar.convert.status import status_of
 from sidecar.domain.errors import FieldError
+from sidecar.shared.convert.status import status_of
 
 _PRECONDITION: Final[int] = code_pb2.FAILED_PRECONDITION
 

@@ -6,13 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from sidecar.api.control.v1 import control_pb2
-from sidecar.control.rpc.checks import require_count, require_identifier
+from sidecar.control.rpc.request_validation import require_count, require_identifier
 from sidecar.control.services import subscriptions
 from sidecar.control.storage.port import Store
-from sidecar.convert.companies import company_to_message, snapshot_to_message
-from sidecar.convert.times import optional_instant, required_instant, timestamp
 from sidecar.domain.bounds import HOLDING_QUANTITY_MAX
-from sidecar.domain.changes import (
+from sidecar.domain.company.subscription_changes import (
     CancelSubscription,
     ChangePlan,
     ChangeTime,
@@ -28,6 +26,8 @@ from sidecar.domain.changes import (
     When,
 )
 from sidecar.domain.errors import InvalidInput
+from sidecar.shared.convert.companies import company_to_message, snapshot_to_message
+from sidecar.shared.convert.times import optional_instant, required_instant, timestamp
 
 
 def change_subscription(

@@ -10,9 +10,9 @@ from typing import Any, Final
 from sidecar.api.sync.v1 import sync_pb2, sync_pb2_grpc
 from sidecar.control.metrics import ControlMetrics
 from sidecar.control.rpc import sync_answers
-from sidecar.control.rpc.checks import require_count, require_incarnation
-from sidecar.control.rpc.hub import Hub, Watcher
-from sidecar.control.rpc.pages import Pages
+from sidecar.control.rpc.request_validation import require_count, require_incarnation
+from sidecar.control.rpc.watch_hub import Hub, Watcher
+from sidecar.control.rpc.watch_page_cache import Pages
 from sidecar.control.rpc.workers import Workers
 from sidecar.control.services import snapshots
 from sidecar.domain.bounds import INT64_MAX

@@ -9,18 +9,22 @@ from collections.abc import Iterable
 from typing import Final
 
 from sidecar.api.sync.v1 import sync_pb2
-from sidecar.control.rpc.checks import require_count, require_identifier, require_incarnation
+from sidecar.control.rpc.request_validation import (
+    require_count,
+    require_identifier,
+    require_incarnation,
+)
 from sidecar.control.rules.history import Greeting, Run
 from sidecar.control.services import ingest, snapshots
 from sidecar.control.storage.port import Store
 from sidecar.control.storage.values import CHAIN_BYTES, CounterKey
-from sidecar.convert.catalog import catalog_snapshot_to_message
-from sidecar.convert.companies import snapshot_to_message
-from sidecar.convert.counters import total_to_message
-from sidecar.convert.times import timestamp
 from sidecar.domain.bounds import BATCH_MAX, IDENTIFIER_BYTES_MAX, INT64_MAX
-from sidecar.domain.counters import CounterTotal
 from sidecar.domain.errors import InvalidInput
+from sidecar.domain.limits.counters import CounterTotal
+from sidecar.shared.convert.catalog import catalog_snapshot_to_message
+from sidecar.shared.convert.companies import snapshot_to_message
+from sidecar.shared.convert.counters import total_to_message
+from sidecar.shared.convert.times import timestamp
 
 COMPANIES_MAX: Final = 1_000
 

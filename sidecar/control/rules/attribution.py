@@ -10,13 +10,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from sidecar.control.storage.values import CounterKey
-from sidecar.domain.catalog import Limit
-from sidecar.domain.companies import CompanySnapshot, Segment
-from sidecar.domain.company_windows import company_window, generation_of
-from sidecar.domain.counters import CounterRef, generation_in, is_anchored, scope_values, slot_of
-from sidecar.domain.entitlements import CatalogIndex
-from sidecar.domain.timeline import segment_at
-from sidecar.domain.windows import Window
+from sidecar.domain.catalog.model import Limit
+from sidecar.domain.company.model import CompanySnapshot, Segment
+from sidecar.domain.company.timeline import segment_at
+from sidecar.domain.entitlement.resolve import CatalogIndex
+from sidecar.domain.limits.counters import (
+    CounterRef,
+    generation_in,
+    is_anchored,
+    scope_values,
+    slot_of,
+)
+from sidecar.domain.time.company_windows import company_window, generation_of
+from sidecar.domain.time.windows import Window
 
 
 class CountedLimit(NamedTuple):

@@ -10,10 +10,10 @@ from google.protobuf.message import DecodeError
 
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.control.storage.values import CounterKey
-from sidecar.convert.counters import counter_from_message
 from sidecar.domain import bounds
 from sidecar.domain.errors import InvalidInput
-from sidecar.domain.windows import END_INSTANT_US
+from sidecar.domain.time.windows import END_INSTANT_US
+from sidecar.shared.convert.counters import counter_from_message
 
 _DIGEST_BYTES: Final = 16
 

@@ -11,9 +11,9 @@ import msgspec
 from sidecar.control.services.timelines import with_timeline
 from sidecar.control.storage.port import ReadTransaction, Store, WriteTransaction
 from sidecar.control.storage.values import StoredCompany
-from sidecar.domain.canonical import canonical_catalog, canonical_company
-from sidecar.domain.catalog import Catalog
-from sidecar.domain.catalog_rules import (
+from sidecar.domain.catalog.canonical import canonical_catalog, canonical_company
+from sidecar.domain.catalog.model import Catalog
+from sidecar.domain.catalog.rules import (
     Path,
     Problem,
     companies_problems,
@@ -21,8 +21,8 @@ from sidecar.domain.catalog_rules import (
     path_text,
     problems,
 )
-from sidecar.domain.companies import Company
-from sidecar.domain.diff import Change, ChangeAction, catalog_changes, company_change
+from sidecar.domain.company.model import Company
+from sidecar.domain.difference.changes import Change, ChangeAction, catalog_changes, company_change
 from sidecar.domain.errors import InvalidInput
 
 CHANGES_MAX: Final = 1_000

@@ -6,10 +6,10 @@ from sidecar.control.rules.attribution import attribute, fits_timeline
 from sidecar.control.rules.records import Record, read_attributes
 from sidecar.control.storage.port import ReadTransaction
 from sidecar.control.storage.values import CounterKey
-from sidecar.domain.catalog import Catalog
-from sidecar.domain.companies import CompanySnapshot
-from sidecar.domain.entitlements import CatalogIndex
-from sidecar.domain.timeline import HISTORY_US, default_snapshot
+from sidecar.domain.catalog.model import Catalog
+from sidecar.domain.company.model import CompanySnapshot
+from sidecar.domain.company.timeline import HISTORY_US, default_snapshot
+from sidecar.domain.entitlement.resolve import CatalogIndex
 
 
 class Attributor:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sidecar.control.storage.port import Store
 from sidecar.control.storage.values import StoredCompany
-from sidecar.domain.catalog import CatalogSnapshot
-from sidecar.domain.companies import Company
+from sidecar.domain.catalog.model import CatalogSnapshot
+from sidecar.domain.company.model import Company
 from sidecar.domain.errors import NotFound
 
 

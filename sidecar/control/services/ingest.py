@@ -22,16 +22,10 @@ from sidecar.control.rules.history import (
 )
 from sidecar.control.rules.records import Record, read_records
 from sidecar.control.services.attribution import Attributor
-from sidecar.control.services.rollover import follow
+from sidecar.control.services.close_windows import follow
 from sidecar.control.storage.port import Store, WriteTransaction
-from sidecar.control.storage.values import (
-    PLANE,
-    CounterKey,
-    Incarnation,
-    LedgerLine,
-    PlaneState,
-)
-from sidecar.domain.counters import CounterTotal
+from sidecar.control.storage.values import PLANE, CounterKey, Incarnation, LedgerLine, PlaneState
+from sidecar.domain.limits.counters import CounterTotal
 
 Amounts = dict[CounterKey, int]
 

@@ -11,15 +11,10 @@ from typing import Final
 
 import msgspec
 
-from sidecar.control.rules.rollover import RollingCatalog, due_us
-from sidecar.control.services.rollover import RollingCatalogs
+from sidecar.control.rules.window_closing import RollingCatalog, due_us
+from sidecar.control.services.close_windows import RollingCatalogs
 from sidecar.control.storage.port import Store, WriteTransaction
-from sidecar.control.storage.values import (
-    CounterKey,
-    RolloverWalk,
-    RolloverWindow,
-    StoredCompany,
-)
+from sidecar.control.storage.values import CounterKey, RolloverWalk, RolloverWindow, StoredCompany
 
 PAGE: Final = 100
 """Companies looked at in one transaction, at the most."""

@@ -14,9 +14,9 @@ from typing import Final
 import msgspec
 
 from sidecar.control.storage.port import ReadTransaction, Store
-from sidecar.domain.catalog import CatalogSnapshot
-from sidecar.domain.companies import CompanySnapshot
-from sidecar.domain.counters import CounterTotal
+from sidecar.domain.catalog.model import CatalogSnapshot
+from sidecar.domain.company.model import CompanySnapshot
+from sidecar.domain.limits.counters import CounterTotal
 
 PAGE_COMPANIES: Final = 200
 TOTALS_MAX: Final = 10_000

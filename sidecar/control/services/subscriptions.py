@@ -6,13 +6,18 @@ import msgspec
 
 from sidecar.control.services.timelines import time_of_change, with_timeline
 from sidecar.control.storage.port import Store
-from sidecar.domain.canonical import canonical_company
-from sidecar.domain.catalog import Catalog
-from sidecar.domain.catalog_rules import company_problems, path_text
-from sidecar.domain.changes import ChangePlan, SetAddOn, SubscriptionChange, When
-from sidecar.domain.companies import Company, CompanySnapshot
+from sidecar.domain.catalog.canonical import canonical_company
+from sidecar.domain.catalog.model import Catalog
+from sidecar.domain.catalog.rules import company_problems, path_text
+from sidecar.domain.company.model import Company, CompanySnapshot
+from sidecar.domain.company.subscription_changes import (
+    ChangePlan,
+    SetAddOn,
+    SubscriptionChange,
+    When,
+)
+from sidecar.domain.company.subscription_lifecycle import changed, settled
 from sidecar.domain.errors import FailedPrecondition, InvalidInput, NotFound
-from sidecar.domain.lifecycle import changed, settled
 
 
 class ChangedSubscription(msgspec.Struct, frozen=True):

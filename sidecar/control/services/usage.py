@@ -20,10 +20,10 @@ from sidecar.control.storage.values import (
     Tally,
     UsageSum,
 )
-from sidecar.domain.catalog import Limit
-from sidecar.domain.counters import CounterTotal
+from sidecar.domain.catalog.model import Limit
 from sidecar.domain.errors import NotFound
-from sidecar.domain.windows import Window
+from sidecar.domain.limits.counters import CounterTotal
+from sidecar.domain.time.windows import Window
 
 LIMITS_MAX: Final = 10_000
 

@@ -31,9 +31,9 @@ from sidecar.control.storage.values import (
     Tombstone,
     UsageSum,
 )
-from sidecar.domain.catalog import Catalog, CatalogSnapshot
-from sidecar.domain.companies import CompanySnapshot
-from sidecar.domain.counters import CounterTotal
+from sidecar.domain.catalog.model import Catalog, CatalogSnapshot
+from sidecar.domain.company.model import CompanySnapshot
+from sidecar.domain.limits.counters import CounterTotal
 
 
 class ReadTransaction(Protocol):

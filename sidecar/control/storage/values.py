@@ -7,9 +7,9 @@ from typing import Final
 import msgspec
 
 from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
-from sidecar.domain.catalog import Rollover
-from sidecar.domain.companies import Company, CompanySnapshot
-from sidecar.domain.counters import CounterRef
+from sidecar.domain.catalog.model import Rollover
+from sidecar.domain.company.model import Company, CompanySnapshot
+from sidecar.domain.limits.counters import CounterRef
 
 CHAIN_BYTES: Final = 32
 FIRST_CHAIN: Final = bytes(CHAIN_BYTES)

@@ -22,7 +22,7 @@ from sidecar.front.frames import (
     STREAM_ID_MAX,
     WINDOW_UPDATE,
 )
-from sidecar.front.machine import control, requests
+from sidecar.front.machine import control_frames, requests
 from sidecar.front.machine.heads import TOO_LARGE, Head, check_trailers
 from sidecar.front.machine.phases import Phase
 from sidecar.front.machine.streams import PartialBlock
@@ -42,7 +42,7 @@ def on_frame(connection: State, kind: int, flags: int, stream_id: int, payload: 
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "frame within a header block")
     if connection.phase is Phase.GREETED and kind != SETTINGS:
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "SETTINGS must come first")
-    handle = _HANDLERS.get(kind, control.on_unknown)
+    handle = _HANDLERS.get(kind, control_frames.on_unknown)
     try:
         handle(connection, flags, stream_id, payload)
     except StreamFault as fault:
@@ -86,10 +86,10 @@ def on_headers(connection: State, flags: int, stream_id: int, payload: bytes) ->
         payload = _unpadded(payload)
     depends_on_itself = False
     if flags & HAS_PRIORITY:
-        if len(payload) < control.PRIORITY_BYTES:
+        if len(payload) < control_frames.PRIORITY_BYTES:
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "HEADERS too short")
         depends_on_itself = int.from_bytes(payload[:4]) & STREAM_ID_MAX == stream_id
-        payload = payload[control.PRIORITY_BYTES :]
+        payload = payload[control_frames.PRIORITY_BYTES :]
     if (
         stream_id <= connection.last_id
         and stream_id not in connection.streams
@@ -190,7 +190,7 @@ def read_head(
             connection.work -= len(block) // _BLOCK_WORK_BYTES
             head = heads.read(block)
             if not heads.reader.independent:
-                control.on_table_used(connection)
+                control_frames.on_table_used(connection)
         return head, head.timeout_seconds
     except HeaderListTooLarge:
         connection.shared.refused("header_list")
@@ -204,7 +204,7 @@ def read_head(
 
 def _late(connection: State, stream_id: int) -> None:
     """DATA for a stream that has ended, or never was."""
-    control.check_not_idle(connection, stream_id)
+    control_frames.check_not_idle(connection, stream_id)
     if stream_id not in connection.early:
         raise StreamFault(ErrorCode.STREAM_CLOSED, "DATA on a closed stream")
     _charge_late(connection)
@@ -224,12 +224,12 @@ def _unpadded(payload: bytes) -> bytes:
 _HANDLERS: Final = {
     DATA: on_data,
     HEADERS: on_headers,
-    PRIORITY: control.on_priority,
-    RST_STREAM: control.on_rst_stream,
-    SETTINGS: control.on_settings,
-    PUSH_PROMISE: control.on_push_promise,
-    PING: control.on_ping,
-    GOAWAY: control.on_goaway,
-    WINDOW_UPDATE: control.on_window_update,
+    PRIORITY: control_frames.on_priority,
+    RST_STREAM: control_frames.on_rst_stream,
+    SETTINGS: control_frames.on_settings,
+    PUSH_PROMISE: control_frames.on_push_promise,
+    PING: control_frames.on_ping,
+    GOAWAY: control_frames.on_goaway,
+    WINDOW_UPDATE: control_frames.on_window_update,
     CONTINUATION: on_continuation,
 }

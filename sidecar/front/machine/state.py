@@ -26,7 +26,7 @@ from sidecar.front.frames import (
 from sidecar.front.machine import answering
 from sidecar.front.machine.blocks import GRPC_RESPONSE, OK_TRAILERS
 from sidecar.front.machine.calls import Context, TaskCall, UnaryCall
-from sidecar.front.machine.control import LEAVING_PING, server_preface
+from sidecar.front.machine.control_frames import LEAVING_PING, server_preface
 from sidecar.front.machine.events import Event, What
 from sidecar.front.machine.floods import Meters
 from sidecar.front.machine.flow import Receipts

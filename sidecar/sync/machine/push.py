@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from sidecar.domain.counters import CounterTotal
+from sidecar.domain.limits.counters import CounterTotal
 from sidecar.sync.machine.backoff import Backoff
 
 

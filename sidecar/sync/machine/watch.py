@@ -17,9 +17,9 @@ from typing import Final
 
 import msgspec
 
-from sidecar.domain.catalog import CatalogSnapshot
-from sidecar.domain.companies import CompanySnapshot
-from sidecar.domain.counters import CounterTotal
+from sidecar.domain.catalog.model import CatalogSnapshot
+from sidecar.domain.company.model import CompanySnapshot
+from sidecar.domain.limits.counters import CounterTotal
 
 HELD_BACK_MAX: Final = 20_000
 

@@ -15,7 +15,7 @@ from sidecar.control.storage.values import (
     UsageSum,
 )
 from sidecar.domain.bounds import DAY_US, INT64_MAX
-from sidecar.domain.counters import CounterTotal
+from sidecar.domain.limits.counters import CounterTotal
 from tests.unit.control.support import ALICE, BOB, LIFETIME, NOW_US, key_of, per_user
 
 _CHAIN = b"\x07" * 32

@@ -16,11 +16,11 @@ from sidecar.control.storage.values import (
     StoredCompany,
 )
 from sidecar.domain.bounds import MINUTE_US
-from sidecar.domain.catalog import EntitlementGrant, Limit, Rollover
-from sidecar.domain.companies import Company, Override
-from sidecar.domain.counters import CounterRef
-from sidecar.domain.timeline import compile_snapshot
-from sidecar.domain.windows import Window, WindowSpec, WindowUnit
+from sidecar.domain.catalog.model import EntitlementGrant, Limit, Rollover
+from sidecar.domain.company.model import Company, Override
+from sidecar.domain.company.timeline import compile_snapshot
+from sidecar.domain.limits.counters import CounterRef
+from sidecar.domain.time.windows import Window, WindowSpec, WindowUnit
 from tests.unit.control.support import ALICE, company
 
 SLOT: Final = "HOUR/1/CALENDAR||"

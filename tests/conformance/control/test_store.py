@@ -16,9 +16,9 @@ from sidecar.control.storage.values import (
     StoredCompany,
     Tombstone,
 )
-from sidecar.domain.catalog import CatalogSnapshot, EntitlementGrant
-from sidecar.domain.companies import Company, Holding, Override, ScheduledChange, Subscription
-from sidecar.domain.timeline import compile_snapshot, continue_snapshot
+from sidecar.domain.catalog.model import CatalogSnapshot, EntitlementGrant
+from sidecar.domain.company.model import Company, Holding, Override, ScheduledChange, Subscription
+from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot
 from tests.unit.control.support import ALICE, BOB, CATALOG, NOW_US, company
 
 

@@ -11,9 +11,9 @@ from typing import Final
 import pytest
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.config import SidecarConfig
 from sidecar.front.errors import Code
 from sidecar.front.frames import PING, frame
+from sidecar.shared.config import SidecarConfig
 from tests.support.daemons import ControlPlane, Sidecar
 from tests.support.front.peer import call
 from tests.support.front.raw import Raw, raw

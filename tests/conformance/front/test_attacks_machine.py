@@ -10,7 +10,7 @@ import pytest
 from sidecar.front.bounds import Bounds
 from sidecar.front.errors import Code, ErrorCode
 from sidecar.front.frames import DATA, PADDED, WINDOW_UPDATE, frame, goaway, rst_stream
-from sidecar.front.machine import requests, upkeep
+from sidecar.front.machine import requests, timeouts
 from sidecar.front.machine.calls import UnaryCall
 from sidecar.front.machine.messages import PREFIX, packed
 from sidecar.front.methods import bidi_stream, unary
@@ -90,7 +90,7 @@ def test_empty_frames_are_no_progress_of_a_request() -> None:
 
     client.now += SLOW_SECONDS
     client.send(data(1, b"", end=False), frame(DATA, PADDED, 1, bytes([3, 0, 0, 0])))
-    upkeep.check(client.connection, client.now)
+    timeouts.check(client.connection, client.now)
     client.proceed()
 
     assert Code.DEADLINE_EXCEEDED == client.answer(1).status

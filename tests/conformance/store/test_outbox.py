@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.errors import Exhausted
-from sidecar.storage.bounded import STEP_BYTES
+from sidecar.storage.bounded_scan import STEP_BYTES
 from sidecar.storage.codec import Tally
 from sidecar.storage.outbox import STEP_RECORDS, OutboxRun
 from sidecar.storage.transaction import Transaction

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.domain.catalog import Catalog, CatalogSnapshot, Feature, FeatureKind
-from sidecar.domain.companies import CompanySnapshot, Segment
-from sidecar.domain.timeline import compile_snapshot
+from sidecar.domain.catalog.model import Catalog, CatalogSnapshot, Feature, FeatureKind
+from sidecar.domain.company.model import CompanySnapshot, Segment
+from sidecar.domain.company.timeline import compile_snapshot
 from sidecar.storage.snapshots import Position, SnapshotChanges
 from tests.support.build import catalog, catalog_snapshot, company, limit, metered
 from tests.support.stores import OpenedStore

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import pytest
 
-from sidecar.domain.catalog import Catalog
-from sidecar.domain.companies import CompanySnapshot
+from sidecar.domain.catalog.model import Catalog
+from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.errors import Exhausted
 from sidecar.domain.slices import Slices
 from sidecar.storage import catalog_parts, snapshots

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sidecar.domain.bounds import DAY_US
-from sidecar.domain.companies import CompanySnapshot
+from sidecar.domain.company.model import CompanySnapshot
 from sidecar.storage import keys
 from sidecar.storage.codec import StoredAnswer
 from sidecar.storage.snapshots import Position, SnapshotChanges

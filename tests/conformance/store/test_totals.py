@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.domain.slices import whole
 from sidecar.storage.codec import Counter
-from sidecar.storage.totals import CounterRow
+from sidecar.storage.counters import CounterRow
 from tests.support.build import DAY, counter_ref, limit, total
 from tests.support.stores import MONTHLY, OpenedStore
 

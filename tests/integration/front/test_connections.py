@@ -27,7 +27,7 @@ from sidecar.front.frames import (
     settings,
     window_update,
 )
-from sidecar.front.machine.control import LEAVING_PING
+from sidecar.front.machine.control_frames import LEAVING_PING
 from sidecar.front.machine.messages import packed
 from tests.integration.front.conftest import Run
 from tests.support.front.peer import ECHO, call, echo

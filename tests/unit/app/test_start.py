@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from sidecar.app import parts
+from sidecar.app import container
 from sidecar.app.sidecar import Daemon
-from sidecar.config import SidecarConfig
+from sidecar.shared.config import SidecarConfig
 
 
 async def test_the_loop_goes_on_while_the_store_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,7 +20,7 @@ async def test_the_loop_goes_on_while_the_store_is_opened(monkeypatch: pytest.Mo
         assert loop_went_on.wait(30)
         raise OSError("opened")
 
-    monkeypatch.setattr(parts, "open_folder", opening)
+    monkeypatch.setattr(container, "open_folder", opening)
     asyncio.get_running_loop().call_soon(loop_went_on.set)
     with pytest.raises(OSError, match="opened"):
         await Daemon(SidecarConfig(standalone="catalog.yaml")).serve()

@@ -9,12 +9,12 @@ import pytest
 from sidecar.api.control.v1 import control_pb2
 from sidecar.control.services import directory
 from sidecar.control.storage.sqlite import SqliteStore
-from sidecar.convert.catalog import catalog_from_message
-from sidecar.domain.catalog import Catalog, Limit, RateLimit
-from sidecar.domain.catalog_rules import problems
-from sidecar.domain.counters import scope_values
-from sidecar.domain.entitlements import CatalogIndex, Entitlement
-from sidecar.domain.timeline import compile_snapshot
+from sidecar.domain.catalog.model import Catalog, Limit, RateLimit
+from sidecar.domain.catalog.rules import problems
+from sidecar.domain.company.timeline import compile_snapshot
+from sidecar.domain.entitlement.resolve import CatalogIndex, Entitlement
+from sidecar.domain.limits.counters import scope_values
+from sidecar.shared.convert.catalog import catalog_from_message
 from tests.bench.catalogs import (
     LARGER_PLAN,
     LIMIT_AND_RATE,

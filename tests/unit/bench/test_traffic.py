@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.catalog.load import load_catalog_file
+from sidecar.shared.catalog_file.load import load_catalog_file
 from tests.bench.errors import BenchError
 from tests.bench.traffic import BATCH, CHECK, ECHO, Traffic, catalog_text, company_id
 

@@ -9,8 +9,8 @@ from google.protobuf.duration_pb2 import Duration
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.cli.common import ExitCode
-from sidecar.cli.messages import timestamp_of
 from sidecar.domain.bounds import DAY_US, HOUR_US
+from sidecar.shared.convert.times import timestamp
 from tests.unit.cli.fakes import FakeServer, tallyd
 
 NOON_US: Final = 1_769_860_800_000_000  # 2026-01-31T12:00:00Z
@@ -34,7 +34,7 @@ def limit(name: str, amount: int, window: catalog_pb2.Window, **more: Any) -> ca
 
 def status(name: str, amount: int, used: int, **more: Any) -> pb.LimitStatus:
     more.setdefault("enforcement", HARD)
-    more.setdefault("resets_at", timestamp_of(FEBRUARY_US))
+    more.setdefault("resets_at", timestamp(FEBRUARY_US))
     left = amount + more.get("carried", 0) - used
     return pb.LimitStatus(
         limit=name, amount=amount, used=used, remaining=max(0, left), overage=max(0, -left), **more
@@ -104,12 +104,12 @@ def answer(decision: pb.Decision, **more: Any) -> pb.ExplainEntitlementResponse:
                 catalog_pb2.SubscriptionAddOn(add_on="boost", quantity=2),
                 catalog_pb2.SubscriptionAddOn(add_on="seats", quantity=1),
             ],
-            until=timestamp_of(FEBRUARY_US),
+            until=timestamp(FEBRUARY_US),
         ),
         decision=decision,
         **more,
     )
-    getattr(found.segment, "from").CopyFrom(timestamp_of(NOON_US - 10 * DAY_US))  # a keyword
+    getattr(found.segment, "from").CopyFrom(timestamp(NOON_US - 10 * DAY_US))  # a keyword
     return found
 
 

@@ -10,8 +10,8 @@ import pytest
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.control.v1 import control_pb2
 from sidecar.cli.common import ExitCode
-from tests.unit.catalog.sample import SAMPLE
 from tests.unit.cli.fakes import FakeServer, tallyd
+from tests.unit.shared.catalog_file.sample import SAMPLE
 
 CHANGED = control_pb2.ApplyResponse(
     revision=12,

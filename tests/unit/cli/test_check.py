@@ -11,7 +11,7 @@ from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.cli import check
 from sidecar.cli.common import ExitCode
-from sidecar.cli.messages import timestamp_of
+from sidecar.shared.convert.times import timestamp
 from tests.unit.cli.fakes import FakeServer, tallyd
 
 NOON_US = 1_769_860_800_000_000  # 2026-01-31T12:00:00Z
@@ -32,8 +32,8 @@ def limit(used: int = 900_000) -> pb.LimitStatus:
         used=used,
         remaining=max(0, 1_000_000 - used),
         overage=max(0, used - 1_000_000),
-        window_start=timestamp_of(FEBRUARY_US - 86_400_000_000 * 31),
-        resets_at=timestamp_of(FEBRUARY_US),
+        window_start=timestamp(FEBRUARY_US - 86_400_000_000 * 31),
+        resets_at=timestamp(FEBRUARY_US),
         dimensions={"user": "joe"},
     )
 
@@ -125,7 +125,7 @@ def test_a_rate_that_denied_is_told_with_the_wait(fake: FakeServer) -> None:
         amount=20,
         used=15,
         remaining=5,
-        resets_at=timestamp_of(NOON_US + 1_500_000),
+        resets_at=timestamp(NOON_US + 1_500_000),
         rate=catalog_pb2.Rate(count=10, period=Duration(seconds=1), burst=20),
     )
     denied = pb.Decision(
@@ -233,7 +233,7 @@ def test_the_question_is_sent_whole(fake: FakeServer) -> None:
         company="acme",
         feature="tokens",
         quantity=0,
-        event_time=timestamp_of(NOON_US),
+        event_time=timestamp(NOON_US),
         dimensions={"model": "large", "a": "b=c"},
         grant_mode=pb.GRANT_MODE_UP_TO,
     )
@@ -255,7 +255,7 @@ def test_increment_counts_and_names_the_record(fake: FakeServer) -> None:
         feature="tokens",
         quantity=1,
         idempotency_key="k1",
-        event_time=timestamp_of(NOON_US - 43_200_000_000),
+        event_time=timestamp(NOON_US - 43_200_000_000),
         metadata={"order": "17"},
         grant_mode=pb.GRANT_MODE_ALL_OR_NOTHING,
     )

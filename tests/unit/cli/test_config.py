@@ -9,17 +9,10 @@ from typing import Annotated
 import pytest
 from msgspec import Meta, Struct
 
-from sidecar.catalog.schema import schema_text
 from sidecar.cli import config
 from sidecar.cli.common import ExitCode
-from sidecar.config import (
-    ControlConfig,
-    Loaded,
-    SidecarConfig,
-    Source,
-    SourceKind,
-    fields,
-)
+from sidecar.shared.catalog_file.schema import schema_text
+from sidecar.shared.config import ControlConfig, Loaded, SidecarConfig, Source, SourceKind, fields
 from tests.unit.cli.fakes import tallyd
 
 

@@ -12,8 +12,8 @@ from sidecar import __version__
 from sidecar.api.admin.v1 import admin_pb2
 from sidecar.cli.common import ExitCode
 from sidecar.cli.doctor_checks import Outcome, file_system_of, path_results, status_results
-from sidecar.cli.messages import timestamp_of
 from sidecar.cli.times import now_us
+from sidecar.shared.convert.times import timestamp
 from tests.unit.cli.fakes import FakeServer, tallyd
 
 NOW_US = 1_769_860_800_000_000
@@ -28,7 +28,7 @@ def status(**changes: object) -> admin_pb2.GetStatusResponse:
         "version": __version__,
         "ready": True,
         "plane_connected": True,
-        "plane_heard_at": timestamp_of(heard_us) if heard_us else None,
+        "plane_heard_at": timestamp(heard_us) if heard_us else None,
         "store_used_bytes": GIB // 10,
         "store_max_bytes": GIB,
         **changes,

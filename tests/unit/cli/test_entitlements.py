@@ -9,7 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.cli.common import ExitCode
-from sidecar.cli.messages import timestamp_of
+from sidecar.shared.convert.times import timestamp
 from tests.unit.cli.fakes import FakeServer, tallyd
 
 MONTHLY = catalog_pb2.Limit(
@@ -86,7 +86,7 @@ each workspace and user, when model=large
                                     ever: 5 per lifetime, hard
 """
     assert expected == result.stdout
-    request = pb.ListEntitlementsRequest(company="acme", at=timestamp_of(1_769_817_600_000_000))
+    request = pb.ListEntitlementsRequest(company="acme", at=timestamp(1_769_817_600_000_000))
     assert [request] == fake.requests
 
 

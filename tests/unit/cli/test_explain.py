@@ -12,7 +12,7 @@ from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.cli import explain
 from sidecar.cli.common import ExitCode
-from sidecar.cli.messages import timestamp_of
+from sidecar.shared.convert.times import timestamp
 from tests.unit.cli.explain_samples import DENIED, FULL, NOON_US, answer, run
 from tests.unit.cli.fakes import Failure, FakeServer, tallyd
 
@@ -82,7 +82,7 @@ def test_the_question_is_sent_whole(fake: FakeServer) -> None:
     expected = pb.ExplainEntitlementRequest(
         company="acme",
         feature="tokens",
-        at=timestamp_of(1_893_456_000_000_000),
+        at=timestamp(1_893_456_000_000_000),
         quantity=0,
         dimensions={"user": "ann", "a": "b=c"},
     )

@@ -14,7 +14,7 @@ from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.control.v1 import control_pb2
 from sidecar.cli import status
 from sidecar.cli.common import ExitCode
-from sidecar.cli.messages import timestamp_of
+from sidecar.shared.convert.times import timestamp
 from tests.unit.cli.fakes import Failure, FakeServer, tallyd
 
 NOW_US = 1_769_860_800_000_000
@@ -23,7 +23,7 @@ STATUS = admin_pb2.GetStatusResponse(
     incarnation="3f0c",
     ready=True,
     plane_connected=True,
-    plane_heard_at=timestamp_of(NOW_US - 250_000),
+    plane_heard_at=timestamp(NOW_US - 250_000),
     clock_offset_us=-1500,
     last_sequence=1_000_012,
     acknowledged_sequence=1_000_000,
@@ -34,7 +34,7 @@ STATUS = admin_pb2.GetStatusResponse(
     store_max_bytes=4 * 1024 * 1024 * 1024,
     durability=admin_pb2.DURABILITY_PROCESS,
     tallies=[admin_pb2.FeatureTally(feature="tokens", records=7, quantity=2**63 - 1)],
-    started_at=timestamp_of(NOW_US - 93_784_000_000),
+    started_at=timestamp(NOW_US - 93_784_000_000),
 )
 
 

@@ -8,10 +8,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sidecar.cli.main import main
-from sidecar.cli.messages import instant_of
 from sidecar.cli.times import now_us
-from sidecar.cli.traces import driver
-from tests.unit.cli.traces.fake_sidecar import FakeSidecar, serving
+from sidecar.shared.api_json import instant_of
+from sidecar.traces import driver
+from tests.unit.traces.fake_sidecar import FakeSidecar, serving
 
 ROWS = 25
 CONTEXT = sum(range(ROWS))

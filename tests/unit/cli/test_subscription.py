@@ -11,11 +11,9 @@ import pytest
 from sidecar.api.control.v1 import control_pb2
 from sidecar.cli import subscription, times
 from sidecar.cli.common import ExitCode
-from sidecar.cli.messages import timestamp_of
-from sidecar.convert.companies import company_to_message, snapshot_to_message
 from sidecar.domain.bounds import DAY_US, HOUR_US
-from sidecar.domain.catalog import EntitlementGrant
-from sidecar.domain.companies import (
+from sidecar.domain.catalog.model import EntitlementGrant
+from sidecar.domain.company.model import (
     Company,
     Holding,
     Override,
@@ -24,7 +22,9 @@ from sidecar.domain.companies import (
     Subscription,
     SubscriptionStatus,
 )
-from sidecar.domain.timeline import compile_snapshot
+from sidecar.domain.company.timeline import compile_snapshot
+from sidecar.shared.convert.companies import company_to_message, snapshot_to_message
+from sidecar.shared.convert.times import timestamp
 from tests.support.build import NOW_US
 from tests.unit.cli.fakes import Failure, FakeServer, tallyd
 
@@ -69,7 +69,7 @@ def changed(effective_us: int = NOW_US) -> control_pb2.ChangeSubscriptionRespons
         revision=12,
         company=company_to_message(ACME),
         snapshot=snapshot_to_message(compile_snapshot(ACME, 12)),
-        effective_at=timestamp_of(effective_us),
+        effective_at=timestamp(effective_us),
     )
 
 
@@ -83,7 +83,7 @@ def got(company: Company) -> control_pb2.GetCompanyResponse:
 NOW: Final = control_pb2.CHANGE_TIME_NOW
 PERIOD_END: Final = control_pb2.CHANGE_TIME_PERIOD_END
 AT: Final = control_pb2.CHANGE_TIME_AT
-IN_A_DAY: Final = timestamp_of(NOW_US + DAY_US)
+IN_A_DAY: Final = timestamp(NOW_US + DAY_US)
 
 ASKED: dict[str, dict[str, Any]] = {
     "change acme --plan pro": {"plan": control_pb2.ChangePlan(plan="pro"), "when": NOW},

@@ -11,7 +11,7 @@ from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.control.v1 import control_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.cli.common import ExitCode
-from sidecar.cli.messages import timestamp_of
+from sidecar.shared.convert.times import timestamp
 from tests.unit.cli.fakes import FakeServer, tallyd
 
 NOON_US = 1_769_860_800_000_000  # 2026-01-31T12:00:00Z
@@ -27,7 +27,7 @@ def usage(used: int, amount: int | None, carried: int = 0) -> control_pb2.LimitU
         limit=catalog_pb2.Limit(
             id="monthly", amount=amount, enforcement=catalog_pb2.ENFORCEMENT_SOFT
         ),
-        window=catalog_pb2.WindowInstance(end=timestamp_of(FEBRUARY_US)),
+        window=catalog_pb2.WindowInstance(end=timestamp(FEBRUARY_US)),
         used=used,
         carried=carried,
     )
@@ -49,7 +49,7 @@ tokens   monthly (soft)     7  unlimited  -         -     0  2026-02-01 00:00
 """
     assert expected == result.stdout
     request = control_pb2.GetCompanyUsageRequest(
-        company="acme", at=timestamp_of(NOON_US - 43_200_000_000)
+        company="acme", at=timestamp(NOON_US - 43_200_000_000)
     )
     assert [request] == fake.requests
 
@@ -167,11 +167,11 @@ def test_a_range_and_groups_are_sent(fake: FakeServer) -> None:
 
     expected = control_pb2.QueryUsageRequest(
         company="acme",
-        until=timestamp_of(FEBRUARY_US),
+        until=timestamp(FEBRUARY_US),
         group_by=[control_pb2.USAGE_GROUP_DAY, control_pb2.USAGE_GROUP_FEATURE],
         max_sums=10_000,
     )
-    getattr(expected, "from").CopyFrom(timestamp_of(FEBRUARY_US - 86_400_000_000))
+    getattr(expected, "from").CopyFrom(timestamp(FEBRUARY_US - 86_400_000_000))
     assert [expected] == fake.requests
     assert "no usage\n" == result.stdout
 
@@ -186,7 +186,7 @@ def ledger(request: control_pb2.ListRecordsRequest) -> control_pb2.ListRecordsRe
             company="acme",
             feature="tokens",
             quantity=number,
-            event_time=timestamp_of(NOON_US),
+            event_time=timestamp(NOON_US),
             dimensions={"model": "large"},
             idempotency_key=f"k{number}",
             duplicate_of="i-0" if number == 1 else "",

@@ -9,10 +9,11 @@ from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.cli import output, times
 from sidecar.cli.common import CliError, DurationType
-from sidecar.cli.messages import enum_name, instant_of, json_of_message, timestamp_of
 from sidecar.cli.output import Painted
 from sidecar.cli.status import size_text
 from sidecar.cli.times import InstantType, local_time, span_of, until
+from sidecar.shared.api_json import enum_name, instant_of, json_of_message
+from sidecar.shared.convert.times import timestamp
 
 NOW_US = 1_769_860_800_000_000  # 2026-01-31T12:00:00Z
 
@@ -72,7 +73,7 @@ def test_the_edges_of_the_calendar_can_be_shown(instant_us: int) -> None:
 
 @pytest.mark.parametrize("instant_us", [0, NOW_US, -1, 1_500_000])
 def test_an_instant_survives_the_api(instant_us: int) -> None:
-    assert instant_us == instant_of(timestamp_of(instant_us))
+    assert instant_us == instant_of(timestamp(instant_us))
 
 
 @pytest.mark.parametrize(
@@ -195,7 +196,7 @@ def test_json_of_a_message_has_every_key_and_exact_integers() -> None:
         shadow_denials=["a"],
     )
     decision.binding_limit.dimensions.update({"b": "2", "a": "1"})
-    decision.binding_limit.resets_at.CopyFrom(timestamp_of(NOW_US + 1))
+    decision.binding_limit.resets_at.CopyFrom(timestamp(NOW_US + 1))
 
     shown = json_of_message(decision)
 

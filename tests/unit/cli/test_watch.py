@@ -17,13 +17,13 @@ from google.protobuf.duration_pb2 import Duration
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.cli.common import ExitCode
-from sidecar.cli.messages import timestamp_of
+from sidecar.shared.convert.times import timestamp
 from tests.support.bounds import HANG_SECONDS_MAX
 from tests.support.processes import ROOT, environment, tallyd_command
 from tests.unit.cli.fakes import FakeServer, tallyd
 
 SERVICE: Final = "sidecar.api.enforcement.v1.EnforcementService"
-NOON: Final = timestamp_of(1_773_576_000_000_000)
+NOON: Final = timestamp(1_773_576_000_000_000)
 
 
 class Watched:
@@ -71,7 +71,7 @@ def limit_status(used: int, **fields: Any) -> pb.LimitStatus:
         amount=100,
         used=used,
         remaining=100 - used,
-        resets_at=timestamp_of(1_775_001_600_000_000),
+        resets_at=timestamp(1_775_001_600_000_000),
         **fields,
     )
 

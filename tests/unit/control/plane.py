@@ -13,11 +13,11 @@ from grpc_status import rpc_status
 
 from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
 from sidecar.api.sync.v1 import sync_pb2, sync_pb2_grpc
-from sidecar.config import ControlConfig
 from sidecar.control.server import ControlPlane
 from sidecar.control.storage.port import Store
-from sidecar.convert.catalog import catalog_to_message
-from sidecar.convert.companies import company_to_message
+from sidecar.shared.config import ControlConfig
+from sidecar.shared.convert.catalog import catalog_to_message
+from sidecar.shared.convert.companies import company_to_message
 from tests.support.channels import channel_to
 from tests.unit.control.support import CATALOG, Writer, company
 

@@ -10,11 +10,11 @@ import msgspec
 from sidecar.control.rules.attribution import limits_at
 from sidecar.control.services import apply, ingest
 from sidecar.control.services.attribution import load_index
-from sidecar.control.services.rollover import RollingCatalogs, any_due, close_windows
+from sidecar.control.services.close_windows import RollingCatalogs, any_due, close_windows
 from sidecar.control.services.rollover_walk import Walker
 from sidecar.control.storage.port import Store
 from sidecar.control.storage.values import CounterKey
-from sidecar.domain.catalog import (
+from sidecar.domain.catalog.model import (
     Catalog,
     EntitlementGrant,
     Feature,
@@ -23,9 +23,9 @@ from sidecar.domain.catalog import (
     Plan,
     Rollover,
 )
-from sidecar.domain.companies import Company, Subscription
-from sidecar.domain.counters import CounterRef
-from sidecar.domain.windows import Alignment, Window, WindowSpec, WindowUnit
+from sidecar.domain.company.model import Company, Subscription
+from sidecar.domain.limits.counters import CounterRef
+from sidecar.domain.time.windows import Alignment, Window, WindowSpec, WindowUnit
 from tests.unit.control.support import ALICE, Writer, record
 
 CALENDAR_MONTH: Final = WindowSpec(WindowUnit.MONTH)

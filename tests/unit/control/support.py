@@ -13,7 +13,7 @@ from sidecar.control.services import apply, ingest
 from sidecar.control.storage.port import Store
 from sidecar.control.storage.values import FIRST_CHAIN, CounterKey
 from sidecar.domain.bounds import DAY_US, FOREVER_US
-from sidecar.domain.catalog import (
+from sidecar.domain.catalog.model import (
     Catalog,
     EntitlementGrant,
     Feature,
@@ -22,9 +22,9 @@ from sidecar.domain.catalog import (
     Plan,
     Scope,
 )
-from sidecar.domain.companies import Company, Subscription
-from sidecar.domain.counters import CounterRef
-from sidecar.domain.windows import Window, WindowSpec, WindowUnit
+from sidecar.domain.company.model import Company, Subscription
+from sidecar.domain.limits.counters import CounterRef
+from sidecar.domain.time.windows import Window, WindowSpec, WindowUnit
 
 NOW_US: Final = 1_764_000_000_000_000  # 2025-11-24T16:00:00Z
 DAY_START_US: Final = NOW_US - NOW_US % DAY_US

@@ -11,12 +11,19 @@ from sidecar.control.services import apply, directory
 from sidecar.control.services.apply import Applied, Desired
 from sidecar.control.services.subscriptions import change_subscription
 from sidecar.control.storage.port import Store
-from sidecar.domain.catalog import AddOn, Catalog, EntitlementGrant, Feature, FeatureKind, Plan
-from sidecar.domain.changes import NOW, ResetUsage
-from sidecar.domain.companies import Company, Holding, Override, ScheduledChange, Subscription
-from sidecar.domain.diff import Change, ChangeAction, FieldChange
+from sidecar.domain.catalog.model import (
+    AddOn,
+    Catalog,
+    EntitlementGrant,
+    Feature,
+    FeatureKind,
+    Plan,
+)
+from sidecar.domain.company.model import Company, Holding, Override, ScheduledChange, Subscription
+from sidecar.domain.company.subscription_changes import NOW, ResetUsage
+from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot
+from sidecar.domain.difference.changes import Change, ChangeAction, FieldChange
 from sidecar.domain.errors import InvalidInput, NotFound
-from sidecar.domain.timeline import compile_snapshot, continue_snapshot
 from tests.unit.control.support import CATALOG, NOW_US, company, set_up
 
 CREATED, UPDATED, REMOVED = ChangeAction.CREATED, ChangeAction.UPDATED, ChangeAction.REMOVED

@@ -17,8 +17,16 @@ from sidecar.control.services.subscriptions import change_subscription
 from sidecar.control.storage.port import ReadTransaction, Store
 from sidecar.control.storage.values import PLANE
 from sidecar.domain.bounds import DAY_US, HOUR_US
-from sidecar.domain.catalog import Catalog, EntitlementGrant, Feature, FeatureKind, Limit, Plan
-from sidecar.domain.changes import (
+from sidecar.domain.catalog.model import (
+    Catalog,
+    EntitlementGrant,
+    Feature,
+    FeatureKind,
+    Limit,
+    Plan,
+)
+from sidecar.domain.company.model import Company, CompanySnapshot, Subscription
+from sidecar.domain.company.subscription_changes import (
     NOW,
     ChangeTime,
     DropPlannedChanges,
@@ -27,11 +35,10 @@ from sidecar.domain.changes import (
     SubscriptionChange,
     When,
 )
-from sidecar.domain.companies import Company, CompanySnapshot, Subscription
-from sidecar.domain.counters import CounterRef
-from sidecar.domain.entitlements import CatalogIndex
-from sidecar.domain.timeline import HISTORY_US
-from sidecar.domain.windows import Alignment, WindowSpec, WindowUnit
+from sidecar.domain.company.timeline import HISTORY_US
+from sidecar.domain.entitlement.resolve import CatalogIndex
+from sidecar.domain.limits.counters import CounterRef
+from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 from tests.unit.control.support import (
     ALICE,
     BOB,

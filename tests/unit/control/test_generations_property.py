@@ -20,7 +20,8 @@ from sidecar.control.services.subscriptions import change_subscription
 from sidecar.control.storage.port import Store
 from sidecar.control.storage.sqlite import SqliteStore
 from sidecar.domain.bounds import HOUR_US
-from sidecar.domain.changes import (
+from sidecar.domain.company.model import CompanySnapshot
+from sidecar.domain.company.subscription_changes import (
     NOW,
     ChangeTime,
     DropPlannedChanges,
@@ -29,9 +30,8 @@ from sidecar.domain.changes import (
     SubscriptionChange,
     When,
 )
-from sidecar.domain.companies import CompanySnapshot
-from sidecar.domain.counters import generation_in, is_anchored
-from sidecar.domain.entitlements import CatalogIndex
+from sidecar.domain.entitlement.resolve import CatalogIndex
+from sidecar.domain.limits.counters import generation_in, is_anchored
 from tests.unit.control.support import DAY_START_US, Writer, record
 from tests.unit.control.test_attribution import ACME, SOLD
 

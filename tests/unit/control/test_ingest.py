@@ -12,8 +12,8 @@ from sidecar.control.services.sweep import IDEMPOTENCY_US, sweep
 from sidecar.control.storage.port import Store
 from sidecar.control.storage.values import FIRST_CHAIN, PLANE, LedgerLine, LineFilter
 from sidecar.domain.bounds import INT64_MAX
-from sidecar.domain.counters import CounterTotal
 from sidecar.domain.errors import InvalidInput
+from sidecar.domain.limits.counters import CounterTotal
 from tests.unit.control.support import (
     ALICE,
     BOB,

@@ -7,16 +7,16 @@ from typing import Final
 import pytest
 from msgspec.structs import replace
 
-from sidecar.control.services import rollover, snapshots, usage
+from sidecar.control.services import close_windows, snapshots, usage
 from sidecar.control.services.apply import Desired, apply
 from sidecar.control.services.usage import LimitUsage
 from sidecar.control.storage.port import Store
 from sidecar.control.storage.values import CounterKey
 from sidecar.domain.bounds import MINUTE_US, SECOND_US
-from sidecar.domain.catalog import Rollover
-from sidecar.domain.companies import Pause, ScheduledChange, Subscription
-from sidecar.domain.counters import CounterTotal
-from sidecar.domain.windows import Window, WindowSpec, WindowUnit
+from sidecar.domain.catalog.model import Rollover
+from sidecar.domain.company.model import Pause, ScheduledChange, Subscription
+from sidecar.domain.limits.counters import CounterTotal
+from sidecar.domain.time.windows import Window, WindowSpec, WindowUnit
 from tests.unit.control.rollover_plane import (
     BILLING_MONTH,
     RolloverPlane,
@@ -277,7 +277,7 @@ def test_a_companys_usage_tells_what_was_carried(plane: RolloverPlane) -> None:
 
 
 def test_windows_are_closed_a_page_at_a_time(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rollover, "PAGE", 3)
+    monkeypatch.setattr(close_windows, "PAGE", 3)
     plane = RolloverPlane(store)
     names = [f"c{number}" for number in range(8)]
     plane.apply(catalog_of(pro=monthly()), *(on_plan(name=name) for name in names))

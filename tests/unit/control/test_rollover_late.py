@@ -6,13 +6,13 @@ from typing import Final
 
 import pytest
 
-from sidecar.control.services import rollover
+from sidecar.control.services import close_windows
 from sidecar.control.storage.port import Store
 from sidecar.control.storage.values import CounterKey
 from sidecar.domain.bounds import DAY_US, HOUR_US, SECOND_US
-from sidecar.domain.catalog import Rollover
-from sidecar.domain.counters import CounterTotal
-from sidecar.domain.windows import Window, WindowSpec, WindowUnit
+from sidecar.domain.catalog.model import Rollover
+from sidecar.domain.limits.counters import CounterTotal
+from sidecar.domain.time.windows import Window, WindowSpec, WindowUnit
 from tests.unit.control.rollover_plane import (
     RolloverPlane,
     catalog_of,
@@ -103,7 +103,7 @@ def test_a_long_way_is_left_to_the_background(
     plane.apply(catalog_of(pro=monthly(Rollover(windows=6))))
     plane.go_to(MAY)
     plane.apply(catalog_of(pro=monthly(Rollover(windows=6), amount=1_000)))
-    monkeypatch.setattr(rollover, "FOLLOW_MAX", 2)
+    monkeypatch.setattr(close_windows, "FOLLOW_MAX", 2)
     answered = plane.use(120, JANUARY)
     months = (FEBRUARY, MARCH, APRIL, MAY)
     at_once = [plane.carried(month) for month in months]

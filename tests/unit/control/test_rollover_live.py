@@ -11,15 +11,15 @@ import pytest
 
 from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
 from sidecar.api.sync.v1 import sync_pb2, sync_pb2_grpc
-from sidecar.control.rpc import hub, rollover
+from sidecar.control.rpc import rollover_task, watch_hub
 from sidecar.control.server import ControlPlane
 from sidecar.control.storage.port import Store
-from sidecar.convert.catalog import catalog_to_message
-from sidecar.convert.companies import company_to_message
-from sidecar.convert.counters import total_from_message
 from sidecar.domain.bounds import SECOND_US
-from sidecar.domain.counters import CounterRef, CounterTotal
-from sidecar.domain.windows import Window
+from sidecar.domain.limits.counters import CounterRef, CounterTotal
+from sidecar.domain.time.windows import Window
+from sidecar.shared.convert.catalog import catalog_to_message
+from sidecar.shared.convert.companies import company_to_message
+from sidecar.shared.convert.counters import total_from_message
 from tests.support.bounds import HANG_SECONDS_MAX
 from tests.support.channels import channel_to
 from tests.support.processes import until
@@ -51,9 +51,9 @@ async def calls(
     store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Calls]:
     """A plane that has seen that acme's tokens roll over."""
-    monkeypatch.setattr(hub, "COALESCE_S", 0.02)
-    monkeypatch.setattr(rollover, "IDLE_S", 0.02)
-    monkeypatch.setattr(rollover, "PAUSE_S", 0.0)
+    monkeypatch.setattr(watch_hub, "COALESCE_S", 0.02)
+    monkeypatch.setattr(rollover_task, "IDLE_S", 0.02)
+    monkeypatch.setattr(rollover_task, "PAUSE_S", 0.0)
     plane = ControlPlane(CONFIG, store, clock)
     await plane.start()
     try:

@@ -14,10 +14,10 @@ from unittest.mock import patch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.control.services import rollover, rollover_walk
+from sidecar.control.services import close_windows, rollover_walk
 from sidecar.control.storage.sqlite import SqliteStore
 from sidecar.domain.bounds import DAY_US
-from sidecar.domain.catalog import Rollover
+from sidecar.domain.catalog.model import Rollover
 from tests.unit.control.rollover_plane import (
     BILLING_MONTH,
     RolloverPlane,
@@ -97,8 +97,8 @@ def test_late_usage_counts_as_if_on_time(
 ) -> None:
     with (
         closing(SqliteStore()) as store,
-        patch.object(rollover, "PAGE", cap),
-        patch.object(rollover, "FOLLOW_MAX", cap),
+        patch.object(close_windows, "PAGE", cap),
+        patch.object(close_windows, "FOLLOW_MAX", cap),
         patch.object(rollover_walk, "PAGE", cap),
     ):
         _compare(store, steps, terms)

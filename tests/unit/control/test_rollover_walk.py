@@ -12,8 +12,8 @@ from sidecar.control.services.apply import Desired, apply
 from sidecar.control.storage.port import Store
 from sidecar.control.storage.values import RolloverWalk
 from sidecar.domain.bounds import FOREVER_US, SECOND_US
-from sidecar.domain.catalog import AddOn, AddOnEntitlement, Catalog, EntitlementGrant, Scope
-from sidecar.domain.companies import (
+from sidecar.domain.catalog.model import AddOn, AddOnEntitlement, Catalog, EntitlementGrant, Scope
+from sidecar.domain.company.model import (
     Company,
     Holding,
     Override,
@@ -22,7 +22,7 @@ from sidecar.domain.companies import (
     Subscription,
     SubscriptionStatus,
 )
-from sidecar.domain.windows import WindowSpec, WindowUnit
+from sidecar.domain.time.windows import WindowSpec, WindowUnit
 from tests.unit.control.rollover_plane import (
     BILLING_MONTH,
     RolloverPlane,

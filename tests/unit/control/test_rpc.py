@@ -11,7 +11,7 @@ import pytest
 from sidecar.api.control.v1 import control_pb2
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.control.storage.port import Store
-from sidecar.convert.catalog import catalog_to_message
+from sidecar.shared.convert.catalog import catalog_to_message
 from tests.unit.control.plane import Calls, Refusal, refusal, running
 from tests.unit.control.support import (
     ALICE,

@@ -21,15 +21,15 @@ from msgspec.structs import replace
 from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
 from sidecar.control.server import ControlPlane
 from sidecar.control.storage.port import Store
-from sidecar.host.lifecycle import CANNOT_RUN
-from sidecar.host.listening import CannotListen
+from sidecar.shared.host.lifecycle import CANNOT_RUN
+from sidecar.shared.host.listening import CannotListen
 from tests.support.bounds import HANG_SECONDS_MAX
 from tests.support.channels import channel_to
 from tests.unit.control.plane import CONFIG, running
 
 _PROGRAM: Final = """
 import sys
-from sidecar.config import ControlConfig
+from sidecar.shared.config import ControlConfig
 from sidecar.control.server import run
 config = ControlConfig(
     database_path=sys.argv[1], listen="127.0.0.1:0", http_listen="", drain_seconds_max=2

@@ -10,10 +10,10 @@ from sidecar.control.services.snapshots import PAGE_COMPANIES, Page, Position
 from sidecar.control.services.subscriptions import change_subscription
 from sidecar.control.storage.port import Store
 from sidecar.domain.bounds import DAY_US
-from sidecar.domain.catalog import Catalog, CatalogSnapshot, Feature, FeatureKind
-from sidecar.domain.changes import NOW, ResetUsage
-from sidecar.domain.counters import CounterTotal
-from sidecar.domain.timeline import compile_snapshot
+from sidecar.domain.catalog.model import Catalog, CatalogSnapshot, Feature, FeatureKind
+from sidecar.domain.company.subscription_changes import NOW, ResetUsage
+from sidecar.domain.company.timeline import compile_snapshot
+from sidecar.domain.limits.counters import CounterTotal
 from tests.unit.control.support import (
     ALICE,
     BOB,

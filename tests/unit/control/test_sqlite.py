@@ -11,9 +11,9 @@ from sidecar.control.errors import StoreRefused
 from sidecar.control.storage.sqlite import SqliteStore, codec
 from sidecar.control.storage.sqlite.migrate import migrations
 from sidecar.control.storage.values import CompanyChange, StoredCompany
-from sidecar.domain.counters import CounterTotal
+from sidecar.domain.company.timeline import compile_snapshot
 from sidecar.domain.errors import Unavailable
-from sidecar.domain.timeline import compile_snapshot
+from sidecar.domain.limits.counters import CounterTotal
 from tests.unit.control.support import (
     ALICE,
     LIFETIME,

@@ -14,8 +14,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.control.v1 import control_pb2
 from sidecar.control.storage.port import Store
-from sidecar.convert.catalog import catalog_to_message
-from sidecar.domain.catalog import AddOn, Plan
+from sidecar.domain.catalog.model import AddOn, Plan
+from sidecar.shared.convert.catalog import catalog_to_message
 from tests.support.bounds import HANG_SECONDS_MAX
 from tests.unit.control.plane import Calls, refusal, running
 from tests.unit.control.support import BOB, CATALOG

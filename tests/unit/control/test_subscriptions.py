@@ -13,8 +13,9 @@ from sidecar.control.services.subscriptions import ChangedSubscription, change_s
 from sidecar.control.services.timelines import CLOCK_BACK_US_MAX
 from sidecar.control.storage.port import Store
 from sidecar.domain.bounds import CHANGES_MAX, DAY_US, HOUR_US
-from sidecar.domain.catalog import AddOn, Plan
-from sidecar.domain.changes import (
+from sidecar.domain.catalog.model import AddOn, Plan
+from sidecar.domain.company.model import Company, Holding, ScheduledChange, Subscription
+from sidecar.domain.company.subscription_changes import (
     NOW,
     CancelSubscription,
     ChangePlan,
@@ -24,9 +25,8 @@ from sidecar.domain.changes import (
     SubscriptionChange,
     When,
 )
-from sidecar.domain.companies import Company, Holding, ScheduledChange, Subscription
+from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot, segment_at
 from sidecar.domain.errors import FailedPrecondition, FieldError, InvalidInput, NotFound
-from sidecar.domain.timeline import compile_snapshot, continue_snapshot, segment_at
 from tests.unit.control.support import CATALOG, NOW_US, company
 
 SOLD: Final = msgspec.structs.replace(

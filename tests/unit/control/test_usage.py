@@ -10,9 +10,9 @@ from sidecar.control.services.usage import LimitUsage
 from sidecar.control.storage.port import Store
 from sidecar.control.storage.values import LineFilter, Tally
 from sidecar.domain.bounds import DAY_US
-from sidecar.domain.changes import NOW, ResetUsage
+from sidecar.domain.company.subscription_changes import NOW, ResetUsage
 from sidecar.domain.errors import NotFound
-from sidecar.domain.windows import LIFETIME_WINDOW
+from sidecar.domain.time.windows import LIFETIME_WINDOW
 from tests.unit.control.support import (
     ALICE,
     BOB,

@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from sidecar.api.sync.v1 import sync_pb2
-from sidecar.control.rpc import hub, sync
+from sidecar.control.rpc import sync, watch_hub
 from sidecar.control.services import apply
 from sidecar.control.storage.port import Store
 from sidecar.control.storage.values import CounterState
@@ -23,8 +23,8 @@ Step = sync_pb2.WatchSnapshotsResponse
 
 @pytest.fixture
 async def calls(store: Store, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Calls]:
-    monkeypatch.setattr(hub, "COALESCE_S", 0.02)
-    monkeypatch.setattr(hub, "POLL_S", 0.05)
+    monkeypatch.setattr(watch_hub, "COALESCE_S", 0.02)
+    monkeypatch.setattr(watch_hub, "POLL_S", 0.05)
     async with running(store) as calls:
         await calls.apply("a", "b", catalog=True)
         yield calls
@@ -155,8 +155,8 @@ async def test_a_stop_ends_watches_cleanly(calls: Calls) -> None:
 
 
 def test_totals_for_which_there_is_no_room_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub, "TOTALS_MAX", 2)
-    watcher = hub.Watcher(BOB, hub.Interest(everything=True))
+    monkeypatch.setattr(watch_hub, "TOTALS_MAX", 2)
+    watcher = watch_hub.Watcher(BOB, watch_hub.Interest(everything=True))
     states = [_state(at, version=1) for at in range(3)]
     assert 1 == watcher.offer(states)
     assert 0 == watcher.offer([_state(0, version=2)])

@@ -7,17 +7,14 @@ from typing import Any, Final
 import msgspec
 
 from sidecar.domain.bounds import DAY_US, HOUR_US
-from sidecar.domain.changes import (
-    ChangeTime,
-    When,
-)
-from sidecar.domain.companies import (
+from sidecar.domain.company.model import (
     Holding,
     Pause,
     ScheduledChange,
     Subscription,
     SubscriptionStatus,
 )
+from sidecar.domain.company.subscription_changes import ChangeTime, When
 from tests.support.build import MIDNIGHT_US, NOW_US
 
 ACTIVE, ENDED = SubscriptionStatus.ACTIVE, SubscriptionStatus.ENDED

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from sidecar.domain.canonical import canonical_catalog, canonical_company
-from sidecar.domain.catalog import (
+from sidecar.domain.catalog.canonical import canonical_catalog, canonical_company
+from sidecar.domain.catalog.model import (
     AddOn,
     AddOnEntitlement,
     Catalog,
@@ -19,9 +19,9 @@ from sidecar.domain.catalog import (
     RateLimit,
     Scope,
 )
-from sidecar.domain.companies import MONTHLY, Company, Holding, Override, ScheduledChange
-from sidecar.domain.companies import Subscription as Sub
-from sidecar.domain.windows import Alignment, WindowSpec, WindowUnit
+from sidecar.domain.company.model import MONTHLY, Company, Holding, Override, ScheduledChange
+from sidecar.domain.company.model import Subscription as Sub
+from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 
 TOKENS = Feature("tokens", FeatureKind.METERED)
 SSO = Feature("sso", FeatureKind.BOOLEAN)

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from sidecar.domain.bounds import DAY_US, INT64_MAX, SECOND_US
-from sidecar.domain.catalog import (
+from sidecar.domain.catalog.model import (
     AddOn,
     AddOnEntitlement,
     Catalog,
@@ -22,9 +22,9 @@ from sidecar.domain.catalog import (
     Rate,
     RateLimit,
 )
-from sidecar.domain.catalog_rules import Path, problems
-from sidecar.domain.companies import Company, Override, Subscription
-from sidecar.domain.windows import WindowSpec, WindowUnit
+from sidecar.domain.catalog.rules import Path, problems
+from sidecar.domain.company.model import Company, Override, Subscription
+from sidecar.domain.time.windows import WindowSpec, WindowUnit
 
 TOKENS = Feature("tokens", FeatureKind.METERED)
 SSO = Feature("sso", FeatureKind.BOOLEAN)

@@ -8,17 +8,17 @@ import msgspec
 import pytest
 
 from sidecar.domain.bounds import DAY_US, EVENT_PAST_US_MAX
-from sidecar.domain.companies import (
+from sidecar.domain.company.model import (
     Company,
     CompanySnapshot,
     Pause,
     ScheduledChange,
     Subscription,
 )
-from sidecar.domain.company_windows import company_window, generation_of
-from sidecar.domain.counters import slot_of
-from sidecar.domain.timeline import compile_snapshot, continue_snapshot, segment_at
-from sidecar.domain.windows import Alignment, Window, WindowSpec, WindowUnit
+from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot, segment_at
+from sidecar.domain.limits.counters import slot_of
+from sidecar.domain.time.company_windows import company_window, generation_of
+from sidecar.domain.time.windows import Alignment, Window, WindowSpec, WindowUnit
 from tests.support.build import ANCHORED_MONTH, DAY, LIFETIME, MONTH, NOW_US, limit
 
 ANCHOR_US: Final = NOW_US - 40 * DAY_US

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from sidecar.domain.bounds import DAY_US, INT64_MAX
-from sidecar.domain.catalog import (
+from sidecar.domain.catalog.model import (
     AddOn,
     Catalog,
     EntitlementGrant,
@@ -17,8 +17,8 @@ from sidecar.domain.catalog import (
     Rate,
     RateLimit,
 )
-from sidecar.domain.catalog_rules import Path, problems
-from sidecar.domain.companies import (
+from sidecar.domain.catalog.rules import Path, problems
+from sidecar.domain.company.model import (
     Company,
     Holding,
     Override,
@@ -28,7 +28,7 @@ from sidecar.domain.companies import (
     Subscription,
     SubscriptionStatus,
 )
-from sidecar.domain.windows import Alignment, WindowSpec, WindowUnit
+from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 
 DAY = WindowSpec(WindowUnit.DAY)
 GRANT = EntitlementGrant("tokens", limits=(Limit("daily", DAY, 10),))

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
-from sidecar.domain.companies import Segment
-from sidecar.domain.company_windows import company_window, generation_of
-from sidecar.domain.windows import Alignment, Window, WindowSpec, WindowUnit, window_at
+from sidecar.domain.company.model import Segment
+from sidecar.domain.time.company_windows import company_window, generation_of
+from sidecar.domain.time.windows import Alignment, Window, WindowSpec, WindowUnit, window_at
 from tests.support.build import ANCHORED_MONTH, DAY, LIFETIME, MONTH
 
 WEEK: Final = WindowSpec(WindowUnit.WEEK)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.domain.catalog import Enforcement, Limit, Rate, RateLimit, Rollover, Scope
-from sidecar.domain.counters import (
+from sidecar.domain.catalog.model import Enforcement, Limit, Rate, RateLimit, Rollover, Scope
+from sidecar.domain.limits.counters import (
     generation_in,
     is_anchored,
     rate_slot_of,
@@ -13,7 +13,7 @@ from sidecar.domain.counters import (
     slot_of,
     throttle_slot_of,
 )
-from sidecar.domain.windows import Alignment, WindowSpec, WindowUnit
+from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 from tests.support.build import ANCHORED_MONTH, DAY, LIFETIME, MONTH, SHADOW, SOFT, limit
 
 

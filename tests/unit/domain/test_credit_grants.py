@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from sidecar.domain.bounds import FOREVER_US, INT64_MAX
-from sidecar.domain.credit_grants import (
+from sidecar.domain.credits.grants import (
     PRIORITY_MAX,
     Burn,
     CreditGrant,

@@ -6,10 +6,9 @@ from typing import Final
 
 import pytest
 
-from sidecar.domain import credits as credits_module
 from sidecar.domain.bounds import FOREVER_US, INT64_MAX
-from sidecar.domain.credit_grants import Burn, CreditGrant, GrantKind, HeldGrant
-from sidecar.domain.credits import (
+from sidecar.domain.credits import balance as credits_module
+from sidecar.domain.credits.balance import (
     CreditBalance,
     CreditDebit,
     DebitResult,
@@ -23,6 +22,7 @@ from sidecar.domain.credits import (
     refund,
     void,
 )
+from sidecar.domain.credits.grants import Burn, CreditGrant, GrantKind, HeldGrant
 from sidecar.domain.errors import Conflict, Exhausted, InvalidInput, OutOfRange
 
 AT: Final = 100

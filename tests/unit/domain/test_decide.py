@@ -7,9 +7,9 @@ from typing import Final
 import pytest
 
 from sidecar.domain.bounds import DAY_US, SECOND_US
-from sidecar.domain.decide import decide
-from sidecar.domain.decision import Decision, Gauge, GrantMode, Reason, overage, remaining
-from sidecar.domain.windows import Window
+from sidecar.domain.limits.decide import decide
+from sidecar.domain.limits.decision import Decision, Gauge, GrantMode, Reason, overage, remaining
+from sidecar.domain.time.windows import Window
 from tests.support.build import DAY, HARD, LIFETIME, NOW_US, SHADOW, SOFT, gauge, limit
 
 ALL: Final = GrantMode.ALL_OR_NOTHING

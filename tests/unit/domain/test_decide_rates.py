@@ -11,9 +11,9 @@ from typing import Final
 import pytest
 
 from sidecar.domain.bounds import SECOND_US
-from sidecar.domain.catalog import Rate
-from sidecar.domain.decide import decide
-from sidecar.domain.decision import Decision, Gauge, GrantMode, RateGauge, Reason
+from sidecar.domain.catalog.model import Rate
+from sidecar.domain.limits.decide import decide
+from sidecar.domain.limits.decision import Decision, Gauge, GrantMode, RateGauge, Reason
 from tests.support.build import (
     NOW_US,
     SHADOW,

@@ -7,10 +7,10 @@ from typing import Final
 import pytest
 
 from sidecar.domain.bounds import INT64_MAX
-from sidecar.domain.catalog import Limit
-from sidecar.domain.decide import decide, decide_unmetered
-from sidecar.domain.decision import Decision, Gauge, GrantMode, Reason, ThresholdWarning
+from sidecar.domain.catalog.model import Limit
 from sidecar.domain.errors import OutOfRange
+from sidecar.domain.limits.decide import decide, decide_unmetered
+from sidecar.domain.limits.decision import Decision, Gauge, GrantMode, Reason, ThresholdWarning
 from tests.support.build import NOW_US, SHADOW, SOFT, gauge, limit
 
 ALL: Final = GrantMode.ALL_OR_NOTHING

@@ -11,10 +11,10 @@ from typing import Final
 import pytest
 
 from sidecar.domain.bounds import DAY_US, SECOND_US
-from sidecar.domain.catalog import Rate
-from sidecar.domain.decide import decide
-from sidecar.domain.decision import Decision, Gauge, GrantMode, RateGauge
-from sidecar.domain.windows import Window
+from sidecar.domain.catalog.model import Rate
+from sidecar.domain.limits.decide import decide
+from sidecar.domain.limits.decision import Decision, Gauge, GrantMode, RateGauge
+from sidecar.domain.time.windows import Window
 from tests.support.build import (
     DAY,
     HARD,

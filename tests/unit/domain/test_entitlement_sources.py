@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from sidecar.domain.catalog import (
+from sidecar.domain.catalog.model import (
     AddOn,
     AddOnEntitlement,
     Catalog,
@@ -18,8 +18,8 @@ from sidecar.domain.catalog import (
     Rate,
     RateLimit,
 )
-from sidecar.domain.companies import Holding, Segment, SubscriptionStatus
-from sidecar.domain.entitlements import CatalogIndex, Entitlement, SourceEffect, SourceKind
+from sidecar.domain.company.model import Holding, Segment, SubscriptionStatus
+from sidecar.domain.entitlement.resolve import CatalogIndex, Entitlement, SourceEffect, SourceKind
 from tests.support.build import DAY, limit, metered
 
 CALLS: Final = Feature("calls", FeatureKind.METERED)

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 import pytest
 
-from sidecar.domain.catalog import (
+from sidecar.domain.catalog.model import (
     Catalog,
     EntitlementGrant,
     Feature,
@@ -18,9 +18,9 @@ from sidecar.domain.catalog import (
     Rate,
     RateLimit,
 )
-from sidecar.domain.companies import Segment, SubscriptionStatus
-from sidecar.domain.decision import Reason
-from sidecar.domain.entitlements import CatalogIndex, Entitlement
+from sidecar.domain.company.model import Segment, SubscriptionStatus
+from sidecar.domain.entitlement.resolve import CatalogIndex, Entitlement
+from sidecar.domain.limits.decision import Reason
 from tests.support.build import limit
 
 Status = SubscriptionStatus

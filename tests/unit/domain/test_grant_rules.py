@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from sidecar.domain.bounds import DAY_US, INT64_MAX
-from sidecar.domain.catalog import (
+from sidecar.domain.catalog.model import (
     Enforcement,
     EntitlementGrant,
     Limit,
@@ -17,8 +17,8 @@ from sidecar.domain.catalog import (
     Rollover,
     Scope,
 )
-from sidecar.domain.catalog_rules import Path, grant_problems
-from sidecar.domain.windows import Alignment, WindowSpec, WindowUnit
+from sidecar.domain.catalog.rules import Path, grant_problems
+from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 
 LIMIT = Limit("daily", WindowSpec(WindowUnit.DAY), 10)
 RATE = Rate(10, 1_000_000, 20)

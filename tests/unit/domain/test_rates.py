@@ -16,9 +16,9 @@ from sidecar.domain.bounds import (
     RATE_PRODUCT_MAX,
     SECOND_US,
 )
-from sidecar.domain.catalog import Enforcement, Rate, RateLimit
-from sidecar.domain.decision import RateGauge
-from sidecar.domain.rates import (
+from sidecar.domain.catalog.model import Enforcement, Rate, RateLimit
+from sidecar.domain.limits.decision import RateGauge
+from sidecar.domain.limits.rates import (
     Bucket,
     empties_us,
     filled,

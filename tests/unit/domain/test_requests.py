@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from sidecar.domain.bounds import DAY_US, MINUTE_US
-from sidecar.domain.decision import GrantMode
 from sidecar.domain.errors import FieldError, InvalidInput, OutOfRange
-from sidecar.domain.requests import (
+from sidecar.domain.limits.decision import GrantMode
+from sidecar.domain.limits.requests import (
     Check,
     payload_digest,
     require_dimensions,

@@ -7,8 +7,8 @@ from typing import Final
 import pytest
 
 from sidecar.domain.bounds import INT64_MAX
-from sidecar.domain.catalog import Rollover
-from sidecar.domain.rollover import allowance, carry, carry_over_windows
+from sidecar.domain.catalog.model import Rollover
+from sidecar.domain.limits.rollover import allowance, carry, carry_over_windows
 
 ONE: Final = Rollover()
 THREE: Final = Rollover(windows=3)

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from sidecar.domain.bounds import BEGINNING_US, DAY_US, FOREVER_US
-from sidecar.domain.catalog import EntitlementGrant
-from sidecar.domain.companies import (
+from sidecar.domain.catalog.model import EntitlementGrant
+from sidecar.domain.company.model import (
     Company,
     Holding,
     Override,
@@ -19,7 +19,7 @@ from sidecar.domain.companies import (
     Subscription,
     SubscriptionStatus,
 )
-from sidecar.domain.timeline import (
+from sidecar.domain.company.timeline import (
     compile_snapshot,
     cut_instants,
     default_snapshot,

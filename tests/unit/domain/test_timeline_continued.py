@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from sidecar.domain.bounds import BEGINNING_US, DAY_US, EVENT_PAST_US_MAX, FOREVER_US
-from sidecar.domain.catalog import EntitlementGrant
-from sidecar.domain.companies import (
+from sidecar.domain.catalog.model import EntitlementGrant
+from sidecar.domain.company.model import (
     Company,
     CompanySnapshot,
     Holding,
@@ -20,7 +20,7 @@ from sidecar.domain.companies import (
     Subscription,
     SubscriptionStatus,
 )
-from sidecar.domain.timeline import (
+from sidecar.domain.company.timeline import (
     HISTORY_US,
     SEGMENTS_MAX,
     compile_snapshot,

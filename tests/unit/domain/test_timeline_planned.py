@@ -7,8 +7,15 @@ from typing import Final
 import pytest
 
 from sidecar.domain.bounds import BEGINNING_US, DAY_US
-from sidecar.domain.companies import Company, Holding, Pause, ScheduledChange, Segment, Subscription
-from sidecar.domain.timeline import anchor_at, compile_snapshot, plan_at
+from sidecar.domain.company.model import (
+    Company,
+    Holding,
+    Pause,
+    ScheduledChange,
+    Segment,
+    Subscription,
+)
+from sidecar.domain.company.timeline import anchor_at, compile_snapshot, plan_at
 from tests.support.build import MIDNIGHT_US, NOW_US
 
 ANCHOR_US: Final = MIDNIGHT_US - 30 * DAY_US

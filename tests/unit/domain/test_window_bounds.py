@@ -8,8 +8,7 @@ from typing import Final
 
 import pytest
 
-from sidecar.domain._zones import load_zone
-from sidecar.domain.windows import (
+from sidecar.domain.time.windows import (
     END_INSTANT_US,
     FIRST_INSTANT_US,
     LIFETIME_END_US,
@@ -20,6 +19,7 @@ from sidecar.domain.windows import (
     WindowUnit,
     window_at,
 )
+from sidecar.domain.time.zones import load_zone
 
 _HOUR_US: Final = 3_600_000_000
 _NOON_2025_US: Final = 1_735_732_800_000_000  # 2025-01-01T12:00:00Z

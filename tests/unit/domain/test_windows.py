@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from sidecar.domain.windows import Alignment, Window, WindowSpec, WindowUnit, window_at
+from sidecar.domain.time.windows import Alignment, Window, WindowSpec, WindowUnit, window_at
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -18,9 +18,9 @@ from sidecar.front.frames import (
     frame,
     settings,
 )
-from sidecar.front.machine import upkeep
+from sidecar.front.machine import timeouts
 from sidecar.front.machine.calls import UnaryCall
-from sidecar.front.machine.control import KEEPALIVE_PING, LEAVING_PING
+from sidecar.front.machine.control_frames import KEEPALIVE_PING, LEAVING_PING
 from sidecar.front.machine.events import What
 from sidecar.front.machine.messages import packed
 from sidecar.front.machine.phases import Phase
@@ -55,7 +55,7 @@ class Waiting:
         client = self.client
         client.now += seconds
         client.shared.timers.expire(client.now, 100)
-        upkeep.check(client.connection, client.now)
+        timeouts.check(client.connection, client.now)
         client.proceed()
 
 
@@ -210,7 +210,7 @@ def test_answer_that_the_peer_does_not_take_is_given_up() -> None:
     client.send(call(1))
 
     client.now += 61
-    upkeep.check(client.connection, client.now)
+    timeouts.check(client.connection, client.now)
     client.proceed()
 
     assert ErrorCode.CANCEL == client.answer(1).reset
@@ -223,7 +223,7 @@ def test_socket_that_takes_nothing_for_long_is_closed() -> None:
     client.connection.pause(client.now)
 
     client.now += 61
-    upkeep.check(client.connection, client.now)
+    timeouts.check(client.connection, client.now)
 
     assert Phase.CLOSED is client.connection.phase
     assert ["stalled_output"] == client.refused
@@ -262,7 +262,7 @@ def test_idle_connection_is_left_in_good_order() -> None:
 
     for _ in range(2):
         client.now += 101
-        upkeep.check(client.connection, client.now)
+        timeouts.check(client.connection, client.now)
         client.proceed()
 
     last = [int.from_bytes(item.payload[:4]) for item in client.of(GOAWAY)]
@@ -291,9 +291,9 @@ def test_calls_that_cross_the_warning_are_served_and_later_ones_are_not() -> Non
 
 
 def test_upkeep_is_as_frequent_as_the_shortest_bound_needs() -> None:
-    assert pytest.approx(2.5) == upkeep.interval_seconds(Bounds())
-    assert pytest.approx(0.25) == upkeep.interval_seconds(Bounds(request_seconds=1))
-    assert pytest.approx(0.02) == upkeep.interval_seconds(Bounds(request_seconds=0.001))
+    assert pytest.approx(2.5) == timeouts.interval_seconds(Bounds())
+    assert pytest.approx(0.25) == timeouts.interval_seconds(Bounds(request_seconds=1))
+    assert pytest.approx(0.02) == timeouts.interval_seconds(Bounds(request_seconds=0.001))
 
 
 def test_echo_leaves_nothing_behind() -> None:

@@ -10,10 +10,10 @@ import pytest
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.bounds import DAY_US, MINUTE_US
-from sidecar.domain.catalog import Catalog, FailAction, FailPolicy
-from sidecar.domain.companies import Company, Subscription
-from sidecar.domain.decision import BasisMode, Reason
-from sidecar.domain.windows import window_at
+from sidecar.domain.catalog.model import Catalog, FailAction, FailPolicy
+from sidecar.domain.company.model import Company, Subscription
+from sidecar.domain.limits.decision import BasisMode, Reason
+from sidecar.domain.time.windows import window_at
 from sidecar.storage.snapshots import SnapshotChanges
 from tests.simulation.world import World
 from tests.support.build import (

@@ -10,18 +10,18 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.convert.times import timestamp
 from sidecar.domain.bounds import DAY_US, INT64_MAX, SECOND_US
-from sidecar.domain.catalog import Limit
-from sidecar.domain.companies import Holding, Override
+from sidecar.domain.catalog.model import Limit
+from sidecar.domain.company.model import Holding, Override
 from sidecar.domain.errors import FieldError, InvalidInput, NotFound
-from sidecar.domain.windows import END_INSTANT_US, FIRST_INSTANT_US
+from sidecar.domain.time.windows import END_INSTANT_US, FIRST_INSTANT_US
+from sidecar.engine.runner import InlineRunner
 from sidecar.rpc.explain import ExplainMethods
-from sidecar.rpc.missing import MissingSnapshots
-from sidecar.service.runner import InlineRunner
+from sidecar.rpc.snapshot_fetch import MissingSnapshots
+from sidecar.shared.convert.times import timestamp
 from tests.support.build import DAY, NOW_US, company, metered
 from tests.support.method_calls import ANYONE
-from tests.unit.service.explain_bench import ANCHOR_US, APRIL_US, Bench
+from tests.unit.engine.explain_bench import ANCHOR_US, APRIL_US, Bench
 
 HARD: Final = catalog_pb2.ENFORCEMENT_HARD
 

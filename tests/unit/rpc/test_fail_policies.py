@@ -13,8 +13,14 @@ import pytest
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.bounds import MINUTE_US
-from sidecar.domain.catalog import Catalog, EntitlementGrant, FailAction, FailPolicy, FeatureKind
-from sidecar.domain.decision import BasisMode, FallbackCause, Reason
+from sidecar.domain.catalog.model import (
+    Catalog,
+    EntitlementGrant,
+    FailAction,
+    FailPolicy,
+    FeatureKind,
+)
+from sidecar.domain.limits.decision import BasisMode, FallbackCause, Reason
 from tests.support.build import NOW_US, catalog, company, limit, metered
 from tests.support.inside import Inside
 from tests.support.method_calls import COUNTING, WAYS, call

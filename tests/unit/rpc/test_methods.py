@@ -8,8 +8,8 @@ import pytest
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.bounds import DAY_US, EVENT_PAST_US_MAX, HOUR_US, SECOND_US
-from sidecar.domain.decision import FallbackCause, Reason
 from sidecar.domain.errors import FieldError
+from sidecar.domain.limits.decision import FallbackCause, Reason
 from tests.support.build import NOW_US, SHADOW, catalog, company, limit, metered
 from tests.support.inside import Inside
 from tests.support.method_calls import ANYONE, answer_of, call

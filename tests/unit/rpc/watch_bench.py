@@ -7,19 +7,19 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Final
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
+from sidecar.directory.directory import Directory
 from sidecar.domain.bounds import DAY_US
-from sidecar.domain.catalog import EntitlementGrant, FeatureKind
-from sidecar.domain.companies import Company, CompanySnapshot
+from sidecar.domain.catalog.model import EntitlementGrant, FeatureKind
+from sidecar.domain.company.model import Company, CompanySnapshot
+from sidecar.domain.company.timeline import compile_snapshot
 from sidecar.domain.slices import Slices
-from sidecar.domain.timeline import compile_snapshot
-from sidecar.rpc.missing import MissingSnapshots
-from sidecar.rpc.watching import WatchMethods
-from sidecar.service.directory import Directory
-from sidecar.service.runner import InlineRunner
-from sidecar.service.standing import Standing
-from sidecar.service.watched_states import CompanyState, StateReader
-from sidecar.service.watchlist import Watchlist
+from sidecar.engine.plane_status import Standing
+from sidecar.engine.runner import InlineRunner
+from sidecar.rpc.snapshot_fetch import MissingSnapshots
+from sidecar.rpc.watch import WatchMethods
 from sidecar.storage.snapshots import SnapshotChanges
+from sidecar.watch.states import CompanyState, StateReader
+from sidecar.watch.watchlist import Watchlist
 from tests.support.build import (
     DAY,
     HARD,

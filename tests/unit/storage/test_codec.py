@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from sidecar.domain.bounds import FOREVER_US
-from sidecar.domain.catalog import (
+from sidecar.domain.catalog.model import (
     AddOn,
     AddOnEntitlement,
     Catalog,
@@ -29,8 +29,8 @@ from sidecar.domain.catalog import (
     Rollover,
     Scope,
 )
-from sidecar.domain.companies import CompanySnapshot, Holding, Segment, SubscriptionStatus
-from sidecar.domain.rates import Bucket
+from sidecar.domain.company.model import CompanySnapshot, Holding, Segment, SubscriptionStatus
+from sidecar.domain.limits.rates import Bucket
 from sidecar.storage import codec
 from sidecar.storage.codec import (
     CatalogHead,

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Final
 
 from sidecar.domain.bounds import FOREVER_US
-from sidecar.domain.catalog import EntitlementGrant, FeatureKind
-from sidecar.domain.companies import CompanySnapshot, Segment, SubscriptionStatus
+from sidecar.domain.catalog.model import EntitlementGrant, FeatureKind
+from sidecar.domain.company.model import CompanySnapshot, Segment, SubscriptionStatus
 from sidecar.storage import codec, keys
 from sidecar.storage.codec import Counter
 from sidecar.storage.snapshots import Position

@@ -11,8 +11,8 @@ from sidecar.domain.bounds import (
     FOREVER_US,
     IDENTIFIER_BYTES_MAX,
 )
-from sidecar.domain.counters import slot_of
-from sidecar.domain.windows import END_INSTANT_US, FIRST_INSTANT_US
+from sidecar.domain.limits.counters import slot_of
+from sidecar.domain.time.windows import END_INSTANT_US, FIRST_INSTANT_US
 from sidecar.storage import keys
 from sidecar.storage.engine import KEY_BYTES_MAX
 from tests.support.build import MONTH, limit

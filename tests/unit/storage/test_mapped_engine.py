@@ -13,10 +13,10 @@ from structlog.testing import capture_logs
 
 from sidecar.domain.errors import Exhausted
 from sidecar.storage import mapped_engine
-from sidecar.storage.file_room import FileRoom
 from sidecar.storage.lmdb_engine import RESERVE_BYTES, LmdbEngine
 from sidecar.storage.mapped_engine import MappedEngine, open_engine
 from sidecar.storage.outbox import Outbox
+from sidecar.storage.preallocated_file import FileRoom
 from sidecar.storage.store import Store, open_store
 from sidecar.storage.transaction import Transaction
 from sidecar.storage.verification import verifies

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.domain.catalog import Catalog, CatalogSnapshot
-from sidecar.domain.companies import CompanySnapshot
+from sidecar.domain.catalog.model import Catalog, CatalogSnapshot
+from sidecar.domain.company.model import CompanySnapshot
 from sidecar.sync.machine.watch import HELD_BACK_MAX, Apply, StartOver, WatchMachine, WatchStep
 from tests.support.build import total
 from tests.support.stores import MONTHLY

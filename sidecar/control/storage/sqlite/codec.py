@@ -9,11 +9,11 @@ import msgspec
 
 from sidecar.control.storage.values import PLANE, CounterKey, RolloverTerms, RolloverWindow
 from sidecar.domain.bounds import INT64_MAX
-from sidecar.domain.catalog import Catalog
-from sidecar.domain.companies import Company, CompanySnapshot, Segment
-from sidecar.domain.counters import CounterRef
-from sidecar.domain.timeline import compile_snapshot
-from sidecar.domain.windows import Window
+from sidecar.domain.catalog.model import Catalog
+from sidecar.domain.company.model import Company, CompanySnapshot, Segment
+from sidecar.domain.company.timeline import compile_snapshot
+from sidecar.domain.limits.counters import CounterRef
+from sidecar.domain.time.windows import Window
 
 CounterColumns: TypeAlias = tuple[str, str, int, int, str, str]
 RolloverColumns: TypeAlias = tuple[str, str | None, bool, int | None]

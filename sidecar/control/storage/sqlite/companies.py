@@ -7,14 +7,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from sidecar.control.storage.sqlite import codec
-from sidecar.control.storage.values import (
-    CompanyChange,
-    PlaneState,
-    StoredCompany,
-    Tombstone,
-)
-from sidecar.domain.catalog import CatalogSnapshot
-from sidecar.domain.companies import CompanySnapshot
+from sidecar.control.storage.values import CompanyChange, PlaneState, StoredCompany, Tombstone
+from sidecar.domain.catalog.model import CatalogSnapshot
+from sidecar.domain.company.model import CompanySnapshot
 
 _KEYS_LOOKED_FOR_MAX: Final = 20
 """Past so many keys, looking for each takes longer than reading everything once."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from sidecar.control.storage.sqlite import codec
-from sidecar.control.storage.sqlite.rollover import SqliteRollover
+from sidecar.control.storage.sqlite.rollover_queries import SqliteRollover
 from sidecar.control.storage.values import (
     CounterKey,
     CounterState,
@@ -19,7 +19,7 @@ from sidecar.control.storage.values import (
     UsageSum,
 )
 from sidecar.domain.bounds import DAY_US, MINUTE_US
-from sidecar.domain.counters import CounterTotal
+from sidecar.domain.limits.counters import CounterTotal
 
 _COUNTER_IS: Final = (
     "{0}.company = ? AND {0}.feature = ? AND {0}.window_end_us = ? "

@@ -17,7 +17,7 @@ from sidecar.control.storage.values import (
     RolloverWindow,
     StoredCompany,
 )
-from sidecar.domain.catalog import Catalog
+from sidecar.domain.catalog.model import Catalog
 
 # SQLite turns a sum that int64 does not hold into a floating-point number, which compares exactly
 # with integers: so max and min bring it back to the nearest integer.

@@ -1,0 +1,200 @@
+"""The parts of a sidecar, put together: the one place that knows them all."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from sidecar import __version__
+from sidecar.app.clock import PlaneClock, wall_us
+from sidecar.app.instrumentation import DecisionObserver, sidecar_metrics
+from sidecar.app.maintenance import Upkeep
+from sidecar.directory.company_cache import HeldCompanies
+from sidecar.directory.directory import Directory
+from sidecar.domain.bounds import HOUR_US
+from sidecar.engine.enforce import Enforcer
+from sidecar.engine.explain import Explainer
+from sidecar.engine.plane_status import Standing
+from sidecar.engine.query import Queries
+from sidecar.engine.runner import GroupCommitRunner, InlineRunner, Runner
+from sidecar.engine.usual_check import UsualChecks
+from sidecar.rpc.deciding import Deciding
+from sidecar.rpc.enforcement import EnforcementMethods
+from sidecar.rpc.explain import ExplainMethods
+from sidecar.rpc.response_encoder import AnswerEncoder
+from sidecar.rpc.snapshot_fetch import MissingSnapshots
+from sidecar.rpc.watch import WatchMethods
+from sidecar.shared.config import SidecarConfig
+from sidecar.storage.contact import read_contact
+from sidecar.storage.counters import Counters
+from sidecar.storage.outbox import Outbox
+from sidecar.storage.snapshots import Snapshots
+from sidecar.storage.store_handle import OpenStore, new_incarnation, open_folder
+from sidecar.sync.machine.push import PushMachine
+from sidecar.sync.plane import PlaneClient
+from sidecar.sync.plane_watcher import Watcher
+from sidecar.sync.pusher import Pusher
+from sidecar.sync.records import UsageRecordReader
+from sidecar.watch.states import StateReader
+from sidecar.watch.watchlist import Watchlist
+
+_CLOCK_ALARM_US: Final = 5_000_000
+
+log = structlog.get_logger(__name__)
+
+
+class Ground:
+    """What takes as long as the store is large; made on a thread beside the event loop."""
+
+    def __init__(self, config: SidecarConfig) -> None:
+        self.opened: OpenStore = open_folder(
+            Path(config.store_path),
+            max_bytes=config.store_bytes_max,
+            sync_commits=config.durability == "disk",
+            outbox_records_max=config.outbox_records_max,
+        )
+        self.snapshots = Snapshots(self.opened.store)
+        self.held: HeldCompanies | None = None
+        if config.control and config.snapshots == "on_demand":
+            self.held = HeldCompanies(self.snapshots, config.companies_held_max)
+
+
+class Parts:
+    """Store, services and synchronisation of one sidecar. Made on the running event loop."""
+
+    def __init__(self, config: SidecarConfig, ground: Ground) -> None:
+        self.config = config
+        self.opened = ground.opened
+        self.store = self.opened.store
+        self.standing = Standing(authority=bool(config.standalone))
+        if config.control:
+            self.standing.heard_us = read_contact(self.store)
+        self.clock = PlaneClock(self.standing)
+        self.runner: Runner = (
+            GroupCommitRunner(self.store)
+            if config.durability == "disk"
+            else InlineRunner(self.store)
+        )
+        self.snapshots = ground.snapshots
+        self.counters = Counters(self.store)
+        self.outbox = Outbox(self.store, UsageRecordReader())
+        self.watchlist = Watchlist(config.watches_max)
+        self.directory = self._directory(ground.held)
+        self.upkeep = Upkeep(self.store, self.outbox, self.runner, self.clock.now_us)
+        self.metrics = sidecar_metrics(self.store, self.standing, self.upkeep, self.clock)
+        self.catalog_known = asyncio.Event()
+        if self.directory.index is not None:
+            self.catalog_known.set()
+        self.plane = self._plane() if config.control else None
+        self.watcher = self._watcher(self.plane) if self.plane else None
+        self.pusher = self._pusher(self.plane) if self.plane else None
+        self.missing = MissingSnapshots(self.directory, self.runner, self.watcher)
+        self.methods = self._methods()
+        self.query_methods = self._query_methods()
+        self.watch_methods = self._watch_methods()
+
+    async def close(self) -> None:
+        """Let go of everything. The servers must have stopped."""
+        if self.plane is not None:
+            await self.plane.close()
+        await self.upkeep.keep_contact(self.standing.heard_us)
+        await self.runner.close()
+        await asyncio.to_thread(self.opened.close)
+
+    def _directory(self, held: HeldCompanies | None) -> Directory:
+        cached_max = self.config.companies_cached_max
+        if held is not None:
+            cached_max = min(cached_max, self.config.companies_held_max)
+        return Directory(
+            self.snapshots,
+            cached_max,
+            held=held,
+            authority=self.standing.authority,
+            watched=self.watchlist,
+        )
+
+    def _plane(self) -> PlaneClient:
+        return PlaneClient(
+            self.config.control,
+            node=self.config.node,
+            version=__version__,
+            wall_us=wall_us,
+            heard=self._heard,
+        )
+
+    def _heard(self, clock_offset_us: int) -> None:
+        known_us = self.standing.clock_offset_us
+        if abs(clock_offset_us) > _CLOCK_ALARM_US and abs(known_us) <= _CLOCK_ALARM_US:
+            log.warning("clock.far_off", offset_us=clock_offset_us)
+        self.standing.clock_offset_us = clock_offset_us
+        self.standing.heard(self.clock.now_us())
+
+    def _contact(self, connected: bool) -> None:
+        self.standing.connected = connected
+
+    def _caught_up(self) -> None:
+        if self.watcher is not None:
+            self.watcher.refresh_totals_soon()
+
+    def _watcher(self, plane: PlaneClient) -> Watcher:
+        return Watcher(
+            self.store,
+            self.snapshots,
+            self.counters,
+            self.directory,
+            self.runner,
+            plane,
+            everyone=self.config.snapshots == "all",
+            now=self.clock.now_us,
+            fetch_seconds=self.config.fetch_timeout_ms / 1000,
+            catalog_known=self.catalog_known,
+            lost_contact=lambda: self._contact(False),
+            watchlist=self.watchlist,
+        )
+
+    def _pusher(self, plane: PlaneClient) -> Pusher:
+        machine = PushMachine(
+            linger_us=self.config.push_linger_ms * 1000,
+            records_max=self.config.push_records_max,
+            uniform=random.random,
+        )
+        return Pusher(
+            self.store,
+            self.outbox,
+            self.counters,
+            self.runner,
+            plane,
+            machine,
+            records_max=self.config.push_records_max,
+            new_incarnation=new_incarnation,
+            contact=self._contact,
+            caught_up=self._caught_up,
+            watchlist=self.watchlist,
+        )
+
+    def _methods(self) -> EnforcementMethods:
+        encode = AnswerEncoder()
+        kept_us = self.config.idempotency_hours * HOUR_US
+        basics = (self.store, self.directory, self.standing, encode)
+        deciding = Deciding(
+            Enforcer(*basics, answers_kept_us=kept_us),
+            UsualChecks(*basics, answers_kept_us=kept_us),
+            encode,
+            DecisionObserver(self.metrics),
+            self.clock.now_us,
+            self.watchlist,
+        )
+        return EnforcementMethods(self.store, deciding, self.runner, self.missing)
+
+    def _query_methods(self) -> ExplainMethods:
+        queries = Queries(self.store, self.counters, self.directory, self.standing)
+        explainer = Explainer(self.store, self.directory, self.standing)
+        return ExplainMethods(explainer, queries, self.runner, self.missing, self.clock.now_us)
+
+    def _watch_methods(self) -> WatchMethods:
+        reader = StateReader(self.store, self.directory, self.standing)
+        return WatchMethods(reader, self.watchlist, self.runner, self.missing, self.clock.now_us)

@@ -1,0 +1,72 @@
+"""Ties decisions, store and sync to the metrics that Prometheus reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sidecar import __version__
+from sidecar.app.clock import PlaneClock
+from sidecar.app.maintenance import Upkeep
+from sidecar.domain.limits.decision import FallbackCause, Reason
+from sidecar.engine.plane_status import Standing
+from sidecar.shared.ops.metrics import ALLOWED, DENIED, REPLAYED, SidecarMetrics, SidecarReadings
+from sidecar.storage.store import Store
+
+_REASONS = ("", *(reason.name for reason in Reason))
+
+
+class DecisionObserver:
+    """Counts decisions and errors."""
+
+    def __init__(self, metrics: SidecarMetrics) -> None:
+        self._observe = metrics.decisions.observe
+        self.counted = metrics.decisions.observe_counted
+        self._errors = metrics.errors
+        self._fallbacks = metrics.fallbacks
+        self._shadow_denials = metrics.shadow_denials
+
+    def decided(self, allowed: bool, reason: Reason, replayed: bool, nanoseconds: int) -> None:
+        """A check was answered, after so long."""
+        result = REPLAYED if replayed else ALLOWED if allowed else DENIED
+        self._observe(result, reason, nanoseconds // 1000)
+
+    def fell_back(self, cause: FallbackCause, allowed: bool) -> None:
+        """The fail policy decided about a check."""
+        self._fallbacks.add(cause.name, "allowed" if allowed else "denied")
+
+    def shadow_denied(self, feature: str, limits: Sequence[str]) -> None:
+        """SHADOW limits of a feature would have denied a check."""
+        for limit in limits:
+            self._shadow_denials.add(feature, limit)
+
+    def failed(self, reason: str) -> None:
+        """A check could not be answered."""
+        self._errors.add(reason)
+
+
+def sidecar_metrics(
+    store: Store, standing: Standing, upkeep: Upkeep, clock: PlaneClock
+) -> SidecarMetrics:
+    """All metrics of a sidecar. What is read here are plain numbers in memory."""
+
+    def lag_seconds() -> float | None:
+        if standing.heard_us is None:
+            return None
+        return max(0, clock.now_us() - standing.heard_us) / 1_000_000
+
+    def outbox_age_seconds() -> float:
+        oldest_us = upkeep.vitals.oldest_accepted_us
+        return 0.0 if oldest_us is None else max(0, clock.now_us() - oldest_us) / 1_000_000
+
+    readings = SidecarReadings(
+        outbox_records=store.waiting_records,
+        outbox_bytes=lambda: upkeep.vitals.outbox_bytes,
+        outbox_oldest_age_seconds=outbox_age_seconds,
+        sync_lag_seconds=lag_seconds,
+        plane_connected=lambda: int(standing.connected),
+        snapshot_age_seconds=lag_seconds,
+        clock_offset_seconds=lambda: standing.clock_offset_us / 1_000_000,
+        store_used_bytes=lambda: upkeep.vitals.store_used_bytes,
+        store_max_bytes=store.engine.max_bytes,
+    )
+    return SidecarMetrics(__version__, _REASONS, readings)

@@ -1,0 +1,111 @@
+"""What requests to the control plane have in common: bounds, ids and page tokens."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Final, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from sidecar.api.control.v1 import control_pb2
+from sidecar.control.storage.values import LineFilter, LinePosition
+from sidecar.domain.bounds import BEGINNING_US, FOREVER_US, INT64_MAX
+from sidecar.domain.catalog.rules import identifier_problems
+from sidecar.domain.errors import InvalidInput
+from sidecar.shared.convert.times import instant
+
+Position = TypeVar("Position", str, LinePosition)
+
+_NIL: Final = UUID(int=0)
+
+
+def require_incarnation(incarnation: str) -> str:
+    """A UUID in its canonical 36 characters."""
+    try:
+        parsed = UUID(incarnation)
+    except ValueError:
+        parsed = _NIL
+    if parsed == _NIL or str(parsed) != incarnation:
+        raise InvalidInput("incarnation", "must be a UUID of 36 characters in lower case")
+    return incarnation
+
+
+def require_identifier(field: str, text: str) -> str:
+    """1 to 128 bytes of printable UTF-8."""
+    for problem in identifier_problems((), text):
+        raise InvalidInput(field, problem.message)
+    return text
+
+
+def require_count(field: str, count: int, least: int, most: int) -> int:
+    """A number in bounds."""
+    if not least <= count <= most:
+        raise InvalidInput(field, f"must be {least} to {most}, is {count}")
+    return count
+
+
+def size_or(field: str, asked: int, default: int, most: int) -> int:
+    """A page's size: 1 to `most`; 0 is the default."""
+    return require_count(field, asked, 0, most) or default
+
+
+def line_filter(
+    request: control_pb2.QueryUsageRequest | control_pb2.ListRecordsRequest,
+) -> LineFilter:
+    """The lines that a request means."""
+    for field, text in (("company", request.company), ("feature", request.feature)):
+        if text:
+            require_identifier(field, text)
+    from_us, until_us = BEGINNING_US, FOREVER_US
+    if request.HasField("from"):
+        from_us = instant(getattr(request, "from"), "from")  # a keyword in Python
+    if request.HasField("until"):
+        until_us = instant(request.until, "until")
+    if from_us > until_us:
+        raise InvalidInput("until", "must not be before from")
+    return LineFilter(request.company, request.feature, from_us, until_us)
+
+
+def page_token(position: str | LinePosition | None) -> str:
+    """The token of a position; empty where there is no next page."""
+    if not position:
+        return ""
+    return base64.urlsafe_b64encode(msgspec.json.encode(position)).decode()
+
+
+def company_of_token(token: str) -> str:
+    """The id that a token stands for; empty for the start."""
+    if not token:
+        return ""
+    company = _decode(token, str)
+    if any(identifier_problems((), company)):
+        raise _bad_token()
+    return company
+
+
+def line_of_token(token: str) -> LinePosition | None:
+    """The line that a token stands for; `None` for the start."""
+    if not token:
+        return None
+    position = _decode(token, LinePosition)
+    numbers = (position.event_time_us, position.sequence)
+    if not all(0 <= number <= INT64_MAX for number in numbers):
+        raise _bad_token()
+    try:
+        require_incarnation(position.incarnation)
+    except InvalidInput:
+        raise _bad_token() from None
+    return position
+
+
+def _decode(token: str, kind: type[Position]) -> Position:
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(token), type=kind)
+    except (binascii.Error, ValueError, msgspec.MsgspecError):
+        raise _bad_token() from None
+
+
+def _bad_token() -> InvalidInput:
+    return InvalidInput("page_token", "is none that an earlier answer gave")

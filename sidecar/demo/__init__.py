@@ -1,0 +1,1 @@
+"""What `tallyd demo` runs, shows and compares."""

@@ -1,0 +1,1 @@
+"""The directory: who the companies are and what they may do, arranged for deciding quickly."""

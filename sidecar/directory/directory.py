@@ -1,0 +1,253 @@
+"""The directory: who the companies are and what they may do, arranged for deciding quickly.
+
+It holds the catalog and a bounded number of companies in memory, least recently used first out; the
+store holds more of them, or all. A company's limits are resolved on first use and kept until its
+timeline moves to another segment, or its snapshot or the catalog changes.
+
+A company that the plane does not have is remembered as such, until the plane's changes bring it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Collection, Container, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+from sidecar.directory.company_cache import HeldCompanies
+from sidecar.directory.resolved import CompanyView
+from sidecar.domain.bounds import BEGINNING_US
+from sidecar.domain.catalog.model import AddOn, Plan
+from sidecar.domain.company.model import CompanySnapshot
+from sidecar.domain.company.timeline import default_snapshot, segment_at
+from sidecar.domain.entitlement.resolve import CatalogIndex
+from sidecar.domain.slices import Slices, pages, whole
+from sidecar.storage.snapshots import SnapshotChanges, Snapshots
+
+_ABSENT_MAX: Final = 10_000
+_FORGOTTEN_ONE_BY_ONE_MAX: Final = 1_000
+"""Past so many companies that change, it costs less to forget everybody."""
+_NOTED_AT_ONCE: Final = 200
+"""Companies that one step of upkeep looks at."""
+_GRANTS_AT_ONCE: Final = 5_000
+"""Grants of a catalog that is left whose memory one step gives back."""
+
+T = TypeVar("T")
+
+
+class Directory:
+    """Finds companies. `companies_max` bounds how many are kept in memory.
+
+    `held`: bounds how many are kept in the store; `None` for no bound. `authority`: there is no
+    plane, so what is not held does not exist. `watched`: companies of which all news are wanted.
+    """
+
+    def __init__(
+        self,
+        snapshots: Snapshots,
+        companies_max: int,
+        *,
+        held: HeldCompanies | None = None,
+        authority: bool = False,
+        watched: Container[str] = (),
+    ) -> None:
+        self._snapshots = snapshots
+        self._companies_max = companies_max
+        self._held = held
+        self._authority = authority
+        self._watched = watched
+        self._wanted: Counter[str] = Counter()
+        self._views: OrderedDict[str, CompanyView] = OrderedDict()
+        self._defaults: OrderedDict[str, CompanyView] = OrderedDict()
+        self._absent: OrderedDict[str, int] = OrderedDict()
+        # What no decision finds any more.
+        self._left: list[OrderedDict[str, CompanyView]] = []
+        self._left_pieces: list[tuple[Plan | AddOn, object]] = []
+        stored = snapshots.catalog()
+        self._index = CatalogIndex(stored.catalog, stored.version) if stored else None
+
+    @property
+    def index(self) -> CatalogIndex | None:
+        """The catalog, once there is one."""
+        return self._index
+
+    def company(self, company: str, at_us: int) -> CompanyView | None:
+        """The company in the segment that holds an instant; `None` if no snapshot is held."""
+        view = self._views.get(company)
+        if view is None:
+            return self._load(company, at_us)
+        segment = view.segment
+        if segment.from_us <= at_us < segment.until_us:
+            self._views.move_to_end(company)
+            return view
+        return self._keep(view.snapshot, at_us)
+
+    def default_company(self, company: str) -> CompanyView | None:
+        """What stands in for a company that is unknown; `None` without a default plan."""
+        view = self._defaults.get(company)
+        if view is not None:
+            self._defaults.move_to_end(company)
+            return view
+        index = self._index
+        if index is None or not index.catalog.default_plan:
+            return None
+        snapshot = default_snapshot(company, index.catalog.default_plan, index.version)
+        view = CompanyView(snapshot, snapshot.segments[0], index, is_default=True)
+        _remember(self._defaults, company, view, self._companies_max)
+        return view
+
+    def is_absent(self, company: str, now_us: int, *, final: bool = False) -> bool:
+        """Whether a company that is not held is known not to exist.
+
+        `final`: the plane can't be asked again; what it said last holds.
+        """
+        if self._authority or (final and company in self._absent):
+            return True
+        return self._absent.get(company, BEGINNING_US) > now_us
+
+    def apply(self, changes: SnapshotChanges) -> None:
+        """Write changes to the store, all at once; every later decision obeys them."""
+        whole(self.applying(changes))
+
+    def applying(self, changes: SnapshotChanges) -> Slices[None]:
+        """The same in bounded steps; one set of changes after the other.
+
+        Decisions obey all of them from one step on, and none of them before.
+        """
+        index = None
+        if changes.catalog is not None:
+            catalog = changes.catalog
+            index = yield from CatalogIndex.in_slices(catalog.catalog, catalog.version)
+
+        def switched(catalog_taken: bool) -> Slices[None]:
+            self._switch(changes, index if catalog_taken else None)
+            yield from self._note_held(changes)
+
+        yield from self._snapshots.applying(changes, switched)
+        yield from self._dismantled()
+        yield from self._let_go(changes.companies)
+
+    @contextmanager
+    def wanting(self, companies: Collection[str]) -> Iterator[None]:
+        """Companies are about to be used: they are not let go for others. For the event loop."""
+        self._wanted.update(companies)
+        try:
+            yield
+        finally:
+            for company in companies:
+                self._wanted[company] -= 1
+                if not self._wanted[company]:
+                    del self._wanted[company]
+
+    def in_memory(self) -> list[str]:
+        """Ids of the companies that were used of late."""
+        return list(self._views)
+
+    def remember_absent(self, company: str, until_us: int) -> None:
+        """The control plane has no such company: do not ask again before an instant."""
+        _remember(self._absent, company, until_us, _ABSENT_MAX)
+
+    def follows(self, company: str) -> bool:
+        """Whether news of a company are to be kept: it is held, watched, or known to be absent."""
+        return company in self._absent or company in self._watched or self._snapshots.holds(company)
+
+    def holds(self, company: str, now_us: int) -> bool:
+        """Whether there is no need to ask the plane for a company: it is held, or known absent."""
+        return (
+            company in self._views
+            or self.is_absent(company, now_us)
+            or self._snapshots.holds(company)
+        )
+
+    def _switch(self, changes: SnapshotChanges, index: CatalogIndex | None) -> None:
+        """Have every later decision find what has just been written."""
+        if index is not None:
+            if self._index is not None:
+                self._left_pieces += self._index.pieces()
+            self._index = index
+        changed = len(changes.companies) + len(changes.removed)
+        if index is not None or changed > _FORGOTTEN_ONE_BY_ONE_MAX:
+            self._left += [self._views, self._defaults]
+            self._views, self._defaults = OrderedDict(), OrderedDict()
+            return
+        for snapshot in changes.companies:
+            self._forget(snapshot.company)
+        for company in changes.removed:
+            self._forget(company)
+
+    def _note_held(self, changes: SnapshotChanges) -> Slices[None]:
+        """Bring what is known of who is held, and of who is absent, in line with the store."""
+        for arrived in pages(changes.companies, _NOTED_AT_ONCE):
+            for snapshot in arrived:
+                self._absent.pop(snapshot.company, None)
+            if self._held is not None:
+                self._held.applied(arrived, ())
+                for snapshot in arrived:
+                    if snapshot.company in self._views:
+                        self._held.taken_up(snapshot.company)
+            if len(arrived) == _NOTED_AT_ONCE:
+                yield
+        for removed in pages(changes.removed, _NOTED_AT_ONCE):
+            if self._held is not None:
+                self._held.applied((), removed)
+            if len(removed) == _NOTED_AT_ONCE:
+                yield
+
+    def _let_go(self, arrived: Sequence[CompanySnapshot]) -> Slices[None]:
+        """Let companies go that are held beyond the bound, for others that have arrived."""
+        held = self._held
+        if held is None:
+            return
+        while gone := held.to_let_go(arrived, self._watched, self._wanted):
+            changes = SnapshotChanges(removed=gone)
+            yield from self._snapshots.applying(changes)
+            self._switch(changes, None)
+            held.applied((), gone)
+            yield
+
+    def _dismantled(self) -> Slices[None]:
+        """Give back what decisions no longer find: so much memory takes its time."""
+        while self._left:
+            views = self._left[0]
+            for _ in range(min(len(views), _NOTED_AT_ONCE)):
+                company, _ = views.popitem(last=False)
+                if self._held is not None and company not in self._views:
+                    self._held.laid_down(company)
+            if not views:
+                del self._left[0]
+            yield
+        grants = 0
+        while self._left_pieces:
+            sold, _ = self._left_pieces.pop()
+            grants += 1 + len(sold.entitlements)
+            if grants > _GRANTS_AT_ONCE:
+                grants = 0
+                yield
+
+    def _forget(self, company: str) -> None:
+        view = self._views.pop(company, None)
+        if view is not None and self._held is not None:
+            self._held.laid_down(company)
+        self._defaults.pop(company, None)
+
+    def _load(self, company: str, at_us: int) -> CompanyView | None:
+        snapshot = self._snapshots.company(company)
+        return None if snapshot is None else self._keep(snapshot, at_us)
+
+    def _keep(self, snapshot: CompanySnapshot, at_us: int) -> CompanyView | None:
+        if self._index is None:
+            return None
+        view = CompanyView(snapshot, segment_at(snapshot, at_us), self._index)
+        gone = _remember(self._views, snapshot.company, view, self._companies_max)
+        if self._held is not None:
+            self._held.taken_up(snapshot.company)
+            if gone is not None:
+                self._held.laid_down(gone)
+        return view
+
+
+def _remember(kept: OrderedDict[str, T], company: str, value: T, most: int) -> str | None:
+    """Keep a value as the most recently used; what had to go for it."""
+    kept[company] = value
+    kept.move_to_end(company)
+    return kept.popitem(last=False)[0] if len(kept) > most else None

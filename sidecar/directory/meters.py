@@ -1,0 +1,146 @@
+"""Meters: a company's limits and rates, arranged so that their counters are found quickly."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from sidecar.domain.catalog.model import Enforcement, Limit, RateLimit
+from sidecar.domain.company.model import CompanySnapshot, Segment
+from sidecar.domain.limits.counters import (
+    CounterRef,
+    rate_slot_of,
+    scope_values,
+    slot_of,
+    throttle_slot_of,
+)
+from sidecar.domain.time.company_windows import company_window, generation_of
+from sidecar.domain.time.windows import Window
+from sidecar.storage import keys
+from sidecar.storage.record_wire import encode_counter, encode_slot, encode_window
+
+_NO_VALUES: Final[tuple[str, ...]] = ()
+
+
+class Place(msgspec.Struct, frozen=True, gc=False):
+    """Where a limit's usage is counted for some values: the counter, its key and its wire name."""
+
+    ref: CounterRef
+    key: bytes
+    wire: bytes
+
+
+class Meter:
+    """A limit of one company's feature. Keeps what its counters have in common, and the last.
+
+    `plain`: nothing but the counter's usage decides: nothing rolls over, and no rate throttles.
+    `base`: what the keys of counters without values begin with. `chainless`: a window of which it
+    was found that nobody can tell what was carried into it.
+    """
+
+    __slots__ = (
+        "_company_wide",
+        "_last",
+        "_snapshot",
+        "_throttle_base",
+        "_window",
+        "_wire",
+        "base",
+        "chainless",
+        "feature",
+        "limit",
+        "plain",
+        "slot",
+    )
+
+    def __init__(
+        self, snapshot: CompanySnapshot, segment: Segment, feature: str, limit: Limit
+    ) -> None:
+        generation = generation_of(segment, limit.window)
+        company = snapshot.company
+        throttled = limit.enforcement is Enforcement.THROTTLE
+        slot = sys.intern(slot_of(limit, generation))
+        self._snapshot = snapshot
+        self.feature = feature
+        self.limit = limit
+        self.plain = limit.rollover is None and not throttled
+        self.slot = slot
+        self._company_wide = not limit.scope.dimensions and not limit.scope.match
+        self.base = keys.counter_base(company, feature, slot, ())
+        self.chainless: Window | None = None
+        self._throttle_base = b""
+        if limit.throttle is not None:
+            self._throttle_base = keys.bucket_base(
+                company, feature, throttle_slot_of(limit, generation)
+            )
+        self._wire = (encode_slot(slot), b"")
+        self._window: Window | None = None
+        self._last: Place | None = None
+
+    def place(self, dimensions: Mapping[str, str], at_us: int) -> Place | None:
+        """The counter for a request at an instant; `None` where the limit does not apply."""
+        values = _NO_VALUES if self._company_wide else scope_values(self.limit.scope, dimensions)
+        if values is None:
+            return None
+        window = self.window(at_us)
+        last = self._last
+        if last is not None and last.ref.window is window and last.ref.values == values:
+            return last
+        slot_wire, window_wire = self._wire
+        place = self._last = Place(
+            CounterRef(self.slot, values, window),
+            self.key(values, window),
+            encode_counter(slot_wire, values, window_wire),
+        )
+        return place
+
+    def key(self, values: tuple[str, ...], window: Window) -> bytes:
+        """The key of one of the limit's counters."""
+        base = self.base + keys.values_hash(values) if values else self.base
+        return keys.counter_key(base, window.start_us)
+
+    def throttle_key(self, values: tuple[str, ...]) -> bytes:
+        """The key of the bucket of a THROTTLE limit's rate."""
+        base = self._throttle_base
+        return base + keys.values_hash(values) if values else base
+
+    def window(self, at_us: int) -> Window:
+        """The limit's window that holds an instant."""
+        window = self._window
+        if window is not None and window.start_us <= at_us < window.end_us:
+            return window
+        window = self._window = _shared(self.window_elsewhere(at_us))
+        self._wire = (self._wire[0], encode_window(window))
+        return window
+
+    def window_elsewhere(self, at_us: int) -> Window:
+        """The same for an instant that is not the one that calls are about: it is not kept."""
+        return company_window(self._snapshot.segments, self.limit.window, at_us)
+
+
+@lru_cache(maxsize=1024)
+def _shared(window: Window) -> Window:
+    """The one window of those that are equal: most companies' windows are the same few."""
+    return window
+
+
+class RateMeter:
+    """A rate of one company's feature."""
+
+    __slots__ = ("_base", "limit")
+
+    def __init__(self, company: str, feature: str, limit: RateLimit) -> None:
+        self.limit = limit
+        self._base = keys.bucket_base(company, feature, rate_slot_of(limit))
+
+    def values(self, dimensions: Mapping[str, str]) -> tuple[str, ...] | None:
+        """Values of the rate's dimensions in a request; `None` where it does not apply."""
+        return scope_values(self.limit.scope, dimensions)
+
+    def key(self, values: tuple[str, ...]) -> bytes:
+        """The key of the bucket for some values."""
+        return self._base + keys.values_hash(values) if values else self._base

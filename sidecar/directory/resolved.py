@@ -1,0 +1,125 @@
+"""Views: what one company may do, resolved for a stretch of its timeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from sidecar.directory.meters import Meter, RateMeter
+from sidecar.directory.prepared import PreparedFeature
+from sidecar.domain.bounds import ROLLOVER_WINDOWS_MAX
+from sidecar.domain.catalog.model import Limit
+from sidecar.domain.company.model import CompanySnapshot, Segment
+from sidecar.domain.company.timeline import segment_at
+from sidecar.domain.entitlement.resolve import CatalogIndex, Entitlement
+from sidecar.domain.limits.rolling_limits import rolling_limits
+from sidecar.storage.record_wire import encode_owner
+
+LOOKED_AT_ONCE: Final = 50
+"""Weight of the features that one step of a long reading looks at: about two milliseconds."""
+
+
+class FeatureView:
+    """What a company may do with a feature: entitlement, meters, and the record's owner part.
+
+    `counting`: meters of limits that other plans have, and on which usage is counted, too.
+    `stale_after_us`: from which silence of the plane on the fail policy decides; `None` for never.
+    `prepared`: what the usual check keeps of it, see `usual`.
+    """
+
+    __slots__ = (
+        "counting",
+        "entitlement",
+        "meters",
+        "owner",
+        "policy",
+        "prepared",
+        "rates",
+        "stale_after_us",
+    )
+
+    def __init__(
+        self,
+        snapshot: CompanySnapshot,
+        segment: Segment,
+        entitlement: Entitlement,
+        also_counted: Iterable[Limit],
+    ) -> None:
+        feature = entitlement.feature.key
+        self.entitlement = entitlement
+        self.policy = entitlement.feature.fail_policy
+        self.stale_after_us = self.policy.stale_after_us
+        self.meters = tuple(
+            Meter(snapshot, segment, feature, limit) for limit in entitlement.limits
+        )
+        self.counting = tuple(Meter(snapshot, segment, feature, limit) for limit in also_counted)
+        self.rates = tuple(
+            RateMeter(snapshot.company, feature, limit) for limit in entitlement.rates
+        )
+        self.owner = encode_owner(snapshot.company, feature)
+        self.prepared: PreparedFeature | None = None
+
+    @property
+    def weight(self) -> int:
+        """How much there is to build and to read: limits and rates, and windows that roll over."""
+        limits = self.entitlement.limits
+        rolling = sum(limit.rollover is not None for limit in limits)
+        others = len(self.counting) + len(self.rates)
+        return 1 + len(limits) + others + rolling * ROLLOVER_WINDOWS_MAX
+
+
+class CompanyView:
+    """One company in one segment of its timeline.
+
+    `is_default`: it is unknown, and the catalog's default plan stands in. `features`: those that
+    were looked at; `feature` has all.
+    """
+
+    __slots__ = ("_index", "features", "is_default", "segment", "snapshot", "version")
+
+    def __init__(
+        self,
+        snapshot: CompanySnapshot,
+        segment: Segment,
+        index: CatalogIndex,
+        *,
+        is_default: bool = False,
+    ) -> None:
+        self.snapshot = snapshot
+        self.segment = segment
+        self.version = max(snapshot.version, index.version)
+        self.is_default = is_default
+        self._index = index
+        self.features: dict[str, FeatureView] = {}
+
+    def feature(self, key: str) -> FeatureView | None:
+        """The view of a feature; `None` for one that the catalog lacks."""
+        view = self.features.get(key)
+        if view is None:
+            view = self.feature_once(key)
+            if view is not None:
+                self.features[key] = view
+        return view
+
+    def feature_once(self, key: str) -> FeatureView | None:
+        """The same for a look at many features: what is made for it is not kept."""
+        view = self.features.get(key)
+        if view is not None:
+            return view
+        entitlement = self._index.resolve(self.segment, key)
+        if entitlement is None:
+            return None
+        others = self._index.also_counted(entitlement)
+        return FeatureView(self.snapshot, self.segment, entitlement, others)
+
+    def entitlement(self, key: str) -> Entitlement | None:
+        """What the company may do with a feature; `None` for one that the catalog lacks."""
+        view = self.features.get(key)
+        if view is not None:
+            return view.entitlement
+        return self._index.resolve(self.segment, key)
+
+    def rolling_limit_at(self, feature: str, slot: str, at_us: int) -> Limit | None:
+        """The limit whose rest on a slot rolled over at another instant, if there was one."""
+        segment = segment_at(self.snapshot, at_us)
+        return rolling_limits(self._index, segment, feature).get(slot)

@@ -1,0 +1,1 @@
+"""What is sold: features, limits, plans and add-ons, and what they must fulfil."""

@@ -1,0 +1,185 @@
+"""What a catalog and companies must fulfil before they are taken: one place, for every source.
+
+The rules look at values in the order in which they were given and name what is wrong by its path,
+with the field names of the API: `("plans", 3, "entitlements", 0, "limits", 1, "amount")`. So an
+API can report a field and a file loader a line. What passes is then brought into canonical form,
+in which equal things compare equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import chain
+from typing import Final
+
+from sidecar.domain import bounds
+from sidecar.domain.catalog.grant_rules import grant_problems, grant_references, limit_problems
+from sidecar.domain.catalog.model import (
+    AddOn,
+    Catalog,
+    FailAction,
+    FailPolicy,
+    Feature,
+    FeatureKind,
+    Plan,
+)
+from sidecar.domain.company.model import Company
+from sidecar.domain.company.rules import company_problems, company_references, holdings_problems
+from sidecar.domain.validation import (
+    Path,
+    Problem,
+    below,
+    count_problems,
+    duration_problems,
+    identifier_problems,
+    number_problems,
+    path_text,
+    repeated_problems,
+    text_problems,
+)
+
+__all__ = [
+    "Path",
+    "Problem",
+    "catalog_checks",
+    "catalog_problems",
+    "catalog_references",
+    "companies_problems",
+    "company_problems",
+    "company_references",
+    "grant_problems",
+    "holdings_problems",
+    "identifier_problems",
+    "limit_problems",
+    "path_text",
+    "problems",
+]
+
+_ALLOW, _DENY = FailAction.ALLOW, FailAction.DENY
+_WITHOUT_SNAPSHOT: Final = (_DENY, _ALLOW, FailAction.DEFAULT_PLAN)
+_WHEN_STALE: Final = (FailAction.KEEP, _DENY, _ALLOW)
+_WITH_A_FULL_OUTBOX: Final = (_DENY, _ALLOW)
+
+
+def problems(catalog: Catalog, companies: Iterable[Company] = ()) -> Iterator[Problem]:
+    """Yield everything that is wrong with a catalog and with companies that are to use it.
+
+    Paths start with `features`, `plans`, `add_ons`, `default_plan` or `companies`.
+    """
+    yield from catalog_problems(catalog)
+    yield from catalog_references(catalog)
+    yield from companies_problems(companies, catalog)
+
+
+def companies_problems(companies: Iterable[Company], catalog: Catalog) -> Iterator[Problem]:
+    """Yield what is wrong with companies that are to use a catalog, which is taken as it is."""
+    kinds = {feature.key: feature.kind for feature in catalog.features}
+    plans = {plan.key for plan in catalog.plans}
+    add_ons = {add_on.key for add_on in catalog.add_ons}
+    ids: set[str] = set()
+    for at, company in enumerate(companies):
+        yield from below(("companies", at), company_problems(company))
+        yield from below(("companies", at), company_references(company, plans, kinds, add_ons))
+        if company.id in ids:
+            yield Problem(("companies", at, "id"), f"{company.id!r} is here twice")
+        ids.add(company.id)
+
+
+def catalog_problems(catalog: Catalog) -> Iterator[Problem]:
+    """Yield what is wrong with features, plans and add-ons, each looked at by itself."""
+    return chain.from_iterable(catalog_checks(catalog))
+
+
+def catalog_checks(catalog: Catalog) -> Iterator[Iterator[Problem]]:
+    """Yield the same in small parts, for whoever has other things to do in between."""
+    yield count_problems(("features",), catalog.features, bounds.FEATURES_MAX)
+    yield count_problems(("plans",), catalog.plans, bounds.PLANS_MAX)
+    yield count_problems(("add_ons",), catalog.add_ons, bounds.ADD_ONS_MAX)
+    for at, feature in enumerate(catalog.features):
+        yield below(("features", at), _feature_problems(feature))
+    for at, plan in enumerate(catalog.plans):
+        for check in _plan_checks(plan):
+            yield below(("plans", at), check)
+    for at, add_on in enumerate(catalog.add_ons):
+        for check in _add_on_checks(add_on):
+            yield below(("add_ons", at), check)
+    key = ("key",)
+    yield repeated_problems(("features",), key, [feature.key for feature in catalog.features])
+    yield repeated_problems(("plans",), key, [plan.key for plan in catalog.plans])
+    yield repeated_problems(("add_ons",), key, [add_on.key for add_on in catalog.add_ons])
+
+
+def catalog_references(catalog: Catalog) -> Iterator[Problem]:
+    """Yield what within a catalog refers to something that it lacks."""
+    kinds = {feature.key: feature.kind for feature in catalog.features}
+    for at, feature in enumerate(catalog.features):
+        by_default_plan = feature.fail_policy.no_snapshot is FailAction.DEFAULT_PLAN
+        if by_default_plan and not catalog.default_plan:
+            path = ("features", at, "fail_policy", "no_snapshot")
+            yield Problem(path, "DEFAULT_PLAN needs a default plan of the catalog")
+    for at, plan in enumerate(catalog.plans):
+        yield from below(("plans", at), _plan_references(plan, kinds))
+    for at, add_on in enumerate(catalog.add_ons):
+        yield from below(("add_ons", at), _add_on_references(add_on, kinds))
+    plans = {plan.key for plan in catalog.plans}
+    if catalog.default_plan and catalog.default_plan not in plans:
+        message = f"the catalog has no plan {catalog.default_plan!r}"
+        yield Problem(("default_plan",), message)
+
+
+def _feature_problems(feature: Feature) -> Iterator[Problem]:
+    yield from identifier_problems(("key",), feature.key)
+    yield from text_problems(("name",), feature.name, bounds.NAME_BYTES_MAX)
+    yield from text_problems(("unit",), feature.unit, bounds.UNIT_BYTES_MAX)
+    yield from below(("fail_policy",), _fail_policy_problems(feature.fail_policy))
+
+
+def _fail_policy_problems(policy: FailPolicy) -> Iterator[Problem]:
+    yield from _action_problems("no_snapshot", policy.no_snapshot, _WITHOUT_SNAPSHOT)
+    yield from _action_problems("stale", policy.stale, _WHEN_STALE)
+    yield from _action_problems("outbox_full", policy.outbox_full, _WITH_A_FULL_OUTBOX)
+    stale_after_us = policy.stale_after_us
+    if stale_after_us is None:
+        if policy.stale is not FailAction.KEEP:
+            yield Problem(("stale_after",), f"must be set, {policy.stale.name} needs a time")
+    else:
+        shortest_us, longest_us = bounds.STALE_AFTER_US_MIN, bounds.STALE_AFTER_US_MAX
+        yield from duration_problems(("stale_after",), stale_after_us, shortest_us, longest_us)
+
+
+def _action_problems(
+    name: str, action: FailAction, allowed: Collection[FailAction]
+) -> Iterator[Problem]:
+    if action not in allowed:
+        names = ", ".join(each.name for each in allowed)
+        yield Problem((name,), f"must be one of {names}; is {action.name}")
+
+
+def _plan_checks(plan: Plan) -> Iterator[Iterator[Problem]]:
+    yield identifier_problems(("key",), plan.key)
+    yield text_problems(("name",), plan.name, bounds.NAME_BYTES_MAX)
+    for at, grant in enumerate(plan.entitlements):
+        yield below(("entitlements", at), grant_problems(grant))
+    features = [grant.feature for grant in plan.entitlements]
+    yield repeated_problems(("entitlements",), ("feature",), features)
+
+
+def _plan_references(plan: Plan, kinds: Mapping[str, FeatureKind]) -> Iterator[Problem]:
+    for at, grant in enumerate(plan.entitlements):
+        yield from below(("entitlements", at), grant_references(grant, kinds))
+
+
+def _add_on_checks(add_on: AddOn) -> Iterator[Iterator[Problem]]:
+    yield identifier_problems(("key",), add_on.key)
+    yield text_problems(("name",), add_on.name, bounds.NAME_BYTES_MAX)
+    rank_max = bounds.ADD_ON_RANK_MAX
+    yield number_problems(("rank",), add_on.rank, -rank_max, rank_max)
+    for at, given in enumerate(add_on.entitlements):
+        yield below(("entitlements", at, "entitlement"), grant_problems(given.grant))
+    features = [given.grant.feature for given in add_on.entitlements]
+    yield repeated_problems(("entitlements",), ("entitlement", "feature"), features)
+
+
+def _add_on_references(add_on: AddOn, kinds: Mapping[str, FeatureKind]) -> Iterator[Problem]:
+    for at, given in enumerate(add_on.entitlements):
+        yield from below(("entitlements", at, "entitlement"), grant_references(given.grant, kinds))

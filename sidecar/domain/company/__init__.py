@@ -1,0 +1,1 @@
+"""To whom it is sold: companies, their subscriptions, and the timelines of both."""

@@ -1,0 +1,138 @@
+"""To whom it is sold: companies, their subscriptions, and the timelines that sidecars decide by.
+
+Values only, like those of `catalog`.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
+from sidecar.domain.catalog.model import EntitlementGrant, Value
+from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
+
+MONTHLY = WindowSpec(WindowUnit.MONTH, 1, Alignment.ANCHORED)
+
+
+class SubscriptionStatus(enum.IntEnum):
+    """State of a subscription. Numbers as in the API; 0 stands for "no subscription"."""
+
+    NONE = 0
+    TRIALING = 1
+    ACTIVE = 2
+    PAST_DUE = 3
+    PAUSED = 4
+    CANCELED = 5
+    ENDED = 6
+
+
+class Override(Value, frozen=True):
+    """A company's own entitlement. It is in force until `expires_us`, exclusive."""
+
+    entitlement: EntitlementGrant
+    expires_us: int = FOREVER_US
+
+
+class Holding(Value, frozen=True):
+    """An add-on that a subscription holds, so many times."""
+
+    add_on: str
+    quantity: int = 1
+
+
+class PastDue(Value, frozen=True):
+    """A payment is late since `from_us`; from `grace_ends_us` on (`None`: never), it denies."""
+
+    from_us: int
+    grace_ends_us: int | None = None
+
+
+class Pause(Value, frozen=True):
+    """Paused in [from_us, until_us); `None`: no end is known.
+
+    `moves_anchor`: the billing cycle starts anew at the end of the pause.
+    """
+
+    from_us: int
+    until_us: int | None = None
+    moves_anchor: bool = False
+
+
+class ScheduledChange(Value, frozen=True):
+    """A change of the subscription at `at_us`.
+
+    `plan`: empty leaves it; `add_ons`: `None` leaves them. `resets_usage`: every counter starts
+    again from 0. `moves_anchor`: the billing cycle starts anew.
+    """
+
+    at_us: int
+    plan: str = ""
+    add_ons: tuple[Holding, ...] | None = None
+    resets_usage: bool = False
+    moves_anchor: bool = False
+
+
+class Subscription(Value, frozen=True):
+    """What a company has bought. Times in microseconds; `None`: not planned.
+
+    `trial_end_status` (ACTIVE or ENDED) follows the trial. `cancel_us`: it is canceled then.
+    `ends_us`: its term ends then, unless it is renewed. `add_ons` are sorted by key, `changes` by
+    time; each change holds from then on, whatever the fields before say. `billing_period` is
+    ANCHORED.
+    """
+
+    plan: str
+    anchor_us: int
+    trial_ends_us: int | None = None
+    trial_end_status: SubscriptionStatus = SubscriptionStatus.ENDED
+    cancel_us: int | None = None
+    add_ons: tuple[Holding, ...] = ()
+    ends_us: int | None = None
+    past_due: PastDue | None = None
+    pause: Pause | None = None
+    changes: tuple[ScheduledChange, ...] = ()
+    billing_period: WindowSpec = MONTHLY
+
+
+class Company(Value, frozen=True):
+    """A customer account that pays, as it was applied."""
+
+    id: str
+    name: str = ""
+    time_zone: str = "UTC"
+    subscription: Subscription | None = None
+    overrides: tuple[Override, ...] = ()
+
+
+class Segment(Value, frozen=True):
+    """A stretch [from_us, until_us) of a company's timeline in which nothing changes.
+
+    `after_trial`: the status is what a trial ended in. `past_grace`: PAST_DUE beyond its grace.
+    Counters of ANCHORED windows belong to `anchored_generation`, all others to `generation`; each
+    grows when those counters start anew.
+    """
+
+    from_us: int = BEGINNING_US
+    until_us: int = FOREVER_US
+    status: SubscriptionStatus = SubscriptionStatus.NONE
+    after_trial: bool = False
+    past_grace: bool = False
+    plan: str = ""
+    add_ons: tuple[Holding, ...] = ()
+    overrides: tuple[EntitlementGrant, ...] = ()
+    time_zone: str = "UTC"
+    anchor_us: int | None = None
+    generation: int = 0
+    anchored_generation: int = 0
+
+
+class CompanySnapshot(Value, frozen=True):
+    """All that is needed, beside the catalog, to decide for one company.
+
+    `version` is the control plane's revision. `segments` are contiguous and ascending, from
+    BEGINNING_US to FOREVER_US.
+    """
+
+    company: str
+    version: int
+    segments: tuple[Segment, ...] = (Segment(),)

@@ -1,0 +1,131 @@
+"""What may be asked to change of a subscription, and when. Values only; see `lifecycle`."""
+
+from __future__ import annotations
+
+import enum
+from typing import ClassVar, TypeAlias
+
+from sidecar.domain.catalog.model import Value
+
+
+class ChangeTime(enum.IntEnum):
+    """When a change takes effect. Numbers as in the API."""
+
+    NOW = 1
+    PERIOD_END = 2
+    AT = 3
+
+
+class When(Value, frozen=True):
+    """When a change takes effect; `at_us` is for AT alone."""
+
+    time: ChangeTime = ChangeTime.NOW
+    at_us: int = 0
+
+
+NOW = When()
+PERIOD_END = When(ChangeTime.PERIOD_END)
+
+
+class _Change(Value, frozen=True):
+    """`field`: its name in requests. `can_be_planned`: it may take effect later than now."""
+
+    field: ClassVar[str]
+    can_be_planned: ClassVar[bool] = False
+
+
+class ChangePlan(_Change, frozen=True):
+    """Another plan. Counters stay, unless usage is reset."""
+
+    field = "plan"
+    can_be_planned = True
+
+    plan: str
+    resets_usage: bool = False
+    moves_anchor: bool = False
+
+
+class SetAddOn(_Change, frozen=True):
+    """Holds an add-on so many times from then on; 0 is not at all."""
+
+    field = "add_on"
+    can_be_planned = True
+
+    add_on: str
+    quantity: int = 1
+
+
+class PauseSubscription(_Change, frozen=True):
+    """A pause, until an instant (at which the anchor may move) or until it is resumed."""
+
+    field = "pause"
+    can_be_planned = True
+
+    until_us: int | None = None
+    moves_anchor: bool = False
+
+
+class ResumeSubscription(_Change, frozen=True):
+    """The end of a pause."""
+
+    field = "resume"
+    can_be_planned = True
+
+    moves_anchor: bool = False
+
+
+class CancelSubscription(_Change, frozen=True):
+    """A cancellation."""
+
+    field = "cancel"
+    can_be_planned = True
+
+
+class RenewSubscription(_Change, frozen=True):
+    """It goes on, until an instant or by itself."""
+
+    field = "renew"
+
+    ends_us: int | None = None
+    moves_anchor: bool = False
+
+
+class MarkPastDue(_Change, frozen=True):
+    """A payment is late; from the end of the grace on (`None`: never) everything is denied."""
+
+    field = "past_due"
+
+    grace_ends_us: int | None = None
+
+
+class MarkPaid(_Change, frozen=True):
+    """The late payment has come."""
+
+    field = "paid"
+
+
+class ResetUsage(_Change, frozen=True):
+    """Every counter starts again from 0."""
+
+    field = "reset_usage"
+    can_be_planned = True
+
+
+class DropPlannedChanges(_Change, frozen=True):
+    """No more plans for the future."""
+
+    field = "drop_planned"
+
+
+SubscriptionChange: TypeAlias = (
+    ChangePlan
+    | SetAddOn
+    | PauseSubscription
+    | ResumeSubscription
+    | CancelSubscription
+    | RenewSubscription
+    | MarkPastDue
+    | MarkPaid
+    | ResetUsage
+    | DropPlannedChanges
+)

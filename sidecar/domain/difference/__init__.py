@@ -1,0 +1,1 @@
+"""What changed between two states of catalog and companies, in words for people."""

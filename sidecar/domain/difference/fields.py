@@ -1,0 +1,185 @@
+"""The fields of catalog and companies, each with its path and its value as text.
+
+Paths name things by key, not by place: `entitlements.tokens.limits.monthly.amount`; planned changes
+are named by their time. Fields that are empty or at their default are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, TypeAlias
+
+from sidecar.domain.bounds import FOREVER_US
+from sidecar.domain.catalog.model import (
+    DEFAULT_WARNING_PERCENTS,
+    AddOn,
+    EntitlementGrant,
+    FailPolicy,
+    Feature,
+    Limit,
+    Plan,
+    RateLimit,
+    Scope,
+)
+from sidecar.domain.company.model import (
+    MONTHLY,
+    Company,
+    Override,
+    PastDue,
+    Pause,
+    ScheduledChange,
+    Subscription,
+)
+from sidecar.domain.formatting import (
+    duration_text,
+    holdings_text,
+    instant_text,
+    period_text,
+    rate_text,
+    rollover_text,
+    window_text,
+)
+
+Fields: TypeAlias = Iterator[tuple[str, str]]
+
+_DEFAULT_POLICY: Final = FailPolicy()
+
+
+def feature_fields(feature: Feature) -> Fields:
+    """Fields of a feature."""
+    yield "kind", feature.kind.name
+    yield from _text("name", feature.name)
+    yield from _text("unit", feature.unit)
+    policy = feature.fail_policy
+    if policy.no_snapshot is not _DEFAULT_POLICY.no_snapshot:
+        yield "fail_policy.no_snapshot", policy.no_snapshot.name
+    if policy.stale is not _DEFAULT_POLICY.stale:
+        yield "fail_policy.stale", policy.stale.name
+    if policy.stale_after_us is not None:
+        yield "fail_policy.stale_after", duration_text(policy.stale_after_us)
+    if policy.outbox_full is not _DEFAULT_POLICY.outbox_full:
+        yield "fail_policy.outbox_full", policy.outbox_full.name
+
+
+def plan_fields(plan: Plan) -> Fields:
+    """Fields of a plan."""
+    yield from _text("name", plan.name)
+    for grant in plan.entitlements:
+        yield from _grant_fields(f"entitlements.{grant.feature}", grant)
+
+
+def add_on_fields(add_on: AddOn) -> Fields:
+    """Fields of an add-on."""
+    yield from _text("name", add_on.name)
+    if add_on.rank:
+        yield "rank", str(add_on.rank)
+    for given in add_on.entitlements:
+        path = f"entitlements.{given.grant.feature}"
+        yield f"{path}.merge", given.merge.name
+        yield from _grant_fields(path, given.grant)
+
+
+def company_fields(company: Company) -> Fields:
+    """Fields of a company."""
+    yield from _text("name", company.name)
+    yield "time_zone", company.time_zone
+    if company.subscription is not None:
+        for path, text in _subscription_fields(company.subscription):
+            yield f"subscription.{path}", text
+    for override in company.overrides:
+        yield from _override_fields(override)
+
+
+def _subscription_fields(subscription: Subscription) -> Fields:
+    yield "plan", subscription.plan
+    yield "anchor", instant_text(subscription.anchor_us)
+    if subscription.billing_period != MONTHLY:
+        yield "billing_period", period_text(subscription.billing_period)
+    if subscription.trial_ends_us is not None:
+        yield "trial_ends_at", instant_text(subscription.trial_ends_us)
+        yield "trial_end_status", subscription.trial_end_status.name
+    yield from _instant("cancel_at", subscription.cancel_us)
+    yield from _instant("ends_at", subscription.ends_us)
+    for holding in subscription.add_ons:
+        yield f"add_ons.{holding.add_on}", str(holding.quantity)
+    if subscription.past_due is not None:
+        yield from _past_due_fields(subscription.past_due)
+    if subscription.pause is not None:
+        yield from _pause_fields(subscription.pause)
+    for change in subscription.changes:
+        yield from _change_fields(f"changes.{instant_text(change.at_us)}", change)
+
+
+def _past_due_fields(past_due: PastDue) -> Fields:
+    yield "past_due.since", instant_text(past_due.from_us)
+    yield from _instant("past_due.grace_ends_at", past_due.grace_ends_us)
+
+
+def _pause_fields(pause: Pause) -> Fields:
+    yield "pause.starts_at", instant_text(pause.from_us)
+    yield from _instant("pause.resumes_at", pause.until_us)
+    yield from _flag("pause.moves_anchor", pause.moves_anchor)
+
+
+def _change_fields(path: str, change: ScheduledChange) -> Fields:
+    yield from _text(f"{path}.plan", change.plan)
+    if change.add_ons is not None:
+        yield f"{path}.add_ons", holdings_text(change.add_ons)
+    yield from _flag(f"{path}.resets_usage", change.resets_usage)
+    yield from _flag(f"{path}.moves_anchor", change.moves_anchor)
+
+
+def _override_fields(override: Override) -> Fields:
+    path = f"overrides.{override.entitlement.feature}"
+    yield from _grant_fields(path, override.entitlement)
+    if override.expires_us != FOREVER_US:
+        yield f"{path}.expires_at", instant_text(override.expires_us)
+
+
+def _grant_fields(path: str, grant: EntitlementGrant) -> Fields:
+    yield f"{path}.enabled", str(grant.enabled).lower()
+    yield from _text(f"{path}.config_value", grant.config_value)
+    for limit in grant.limits:
+        yield from _limit_fields(f"{path}.limits.{limit.id}", limit)
+    for rate in grant.rates:
+        yield from _rate_fields(f"{path}.rates.{rate.id}", rate)
+
+
+def _limit_fields(path: str, limit: Limit) -> Fields:
+    yield f"{path}.amount", "unlimited" if limit.amount is None else str(limit.amount)
+    yield f"{path}.window", window_text(limit.window)
+    yield f"{path}.enforcement", limit.enforcement.name
+    if limit.throttle is not None:
+        yield f"{path}.throttle", rate_text(limit.throttle)
+    if limit.rollover is not None:
+        yield f"{path}.rollover", rollover_text(limit.rollover)
+    yield from _scope_fields(path, limit.scope)
+    if limit.warning_percents != DEFAULT_WARNING_PERCENTS:
+        yield f"{path}.warning_percents", ", ".join(map(str, limit.warning_percents))
+
+
+def _rate_fields(path: str, rate: RateLimit) -> Fields:
+    yield f"{path}.rate", rate_text(rate.rate)
+    yield f"{path}.enforcement", rate.enforcement.name
+    yield from _scope_fields(path, rate.scope)
+
+
+def _scope_fields(path: str, scope: Scope) -> Fields:
+    yield from _text(f"{path}.scope.dimensions", ", ".join(scope.dimensions))
+    for name, value in scope.match:
+        yield f"{path}.scope.match.{name}", value
+
+
+def _text(path: str, text: str) -> Fields:
+    if text:
+        yield path, text
+
+
+def _flag(path: str, flag: bool) -> Fields:
+    if flag:
+        yield path, "true"
+
+
+def _instant(path: str, instant_us: int | None) -> Fields:
+    if instant_us is not None:
+        yield path, instant_text(instant_us)

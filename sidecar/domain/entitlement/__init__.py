@@ -1,0 +1,1 @@
+"""From what a company has bought to what it may do."""

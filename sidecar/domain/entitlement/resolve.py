@@ -1,0 +1,284 @@
+"""From catalog and timeline to what a company may do: the entitlement of one feature.
+
+Sources are merged in this order; each says what it did, which `tallyd explain` shows.
+1. The plan.
+2. Add-ons. METERED: those that replace come first, then those that add; BOOLEAN and CONFIG: all of
+   them by rank. Among equals by rank and key, so that the highest comes last and has the say.
+3. The company's override, which replaces everything.
+
+Rules
+- METERED: an add-on adds its amounts, times the quantity held, to limits that count the same thing
+  (equal window and scope); limits of another window or scope apply beside them. Unlimited plus
+  anything is unlimited.
+- BOOLEAN: on where any source says so; an override wins either way.
+- CONFIG: the last source has the say.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple, TypeVar
+
+import msgspec
+
+from sidecar.domain.bounds import LIMITS_MAX
+from sidecar.domain.catalog.model import (
+    AddOn,
+    AddOnEntitlement,
+    Catalog,
+    EntitlementGrant,
+    Feature,
+    FeatureKind,
+    Limit,
+    Merge,
+    Plan,
+    RateLimit,
+    Scope,
+)
+from sidecar.domain.company.model import Holding, Segment, SubscriptionStatus
+from sidecar.domain.entitlement.add_on_amounts import increased, scaled
+from sidecar.domain.limits.decision import Reason
+from sidecar.domain.slices import Slices, whole
+from sidecar.domain.time.windows import WindowSpec
+
+_Sold = TypeVar("_Sold", Plan, AddOn)
+_T = TypeVar("_T")
+
+_ARRANGED_AT_ONCE: Final = 5_000
+"""Grants of a slice."""
+
+_DENIES_ALL = {
+    SubscriptionStatus.CANCELED: Reason.SUBSCRIPTION_CANCELED,
+    SubscriptionStatus.ENDED: Reason.SUBSCRIPTION_CANCELED,
+}
+
+
+class Entitlement(msgspec.Struct, frozen=True):
+    """What a company may do with a feature, limits aside: `reason` is ALLOWED, or why it may not.
+
+    `config_value` is for CONFIG, `limits` and `rates` for METERED features. Limits are known also
+    where the feature is denied for now, since usage is reported all the same.
+    """
+
+    feature: Feature
+    reason: Reason
+    config_value: str = ""
+    limits: tuple[Limit, ...] = ()
+    rates: tuple[RateLimit, ...] = ()
+    granted: bool = False
+    """Whether what was merged grants the feature, whatever the status says."""
+
+    @property
+    def entitled(self) -> bool:
+        """Whether the feature may be used at all."""
+        return self.reason is Reason.ALLOWED
+
+
+class SourceKind(enum.IntEnum):
+    """Kind of a source of entitlements. Numbers as in the API."""
+
+    PLAN = 1
+    ADD_ON = 2
+    OVERRIDE = 3
+    DEFAULT_PLAN = 4
+
+
+class SourceEffect(enum.IntEnum):
+    """What a source did to an entitlement. Numbers as in the API."""
+
+    SILENT = 1
+    GRANTED = 2
+    ADDED = 3
+    REPLACED = 4
+    OUTRANKED = 5
+
+
+class Source(msgspec.Struct, frozen=True):
+    """One source: what it says of a feature (`grant`) and what is granted after it (`result`)."""
+
+    kind: SourceKind
+    key: str
+    quantity: int
+    effect: SourceEffect
+    grant: EntitlementGrant | None
+    result: EntitlementGrant | None
+
+
+class CatalogIndex:
+    """A catalog, arranged for look-ups. Immutable after it was built.
+
+    `version` is the control plane's revision.
+    """
+
+    __slots__ = ("_add_ons", "_company_wide", "catalog", "features", "plans", "version")
+
+    def __init__(
+        self, catalog: Catalog, version: int, arrangement: _Arrangement | None = None
+    ) -> None:
+        arrangement = arrangement or whole(_arranged(catalog))
+        self.catalog = catalog
+        self.version = version
+        self.features: dict[str, Feature] = {feature.key: feature for feature in catalog.features}
+        self.plans = arrangement.plans
+        self._add_ons = arrangement.add_ons
+        self._company_wide: dict[str, tuple[Limit, ...]] = {}
+
+    @classmethod
+    def in_slices(cls, catalog: Catalog, version: int) -> Slices[CatalogIndex]:
+        """The same in slices, for a catalog that is large."""
+        return cls(catalog, version, (yield from _arranged(catalog)))
+
+    def pieces(self) -> list[tuple[Plan | AddOn, object]]:
+        """What holds nearly all of its memory, to be let go of piece by piece."""
+        plans = zip(self.catalog.plans, self.plans.values(), strict=False)
+        add_ons = zip(self.catalog.add_ons, self._add_ons.values(), strict=False)
+        return [*plans, *add_ons]
+
+    def resolve(self, segment: Segment, feature_key: str) -> Entitlement | None:
+        """The entitlement of a feature in a segment; `None` for a feature the catalog lacks."""
+        feature = self.features.get(feature_key)
+        if feature is None:
+            return None
+        *_, last = self.sources(segment, feature)
+        grant = last.result
+        granted = grant is not None and (grant.enabled or feature.kind is not FeatureKind.BOOLEAN)
+        reason = _reason(segment, feature, granted=granted)
+        if grant is None:
+            return Entitlement(feature, reason)
+        value = grant.config_value if reason is Reason.ALLOWED else ""
+        return Entitlement(feature, reason, value, grant.limits, grant.rates, granted)
+
+    def also_counted(self, entitlement: Entitlement) -> tuple[Limit, ...]:
+        """Limits of other plans and add-ons that count what none of the entitlement's own does.
+
+        Usage is counted on them too, so that a company that changes its plan, from an unlimited one
+        say, is known to have used what it has used. Only limits without dimensions: counters for
+        each user of everybody, that no limit asks for, would cost more than they tell.
+        """
+        key = entitlement.feature.key
+        others = self._company_wide.get(key)
+        if others is None:
+            others = self._company_wide[key] = tuple(self._limits_without_dimensions(key))
+        own = {(limit.window, limit.scope) for limit in entitlement.limits}
+        found = [limit for limit in others if (limit.window, limit.scope) not in own]
+        return tuple(found[: max(0, LIMITS_MAX - len(entitlement.limits))])
+
+    def _limits_without_dimensions(self, feature: str) -> Iterator[Limit]:
+        grants = [plan.get(feature) for plan in self.plans.values()]
+        for add_on in self._add_ons.values():
+            given = add_on.by_feature.get(feature)
+            grants.append(None if given is None else given.grant)
+        seen: set[tuple[WindowSpec, Scope]] = set()
+        for grant in grants:
+            for limit in () if grant is None else grant.limits:
+                counts = (limit.window, limit.scope)
+                if not limit.scope.dimensions and counts not in seen:
+                    seen.add(counts)
+                    yield limit
+
+    def sources(self, segment: Segment, feature: Feature) -> Iterator[Source]:
+        """Every source of a feature's entitlement in a segment, in the order of merging.
+
+        There is at least one; the last one's `result` is what is granted.
+        """
+        grant = self.plans.get(segment.plan, {}).get(feature.key)
+        effect = SourceEffect.SILENT if grant is None else SourceEffect.GRANTED
+        yield Source(SourceKind.PLAN, segment.plan, 1, effect, grant, grant)
+        for holding, given in self._held(segment, feature):
+            if given is None:
+                effect, result = SourceEffect.SILENT, grant
+            else:
+                effect, result = _joined(feature, grant, given, holding)
+            said = None if given is None else given.grant
+            yield Source(SourceKind.ADD_ON, holding.add_on, holding.quantity, effect, said, result)
+            grant = result
+        for override in segment.overrides:
+            if override.feature == feature.key:
+                effect = SourceEffect.GRANTED if grant is None else SourceEffect.REPLACED
+                yield Source(SourceKind.OVERRIDE, "", 1, effect, override, override)
+
+    def _held(
+        self, segment: Segment, feature: Feature
+    ) -> list[tuple[Holding, AddOnEntitlement | None]]:
+        """The add-ons held, in the order of merging, with what they say of a feature."""
+        if not segment.add_ons:
+            return []
+        ranked: list[tuple[tuple[bool, int, str], Holding, AddOnEntitlement | None]] = []
+        for holding in segment.add_ons:
+            add_on = self._add_ons.get(holding.add_on)
+            if add_on is None:
+                continue
+            given = add_on.by_feature.get(feature.key)
+            adds = given is not None and given.merge is Merge.INCREMENT
+            late = feature.kind is FeatureKind.METERED and adds
+            ranked.append(((late, add_on.rank, holding.add_on), holding, given))
+        ranked.sort(key=lambda entry: entry[0])
+        return [(holding, given) for _, holding, given in ranked]
+
+
+class _Arrangement(NamedTuple):
+    plans: dict[str, dict[str, EntitlementGrant]]
+    add_ons: dict[str, _AddOnIndex]
+
+
+class _AddOnIndex:
+    __slots__ = ("by_feature", "rank")
+
+    def __init__(self, add_on: AddOn) -> None:
+        self.rank = add_on.rank
+        self.by_feature = {given.grant.feature: given for given in add_on.entitlements}
+
+
+def _arranged(catalog: Catalog) -> Slices[_Arrangement]:
+    plans = yield from _by_key(catalog.plans, _by_feature)
+    add_ons = yield from _by_key(catalog.add_ons, _AddOnIndex)
+    return _Arrangement(plans, add_ons)
+
+
+def _by_key(sold: Sequence[_Sold], arrange: Callable[[_Sold], _T]) -> Slices[dict[str, _T]]:
+    found: dict[str, _T] = {}
+    grants = 0
+    for item in sold:
+        found[item.key] = arrange(item)
+        grants += 1 + len(item.entitlements)
+        if grants > _ARRANGED_AT_ONCE:
+            grants = 0
+            yield
+    return found
+
+
+def _by_feature(plan: Plan) -> dict[str, EntitlementGrant]:
+    return {grant.feature: grant for grant in plan.entitlements}
+
+
+def _joined(
+    feature: Feature,
+    before: EntitlementGrant | None,
+    given: AddOnEntitlement,
+    holding: Holding,
+) -> tuple[SourceEffect, EntitlementGrant]:
+    """What an add-on makes of what was granted before it."""
+    grant = given.grant
+    if feature.kind is FeatureKind.METERED and given.merge is Merge.INCREMENT:
+        if before is None:
+            return SourceEffect.GRANTED, scaled(grant, holding.quantity)
+        result = increased(before, grant, holding)
+        return (SourceEffect.OUTRANKED if result == before else SourceEffect.ADDED), result
+    if before is None:
+        return SourceEffect.GRANTED, grant
+    if feature.kind is FeatureKind.BOOLEAN and (before.enabled or not grant.enabled):
+        return SourceEffect.OUTRANKED, before
+    return SourceEffect.REPLACED, grant
+
+
+def _reason(segment: Segment, feature: Feature, *, granted: bool) -> Reason:
+    if segment.status in _DENIES_ALL:
+        return Reason.TRIAL_ENDED if segment.after_trial else _DENIES_ALL[segment.status]
+    if segment.past_grace:
+        return Reason.SUBSCRIPTION_PAST_DUE
+    if not granted:
+        return Reason.NOT_ENTITLED
+    if segment.status is SubscriptionStatus.PAUSED and feature.kind is FeatureKind.METERED:
+        return Reason.SUBSCRIPTION_PAUSED
+    return Reason.ALLOWED

@@ -1,0 +1,62 @@
+"""Values of the domain as short texts for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from sidecar.domain.bounds import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from sidecar.domain.catalog.model import Rate, Rollover
+from sidecar.domain.company.model import Holding
+from sidecar.domain.time.windows import WindowSpec, WindowUnit
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DURATIONS: Final = (
+    ("d", DAY_US), ("h", HOUR_US), ("m", MINUTE_US), ("s", SECOND_US), ("ms", 1_000),
+)  # fmt: skip
+
+
+def instant_text(instant_us: int) -> str:
+    """An instant in RFC 3339, with as many digits of a second as there are."""
+    instant = _EPOCH + timedelta(microseconds=instant_us)
+    return instant.replace(tzinfo=None).isoformat() + "Z"
+
+
+def duration_text(length_us: int) -> str:
+    """A length of time in the largest unit that leaves no rest, such as `90s`, `1h` or `250ms`."""
+    for unit, unit_us in _DURATIONS:
+        if length_us % unit_us == 0:
+            return f"{length_us // unit_us}{unit}"
+    return f"{length_us}us"
+
+
+def window_text(window: WindowSpec) -> str:
+    """A window layout, such as `3 MONTH ANCHORED` or `WEEK CALENDAR from weekday 6`."""
+    if window.unit is WindowUnit.LIFETIME:
+        return window.unit.name
+    text = f"{period_text(window)} {window.alignment.name}"
+    return f"{text} from weekday {window.first_weekday}" if window.first_weekday else text
+
+
+def period_text(window: WindowSpec) -> str:
+    """The length of a window, such as `3 MONTH`."""
+    return f"{window.interval} {window.unit.name}" if window.interval > 1 else window.unit.name
+
+
+def rate_text(rate: Rate) -> str:
+    """A rate, such as `10 per 1s, burst 20`."""
+    return f"{rate.count} per {duration_text(rate.period_us)}, burst {rate.burst}"
+
+
+def rollover_text(rollover: Rollover) -> str:
+    """What carries over, such as `for 3 windows, at most 500 and 50%`."""
+    text = "for 1 window" if rollover.windows == 1 else f"for {rollover.windows} windows"
+    most = [] if rollover.amount_max is None else [str(rollover.amount_max)]
+    most += [] if rollover.percent_max is None else [f"{rollover.percent_max}%"]
+    return f"{text}, at most {' and '.join(most)}" if most else text
+
+
+def holdings_text(holdings: Iterable[Holding]) -> str:
+    """Add-ons with their quantities, such as `seats x 5, storage x 1`; `none` for none."""
+    return ", ".join(f"{held.add_on} x {held.quantity}" for held in holdings) or "none"

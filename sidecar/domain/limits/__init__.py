@@ -1,0 +1,1 @@
+"""Requests against limits and rates: the decision, and what it counts on."""

@@ -1,0 +1,175 @@
+"""The decision: a pure function of what is asked and what has been used.
+
+Rules
+- Every limit and every rate that applies is evaluated; the quantity counts on all of them or none.
+- HARD never passes its amount. SOFT passes and marks the overage. THROTTLE passes as fast as its
+  rate lets what is above the amount. SHADOW never denies and reports. A rate lets pass what
+  conforms. What was carried into a window may be used beyond the amount.
+- Denied: the binding limit is the denying one that lets pass last, since waiting for it is waiting
+  for all. Allowed: the one with the least left; a SHADOW limit only where there is no other, and a
+  rate only where there is no limit.
+- Waiting helps only where every denying limit will let the quantity pass: where the window is still
+  to end and the quantity fits into an empty one, or the rate's burst holds it. What will be carried
+  into the next window is not known yet, and left out.
+- Up to what is left: only what has nothing left denies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from sidecar.domain.bounds import FOREVER_US, INT64_MAX
+from sidecar.domain.catalog.model import Enforcement, Limit
+from sidecar.domain.errors import OutOfRange
+from sidecar.domain.limits.decision import (
+    Decision,
+    Gauge,
+    GrantMode,
+    Headroom,
+    RateGauge,
+    Reason,
+    ThresholdWarning,
+)
+
+_SOFT = Enforcement.SOFT
+_SHADOW = Enforcement.SHADOW
+_THROTTLE = Enforcement.THROTTLE
+
+
+def decide(
+    quantity: int,
+    mode: GrantMode,
+    gauges: Sequence[Gauge],
+    now_us: int,
+    rates: Sequence[RateGauge] = (),
+) -> Decision:
+    """Decide about a quantity (0 to 2^63-1, in the feature's unit) against limits and usage.
+
+    What is granted has to be counted on every gauge, and to fill the buckets as `after` says.
+    Raises `OutOfRange` where a counter could not hold the sum of what would be counted.
+    """
+    past: list[Gauge] = []
+    for gauge in gauges:
+        amount = gauge.limit.amount
+        if amount is not None and gauge.used + quantity > amount + gauge.carried:
+            past.append(gauge)
+    if not past and not rates:
+        return _allow(quantity, gauges, Reason.ALLOWED)
+    needed = min(quantity, 1) if mode is GrantMode.UP_TO else quantity
+    granted = quantity
+    denying: list[Gauge | RateGauge] = []
+    candidates: list[Gauge | RateGauge] = [*past, *rates]
+    for candidate in candidates:
+        enforcement = candidate.enforcement
+        if enforcement is _SOFT or enforcement is _SHADOW:
+            continue
+        left = candidate.left
+        if left < needed:
+            denying.append(candidate)
+        if mode is GrantMode.UP_TO:
+            granted = min(granted, left)
+    wanted = max(granted, needed)
+    shadow_denials = tuple(
+        candidate.id
+        for candidate in candidates
+        if candidate.enforcement is _SHADOW and candidate.left < wanted
+    )
+    if not denying:
+        return _allow(granted, gauges, Reason.ALLOWED, shadow_denials, rates)
+    binding = max(denying, key=lambda headroom: _passes_again(headroom, needed, now_us))
+    reason = binding.denial
+    if mode is GrantMode.REGARDLESS:
+        decision = _allow(quantity, gauges, reason, shadow_denials, rates)
+        refused = {headroom.id for headroom in denying}
+        let_pass = tuple(name for name in decision.throttled if name not in refused)
+        return msgspec.structs.replace(decision, throttled=let_pass)
+    waits = [headroom.wait_us(needed, now_us) for headroom in denying]
+    retry_after_us = None if None in waits else max(wait for wait in waits if wait is not None)
+    return Decision(False, reason, 0, binding, retry_after_us, (), shadow_denials, 0)
+
+
+def decide_unmetered(reason: Reason) -> Decision:
+    """The decision where there is nothing to count: the feature may be used, or may not, at all."""
+    return _UNMETERED[reason]
+
+
+def _allow(
+    granted: int,
+    gauges: Sequence[Gauge],
+    reason: Reason,
+    shadow_denials: tuple[str, ...] = (),
+    rates: Sequence[RateGauge] = (),
+) -> Decision:
+    binding: Gauge | None = None
+    least = (True, 0)
+    above: list[tuple[Limit, int]] = []
+    warnings: tuple[ThresholdWarning, ...] = ()
+    for gauge in gauges:
+        limit = gauge.limit
+        amount = limit.amount
+        after = gauge.used + granted
+        if after > INT64_MAX:
+            raise OutOfRange("quantity", f"would overflow the counter of limit {limit.id}")
+        if amount is None:
+            continue
+        ceiling = amount + gauge.carried
+        left = ceiling - after
+        rank = (limit.enforcement is _SHADOW, left)
+        if binding is None or rank < least:
+            binding, least = gauge, rank
+        if left < 0:
+            above.append((limit, min(granted, -left)))
+        percents = limit.warning_percents
+        if percents and after * 100 >= ceiling * percents[0]:
+            warnings += _crossed(gauge, ceiling, after)
+    named = _named_after(binding, gauges, rates, granted)
+    if not above:
+        return Decision(True, reason, granted, named, None, warnings, shadow_denials)
+    return Decision(True, reason, granted, named, None, warnings, shadow_denials, *_passed(above))
+
+
+def _passed(above: Sequence[tuple[Limit, int]]) -> tuple[int, tuple[str, ...]]:
+    """Overage, and names of THROTTLE limits, from limits and what of a request lies above them."""
+    overage = max((part for limit, part in above if limit.enforcement is _SOFT), default=0)
+    throttled = tuple(limit.id for limit, part in above if limit.enforcement is _THROTTLE and part)
+    return overage, throttled
+
+
+def _named_after(
+    binding: Gauge | None,
+    gauges: Sequence[Gauge],
+    rates: Sequence[RateGauge],
+    granted: int,
+) -> Gauge | RateGauge | None:
+    """What an answer names, as it is after counting: unlimited limits only for want of others."""
+    if binding is None and gauges:
+        binding = gauges[0]
+    if binding is not None:
+        return binding.after(granted)
+    return _tightest_after(rates, granted) if rates else None
+
+
+def _tightest_after(rates: Sequence[RateGauge], granted: int) -> RateGauge:
+    after = [rate.after(granted) for rate in rates]
+    return min(after, key=lambda rate: (rate.enforcement is _SHADOW, rate.left))
+
+
+def _passes_again(headroom: Headroom, needed: int, now_us: int) -> tuple[int, int]:
+    """When a denying limit lets pass again; of two at once, the one with less left comes later."""
+    wait = headroom.wait_us(needed, now_us)
+    return (FOREVER_US if wait is None else now_us + wait), -headroom.left
+
+
+def _crossed(gauge: Gauge, ceiling: int, after: int) -> tuple[ThresholdWarning, ...]:
+    """Thresholds that lie above the usage before and at or below the usage after."""
+    limit = gauge.limit
+    return tuple(
+        ThresholdWarning(limit.id, percent)
+        for percent in limit.warning_percents
+        if gauge.used * 100 < ceiling * percent <= after * 100
+    )
+
+
+_UNMETERED = {reason: Decision(reason is Reason.ALLOWED, reason, 0) for reason in Reason}

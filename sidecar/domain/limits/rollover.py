@@ -1,0 +1,71 @@
+"""Rollover: what of a limit was left unused at a window's end, carried into the next window.
+
+Carried amounts are kept by age, the youngest first: `(4, 0, 2)` is 4 units left of the window
+before, none of the one before that, 2 of the one before that.
+
+Rules
+- Usage takes the oldest carried amounts first, then younger ones, then the window's own amount.
+- What is left at a window's end is a window older in the next. What is older than the rollover's
+  `windows` is lost.
+- After that, no more is carried in total than `amount_max` and `percent_max` of the amount allow;
+  the oldest is lost first. Percentages round down.
+- The amount and the rollover that count are those in force when the window ends.
+"""
+
+from __future__ import annotations
+
+from sidecar.domain.bounds import INT64_MAX
+from sidecar.domain.catalog.model import Rollover
+
+
+def carry(rollover: Rollover, amount: int, carried: tuple[int, ...], used: int) -> tuple[int, ...]:
+    """What goes into the next window from one that ends, by age.
+
+    `amount` is the limit's, `carried` went into the window that ends, and `used` was used in it,
+    which may be more than there was; all in the feature's unit. The answer has at most
+    `rollover.windows` entries, the last of them is not 0, and their sum is at most INT64_MAX.
+    """
+    to_take = max(0, used)
+    left_oldest_first = []
+    for available in (*reversed(carried), amount):
+        taken = min(to_take, available)
+        to_take -= taken
+        left_oldest_first.append(available - taken)
+    return _cut(left_oldest_first[::-1][: rollover.windows], _most(rollover, amount))
+
+
+def carry_over_windows(
+    rollover: Rollover, amount: int, carried: tuple[int, ...], windows: int
+) -> tuple[int, ...]:
+    """What is carried after so many windows in a row in which nothing was used.
+
+    As many steps as the rollover has windows are enough: then every entry stems from idle windows,
+    and the next step would give the same again.
+    """
+    for _ in range(min(windows, rollover.windows)):
+        carried = carry(rollover, amount, carried, 0)
+    return carried
+
+
+def allowance(amount: int, carried: tuple[int, ...]) -> int:
+    """What may be used in a window: the limit's amount and what was carried into it."""
+    return min(INT64_MAX, amount + sum(carried))
+
+
+def _most(rollover: Rollover, amount: int) -> int:
+    """The most that may be carried in total."""
+    most = INT64_MAX if rollover.amount_max is None else rollover.amount_max
+    if rollover.percent_max is not None:
+        most = min(most, amount * rollover.percent_max // 100)
+    return most
+
+
+def _cut(amounts: list[int], most: int) -> tuple[int, ...]:
+    """The amounts by age, cut to a total from the oldest end, without zeros at that end."""
+    kept = []
+    for amount in amounts:
+        kept.append(min(amount, most))
+        most -= kept[-1]
+    while kept and not kept[-1]:
+        kept.pop()
+    return tuple(kept)

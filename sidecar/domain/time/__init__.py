@@ -1,0 +1,1 @@
+"""Windows of time, also of a company whose time zone changes."""

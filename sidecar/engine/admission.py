@@ -1,0 +1,151 @@
+"""Admission: what is known of a company and a feature, before any limit is looked at.
+
+Where knowledge is lacking, the feature's fail policy decides: without a snapshot, or once the plane
+was silent for longer than the feature tolerates. The basis says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from sidecar.directory.directory import Directory
+from sidecar.directory.resolved import CompanyView, FeatureView
+from sidecar.domain.catalog.model import FailAction, Feature, FeatureKind
+from sidecar.domain.errors import FieldError
+from sidecar.domain.limits.decision import Basis, FallbackCause, GrantMode, Reason
+from sidecar.domain.limits.requests import Check
+from sidecar.engine.needs import NOTHING, Needs
+from sidecar.engine.plane_status import Standing
+
+_ALLOWED: Final = Reason.ALLOWED
+_REGARDLESS: Final = GrantMode.REGARDLESS
+_KEEP: Final = FailAction.KEEP
+
+
+class Admission(msgspec.Struct, frozen=True, gc=False):
+    """Whether a request may go on to its limits.
+
+    `reason`: ALLOWED, or why not. `mode`: REGARDLESS where it goes on all the same: since it has
+    happened already, or since the fail policy allows. `feature` is `None` where there is nothing to
+    go on to.
+    """
+
+    reason: Reason
+    basis: Basis
+    mode: GrantMode
+    company: CompanyView | None = None
+    feature: FeatureView | None = None
+    metered: bool = True
+
+    @property
+    def denied(self) -> bool:
+        """Whether the request ends here."""
+        return self.reason is not _ALLOWED and self.mode is not _REGARDLESS
+
+
+class Gate:
+    """Admits requests. Runs on the thread that owns the store."""
+
+    def __init__(self, directory: Directory, standing: Standing) -> None:
+        self._directory = directory
+        self._standing = standing
+
+    def admit(self, check: Check, now_us: int, asked: Needs) -> Admission | Needs:
+        """Admit a request, or say what it needs. `asked`: what the plane was asked for already."""
+        company = self._directory.company(check.company, check.event_time_us)
+        if company is None:
+            return self._admit_unknown(check, now_us, asked)
+        basis = self._standing.basis(company.version, now_us)
+        return self._admit_known(check, now_us, company, basis)
+
+    def admit_to_full_outbox(self, check: Check, basis: Basis, now_us: int) -> tuple[bool, Basis]:
+        """Whether a request that would be counted is, though the outbox is full; on what basis."""
+        cause = FallbackCause.OUTBOX_FULL
+        basis = self._fallback(now_us, cause, basis.snapshot_version)
+        if check.mode is _REGARDLESS:
+            return True, basis
+        feature = self._feature(check.feature)
+        return feature is not None and feature.fail_policy.outbox_full is FailAction.ALLOW, basis
+
+    def needs_of(self, checks: Sequence[Check | FieldError], now_us: int, asked: Needs) -> Needs:
+        """What has to be asked for before the first of some checks is decided.
+
+        If anything has to be, all their companies: so that none of them goes for another.
+        """
+        directory = self._directory
+        lacks = any(
+            isinstance(check, Check)
+            and directory.company(check.company, check.event_time_us) is None
+            and check.mode is not _REGARDLESS
+            and check.company not in asked.snapshots
+            and not directory.is_absent(check.company, now_us)
+            for check in checks
+        )
+        if not lacks:
+            return NOTHING
+        return Needs(frozenset(check.company for check in checks if isinstance(check, Check)))
+
+    def _admit_known(
+        self, check: Check, now_us: int, company: CompanyView, basis: Basis
+    ) -> Admission:
+        feature = company.feature(check.feature)
+        if feature is None:
+            return Admission(Reason.UNKNOWN_FEATURE, basis, check.mode)
+        entitlement = feature.entitlement
+        reason, mode = entitlement.reason, check.mode
+        stale_after_us = feature.stale_after_us
+        # Where the fail policy has decided already, for want of a snapshot, none is too old.
+        if (
+            stale_after_us is not None
+            and not basis.fallback
+            and self._standing.silence_us(now_us) >= stale_after_us
+        ):
+            action = feature.policy.stale
+            if action is not _KEEP:
+                version = basis.snapshot_version
+                basis = self._fallback(now_us, FallbackCause.STALE_SNAPSHOT, version)
+                if action is FailAction.ALLOW:
+                    reason, mode = _ALLOWED, _REGARDLESS
+                else:
+                    reason = Reason.SNAPSHOT_STALE
+        metered = entitlement.feature.kind is FeatureKind.METERED
+        return Admission(reason, basis, mode, company, feature, metered)
+
+    def _admit_unknown(self, check: Check, now_us: int, asked: Needs) -> Admission | Needs:
+        """Nothing is held of the company: it does not exist, or the plane has to be asked."""
+        basis = self._fallback(now_us, FallbackCause.NO_SNAPSHOT)
+        final = check.company in asked.snapshots
+        if self._directory.is_absent(check.company, now_us, final=final):
+            company = self._directory.default_company(check.company)
+            if company is not None:
+                known = self._standing.basis(company.version, now_us)
+                return self._admit_known(check, now_us, company, known)
+        elif check.mode is not _REGARDLESS:
+            if not final:
+                return Needs(frozenset((check.company,)))
+            return self._fall_back(check, now_us, basis)
+        return Admission(Reason.UNKNOWN_COMPANY, basis, check.mode)
+
+    def _fall_back(self, check: Check, now_us: int, basis: Basis) -> Admission:
+        """The plane can't be asked for the company: the feature's fail policy decides."""
+        feature = self._feature(check.feature)
+        action = None if feature is None else feature.fail_policy.no_snapshot
+        if feature is not None and action is FailAction.ALLOW:
+            metered = feature.kind is FeatureKind.METERED
+            return Admission(_ALLOWED, basis, _REGARDLESS, metered=metered)
+        if action is FailAction.DEFAULT_PLAN:
+            company = self._directory.default_company(check.company)
+            if company is not None:
+                basis = self._fallback(now_us, FallbackCause.NO_SNAPSHOT, company.version)
+                return self._admit_known(check, now_us, company, basis)
+        return Admission(Reason.UNKNOWN_COMPANY, basis, check.mode)
+
+    def _feature(self, key: str) -> Feature | None:
+        index = self._directory.index
+        return None if index is None else index.features.get(key)
+
+    def _fallback(self, now_us: int, cause: FallbackCause, version: int = 0) -> Basis:
+        return self._standing.fallback_basis(now_us, cause, version)

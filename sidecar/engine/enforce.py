@@ -1,0 +1,263 @@
+"""Enforce: decide about a check and count it, in one atomic step.
+
+The way of a call: look for an answer stored under the idempotency key; find the company (memory,
+else store); read the counters and buckets of every limit and rate that applies; `decide`; write
+counters, buckets, usage record and stored answer. All of it is one transaction of the store, and
+nothing on the way waits.
+
+Where knowledge or room is lacking, the feature's fail policy decides, and the answer's basis says
+so. What has already happened is recorded in any case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from typing import Final, Protocol, TypeAlias
+
+import msgspec
+
+from sidecar.directory.directory import Directory
+from sidecar.directory.resolved import FeatureView
+from sidecar.domain.errors import Conflict, FieldError
+from sidecar.domain.limits.decide import decide, decide_unmetered
+from sidecar.domain.limits.decision import Basis, Decision, GrantMode, Reason
+from sidecar.domain.limits.requests import Check, payload_digest, require_event_time
+from sidecar.engine.admission import Admission, Gate
+from sidecar.engine.limit_usage import read_gauges
+from sidecar.engine.needs import NOTHING, Needs
+from sidecar.engine.plane_status import Standing
+from sidecar.storage import keys
+from sidecar.storage.codec import StoredAnswer
+from sidecar.storage.record_wire import encode_owner, encode_record
+from sidecar.storage.store import Store
+from sidecar.storage.transaction import Transaction
+
+_REGARDLESS: Final = GrantMode.REGARDLESS
+_ALLOWED: Final = Reason.ALLOWED
+_NO_DIGEST: Final = b""
+
+
+class EncodeAnswer(Protocol):
+    """Makes the bytes of an answer that is kept for retries."""
+
+    def __call__(self, decision: Decision, basis: Basis, record_id: str) -> bytes:
+        """Encode an answer."""
+        ...
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """What came of a check. Whoever was asked says it to the caller, each in his own way.
+
+    `kept`: what retries get, encoded once; empty where nothing was counted, as nothing is kept
+    then. Of a `Replay` there is nothing else. `record_id` is empty where nothing was counted.
+    """
+
+    decision: Decision
+    basis: Basis
+    record_id: str = ""
+    kept: bytes = b""
+
+
+class Replay(msgspec.Struct, frozen=True, gc=False):
+    """What an earlier check under the same idempotency key was answered, as it was kept."""
+
+    kept: bytes
+
+
+Outcome: TypeAlias = Answer | Replay | FieldError
+
+
+class _Call:
+    """One check on its way through a step, and where its answer is kept for retries."""
+
+    __slots__ = ("answer_key", "check", "digest", "now_us", "transaction")
+
+    def __init__(self, transaction: Transaction, check: Check, now_us: int) -> None:
+        self.transaction = transaction
+        self.check = check
+        self.now_us = now_us
+        self.answer_key = b""
+        self.digest = _NO_DIGEST
+
+
+class Enforcer:
+    """Answers checks from a store. Runs on the thread that owns the store."""
+
+    def __init__(
+        self,
+        store: Store,
+        directory: Directory,
+        standing: Standing,
+        encode: EncodeAnswer,
+        *,
+        answers_kept_us: int,
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._gate = Gate(directory, standing)
+        self._standing = standing
+        self._encode = encode
+        self._answers_kept_us = answers_kept_us
+
+    def check_and_increment(
+        self, check: Check, now_us: int, asked: Needs = NOTHING
+    ) -> Answer | Replay | Needs:
+        """Decide and count, or say what the plane has to be asked for first.
+
+        `asked`: what it was asked for; if nothing is known of a company still, the fail policy
+        decides. Raises `Conflict` for an idempotency key that was used with another payload,
+        `OutOfRange` for an event time out of bounds or where a counter would overflow, `Exhausted`
+        or `Unavailable` where nothing can be written.
+        """
+        return self._store.transact(
+            lambda transaction: self._step(transaction, check, now_us, asked)
+        )
+
+    def check_and_increment_each(
+        self, checks: Sequence[Check | FieldError], now_us: int, asked: Needs = NOTHING
+    ) -> list[Outcome] | Needs:
+        """Decide and count each, in order, in one durable step.
+
+        A check that fails counts nothing and does not touch the others; one that was invalid from
+        the start is passed through. What is needed for any of them is needed before the first: so
+        one state of the catalog decides them all. Raises only where nothing at all could be
+        written.
+        """
+
+        def work(_: Transaction) -> list[Outcome] | Needs:
+            needs = self._gate.needs_of(checks, now_us, asked)
+            return needs if needs.snapshots else self._each(checks, now_us, asked)
+
+        return self._store.transact(work)
+
+    def _each(
+        self, checks: Sequence[Check | FieldError], now_us: int, asked: Needs
+    ) -> list[Outcome]:
+        return [
+            check if isinstance(check, FieldError) else self.attempt(check, now_us, asked)
+            for check in checks
+        ]
+
+    def holds_all(self, companies: Set[str], now_us: int) -> bool:
+        """Whether nothing has to be asked for to decide about companies."""
+        return all(self._directory.company(name, now_us) is not None for name in companies)
+
+    def attempt(self, check: Check, now_us: int, asked: Needs) -> Outcome:
+        """Decide and count one of many that are decided as one, once nothing is needed any more.
+
+        What is wrong with it is what came of it.
+        """
+        try:
+            # A step of its own within the batch's, so that it is held to what steps must keep to.
+            outcome = self.check_and_increment(check, now_us, asked)
+        except FieldError as error:
+            return error
+        assert not isinstance(outcome, Needs), "all needs were looked at before"
+        return outcome
+
+    def _step(
+        self, transaction: Transaction, check: Check, now_us: int, asked: Needs
+    ) -> Answer | Replay | Needs:
+        call = _Call(transaction, check, now_us)
+        if check.idempotency_key:
+            call.answer_key = keys.answer_key(check.company, check.idempotency_key)
+            call.digest = payload_digest(check)
+            stored = transaction.answer(call.answer_key, now_us)
+            if stored is not None:
+                return _replay(stored, call.digest)
+        if check.event_time_us != now_us:
+            require_event_time("event_time", check.event_time_us, now_us)
+        admission = self._gate.admit(check, now_us, asked)
+        if isinstance(admission, Needs):
+            return admission
+        if admission.denied:
+            return Answer(decide_unmetered(admission.reason), admission.basis)
+        if not admission.metered and check.mode is not _REGARDLESS:
+            return Answer(decide_unmetered(_ALLOWED), admission.basis)
+        feature = admission.feature
+        if feature is None or not feature.entitlement.granted or not admission.metered:
+            return self._record(call, admission)
+        return self._meter(call, admission, feature)
+
+    def _meter(self, call: _Call, admission: Admission, feature: FeatureView) -> Answer:
+        check, now_us, transaction = call.check, call.now_us, call.transaction
+        at_us, mode, basis = check.event_time_us, admission.mode, admission.basis
+        assert admission.company is not None
+        reading = read_gauges(
+            transaction,
+            admission.company,
+            feature,
+            check.dimensions,
+            at_us,
+            now_us,
+            authority=self._standing.authority,
+        )
+        decision = decide(check.quantity, mode, reading.gauges, now_us, reading.rates)
+        if not decision.allowed:
+            return Answer(decision, basis)
+        if admission.reason is not _ALLOWED:
+            decision = msgspec.structs.replace(decision, reason=admission.reason)
+        if self._store.outbox_is_full():
+            counted, basis = self._gate.admit_to_full_outbox(check, basis, now_us)
+            if not counted:
+                return Answer(decide_unmetered(Reason.OUTBOX_FULL), basis)
+        self._store.require_room()
+        granted = decision.granted
+        reading.count(transaction, granted, now_us)
+        if reading.rates or reading.throttled:
+            reading.fill(transaction, granted, now_us)
+        record = encode_record(
+            feature.owner,
+            granted,
+            at_us,
+            now_us,
+            check.idempotency_key,
+            call.digest,
+            check.dimensions,
+            check.metadata,
+            [place.wire for place, _ in reading.counted.values()],
+            decision.overage,
+            admission.company.is_default,  # where the company exists, the plane knows better
+        )
+        return self._commit(call, decision, basis, record)
+
+    def _record(self, call: _Call, admission: Admission) -> Answer:
+        """Allow, and record: for the plane to attribute where it is not known what it counts on."""
+        check, basis = call.check, admission.basis
+        if self._store.outbox_is_full():
+            counted, basis = self._gate.admit_to_full_outbox(check, basis, call.now_us)
+            if not counted:
+                return Answer(decide_unmetered(Reason.OUTBOX_FULL), basis)
+        self._store.require_room()
+        record = encode_record(
+            encode_owner(check.company, check.feature),
+            check.quantity,
+            check.event_time_us,
+            call.now_us,
+            check.idempotency_key,
+            call.digest,
+            check.dimensions,
+            check.metadata,
+            (),
+            0,
+            admission.metered or admission.feature is None,
+        )
+        decision = Decision(True, admission.reason, check.quantity)
+        return self._commit(call, decision, basis, record)
+
+    def _commit(self, call: _Call, decision: Decision, basis: Basis, record: bytes) -> Answer:
+        transaction = call.transaction
+        record_id = transaction.next_record_id()
+        transaction.append(record)
+        if not call.answer_key:
+            return Answer(decision, basis, record_id)
+        kept = self._encode(decision, basis, record_id)
+        expires_us = call.now_us + self._answers_kept_us
+        transaction.put_answer(call.answer_key, StoredAnswer(expires_us, call.digest, kept))
+        return Answer(decision, basis, record_id, kept)
+
+
+def _replay(stored: StoredAnswer, digest: bytes) -> Replay:
+    if stored.digest != digest:
+        raise Conflict("idempotency_key", "was used before with another payload")
+    return Replay(stored.answer)

@@ -1,0 +1,136 @@
+"""Explain: how an entitlement came about, and what would decide about a check. Counts nothing.
+
+The instant may be any. Of other instants than now it is known what is in force then and what was
+counted on their windows; rates are at rest there, since how full one was or will be is not kept.
+Of what ended more than 36 days ago, neither is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from sidecar.directory.directory import Directory
+from sidecar.directory.resolved import CompanyView, FeatureView
+from sidecar.domain.catalog.model import Limit, RateLimit
+from sidecar.domain.company.model import Segment
+from sidecar.domain.entitlement.resolve import CatalogIndex, Entitlement, Source, SourceKind
+from sidecar.domain.errors import NotFound
+from sidecar.domain.limits.decide import decide, decide_unmetered
+from sidecar.domain.limits.decision import Basis, Decision, Gauge, RateGauge, Reason
+from sidecar.domain.limits.requests import Check
+from sidecar.engine.admission import Admission, Gate
+from sidecar.engine.limit_usage import read_gauges
+from sidecar.engine.needs import NOTHING, Needs
+from sidecar.engine.plane_status import Standing
+from sidecar.storage.store import Store
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """An entitlement with its sources, in the order of merging, and what a check would be answered.
+
+    `segment` holds the instant; its overrides are left out, as they concern other features too.
+    `gauges`: every limit that applies, then every rate, before counting. `others`: names of the
+    limits and rates that do not apply to the dimensions.
+    """
+
+    sources: tuple[Source, ...]
+    entitlement: Entitlement
+    segment: Segment
+    decision: Decision
+    gauges: tuple[Gauge | RateGauge, ...]
+    others: tuple[str, ...]
+    basis: Basis
+
+
+class Explainer:
+    """Explains from a store. Runs on the thread that owns the store."""
+
+    def __init__(self, store: Store, directory: Directory, standing: Standing) -> None:
+        self._store = store
+        self._directory = directory
+        self._standing = standing
+        self._gate = Gate(directory, standing)
+
+    def explain(self, question: Check, now_us: int, asked: Needs = NOTHING) -> Explanation | Needs:
+        """Explain what would be answered to a check at its event time, in the years 2 to 9998.
+
+        Times to wait are meant from there. Raises `NotFound` for an unknown company or feature,
+        `OutOfRange` where a counter could not hold the quantity.
+        """
+        admission = self._gate.admit(question, now_us, asked)
+        if isinstance(admission, Needs):
+            return admission
+        company, feature = _known(question, admission)
+        index = self._directory.index
+        assert index is not None, "no company is known without a catalog"
+        entitlement = feature.entitlement
+        gauges, rates = self._read(question, company, feature, now_us)
+        applying: tuple[Gauge | RateGauge, ...] = (*gauges, *rates)
+        names = {gauge.limit.id for gauge in applying}
+        ceilings: tuple[Limit | RateLimit, ...] = (*entitlement.limits, *entitlement.rates)
+        return Explanation(
+            sources=tuple(_sources(index, company, entitlement)),
+            entitlement=entitlement,
+            segment=msgspec.structs.replace(company.segment, overrides=()),
+            decision=_decision(question, admission, gauges, rates),
+            gauges=applying,
+            others=tuple(ceiling.id for ceiling in ceilings if ceiling.id not in names),
+            basis=admission.basis,
+        )
+
+    def _read(
+        self, question: Check, company: CompanyView, feature: FeatureView, now_us: int
+    ) -> tuple[list[Gauge], list[RateGauge]]:
+        at_us = question.event_time_us
+        reading = self._store.transact(
+            lambda transaction: read_gauges(
+                transaction,
+                company,
+                feature,
+                question.dimensions,
+                at_us,
+                now_us,
+                authority=self._standing.authority,
+            )
+        )
+        if at_us == now_us:
+            return reading.gauges, reading.rates
+        gauges = [msgspec.structs.replace(gauge, throttle_level=0) for gauge in reading.gauges]
+        return gauges, _rates_at_rest(feature, question)
+
+
+def _rates_at_rest(feature: FeatureView, question: Check) -> list[RateGauge]:
+    return [
+        RateGauge(rate.limit, 0, question.event_time_us, values)
+        for rate in feature.rates
+        if (values := rate.values(question.dimensions)) is not None
+    ]
+
+
+def _known(question: Check, admission: Admission) -> tuple[CompanyView, FeatureView]:
+    if admission.reason is Reason.UNKNOWN_FEATURE:
+        message = f"the catalog has no feature {question.feature!r}"
+        raise NotFound("feature", message, "UNKNOWN_FEATURE")
+    if admission.company is None or admission.feature is None:
+        raise NotFound("company", f"no company {question.company!r} is known", "UNKNOWN_COMPANY")
+    return admission.company, admission.feature
+
+
+def _sources(
+    index: CatalogIndex, company: CompanyView, entitlement: Entitlement
+) -> Iterator[Source]:
+    for source in index.sources(company.segment, entitlement.feature):
+        if company.is_default and source.kind is SourceKind.PLAN:
+            yield msgspec.structs.replace(source, kind=SourceKind.DEFAULT_PLAN)
+        else:
+            yield source
+
+
+def _decision(
+    question: Check, admission: Admission, gauges: list[Gauge], rates: list[RateGauge]
+) -> Decision:
+    if admission.denied or not admission.metered:
+        return decide_unmetered(admission.reason)
+    return decide(question.quantity, admission.mode, gauges, question.event_time_us, rates)

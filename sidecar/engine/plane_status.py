@@ -1,0 +1,64 @@
+"""Standing: what this process knows of the control plane, which every answer says.
+
+Kept as a few plain numbers, since every call reads them.
+"""
+
+from __future__ import annotations
+
+from sidecar.domain.limits.decision import Basis, BasisMode, FallbackCause
+
+_BASIS_STEP_US = 1_000
+
+
+class Standing:
+    """Clock and contact. `authority`: there is no plane, this process has the last word."""
+
+    def __init__(self, *, authority: bool) -> None:
+        self.authority = authority
+        self.heard_us: int | None = None
+        self.clock_offset_us = 0
+        self.connected = False
+        self._last: Basis | None = None
+        self._last_version = -1
+        self._last_from_us = self._last_until_us = 0
+
+    def heard(self, now_us: int) -> None:
+        """The plane has just answered; the instant is by the plane's clock."""
+        self.heard_us = now_us
+        self.connected = True
+
+    def basis(self, version: int, now_us: int) -> Basis:
+        """What a decision on a snapshot of this version is based on, at an instant."""
+        if (
+            self._last_from_us <= now_us < self._last_until_us
+            and version == self._last_version
+            and self._last is not None
+        ):
+            return self._last
+        basis = self._last = self._basis(BasisMode.LOCAL, version, now_us)
+        self._last_version = version
+        self._last_from_us, self._last_until_us = now_us, now_us + _BASIS_STEP_US
+        return basis
+
+    def fallback_basis(self, now_us: int, cause: FallbackCause, version: int = 0) -> Basis:
+        """What a decision of the fail policy is based on; how far it is off can't be said."""
+        return self._basis(BasisMode.FALLBACK, version, now_us, cause)
+
+    def silence_us(self, now_us: int) -> int:
+        """How long the plane was not heard; 0 where this process is the authority."""
+        if self.authority:
+            return 0
+        # Before the plane was ever heard, its age is that of the epoch: as old as can be.
+        return max(0, now_us - (self.heard_us or 0))
+
+    def _basis(
+        self,
+        mode: BasisMode,
+        version: int,
+        now_us: int,
+        cause: FallbackCause = FallbackCause.NONE,
+    ) -> Basis:
+        if self.authority:
+            exact = 0 if mode is BasisMode.LOCAL else None
+            return Basis(mode, version, None, exact, cause)
+        return Basis(mode, version, self.silence_us(now_us) // 1000, None, cause)

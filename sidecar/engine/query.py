@@ -1,0 +1,202 @@
+"""Query: what a company may do and has used, as far as this sidecar knows. Counts nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from sidecar.directory.directory import Directory
+from sidecar.directory.resolved import LOOKED_AT_ONCE, CompanyView, FeatureView
+from sidecar.domain.catalog.model import FeatureKind
+from sidecar.domain.company.model import Segment
+from sidecar.domain.entitlement.resolve import Entitlement
+from sidecar.domain.errors import NotFound
+from sidecar.domain.limits.decide import decide, decide_unmetered
+from sidecar.domain.limits.decision import Basis, Decision, Gauge, RateGauge, Reason
+from sidecar.domain.limits.requests import Check
+from sidecar.domain.slices import Slices
+from sidecar.engine.admission import Gate
+from sidecar.engine.limit_usage import Reading, company_wide_gauges, read_gauges
+from sidecar.engine.needs import NOTHING, Needs
+from sidecar.engine.plane_status import Standing
+from sidecar.storage.counters import Counters
+from sidecar.storage.store import Store
+
+GAUGES_MAX: Final = 10_000
+
+
+class CheckResult(msgspec.Struct, frozen=True):
+    """What a check would be answered, and every limit that applies, as it is now."""
+
+    decision: Decision
+    gauges: tuple[Gauge | RateGauge, ...]
+    basis: Basis
+
+
+class UsageReport(msgspec.Struct, frozen=True):
+    """Usage by feature; `truncated` where there was more than the bound allows."""
+
+    features: tuple[tuple[str, tuple[Gauge | RateGauge, ...]], ...]
+    basis: Basis
+    truncated: bool
+
+
+class EntitlementReport(msgspec.Struct, frozen=True):
+    """What a company may do with features; it is worked out only once it is asked for."""
+
+    company: CompanyView
+    features: Sequence[str]
+    basis: Basis
+
+    @property
+    def segment(self) -> Segment:
+        """The stretch of the company's timeline that holds the instant."""
+        return self.company.segment
+
+    def entitlements(self) -> Iterator[Entitlement]:
+        """The entitlements to the features, in their order."""
+        for key in self.features:
+            entitlement = self.company.entitlement(key)
+            assert entitlement is not None, "the catalog has what it named"
+            yield entitlement
+
+
+class Queries:
+    """Answers questions from a store. Runs on the thread that owns the store."""
+
+    def __init__(
+        self, store: Store, counters: Counters, directory: Directory, standing: Standing
+    ) -> None:
+        self._store = store
+        self._counters = counters
+        self._directory = directory
+        self._standing = standing
+        self._gate = Gate(directory, standing)
+
+    def check(self, check: Check, now_us: int, asked: Needs = NOTHING) -> CheckResult | Needs:
+        """What `check_and_increment` would answer to a check without an idempotency key."""
+        admission = self._gate.admit(check, now_us, asked)
+        if isinstance(admission, Needs):
+            return admission
+        if admission.denied:
+            return CheckResult(decide_unmetered(admission.reason), (), admission.basis)
+        feature = admission.feature
+        if not admission.metered:
+            return CheckResult(decide_unmetered(Reason.ALLOWED), (), admission.basis)
+        if feature is None or admission.company is None:
+            decision = Decision(True, Reason.ALLOWED, check.quantity)
+            return self._unless_full(check, now_us, CheckResult(decision, (), admission.basis))
+        reading = self._read(admission.company, feature, check, now_us)
+        decision = decide(check.quantity, admission.mode, reading.gauges, now_us, reading.rates)
+        gauges: tuple[Gauge | RateGauge, ...] = (*reading.gauges, *reading.rates)
+        return self._unless_full(check, now_us, CheckResult(decision, gauges, admission.basis))
+
+    def usage(
+        self, company_id: str, feature_key: str, at_us: int, now_us: int
+    ) -> Slices[UsageReport]:
+        """Usage in the windows that hold an instant; of every feature if the key is empty.
+
+        Read in bounded steps: what applies is all of one revision, and each feature's usage is as
+        of the moment at which it was read. Raises `NotFound` for an unknown company or feature.
+        """
+        company = self._require_company(company_id, at_us, now_us)
+        keys = [feature_key] if feature_key else self._feature_keys()
+        room = GAUGES_MAX
+        truncated = False
+        features: list[tuple[str, tuple[Gauge | RateGauge, ...]]] = []
+        looked_at = 0
+        for key in keys:
+            feature = company.feature_once(key)
+            if feature is None:
+                raise _unknown_feature(key)
+            if feature.entitlement.feature.kind is FeatureKind.METERED:
+                gauges = yield from self._all_gauges(company, feature, at_us, now_us, room + 1)
+                if len(gauges) > room:
+                    truncated, gauges = True, gauges[:room]
+                room -= len(gauges)
+                features.append((key, gauges))
+            looked_at += feature.weight
+            if looked_at >= LOOKED_AT_ONCE:
+                looked_at = 0
+                yield
+        basis = self._standing.basis(company.version, now_us)
+        return UsageReport(tuple(features), basis, truncated)
+
+    def entitlements(
+        self, company_id: str, feature_key: str, at_us: int, now_us: int
+    ) -> EntitlementReport:
+        """What a company may do with a feature, or with every feature if the key is empty.
+
+        Raises `NotFound` for an unknown company or feature.
+        """
+        company = self._require_company(company_id, at_us, now_us)
+        if feature_key and company.entitlement(feature_key) is None:
+            raise _unknown_feature(feature_key)
+        return EntitlementReport(
+            company=company,
+            features=[feature_key] if feature_key else self._feature_keys(),
+            basis=self._standing.basis(company.version, now_us),
+        )
+
+    def _unless_full(self, check: Check, now_us: int, result: CheckResult) -> CheckResult:
+        """The result, unless it is to be counted, the outbox is full, and that decides."""
+        if not result.decision.allowed or not self._store.outbox_is_full():
+            return result
+        counted, basis = self._gate.admit_to_full_outbox(check, result.basis, now_us)
+        decision = result.decision if counted else decide_unmetered(Reason.OUTBOX_FULL)
+        return CheckResult(decision, result.gauges, basis)
+
+    def _feature_keys(self) -> Sequence[str]:
+        index = self._directory.index
+        return sorted(index.features) if index else ()
+
+    def _require_company(self, company_id: str, at_us: int, now_us: int) -> CompanyView:
+        company = self._directory.company(company_id, at_us)
+        if company is None and self._directory.is_absent(company_id, now_us, final=True):
+            company = self._directory.default_company(company_id)
+        if company is None:
+            raise NotFound("company", f"no company {company_id!r} is known", "UNKNOWN_COMPANY")
+        return company
+
+    def _read(
+        self, company: CompanyView, feature: FeatureView, check: Check, now_us: int
+    ) -> Reading:
+        return self._store.transact(
+            lambda transaction: read_gauges(
+                transaction,
+                company,
+                feature,
+                check.dimensions,
+                check.event_time_us,
+                now_us,
+                authority=self._standing.authority,
+            )
+        )
+
+    def _all_gauges(
+        self, company: CompanyView, feature: FeatureView, at_us: int, now_us: int, most: int
+    ) -> Slices[tuple[Gauge | RateGauge, ...]]:
+        """Every limit; those with dimensions for each combination of values that was counted."""
+        gauges = self._store.transact(
+            lambda transaction: company_wide_gauges(
+                transaction, company, feature, at_us, now_us, authority=self._standing.authority
+            )
+        )
+        for meter in feature.meters:
+            if meter.limit.scope.dimensions:
+                window = meter.window(at_us)
+                rows = yield from self._counters.of_slot(
+                    company.snapshot.company,
+                    meter.feature,
+                    meter.slot,
+                    window.start_us,
+                    most - len(gauges),
+                )
+                gauges.extend(Gauge(meter.limit, window, row.used, row.values) for row in rows)
+        return tuple(gauges[:most])
+
+
+def _unknown_feature(key: str) -> NotFound:
+    return NotFound("feature", f"the catalog has no feature {key!r}", "UNKNOWN_FEATURE")

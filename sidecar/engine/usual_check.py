@@ -1,0 +1,247 @@
+"""The usual check, on a shorter way: from request to answer with nothing built that is thrown away.
+
+What does not change between two checks of a company's feature is prepared once: keys, parts of
+record and answer, amounts, thresholds. A check is usual where it happens now, wants all or nothing,
+nothing of it was answered before, and it is allowed on plain limits without crossing a threshold.
+Whatever else it is goes the general way (`enforce`), which stays the one definition of the rules: a
+property test holds both to the same answers and the same bytes in the store.
+
+Nothing is written before it is certain that the check is usual.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from typing import Any, Final, Protocol, TypeAlias
+
+from sidecar.directory.directory import Directory
+from sidecar.directory.meters import Meter
+from sidecar.directory.prepared import Counted, PreparedFeature
+from sidecar.directory.resolved import CompanyView, FeatureView
+from sidecar.domain.bounds import IDENTIFIER_BYTES_MAX, INT64_MAX
+from sidecar.domain.catalog.model import Enforcement, FailAction, FeatureKind, Limit
+from sidecar.domain.limits.decision import Basis, GrantMode, Reason
+from sidecar.domain.limits.requests import NO_ATTRIBUTES, digest_of, plain_digest
+from sidecar.domain.time.windows import Window
+from sidecar.engine.plane_status import Standing
+from sidecar.storage import keys
+from sidecar.storage.codec import ANSWER_VERSION, counted_up, pack_answer
+from sidecar.storage.record_wire import encode_record
+from sidecar.storage.store import Store
+from sidecar.storage.transaction import Transaction
+
+_ALLOWED: Final = Reason.ALLOWED
+_ALL_OR_NOTHING: Final = GrantMode.ALL_OR_NOTHING
+_NO_VALUES: Final[tuple[str, ...]] = ()
+
+
+class EncodePlain(Protocol):
+    """Makes the bytes of answers of which there is little to say."""
+
+    def frame(self, limit: Limit, window: Window) -> Any:
+        """What stays the same in answers that name a limit in a window."""
+        ...
+
+    def plain(
+        self,
+        reason: int,
+        granted: int,
+        frame: Any,
+        used: int,
+        values: tuple[str, ...],
+        basis: Basis,
+        record_id: str,
+    ) -> bytes:
+        """An answer that allows a quantity, and names a limit with its usage."""
+        ...
+
+
+_Reading: TypeAlias = tuple[list[tuple[bytes, bytes]], list[bytes], Any, int, tuple[str, ...]]
+"""What a check counts: what to write, counters' names in the record; and of the limit that the
+answer names: its frame, its usage, and the values of its dimensions."""
+
+
+class UsualChecks:
+    """Answers usual checks from a store. Runs on the thread that owns the store."""
+
+    def __init__(
+        self,
+        store: Store,
+        directory: Directory,
+        standing: Standing,
+        encode: EncodePlain,
+        *,
+        answers_kept_us: int,
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._standing = standing
+        self._encode = encode
+        self._answers_kept_us = answers_kept_us
+
+    def answer(  # noqa: C901 - one function from request to answer: each call would cost
+        self,
+        transaction: Transaction,
+        company_id: str,
+        feature_key: str,
+        quantity: int,
+        key: str,
+        dimensions: Mapping[str, str],
+        metadata: Mapping[str, str],
+        now_us: int,
+    ) -> bytes | None:
+        """Count a check that happens now, and the bytes of its answer; `None` if it is not usual.
+
+        `dimensions` and `metadata` are within their bounds. Raises `Exhausted` where there is no
+        room.
+        """
+        company = self._directory.company(company_id, now_us)
+        if company is None or quantity <= 0:
+            return None
+        feature = company.features.get(feature_key) or company.feature(feature_key)
+        if feature is None:
+            return None
+        prepared = feature.prepared
+        if prepared is None or not prepared.from_us <= now_us < prepared.until_us:
+            prepared = feature.prepared = self._prepare(company, feature, now_us)
+        kv = transaction.kv
+        assert kv is not None
+        if not prepared.counted:
+            return None
+        if key:
+            if len(key) > IDENTIFIER_BYTES_MAX or not (key.isascii() and key.isprintable()):
+                return None
+            answer_key = keys.answer_key(company_id, key)
+            if kv.get(answer_key) is not None:
+                return None
+            if dimensions:
+                digest = digest_of(feature_key, quantity, _ALL_OR_NOTHING, dimensions)
+            else:
+                digest = plain_digest(feature_key, quantity, _ALL_OR_NOTHING)
+        else:
+            answer_key = digest = b""
+        reading = _read(transaction, prepared.counted, quantity, dimensions, now_us)
+        if reading is None or not self._store.admits():
+            return None
+        # From here on it is certain: nothing below raises of itself.
+        writes, wires, frame, used, values = reading
+        for counter_key, data in writes:
+            kv.put(counter_key, data)
+        record = encode_record(
+            feature.owner, quantity, now_us, now_us, key, digest, dimensions, metadata, wires, 0,
+            False,
+        )  # fmt: skip
+        transaction.append(record)
+        record_id = f"{transaction.lineage.incarnation}-{transaction.head.sequence}"
+        basis = self._standing.basis(company.version, now_us)
+        answer = self._encode.plain(_ALLOWED, quantity, frame, used, values, basis, record_id)
+        if key:
+            expires_us = now_us + self._answers_kept_us
+            kv.put(answer_key, pack_answer(ANSWER_VERSION, expires_us, digest) + answer)
+        return answer
+
+    def _prepare(self, company: CompanyView, feature: FeatureView, now_us: int) -> PreparedFeature:
+        segment = company.segment
+        if not _may_be_usual(company, feature):
+            return PreparedFeature(segment.from_us, segment.until_us, ())
+        from_us, until_us = segment.from_us, segment.until_us
+        counted: list[Counted] = []
+        slots: set[str] = set()
+        for meter in (*feature.meters, *feature.counting):
+            window = meter.window(now_us)
+            from_us, until_us = max(from_us, window.start_us), min(until_us, window.end_us)
+            is_own = len(counted) < len(feature.meters)
+            counted.append(self._counted(meter, window, is_own=is_own, shared=meter.slot in slots))
+            slots.add(meter.slot)
+        return PreparedFeature(from_us, until_us, tuple(counted))
+
+    def _counted(self, meter: Meter, window: Window, *, is_own: bool, shared: bool) -> Counted:
+        limit = meter.limit
+        amount = limit.amount
+        scoped = bool(limit.scope.dimensions or limit.scope.match)
+        place = None if scoped else meter.place(NO_ATTRIBUTES, window.start_us)
+        thresholds: tuple[int, ...] = ()
+        if amount is not None:
+            thresholds = tuple(-(-amount * percent // 100) for percent in limit.warning_percents)
+        return Counted(
+            meter,
+            scoped,
+            b"" if place is None else place.key,
+            b"" if place is None else place.wire,
+            window.end_us,
+            self._encode.frame(limit, window) if is_own else None,
+            amount,
+            thresholds,
+            limit.enforcement is Enforcement.SHADOW,
+            shared,
+        )
+
+
+def _may_be_usual(company: CompanyView, feature: FeatureView) -> bool:
+    """Whether checks of a feature can be usual: metered, granted, on plain limits, no rates."""
+    entitlement = feature.entitlement
+    return (
+        entitlement.granted
+        and entitlement.reason is _ALLOWED
+        and entitlement.feature.kind is FeatureKind.METERED
+        and feature.policy.stale is FailAction.KEEP
+        and not company.is_default
+        and not feature.rates
+        and bool(feature.meters)
+        and all(meter.plain for meter in feature.meters)
+    )
+
+
+def _read(  # noqa: C901 - as above
+    transaction: Transaction,
+    counted: tuple[Counted, ...],
+    quantity: int,
+    dimensions: Mapping[str, str],
+    now_us: int,
+) -> _Reading | None:
+    """What counting a quantity would write and answer; `None` where that is not usual."""
+    kv, lineage = transaction.kv, transaction.lineage.ordinal
+    assert kv is not None
+    writes: list[tuple[bytes, bytes]] = []
+    wires: list[bytes] = []
+    binding: tuple[bool, int] | None = None
+    named: tuple[Any, int, tuple[str, ...]] | None = None
+    for meter, scoped, key, wire, end_us, frame, amount, thresholds, is_shadow, shared in counted:
+        values = _NO_VALUES
+        if scoped:
+            place = meter.place(dimensions, now_us)
+            if place is None:
+                continue
+            key, wire, values = place.key, place.wire, place.ref.values  # noqa: PLW2901
+        found = counted_up(kv.get(key), lineage, quantity, end_us, values)
+        if found is None:
+            return None
+        used, data = found
+        if not shared:
+            writes.append((key, data))
+            wires.append(wire)
+        if frame is None:
+            continue
+        after = used + quantity
+        if amount is None:
+            if after > INT64_MAX:
+                return None
+            if named is None:
+                named = frame, after, values
+            continue
+        if after > amount:
+            return None
+        if (
+            thresholds
+            and thresholds[0] <= after
+            and bisect_right(thresholds, used) != bisect_right(thresholds, after)
+        ):
+            return None
+        rank = (is_shadow, amount - after)
+        if binding is None or rank < binding:
+            binding, named = rank, (frame, after, values)
+    if named is None:
+        return None
+    frame, used, values = named
+    return writes, wires, frame, used, values

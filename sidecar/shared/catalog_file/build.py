@@ -1,0 +1,121 @@
+"""From a tree of the right shape to domain values, in the order of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import takewhile
+
+from sidecar.domain.bounds import FOREVER_US
+from sidecar.domain.catalog.model import (
+    AddOn,
+    AddOnEntitlement,
+    Catalog,
+    FailAction,
+    FailPolicy,
+    Feature,
+    FeatureKind,
+    Merge,
+    Plan,
+)
+from sidecar.domain.company.model import Company, Override
+from sidecar.shared.catalog_file.fields import Fields, entry_of, integer_of, table_of, text_of
+from sidecar.shared.catalog_file.grants import GrantBuilder
+from sidecar.shared.catalog_file.problems import Finding, Path
+from sidecar.shared.catalog_file.subscriptions import SubscriptionBuilder
+from sidecar.shared.catalog_file.yaml_tree import Node, Table
+
+
+def cut_out(root: Table, findings: Iterable[Finding]) -> None:
+    """Remove the fields that findings are about from the tree; lists go as a whole.
+
+    Of features, plans, add-ons and companies the key stays, since others may refer to it.
+    """
+    for finding in findings:
+        path = tuple(takewhile(lambda step: isinstance(step, str), finding.path))
+        node: Node | None = root
+        for step in path[:-1]:
+            node = entry_of(node, str(step)) if node is not None else None
+        if isinstance(node, Table) and path[-1] in node.entries:
+            name = str(path[-1])
+            if len(path) == 2:
+                node.entries[name] = Table(node.entries[name].at)
+            else:
+                del node.entries[name]
+
+
+class Builder:
+    """Builds the values of one file. `findings` grows with what is wrong with their meaning."""
+
+    def __init__(self, root: Table) -> None:
+        self._root = root
+        self._kinds = {key: _kind(node) for key, node in table_of(root, "features").items()}
+        self._fields = Fields()
+        self._grants = GrantBuilder(self._fields, self._kinds)
+        self._subscriptions = SubscriptionBuilder(self._fields)
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What is wrong with the meaning of what was built so far."""
+        return self._fields.findings
+
+    def catalog(self) -> Catalog:
+        """Build features, plans and add-ons."""
+        root = self._root
+        features = [
+            self._feature(key, kind, node)
+            for key, node in table_of(root, "features").items()
+            if (kind := self._kinds[key]) is not None
+        ]
+        plans = [self._plan(key, node) for key, node in table_of(root, "plans").items()]
+        add_ons = [self._add_on(key, node) for key, node in table_of(root, "add_ons").items()]
+        return Catalog(tuple(features), tuple(plans), tuple(add_ons), text_of(root, "default_plan"))
+
+    def companies(self) -> list[Company]:
+        """Build the companies."""
+        table = table_of(self._root, "companies")
+        return [self._company(key, node) for key, node in table.items()]
+
+    def _feature(self, key: str, kind: FeatureKind, node: Node) -> Feature:
+        policy = self._fail_policy(("features", key, "fail"), entry_of(node, "fail"))
+        return Feature(key, kind, text_of(node, "name"), text_of(node, "unit"), policy)
+
+    def _fail_policy(self, path: Path, node: Node | None) -> FailPolicy:
+        if node is None:
+            return FailPolicy()
+        return FailPolicy(
+            no_snapshot=FailAction[text_of(node, "no_snapshot", "deny").upper()],
+            stale=FailAction[text_of(node, "stale", "keep").upper()],
+            stale_after_us=self._fields.duration(path, node, "stale_after", None),
+            outbox_full=FailAction[text_of(node, "outbox_full", "deny").upper()],
+        )
+
+    def _plan(self, key: str, node: Node) -> Plan:
+        grants = self._grants.grants(("plans", key), node, "entitlements")
+        return Plan(key, text_of(node, "name"), tuple(grant for grant, _, _ in grants))
+
+    def _add_on(self, key: str, node: Node) -> AddOn:
+        entitlements = [
+            AddOnEntitlement(grant, Merge[text_of(entry, "merge", "increment").upper()])
+            for grant, _, entry in self._grants.grants(("add_ons", key), node, "entitlements")
+        ]
+        rank = integer_of(node, "rank", 0)
+        return AddOn(key, text_of(node, "name"), rank, tuple(entitlements))
+
+    def _company(self, key: str, node: Node) -> Company:
+        path = ("companies", key)
+        overrides = [
+            Override(grant, self._fields.instant(at, entry, "expires_at", FOREVER_US))
+            for grant, at, entry in self._grants.grants(path, node, "overrides")
+        ]
+        return Company(
+            id=key,
+            name=text_of(node, "name"),
+            time_zone=text_of(node, "time_zone", "UTC"),
+            subscription=self._subscriptions.subscription(path, node),
+            overrides=tuple(overrides),
+        )
+
+
+def _kind(node: Node) -> FeatureKind | None:
+    kind = text_of(node, "kind")
+    return FeatureKind[kind.upper()] if kind else None

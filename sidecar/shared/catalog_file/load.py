@@ -1,0 +1,105 @@
+"""Reads a catalog file: text, shape, values, rules; every problem is told with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path as FilePath
+from typing import Final
+
+from sidecar.domain.catalog import rules
+from sidecar.domain.catalog.canonical import canonical_catalog, canonical_company
+from sidecar.domain.catalog.model import Catalog
+from sidecar.domain.company.model import Company
+from sidecar.shared.catalog_file import yaml_tree
+from sidecar.shared.catalog_file.build import Builder, cut_out
+from sidecar.shared.catalog_file.locations import found, located
+from sidecar.shared.catalog_file.problems import NOWHERE, CatalogFileError, Finding, Problem
+from sidecar.shared.catalog_file.schema_check import shape_findings, told
+
+__all__ = [
+    "FILE_BYTES_MAX",
+    "CatalogFile",
+    "CatalogFileError",
+    "load_catalog_file",
+    "parse_catalog",
+]
+
+FILE_BYTES_MAX: Final = 16 * 1024 * 1024
+_FINDINGS_MAX: Final = 1000
+"""Most that each check looks for: enough to tell how bad it is, and soon done."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogFile:
+    """What a file says, in canonical order: companies are sorted by id."""
+
+    catalog: Catalog
+    companies: tuple[Company, ...]
+
+
+def load_catalog_file(path: str | FilePath) -> CatalogFile:
+    """Read a file. Raises `CatalogFileError` with all that is wrong, also if it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(FILE_BYTES_MAX + 1)
+    except OSError as error:
+        message = f"cannot be read: {error.strerror or error}"
+        raise CatalogFileError(str(path), [Problem(NOWHERE, "", message)]) from None
+    return parse_catalog(data, str(path))
+
+
+def parse_catalog(data: bytes, source: str) -> CatalogFile:
+    """Read the bytes of a file; `source` is its name for messages. Raises `CatalogFileError`."""
+    root, problems = _tree(data, source)
+    findings = list(islice(shape_findings(yaml_tree.plain(root)), _FINDINGS_MAX))
+    problems += located(root, findings)
+    if any(len(finding.path) == 1 and not finding.at_key for finding in findings):
+        raise CatalogFileError(source, problems)  # a whole section is not there to be referred to
+    cut_out(root, findings)
+    builder = Builder(root)
+    catalog, companies = builder.catalog(), builder.companies()
+    broken_rules = [
+        found(problem, catalog, companies)
+        for problem in islice(rules.problems(catalog, companies), _FINDINGS_MAX)
+    ]
+    for more in (builder.findings, broken_rules):
+        news = list(_news(findings, more))
+        problems += located(root, news)
+        findings += news
+    if problems:
+        raise CatalogFileError(source, problems)
+    companies.sort(key=lambda company: company.id)
+    return CatalogFile(canonical_catalog(catalog), tuple(map(canonical_company, companies)))
+
+
+def _news(told: Iterable[Finding], more: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield what is not a consequence of something in the same field that has been told."""
+    fields = {finding.path[:depth] for finding in told for depth in range(len(finding.path) + 1)}
+    for finding in more:
+        if finding.at_key or finding.path not in fields:
+            yield finding
+
+
+def _tree(data: bytes, source: str) -> tuple[yaml_tree.Table, list[Problem]]:
+    if len(data) > FILE_BYTES_MAX:
+        message = f"is larger than {FILE_BYTES_MAX} bytes"
+        raise CatalogFileError(source, [Problem(NOWHERE, "", message)])
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8-sig", errors="replace")
+        at = yaml_tree.position_of(before, len(before))
+        raise CatalogFileError(source, [Problem(at, "", "is not UTF-8 from here on")]) from None
+    try:
+        root, problems = yaml_tree.parse(text)
+    except yaml_tree.SourceError as error:
+        raise CatalogFileError(source, error.problems) from None
+    if not isinstance(root, yaml_tree.Table):
+        kind = told(yaml_tree.plain(root))
+        problems.append(
+            Problem(root.at, "", f"must be a mapping with features and plans, is {kind}")
+        )
+        raise CatalogFileError(source, problems)
+    return root, problems

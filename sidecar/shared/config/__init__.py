@@ -1,0 +1,28 @@
+"""Configuration of the daemons: frozen, read once, every field with a safe default and bounds."""
+
+from sidecar.shared.config.errors import ConfigError, Problem
+from sidecar.shared.config.fields import Field, fields
+from sidecar.shared.config.loading import (
+    Loaded,
+    Source,
+    SourceKind,
+    load_control_config,
+    load_sidecar_config,
+)
+from sidecar.shared.config.settings import ControlConfig, SidecarConfig
+from sidecar.shared.host.addresses import split_host_port
+
+__all__ = [
+    "ConfigError",
+    "ControlConfig",
+    "Field",
+    "Loaded",
+    "Problem",
+    "SidecarConfig",
+    "Source",
+    "SourceKind",
+    "fields",
+    "load_control_config",
+    "load_sidecar_config",
+    "split_host_port",
+]

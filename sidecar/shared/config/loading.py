@@ -1,0 +1,215 @@
+"""Reading a configuration from its sources, once.
+
+In rising order: defaults, a TOML file, environment variables, command-line flags. Every source is
+checked whole, also where a higher one overrides it: a mistake is reported, not hidden.
+"""
+
+from __future__ import annotations
+
+import errno
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
+from enum import Enum
+from pathlib import Path
+from typing import Final, Generic, TypeVar
+
+from msgspec import Struct
+
+from sidecar.shared.config.errors import ConfigError, Problem
+from sidecar.shared.config.fields import PREFIX, Field, Value, fields
+from sidecar.shared.config.settings import ControlConfig, SidecarConfig
+
+FILE_BYTES_MAX: Final = 1024 * 1024
+FILE_FLAG: Final = "config"
+FILE_VARIABLE: Final = PREFIX + "CONFIG"
+
+_SECTIONS: Final[Mapping[str, type[Struct]]] = {
+    "sidecar": SidecarConfig,
+    "control": ControlConfig,
+}
+_OTHER_VARIABLES: Final = frozenset({FILE_VARIABLE, PREFIX + "SIDECAR", PREFIX + "SHARED"})
+"""Variables of the prefix that no field owns: this file, the command line's, the tests'."""
+
+_HOST: Final = "_SERVICE_HOST"
+
+ConfigT = TypeVar("ConfigT", bound=Struct)
+ReadText = Callable[[str], str]
+
+
+class SourceKind(Enum):
+    """Where a value came from; later ones win."""
+
+    DEFAULT = "default"
+    FILE = "file"
+    ENVIRONMENT = "environment"
+    FLAG = "flag"
+
+
+class Source(Struct, frozen=True):
+    """Where a field's value came from."""
+
+    kind: SourceKind
+    name: str
+    """The file's path, the variable or the flag; "default" for a default."""
+
+
+class Loaded(Struct, Generic[ConfigT], frozen=True):
+    """A configuration, and where each of its values came from."""
+
+    config: ConfigT
+    sources: Mapping[str, Source]
+    """By field name; every field is there."""
+
+
+class _Given(Struct):
+    """Values as the sources gave them, and all that is wrong with them."""
+
+    values: dict[str, Value]
+    sources: dict[str, Source]
+    problems: list[Problem]
+
+
+def load_sidecar_config(
+    flags: Mapping[str, object], environ: Mapping[str, str], read_text: ReadText | None = None
+) -> Loaded[SidecarConfig]:
+    """Load the sidecar's configuration.
+
+    `flags` go by field name, with "config" for the file; None means not given. `read_text` returns
+    a file's content. Raises ConfigError with every problem that was found.
+    """
+    return _load("sidecar", SidecarConfig, _sidecar_problems, flags, environ, read_text)
+
+
+def _sidecar_problems(loaded: Loaded[SidecarConfig]) -> Iterator[Problem]:
+    """Yield what is wrong between fields that are right each by itself."""
+    config, sources = loaded.config, loaded.sources
+    if config.control and config.standalone:
+        both = f"{sources['control'].name} and {sources['standalone'].name}"
+        yield Problem(both, "", "set only one of control and standalone")
+    if not config.control and not config.standalone:
+        message = "set the control plane's address with --control, or a catalog with --standalone"
+        yield Problem("configuration", "control", message)
+    if not config.socket_path and not config.listen:
+        message = "empty, as socket_path is: nothing could call the sidecar"
+        yield Problem(sources["listen"].name, "listen", message)
+
+
+def load_control_config(
+    flags: Mapping[str, object], environ: Mapping[str, str], read_text: ReadText | None = None
+) -> Loaded[ControlConfig]:
+    """Load the control plane's configuration; as `load_sidecar_config`."""
+    return _load("control", ControlConfig, _control_problems, flags, environ, read_text)
+
+
+def _control_problems(loaded: Loaded[ControlConfig]) -> Iterator[Problem]:
+    if not loaded.config.listen:
+        message = "empty: nothing could call the control plane"
+        yield Problem(loaded.sources["listen"].name, "listen", message)
+
+
+def _load(
+    section: str,
+    config: type[ConfigT],
+    problems_between: Callable[[Loaded[ConfigT]], Iterator[Problem]],
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    read_text: ReadText | None,
+) -> Loaded[ConfigT]:
+    known = {field.name: field for field in fields(config)}
+    default = Source(SourceKind.DEFAULT, "default")
+    given = _Given({}, dict.fromkeys(known, default), [])
+    path = flags.get(FILE_FLAG) or environ.get(FILE_VARIABLE)
+    if path:
+        _take_file(given, known, str(path), section, read_text or _read_file)
+    _take_environment(given, known, environ)
+    _take_flags(given, known, flags)
+    loaded = Loaded(config(**given.values), given.sources)
+    if problems := given.problems or list(problems_between(loaded)):
+        raise ConfigError(problems)
+    return loaded
+
+
+def _take(given: _Given, field: Field, value: object, source: Source) -> None:
+    try:
+        parsed = field.parse(value, from_text=source.kind is not SourceKind.FILE)
+    except ValueError as error:
+        given.problems.append(Problem(source.name, field.name, str(error)))
+        return
+    given.values[field.name] = parsed
+    given.sources[field.name] = source
+
+
+def _take_file(
+    given: _Given, known: Mapping[str, Field], path: str, section: str, read_text: ReadText
+) -> None:
+    try:
+        tables = tomllib.loads(read_text(path))
+    except (OSError, ValueError) as error:
+        given.problems.append(Problem(path, "", _reason(error)))
+        return
+    source = Source(SourceKind.FILE, path)
+    for name in tables.keys() - _SECTIONS.keys():
+        message = f"unknown; settings stand under {' or '.join(f'[{name}]' for name in _SECTIONS)}"
+        given.problems.append(Problem(path, name, message))
+    table = tables.get(section, {})
+    if not isinstance(table, dict):
+        given.problems.append(Problem(path, section, f"must be a table: [{section}]"))
+        return
+    for name, value in table.items():
+        if name in known:
+            _take(given, known[name], value, source)
+        else:
+            given.problems.append(Problem(path, f"{section}.{name}", _unknown(name, known)))
+
+
+def _take_environment(
+    given: _Given, known: Mapping[str, Field], environ: Mapping[str, str]
+) -> None:
+    by_variable = {field.variable: field for field in known.values()}
+    others = _OTHER_VARIABLES | {
+        f.variable for config in _SECTIONS.values() for f in fields(config)
+    }
+    for variable in sorted(name for name in environ if name.startswith(PREFIX)):
+        source = Source(SourceKind.ENVIRONMENT, variable)
+        if variable in by_variable:
+            _take(given, by_variable[variable], environ[variable], source)
+        elif variable not in others and not _is_service_link(variable, environ):
+            given.problems.append(Problem(variable, "", _unknown(variable, by_variable)))
+
+
+def _is_service_link(variable: str, environ: Mapping[str, str]) -> bool:
+    """Whether Kubernetes set `variable`, as TALLYD_X_PORT for a service "tallyd-x"."""
+    return any(
+        variable.startswith((f"{service}_SERVICE_", f"{service}_PORT"))
+        for service in (name.removesuffix(_HOST) for name in environ if name.endswith(_HOST))
+    )
+
+
+def _take_flags(given: _Given, known: Mapping[str, Field], flags: Mapping[str, object]) -> None:
+    for name, value in flags.items():
+        if value is None or name == FILE_FLAG:
+            continue
+        if name not in known:
+            raise TypeError(f"no field is called {name!r}")  # our own command line's mistake
+        _take(given, known[name], value, Source(SourceKind.FLAG, known[name].flag))
+
+
+def _unknown(name: str, known: Mapping[str, Field]) -> str:
+    close = get_close_matches(name, known, n=1)
+    return f"unknown; did you mean {close[0]}?" if close else "unknown"
+
+
+def _reason(error: OSError | ValueError) -> str:
+    if isinstance(error, OSError):
+        return f"cannot be read: {error.strerror or error}"
+    return f"is not TOML: {error}"
+
+
+def _read_file(path: str) -> str:
+    """Return a file's text; OSError, or ValueError where it is not UTF-8."""
+    with Path(path).open("rb") as file:
+        content = file.read(FILE_BYTES_MAX + 1)
+    if len(content) > FILE_BYTES_MAX:
+        raise OSError(errno.EFBIG, f"larger than {FILE_BYTES_MAX} bytes")
+    return content.decode()

@@ -1,0 +1,206 @@
+"""What can be configured: one frozen struct for each daemon, every field with a safe default."""
+
+from __future__ import annotations
+
+import socket
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from sidecar.shared.config.addresses import check_listen_address, check_socket_path, check_target
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+TIB = 1024 * GIB
+
+NODE_BYTES_MAX = 128
+
+
+def _check_path(path: str) -> None:
+    if not path or "\0" in path:
+        raise ValueError(f"must be a path, not {path!r}")
+
+
+def _check_node(name: str) -> None:
+    if not name or len(name.encode()) > NODE_BYTES_MAX:
+        raise ValueError(f"must be a name of 1 to {NODE_BYTES_MAX} bytes, not {name!r}")
+
+
+def _host_name() -> str:
+    """Return this machine's name, cut to the bytes that a node's name may have."""
+    return socket.gethostname().encode()[:NODE_BYTES_MAX].decode(errors="ignore") or "unknown"
+
+
+Path = Annotated[str, Meta(extra={"check": _check_path})]
+ListenAddress = Annotated[str, Meta(extra={"check": check_listen_address})]
+
+HttpListen = Annotated[
+    ListenAddress,
+    Meta(
+        description="HOST:PORT for the probes and metrics over HTTP; empty for none. "
+        "Probes of Kubernetes need an address of the pod, not loopback."
+    ),
+]
+ConcurrentCallsMax = Annotated[
+    int,
+    Meta(ge=1, le=65_536, description="Calls in progress at once; more get RESOURCE_EXHAUSTED."),
+]
+DrainSecondsMax = Annotated[
+    int,
+    Meta(ge=0, le=3600, description="Seconds that a stop may take to finish calls and flush."),
+]
+LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error"],
+    Meta(description="The least severe log events that are written."),
+]
+LogFormat = Annotated[
+    Literal["json", "console"],
+    Meta(description='"json" writes one object a line, "console" is for people.'),
+]
+
+
+class SidecarConfig(Struct, frozen=True, kw_only=True):
+    """Configuration of `tallyd sidecar`. Exactly one of `control` and `standalone` is set."""
+
+    control: Annotated[
+        str,
+        Meta(
+            description="Address of the control plane: HOST:PORT, dns:///HOST:PORT or unix:PATH.",
+            extra={"check": check_target},
+        ),
+    ] = ""
+    standalone: Annotated[
+        str,
+        Meta(
+            description="Catalog file: the sidecar is then the authority, without a control plane."
+        ),
+    ] = ""
+    node: Annotated[
+        str,
+        Meta(
+            description="Name of this sidecar for people; by default the host's name.",
+            extra={"check": _check_node},
+        ),
+    ] = field(default_factory=_host_name)
+
+    store_path: Annotated[
+        Path, Meta(description="Directory of the store, on a local disk, for this sidecar alone.")
+    ] = "/var/lib/tallyd/sidecar"
+    store_bytes_max: Annotated[
+        int, Meta(ge=MIB, le=16 * TIB, description="Bytes that the store may grow to.")
+    ] = 4 * GIB
+    durability: Annotated[
+        Literal["process", "disk"],
+        Meta(
+            description='What an answer survives: "process" a killed process, "disk" a power cut '
+            "as well (each answer waits for a shared fsync)."
+        ),
+    ] = "process"
+
+    socket_path: Annotated[
+        str,
+        Meta(
+            description="Unix socket to serve gRPC on; empty for none.",
+            extra={"check": check_socket_path},
+        ),
+    ] = "/run/tallyd/sidecar.sock"
+    listen: Annotated[
+        ListenAddress, Meta(description="HOST:PORT to serve gRPC on; empty for none.")
+    ] = "127.0.0.1:7711"
+    http_listen: HttpListen = "0.0.0.0:7712"
+    concurrent_calls_max: ConcurrentCallsMax = 1024
+    watches_max: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=65_536,
+            description="Streams of WatchEntitlements that are open at once; more get "
+            "RESOURCE_EXHAUSTED.",
+        ),
+    ] = 1000
+    message_bytes_max: Annotated[
+        int,
+        Meta(ge=64 * KIB, le=64 * MIB, description="Bytes of one gRPC message, either way."),
+    ] = 4 * MIB
+    transport: Annotated[
+        Literal["native", "grpcio"],
+        Meta(
+            description='What carries gRPC: "native" is tallyd\'s own, "grpcio" the one of earlier '
+            "releases, which goes with the next."
+        ),
+    ] = "native"
+
+    snapshots: Annotated[
+        Literal["on_demand", "all"],
+        Meta(
+            description='Which companies to keep: "on_demand" fetches one on its first call, '
+            '"all" fetches everyone at start.'
+        ),
+    ] = "on_demand"
+    companies_cached_max: Annotated[
+        int,
+        Meta(ge=1, le=1_000_000, description="Companies whose rights are kept decoded in memory."),
+    ] = 5000
+    companies_held_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10_000_000,
+            description="Companies that the store keeps with on_demand; those least recently used "
+            "go first, and are fetched again when they are needed.",
+        ),
+    ] = 50_000
+    fetch_timeout_ms: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=60_000,
+            description="Milliseconds that a call waits at most for a company's first snapshot.",
+        ),
+    ] = 1000
+    idempotency_hours: Annotated[
+        int,
+        Meta(ge=24, le=24 * 90, description="Hours that an idempotency key is remembered."),
+    ] = 24
+
+    outbox_records_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=100_000_000,
+            description="Usage records that may wait for the control plane before the fail policy "
+            "decides.",
+        ),
+    ] = 1_000_000
+    push_records_max: Annotated[
+        int, Meta(ge=1, le=1000, description="Usage records sent in one push.")
+    ] = 500
+    push_linger_ms: Annotated[
+        int,
+        Meta(ge=0, le=60_000, description="Milliseconds that a push waits to collect records."),
+    ] = 50
+
+    drain_seconds_max: DrainSecondsMax = 20
+    log_level: LogLevel = "info"
+    log_format: LogFormat = "json"
+
+
+class ControlConfig(Struct, frozen=True, kw_only=True):
+    """Configuration of `tallyd control`."""
+
+    database_path: Annotated[
+        Path, Meta(description="SQLite file of the control plane; its directory must exist.")
+    ] = "/var/lib/tallyd/control.db"
+    listen: Annotated[ListenAddress, Meta(description="HOST:PORT to serve gRPC on.")] = (
+        "127.0.0.1:7721"
+    )
+    http_listen: HttpListen = "0.0.0.0:7722"
+    concurrent_calls_max: ConcurrentCallsMax = 1024
+    message_bytes_max: Annotated[
+        int,
+        Meta(ge=64 * KIB, le=1024 * MIB, description="Bytes of one gRPC message, either way."),
+    ] = 64 * MIB
+    drain_seconds_max: DrainSecondsMax = 20
+    log_level: LogLevel = "info"
+    log_format: LogFormat = "json"

@@ -1,0 +1,85 @@
+"""Counters as sidecar and control plane name them to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sidecar.api.sync.v1 import sync_pb2
+from sidecar.domain import bounds
+from sidecar.domain.errors import InvalidInput
+from sidecar.domain.limits.counters import CounterRef, CounterTotal
+from sidecar.domain.slices import Slices
+from sidecar.domain.time.windows import Window
+from sidecar.shared.convert._checks import each
+
+# A slot names up to 16 dimensions and 16 fixed values, percent-encoded to thrice their size.
+_SLOT_BYTES_MAX: Final = 32_768
+
+
+def counter_to_message(counter: CounterRef) -> sync_pb2.Counter:
+    """Turn a counter into a message."""
+    return sync_pb2.Counter(
+        slot=counter.slot,
+        values=counter.values,
+        window_start_us=counter.window.start_us,
+        window_end_us=counter.window.end_us,
+    )
+
+
+def counter_from_message(message: sync_pb2.Counter, field: str) -> CounterRef:
+    """Read a counter; `InvalidInput` without a slot or with a window that holds nothing."""
+    if not 0 < len(message.slot) <= _SLOT_BYTES_MAX:
+        raise InvalidInput(f"{field}.slot", f"must be 1 to {_SLOT_BYTES_MAX} characters")
+    if len(message.values) > bounds.DIMENSIONS_MAX:
+        raise InvalidInput(f"{field}.values", f"must be at most {bounds.DIMENSIONS_MAX}")
+    start_us, end_us = message.window_start_us, message.window_end_us
+    if start_us >= end_us:
+        raise InvalidInput(f"{field}.window_end_us", "must be after window_start_us")
+    return CounterRef(message.slot, tuple(message.values), Window(start_us, end_us))
+
+
+def total_to_message(total: CounterTotal) -> sync_pb2.CounterTotal:
+    """Turn a total into a message."""
+    return sync_pb2.CounterTotal(
+        company=total.company,
+        feature=total.feature,
+        counter=counter_to_message(total.counter),
+        total=total.total,
+        own=total.own,
+        version=total.version,
+        carrying=total.carried is not None,
+        carried=total.carried or (),
+    )
+
+
+def total_from_message(message: sync_pb2.CounterTotal, field: str) -> CounterTotal:
+    """Read a total; `InvalidInput` for no company, feature or counter, or odd amounts carried."""
+    for name in ("company", "feature"):
+        if not getattr(message, name):
+            raise InvalidInput(f"{field}.{name}", "must not be empty")
+    counter = counter_from_message(message.counter, f"{field}.counter")
+    return CounterTotal(
+        company=message.company,
+        feature=message.feature,
+        counter=counter,
+        total=message.total,
+        own=message.own,
+        version=message.version,
+        carried=_carried(message, f"{field}.carried") if message.carrying else None,
+    )
+
+
+def totals_in_slices(
+    messages: Sequence[sync_pb2.CounterTotal], field: str
+) -> Slices[tuple[CounterTotal, ...]]:
+    """Read totals in slices; `field` is that which holds them all."""
+    return each(messages, total_from_message, field)
+
+
+def _carried(message: sync_pb2.CounterTotal, field: str) -> tuple[int, ...]:
+    if len(message.carried) > bounds.ROLLOVER_WINDOWS_MAX:
+        raise InvalidInput(field, f"must be at most {bounds.ROLLOVER_WINDOWS_MAX} amounts")
+    if any(amount < 0 for amount in message.carried):
+        raise InvalidInput(field, "must not be negative")
+    return tuple(message.carried)

@@ -1,0 +1,197 @@
+"""grpcio as the transport: the control plane's, and what the native front is held to."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import grpc
+
+from sidecar.shared.host.addresses import split_host_port
+from sidecar.shared.host.context import Metadata
+from sidecar.shared.host.errors import CallStatus, RichStatus, status_of
+from sidecar.shared.host.listening import SOCKET_MODE, CannotListen, make_way
+from sidecar.shared.host.service import (
+    BidiStreamMethod,
+    ClientStreamMethod,
+    ServerStreamMethod,
+    Service,
+    UnaryHandler,
+    UnaryMethod,
+)
+
+_Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
+_Options: TypeAlias = Sequence[tuple[str, Any]]
+
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+class GrpcioServer:
+    """Hosts services with grpcio. `rich`: what errors are as statuses."""
+
+    def __init__(
+        self,
+        services: Sequence[Service],
+        *,
+        rich: RichStatus,
+        options: _Options,
+        concurrent_calls_max: int,
+    ) -> None:
+        self._server = grpc.aio.server(
+            options=options, maximum_concurrent_rpcs=concurrent_calls_max
+        )
+        for service in services:
+            handlers = _Handlers(rich).of(service)
+            handler = grpc.method_handlers_generic_handler(service.name, handlers)
+            self._server.add_generic_rpc_handlers((handler,))
+
+    def listen_unix(self, path: str) -> None:
+        """Listen on a Unix socket. A stale one, that a killed process left behind, is removed."""
+        make_way(path)
+        try:
+            self._server.add_insecure_port(f"unix:{path}")
+            Path(path).chmod(SOCKET_MODE)
+        except (OSError, RuntimeError) as error:
+            raise CannotListen(f"cannot listen on the socket {path}: {error}") from error
+
+    def listen_tcp(self, address: str) -> int:
+        """Listen on HOST:PORT; the port, which was chosen if 0 was asked for."""
+        _require_free(address)
+        try:
+            return self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise CannotListen(f"cannot listen on {address}: {error}") from error
+
+    async def start(self) -> None:
+        """Serve."""
+        await self._server.start()
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Take no more calls, let those under way finish within the grace, and end."""
+        await self._server.stop(grace_seconds)
+
+
+class GrpcioContext:
+    """A call's context as grpcio has it."""
+
+    def __init__(self, context: _Context) -> None:
+        self._context = context
+
+    @property
+    def peer(self) -> str:
+        return str(self._context.peer())
+
+    @property
+    def metadata(self) -> Metadata:
+        return tuple((str(key), value) for key, value in self._context.invocation_metadata() or ())
+
+    def time_remaining(self) -> float | None:
+        return self._context.time_remaining()
+
+
+class _Call(GrpcioContext):
+    """A unary call whose handler answers it itself."""
+
+    def __init__(self, message: bytes, context: _Context) -> None:
+        super().__init__(context)
+        self.message = message
+        self.answered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def defer(self) -> None:
+        """Nothing to do: grpcio bounds calls before they begin."""
+
+    def answer(self, message: bytes, /) -> None:
+        if not self.answered.done():
+            self.answered.set_result(message)
+
+    def fail(self, error: Exception, /) -> None:
+        if not self.answered.done():
+            self.answered.set_exception(error)
+
+
+class _Handlers:
+    """Methods as grpcio's handlers: what they raise becomes a status."""
+
+    def __init__(self, rich: RichStatus) -> None:
+        self._rich = rich
+
+    def of(self, service: Service) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
+        """Handlers of all methods, by name."""
+        handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+        for name, handler in service.handlers.items():
+            handlers[name] = grpc.unary_unary_rpc_method_handler(self._unary(_awaited(handler)))
+        for name, unary in (*service.unary.items(), *service.tasks.items()):
+            handlers[name] = grpc.unary_unary_rpc_method_handler(self._unary(_plain(unary)))
+        for name, server in service.server_stream.items():
+            handlers[name] = grpc.unary_stream_rpc_method_handler(self._stream(server))
+        for name, client in service.client_stream.items():
+            handlers[name] = grpc.stream_unary_rpc_method_handler(self._unary(_plain(client)))
+        for name, bidi in service.bidi_stream.items():
+            handlers[name] = grpc.stream_stream_rpc_method_handler(self._stream(bidi))
+        return handlers
+
+    def _unary(
+        self, method: Callable[[Any, _Context], Awaitable[bytes]]
+    ) -> Callable[[Any, _Context], Awaitable[bytes]]:
+        async def behaviour(request: Any, context: _Context) -> bytes:
+            try:
+                return await method(request, context)
+            except Exception as error:
+                await _abort(context, status_of(error, self._rich))
+                raise  # not reached: `abort` raises
+
+        return behaviour
+
+    def _stream(
+        self, method: ServerStreamMethod | BidiStreamMethod
+    ) -> Callable[[Any, _Context], AsyncIterator[bytes]]:
+        async def behaviour(request: Any, context: _Context) -> AsyncIterator[bytes]:
+            try:
+                # An iterator that is given up must be closed here, not by the collector.
+                async with aclosing(method(request, GrpcioContext(context))) as answers:
+                    async for answer in answers:
+                        yield answer
+            except Exception as error:
+                await _abort(context, status_of(error, self._rich))
+
+        return behaviour
+
+
+def _plain(
+    method: UnaryMethod | ClientStreamMethod,
+) -> Callable[[Any, _Context], Awaitable[bytes]]:
+    return lambda request, context: method(request, GrpcioContext(context))
+
+
+def _awaited(handler: UnaryHandler) -> Callable[[bytes, _Context], Awaitable[bytes]]:
+    async def method(message: bytes, context: _Context) -> bytes:
+        call = _Call(message, context)
+        handler(call)
+        return await call.answered
+
+    return method
+
+
+async def _abort(context: _Context, status: CallStatus) -> None:
+    metadata = (("grpc-status-details-bin", status.details),) if status.details else ()
+    await context.abort(_CODES[status.code], status.message, metadata)
+
+
+def _require_free(address: str) -> None:
+    """Grpcio says only that binding failed; the operating system says why."""
+    host, port = split_host_port(address)
+    if port == 0:
+        return
+    family, kind, proto, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, proto) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(where)
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+            raise CannotListen(f"cannot listen on {address}: {reason}") from error

@@ -1,0 +1,107 @@
+"""The life of a daemon: how it is run and told to stop, and what it does in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Literal
+
+import structlog
+import uvloop
+
+from sidecar.shared.host.listening import CannotListen
+from sidecar.shared.ops.logs import configure_logging
+
+CANNOT_RUN: Final = 4
+"""Exit status of a daemon that cannot start, or cannot go on."""
+_SIGNALLED: Final = 128
+"""What shells add to a signal's number for an exit status."""
+
+log = structlog.get_logger(__name__)
+
+
+def run_daemon(
+    name: str,
+    serve: Callable[[], Coroutine[Any, Any, None]],
+    refusals: tuple[type[Exception], ...],
+    *,
+    log_level: str,
+    log_format: Literal["json", "console"],
+) -> int:
+    """Run a daemon until it has stopped; the process's exit status.
+
+    `name`: its command. `refusals`: what it raises where it cannot run, beside `CannotListen`;
+    their text is for people.
+    """
+    refusals = (CannotListen, *refusals)
+    configure_logging(log_level, log_format)
+    try:
+        uvloop.run(serve())
+    except refusals as error:
+        log.error("daemon.cannot_run", daemon=name, error=str(error))
+        sys.stderr.write(f"tallyd {name}: {error}\n")
+        return CANNOT_RUN
+    return 0
+
+
+class StopSignal:
+    """Whether the daemon is to stop: SIGTERM or SIGINT came, or it told itself to.
+
+    Made on the running event loop. The second signal ends the process at once.
+    """
+
+    def __init__(self) -> None:
+        self._told = asyncio.Event()
+        self._signalled = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._received, number)
+
+    def set(self) -> None:
+        """Stop."""
+        self._told.set()
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+        return self._told.is_set()
+
+    async def wait(self) -> None:
+        """Wait until it is to stop."""
+        await self._told.wait()
+
+    def _received(self, number: int) -> None:
+        if self._signalled:
+            # Whatever was answered is with the operating system, or on disk.
+            os._exit(_SIGNALLED + number)
+        self._signalled = True
+        self._told.set()
+
+
+class BackgroundTasks:
+    """What a daemon does beside answering. None of it ever ends by itself.
+
+    `failed` is told if one does all the same: the daemon must not limp on.
+    """
+
+    def __init__(self, failed: Callable[[], None]) -> None:
+        self._failed = failed
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Begin something."""
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    async def end(self) -> None:
+        """End everything."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            log.error("daemon.background_failed", exc_info=task.exception())
+            self._failed()

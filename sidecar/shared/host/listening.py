@@ -1,0 +1,94 @@
+"""Sockets to listen on, each with a clear error when it can't be had."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from sidecar.shared.host.addresses import split_host_port
+from sidecar.shared.ops.http import HttpServer, Route
+
+SOCKET_MODE: Final = 0o660
+"""Whoever shares the socket's group may call: in a pod, the application under another user id."""
+BACKLOG: Final = 1024
+"""Connections that wait to be accepted; the kernel lowers it to its own bound."""
+
+
+class CannotListen(Exception):
+    """An address cannot be listened on."""
+
+
+def unix_socket(path: str) -> socket.socket:
+    """A socket that listens on a path. A stale one, of a killed process, is removed."""
+    make_way(path)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listening.bind(path)
+        Path(path).chmod(SOCKET_MODE)
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise CannotListen(f"cannot listen on the socket {path}: {error}") from error
+    return listening
+
+
+def tcp_socket(address: str) -> socket.socket:
+    """A socket that listens on HOST:PORT; port 0 takes a free one.
+
+    Without SO_REUSEPORT: two processes on one port would share calls, unnoticed.
+    """
+    host, port = split_host_port(address)
+    try:
+        family, kind, proto, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, proto)
+    except OSError as error:
+        raise CannotListen(f"cannot listen on {address}: {error.strerror}") from error
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(where)
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        reason = os.strerror(error.errno or 0)
+        raise CannotListen(f"cannot listen on {address}: {reason}") from error
+    return listening
+
+
+def make_way(path: str) -> None:
+    """Make the folder of a Unix socket, and remove a socket that nobody listens on."""
+    file = Path(path)
+    try:
+        mode = file.stat().st_mode
+    except FileNotFoundError:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CannotListen(f"cannot listen on the socket {path}: {error}") from error
+        return
+    except OSError as error:
+        raise CannotListen(f"cannot look at {path}: {error.strerror}") from error
+    if not stat.S_ISSOCK(mode):
+        raise CannotListen(f"{path} exists and is not a socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            file.unlink(missing_ok=True)
+            return
+        except OSError as error:
+            raise CannotListen(f"cannot look at {path}: {error.strerror}") from error
+    raise CannotListen(f"the socket {path} is in use by another process")
+
+
+def http_server(address: str, routes: Mapping[str, Route]) -> HttpServer:
+    """A server of plain HTTP on HOST:PORT."""
+    host, port = split_host_port(address)
+    try:
+        return HttpServer(host, port, routes)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise CannotListen(f"cannot listen on {address}: {reason}") from error

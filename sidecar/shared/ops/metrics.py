@@ -1,0 +1,190 @@
+"""The sidecar's metrics. What storage and sync know comes in as callables."""
+
+from __future__ import annotations
+
+import platform
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, Metric
+
+from sidecar.shared.ops.instruments import (
+    BuildInfo,
+    DurationHistogram,
+    LabelledCounter,
+    Reading,
+    registry_of,
+)
+
+DENIED: Final = 0
+ALLOWED: Final = 1
+REPLAYED: Final = 2
+"""Results of a decision; `allowed` of a new decision is its own result."""
+_RESULTS: Final = ("denied", "allowed", "replayed")
+
+Value = Callable[[], float | None]
+
+
+class DecisionMetrics:
+    """Counts decisions by result and reason, and their durations. For the event loop alone.
+
+    `reasons` are the names of the reason numbers, from 0 on. `counted_reason`: the number that a
+    usual decision has.
+    """
+
+    def __init__(self, reasons: Sequence[str], counted_reason: int = 1) -> None:
+        self._reasons = tuple(reasons)
+        self._counts = [0] * (len(_RESULTS) * len(self._reasons))
+        self._width = len(self._reasons)
+        self.durations = DurationHistogram(
+            "tallyd_decision_duration_seconds",
+            "Time from a request's arrival to its answer; a batch is one observation.",
+        )
+        self._observe_duration = self.durations.observe
+        self._counted = ALLOWED * self._width + counted_reason
+
+    def count(self, result: int, reason: int) -> None:
+        """Count one decision; IndexError for a result or reason without a name."""
+        self._counts[result * self._width + reason] += 1
+
+    def observe(self, result: int, reason: int, microseconds: int) -> None:
+        """Count one decision that was a call of its own, and its duration."""
+        self._counts[result * self._width + reason] += 1
+        self._observe_duration(microseconds)
+
+    def observe_counted(self, nanoseconds: int) -> None:
+        """Count one usual decision, allowed and counted, and its duration."""
+        self._counts[self._counted] += 1
+        durations = self.durations
+        microseconds = nanoseconds // 1000
+        # As `observe`: a call more is felt on the path of a check.
+        durations.counts[bisect_left(durations.bounds_us, microseconds)] += 1
+        durations.sum_us += microseconds
+
+    def read(self) -> Metric:
+        """Return the decisions; pairs that never occurred are left out."""
+        family = CounterMetricFamily(
+            "tallyd_decisions", "Decisions answered.", labels=("result", "reason")
+        )
+        for index, count in enumerate(tuple(self._counts)):
+            if count:
+                result, reason = divmod(index, self._width)
+                family.add_metric((_RESULTS[result], self._reasons[reason]), count)
+        return family
+
+
+@dataclass(frozen=True, slots=True)
+class SidecarReadings:
+    """Where the gauges come from, called from the HTTP thread. None: there is no value."""
+
+    outbox_records: Value
+    outbox_bytes: Value
+    outbox_oldest_age_seconds: Value
+    """Age of the oldest record in the outbox; 0 when it is empty."""
+    sync_lag_seconds: Value
+    """Time since the control plane was last heard."""
+    plane_connected: Value
+    snapshot_age_seconds: Value
+    """Age of the oldest snapshot in use."""
+    clock_offset_seconds: Value
+    """The control plane's clock minus this one."""
+    store_used_bytes: Value
+    store_max_bytes: Value
+
+
+class SidecarMetrics:
+    """All metrics of a sidecar; `registry` is what the HTTP server exposes."""
+
+    def __init__(self, version: str, reasons: Sequence[str], readings: SidecarReadings) -> None:
+        self.decisions = DecisionMetrics(reasons)
+        self.errors = LabelledCounter("tallyd_errors", "Calls that ended in an error.", "reason")
+        self.fallbacks = LabelledCounter(
+            "tallyd_fallback_decisions", "Decisions by a fail policy.", "cause", "result"
+        )
+        self.shadow_denials = LabelledCounter(
+            "tallyd_shadow_denials",
+            "Checks that a SHADOW limit or rate would have denied.",
+            "feature",
+            "limit",
+        )
+        self.refusals = LabelledCounter(
+            "tallyd_transport_refusals",
+            "What the gRPC transport refused peers, by the bound that they passed.",
+            "kind",
+        )
+        self.registry: CollectorRegistry = registry_of(
+            [
+                self.decisions,
+                self.decisions.durations,
+                self.errors,
+                self.fallbacks,
+                self.shadow_denials,
+                self.refusals,
+                *_gauges(readings),
+                build_info("sidecar", version),
+            ]
+        )
+
+
+def build_info(role: str, version: str) -> BuildInfo:
+    """Return the metric that says what is running; `role` is "sidecar" or "control"."""
+    return BuildInfo(
+        "tallyd_build",
+        "What is running.",
+        role=role,
+        version=version,
+        python=platform.python_version(),
+    )
+
+
+def _gauges(readings: SidecarReadings) -> list[Reading]:
+    return [
+        Reading(
+            "tallyd_outbox_records",
+            "Usage records that wait for the control plane.",
+            readings.outbox_records,
+        ),
+        Reading(
+            "tallyd_outbox_bytes",
+            "Bytes of the usage records that wait.",
+            readings.outbox_bytes,
+        ),
+        Reading(
+            "tallyd_outbox_oldest_age_seconds",
+            "Age of the oldest usage record that waits; 0 when none does.",
+            readings.outbox_oldest_age_seconds,
+        ),
+        Reading(
+            "tallyd_sync_lag_seconds",
+            "Time since the control plane was last heard.",
+            readings.sync_lag_seconds,
+        ),
+        Reading(
+            "tallyd_plane_connected",
+            "1 while connected to the control plane, else 0.",
+            readings.plane_connected,
+        ),
+        Reading(
+            "tallyd_snapshot_age_seconds",
+            "Age of the oldest snapshot in use.",
+            readings.snapshot_age_seconds,
+        ),
+        Reading(
+            "tallyd_clock_offset_seconds",
+            "The control plane's clock minus this machine's.",
+            readings.clock_offset_seconds,
+        ),
+        Reading(
+            "tallyd_store_used_bytes",
+            "Bytes of the store in use.",
+            readings.store_used_bytes,
+        ),
+        Reading(
+            "tallyd_store_max_bytes",
+            "Bytes that the store may grow to.",
+            readings.store_max_bytes,
+        ),
+    ]

@@ -1,0 +1,107 @@
+"""What others count: totals from the control plane, kept beside a counter's own part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from sidecar.domain.limits.counters import CounterTotal
+from sidecar.domain.slices import Slices
+from sidecar.storage import codec, keys
+from sidecar.storage.codec import Counter
+from sidecar.storage.store import Store
+from sidecar.storage.transaction import Transaction
+
+HEARD_AT_ONCE: Final = 200
+"""Totals to be taken over in one step."""
+LOOKED_AT_ONCE: Final = 200
+"""Counters that one step looks at in search of those of a window."""
+
+
+class CounterRow(msgspec.Struct, frozen=True):
+    """A counter of a slot: the values of its dimensions, its window's start, and its usage."""
+
+    values: tuple[str, ...]
+    window_start_us: int
+    used: int
+
+
+class Counters:
+    """Reads counters, and brings them in line with what the plane says."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def hear(self, incarnation: str, totals: Sequence[CounterTotal]) -> None:
+        """Take over totals that the plane sent to an incarnation of this store.
+
+        The plane says how much of a total is that incarnation's own; the rest is others'. Local
+        counting goes on in between, so the own part is never overwritten. News older than what was
+        heard before is ignored, and so is an answer to a lineage that has been left: once the
+        present one has reported, it is told anew. While records of an earlier lineage wait, the
+        plane's totals lack what was counted with them: what is known here is more then, and stays.
+        """
+        lineage = self._store.lineage
+        if len(self._store.lineages) > 1:
+            return
+        if lineage.incarnation != incarnation and lineage.acknowledged_sequence > 0:
+            return
+        own_counts = lineage.incarnation == incarnation
+
+        def work(transaction: Transaction) -> None:
+            for total in totals:
+                ref = total.counter
+                base = keys.counter_base(total.company, total.feature, ref.slot, ref.values)
+                key = keys.counter_key(base, ref.window.start_us)
+                known = transaction.counter(key)
+                if known is None:
+                    known = Counter(0, 0, 0, ref.window.end_us, ref.values)
+                if total.version < known.heard:
+                    continue
+                others = total.total - (total.own if own_counts else 0)
+                carried = known.carried if total.carried is None else total.carried
+                heard = Counter(
+                    known.own, others, total.version, known.window_end_us, known.values, carried
+                )
+                if heard != known:
+                    transaction.put_counter(key, heard)
+
+        if totals:
+            self._store.transact(work)
+
+    def of_slot(
+        self, company: str, feature: str, slot: str, window_start_us: int, most: int
+    ) -> Slices[list[CounterRow]]:
+        """Counters of a slot with dimensions in a window, one for each combination of values.
+
+        At most so many, in steps that are bounded in the keys that they look at.
+        """
+        prefix = keys.counters_of(company, feature, slot)
+        suffix = keys.counter_key(b"", window_start_us)
+        stop = prefix + b"\xff" * 25
+        rows: list[CounterRow] = []
+        start = prefix
+        while start and len(rows) < most:
+            found = self._scan(start, stop)
+            for key, data in found:
+                if key.endswith(suffix):
+                    counter = codec.decode_counter(data, self._store.lineage.ordinal)
+                    rows.append(CounterRow(counter.values, window_start_us, counter.used))
+            start = _next_start(found[-1][0], suffix) if len(found) == LOOKED_AT_ONCE else b""
+            yield
+        return rows[:most]
+
+    def _scan(self, start: bytes, stop: bytes) -> list[tuple[bytes, bytes]]:
+        engine = self._store.engine
+        return self._store.transact(
+            lambda transaction: engine.scan(transaction.keyspace, start, stop, LOOKED_AT_ONCE)
+        )
+
+
+def _next_start(last: bytes, suffix: bytes) -> bytes:
+    """Where to look on behind a key: of some values' windows, none but the one asked for counts."""
+    values = last[: -len(suffix)]
+    wanted = values + suffix
+    return wanted if last < wanted else values + b"\xff"

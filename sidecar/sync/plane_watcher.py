@@ -1,0 +1,290 @@
+"""The watcher: follows the plane's changes, and fetches companies when they are first needed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
+
+import msgspec
+import structlog
+
+from sidecar.directory.directory import Directory
+from sidecar.domain.bounds import SECOND_US
+from sidecar.domain.company.model import CompanySnapshot
+from sidecar.domain.errors import FieldError
+from sidecar.domain.slices import pages
+from sidecar.engine.runner import Runner
+from sidecar.storage.counters import Counters
+from sidecar.storage.snapshots import Position, SnapshotChanges, Snapshots
+from sidecar.storage.store import Store
+from sidecar.sync.apply_changes import Applying
+from sidecar.sync.apply_totals import Hearing
+from sidecar.sync.company_fetch import Fetches
+from sidecar.sync.machine.backoff import Backoff
+from sidecar.sync.machine.watch import HELD_BACK_MAX, Apply, StartOver, WatchMachine, WatchStep
+from sidecar.sync.plane import Fetched, PlaneAway, PlaneClient
+from sidecar.sync.refresh import CHUNK, TotalsRefresh
+from sidecar.watch.watchlist import Watchlist
+
+ABSENT_US: Final = 60 * SECOND_US
+"""How long a company that the plane does not have is not asked for again; if it comes into being
+meanwhile, the watch brings it."""
+SILENCE_SECONDS: Final = 20.0
+"""The plane speaks every 5 seconds on a watch; past this silence the stream is given up."""
+
+log = structlog.get_logger(__name__)
+
+
+class Watcher:
+    """Keeps the directory in line with the plane, for as long as `run` is running.
+
+    `everyone`: hold all companies; otherwise those that were asked for. `fetch_seconds`: how long a
+    call waits for a company's first snapshot. `catalog_known` is set once there is a catalog.
+    `lost_contact` is called when the plane does not answer. `watchlist`: who is woken by news.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        snapshots: Snapshots,
+        counters: Counters,
+        directory: Directory,
+        runner: Runner,
+        plane: PlaneClient,
+        *,
+        everyone: bool,
+        now: Callable[[], int],
+        fetch_seconds: float,
+        catalog_known: asyncio.Event,
+        lost_contact: Callable[[], None],
+        watchlist: Watchlist,
+    ) -> None:
+        self._store = store
+        self._snapshots = snapshots
+        self._hearing = Hearing(counters, runner, watchlist)
+        self._applying = Applying(directory, runner, watchlist, catalog_known)
+        self._directory = directory
+        self._runner = runner
+        self._plane = plane
+        self._everyone = everyone
+        self._now = now
+        self._fetch_seconds = fetch_seconds
+        self._lost_contact = lost_contact
+        self._watchlist = watchlist
+        position = snapshots.position()
+        self._machine = WatchMachine(position.epoch, position.revision)
+        self._revision = position.revision
+        self._backoff = Backoff(random.random)
+        self._seen: set[str] | None = None
+        self._totals = TotalsRefresh(snapshots, directory, runner, self._ask_for_totals, self._away)
+        self._is_away = False
+        self._followed = asyncio.Condition()
+        self._fetches = Fetches(self._fetch, fetch_seconds)
+
+    @property
+    def revision(self) -> int:
+        """Revision of the plane that has been applied."""
+        return self._revision
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        while True:
+            try:
+                await self._follow()
+                self._backoff.succeeded()
+            except (PlaneAway, TimeoutError) as error:
+                self._away(str(error) or "silence")
+            except FieldError as error:
+                log.error("sync.watch_failed", error=str(error), reason=error.reason)
+            await asyncio.sleep(self._backoff.failed() / SECOND_US)
+
+    async def fetch(self, companies: Sequence[str], seconds: float | None) -> None:
+        """Get companies that are not held, as long as the caller and the settings let it wait."""
+        await self._fetches.fetch(companies, seconds)
+
+    async def _follow(self) -> None:
+        revision = self._machine.resume_revision()
+        self._seen = set() if revision == 0 and self._everyone else None
+        incarnation = self._store.lineage.incarnation
+        stream = self._plane.watch(incarnation, revision, without_companies=not self._everyone)
+        await self._totals.note_in_use()
+        refreshed = False
+        while True:
+            async with asyncio.timeout(SILENCE_SECONDS):
+                step = await anext(stream, None)
+            if step is None:
+                return
+            self._backoff.succeeded()
+            self._is_away = False
+            if self._store.lineage.incarnation != incarnation:
+                # What a total says to be own is then others': watch as who this store now is.
+                await stream.aclose()
+                return
+            action = await self._stepped(step)
+            if isinstance(action, StartOver):
+                log.warning("sync.plane_epoch_changed", epoch=self._machine.epoch)
+                await stream.aclose()
+                return
+            # Before the snapshots: who is held from now on is not decided without its usage.
+            await self._hearing.hear(incarnation, step.totals)
+            if action is not None:
+                await self._apply(action)
+            if not refreshed and step.complete:
+                refreshed = True
+                # Who watches a company that could not be had while the plane was away asks again.
+                self._fetches.resume()
+                self._watchlist.touch_all()
+                if revision:
+                    self.refresh_totals_soon()
+                else:
+                    self._totals.heard_all()
+
+    async def _stepped(self, step: WatchStep) -> Apply | StartOver | None:
+        """Tell the machine what concerns this store: the rest must not fill what it holds back."""
+        if not self._everyone and step.companies:
+            followed: list[CompanySnapshot] = []
+            for some in pages(step.companies, CHUNK):
+                followed += await self._runner.run_alone(partial(self._held_of, some))
+                await asyncio.sleep(0)
+            step = msgspec.structs.replace(step, companies=followed)
+        applied_early = self._machine.applied_early
+        action = self._machine.stepped(step)
+        if self._machine.applied_early > applied_early:
+            log.warning("sync.too_many_changes_at_once", held_back_max=HELD_BACK_MAX)
+        return action
+
+    async def _apply(self, action: Apply) -> None:
+        try:
+            await self._carry_out(action)
+        except (FieldError, PlaneAway):
+            self._machine.not_applied()
+            raise
+
+    async def _carry_out(self, action: Apply) -> None:
+        companies = action.companies
+        if self._seen is not None:
+            self._seen.update(snapshot.company for snapshot in companies)
+        self._fetches.note_removed(action.removed)
+        position = None
+        if action.revision is not None:
+            position = Position(action.epoch, action.revision)
+        if action.all_known:
+            # The position comes last: until the rest is done, a restart starts over.
+            await self._write(
+                SnapshotChanges(action.catalog, companies, action.removed, replace=action.replace)
+            )
+            await self._renew_or_drop()
+            await self._write(SnapshotChanges(position=position))
+        else:
+            await self._write(
+                SnapshotChanges(
+                    action.catalog, companies, action.removed, position, replace=action.replace
+                )
+            )
+
+    async def _write(self, changes: SnapshotChanges) -> None:
+        await self._applying.apply(changes)
+        if changes.position is not None:
+            self._revision = changes.position.revision
+        async with self._followed:
+            self._followed.notify_all()
+
+    def refresh_totals_soon(self) -> None:
+        """Totals that changed while there was no stream are not repeated: ask for them once."""
+        self._totals.start()
+
+    async def _ask_for_totals(self, companies: Sequence[str]) -> None:
+        """The totals alone are kept: snapshots come in order on the stream, removals too."""
+        incarnation = self._store.lineage.incarnation
+        fetched = await self._request(incarnation, companies, SILENCE_SECONDS)
+        await self._hearing.hear(incarnation, fetched.totals)
+
+    async def _renew_or_drop(self) -> None:
+        """After a start from nothing: get rid of, or renew, what was held from before."""
+        after = ""
+        while True:
+            held = await self._runner.run_alone(partial(self._snapshots.held, after, CHUNK))
+            if not held:
+                break
+            after = held[-1]
+            if self._seen is None:
+                await self._renew(held)
+            else:
+                gone = [name for name in held if name not in self._seen]
+                if gone:
+                    await self._write(SnapshotChanges(removed=gone))
+            await asyncio.sleep(0)
+        self._seen = None
+
+    async def _renew(self, companies: Sequence[str]) -> None:
+        incarnation = self._store.lineage.incarnation
+        fetched = await self._request(incarnation, companies, SILENCE_SECONDS)
+        changes = SnapshotChanges(fetched.catalog, fetched.companies, fetched.unknown, replace=True)
+        await self._hearing.hear(incarnation, fetched.totals)
+        await self._write(changes)
+
+    async def _fetch(self, companies: Sequence[str]) -> bool:
+        try:
+            await self._obtain(companies, self._fetch_seconds)
+        except (PlaneAway, FieldError) as error:
+            self._away(str(error))
+            return False
+        return True
+
+    async def _obtain(self, companies: Sequence[str], seconds: float) -> None:
+        """Ask for companies, and keep what comes; totals are told to the incarnation that asks."""
+        incarnation = self._store.lineage.incarnation
+        fetched = await self._request(incarnation, companies, seconds)
+        await self._catch_up(fetched)
+        # Before the snapshots: nobody is to be decided about without what others have used.
+        await self._hearing.hear(incarnation, fetched.totals)
+        until_us = self._now() + ABSENT_US
+
+        changes = SnapshotChanges(fetched.catalog, fetched.companies)
+        await self._applying.apply(changes, without=self._fetches.removed)
+
+        def remember() -> None:
+            for company in fetched.unknown:
+                self._directory.remember_absent(company, until_us)
+
+        await self._runner.run_alone(remember)
+        self._watchlist.applied(SnapshotChanges(removed=fetched.unknown))
+
+    async def _catch_up(self, fetched: Fetched) -> None:
+        """Let the watch bring what is newer here first, with all that was changed along with it.
+
+        Taken from here alone, other companies would for a moment be decided by a mixture. Bounded,
+        in case that the watch is cut off.
+        """
+        if self._directory.index is None:
+            return
+        versions = [snapshot.version for snapshot in fetched.companies]
+        if fetched.catalog is not None:
+            versions.append(fetched.catalog.version)
+        version = max(versions, default=0)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._fetch_seconds), self._followed:
+                await self._followed.wait_for(lambda: self._revision >= version)
+
+    async def _request(self, incarnation: str, companies: Sequence[str], seconds: float) -> Fetched:
+        index = self._directory.index
+        known = 0 if index is None else index.version
+        return await self._plane.fetch(incarnation, companies, known, seconds)
+
+    def _away(self, why: str) -> None:
+        """Log the start of an outage, once: calls go on during it, and must not write lines."""
+        if not self._is_away:
+            log.warning("sync.watch_interrupted", error=why)
+        self._is_away = True
+        self._lost_contact()
+
+    def _held_of(self, companies: Sequence[CompanySnapshot]) -> Sequence[CompanySnapshot]:
+        return [
+            snapshot
+            for snapshot in companies
+            if snapshot.company in self._fetches or self._directory.follows(snapshot.company)
+        ]

@@ -1,0 +1,184 @@
+"""Reading what is told to those who watch: the states of a company's features."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+import msgspec
+
+from sidecar.directory.directory import Directory
+from sidecar.directory.resolved import LOOKED_AT_ONCE, CompanyView, FeatureView
+from sidecar.domain.bounds import FOREVER_US
+from sidecar.domain.catalog.model import FeatureKind
+from sidecar.domain.company.model import Segment
+from sidecar.domain.entitlement.resolve import CatalogIndex, Entitlement
+from sidecar.domain.errors import NotFound
+from sidecar.domain.limits.decision import RateGauge, Reason
+from sidecar.domain.limits.requests import NO_ATTRIBUTES
+from sidecar.domain.slices import Slices
+from sidecar.domain.time.company_windows import generation_of
+from sidecar.engine.limit_usage import read_gauges
+from sidecar.engine.plane_status import Standing
+from sidecar.storage.store import Store
+from sidecar.watch.events import FeatureState, LimitState
+
+FEATURES_MAX: Final = 100
+"""Most features of a watch."""
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """What is watched. No `features`: whatever the company is entitled to, up to the bound.
+
+    Limits with dimensions are watched for the values in `dimensions` alone.
+    """
+
+    company: str
+    features: tuple[str, ...] = ()
+    dimensions: Mapping[str, str] = NO_ATTRIBUTES
+
+
+class CompanyState(msgspec.Struct, frozen=True):
+    """States of features, and the end of the segment of the timeline that they were read in."""
+
+    features: list[FeatureState]
+    until_us: int = FOREVER_US
+
+
+class StateReader:
+    """Reads states from a store. Runs on the thread that owns the store."""
+
+    def __init__(self, store: Store, directory: Directory, standing: Standing) -> None:
+        self._store = store
+        self._directory = directory
+        self._standing = standing
+
+    def require_features(self, subject: Subject) -> None:
+        """Raise `NotFound` for a feature that the catalog lacks, once there is a catalog."""
+        index = self._directory.index
+        for at, key in enumerate(subject.features):
+            if index is not None and key not in index.features:
+                raise NotFound(
+                    f"features[{at}]", f"the catalog has no feature {key!r}", "UNKNOWN_FEATURE"
+                )
+
+    def read(
+        self,
+        subject: Subject,
+        told: Collection[str],
+        touched: Collection[str] | None,
+        now_us: int,
+    ) -> Slices[CompanyState]:
+        """States of the features that were touched; with `None` of every one that is watched.
+
+        `told`: features that were read before: they stay watched. Read in bounded steps, all of
+        one revision; what is counted meanwhile touches the watch again.
+        """
+        company, index = self._company(subject.company, now_us), self._directory.index
+        keys = touched
+        if keys is None:
+            keys = yield from _watched(subject, company, index, told)
+        states = []
+        looked_at = 0
+        for key in keys:
+            states.append(self._state(subject, company, index, key, now_us))
+            looked_at += 1 if company is None else _weight(company, key)
+            if looked_at >= LOOKED_AT_ONCE:
+                looked_at = 0
+                yield
+        until_us = FOREVER_US if company is None else company.segment.until_us
+        return CompanyState(states, until_us)
+
+    def _company(self, name: str, now_us: int) -> CompanyView | None:
+        company = self._directory.company(name, now_us)
+        if company is None and self._directory.is_absent(name, now_us, final=True):
+            return self._directory.default_company(name)
+        return company
+
+    def _state(
+        self,
+        subject: Subject,
+        company: CompanyView | None,
+        index: CatalogIndex | None,
+        key: str,
+        now_us: int,
+    ) -> FeatureState:
+        if company is None:
+            feature = None if index is None else index.features.get(key)
+            if feature is None:
+                return FeatureState(key)
+            return FeatureState(key, Entitlement(feature, Reason.UNKNOWN_COMPANY))
+        segment = company.segment
+        view = company.feature(key)
+        if view is None:
+            return FeatureState(key, None, segment.status, segment.plan)
+        limits, rates = self._usage(subject, company, view, now_us)
+        return FeatureState(
+            feature=key,
+            entitlement=view.entitlement,
+            status=segment.status,
+            plan=segment.plan,
+            limits=limits,
+            rates=rates,
+            until_us=min((limit.gauge.window.end_us for limit in limits), default=FOREVER_US),
+        )
+
+    def _usage(
+        self, subject: Subject, company: CompanyView, view: FeatureView, now_us: int
+    ) -> tuple[tuple[LimitState, ...], tuple[RateGauge, ...]]:
+        if view.entitlement.feature.kind is not FeatureKind.METERED:
+            return (), ()
+        reading = self._store.transact(
+            lambda transaction: read_gauges(
+                transaction,
+                company,
+                view,
+                subject.dimensions,
+                now_us,
+                now_us,
+                authority=self._standing.authority,
+            )
+        )
+        limits = tuple(
+            LimitState(gauge, generation_of(company.segment, gauge.limit.window))
+            for gauge in reading.gauges
+        )
+        return limits, tuple(reading.rates)
+
+
+def _watched(
+    subject: Subject,
+    company: CompanyView | None,
+    index: CatalogIndex | None,
+    told: Collection[str],
+) -> Slices[Collection[str]]:
+    if subject.features:
+        return dict.fromkeys(subject.features)
+    watched = dict.fromkeys(told)
+    if company is None or index is None:
+        return watched
+    for at, key in enumerate(_named(index, company.segment), start=1):
+        if len(watched) >= FEATURES_MAX:
+            break
+        entitlement = company.entitlement(key)
+        if entitlement is not None and entitlement.entitled:
+            watched[key] = None
+        if at % LOOKED_AT_ONCE == 0:
+            yield
+    return watched
+
+
+def _named(index: CatalogIndex, segment: Segment) -> list[str]:
+    """Keys of the features that a source of entitlements names, in order; no other counts."""
+    keys = dict.fromkeys(index.plans.get(segment.plan, ()))
+    held = {holding.add_on for holding in segment.add_ons}
+    for add_on in index.catalog.add_ons if held else ():
+        if add_on.key in held:
+            keys.update((given.grant.feature, None) for given in add_on.entitlements)
+    keys.update((override.feature, None) for override in segment.overrides)
+    return sorted(keys)
+
+
+def _weight(company: CompanyView, key: str) -> int:
+    view = company.feature(key)
+    return 1 if view is None else view.weight

@@ -1,0 +1,102 @@
+"""What upkeep does for the store's room."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from sidecar.app.maintenance import Upkeep
+from sidecar.engine.runner import InlineRunner
+from sidecar.storage.engine import EngineFailure
+from sidecar.storage.memory import MemoryEngine
+from sidecar.storage.outbox import Outbox
+from sidecar.storage.store import open_store
+from sidecar.sync.records import UsageRecordReader
+from tests.support.build import NOW_US
+
+
+class Short(MemoryEngine):
+    """An engine that lacks room until it is made. `did`: what, and whether on the main thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.short = True
+        self.disk_is_full = False
+        self.did: list[tuple[str, bool]] = []
+
+    def is_short_of_room(self) -> bool:
+        self._note("looked")
+        return self.short
+
+    def allocate_ahead(self) -> bool:
+        self._note("allocated")
+        return not self.disk_is_full
+
+    def prepare_room(self) -> bool:
+        self._note("prepared")
+        return self.did[-3:] != [("prepared", True)] * 3
+
+    def make_room(self, *, urgent: bool = False) -> bool:
+        self._note("made")
+        assert not urgent
+        self.short = False
+        return True
+
+    def _note(self, what: str) -> None:
+        self.did.append((what, threading.current_thread() is threading.main_thread()))
+
+
+@pytest.fixture
+def engine() -> Short:
+    return Short()
+
+
+@pytest.fixture
+def upkeep(engine: Short) -> Upkeep:
+    store = open_store(engine, new_incarnation=lambda: "life-1")
+    return Upkeep(store, Outbox(store, UsageRecordReader()), InlineRunner(store), lambda: NOW_US)
+
+
+async def test_what_takes_long_of_making_room_is_done_beside_the_loop(
+    upkeep: Upkeep, engine: Short
+) -> None:
+    await upkeep.keep_room()
+    prepared = [("prepared", True)] * 3
+    assert [("looked", True), ("allocated", False), *prepared, ("made", True)] == engine.did
+    engine.did.clear()
+    await upkeep.keep_room()
+    assert [("looked", True)] == engine.did
+
+
+async def test_where_the_disk_gives_nothing_nothing_is_prepared(
+    upkeep: Upkeep, engine: Short
+) -> None:
+    engine.disk_is_full = True
+    await upkeep.keep_room()
+    assert [("looked", True), ("allocated", False), ("made", True)] == engine.did
+
+
+async def test_room_is_not_made_within_a_step(upkeep: Upkeep, engine: Short) -> None:
+    """It needs the engine without a transaction."""
+    began: list[str] = []
+    begin = engine.begin
+
+    def noted() -> object:
+        began.append("began")
+        return begin()
+
+    engine.begin = noted  # type: ignore[assignment,method-assign]
+    await upkeep.keep_room()
+    assert [] == began
+
+
+async def test_an_engine_that_fails_ends_the_upkeep(upkeep: Upkeep, engine: Short) -> None:
+    """And with it the daemon: its store could not be mapped anew."""
+
+    def fail(*, urgent: bool = False) -> bool:
+        raise EngineFailure("cannot map")
+
+    engine.make_room = fail  # type: ignore[method-assign]
+    with pytest.raises(EngineFailure, match="cannot map"):
+        await upkeep.keep_room()

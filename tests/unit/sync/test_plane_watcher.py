@@ -1,0 +1,64 @@
+"""The watcher where the store fails: what could not be applied is asked for again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sidecar.api.sync.v1 import sync_pb2
+from sidecar.directory.directory import Directory
+from sidecar.domain.company.timeline import compile_snapshot
+from sidecar.domain.errors import Exhausted
+from sidecar.domain.slices import Slices
+from sidecar.shared.convert.companies import snapshot_to_message
+from sidecar.storage.snapshots import SnapshotChanges
+from tests.support.bounded import CONTENT, bench_of
+from tests.support.build import company
+from tests.support.processes import until
+
+
+def page(revision: int, *names: str) -> sync_pb2.WatchSnapshotsResponse:
+    compiled = [compile_snapshot(company(name), revision) for name in names]
+    return sync_pb2.WatchSnapshotsResponse(
+        epoch="e",
+        revision=revision,
+        complete=True,
+        companies=map(snapshot_to_message, compiled),
+    )
+
+
+@pytest.mark.parametrize("fails_behind", [False, True], ids=["before", "behind"])
+async def test_changes_that_the_store_had_no_room_for_are_applied_once_it_has(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fails_behind: bool
+) -> None:
+    applying = Directory.applying
+    failures = 1
+
+    def failing(directory: Directory, changes: SnapshotChanges) -> Slices[None]:
+        nonlocal failures
+        fails = bool(changes.companies) and directory.holds("a", 0) and failures > 0
+        failures -= fails
+        if not fails or fails_behind:
+            yield from applying(directory, changes)
+        if fails:
+            raise Exhausted("", "no room", "STORE_FULL")
+
+    monkeypatch.setattr(Directory, "applying", failing)
+    async with bench_of(monkeypatch, tmp_path, snapshots="all") as bench:
+        bench.apply(CONTENT)
+        watcher, plane = bench.parts.watcher, bench.plane
+        assert watcher is not None
+        plane.pages = [page(1, "a")]
+        async with bench.running(watcher.run()):
+            await bench.followed("e", 1)
+        plane.pages = [page(2, "b")]
+
+        async def asked_again() -> bool:
+            return len(plane.resumed) == 3
+
+        async with bench.running(watcher.run()):
+            await until(asked_again, "the changes are not asked for again")
+            await bench.followed("e", 2)
+        assert [0, 1, 1] == plane.resumed
+        assert ["a", "b"] == bench.parts.snapshots.held("", 10)
