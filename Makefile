@@ -125,7 +125,7 @@ bench: $(DEV_STAMP) ## Measure, write build/bench.json and print a table
 	@mkdir -p build
 	$(BIN)/python -m tests.bench
 
-##@ Upkeep
+##@ Maintenance
 .PHONY: format
 format: $(DEV_STAMP) ## Format the Python code and repair what ruff can
 	$(BIN)/ruff check --fix-only --quiet .

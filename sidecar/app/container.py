@@ -10,33 +10,31 @@ from typing import Final
 import structlog
 
 from sidecar import __version__
-from sidecar.app.clock import PlaneClock, wall_us
+from sidecar.app.clock import PlaneClock
 from sidecar.app.instrumentation import DecisionObserver, sidecar_metrics
-from sidecar.app.maintenance import Upkeep
-from sidecar.directory.company_cache import HeldCompanies
+from sidecar.app.maintenance import Maintenance
+from sidecar.app.wiring import wire_checks
+from sidecar.directory.company_cache import CompanyCache
 from sidecar.directory.directory import Directory
-from sidecar.domain.bounds import HOUR_US
-from sidecar.engine.enforce import Enforcer
+from sidecar.domain.time.units import HOUR_US
 from sidecar.engine.explain import Explainer
-from sidecar.engine.plane_status import Standing
+from sidecar.engine.plane_status import PlaneStatus
 from sidecar.engine.query import Queries
 from sidecar.engine.runner import GroupCommitRunner, InlineRunner, Runner
-from sidecar.engine.usual_check import UsualChecks
-from sidecar.rpc.deciding import Deciding
 from sidecar.rpc.enforcement import EnforcementMethods
 from sidecar.rpc.explain import ExplainMethods
-from sidecar.rpc.response_encoder import AnswerEncoder
-from sidecar.rpc.snapshot_fetch import MissingSnapshots
+from sidecar.rpc.snapshot_fetch import SnapshotFetcher
 from sidecar.rpc.watch import WatchMethods
 from sidecar.shared.config import SidecarConfig
+from sidecar.shared.wall_clock import wall_us
 from sidecar.storage.contact import read_contact
 from sidecar.storage.counters import Counters
 from sidecar.storage.outbox import Outbox
 from sidecar.storage.snapshots import Snapshots
-from sidecar.storage.store_handle import OpenStore, new_incarnation, open_folder
+from sidecar.storage.store_handle import StoreHandle, new_incarnation, open_folder
 from sidecar.sync.machine.push import PushMachine
 from sidecar.sync.plane import PlaneClient
-from sidecar.sync.plane_watcher import Watcher
+from sidecar.sync.plane_watcher import PlaneWatcher
 from sidecar.sync.pusher import Pusher
 from sidecar.sync.records import UsageRecordReader
 from sidecar.watch.states import StateReader
@@ -47,52 +45,52 @@ _CLOCK_ALARM_US: Final = 5_000_000
 log = structlog.get_logger(__name__)
 
 
-class Ground:
+class LoadedStore:
     """What takes as long as the store is large; made on a thread beside the event loop."""
 
     def __init__(self, config: SidecarConfig) -> None:
-        self.opened: OpenStore = open_folder(
+        self.opened: StoreHandle = open_folder(
             Path(config.store_path),
             max_bytes=config.store_bytes_max,
             sync_commits=config.durability == "disk",
             outbox_records_max=config.outbox_records_max,
         )
         self.snapshots = Snapshots(self.opened.store)
-        self.held: HeldCompanies | None = None
+        self.company_cache: CompanyCache | None = None
         if config.control and config.snapshots == "on_demand":
-            self.held = HeldCompanies(self.snapshots, config.companies_held_max)
+            self.company_cache = CompanyCache(self.snapshots, config.companies_held_max)
 
 
-class Parts:
+class Container:
     """Store, services and synchronisation of one sidecar. Made on the running event loop."""
 
-    def __init__(self, config: SidecarConfig, ground: Ground) -> None:
+    def __init__(self, config: SidecarConfig, loaded: LoadedStore) -> None:
         self.config = config
-        self.opened = ground.opened
+        self.opened = loaded.opened
         self.store = self.opened.store
-        self.standing = Standing(authority=bool(config.standalone))
+        self.plane_status = PlaneStatus(authority=bool(config.standalone))
         if config.control:
-            self.standing.heard_us = read_contact(self.store)
-        self.clock = PlaneClock(self.standing)
+            self.plane_status.heard_us = read_contact(self.store)
+        self.clock = PlaneClock(self.plane_status)
         self.runner: Runner = (
             GroupCommitRunner(self.store)
             if config.durability == "disk"
             else InlineRunner(self.store)
         )
-        self.snapshots = ground.snapshots
+        self.snapshots = loaded.snapshots
         self.counters = Counters(self.store)
         self.outbox = Outbox(self.store, UsageRecordReader())
         self.watchlist = Watchlist(config.watches_max)
-        self.directory = self._directory(ground.held)
-        self.upkeep = Upkeep(self.store, self.outbox, self.runner, self.clock.now_us)
-        self.metrics = sidecar_metrics(self.store, self.standing, self.upkeep, self.clock)
+        self.directory = self._directory(loaded.company_cache)
+        self.maintenance = Maintenance(self.store, self.outbox, self.runner, self.clock.now_us)
+        self.metrics = sidecar_metrics(self.store, self.plane_status, self.maintenance, self.clock)
         self.catalog_known = asyncio.Event()
         if self.directory.index is not None:
             self.catalog_known.set()
         self.plane = self._plane() if config.control else None
         self.watcher = self._watcher(self.plane) if self.plane else None
         self.pusher = self._pusher(self.plane) if self.plane else None
-        self.missing = MissingSnapshots(self.directory, self.runner, self.watcher)
+        self.snapshot_fetcher = SnapshotFetcher(self.directory, self.runner, self.watcher)
         self.methods = self._methods()
         self.query_methods = self._query_methods()
         self.watch_methods = self._watch_methods()
@@ -101,19 +99,19 @@ class Parts:
         """Let go of everything. The servers must have stopped."""
         if self.plane is not None:
             await self.plane.close()
-        await self.upkeep.keep_contact(self.standing.heard_us)
+        await self.maintenance.keep_contact(self.plane_status.heard_us)
         await self.runner.close()
         await asyncio.to_thread(self.opened.close)
 
-    def _directory(self, held: HeldCompanies | None) -> Directory:
+    def _directory(self, company_cache: CompanyCache | None) -> Directory:
         cached_max = self.config.companies_cached_max
-        if held is not None:
+        if company_cache is not None:
             cached_max = min(cached_max, self.config.companies_held_max)
         return Directory(
             self.snapshots,
             cached_max,
-            held=held,
-            authority=self.standing.authority,
+            company_cache=company_cache,
+            authority=self.plane_status.authority,
             watched=self.watchlist,
         )
 
@@ -127,21 +125,21 @@ class Parts:
         )
 
     def _heard(self, clock_offset_us: int) -> None:
-        known_us = self.standing.clock_offset_us
+        known_us = self.plane_status.clock_offset_us
         if abs(clock_offset_us) > _CLOCK_ALARM_US and abs(known_us) <= _CLOCK_ALARM_US:
             log.warning("clock.far_off", offset_us=clock_offset_us)
-        self.standing.clock_offset_us = clock_offset_us
-        self.standing.heard(self.clock.now_us())
+        self.plane_status.clock_offset_us = clock_offset_us
+        self.plane_status.heard(self.clock.now_us())
 
     def _contact(self, connected: bool) -> None:
-        self.standing.connected = connected
+        self.plane_status.connected = connected
 
     def _caught_up(self) -> None:
         if self.watcher is not None:
             self.watcher.refresh_totals_soon()
 
-    def _watcher(self, plane: PlaneClient) -> Watcher:
-        return Watcher(
+    def _watcher(self, plane: PlaneClient) -> PlaneWatcher:
+        return PlaneWatcher(
             self.store,
             self.snapshots,
             self.counters,
@@ -177,24 +175,26 @@ class Parts:
         )
 
     def _methods(self) -> EnforcementMethods:
-        encode = AnswerEncoder()
-        kept_us = self.config.idempotency_hours * HOUR_US
-        basics = (self.store, self.directory, self.standing, encode)
-        deciding = Deciding(
-            Enforcer(*basics, answers_kept_us=kept_us),
-            UsualChecks(*basics, answers_kept_us=kept_us),
-            encode,
+        checks = wire_checks(
+            self.store,
+            self.directory,
+            self.plane_status,
             DecisionObserver(self.metrics),
             self.clock.now_us,
-            self.watchlist,
+            answers_kept_us=self.config.idempotency_hours * HOUR_US,
+            watchlist=self.watchlist,
         )
-        return EnforcementMethods(self.store, deciding, self.runner, self.missing)
+        return EnforcementMethods(self.store, checks.deciding, self.runner, self.snapshot_fetcher)
 
     def _query_methods(self) -> ExplainMethods:
-        queries = Queries(self.store, self.counters, self.directory, self.standing)
-        explainer = Explainer(self.store, self.directory, self.standing)
-        return ExplainMethods(explainer, queries, self.runner, self.missing, self.clock.now_us)
+        queries = Queries(self.store, self.counters, self.directory, self.plane_status)
+        explainer = Explainer(self.store, self.directory, self.plane_status)
+        return ExplainMethods(
+            explainer, queries, self.runner, self.snapshot_fetcher, self.clock.now_us
+        )
 
     def _watch_methods(self) -> WatchMethods:
-        reader = StateReader(self.store, self.directory, self.standing)
-        return WatchMethods(reader, self.watchlist, self.runner, self.missing, self.clock.now_us)
+        reader = StateReader(self.store, self.directory, self.plane_status)
+        return WatchMethods(
+            reader, self.watchlist, self.runner, self.snapshot_fetcher, self.clock.now_us
+        )

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from sidecar import __version__
 from sidecar.app.clock import PlaneClock
-from sidecar.app.maintenance import Upkeep
-from sidecar.domain.limits.decision import FallbackCause, Reason
-from sidecar.engine.plane_status import Standing
+from sidecar.app.maintenance import Maintenance
+from sidecar.domain.limits.reasons import FallbackCause, Reason
+from sidecar.domain.time.units import SECOND_US
+from sidecar.engine.plane_status import PlaneStatus
 from sidecar.shared.ops.metrics import ALLOWED, DENIED, REPLAYED, SidecarMetrics, SidecarReadings
 from sidecar.storage.store import Store
 
@@ -45,28 +46,28 @@ class DecisionObserver:
 
 
 def sidecar_metrics(
-    store: Store, standing: Standing, upkeep: Upkeep, clock: PlaneClock
+    store: Store, plane_status: PlaneStatus, maintenance: Maintenance, clock: PlaneClock
 ) -> SidecarMetrics:
     """All metrics of a sidecar. What is read here are plain numbers in memory."""
 
     def lag_seconds() -> float | None:
-        if standing.heard_us is None:
+        if plane_status.heard_us is None:
             return None
-        return max(0, clock.now_us() - standing.heard_us) / 1_000_000
+        return max(0, clock.now_us() - plane_status.heard_us) / SECOND_US
 
     def outbox_age_seconds() -> float:
-        oldest_us = upkeep.vitals.oldest_accepted_us
-        return 0.0 if oldest_us is None else max(0, clock.now_us() - oldest_us) / 1_000_000
+        oldest_us = maintenance.vitals.oldest_accepted_us
+        return 0.0 if oldest_us is None else max(0, clock.now_us() - oldest_us) / SECOND_US
 
     readings = SidecarReadings(
         outbox_records=store.waiting_records,
-        outbox_bytes=lambda: upkeep.vitals.outbox_bytes,
+        outbox_bytes=lambda: maintenance.vitals.outbox_bytes,
         outbox_oldest_age_seconds=outbox_age_seconds,
         sync_lag_seconds=lag_seconds,
-        plane_connected=lambda: int(standing.connected),
+        plane_connected=lambda: int(plane_status.connected),
         snapshot_age_seconds=lag_seconds,
-        clock_offset_seconds=lambda: standing.clock_offset_us / 1_000_000,
-        store_used_bytes=lambda: upkeep.vitals.store_used_bytes,
+        clock_offset_seconds=lambda: plane_status.clock_offset_us / SECOND_US,
+        store_used_bytes=lambda: maintenance.vitals.store_used_bytes,
         store_max_bytes=store.engine.max_bytes,
     )
     return SidecarMetrics(__version__, _REASONS, readings)

@@ -1,4 +1,4 @@
-"""Upkeep: what a sidecar does in the background, in steps too small to be felt by calls."""
+"""Maintenance: what a sidecar does in the background, in steps too small to be felt by calls."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Vitals(msgspec.Struct, frozen=True):
     store_used_bytes: int = 0
 
 
-class Upkeep:
+class Maintenance:
     """Sweeps the store and takes its vitals."""
 
     def __init__(
@@ -106,7 +106,7 @@ class Upkeep:
         return round_complete
 
     async def _attempt(self, step: Callable[[], T], *, otherwise: T) -> T:
-        """Run a step; a store in trouble must not end the upkeep, which is what may mend it."""
+        """Run a step; a store in trouble must not end what may mend it."""
         try:
             return await self._runner.run_alone(step)
         except FieldError as error:
@@ -116,8 +116,8 @@ class Upkeep:
             return otherwise
 
     def _settle_step(self) -> bool:
-        oldest = self._store.lineages[0]
-        return self._outbox.acknowledge(oldest.incarnation, self._outbox.head_of(oldest).sequence)
+        oldest = self._store.incarnations[0]
+        return self._outbox.acknowledge(oldest.id, self._outbox.head_of(oldest).sequence)
 
     def _take_vitals(self) -> Vitals:
         return Vitals(

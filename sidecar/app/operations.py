@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from sidecar import __version__
 from sidecar.api.admin.v1 import admin_pb2 as pb
-from sidecar.app.container import Parts
+from sidecar.app.container import Container
 from sidecar.domain.slices import Slices
 from sidecar.engine.slicing import in_slices, in_steps
 from sidecar.shared.convert.times import timestamp, timestamp_or_none
@@ -19,44 +19,44 @@ _DURABILITY = {"process": pb.DURABILITY_PROCESS, "disk": pb.DURABILITY_DISK}
 class SidecarOperations:
     """Status, flush and drain."""
 
-    def __init__(self, parts: Parts, health: Health, started_us: int) -> None:
-        self._parts = parts
+    def __init__(self, container: Container, health: Health, started_us: int) -> None:
+        self._container = container
         self._health = health
         self._started_us = started_us
         self._draining = False
 
     async def status(self) -> pb.GetStatusResponse:
         """What the sidecar is, has, and is doing."""
-        parts = self._parts
-        accepted = await in_steps(parts.runner, parts.outbox.accepted())
-        standing = parts.standing
-        watcher = parts.watcher
+        container = self._container
+        accepted = await in_steps(container.runner, container.outbox.accepted())
+        plane_status = container.plane_status
+        watcher = container.watcher
         status = pb.GetStatusResponse(
             version=__version__,
-            incarnation=accepted.lineage.incarnation,
+            incarnation=accepted.incarnation.id,
             ready=self._health.readiness().passed,
             draining=self._draining,
-            standalone=standing.authority,
-            plane_connected=standing.connected,
-            plane_heard_at=timestamp_or_none(standing.heard_us),
-            clock_offset_us=standing.clock_offset_us,
+            standalone=plane_status.authority,
+            plane_connected=plane_status.connected,
+            plane_heard_at=timestamp_or_none(plane_status.heard_us),
+            clock_offset_us=plane_status.clock_offset_us,
             last_sequence=accepted.sequence,
-            acknowledged_sequence=accepted.lineage.acknowledged_sequence,
+            acknowledged_sequence=accepted.incarnation.acknowledged_sequence,
             outbox_records=accepted.waiting,
-            outbox_bytes=parts.upkeep.vitals.outbox_bytes,
+            outbox_bytes=container.maintenance.vitals.outbox_bytes,
             revision=0 if watcher is None else watcher.revision,
-            store_used_bytes=parts.upkeep.vitals.store_used_bytes,
-            store_max_bytes=parts.store.engine.max_bytes(),
-            durability=_DURABILITY[parts.config.durability],
+            store_used_bytes=container.maintenance.vitals.store_used_bytes,
+            store_max_bytes=container.store.engine.max_bytes(),
+            durability=_DURABILITY[container.config.durability],
             started_at=timestamp(self._started_us),
-            oldest_waiting_at=timestamp_or_none(parts.upkeep.vitals.oldest_accepted_us),
+            oldest_waiting_at=timestamp_or_none(container.maintenance.vitals.oldest_accepted_us),
         )
         await in_slices(_fill_tallies(status, accepted.tallies))
         return status
 
     async def flush(self, seconds: float) -> bool:
         """Send what is in the outbox; whether the plane has all of it."""
-        pusher = self._parts.pusher
+        pusher = self._container.pusher
         if pusher is None:
             # Standalone: what is accepted here is where it belongs.
             return True
@@ -70,7 +70,7 @@ class SidecarOperations:
 
     def waiting_records(self) -> int:
         """Records that wait to be sent."""
-        return self._parts.store.waiting_records()
+        return self._container.store.waiting_records()
 
 
 def _fill_tallies(status: pb.GetStatusResponse, tallies: Mapping[str, Tally]) -> Slices[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sidecar.app.container import Parts
+from sidecar.app.container import Container
 from sidecar.app.operations import SidecarOperations
 from sidecar.engine.runner import Runner
 from sidecar.front import Bounds, UnaryCall
@@ -19,18 +19,18 @@ from sidecar.shared.host.service import Service
 from sidecar.shared.ops.health import Health
 
 
-def services(parts: Parts, operations: SidecarOperations) -> list[Service]:
+def services(container: Container, operations: SidecarOperations) -> list[Service]:
     """What a sidecar serves, without gRPC's own."""
     return [
-        enforcement_service(parts.methods, parts.query_methods, parts.watch_methods),
+        enforcement_service(container.methods, container.query_methods, container.watch_methods),
         admin_service(AdminMethods(operations)),
     ]
 
 
-def grpc_server(parts: Parts, operations: SidecarOperations, health: Health) -> GrpcServer:
+def grpc_server(container: Container, operations: SidecarOperations, health: Health) -> GrpcServer:
     """A server that is yet to listen."""
-    config = parts.config
-    hosted = with_standard_services(services(parts, operations), health)
+    config = container.config
+    hosted = with_standard_services(services(container, operations), health)
     # Watches have a bound of their own, and leave calls theirs.
     calls_max = config.concurrent_calls_max + config.watches_max
     if config.transport == "grpcio":
@@ -44,8 +44,8 @@ def grpc_server(parts: Parts, operations: SidecarOperations, health: Health) -> 
         hosted,
         rich=status_of,
         bounds=Bounds(message_bytes_max=config.message_bytes_max, calls_max=calls_max),
-        answer_read=_answering_together(parts.runner),
-        refused=parts.metrics.refusals.add,
+        answer_read=_answering_together(container.runner),
+        refused=container.metrics.refusals.add,
     )
 
 

@@ -8,8 +8,7 @@ from typing import Final
 import structlog
 
 from sidecar import __version__
-from sidecar.app.clock import wall_us
-from sidecar.app.container import Ground, Parts
+from sidecar.app.container import Container, LoadedStore
 from sidecar.app.operations import SidecarOperations
 from sidecar.app.serving import grpc_server
 from sidecar.shared.config import SidecarConfig
@@ -18,6 +17,7 @@ from sidecar.shared.host.listening import http_server
 from sidecar.shared.host.server import GrpcServer
 from sidecar.shared.ops.health import Health, keep_beating
 from sidecar.shared.ops.http import HttpServer, probe_routes
+from sidecar.shared.wall_clock import wall_us
 from sidecar.storage.codec import StoreFormatError
 from sidecar.storage.lmdb_engine import StoreInUse
 
@@ -59,54 +59,54 @@ class Daemon:
             stop.set()
 
         background = BackgroundTasks(failed)
-        parts = Parts(self._config, await asyncio.to_thread(Ground, self._config))
+        container = Container(self._config, await asyncio.to_thread(LoadedStore, self._config))
         try:
-            self._load_catalog(parts)
-            await self._serve_parts(parts, background, stop)
+            self._load_catalog(container)
+            await self._serve_container(container, background, stop)
         finally:
             await background.end()
-            await parts.close()
+            await container.close()
         log.info("sidecar.stopped")
         if self._failed:
             raise CannotRun("a background task failed; see the log")
 
-    async def _serve_parts(
-        self, parts: Parts, background: BackgroundTasks, stop: StopSignal
+    async def _serve_container(
+        self, container: Container, background: BackgroundTasks, stop: StopSignal
     ) -> None:
         config = self._config
-        operations = SidecarOperations(parts, self._health, self._started_us)
-        server = grpc_server(parts, operations, self._health)
+        operations = SidecarOperations(container, self._health, self._started_us)
+        server = grpc_server(container, operations, self._health)
         http: HttpServer | None = None
         try:
             if config.socket_path:
                 server.listen_unix(config.socket_path)
             port = server.listen_tcp(config.listen) if config.listen else None
             if config.http_listen:
-                routes = probe_routes(self._health, parts.metrics.registry)
+                routes = probe_routes(self._health, container.metrics.registry)
                 http = http_server(config.http_listen, routes)
             await server.start()
-            self._run_background(parts, background)
+            self._run_background(container, background)
             log.info(
                 "sidecar.listening",
                 version=__version__,
-                incarnation=parts.store.lineage.incarnation,
+                incarnation=container.store.incarnation.id,
                 socket=config.socket_path or None,
                 port=port,
                 http_port=http.port if http else None,
                 durability=config.durability,
                 transport=config.transport,
-                standalone=parts.standing.authority,
+                standalone=container.plane_status.authority,
             )
-            await self._until_stopped(parts, stop)
-            await self._shut_down(parts, server, operations)
+            await self._until_stopped(container, stop)
+            await self._shut_down(container, server, operations)
         finally:
             await server.stop(0)
             if http is not None:
                 http.close()
 
-    async def _until_stopped(self, parts: Parts, stop: StopSignal) -> None:
+    async def _until_stopped(self, container: Container, stop: StopSignal) -> None:
         """Ready once a check can be answered: once there is a catalog."""
-        known = asyncio.create_task(parts.catalog_known.wait())
+        known = asyncio.create_task(container.catalog_known.wait())
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait((known, stopped), return_when=asyncio.FIRST_COMPLETED)
         known.cancel()
@@ -116,18 +116,18 @@ class Daemon:
         await stopped
 
     async def _shut_down(
-        self, parts: Parts, server: GrpcServer, operations: SidecarOperations
+        self, container: Container, server: GrpcServer, operations: SidecarOperations
     ) -> None:
         """Readiness off, calls finished, outbox flushed; all of it bounded in time."""
         seconds = self._config.drain_seconds_max
         log.info("sidecar.draining", outbox_records=operations.waiting_records())
         self._health.drain()
-        parts.watchlist.close()
+        container.watchlist.close()
         await server.stop(min(_CALLS_SECONDS, seconds))
         complete = await operations.drain(seconds)
         log.info("sidecar.drained", complete=complete, left=operations.waiting_records())
 
-    def _load_catalog(self, parts: Parts) -> None:
+    def _load_catalog(self, container: Container) -> None:
         if not self._config.standalone:
             return
         try:
@@ -138,22 +138,27 @@ class Daemon:
             ) from error
         try:
             companies = load_standalone(
-                self._config.standalone, parts.snapshots, parts.directory, parts.clock.now_us()
+                self._config.standalone,
+                container.snapshots,
+                container.directory,
+                container.clock.now_us(),
             )
         except ValueError as error:
             raise CannotRun(str(error)) from error
-        parts.catalog_known.set()
+        container.catalog_known.set()
         log.info("sidecar.catalog_loaded", file=self._config.standalone, companies=companies)
 
-    def _run_background(self, parts: Parts, background: BackgroundTasks) -> None:
+    def _run_background(self, container: Container, background: BackgroundTasks) -> None:
         background.start(keep_beating(self._health))
-        background.start(parts.upkeep.sweep())
-        background.start(parts.upkeep.watch_vitals())
-        background.start(parts.upkeep.watch_room())
-        if parts.pusher is not None:
-            background.start(parts.upkeep.remember_contact(lambda: parts.standing.heard_us))
-            background.start(parts.pusher.run())
+        background.start(container.maintenance.sweep())
+        background.start(container.maintenance.watch_vitals())
+        background.start(container.maintenance.watch_room())
+        if container.pusher is not None:
+            background.start(
+                container.maintenance.remember_contact(lambda: container.plane_status.heard_us)
+            )
+            background.start(container.pusher.run())
         else:
-            background.start(parts.upkeep.settle())
-        if parts.watcher is not None:
-            background.start(parts.watcher.run())
+            background.start(container.maintenance.settle())
+        if container.watcher is not None:
+            background.start(container.watcher.run())

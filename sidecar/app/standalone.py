@@ -9,7 +9,7 @@ from sidecar.domain.catalog.model import CatalogSnapshot
 from sidecar.domain.company.model import Company, CompanySnapshot
 from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot
 from sidecar.shared.catalog_file.load import load_catalog_file
-from sidecar.storage.snapshots import Position, SnapshotChanges, Snapshots
+from sidecar.storage.snapshots import SnapshotChanges, Snapshots, WatchPosition
 
 _EPOCH = "standalone"
 _PAGE = 1000
@@ -39,7 +39,7 @@ def load_standalone(path: str, snapshots: Snapshots, directory: Directory, now_u
         catalog=CatalogSnapshot(version, content.catalog),
         companies=changed,
         removed=gone,
-        position=Position(_EPOCH, version),
+        position=WatchPosition(_EPOCH, version),
         replace=True,
     )
     directory.apply(changes)
@@ -59,6 +59,6 @@ def _changed(
 
 def _all_held(snapshots: Snapshots) -> Iterator[str]:
     after = ""
-    while page := snapshots.held(after, _PAGE):
+    while page := snapshots.company_ids(after, _PAGE):
         yield from page
         after = page[-1]

@@ -32,9 +32,10 @@ from sidecar.cli.describe import (
 )
 from sidecar.cli.output import Cell, Painted, number
 from sidecar.cli.servers import connect
-from sidecar.cli.times import InstantType, now_us, until
+from sidecar.cli.times import InstantType, until
 from sidecar.shared.api_json import instant_of
 from sidecar.shared.convert.times import timestamp
+from sidecar.shared.wall_clock import wall_us
 
 
 @click.command(
@@ -129,7 +130,7 @@ def counted(
 
 
 def _print(answer: pb.CheckResponse | pb.CheckAndIncrementResponse) -> None:
-    facts = list(_decision_facts(answer.decision, now_us()))
+    facts = list(_decision_facts(answer.decision, wall_us()))
     if isinstance(answer, pb.CheckResponse):
         output.print_facts(facts)
         if answer.limits:

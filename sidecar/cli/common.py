@@ -11,6 +11,7 @@ from typing import IO, Any, Final, TypeVar
 import click
 
 from sidecar.domain.bounds import INT64_MAX
+from sidecar.domain.time.units import SECOND_US, UNIT_US
 
 DEFAULT_SIDECAR: Final = "unix:/run/tallyd/sidecar.sock"
 DEFAULT_CONTROL: Final = "127.0.0.1:7721"
@@ -124,7 +125,6 @@ def note_json_mode(context: click.Context) -> None:
 
 F = TypeVar("F", bound=Callable[..., Any])
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(us|ms|s|m|h)?")
-_UNIT_S: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class PairType(click.ParamType[tuple[str, str]]):
@@ -154,7 +154,7 @@ class DurationType(click.ParamType[float]):
         if isinstance(value, int | float):
             return float(value)
         match = _DURATION.fullmatch(value.strip())
-        seconds = float(match[1]) * _UNIT_S[match[2] or "s"] if match else 0.0
+        seconds = float(match[1]) * UNIT_US[match[2] or "s"] / SECOND_US if match else 0.0
         if seconds <= 0:
             self.fail(f"{value!r} is not a duration such as 5, 500ms, 1.5s or 2m", param, ctx)
         return seconds

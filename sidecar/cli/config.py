@@ -17,9 +17,9 @@ from sidecar.shared.config import (
     ConfigError,
     ControlConfig,
     Loaded,
-    Problem,
+    SettingProblem,
+    SettingSourceKind,
     SidecarConfig,
-    SourceKind,
     fields,
     load_control_config,
     load_sidecar_config,
@@ -87,7 +87,7 @@ def show(daemon: Daemon | None, file: str | None, given: tuple[str, ...], as_jso
     Ends with 2 and all the problems when the settings of a daemon cannot be used.
     """
     shown: dict[str, list[Setting]] = {}
-    problems: dict[Problem, None] = {}  # a set that keeps its order
+    problems: dict[SettingProblem, None] = {}  # a set that keeps its order
     for name in _daemons(daemon):
         try:
             shown[name] = list(_settings(name, file, given))
@@ -115,7 +115,7 @@ def check(daemon: Daemon | None, file: str | None, given: tuple[str, ...], as_js
 
     Ends with 2 and all the problems when they cannot be used.
     """
-    problems: dict[Problem, None] = {}  # a set that keeps its order
+    problems: dict[SettingProblem, None] = {}  # a set that keeps its order
     for name in _daemons(daemon):
         try:
             _load(name, file, given)
@@ -174,7 +174,7 @@ def _json(settings: list[Setting]) -> dict[str, object]:
 
 
 def _row(setting: Setting) -> list[Cell]:
-    changed = setting.source != SourceKind.DEFAULT.value
+    changed = setting.source != SettingSourceKind.DEFAULT.value
     value = NOTHING if setting.value == "" else str(setting.value)
     return [
         setting.name,

@@ -9,7 +9,7 @@ from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.cli.output import NOTHING, Cell, Painted, bar, number
 from sidecar.cli.times import local_minute, span_of
-from sidecar.domain.bounds import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from sidecar.domain.time.units import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from sidecar.shared.api_json import enum_name, instant_of
 
 LIMIT_TITLES: Final = ("limit", "used", "amount", "share", "left", "over", "resets")
@@ -82,9 +82,9 @@ def limit_name(status: pb.LimitStatus) -> str:
     """Write which limit or rate it is: `monthly (hard, user=joe)`."""
     facts = [enforcement_name(status.enforcement)]
     if is_rate(status):
-        facts.append(rate_text(status.rate))
+        facts.append(rate_words(status.rate))
     elif status.HasField("rate"):
-        facts[0] += f" to {rate_text(status.rate)}"
+        facts[0] += f" to {rate_words(status.rate)}"
     if status.dimensions:
         facts.append(pairs(status.dimensions))
     return f"{status.limit} ({', '.join(facts)})"
@@ -172,7 +172,7 @@ def _action(value: int) -> str:
     return str(enum_name(catalog_pb2.FailAction.DESCRIPTOR, value)).lower().replace("_", " ")
 
 
-def window_text(window: catalog_pb2.Window) -> str:
+def window_words(window: catalog_pb2.Window) -> str:
     """Write a window layout, such as `month`, `3 billing months` or `week from Sun`."""
     if window.unit == catalog_pb2.WINDOW_UNIT_LIFETIME:
         return "lifetime"
@@ -185,7 +185,7 @@ def window_text(window: catalog_pb2.Window) -> str:
     return text
 
 
-def rate_text(rate: catalog_pb2.Rate) -> str:
+def rate_words(rate: catalog_pb2.Rate) -> str:
     """Write a rate: `10 per second`, and `, 20 at once` where its burst is another number."""
     text = f"{number(rate.count)} per {_period(rate.period.ToMicroseconds())}"
     if rate.burst not in (0, rate.count):
@@ -209,9 +209,9 @@ def limit_text(limit: catalog_pb2.Limit, *, terse: bool = False) -> str:
     `terse`: what is usual, that it is hard, is not said.
     """
     amount = number(limit.amount) if limit.HasField("amount") else "unlimited"
-    parts = [f"{limit.id}: {amount} per {window_text(limit.window)}"]
+    parts = [f"{limit.id}: {amount} per {window_words(limit.window)}"]
     if limit.HasField("throttle"):
-        parts.append(f"{enforcement_name(limit.enforcement)} to {rate_text(limit.throttle)}")
+        parts.append(f"{enforcement_name(limit.enforcement)} to {rate_words(limit.throttle)}")
     elif not terse or limit.enforcement != catalog_pb2.ENFORCEMENT_HARD:
         parts.append(enforcement_name(limit.enforcement))
     parts += _scope_notes(limit.scope)
@@ -222,7 +222,7 @@ def limit_text(limit: catalog_pb2.Limit, *, terse: bool = False) -> str:
 
 def rate_limit_text(limit: catalog_pb2.RateLimit, *, terse: bool = False) -> str:
     """Write a rate in one line: `burst: 10 per second, 20 at once, hard, each user`."""
-    parts = [f"{limit.id}: {rate_text(limit.rate)}"]
+    parts = [f"{limit.id}: {rate_words(limit.rate)}"]
     if not terse or limit.enforcement != catalog_pb2.ENFORCEMENT_HARD:
         parts.append(enforcement_name(limit.enforcement))
     parts += _scope_notes(limit.scope)

@@ -26,7 +26,8 @@ from sidecar.cli.common import (
 from sidecar.cli.doctor_checks import Outcome, Result, graded, path_results, status_results
 from sidecar.cli.output import Painted
 from sidecar.cli.servers import connect, health_of
-from sidecar.cli.times import now_us, span_of
+from sidecar.cli.times import span_of
+from sidecar.shared.wall_clock import wall_us
 
 _COLOURS: Final = {Outcome.OK: "green", Outcome.WARN: "yellow", Outcome.FAIL: "red"}
 
@@ -91,7 +92,7 @@ def _results(
         hint = "start it with `tallyd sidecar`, or name another address with --sidecar"
         yield Result("sidecar", Outcome.FAIL, error.message, hint)
     if status is not None:
-        yield from status_results(status, now_us())
+        yield from status_results(status, wall_us())
     if status is None or not status.standalone:
         yield _control(control_address, timeout_s)
     if store is not None:

@@ -15,13 +15,14 @@ from sidecar.api.admin.v1 import admin_pb2
 from sidecar.cli.output import number
 from sidecar.cli.status import size_text
 from sidecar.cli.times import span_of
+from sidecar.domain.time.units import MILLISECOND_US, MINUTE_US, SECOND_US
 from sidecar.shared.api_json import instant_of
 
-CLOCK_NEAR_US: Final = 1_000
-CLOCK_WARN_US: Final = 2_000_000
-CLOCK_FAIL_US: Final = 60_000_000
+CLOCK_NEAR_US: Final = MILLISECOND_US
+CLOCK_WARN_US: Final = 2 * SECOND_US
+CLOCK_FAIL_US: Final = MINUTE_US
 """Beyond, windows start and end visibly late or early."""
-SILENCE_WARN_US: Final = 60_000_000
+SILENCE_WARN_US: Final = MINUTE_US
 OUTBOX_WARN_RECORDS: Final = 100_000
 STORE_WARN_PERCENT: Final = 80
 STORE_FAIL_PERCENT: Final = 95

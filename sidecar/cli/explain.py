@@ -25,7 +25,7 @@ from sidecar.cli.describe import (
     fallback_text,
     is_rate,
     pairs,
-    rate_text,
+    rate_words,
     reason_name,
     reason_text,
     status_name,
@@ -40,10 +40,11 @@ from sidecar.cli.explain_tables import (
 )
 from sidecar.cli.output import Cell, Painted, number
 from sidecar.cli.servers import connect
-from sidecar.cli.times import InstantType, local_minute, now_us, until
+from sidecar.cli.times import InstantType, local_minute, until
 from sidecar.domain.bounds import EVENT_PAST_US_MAX
 from sidecar.shared.api_json import instant_of
 from sidecar.shared.convert.times import timestamp
+from sidecar.shared.wall_clock import wall_us
 
 
 @click.command(
@@ -92,7 +93,7 @@ def command(
     if as_json:
         output.print_message(answer)
     else:
-        _print(question, answer, now_us())
+        _print(question, answer, wall_us())
     ctx.exit(ExitCode.OK if answer.decision.allowed else ExitCode.NEGATIVE)
 
 
@@ -183,7 +184,7 @@ def _why(answer: pb.ExplainEntitlementResponse, quantity: int) -> str:
         return "No limit applies: usage is recorded, and unlimited."
     limit = decision.binding_limit
     if is_rate(limit):
-        return f"Only the rate {limit.limit} applies: {rate_text(limit.rate)}."
+        return f"Only the rate {limit.limit} applies: {rate_words(limit.rate)}."
     if not limit.HasField("amount"):
         return f"The limit {limit.limit} is unlimited: usage is counted all the same."
     if decision.throttled:

@@ -15,9 +15,9 @@ from sidecar.cli.describe import (
     grant_lines,
     is_rate,
     pairs,
-    rate_text,
+    rate_words,
     wait_text,
-    window_text,
+    window_words,
 )
 from sidecar.cli.output import NOTHING, Cell, Painted, number
 from sidecar.shared.api_json import enum_name, instant_of
@@ -91,7 +91,7 @@ def _then(
 
 def _limit_rows(answer: pb.ExplainEntitlementResponse, at_us: int) -> Iterable[list[Cell]]:
     entitlement, decision = answer.entitlement, answer.decision
-    windows = {limit.id: window_text(limit.window) for limit in entitlement.limits}
+    windows = {limit.id: window_words(limit.window) for limit in entitlement.limits}
     scopes = {limit.id: limit.scope for limit in entitlement.limits}
     scopes.update({rate.id: rate.scope for rate in entitlement.rates})
     binding = decision.binding_limit.limit if decision.HasField("binding_limit") else None
@@ -99,7 +99,7 @@ def _limit_rows(answer: pb.ExplainEntitlementResponse, at_us: int) -> Iterable[l
         name = status.limit
         yield [
             Painted(f"{name} {output.mark()}", "cyan") if name == binding else name,
-            rate_text(status.rate) if is_rate(status) else _allowance(status, windows[name]),
+            rate_words(status.rate) if is_rate(status) else _allowance(status, windows[name]),
             pairs({**scopes[name].match, **status.dimensions}) or "all",
             _enforcement(status, decision),
             status.used,
@@ -119,7 +119,7 @@ def _enforcement(status: pb.LimitStatus, decision: pb.Decision) -> Cell:
     if status.limit in decision.shadow_denials:
         return Painted(f"{name}, would deny", "yellow")
     if status.enforcement == catalog_pb2.ENFORCEMENT_THROTTLE:
-        name += f" to {rate_text(status.rate)}"
+        name += f" to {rate_words(status.rate)}"
     return Painted(name, "yellow") if status.limit in decision.throttled else name
 
 

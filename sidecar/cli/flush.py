@@ -9,6 +9,8 @@ from sidecar.api.admin.v1 import admin_pb2, admin_pb2_grpc
 from sidecar.cli import output
 from sidecar.cli.common import ExitCode, examples, json_option, sidecar_option, timeout_option
 from sidecar.cli.servers import connect
+from sidecar.domain.time.units import MILLISECOND_US
+from sidecar.shared.convert.times import duration
 
 ANSWER_MARGIN_S = 2.0
 """The server waits as long as it was told; its answer takes a little longer."""
@@ -38,9 +40,7 @@ def command(ctx: click.Context, sidecar_address: str, timeout_s: float, as_json:
 
 def duration_of(seconds: float) -> Duration:
     """Return it as the API writes it, to the millisecond."""
-    duration = Duration()
-    duration.FromMilliseconds(max(1, round(seconds * 1000)))
-    return duration
+    return duration(max(1, round(seconds * 1000)) * MILLISECOND_US)
 
 
 def report(

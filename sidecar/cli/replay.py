@@ -20,13 +20,15 @@ from sidecar.cli.common import (
     sidecar_option,
     timeout_option,
 )
-from sidecar.cli.times import now_us, span_of
-from sidecar.domain.bounds import BATCH_MAX, EVENT_PAST_US_MAX, MINUTE_US
+from sidecar.cli.times import span_of
+from sidecar.domain.bounds import BATCH_MAX, EVENT_PAST_US_MAX
+from sidecar.domain.time.units import MINUTE_US
+from sidecar.shared.wall_clock import wall_us
 from sidecar.traces.driver import ReplayPlan, jobs_of
 from sidecar.traces.driver import replay as send_all
 from sidecar.traces.formats import COMPANIES_DEFAULT, FORMATS
 from sidecar.traces.model import SkippedLine, TraceError, TraceRow
-from sidecar.traces.summary import Tally
+from sidecar.traces.summary import ReplaySummary
 from sidecar.traces.trace import Trace, TraceScan
 
 SKIPPED_SHOWN_MAX: Final = 100
@@ -184,12 +186,12 @@ def shift_us_of(scan: TraceScan) -> int:
             field="--event-time",
             hint="Without the trace's times: --event-time now",
         )
-    return 0 if scan.last_us is None else now_us() - scan.last_us
+    return 0 if scan.last_us is None else wall_us() - scan.last_us
 
 
 def replay_trace(
     trace: Trace, scan: TraceScan, plan: ReplayPlan, address: str, timeout_s: float = 10.0
-) -> Tally:
+) -> ReplaySummary:
     """Send a trace, with progress on a terminal, and tell of errors on stderr.
 
     Raises `CliError` if the sidecar cannot be reached at first.
@@ -216,7 +218,7 @@ def replay_trace(
     return tally
 
 
-def print_tally(tally: Tally) -> None:
+def print_tally(tally: ReplaySummary) -> None:
     """Print what came of a replay, for people."""
     output.print_table(
         ("feature", "quantity", "overage"),

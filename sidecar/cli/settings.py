@@ -10,7 +10,7 @@ import click
 from msgspec import Struct
 
 from sidecar.cli.common import CliError, ExitCode
-from sidecar.shared.config import ConfigError, Field, fields
+from sidecar.shared.config import ConfigError, SettingField, fields
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -56,7 +56,7 @@ def environment() -> dict[str, str]:
     return dict(os.environ)
 
 
-def _option(field: Field) -> Callable[[F], F]:
+def _option(field: SettingField) -> Callable[[F], F]:
     default = "none" if field.default == "" else field.default
     metavar = "|".join(field.choices) or ("NUMBER" if field.type is int else "TEXT")
     return click.option(

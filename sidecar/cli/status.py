@@ -23,8 +23,9 @@ from sidecar.cli.common import (
 )
 from sidecar.cli.output import Cell, Painted, number
 from sidecar.cli.servers import connect, health_of
-from sidecar.cli.times import now_us, span_of
+from sidecar.cli.times import span_of
 from sidecar.shared.api_json import enum_name, instant_of
+from sidecar.shared.wall_clock import wall_us
 
 _ELSEWHERE: Final = ""
 """Value of a bare --control."""
@@ -76,7 +77,7 @@ def command(
 
 
 def _print_status(status: admin_pb2.GetStatusResponse) -> None:
-    output.print_facts(_facts(status, now_us()))
+    output.print_facts(_facts(status, wall_us()))
     if status.tallies:
         output.print_line()
         rows: list[list[Cell]] = [

@@ -14,9 +14,10 @@ from sidecar.cli import output
 from sidecar.cli.common import F, control_option, examples, json_option, timeout_option
 from sidecar.cli.servers import connect
 from sidecar.cli.subscription_tables import json_of_company, print_change, print_company
-from sidecar.cli.times import InstantType, local_time, now_us
+from sidecar.cli.times import InstantType, local_time
 from sidecar.shared.api_json import instant_of
 from sidecar.shared.convert.times import timestamp
+from sidecar.shared.wall_clock import wall_us
 
 QUANTITY_MAX: Final = 1_000_000
 
@@ -30,25 +31,27 @@ class Call(NamedTuple):
     as_json: bool
 
 
-class When(NamedTuple):
+class ChangeInstant(NamedTuple):
     """When a change takes effect, as the API says it."""
 
     time: control_pb2.ChangeTime.ValueType = control_pb2.CHANGE_TIME_NOW
     at: Timestamp | None = None
 
 
-NOW: Final = When()
-PERIOD_END: Final = When(control_pb2.CHANGE_TIME_PERIOD_END)
+NOW: Final = ChangeInstant()
+PERIOD_END: Final = ChangeInstant(control_pb2.CHANGE_TIME_PERIOD_END)
 
 
-class WhenType(click.ParamType[When]):
+class WhenType(click.ParamType[ChangeInstant]):
     """`now`, `period-end`, or an instant in the future."""
 
     name = "when"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> When:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> ChangeInstant:
         """Parse it."""
-        if isinstance(value, When):
+        if isinstance(value, ChangeInstant):
             return value
         if value in ("now", "period-end"):
             return NOW if value == "now" else PERIOD_END
@@ -57,7 +60,7 @@ class WhenType(click.ParamType[When]):
         except click.BadParameter:
             told = "is not now, period-end, or an instant such as 2027-01-31T00:00:00Z or +12h"
             self.fail(f"{value!r} {told}", param, ctx)
-        return When(control_pb2.CHANGE_TIME_AT, timestamp(at_us))
+        return ChangeInstant(control_pb2.CHANGE_TIME_AT, timestamp(at_us))
 
 
 at_option: Final = click.option(
@@ -101,7 +104,7 @@ def call_options(function: Callable[..., None]) -> Callable[..., None]:
     return with_call
 
 
-def send(call: Call, told: str, when: When = NOW, **change: Any) -> None:
+def send(call: Call, told: str, when: ChangeInstant = NOW, **change: Any) -> None:
     """Ask for one change, and print what came of it. `told`: the change, in words."""
     request = control_pb2.ChangeSubscriptionRequest(
         company=call.company, when=when.time, at=when.at, **change
@@ -113,7 +116,7 @@ def send(call: Call, told: str, when: When = NOW, **change: Any) -> None:
         output.print_message(answer)
     else:
         at_once = when.time == control_pb2.CHANGE_TIME_NOW
-        print_change(answer, told, at_once, now_us())
+        print_change(answer, told, at_once, wall_us())
 
 
 @click.group(
@@ -142,9 +145,9 @@ def show(call: Call) -> None:
         request = control_pb2.GetCompanyRequest(company=call.company)
         answer = stub.GetCompany(request, timeout=call.timeout_s)
     if call.as_json:
-        output.print_json(json_of_company(answer, now_us()))
+        output.print_json(json_of_company(answer, wall_us()))
     else:
-        print_company(answer, now_us())
+        print_company(answer, wall_us())
 
 
 @command.command()
@@ -154,7 +157,9 @@ def show(call: Call) -> None:
 @move_anchor_option
 @at_option
 @call_options
-def change(call: Call, plan: str, reset_usage: bool, move_anchor: bool, when: When) -> None:
+def change(
+    call: Call, plan: str, reset_usage: bool, move_anchor: bool, when: ChangeInstant
+) -> None:
     """Change COMPANY to another plan.
 
     Counters stay unless --reset-usage is given: what is used up stays used up.
@@ -169,7 +174,7 @@ def change(call: Call, plan: str, reset_usage: bool, move_anchor: bool, when: Wh
 @click.argument("quantity", type=click.IntRange(0, QUANTITY_MAX))
 @at_option
 @call_options
-def add_on(call: Call, key: str, quantity: int, when: When) -> None:
+def add_on(call: Call, key: str, quantity: int, when: ChangeInstant) -> None:
     """Set how many of the add-on KEY COMPANY holds; 0 for none."""
     told = f"add-on {key} x {output.number(quantity)}" if quantity else f"no add-on {key}"
     send(call, told, when, add_on=control_pb2.SetAddOn(add_on=key, quantity=quantity))
@@ -181,7 +186,7 @@ def add_on(call: Call, key: str, quantity: int, when: When) -> None:
 @move_anchor_option
 @at_option
 @call_options
-def pause(call: Call, until: Timestamp | None, move_anchor: bool, when: When) -> None:
+def pause(call: Call, until: Timestamp | None, move_anchor: bool, when: ChangeInstant) -> None:
     """Pause COMPANY: metered features are denied."""
     wanted = control_pb2.PauseSubscription(resumes_at=until, move_anchor=move_anchor)
     send(call, "paused" + _until(until), when, pause=wanted)
@@ -192,7 +197,7 @@ def pause(call: Call, until: Timestamp | None, move_anchor: bool, when: When) ->
 @move_anchor_option
 @at_option
 @call_options
-def resume(call: Call, move_anchor: bool, when: When) -> None:
+def resume(call: Call, move_anchor: bool, when: ChangeInstant) -> None:
     """End a pause of COMPANY's subscription."""
     wanted = control_pb2.ResumeSubscription(move_anchor=move_anchor)
     send(call, "resumed", when, resume=wanted)
@@ -202,7 +207,7 @@ def resume(call: Call, move_anchor: bool, when: When) -> None:
 @company_argument
 @at_option
 @call_options
-def cancel(call: Call, when: When) -> None:
+def cancel(call: Call, when: ChangeInstant) -> None:
     """Cancel COMPANY's subscription: all is denied."""
     send(call, "canceled", when, cancel=control_pb2.CancelSubscription())
 
@@ -243,7 +248,7 @@ def paid(call: Call) -> None:
 @company_argument
 @at_option
 @call_options
-def reset_usage(call: Call, when: When) -> None:
+def reset_usage(call: Call, when: ChangeInstant) -> None:
     """Start every counter of COMPANY again from 0.
 
     The ledger stays as it is.

@@ -72,7 +72,10 @@ def json_of_company(answer: control_pb2.GetCompanyResponse, now_us: int) -> dict
         "now": {
             "status": present.status.name if present.status else None,
             "plan": present.plan,
-            "add_ons": {holding.add_on: holding.quantity for holding in present.add_ons},
+            "add_ons": {
+                add_on_subscription.add_on: add_on_subscription.quantity
+                for add_on_subscription in present.add_ons
+            },
             "anchor": None if present.anchor_us is None else _json_time(present.anchor_us),
             "billing_period": None
             if period is None
@@ -128,7 +131,10 @@ def _status(segment: Segment) -> Cell:
 
 
 def _add_ons(segment: Segment) -> str:
-    held = [f"{holding.add_on} x {holding.quantity}" for holding in segment.add_ons]
+    held = [
+        f"{add_on_subscription.add_on} x {add_on_subscription.quantity}"
+        for add_on_subscription in segment.add_ons
+    ]
     return ", ".join(held) or NOTHING
 
 

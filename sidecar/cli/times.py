@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import re
-import time
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 import click
 
+from sidecar.domain.time.units import MILLISECOND_US, SECOND_US, UNIT_US, datetime_of_instant
 from sidecar.shared.catalog_file.instants import instant_of_text
+from sidecar.shared.wall_clock import wall_us
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _AGO: Final = re.compile(r"(-|\+)(\d{1,6})(s|m|h|d)")
-_UNIT_US: Final = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
-
-
-def now_us() -> int:
-    """Microseconds since the epoch, by this machine's clock."""
-    return time.time_ns() // 1000
 
 
 class InstantType(click.ParamType[int]):
@@ -37,10 +31,10 @@ class InstantType(click.ParamType[int]):
             return value
         text = str(value).strip()
         if text == "now":
-            return now_us()
+            return wall_us()
         if span := _AGO.fullmatch(text):
-            distance_us = int(span[2]) * _UNIT_US[span[3]]
-            return now_us() + (distance_us if span[1] == "+" else -distance_us)
+            distance_us = int(span[2]) * UNIT_US[span[3]]
+            return wall_us() + (distance_us if span[1] == "+" else -distance_us)
         try:
             return instant_of_text(f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text)
         except ValueError as error:
@@ -67,9 +61,9 @@ def until(instant_us: int, since_us: int) -> str:
 
 def span_of(span_us: int) -> str:
     """Write a length of time in its two largest units, such as `3 d 4 h`, `12 min` or `250 ms`."""
-    if span_us < 1_000_000:
-        return f"{span_us // 1000} ms"
-    seconds = span_us // 1_000_000
+    if span_us < SECOND_US:
+        return f"{span_us // MILLISECOND_US} ms"
+    seconds = span_us // SECOND_US
     units = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
     first = next(at for at, (_, size) in enumerate(units) if seconds >= size)
     parts = []
@@ -81,7 +75,7 @@ def span_of(span_us: int) -> str:
 
 
 def _local(instant_us: int) -> datetime:
-    moment = _EPOCH + timedelta(microseconds=instant_us)
+    moment = datetime_of_instant(instant_us)
     # At the edge of what the platform's zone rules cover, UTC does.
     with suppress(OverflowError, ValueError, OSError):
         moment = moment.astimezone()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
-from sidecar.shared.ops.instruments import Counter, Reading, registry_of
+from sidecar.shared.ops.instruments import MetricCounter, MetricReading, registry_of
 from sidecar.shared.ops.metrics import Value, build_info
 
 
@@ -17,17 +17,19 @@ class ControlMetrics:
     def __init__(
         self, version: str, watchers: Value, revision: Value, dropped_totals: Value
     ) -> None:
-        self.records = Counter("tallyd_ledger_records", "Usage records taken into the ledger.")
-        self.carried = Counter(
+        self.records = MetricCounter(
+            "tallyd_ledger_records", "Usage records taken into the ledger."
+        )
+        self.carried = MetricCounter(
             "tallyd_rollovers", "Changes of what is carried into a window from the one before."
         )
         self.registry: CollectorRegistry = registry_of(
             [
                 self.records,
                 self.carried,
-                Reading("tallyd_watchers", "Sidecars that watch for changes.", watchers),
-                Reading("tallyd_revision", "Revision of catalog and companies.", revision),
-                Reading(
+                MetricReading("tallyd_watchers", "Sidecars that watch for changes.", watchers),
+                MetricReading("tallyd_revision", "Revision of catalog and companies.", revision),
+                MetricReading(
                     "tallyd_dropped_totals",
                     "Totals that watchers were not told of, since too many waited.",
                     dropped_totals,

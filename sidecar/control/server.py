@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable
 from typing import Any, Final, Literal, Protocol
 
@@ -22,7 +21,7 @@ from sidecar.control.rpc.sync import SyncServicer
 from sidecar.control.rpc.watch_hub import Hub
 from sidecar.control.rpc.workers import Workers
 from sidecar.control.services.sweep import sweep
-from sidecar.control.storage.port import Store
+from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.sqlite import SqliteStore
 from sidecar.domain.errors import TallydError
 from sidecar.shared.host.addresses import join_host_port, split_host_port
@@ -33,16 +32,12 @@ from sidecar.shared.host.server import with_standard_services
 from sidecar.shared.host.servicers import service_of
 from sidecar.shared.ops.health import Health, keep_beating
 from sidecar.shared.ops.http import HttpServer, probe_routes
+from sidecar.shared.wall_clock import wall_us
 
 SWEEP_S: Final = 60.0
 SWEEP_PAUSE_S: Final = 0.05
 
 _log = structlog.get_logger(__name__)
-
-
-def now_us() -> int:
-    """The plane's clock: microseconds since the Unix epoch."""
-    return time.time_ns() // 1_000
 
 
 class Settings(Protocol):
@@ -72,7 +67,9 @@ class Settings(Protocol):
 class ControlPlane:
     """A control plane on a store: `start` it, and `stop` it once. The store stays the caller's."""
 
-    def __init__(self, settings: Settings, store: Store, clock: Callable[[], int] = now_us) -> None:
+    def __init__(
+        self, settings: Settings, store: PlaneStore, clock: Callable[[], int] = wall_us
+    ) -> None:
         self.grpc_address = ""
         self.http_address = ""
         self._settings = settings

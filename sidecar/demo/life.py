@@ -11,11 +11,11 @@ from sidecar.api.enforcement.v1 import enforcement_pb2 as api
 from sidecar.api.enforcement.v1 import enforcement_pb2_grpc
 from sidecar.cli import output
 from sidecar.cli.servers import connect
-from sidecar.cli.times import now_us
 from sidecar.demo.asks import Ask, play
 from sidecar.demo.ledger import heading
 from sidecar.demo.system import CALL_S_MAX, SETTLE_S_MAX, System, wait_until
 from sidecar.shared.convert.times import timestamp
+from sidecar.shared.wall_clock import wall_us
 
 _TRIAL_US: Final = 1_500_000
 
@@ -85,7 +85,7 @@ class _Life:
     def trial_end(self) -> None:
         """A trial ends by the clock: the sidecar has known the instant all along."""
         heading("The end of a trial: the sidecar switches by itself, on the second")
-        began_us = now_us()
+        began_us = wall_us()
         trial = catalog_pb2.Company(
             id="stark",
             subscription=catalog_pb2.Subscription(
@@ -123,5 +123,5 @@ class _Life:
         self._system.wait_for_revision(answer.revision)
 
     def _play(self, *asks: Ask, event_us: int | None = None) -> None:
-        at_us = now_us() if event_us is None else event_us
+        at_us = wall_us() if event_us is None else event_us
         self.counted.update(play(self._sidecar, asks, at_us))

@@ -15,11 +15,11 @@ from sidecar.api.enforcement.v1 import enforcement_pb2_grpc
 from sidecar.cli import output
 from sidecar.cli.replay import print_tally, replay_trace, scan_trace, shift_us_of
 from sidecar.cli.servers import connect
-from sidecar.cli.times import now_us
 from sidecar.demo import life
 from sidecar.demo.asks import Ask, Scene, play
 from sidecar.demo.ledger import heading, ledger_sums, reconciled
 from sidecar.demo.system import CALL_S_MAX, System, expect
+from sidecar.shared.wall_clock import wall_us
 from sidecar.traces.driver import ReplayPlan
 from sidecar.traces.model import SkippedLine, TraceRow
 from sidecar.traces.trace import Trace
@@ -115,7 +115,7 @@ def _send_traffic(system: System, traffic: Path, counted: Counter[str]) -> None:
 
 def _decide(system: System, counted: Counter[str]) -> None:
     # One instant for all of them, so that no window ends in the middle of the story.
-    event_us = now_us()
+    event_us = wall_us()
     with connect("sidecar", system.sidecar) as channel:
         stub = enforcement_pb2_grpc.EnforcementServiceStub(channel)
         for scene in SCENES:

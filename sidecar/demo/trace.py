@@ -25,7 +25,7 @@ from sidecar.domain.bounds import EVENT_PAST_US_MAX
 from sidecar.shared.convert.times import timestamp
 from sidecar.traces.driver import ReplayPlan
 from sidecar.traces.model import SkippedLine, TraceError, TraceRow
-from sidecar.traces.summary import Tally
+from sidecar.traces.summary import ReplaySummary
 from sidecar.traces.trace import Trace, TraceScan
 
 PLAN: Final = "trace"
@@ -115,7 +115,7 @@ class TraceDemo:
         _compare_sums(system, self._sums)
         expect(comparison.ledger_records == checks, "a check is twice in the ledger, or missing")
 
-    def _send(self, system: System, title: str) -> Tally:
+    def _send(self, system: System, title: str) -> ReplaySummary:
         heading(title)
         shift_us = None
         if self._scan.span_us > EVENT_PAST_US_MAX - REPLAY_US_MAX:

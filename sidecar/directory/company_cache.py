@@ -13,10 +13,10 @@ from sidecar.domain.company.model import CompanySnapshot
 from sidecar.storage.snapshots import Snapshots
 
 _PAGE = 1_000
-_LET_GO_AT_ONCE: Final = 100
+_EVICTED_AT_ONCE: Final = 100
 
 
-class HeldCompanies:
+class CompanyCache:
     """At most `companies_max` companies, and beyond it those that are in use or needed.
 
     In use is what the directory has in memory; what it has not rests, in the order of last use.
@@ -26,27 +26,27 @@ class HeldCompanies:
         self._companies_max = companies_max
         self._resting: OrderedDict[str, None] = OrderedDict()
         after = ""
-        while page := snapshots.held(after, _PAGE):
+        while page := snapshots.company_ids(after, _PAGE):
             self._resting.update(dict.fromkeys(page))
             after = page[-1]
         self._held = set(self._resting)
 
-    def taken_up(self, company: str) -> None:
+    def pin(self, company: str) -> None:
         """A company is in use from now on."""
         self._resting.pop(company, None)
 
-    def laid_down(self, company: str) -> None:
+    def unpin(self, company: str) -> None:
         """A company was in use until now."""
         if company in self._held:
             self._resting[company] = None
             self._resting.move_to_end(company)
 
-    def to_let_go(self, arriving: Sequence[CompanySnapshot], *needed: Container[str]) -> list[str]:
+    def to_evict(self, arriving: Sequence[CompanySnapshot], *needed: Container[str]) -> list[str]:
         """Companies that have to go, for others that have arrived; a bounded number of them.
 
         None of them has just arrived, is in use, or is needed.
         """
-        excess = min(_LET_GO_AT_ONCE, len(self._held) - self._companies_max)
+        excess = min(_EVICTED_AT_ONCE, len(self._held) - self._companies_max)
         if excess <= 0:
             return []
         arrivals = {snapshot.company for snapshot in arriving}

@@ -14,8 +14,8 @@ from collections.abc import Collection, Container, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
-from sidecar.directory.company_cache import HeldCompanies
-from sidecar.directory.resolved import CompanyView
+from sidecar.directory.company_cache import CompanyCache
+from sidecar.directory.resolved import ResolvedCompany
 from sidecar.domain.bounds import BEGINNING_US
 from sidecar.domain.catalog.model import AddOn, Plan
 from sidecar.domain.company.model import CompanySnapshot
@@ -28,7 +28,7 @@ _ABSENT_MAX: Final = 10_000
 _FORGOTTEN_ONE_BY_ONE_MAX: Final = 1_000
 """Past so many companies that change, it costs less to forget everybody."""
 _NOTED_AT_ONCE: Final = 200
-"""Companies that one step of upkeep looks at."""
+"""Companies that one step of maintenance looks at."""
 _GRANTS_AT_ONCE: Final = 5_000
 """Grants of a catalog that is left whose memory one step gives back."""
 
@@ -38,8 +38,9 @@ T = TypeVar("T")
 class Directory:
     """Finds companies. `companies_max` bounds how many are kept in memory.
 
-    `held`: bounds how many are kept in the store; `None` for no bound. `authority`: there is no
-    plane, so what is not held does not exist. `watched`: companies of which all news are wanted.
+    `company_cache`: bounds how many are kept in the store; `None` for no bound. `authority`: there
+    is no plane, so what is not stored does not exist. `watched`: companies of which all news are
+    wanted.
     """
 
     def __init__(
@@ -47,21 +48,21 @@ class Directory:
         snapshots: Snapshots,
         companies_max: int,
         *,
-        held: HeldCompanies | None = None,
+        company_cache: CompanyCache | None = None,
         authority: bool = False,
         watched: Container[str] = (),
     ) -> None:
         self._snapshots = snapshots
         self._companies_max = companies_max
-        self._held = held
+        self._company_cache = company_cache
         self._authority = authority
         self._watched = watched
         self._wanted: Counter[str] = Counter()
-        self._views: OrderedDict[str, CompanyView] = OrderedDict()
-        self._defaults: OrderedDict[str, CompanyView] = OrderedDict()
+        self._resolved: OrderedDict[str, ResolvedCompany] = OrderedDict()
+        self._defaults: OrderedDict[str, ResolvedCompany] = OrderedDict()
         self._absent: OrderedDict[str, int] = OrderedDict()
         # What no decision finds any more.
-        self._left: list[OrderedDict[str, CompanyView]] = []
+        self._left: list[OrderedDict[str, ResolvedCompany]] = []
         self._left_pieces: list[tuple[Plan | AddOn, object]] = []
         stored = snapshots.catalog()
         self._index = CatalogIndex(stored.catalog, stored.version) if stored else None
@@ -71,30 +72,30 @@ class Directory:
         """The catalog, once there is one."""
         return self._index
 
-    def company(self, company: str, at_us: int) -> CompanyView | None:
+    def company(self, company: str, at_us: int) -> ResolvedCompany | None:
         """The company in the segment that holds an instant; `None` if no snapshot is held."""
-        view = self._views.get(company)
-        if view is None:
+        resolved = self._resolved.get(company)
+        if resolved is None:
             return self._load(company, at_us)
-        segment = view.segment
+        segment = resolved.segment
         if segment.from_us <= at_us < segment.until_us:
-            self._views.move_to_end(company)
-            return view
-        return self._keep(view.snapshot, at_us)
+            self._resolved.move_to_end(company)
+            return resolved
+        return self._keep(resolved.snapshot, at_us)
 
-    def default_company(self, company: str) -> CompanyView | None:
+    def default_company(self, company: str) -> ResolvedCompany | None:
         """What stands in for a company that is unknown; `None` without a default plan."""
-        view = self._defaults.get(company)
-        if view is not None:
+        resolved = self._defaults.get(company)
+        if resolved is not None:
             self._defaults.move_to_end(company)
-            return view
+            return resolved
         index = self._index
         if index is None or not index.catalog.default_plan:
             return None
         snapshot = default_snapshot(company, index.catalog.default_plan, index.version)
-        view = CompanyView(snapshot, snapshot.segments[0], index, is_default=True)
-        _remember(self._defaults, company, view, self._companies_max)
-        return view
+        resolved = ResolvedCompany(snapshot, snapshot.segments[0], index, is_default=True)
+        _remember(self._defaults, company, resolved, self._companies_max)
+        return resolved
 
     def is_absent(self, company: str, now_us: int, *, final: bool = False) -> bool:
         """Whether a company that is not held is known not to exist.
@@ -125,11 +126,11 @@ class Directory:
 
         yield from self._snapshots.applying(changes, switched)
         yield from self._dismantled()
-        yield from self._let_go(changes.companies)
+        yield from self._evict(changes.companies)
 
     @contextmanager
     def wanting(self, companies: Collection[str]) -> Iterator[None]:
-        """Companies are about to be used: they are not let go for others. For the event loop."""
+        """Companies are about to be used: they are not evicted for others. For the event loop."""
         self._wanted.update(companies)
         try:
             yield
@@ -141,7 +142,7 @@ class Directory:
 
     def in_memory(self) -> list[str]:
         """Ids of the companies that were used of late."""
-        return list(self._views)
+        return list(self._resolved)
 
     def remember_absent(self, company: str, until_us: int) -> None:
         """The control plane has no such company: do not ask again before an instant."""
@@ -154,7 +155,7 @@ class Directory:
     def holds(self, company: str, now_us: int) -> bool:
         """Whether there is no need to ask the plane for a company: it is held, or known absent."""
         return (
-            company in self._views
+            company in self._resolved
             or self.is_absent(company, now_us)
             or self._snapshots.holds(company)
         )
@@ -167,8 +168,8 @@ class Directory:
             self._index = index
         changed = len(changes.companies) + len(changes.removed)
         if index is not None or changed > _FORGOTTEN_ONE_BY_ONE_MAX:
-            self._left += [self._views, self._defaults]
-            self._views, self._defaults = OrderedDict(), OrderedDict()
+            self._left += [self._resolved, self._defaults]
+            self._resolved, self._defaults = OrderedDict(), OrderedDict()
             return
         for snapshot in changes.companies:
             self._forget(snapshot.company)
@@ -180,40 +181,40 @@ class Directory:
         for arrived in pages(changes.companies, _NOTED_AT_ONCE):
             for snapshot in arrived:
                 self._absent.pop(snapshot.company, None)
-            if self._held is not None:
-                self._held.applied(arrived, ())
+            if self._company_cache is not None:
+                self._company_cache.applied(arrived, ())
                 for snapshot in arrived:
-                    if snapshot.company in self._views:
-                        self._held.taken_up(snapshot.company)
+                    if snapshot.company in self._resolved:
+                        self._company_cache.pin(snapshot.company)
             if len(arrived) == _NOTED_AT_ONCE:
                 yield
         for removed in pages(changes.removed, _NOTED_AT_ONCE):
-            if self._held is not None:
-                self._held.applied((), removed)
+            if self._company_cache is not None:
+                self._company_cache.applied((), removed)
             if len(removed) == _NOTED_AT_ONCE:
                 yield
 
-    def _let_go(self, arrived: Sequence[CompanySnapshot]) -> Slices[None]:
+    def _evict(self, arrived: Sequence[CompanySnapshot]) -> Slices[None]:
         """Let companies go that are held beyond the bound, for others that have arrived."""
-        held = self._held
-        if held is None:
+        company_cache = self._company_cache
+        if company_cache is None:
             return
-        while gone := held.to_let_go(arrived, self._watched, self._wanted):
+        while gone := company_cache.to_evict(arrived, self._watched, self._wanted):
             changes = SnapshotChanges(removed=gone)
             yield from self._snapshots.applying(changes)
             self._switch(changes, None)
-            held.applied((), gone)
+            company_cache.applied((), gone)
             yield
 
     def _dismantled(self) -> Slices[None]:
         """Give back what decisions no longer find: so much memory takes its time."""
         while self._left:
-            views = self._left[0]
-            for _ in range(min(len(views), _NOTED_AT_ONCE)):
-                company, _ = views.popitem(last=False)
-                if self._held is not None and company not in self._views:
-                    self._held.laid_down(company)
-            if not views:
+            resolved = self._left[0]
+            for _ in range(min(len(resolved), _NOTED_AT_ONCE)):
+                company, _ = resolved.popitem(last=False)
+                if self._company_cache is not None and company not in self._resolved:
+                    self._company_cache.unpin(company)
+            if not resolved:
                 del self._left[0]
             yield
         grants = 0
@@ -225,25 +226,25 @@ class Directory:
                 yield
 
     def _forget(self, company: str) -> None:
-        view = self._views.pop(company, None)
-        if view is not None and self._held is not None:
-            self._held.laid_down(company)
+        resolved = self._resolved.pop(company, None)
+        if resolved is not None and self._company_cache is not None:
+            self._company_cache.unpin(company)
         self._defaults.pop(company, None)
 
-    def _load(self, company: str, at_us: int) -> CompanyView | None:
+    def _load(self, company: str, at_us: int) -> ResolvedCompany | None:
         snapshot = self._snapshots.company(company)
         return None if snapshot is None else self._keep(snapshot, at_us)
 
-    def _keep(self, snapshot: CompanySnapshot, at_us: int) -> CompanyView | None:
+    def _keep(self, snapshot: CompanySnapshot, at_us: int) -> ResolvedCompany | None:
         if self._index is None:
             return None
-        view = CompanyView(snapshot, segment_at(snapshot, at_us), self._index)
-        gone = _remember(self._views, snapshot.company, view, self._companies_max)
-        if self._held is not None:
-            self._held.taken_up(snapshot.company)
+        resolved = ResolvedCompany(snapshot, segment_at(snapshot, at_us), self._index)
+        gone = _remember(self._resolved, snapshot.company, resolved, self._companies_max)
+        if self._company_cache is not None:
+            self._company_cache.pin(snapshot.company)
             if gone is not None:
-                self._held.laid_down(gone)
-        return view
+                self._company_cache.unpin(gone)
+        return resolved
 
 
 def _remember(kept: OrderedDict[str, T], company: str, value: T, most: int) -> str | None:

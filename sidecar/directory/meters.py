@@ -21,12 +21,12 @@ from sidecar.domain.limits.counters import (
 from sidecar.domain.time.company_windows import company_window, generation_of
 from sidecar.domain.time.windows import Window
 from sidecar.storage import keys
-from sidecar.storage.record_wire import encode_counter, encode_slot, encode_window
+from sidecar.storage.record_wire import encode_counter_name, encode_slot, encode_window
 
 _NO_VALUES: Final[tuple[str, ...]] = ()
 
 
-class Place(msgspec.Struct, frozen=True, gc=False):
+class CounterAddress(msgspec.Struct, frozen=True, gc=False):
     """Where a limit's usage is counted for some values: the counter, its key and its wire name."""
 
     ref: CounterRef
@@ -79,9 +79,9 @@ class Meter:
             )
         self._wire = (encode_slot(slot), b"")
         self._window: Window | None = None
-        self._last: Place | None = None
+        self._last: CounterAddress | None = None
 
-    def place(self, dimensions: Mapping[str, str], at_us: int) -> Place | None:
+    def address(self, dimensions: Mapping[str, str], at_us: int) -> CounterAddress | None:
         """The counter for a request at an instant; `None` where the limit does not apply."""
         values = _NO_VALUES if self._company_wide else scope_values(self.limit.scope, dimensions)
         if values is None:
@@ -91,12 +91,12 @@ class Meter:
         if last is not None and last.ref.window is window and last.ref.values == values:
             return last
         slot_wire, window_wire = self._wire
-        place = self._last = Place(
+        address = self._last = CounterAddress(
             CounterRef(self.slot, values, window),
             self.key(values, window),
-            encode_counter(slot_wire, values, window_wire),
+            encode_counter_name(slot_wire, values, window_wire),
         )
-        return place
+        return address
 
     def key(self, values: tuple[str, ...], window: Window) -> bytes:
         """The key of one of the limit's counters."""

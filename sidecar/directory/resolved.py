@@ -1,4 +1,4 @@
-"""Views: what one company may do, resolved for a stretch of its timeline."""
+"""Resolved: what one company may do, resolved for a stretch of its timeline."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ LOOKED_AT_ONCE: Final = 50
 """Weight of the features that one step of a long reading looks at: about two milliseconds."""
 
 
-class FeatureView:
+class ResolvedFeature:
     """What a company may do with a feature: entitlement, meters, and the record's owner part.
 
     `counting`: meters of limits that other plans have, and on which usage is counted, too.
     `stale_after_us`: from which silence of the plane on the fail policy decides; `None` for never.
-    `prepared`: what the usual check keeps of it, see `usual`.
+    `prepared`: what the usual check keeps of it, see `engine.usual_check`.
     """
 
     __slots__ = (
@@ -68,7 +68,7 @@ class FeatureView:
         return 1 + len(limits) + others + rolling * ROLLOVER_WINDOWS_MAX
 
 
-class CompanyView:
+class ResolvedCompany:
     """One company in one segment of its timeline.
 
     `is_default`: it is unknown, and the catalog's default plan stands in. `features`: those that
@@ -90,33 +90,33 @@ class CompanyView:
         self.version = max(snapshot.version, index.version)
         self.is_default = is_default
         self._index = index
-        self.features: dict[str, FeatureView] = {}
+        self.features: dict[str, ResolvedFeature] = {}
 
-    def feature(self, key: str) -> FeatureView | None:
-        """The view of a feature; `None` for one that the catalog lacks."""
-        view = self.features.get(key)
-        if view is None:
-            view = self.feature_once(key)
-            if view is not None:
-                self.features[key] = view
-        return view
+    def feature(self, key: str) -> ResolvedFeature | None:
+        """A feature, resolved; `None` for one that the catalog lacks."""
+        resolved = self.features.get(key)
+        if resolved is None:
+            resolved = self.feature_once(key)
+            if resolved is not None:
+                self.features[key] = resolved
+        return resolved
 
-    def feature_once(self, key: str) -> FeatureView | None:
+    def feature_once(self, key: str) -> ResolvedFeature | None:
         """The same for a look at many features: what is made for it is not kept."""
-        view = self.features.get(key)
-        if view is not None:
-            return view
+        resolved = self.features.get(key)
+        if resolved is not None:
+            return resolved
         entitlement = self._index.resolve(self.segment, key)
         if entitlement is None:
             return None
         others = self._index.also_counted(entitlement)
-        return FeatureView(self.snapshot, self.segment, entitlement, others)
+        return ResolvedFeature(self.snapshot, self.segment, entitlement, others)
 
     def entitlement(self, key: str) -> Entitlement | None:
         """What the company may do with a feature; `None` for one that the catalog lacks."""
-        view = self.features.get(key)
-        if view is not None:
-            return view.entitlement
+        resolved = self.features.get(key)
+        if resolved is not None:
+            return resolved.entitlement
         return self._index.resolve(self.segment, key)
 
     def rolling_limit_at(self, feature: str, slot: str, at_us: int) -> Limit | None:

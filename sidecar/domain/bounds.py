@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from sidecar.domain.time.units import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+
 INT64_MAX: Final = 2**63 - 1
 
 BEGINNING_US: Final = 0
@@ -22,33 +24,28 @@ CONFIG_VALUE_BYTES_MAX: Final = 4096
 LIMITS_MAX: Final = 32
 """Most limits of an entitlement, and most rates."""
 RATE_PERIOD_US_MIN: Final = 1_000
-RATE_PERIOD_US_MAX: Final = 31 * 86_400_000_000
+RATE_PERIOD_US_MAX: Final = 31 * DAY_US
 RATE_PRODUCT_MAX: Final = 2**62
 """Most that a rate's burst, or count, times its period in microseconds may be."""
 ROLLOVER_WINDOWS_MAX: Final = 36
 ROLLOVER_PERCENT_MAX: Final = 1000
-STALE_AFTER_US_MIN: Final = 10_000_000
+STALE_AFTER_US_MIN: Final = 10 * SECOND_US
 """Above the plane's heartbeat of 5 s, which would look like silence otherwise."""
-STALE_AFTER_US_MAX: Final = 365 * 86_400_000_000
+STALE_AFTER_US_MAX: Final = 365 * DAY_US
 WARNING_PERCENTS_MAX: Final = 16
 WARNING_PERCENT_MAX: Final = 1000
 OVERRIDES_MAX: Final = 1000
 FEATURES_MAX: Final = 10_000
 PLANS_MAX: Final = 10_000
 ADD_ONS_MAX: Final = 10_000
-HOLDINGS_MAX: Final = 100
-HOLDING_QUANTITY_MAX: Final = 1_000_000
+COMPANY_ADD_ONS_MAX: Final = 100
+ADD_ON_QUANTITY_MAX: Final = 1_000_000
 ADD_ON_RANK_MAX: Final = 1_000_000
 CHANGES_MAX: Final = 100
 """Most changes of a subscription that are planned."""
 CUTS_MAX: Final = 900
 """Most instants at which something of a company is known to change."""
 BATCH_MAX: Final = 1000
-
-SECOND_US: Final = 1_000_000
-MINUTE_US: Final = 60 * SECOND_US
-HOUR_US: Final = 60 * MINUTE_US
-DAY_US: Final = 24 * HOUR_US
 
 EVENT_PAST_US_MAX: Final = 35 * DAY_US
 EVENT_FUTURE_US_MAX: Final = 5 * MINUTE_US

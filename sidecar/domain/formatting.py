@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
-from typing import Final
 
-from sidecar.domain.bounds import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from sidecar.domain.catalog.model import Rate, Rollover
-from sidecar.domain.company.model import Holding
+from sidecar.domain.company.model import AddOnSubscription
+from sidecar.domain.time.units import UNIT_US, datetime_of_instant
 from sidecar.domain.time.windows import WindowSpec, WindowUnit
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_DURATIONS: Final = (
-    ("d", DAY_US), ("h", HOUR_US), ("m", MINUTE_US), ("s", SECOND_US), ("ms", 1_000),
-)  # fmt: skip
 
 
 def instant_text(instant_us: int) -> str:
     """An instant in RFC 3339, with as many digits of a second as there are."""
-    instant = _EPOCH + timedelta(microseconds=instant_us)
-    return instant.replace(tzinfo=None).isoformat() + "Z"
+    return datetime_of_instant(instant_us).replace(tzinfo=None).isoformat() + "Z"
 
 
 def duration_text(length_us: int) -> str:
     """A length of time in the largest unit that leaves no rest, such as `90s`, `1h` or `250ms`."""
-    for unit, unit_us in _DURATIONS:
-        if length_us % unit_us == 0:
-            return f"{length_us // unit_us}{unit}"
-    return f"{length_us}us"
+    unit, unit_us = next(unit for unit in UNIT_US.items() if length_us % unit[1] == 0)
+    return f"{length_us // unit_us}{unit}"
 
 
 def window_text(window: WindowSpec) -> str:
@@ -57,6 +47,6 @@ def rollover_text(rollover: Rollover) -> str:
     return f"{text}, at most {' and '.join(most)}" if most else text
 
 
-def holdings_text(holdings: Iterable[Holding]) -> str:
+def add_ons_text(add_ons: Iterable[AddOnSubscription]) -> str:
     """Add-ons with their quantities, such as `seats x 5, storage x 1`; `none` for none."""
-    return ", ".join(f"{held.add_on} x {held.quantity}" for held in holdings) or "none"
+    return ", ".join(f"{held.add_on} x {held.quantity}" for held in add_ons) or "none"

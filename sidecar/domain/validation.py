@@ -12,14 +12,14 @@ from sidecar.domain.time.windows import END_INSTANT_US, FIRST_INSTANT_US
 Path: TypeAlias = tuple[str | int, ...]
 
 
-class Problem(NamedTuple):
+class RuleProblem(NamedTuple):
     """Something that is wrong, and where."""
 
     path: Path
     message: str
 
 
-def path_text(path: Path) -> str:
+def field_path_text(path: Path) -> str:
     """Write a path as `plans[3].entitlements[0].feature`."""
     text = ""
     for step in path:
@@ -27,69 +27,69 @@ def path_text(path: Path) -> str:
     return text
 
 
-def identifier_problems(path: Path, text: str) -> Iterator[Problem]:
+def identifier_problems(path: Path, text: str) -> Iterator[RuleProblem]:
     """Yield what keeps a text from being an identifier: 1 to 128 bytes of printable UTF-8."""
     yield from name_problems(path, text, bounds.IDENTIFIER_BYTES_MAX)
 
 
-def name_problems(path: Path, text: str, bytes_max: int) -> Iterator[Problem]:
+def name_problems(path: Path, text: str, bytes_max: int) -> Iterator[RuleProblem]:
     """Yield what keeps a text from being so many bytes of printable UTF-8, and one at least."""
     if not text:
-        yield Problem(path, "must not be empty")
+        yield RuleProblem(path, "must not be empty")
     elif not text.isprintable():
-        yield Problem(path, "must be printable")
+        yield RuleProblem(path, "must be printable")
     else:
         yield from text_problems(path, text, bytes_max)
 
 
-def text_problems(path: Path, text: str, bytes_max: int) -> Iterator[Problem]:
+def text_problems(path: Path, text: str, bytes_max: int) -> Iterator[RuleProblem]:
     """Yield what keeps a text from being at most so many bytes of UTF-8."""
     try:
         size_bytes = len(text.encode())
     except UnicodeEncodeError:
-        yield Problem(path, "must be text that UTF-8 can carry")
+        yield RuleProblem(path, "must be text that UTF-8 can carry")
     else:
         if size_bytes > bytes_max:
-            yield Problem(path, f"must be at most {bytes_max} bytes, is {size_bytes}")
+            yield RuleProblem(path, f"must be at most {bytes_max} bytes, is {size_bytes}")
 
 
-def number_problems(path: Path, number: int, minimum: int, maximum: int) -> Iterator[Problem]:
+def number_problems(path: Path, number: int, minimum: int, maximum: int) -> Iterator[RuleProblem]:
     """Yield a number that lies outside its bounds, both inclusive."""
     if not minimum <= number <= maximum:
-        yield Problem(path, f"must be {minimum} to {maximum}, is {number}")
+        yield RuleProblem(path, f"must be {minimum} to {maximum}, is {number}")
 
 
 def duration_problems(
     path: Path, length_us: int, minimum_us: int, maximum_us: int
-) -> Iterator[Problem]:
+) -> Iterator[RuleProblem]:
     """Yield a length of time that lies outside its bounds, both inclusive."""
     if not minimum_us <= length_us <= maximum_us:
         shortest, longest, given = map(duration_text, (minimum_us, maximum_us, length_us))
-        yield Problem(path, f"must be {shortest} to {longest}, is {given}")
+        yield RuleProblem(path, f"must be {shortest} to {longest}, is {given}")
 
 
-def instant_problems(path: Path, instant_us: int | None) -> Iterator[Problem]:
+def instant_problems(path: Path, instant_us: int | None) -> Iterator[RuleProblem]:
     """Yield an instant that windows cannot be computed for."""
     if instant_us is not None and not FIRST_INSTANT_US <= instant_us < END_INSTANT_US:
-        yield Problem(path, "must lie in the years 2 to 9998")
+        yield RuleProblem(path, "must lie in the years 2 to 9998")
 
 
-def count_problems(path: Path, items: Collection[object], maximum: int) -> Iterator[Problem]:
+def count_problems(path: Path, items: Collection[object], maximum: int) -> Iterator[RuleProblem]:
     """Yield that there are too many items."""
     if len(items) > maximum:
-        yield Problem(path, f"must be at most {maximum}, is {len(items)}")
+        yield RuleProblem(path, f"must be at most {maximum}, is {len(items)}")
 
 
-def repeated_problems(collection: Path, field: Path, keys: Iterable[str]) -> Iterator[Problem]:
+def repeated_problems(collection: Path, field: Path, keys: Iterable[str]) -> Iterator[RuleProblem]:
     """Yield keys of a collection's items that have come before; `field` is theirs in an item."""
     seen: set[str] = set()
     for at, key in enumerate(keys):
         if key in seen:
-            yield Problem((*collection, at, *field), f"{key!r} is here twice")
+            yield RuleProblem((*collection, at, *field), f"{key!r} is here twice")
         seen.add(key)
 
 
-def below(path: Path, found: Iterable[Problem]) -> Iterator[Problem]:
+def below(path: Path, found: Iterable[RuleProblem]) -> Iterator[RuleProblem]:
     """Yield problems of something, with the path that leads to it."""
     for problem in found:
-        yield Problem(path + problem.path, problem.message)
+        yield RuleProblem(path + problem.path, problem.message)

@@ -12,23 +12,23 @@ from typing import Final
 import msgspec
 
 from sidecar.directory.directory import Directory
-from sidecar.directory.resolved import CompanyView, FeatureView
+from sidecar.directory.resolved import ResolvedCompany, ResolvedFeature
 from sidecar.domain.catalog.model import FailAction, Feature, FeatureKind
 from sidecar.domain.errors import FieldError
-from sidecar.domain.limits.decision import Basis, FallbackCause, GrantMode, Reason
+from sidecar.domain.limits.reasons import Basis, FallbackCause, GrantMode, Reason
 from sidecar.domain.limits.requests import Check
 from sidecar.engine.needs import NOTHING, Needs
-from sidecar.engine.plane_status import Standing
+from sidecar.engine.plane_status import PlaneStatus
 
 _ALLOWED: Final = Reason.ALLOWED
-_REGARDLESS: Final = GrantMode.REGARDLESS
+_RECORD_ONLY: Final = GrantMode.RECORD_ONLY
 _KEEP: Final = FailAction.KEEP
 
 
 class Admission(msgspec.Struct, frozen=True, gc=False):
     """Whether a request may go on to its limits.
 
-    `reason`: ALLOWED, or why not. `mode`: REGARDLESS where it goes on all the same: since it has
+    `reason`: ALLOWED, or why not. `mode`: RECORD_ONLY where it goes on all the same: since it has
     happened already, or since the fail policy allows. `feature` is `None` where there is nothing to
     go on to.
     """
@@ -36,36 +36,36 @@ class Admission(msgspec.Struct, frozen=True, gc=False):
     reason: Reason
     basis: Basis
     mode: GrantMode
-    company: CompanyView | None = None
-    feature: FeatureView | None = None
+    company: ResolvedCompany | None = None
+    feature: ResolvedFeature | None = None
     metered: bool = True
 
     @property
     def denied(self) -> bool:
         """Whether the request ends here."""
-        return self.reason is not _ALLOWED and self.mode is not _REGARDLESS
+        return self.reason is not _ALLOWED and self.mode is not _RECORD_ONLY
 
 
 class Gate:
     """Admits requests. Runs on the thread that owns the store."""
 
-    def __init__(self, directory: Directory, standing: Standing) -> None:
+    def __init__(self, directory: Directory, plane_status: PlaneStatus) -> None:
         self._directory = directory
-        self._standing = standing
+        self._plane_status = plane_status
 
     def admit(self, check: Check, now_us: int, asked: Needs) -> Admission | Needs:
         """Admit a request, or say what it needs. `asked`: what the plane was asked for already."""
         company = self._directory.company(check.company, check.event_time_us)
         if company is None:
             return self._admit_unknown(check, now_us, asked)
-        basis = self._standing.basis(company.version, now_us)
+        basis = self._plane_status.basis(company.version, now_us)
         return self._admit_known(check, now_us, company, basis)
 
     def admit_to_full_outbox(self, check: Check, basis: Basis, now_us: int) -> tuple[bool, Basis]:
         """Whether a request that would be counted is, though the outbox is full; on what basis."""
         cause = FallbackCause.OUTBOX_FULL
         basis = self._fallback(now_us, cause, basis.snapshot_version)
-        if check.mode is _REGARDLESS:
+        if check.mode is _RECORD_ONLY:
             return True, basis
         feature = self._feature(check.feature)
         return feature is not None and feature.fail_policy.outbox_full is FailAction.ALLOW, basis
@@ -79,7 +79,7 @@ class Gate:
         lacks = any(
             isinstance(check, Check)
             and directory.company(check.company, check.event_time_us) is None
-            and check.mode is not _REGARDLESS
+            and check.mode is not _RECORD_ONLY
             and check.company not in asked.snapshots
             and not directory.is_absent(check.company, now_us)
             for check in checks
@@ -89,7 +89,7 @@ class Gate:
         return Needs(frozenset(check.company for check in checks if isinstance(check, Check)))
 
     def _admit_known(
-        self, check: Check, now_us: int, company: CompanyView, basis: Basis
+        self, check: Check, now_us: int, company: ResolvedCompany, basis: Basis
     ) -> Admission:
         feature = company.feature(check.feature)
         if feature is None:
@@ -101,14 +101,14 @@ class Gate:
         if (
             stale_after_us is not None
             and not basis.fallback
-            and self._standing.silence_us(now_us) >= stale_after_us
+            and self._plane_status.silence_us(now_us) >= stale_after_us
         ):
             action = feature.policy.stale
             if action is not _KEEP:
                 version = basis.snapshot_version
                 basis = self._fallback(now_us, FallbackCause.STALE_SNAPSHOT, version)
                 if action is FailAction.ALLOW:
-                    reason, mode = _ALLOWED, _REGARDLESS
+                    reason, mode = _ALLOWED, _RECORD_ONLY
                 else:
                     reason = Reason.SNAPSHOT_STALE
         metered = entitlement.feature.kind is FeatureKind.METERED
@@ -121,9 +121,9 @@ class Gate:
         if self._directory.is_absent(check.company, now_us, final=final):
             company = self._directory.default_company(check.company)
             if company is not None:
-                known = self._standing.basis(company.version, now_us)
+                known = self._plane_status.basis(company.version, now_us)
                 return self._admit_known(check, now_us, company, known)
-        elif check.mode is not _REGARDLESS:
+        elif check.mode is not _RECORD_ONLY:
             if not final:
                 return Needs(frozenset((check.company,)))
             return self._fall_back(check, now_us, basis)
@@ -135,7 +135,7 @@ class Gate:
         action = None if feature is None else feature.fail_policy.no_snapshot
         if feature is not None and action is FailAction.ALLOW:
             metered = feature.kind is FeatureKind.METERED
-            return Admission(_ALLOWED, basis, _REGARDLESS, metered=metered)
+            return Admission(_ALLOWED, basis, _RECORD_ONLY, metered=metered)
         if action is FailAction.DEFAULT_PLAN:
             company = self._directory.default_company(check.company)
             if company is not None:
@@ -148,4 +148,4 @@ class Gate:
         return None if index is None else index.features.get(key)
 
     def _fallback(self, now_us: int, cause: FallbackCause, version: int = 0) -> Basis:
-        return self._standing.fallback_basis(now_us, cause, version)
+        return self._plane_status.fallback_basis(now_us, cause, version)

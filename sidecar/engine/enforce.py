@@ -17,27 +17,28 @@ from typing import Final, Protocol, TypeAlias
 import msgspec
 
 from sidecar.directory.directory import Directory
-from sidecar.directory.resolved import FeatureView
+from sidecar.directory.resolved import ResolvedFeature
 from sidecar.domain.errors import Conflict, FieldError
 from sidecar.domain.limits.decide import decide, decide_unmetered
-from sidecar.domain.limits.decision import Basis, Decision, GrantMode, Reason
+from sidecar.domain.limits.decision import Decision
+from sidecar.domain.limits.reasons import Basis, GrantMode, Reason
 from sidecar.domain.limits.requests import Check, payload_digest, require_event_time
 from sidecar.engine.admission import Admission, Gate
-from sidecar.engine.limit_usage import read_gauges
+from sidecar.engine.limit_usage import read_limit_usage
 from sidecar.engine.needs import NOTHING, Needs
-from sidecar.engine.plane_status import Standing
+from sidecar.engine.plane_status import PlaneStatus
 from sidecar.storage import keys
 from sidecar.storage.codec import StoredAnswer
 from sidecar.storage.record_wire import encode_owner, encode_record
 from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
 
-_REGARDLESS: Final = GrantMode.REGARDLESS
+_RECORD_ONLY: Final = GrantMode.RECORD_ONLY
 _ALLOWED: Final = Reason.ALLOWED
 _NO_DIGEST: Final = b""
 
 
-class EncodeAnswer(Protocol):
+class EncodeResponse(Protocol):
     """Makes the bytes of an answer that is kept for retries."""
 
     def __call__(self, decision: Decision, basis: Basis, record_id: str) -> bytes:
@@ -87,15 +88,15 @@ class Enforcer:
         self,
         store: Store,
         directory: Directory,
-        standing: Standing,
-        encode: EncodeAnswer,
+        plane_status: PlaneStatus,
+        encode: EncodeResponse,
         *,
         answers_kept_us: int,
     ) -> None:
         self._store = store
         self._directory = directory
-        self._gate = Gate(directory, standing)
-        self._standing = standing
+        self._gate = Gate(directory, plane_status)
+        self._plane_status = plane_status
         self._encode = encode
         self._answers_kept_us = answers_kept_us
 
@@ -172,27 +173,27 @@ class Enforcer:
             return admission
         if admission.denied:
             return Answer(decide_unmetered(admission.reason), admission.basis)
-        if not admission.metered and check.mode is not _REGARDLESS:
+        if not admission.metered and check.mode is not _RECORD_ONLY:
             return Answer(decide_unmetered(_ALLOWED), admission.basis)
         feature = admission.feature
         if feature is None or not feature.entitlement.granted or not admission.metered:
             return self._record(call, admission)
         return self._meter(call, admission, feature)
 
-    def _meter(self, call: _Call, admission: Admission, feature: FeatureView) -> Answer:
+    def _meter(self, call: _Call, admission: Admission, feature: ResolvedFeature) -> Answer:
         check, now_us, transaction = call.check, call.now_us, call.transaction
         at_us, mode, basis = check.event_time_us, admission.mode, admission.basis
         assert admission.company is not None
-        reading = read_gauges(
+        reading = read_limit_usage(
             transaction,
             admission.company,
             feature,
             check.dimensions,
             at_us,
             now_us,
-            authority=self._standing.authority,
+            authority=self._plane_status.authority,
         )
-        decision = decide(check.quantity, mode, reading.gauges, now_us, reading.rates)
+        decision = decide(check.quantity, mode, reading.usages, now_us, reading.rates)
         if not decision.allowed:
             return Answer(decision, basis)
         if admission.reason is not _ALLOWED:
@@ -215,7 +216,7 @@ class Enforcer:
             call.digest,
             check.dimensions,
             check.metadata,
-            [place.wire for place, _ in reading.counted.values()],
+            [address.wire for address, _ in reading.counted.values()],
             decision.overage,
             admission.company.is_default,  # where the company exists, the plane knows better
         )

@@ -12,18 +12,20 @@ from collections.abc import Iterator
 import msgspec
 
 from sidecar.directory.directory import Directory
-from sidecar.directory.resolved import CompanyView, FeatureView
+from sidecar.directory.resolved import ResolvedCompany, ResolvedFeature
 from sidecar.domain.catalog.model import Limit, RateLimit
 from sidecar.domain.company.model import Segment
 from sidecar.domain.entitlement.resolve import CatalogIndex, Entitlement, Source, SourceKind
 from sidecar.domain.errors import NotFound
 from sidecar.domain.limits.decide import decide, decide_unmetered
-from sidecar.domain.limits.decision import Basis, Decision, Gauge, RateGauge, Reason
+from sidecar.domain.limits.decision import Decision
+from sidecar.domain.limits.reasons import Basis, Reason
 from sidecar.domain.limits.requests import Check
+from sidecar.domain.limits.usage import QuotaUsage, RateUsage
 from sidecar.engine.admission import Admission, Gate
-from sidecar.engine.limit_usage import read_gauges
+from sidecar.engine.limit_usage import read_limit_usage
 from sidecar.engine.needs import NOTHING, Needs
-from sidecar.engine.plane_status import Standing
+from sidecar.engine.plane_status import PlaneStatus
 from sidecar.storage.store import Store
 
 
@@ -31,7 +33,7 @@ class Explanation(msgspec.Struct, frozen=True):
     """An entitlement with its sources, in the order of merging, and what a check would be answered.
 
     `segment` holds the instant; its overrides are left out, as they concern other features too.
-    `gauges`: every limit that applies, then every rate, before counting. `others`: names of the
+    `usages`: every limit that applies, then every rate, before counting. `others`: names of the
     limits and rates that do not apply to the dimensions.
     """
 
@@ -39,7 +41,7 @@ class Explanation(msgspec.Struct, frozen=True):
     entitlement: Entitlement
     segment: Segment
     decision: Decision
-    gauges: tuple[Gauge | RateGauge, ...]
+    usages: tuple[QuotaUsage | RateUsage, ...]
     others: tuple[str, ...]
     basis: Basis
 
@@ -47,11 +49,11 @@ class Explanation(msgspec.Struct, frozen=True):
 class Explainer:
     """Explains from a store. Runs on the thread that owns the store."""
 
-    def __init__(self, store: Store, directory: Directory, standing: Standing) -> None:
+    def __init__(self, store: Store, directory: Directory, plane_status: PlaneStatus) -> None:
         self._store = store
         self._directory = directory
-        self._standing = standing
-        self._gate = Gate(directory, standing)
+        self._plane_status = plane_status
+        self._gate = Gate(directory, plane_status)
 
     def explain(self, question: Check, now_us: int, asked: Needs = NOTHING) -> Explanation | Needs:
         """Explain what would be answered to a check at its event time, in the years 2 to 9998.
@@ -66,50 +68,50 @@ class Explainer:
         index = self._directory.index
         assert index is not None, "no company is known without a catalog"
         entitlement = feature.entitlement
-        gauges, rates = self._read(question, company, feature, now_us)
-        applying: tuple[Gauge | RateGauge, ...] = (*gauges, *rates)
-        names = {gauge.limit.id for gauge in applying}
+        usages, rates = self._read(question, company, feature, now_us)
+        applying: tuple[QuotaUsage | RateUsage, ...] = (*usages, *rates)
+        names = {usage.limit.id for usage in applying}
         ceilings: tuple[Limit | RateLimit, ...] = (*entitlement.limits, *entitlement.rates)
         return Explanation(
             sources=tuple(_sources(index, company, entitlement)),
             entitlement=entitlement,
             segment=msgspec.structs.replace(company.segment, overrides=()),
-            decision=_decision(question, admission, gauges, rates),
-            gauges=applying,
+            decision=_decision(question, admission, usages, rates),
+            usages=applying,
             others=tuple(ceiling.id for ceiling in ceilings if ceiling.id not in names),
             basis=admission.basis,
         )
 
     def _read(
-        self, question: Check, company: CompanyView, feature: FeatureView, now_us: int
-    ) -> tuple[list[Gauge], list[RateGauge]]:
+        self, question: Check, company: ResolvedCompany, feature: ResolvedFeature, now_us: int
+    ) -> tuple[list[QuotaUsage], list[RateUsage]]:
         at_us = question.event_time_us
         reading = self._store.transact(
-            lambda transaction: read_gauges(
+            lambda transaction: read_limit_usage(
                 transaction,
                 company,
                 feature,
                 question.dimensions,
                 at_us,
                 now_us,
-                authority=self._standing.authority,
+                authority=self._plane_status.authority,
             )
         )
         if at_us == now_us:
-            return reading.gauges, reading.rates
-        gauges = [msgspec.structs.replace(gauge, throttle_level=0) for gauge in reading.gauges]
-        return gauges, _rates_at_rest(feature, question)
+            return reading.usages, reading.rates
+        usages = [msgspec.structs.replace(usage, throttle_level=0) for usage in reading.usages]
+        return usages, _rates_at_rest(feature, question)
 
 
-def _rates_at_rest(feature: FeatureView, question: Check) -> list[RateGauge]:
+def _rates_at_rest(feature: ResolvedFeature, question: Check) -> list[RateUsage]:
     return [
-        RateGauge(rate.limit, 0, question.event_time_us, values)
+        RateUsage(rate.limit, 0, question.event_time_us, values)
         for rate in feature.rates
         if (values := rate.values(question.dimensions)) is not None
     ]
 
 
-def _known(question: Check, admission: Admission) -> tuple[CompanyView, FeatureView]:
+def _known(question: Check, admission: Admission) -> tuple[ResolvedCompany, ResolvedFeature]:
     if admission.reason is Reason.UNKNOWN_FEATURE:
         message = f"the catalog has no feature {question.feature!r}"
         raise NotFound("feature", message, "UNKNOWN_FEATURE")
@@ -119,7 +121,7 @@ def _known(question: Check, admission: Admission) -> tuple[CompanyView, FeatureV
 
 
 def _sources(
-    index: CatalogIndex, company: CompanyView, entitlement: Entitlement
+    index: CatalogIndex, company: ResolvedCompany, entitlement: Entitlement
 ) -> Iterator[Source]:
     for source in index.sources(company.segment, entitlement.feature):
         if company.is_default and source.kind is SourceKind.PLAN:
@@ -129,8 +131,8 @@ def _sources(
 
 
 def _decision(
-    question: Check, admission: Admission, gauges: list[Gauge], rates: list[RateGauge]
+    question: Check, admission: Admission, usages: list[QuotaUsage], rates: list[RateUsage]
 ) -> Decision:
     if admission.denied or not admission.metered:
         return decide_unmetered(admission.reason)
-    return decide(question.quantity, admission.mode, gauges, question.event_time_us, rates)
+    return decide(question.quantity, admission.mode, usages, question.event_time_us, rates)

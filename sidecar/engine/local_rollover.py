@@ -7,12 +7,12 @@ from typing import Final
 import msgspec
 
 from sidecar.directory.meters import Meter
-from sidecar.directory.resolved import CompanyView
+from sidecar.directory.resolved import ResolvedCompany
 from sidecar.domain.bounds import ROLLOVER_WINDOWS_MAX
 from sidecar.domain.catalog.model import Limit
 from sidecar.domain.limits.rollover import carry
 from sidecar.domain.time.windows import END_INSTANT_US, FIRST_INSTANT_US, Window
-from sidecar.storage.codec import Counter
+from sidecar.storage.codec import StoredCounter
 from sidecar.storage.transaction import Transaction
 
 _WINDOWS_BACK_MAX: Final = ROLLOVER_WINDOWS_MAX + 4
@@ -25,10 +25,10 @@ _WINDOWS_ON_MAX: Final = 200
 
 def carried_into(
     transaction: Transaction,
-    company: CompanyView,
+    company: ResolvedCompany,
     meter: Meter,
     window: Window,
-    counter: Counter | None,
+    counter: StoredCounter | None,
     *,
     authority: bool,
 ) -> tuple[int, ...] | None:
@@ -50,13 +50,13 @@ def carried_into(
         return ()
     carried = _carried_by_chain(transaction, company, meter, window, begun=begun)
     if carried is None:
-        # For as long as the company's view lasts: going back over the windows takes its time.
+        # For as long as the company stays resolved: going back over the windows takes its time.
         meter.chainless = window
     return carried
 
 
 def carry_on(
-    transaction: Transaction, company: CompanyView, meter: Meter, window: Window, now_us: int
+    transaction: Transaction, company: ResolvedCompany, meter: Meter, window: Window, now_us: int
 ) -> None:
     """Take what was just used in a window that is over from what the windows after it carry.
 
@@ -81,7 +81,7 @@ def carry_on(
 
 
 def _carried_by_chain(
-    transaction: Transaction, company: CompanyView, meter: Meter, window: Window, *, begun: bool
+    transaction: Transaction, company: ResolvedCompany, meter: Meter, window: Window, *, begun: bool
 ) -> tuple[int, ...] | None:
     """The same, worked out. `begun`: it is known what was carried into some earlier window."""
     # From the newest to the oldest: windows that have ended since the chain's last known one.

@@ -1,16 +1,16 @@
-"""Standing: what this process knows of the control plane, which every answer says.
+"""Plane status: what this process knows of the control plane, which every answer says.
 
 Kept as a few plain numbers, since every call reads them.
 """
 
 from __future__ import annotations
 
-from sidecar.domain.limits.decision import Basis, BasisMode, FallbackCause
+from sidecar.domain.limits.reasons import Basis, BasisMode, FallbackCause
 
 _BASIS_STEP_US = 1_000
 
 
-class Standing:
+class PlaneStatus:
     """Clock and contact. `authority`: there is no plane, this process has the last word."""
 
     def __init__(self, *, authority: bool) -> None:

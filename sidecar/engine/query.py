@@ -8,37 +8,39 @@ from typing import Final
 import msgspec
 
 from sidecar.directory.directory import Directory
-from sidecar.directory.resolved import LOOKED_AT_ONCE, CompanyView, FeatureView
+from sidecar.directory.resolved import LOOKED_AT_ONCE, ResolvedCompany, ResolvedFeature
 from sidecar.domain.catalog.model import FeatureKind
 from sidecar.domain.company.model import Segment
 from sidecar.domain.entitlement.resolve import Entitlement
 from sidecar.domain.errors import NotFound
 from sidecar.domain.limits.decide import decide, decide_unmetered
-from sidecar.domain.limits.decision import Basis, Decision, Gauge, RateGauge, Reason
+from sidecar.domain.limits.decision import Decision
+from sidecar.domain.limits.reasons import Basis, Reason
 from sidecar.domain.limits.requests import Check
+from sidecar.domain.limits.usage import QuotaUsage, RateUsage
 from sidecar.domain.slices import Slices
 from sidecar.engine.admission import Gate
-from sidecar.engine.limit_usage import Reading, company_wide_gauges, read_gauges
+from sidecar.engine.limit_usage import LimitUsage, company_wide_usage, read_limit_usage
 from sidecar.engine.needs import NOTHING, Needs
-from sidecar.engine.plane_status import Standing
+from sidecar.engine.plane_status import PlaneStatus
 from sidecar.storage.counters import Counters
 from sidecar.storage.store import Store
 
-GAUGES_MAX: Final = 10_000
+USAGES_MAX: Final = 10_000
 
 
 class CheckResult(msgspec.Struct, frozen=True):
     """What a check would be answered, and every limit that applies, as it is now."""
 
     decision: Decision
-    gauges: tuple[Gauge | RateGauge, ...]
+    usages: tuple[QuotaUsage | RateUsage, ...]
     basis: Basis
 
 
 class UsageReport(msgspec.Struct, frozen=True):
     """Usage by feature; `truncated` where there was more than the bound allows."""
 
-    features: tuple[tuple[str, tuple[Gauge | RateGauge, ...]], ...]
+    features: tuple[tuple[str, tuple[QuotaUsage | RateUsage, ...]], ...]
     basis: Basis
     truncated: bool
 
@@ -46,7 +48,7 @@ class UsageReport(msgspec.Struct, frozen=True):
 class EntitlementReport(msgspec.Struct, frozen=True):
     """What a company may do with features; it is worked out only once it is asked for."""
 
-    company: CompanyView
+    company: ResolvedCompany
     features: Sequence[str]
     basis: Basis
 
@@ -67,13 +69,13 @@ class Queries:
     """Answers questions from a store. Runs on the thread that owns the store."""
 
     def __init__(
-        self, store: Store, counters: Counters, directory: Directory, standing: Standing
+        self, store: Store, counters: Counters, directory: Directory, plane_status: PlaneStatus
     ) -> None:
         self._store = store
         self._counters = counters
         self._directory = directory
-        self._standing = standing
-        self._gate = Gate(directory, standing)
+        self._plane_status = plane_status
+        self._gate = Gate(directory, plane_status)
 
     def check(self, check: Check, now_us: int, asked: Needs = NOTHING) -> CheckResult | Needs:
         """What `check_and_increment` would answer to a check without an idempotency key."""
@@ -89,9 +91,9 @@ class Queries:
             decision = Decision(True, Reason.ALLOWED, check.quantity)
             return self._unless_full(check, now_us, CheckResult(decision, (), admission.basis))
         reading = self._read(admission.company, feature, check, now_us)
-        decision = decide(check.quantity, admission.mode, reading.gauges, now_us, reading.rates)
-        gauges: tuple[Gauge | RateGauge, ...] = (*reading.gauges, *reading.rates)
-        return self._unless_full(check, now_us, CheckResult(decision, gauges, admission.basis))
+        decision = decide(check.quantity, admission.mode, reading.usages, now_us, reading.rates)
+        usages: tuple[QuotaUsage | RateUsage, ...] = (*reading.usages, *reading.rates)
+        return self._unless_full(check, now_us, CheckResult(decision, usages, admission.basis))
 
     def usage(
         self, company_id: str, feature_key: str, at_us: int, now_us: int
@@ -103,25 +105,25 @@ class Queries:
         """
         company = self._require_company(company_id, at_us, now_us)
         keys = [feature_key] if feature_key else self._feature_keys()
-        room = GAUGES_MAX
+        room = USAGES_MAX
         truncated = False
-        features: list[tuple[str, tuple[Gauge | RateGauge, ...]]] = []
+        features: list[tuple[str, tuple[QuotaUsage | RateUsage, ...]]] = []
         looked_at = 0
         for key in keys:
             feature = company.feature_once(key)
             if feature is None:
                 raise _unknown_feature(key)
             if feature.entitlement.feature.kind is FeatureKind.METERED:
-                gauges = yield from self._all_gauges(company, feature, at_us, now_us, room + 1)
-                if len(gauges) > room:
-                    truncated, gauges = True, gauges[:room]
-                room -= len(gauges)
-                features.append((key, gauges))
+                usages = yield from self._all_usages(company, feature, at_us, now_us, room + 1)
+                if len(usages) > room:
+                    truncated, usages = True, usages[:room]
+                room -= len(usages)
+                features.append((key, usages))
             looked_at += feature.weight
             if looked_at >= LOOKED_AT_ONCE:
                 looked_at = 0
                 yield
-        basis = self._standing.basis(company.version, now_us)
+        basis = self._plane_status.basis(company.version, now_us)
         return UsageReport(tuple(features), basis, truncated)
 
     def entitlements(
@@ -137,7 +139,7 @@ class Queries:
         return EntitlementReport(
             company=company,
             features=[feature_key] if feature_key else self._feature_keys(),
-            basis=self._standing.basis(company.version, now_us),
+            basis=self._plane_status.basis(company.version, now_us),
         )
 
     def _unless_full(self, check: Check, now_us: int, result: CheckResult) -> CheckResult:
@@ -146,13 +148,13 @@ class Queries:
             return result
         counted, basis = self._gate.admit_to_full_outbox(check, result.basis, now_us)
         decision = result.decision if counted else decide_unmetered(Reason.OUTBOX_FULL)
-        return CheckResult(decision, result.gauges, basis)
+        return CheckResult(decision, result.usages, basis)
 
     def _feature_keys(self) -> Sequence[str]:
         index = self._directory.index
         return sorted(index.features) if index else ()
 
-    def _require_company(self, company_id: str, at_us: int, now_us: int) -> CompanyView:
+    def _require_company(self, company_id: str, at_us: int, now_us: int) -> ResolvedCompany:
         company = self._directory.company(company_id, at_us)
         if company is None and self._directory.is_absent(company_id, now_us, final=True):
             company = self._directory.default_company(company_id)
@@ -161,27 +163,27 @@ class Queries:
         return company
 
     def _read(
-        self, company: CompanyView, feature: FeatureView, check: Check, now_us: int
-    ) -> Reading:
+        self, company: ResolvedCompany, feature: ResolvedFeature, check: Check, now_us: int
+    ) -> LimitUsage:
         return self._store.transact(
-            lambda transaction: read_gauges(
+            lambda transaction: read_limit_usage(
                 transaction,
                 company,
                 feature,
                 check.dimensions,
                 check.event_time_us,
                 now_us,
-                authority=self._standing.authority,
+                authority=self._plane_status.authority,
             )
         )
 
-    def _all_gauges(
-        self, company: CompanyView, feature: FeatureView, at_us: int, now_us: int, most: int
-    ) -> Slices[tuple[Gauge | RateGauge, ...]]:
+    def _all_usages(
+        self, company: ResolvedCompany, feature: ResolvedFeature, at_us: int, now_us: int, most: int
+    ) -> Slices[tuple[QuotaUsage | RateUsage, ...]]:
         """Every limit; those with dimensions for each combination of values that was counted."""
-        gauges = self._store.transact(
-            lambda transaction: company_wide_gauges(
-                transaction, company, feature, at_us, now_us, authority=self._standing.authority
+        usages = self._store.transact(
+            lambda transaction: company_wide_usage(
+                transaction, company, feature, at_us, now_us, authority=self._plane_status.authority
             )
         )
         for meter in feature.meters:
@@ -192,10 +194,10 @@ class Queries:
                     meter.feature,
                     meter.slot,
                     window.start_us,
-                    most - len(gauges),
+                    most - len(usages),
                 )
-                gauges.extend(Gauge(meter.limit, window, row.used, row.values) for row in rows)
-        return tuple(gauges[:most])
+                usages.extend(QuotaUsage(meter.limit, window, row.used, row.values) for row in rows)
+        return tuple(usages[:most])
 
 
 def _unknown_feature(key: str) -> NotFound:

@@ -72,7 +72,7 @@ class Runner(Protocol):
         ...
 
     async def run_alone(self, work: Callable[[], T]) -> T:
-        """Run a step that commits by itself: upkeep, which keeps facts in memory, too."""
+        """Run a step that commits by itself: maintenance, which keeps facts in memory, too."""
         ...
 
     async def close(self) -> None:

@@ -18,13 +18,13 @@ from typing import Any, Final, Protocol, TypeAlias
 from sidecar.directory.directory import Directory
 from sidecar.directory.meters import Meter
 from sidecar.directory.prepared import Counted, PreparedFeature
-from sidecar.directory.resolved import CompanyView, FeatureView
+from sidecar.directory.resolved import ResolvedCompany, ResolvedFeature
 from sidecar.domain.bounds import IDENTIFIER_BYTES_MAX, INT64_MAX
 from sidecar.domain.catalog.model import Enforcement, FailAction, FeatureKind, Limit
-from sidecar.domain.limits.decision import Basis, GrantMode, Reason
+from sidecar.domain.limits.reasons import Basis, GrantMode, Reason
 from sidecar.domain.limits.requests import NO_ATTRIBUTES, digest_of, plain_digest
 from sidecar.domain.time.windows import Window
-from sidecar.engine.plane_status import Standing
+from sidecar.engine.plane_status import PlaneStatus
 from sidecar.storage import keys
 from sidecar.storage.codec import ANSWER_VERSION, counted_up, pack_answer
 from sidecar.storage.record_wire import encode_record
@@ -69,14 +69,14 @@ class UsualChecks:
         self,
         store: Store,
         directory: Directory,
-        standing: Standing,
+        plane_status: PlaneStatus,
         encode: EncodePlain,
         *,
         answers_kept_us: int,
     ) -> None:
         self._store = store
         self._directory = directory
-        self._standing = standing
+        self._plane_status = plane_status
         self._encode = encode
         self._answers_kept_us = answers_kept_us
 
@@ -133,15 +133,17 @@ class UsualChecks:
             False,
         )  # fmt: skip
         transaction.append(record)
-        record_id = f"{transaction.lineage.incarnation}-{transaction.head.sequence}"
-        basis = self._standing.basis(company.version, now_us)
+        record_id = f"{transaction.incarnation.id}-{transaction.head.sequence}"
+        basis = self._plane_status.basis(company.version, now_us)
         answer = self._encode.plain(_ALLOWED, quantity, frame, used, values, basis, record_id)
         if key:
             expires_us = now_us + self._answers_kept_us
             kv.put(answer_key, pack_answer(ANSWER_VERSION, expires_us, digest) + answer)
         return answer
 
-    def _prepare(self, company: CompanyView, feature: FeatureView, now_us: int) -> PreparedFeature:
+    def _prepare(
+        self, company: ResolvedCompany, feature: ResolvedFeature, now_us: int
+    ) -> PreparedFeature:
         segment = company.segment
         if not _may_be_usual(company, feature):
             return PreparedFeature(segment.from_us, segment.until_us, ())
@@ -160,15 +162,15 @@ class UsualChecks:
         limit = meter.limit
         amount = limit.amount
         scoped = bool(limit.scope.dimensions or limit.scope.match)
-        place = None if scoped else meter.place(NO_ATTRIBUTES, window.start_us)
+        address = None if scoped else meter.address(NO_ATTRIBUTES, window.start_us)
         thresholds: tuple[int, ...] = ()
         if amount is not None:
             thresholds = tuple(-(-amount * percent // 100) for percent in limit.warning_percents)
         return Counted(
             meter,
             scoped,
-            b"" if place is None else place.key,
-            b"" if place is None else place.wire,
+            b"" if address is None else address.key,
+            b"" if address is None else address.wire,
             window.end_us,
             self._encode.frame(limit, window) if is_own else None,
             amount,
@@ -178,7 +180,7 @@ class UsualChecks:
         )
 
 
-def _may_be_usual(company: CompanyView, feature: FeatureView) -> bool:
+def _may_be_usual(company: ResolvedCompany, feature: ResolvedFeature) -> bool:
     """Whether checks of a feature can be usual: metered, granted, on plain limits, no rates."""
     entitlement = feature.entitlement
     return (
@@ -201,7 +203,7 @@ def _read(  # noqa: C901 - as above
     now_us: int,
 ) -> _Reading | None:
     """What counting a quantity would write and answer; `None` where that is not usual."""
-    kv, lineage = transaction.kv, transaction.lineage.ordinal
+    kv, incarnation = transaction.kv, transaction.incarnation.ordinal
     assert kv is not None
     writes: list[tuple[bytes, bytes]] = []
     wires: list[bytes] = []
@@ -210,11 +212,11 @@ def _read(  # noqa: C901 - as above
     for meter, scoped, key, wire, end_us, frame, amount, thresholds, is_shadow, shared in counted:
         values = _NO_VALUES
         if scoped:
-            place = meter.place(dimensions, now_us)
-            if place is None:
+            address = meter.address(dimensions, now_us)
+            if address is None:
                 continue
-            key, wire, values = place.key, place.wire, place.ref.values  # noqa: PLW2901
-        found = counted_up(kv.get(key), lineage, quantity, end_us, values)
+            key, wire, values = address.key, address.wire, address.ref.values  # noqa: PLW2901
+        found = counted_up(kv.get(key), incarnation, quantity, end_us, values)
         if found is None:
             return None
         used, data = found

@@ -122,7 +122,7 @@ class _Requests:
             self._round = turns.round
 
 
-class Runner:
+class BehaviourRunner:
     """Runs one call's behaviour, gives it the request, and sends what it answers."""
 
     __slots__ = ("_call", "_requests", "_room", "_stream", "task")

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Final, TypeAlias, cast
 from urllib.parse import quote
 
-from sidecar.front.behaviours import Runner, Turns
+from sidecar.front.behaviours import BehaviourRunner, Turns
 from sidecar.front.errors import Status
 from sidecar.front.machine import answering, timeouts
 from sidecar.front.machine.calls import UnaryCall
@@ -56,7 +56,7 @@ class Driver(asyncio.BufferedProtocol):
         self._buffer = buffer
         self._turns = turns
         self._loop = asyncio.get_running_loop()
-        self._runners: dict[int, Runner] = {}  # by stream
+        self._runners: dict[int, BehaviourRunner] = {}  # by stream
         self._reading = True
         self._scheduled = False
         self._linger_timer: asyncio.TimerHandle | None = None
@@ -189,7 +189,9 @@ class Driver(asyncio.BufferedProtocol):
         for what, call in events:
             if what is What.STARTED:
                 assert call.stream is not None
-                runner = self._runners[call.stream_id] = Runner(call, call.stream, self._turns)
+                runner = self._runners[call.stream_id] = BehaviourRunner(
+                    call, call.stream, self._turns
+                )
                 runner.task.add_done_callback(partial(self._done, call.stream_id))
             elif call.stream_id in self._runners:
                 self._runners[call.stream_id].on_event(what)

@@ -56,8 +56,8 @@ class Server:
         self._listeners: list[asyncio.AbstractServer] = []
         self._deadline_timer: asyncio.TimerHandle | None = None
         self._interval_seconds = timeouts.interval_seconds(bounds)
-        self._unseen: list[Driver] = []  # by this round of upkeep
-        self._upkeep_timer: asyncio.TimerHandle | None = None
+        self._unseen: list[Driver] = []  # by this round
+        self._timeouts_timer: asyncio.TimerHandle | None = None
 
     @property
     def calls_under_way(self) -> int:
@@ -81,9 +81,9 @@ class Server:
             self._listeners.append(await create(self._driver, sock=sock, backlog=_BACKLOG))
 
     def _driver(self) -> Driver:
-        if self._upkeep_timer is None:
+        if self._timeouts_timer is None:
             loop = asyncio.get_running_loop()
-            self._upkeep_timer = loop.call_later(self._interval_seconds, self._look_after)
+            self._timeouts_timer = loop.call_later(self._interval_seconds, self._look_after)
         return Driver(
             self._shared,
             self._answer_read,
@@ -116,10 +116,10 @@ class Server:
         for driver in list(self._drivers):
             driver.abort()
         await self._emptied(_CUT_SECONDS)
-        for timer in (self._deadline_timer, self._upkeep_timer):
+        for timer in (self._deadline_timer, self._timeouts_timer):
             if timer is not None:
                 timer.cancel()
-        self._deadline_timer = self._upkeep_timer = None
+        self._deadline_timer = self._timeouts_timer = None
 
     async def _emptied(self, seconds: float) -> None:
         """Wait until there are no connections, for so long at most."""
@@ -159,11 +159,11 @@ class Server:
             room -= 1 + len(driver.connection.streams)
             driver.check(now)
         if self._unseen:
-            self._upkeep_timer = loop.call_later(0, self._look_after)
+            self._timeouts_timer = loop.call_later(0, self._look_after)
         elif self._drivers:
-            self._upkeep_timer = loop.call_later(self._interval_seconds, self._look_after)
+            self._timeouts_timer = loop.call_later(self._interval_seconds, self._look_after)
         else:
-            self._upkeep_timer = None
+            self._timeouts_timer = None
 
 
 def _handle_each(calls: Sequence[UnaryCall]) -> None:

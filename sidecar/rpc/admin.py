@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 from sidecar.api.admin.v1 import admin_pb2 as pb
 from sidecar.domain.errors import InvalidInput
+from sidecar.domain.time.units import SECOND_US
 from sidecar.rpc.parse import parse_message
 from sidecar.shared.host.context import CallContext
 
@@ -67,7 +68,7 @@ class AdminMethods:
     ) -> bool:
         seconds = _SECONDS
         if request.HasField("timeout"):
-            seconds = request.timeout.ToMicroseconds() / 1_000_000
+            seconds = request.timeout.ToMicroseconds() / SECOND_US
             if not 0 <= seconds <= _SECONDS_MAX:
                 raise InvalidInput("timeout", f"must be 0 to {_SECONDS_MAX:.0f} seconds")
         left = context.time_remaining()

@@ -10,9 +10,9 @@ from typing import Protocol, TypeAlias
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.errors import FieldError
-from sidecar.domain.limits.decision import FallbackCause, Reason
+from sidecar.domain.limits.reasons import FallbackCause, Reason
 from sidecar.domain.limits.requests import NO_ATTRIBUTES, Check
-from sidecar.engine.enforce import Answer, EncodeAnswer, Enforcer, Replay
+from sidecar.engine.enforce import Answer, EncodeResponse, Enforcer, Replay
 from sidecar.engine.needs import Needs
 from sidecar.engine.usual_check import UsualChecks
 from sidecar.rpc import parse, response_messages
@@ -60,7 +60,7 @@ class Deciding:
         self,
         enforcer: Enforcer,
         usual: UsualChecks | None,
-        encode: EncodeAnswer,
+        encode: EncodeResponse,
         observer: Observer,
         now: Callable[[], int],
         watchlist: Watchlist | None = None,

@@ -23,8 +23,8 @@ from sidecar.engine.needs import NOTHING, Needs
 from sidecar.engine.runner import Runner
 from sidecar.rpc import parse, response_messages
 from sidecar.rpc.deciding import Decided, Deciding, Request
-from sidecar.rpc.snapshot_fetch import MissingSnapshots
-from sidecar.shared.host.context import CallContext, UnaryCall
+from sidecar.rpc.snapshot_fetch import SnapshotFetcher
+from sidecar.shared.host.context import CallContext, HostedCall
 from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
 
@@ -35,23 +35,23 @@ class EnforcementMethods:
     """Answers checks and reports."""
 
     def __init__(
-        self, store: Store, deciding: Deciding, runner: Runner, missing: MissingSnapshots
+        self, store: Store, deciding: Deciding, runner: Runner, snapshot_fetcher: SnapshotFetcher
     ) -> None:
         self.transact = store.transact
         self.deciding = deciding
         self._runner = runner
-        self._missing = missing
+        self._snapshot_fetcher = snapshot_fetcher
         self._waiting: set[asyncio.Task[None]] = set()
 
-    def check_and_increment(self, call: UnaryCall) -> None:
+    def check_and_increment(self, call: HostedCall) -> None:
         """One check."""
         self._runner.submit(_CheckJob(self, call))
 
-    def record_usage(self, call: UnaryCall) -> None:
+    def record_usage(self, call: HostedCall) -> None:
         """One report of what has happened."""
         self._runner.submit(_RecordJob(self, call))
 
-    def batch_check_and_increment(self, call: UnaryCall) -> None:
+    def batch_check_and_increment(self, call: HostedCall) -> None:
         """Up to 1,000 checks in one durable step."""
         self._runner.submit(_BatchJob(self, call))
 
@@ -78,7 +78,7 @@ class EnforcementMethods:
         """
         job.asked = needs = Needs(job.asked.snapshots | needs.snapshots)
         now_us = self.deciding.now()
-        async with self._missing.obtained(needs.snapshots, now_us, context.time_remaining):
+        async with self._snapshot_fetcher.obtained(needs.snapshots, now_us, context.time_remaining):
             return await self._runner.run(job.work)
 
     def wait(self, job: _UnaryJob, needs: Needs) -> None:
@@ -117,7 +117,7 @@ class _UnaryJob(_Job):
 
     __slots__ = ("call",)
 
-    def __init__(self, methods: EnforcementMethods, call: UnaryCall) -> None:
+    def __init__(self, methods: EnforcementMethods, call: HostedCall) -> None:
         # All of a base's fields here: a call more is felt on the path of a check.
         self.methods = methods
         self.asked = NOTHING

@@ -13,7 +13,7 @@ from sidecar.engine.runner import Runner
 from sidecar.engine.slicing import in_slices
 from sidecar.rpc import parse, response_messages
 from sidecar.rpc.queries import QueryMethods
-from sidecar.rpc.snapshot_fetch import MissingSnapshots
+from sidecar.rpc.snapshot_fetch import SnapshotFetcher
 from sidecar.shared.convert.catalog import grant_to_message
 from sidecar.shared.convert.companies import segment_to_message
 from sidecar.shared.host.context import CallContext
@@ -27,10 +27,10 @@ class ExplainMethods(QueryMethods):
         explainer: Explainer,
         queries: Queries,
         runner: Runner,
-        missing: MissingSnapshots,
+        snapshot_fetcher: SnapshotFetcher,
         now: Callable[[], int],
     ) -> None:
-        super().__init__(queries, runner, missing, now)
+        super().__init__(queries, runner, snapshot_fetcher, now)
         self._explainer = explainer
 
     async def explain_entitlement(self, data: bytes, context: CallContext) -> bytes:
@@ -38,7 +38,7 @@ class ExplainMethods(QueryMethods):
         now_us = self._now()
         request = parse.parse_message(pb.ExplainEntitlementRequest, data)
         question = parse.parse_explanation(request, now_us)
-        found = await self._missing.run(
+        found = await self._snapshot_fetcher.run(
             lambda asked: self._explainer.explain(question, now_us, asked),
             now_us,
             context.time_remaining,
@@ -57,8 +57,8 @@ def _explanation(found: Explanation) -> Slices[pb.ExplainEntitlementResponse]:
         for _ in range(_weight(source)):
             yield
     response_messages.fill_decision(response.decision, found.decision, found.basis)
-    for gauge in found.gauges:
-        response_messages.fill_limit_status(response.limits.add(), gauge)
+    for usage in found.usages:
+        response_messages.fill_limit_status(response.limits.add(), usage)
     return response
 
 

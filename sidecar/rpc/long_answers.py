@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.domain.limits.decision import Gauge, RateGauge
+from sidecar.domain.limits.usage import QuotaUsage, RateUsage
 from sidecar.domain.slices import Slices, pages
 from sidecar.engine.query import EntitlementReport, UsageReport
 from sidecar.rpc import response_messages
@@ -22,8 +22,8 @@ _FIRST_FIELD: Final = b"\x0a"
 def usage_answer(report: UsageReport) -> Slices[bytes]:
     """Bytes of a `GetUsageResponse`."""
     parts = []
-    for feature, gauges in report.features:
-        usage = yield from _usage(feature, gauges)
+    for feature, usages in report.features:
+        usage = yield from _usage(feature, usages)
         parts.append(delimited(_FIRST_FIELD, usage))
         yield
     rest = pb.GetUsageResponse(truncated=report.truncated)
@@ -48,13 +48,13 @@ def entitlements_answer(report: EntitlementReport) -> Slices[bytes]:
     return b"".join([*parts, page.SerializeToString()])
 
 
-def _usage(feature: str, gauges: Sequence[Gauge | RateGauge]) -> Slices[bytes]:
+def _usage(feature: str, usages: Sequence[QuotaUsage | RateUsage]) -> Slices[bytes]:
     """Bytes of a `FeatureUsage`."""
     parts = [pb.FeatureUsage(feature=feature).SerializeToString()]
-    for some in pages(gauges, _PAGE):
+    for some in pages(usages, _PAGE):
         page = pb.FeatureUsage()
-        for gauge in some:
-            response_messages.fill_limit_status(page.limits.add(), gauge)
+        for usage in some:
+            response_messages.fill_limit_status(page.limits.add(), usage)
             yield
         parts.append(page.SerializeToString())
     return b"".join(parts)

@@ -14,7 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.bounds import IDENTIFIER_BYTES_MAX
 from sidecar.domain.errors import FieldError, InvalidInput
-from sidecar.domain.limits.decision import GrantMode
+from sidecar.domain.limits.reasons import GrantMode
 from sidecar.domain.limits.requests import (
     NO_ATTRIBUTES,
     Check,
@@ -25,6 +25,7 @@ from sidecar.domain.limits.requests import (
     require_printable,
     require_quantity,
 )
+from sidecar.domain.time.units import SECOND_US
 from sidecar.rpc.utf8_errors import malformed_field
 from sidecar.shared.convert.times import optional_instant
 
@@ -75,7 +76,7 @@ def parse_check(request: pb.CheckAndIncrementRequest, now_us: int) -> Check:
 
 def parse_record(request: pb.RecordUsageRequest, now_us: int) -> Check:
     """A report of what has happened: a check that is never denied."""
-    return _check(request, GrantMode.REGARDLESS, now_us)
+    return _check(request, GrantMode.RECORD_ONLY, now_us)
 
 
 def parse_question(request: pb.CheckRequest, now_us: int) -> Check:
@@ -127,7 +128,7 @@ def _instant(field: str, request: Timed, now_us: int) -> int:
     stamp: Timestamp = getattr(request, field)
     if not 0 <= stamp.nanos <= _NANOS_MAX:
         raise InvalidInput(field, f"nanos must be 0 to {_NANOS_MAX}")
-    return stamp.seconds * 1_000_000 + stamp.nanos // 1000
+    return stamp.seconds * SECOND_US + stamp.nanos // 1000
 
 
 def with_path(error: FieldError, path: str) -> FieldError:

@@ -11,7 +11,7 @@ from sidecar.engine.runner import Runner
 from sidecar.engine.slicing import in_slices, in_steps
 from sidecar.rpc import parse, response_messages
 from sidecar.rpc.long_answers import entitlements_answer, usage_answer
-from sidecar.rpc.snapshot_fetch import MissingSnapshots
+from sidecar.rpc.snapshot_fetch import SnapshotFetcher
 from sidecar.shared.host.context import CallContext
 
 
@@ -22,12 +22,12 @@ class QueryMethods:
         self,
         queries: Queries,
         runner: Runner,
-        missing: MissingSnapshots,
+        snapshot_fetcher: SnapshotFetcher,
         now: Callable[[], int],
     ) -> None:
         self._queries = queries
         self._runner = runner
-        self._missing = missing
+        self._snapshot_fetcher = snapshot_fetcher
         self._now = now
 
     async def check(self, data: bytes, context: CallContext) -> bytes:
@@ -35,13 +35,13 @@ class QueryMethods:
         now_us = self._now()
         request = parse.parse_message(pb.CheckRequest, data)
         check = parse.parse_question(request, now_us)
-        result = await self._missing.run(
+        result = await self._snapshot_fetcher.run(
             lambda asked: self._queries.check(check, now_us, asked), now_us, context.time_remaining
         )
         response = pb.CheckResponse()
         response_messages.fill_decision(response.decision, result.decision, result.basis)
-        for gauge in result.gauges:
-            response_messages.fill_limit_status(response.limits.add(), gauge)
+        for usage in result.usages:
+            response_messages.fill_limit_status(response.limits.add(), usage)
         return response.SerializeToString()
 
     async def get_usage(self, data: bytes, context: CallContext) -> bytes:
@@ -52,7 +52,9 @@ class QueryMethods:
         if request.feature:
             require_identifier("feature", request.feature)
         at_us = parse.parse_event_time("at", request, now_us)
-        async with self._missing.obtained({request.company}, now_us, context.time_remaining):
+        async with self._snapshot_fetcher.obtained(
+            {request.company}, now_us, context.time_remaining
+        ):
             report = await in_steps(
                 self._runner,
                 self._queries.usage(request.company, request.feature, at_us, now_us),
@@ -66,7 +68,9 @@ class QueryMethods:
         require_identifier("company", request.company)
         require_identifier("feature", request.feature)
         at_us = parse.parse_event_time("at", request, now_us)
-        async with self._missing.obtained({request.company}, now_us, context.time_remaining):
+        async with self._snapshot_fetcher.obtained(
+            {request.company}, now_us, context.time_remaining
+        ):
             report = await self._runner.run(
                 lambda: self._queries.entitlements(request.company, request.feature, at_us, now_us)
             )
@@ -84,7 +88,9 @@ class QueryMethods:
         request = parse.parse_message(pb.ListEntitlementsRequest, data)
         require_identifier("company", request.company)
         at_us = parse.parse_event_time("at", request, now_us)
-        async with self._missing.obtained({request.company}, now_us, context.time_remaining):
+        async with self._snapshot_fetcher.obtained(
+            {request.company}, now_us, context.time_remaining
+        ):
             report = await self._runner.run(
                 lambda: self._queries.entitlements(request.company, "", at_us, now_us)
             )

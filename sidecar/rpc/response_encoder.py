@@ -12,7 +12,9 @@ from typing import Final, NamedTuple
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.catalog.model import Limit
-from sidecar.domain.limits.decision import Basis, Decision, Gauge
+from sidecar.domain.limits.decision import Decision
+from sidecar.domain.limits.reasons import Basis
+from sidecar.domain.limits.usage import QuotaUsage
 from sidecar.domain.time.windows import Window
 from sidecar.rpc.response_messages import fill_decision, fill_limit_status
 from sidecar.shared.protobuf_wire import SMALL, delimited, text, varint
@@ -20,7 +22,7 @@ from sidecar.shared.protobuf_wire import SMALL, delimited, text, varint
 _KEPT_MAX: Final = 8192
 
 
-class LimitFrame(NamedTuple):
+class LimitTemplate(NamedTuple):
     """What stays the same in the status of a limit in a window: the bytes around its usage.
 
     `names`: the names of its dimensions, encoded as keys of the map that comes before `tail`.
@@ -35,29 +37,32 @@ class LimitFrame(NamedTuple):
     tail: bytes
 
 
-class AnswerEncoder:
+class ResponseEncoder:
     """Encodes answers; one for a process, since it keeps what answers have in common."""
 
     def __init__(self) -> None:
-        self._frames: dict[int, LimitFrame] = {}
+        self._frames: dict[int, LimitTemplate] = {}
         self._basis: Basis | None = None
         self._basis_bytes = b""
 
     def __call__(self, decision: Decision, basis: Basis, record_id: str) -> bytes:
         """Bytes of a `CheckAndIncrementResponse`."""
-        gauge = decision.binding
+        usage = decision.binding
         if not (
-            type(gauge) is Gauge and decision.allowed and decision.granted > 0 and not gauge.carried
+            type(usage) is QuotaUsage
+            and decision.allowed
+            and decision.granted > 0
+            and not usage.carried
         ):
             return _encode(decision, basis, record_id)
         if decision.warnings or decision.shadow_denials or decision.overage or decision.throttled:
             return _encode(decision, basis, record_id)
-        frame = self.frame(gauge.limit, gauge.window)
+        frame = self.frame(usage.limit, usage.window)
         return self.plain(
-            decision.reason, decision.granted, frame, gauge.used, gauge.values, basis, record_id
+            decision.reason, decision.granted, frame, usage.used, usage.values, basis, record_id
         )
 
-    def frame(self, limit: Limit, window: Window) -> LimitFrame:
+    def frame(self, limit: Limit, window: Window) -> LimitTemplate:
         """What `plain` wants of a limit in a window."""
         key = id(window) ^ id(limit)
         frame = self._frames.get(key)
@@ -71,7 +76,7 @@ class AnswerEncoder:
         self,
         reason: int,
         granted: int,
-        frame: LimitFrame,
+        frame: LimitTemplate,
         used: int,
         values: tuple[str, ...],
         basis: Basis,
@@ -107,7 +112,7 @@ class AnswerEncoder:
         return b"\x0a%b%b\x12%b%b" % (varint(len(body)), body, varint(len(name)), name)
 
 
-def _tail(frame: LimitFrame, values: tuple[str, ...]) -> bytes:
+def _tail(frame: LimitTemplate, values: tuple[str, ...]) -> bytes:
     """Everything behind the usage."""
     entries = [
         delimited(b"\x4a", name + text(b"\x12", value))
@@ -116,11 +121,11 @@ def _tail(frame: LimitFrame, values: tuple[str, ...]) -> bytes:
     return b"".join([frame.times, *entries, frame.tail])
 
 
-def _frame(limit: Limit, window: Window) -> LimitFrame:
+def _frame(limit: Limit, window: Window) -> LimitTemplate:
     """Fields come in the order of their numbers: dimensions are the ninth, a rate is the last."""
     status = pb.LimitStatus()
     # Dimensions come later: any values do.
-    fill_limit_status(status, Gauge(limit, window, 0, ("",) * len(limit.scope.dimensions)))
+    fill_limit_status(status, QuotaUsage(limit, window, 0, ("",) * len(limit.scope.dimensions)))
     head = pb.LimitStatus(limit=status.limit, enforcement=status.enforcement)
     if status.HasField("amount"):
         head.amount = status.amount
@@ -131,7 +136,7 @@ def _frame(limit: Limit, window: Window) -> LimitFrame:
     tail = pb.LimitStatus()
     if status.HasField("rate"):
         tail.rate.CopyFrom(status.rate)
-    return LimitFrame(
+    return LimitTemplate(
         limit,
         window,
         limit.amount,

@@ -11,7 +11,10 @@ from typing import Final
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.entitlement.resolve import Entitlement
 from sidecar.domain.errors import FieldError
-from sidecar.domain.limits.decision import Basis, Decision, Headroom, overage, remaining
+from sidecar.domain.limits.decision import Decision
+from sidecar.domain.limits.reasons import Basis
+from sidecar.domain.limits.usage import Headroom, overage, remaining
+from sidecar.domain.time.units import SECOND_US
 from sidecar.shared.convert.catalog import (
     feature_to_message,
     limit_to_message,
@@ -21,7 +24,7 @@ from sidecar.shared.convert.limits import rate_to_message
 from sidecar.shared.convert.status import code_of
 from sidecar.shared.protobuf_wire import delimited
 
-_DURATION_US_MAX: Final = 315_576_000_000 * 1_000_000
+_DURATION_US_MAX: Final = 315_576_000_000 * SECOND_US
 """The longest `Duration`, 10,000 years: debts of a rate may drain for longer."""
 _REPLAYED: Final = b"\x18\x01"
 """The field `replayed` as true, on the wire: behind a stored answer it makes it a replayed one."""
@@ -124,7 +127,7 @@ def entitlement_to_message(entitlement: Entitlement) -> pb.Entitlement:
 
 
 def _fill_time(message: object, at_us: int) -> None:
-    seconds, micros = divmod(at_us, 1_000_000)
+    seconds, micros = divmod(at_us, SECOND_US)
     message.seconds = seconds  # type: ignore[attr-defined]
     if micros:
         message.nanos = micros * 1000  # type: ignore[attr-defined]

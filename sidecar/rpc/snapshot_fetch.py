@@ -24,7 +24,7 @@ class SnapshotSource(Protocol):
         ...
 
 
-class MissingSnapshots:
+class SnapshotFetcher:
     """Gets what is missing from a source; `None`: there is none, as nothing can be missing."""
 
     def __init__(self, directory: Directory, runner: Runner, source: SnapshotSource | None) -> None:

@@ -12,16 +12,16 @@ from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iter
 from typing import Final
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.domain.bounds import SECOND_US
 from sidecar.domain.errors import InvalidInput
-from sidecar.domain.limits.decision import Reason
+from sidecar.domain.limits.reasons import Reason
 from sidecar.domain.limits.requests import require_dimensions, require_identifier
+from sidecar.domain.time.units import SECOND_US
 from sidecar.engine.runner import Runner
 from sidecar.engine.slicing import in_steps
 from sidecar.rpc import parse, response_messages
-from sidecar.rpc.snapshot_fetch import MissingSnapshots
+from sidecar.rpc.snapshot_fetch import SnapshotFetcher
 from sidecar.shared.host.context import CallContext
-from sidecar.watch.events import Event, EventKind, FeatureState, changes, current
+from sidecar.watch.events import EventKind, FeatureState, WatchEvent, changes, current
 from sidecar.watch.states import FEATURES_MAX, CompanyState, StateReader, Subject
 from sidecar.watch.watchlist import Watch, Watchlist
 
@@ -41,13 +41,13 @@ class WatchMethods:
         reader: StateReader,
         watchlist: Watchlist,
         runner: Runner,
-        missing: MissingSnapshots,
+        snapshot_fetcher: SnapshotFetcher,
         now: Callable[[], int],
     ) -> None:
         self._reader = reader
         self._watchlist = watchlist
         self._runner = runner
-        self._missing = missing
+        self._snapshot_fetcher = snapshot_fetcher
         self._now = now
         self._turns = asyncio.Semaphore(_READS_AT_ONCE)
 
@@ -78,7 +78,7 @@ class WatchMethods:
                 events = list(_changes(told, company.features))
 
     async def _obtain(self, subject: Subject, context: CallContext) -> None:
-        await self._missing.obtain({subject.company}, self._now(), context.time_remaining)
+        await self._snapshot_fetcher.obtain({subject.company}, self._now(), context.time_remaining)
 
     async def _read(
         self, subject: Subject, told: Collection[str], touched: Collection[str] | None
@@ -118,7 +118,9 @@ class WatchMethods:
                 return features
 
 
-def _changes(told: Mapping[str, FeatureState], states: Iterable[FeatureState]) -> Iterator[Event]:
+def _changes(
+    told: Mapping[str, FeatureState], states: Iterable[FeatureState]
+) -> Iterator[WatchEvent]:
     for state in states:
         # Of what the company was not entitled to so far, nothing was told.
         yield from changes(told.get(state.feature) or FeatureState(state.feature), state)
@@ -136,7 +138,7 @@ def _subject(data: bytes) -> Subject:
     return Subject(request.company, tuple(request.features), dimensions)
 
 
-def _encode(event: Event, now_us: int) -> bytes:
+def _encode(event: WatchEvent, now_us: int) -> bytes:
     state = event.state
     message = pb.WatchEntitlementsResponse(
         event=event.kind,  # type: ignore[arg-type]  # the numbers are the API's
@@ -147,8 +149,8 @@ def _encode(event: Event, now_us: int) -> bytes:
         message.entitlement.CopyFrom(_entitlement(state))
         message.status = state.status  # type: ignore[assignment]  # as above
         message.plan = state.plan
-    for gauge in event.gauges:
-        response_messages.fill_limit_status(message.limits.add(), gauge)
+    for usage in event.usages:
+        response_messages.fill_limit_status(message.limits.add(), usage)
     message.at.FromMicroseconds(now_us)
     return message.SerializeToString()
 

@@ -15,6 +15,8 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from sidecar.domain.time.units import SECOND_US
+
 _WORD_START: Final = re.compile(r"(?<!^)(?=[A-Z])")
 
 
@@ -25,7 +27,7 @@ def json_of_message(message: Message) -> dict[str, object]:
 
 def instant_of(timestamp: Timestamp) -> int:
     """Return a timestamp in microseconds since the epoch."""
-    return timestamp.seconds * 1_000_000 + timestamp.nanos // 1000
+    return timestamp.seconds * SECOND_US + timestamp.nanos // 1000
 
 
 def enum_name(descriptor: EnumDescriptor, value: int) -> str | int | None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from sidecar.storage.engine import Engine, EngineTransaction
+from sidecar.storage.kv_engine import KvEngine, KvTransaction
 
 STEP_BYTES: Final = 1 << 18
-"""Bytes that one step of upkeep reads at most, beyond the first pair and the last page."""
+"""Bytes that one step of maintenance reads at most, beyond the first pair and the last page."""
 _PAGE: Final = 20
 """Pairs that are read at once: the largest of so many are few enough bytes."""
 
 
 def scan_bounded(
-    engine: Engine,
-    kv: EngineTransaction,
+    engine: KvEngine,
+    kv: KvTransaction,
     start: bytes,
     stop: bytes,
     most: int,

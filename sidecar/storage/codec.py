@@ -47,13 +47,13 @@ class StoreFormatError(Exception):
     """Bytes in the store that this version cannot read."""
 
 
-class Counter(msgspec.Struct, frozen=True, gc=False):
+class StoredCounter(msgspec.Struct, frozen=True, gc=False):
     """What is known of a counter, in the feature's unit.
 
-    `own`: counted here under the present lineage. `others`: by everyone else, as last heard; may be
-    negative after corrections. `heard`: the plane's version of what was last heard; older news is
-    ignored. `values`: of the slot's dimensions. `carried`: what rolled over into the window, by
-    age, the youngest first; `None` where nothing rolls over, or it is not known.
+    `own`: counted here under the present incarnation. `others`: by everyone else, as last heard;
+    may be negative after corrections. `heard`: the plane's version of what was last heard; older
+    news is ignored. `values`: of the slot's dimensions. `carried`: what rolled over into the
+    window, by age, the youngest first; `None` where nothing rolls over, or it is not known.
     """
 
     own: int
@@ -80,7 +80,7 @@ class StoredAnswer(msgspec.Struct, frozen=True, gc=False):
 class OutboxEntry(msgspec.Struct, frozen=True, gc=False):
     """A usage record in the outbox.
 
-    `total_bytes`: of all records of the lineage up to here. `chain`: the chain at this record.
+    `total_bytes`: of all records of the incarnation up to here. `chain`: the chain at this record.
     """
 
     total_bytes: int
@@ -114,36 +114,38 @@ class CatalogHead(msgspec.Struct, frozen=True):
     parts: int
 
 
-class Lineage(msgspec.Struct, frozen=True):
-    """One life of the store under one incarnation, and what the plane has acknowledged of it.
+class Incarnation(msgspec.Struct, frozen=True):
+    """One life of the store: its id, and what the plane has acknowledged of it.
 
     `ordinal` counts the lives of this store. `fenced`: the plane refused its history; what it has
-    not taken moves to the present lineage. `acknowledged_bytes`: of all records up to
+    not taken moves to the present incarnation. `acknowledged_bytes`: of all records up to
     `acknowledged_sequence`.
     """
 
     ordinal: int
-    incarnation: str
+    id: str = msgspec.field(name="incarnation")
     fenced: bool = False
     acknowledged_sequence: int = 0
     acknowledged_chain: bytes = bytes(32)
     acknowledged_bytes: int = 0
 
 
-def encode_counter(counter: Counter, lineage: int) -> bytes:
-    """Bytes of a counter, valid under a lineage."""
+def encode_counter(counter: StoredCounter, incarnation: int) -> bytes:
+    """Bytes of a counter, valid under an incarnation."""
     carried = counter.carried
     version = _VERSION if carried is None else _CARRYING
     fixed = _COUNTER.pack(
-        version, lineage, counter.own, counter.others, counter.heard, counter.window_end_us
+        version, incarnation, counter.own, counter.others, counter.heard, counter.window_end_us
     )
     if carried is not None:
         return fixed + _pack((counter.values, carried))
     return fixed + _pack(counter.values) if counter.values else fixed
 
 
-def decode_counter(data: bytes, lineage: int, values: tuple[str, ...] | None = None) -> Counter:
-    """A counter. What an earlier lineage counted itself is, seen from a later one, by others.
+def decode_counter(
+    data: bytes, incarnation: int, values: tuple[str, ...] | None = None
+) -> StoredCounter:
+    """A counter. What an earlier incarnation counted itself is, seen from a later one, by others.
 
     `values`: what the counter's values are, where the caller knows them: they are not read then.
     """
@@ -155,28 +157,28 @@ def decode_counter(data: bytes, lineage: int, values: tuple[str, ...] | None = N
         _require(version)
         if values is None:
             values = _unpack_values(data[_COUNTER.size :]) if len(data) > _COUNTER.size else ()
-    if written_under != lineage:
+    if written_under != incarnation:
         own, others = 0, min(INT64_MAX, own + others)
-    return Counter(own, others, heard, window_end_us, values, carried)
+    return StoredCounter(own, others, heard, window_end_us, values, carried)
 
 
 def counted_up(
-    data: bytes | None, lineage: int, quantity: int, window_end_us: int, values: tuple[str, ...]
+    data: bytes | None, incarnation: int, quantity: int, window_end_us: int, values: tuple[str, ...]
 ) -> tuple[int, bytes] | None:
     """A counter's usage, and its bytes with a quantity more; `None` where that takes more care.
 
-    It does where amounts were carried in, another lineage wrote it, or it would overflow. The same
-    as `decode_counter` and `encode_counter`, without a value in between. `data`: as it is stored,
-    `None` for one that is not; `window_end_us` and `values` are for that.
+    It does where amounts were carried in, another incarnation wrote it, or it would overflow. The
+    same as `decode_counter` and `encode_counter`, without a value in between. `data`: as it is
+    stored, `None` for one that is not; `window_end_us` and `values` are for that.
     """
     if data is None:
-        fixed = _COUNTER.pack(_VERSION, lineage, quantity, 0, 0, window_end_us)
+        fixed = _COUNTER.pack(_VERSION, incarnation, quantity, 0, 0, window_end_us)
         return 0, (fixed + _pack(values) if values else fixed)
     version, written_under, own, others, heard, window_end_us = _COUNTER.unpack_from(data)
     own_after = own + quantity
-    if version != _VERSION or written_under != lineage or own_after > INT64_MAX:
+    if version != _VERSION or written_under != incarnation or own_after > INT64_MAX:
         return None
-    fixed = _COUNTER.pack(_VERSION, lineage, own_after, others, heard, window_end_us)
+    fixed = _COUNTER.pack(_VERSION, incarnation, own_after, others, heard, window_end_us)
     used = own + others
     return (used if used > 0 else 0), fixed + data[_COUNTER.size :]
 
@@ -223,11 +225,6 @@ def decode_answer(data: bytes) -> StoredAnswer:
 def expiry_of(data: bytes) -> int:
     """When an encoded answer is forgotten, for the sweep."""
     return int(_ANSWER.unpack_from(data)[1])
-
-
-def encode_entry(total_bytes: int, chain: bytes, record: bytes) -> bytes:
-    """Bytes of an outbox entry."""
-    return _ENTRY.pack(_VERSION, total_bytes, chain) + record
 
 
 def decode_entry(data: bytes) -> OutboxEntry:

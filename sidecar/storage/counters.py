@@ -10,7 +10,7 @@ import msgspec
 from sidecar.domain.limits.counters import CounterTotal
 from sidecar.domain.slices import Slices
 from sidecar.storage import codec, keys
-from sidecar.storage.codec import Counter
+from sidecar.storage.codec import StoredCounter
 from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
 
@@ -34,21 +34,21 @@ class Counters:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def hear(self, incarnation: str, totals: Sequence[CounterTotal]) -> None:
+    def hear(self, incarnation_id: str, totals: Sequence[CounterTotal]) -> None:
         """Take over totals that the plane sent to an incarnation of this store.
 
         The plane says how much of a total is that incarnation's own; the rest is others'. Local
         counting goes on in between, so the own part is never overwritten. News older than what was
-        heard before is ignored, and so is an answer to a lineage that has been left: once the
-        present one has reported, it is told anew. While records of an earlier lineage wait, the
+        heard before is ignored, and so is an answer to an incarnation that has been left: once the
+        present one has reported, it is told anew. While records of an earlier incarnation wait, the
         plane's totals lack what was counted with them: what is known here is more then, and stays.
         """
-        lineage = self._store.lineage
-        if len(self._store.lineages) > 1:
+        incarnation = self._store.incarnation
+        if len(self._store.incarnations) > 1:
             return
-        if lineage.incarnation != incarnation and lineage.acknowledged_sequence > 0:
+        if incarnation.id != incarnation_id and incarnation.acknowledged_sequence > 0:
             return
-        own_counts = lineage.incarnation == incarnation
+        own_counts = incarnation.id == incarnation_id
 
         def work(transaction: Transaction) -> None:
             for total in totals:
@@ -57,12 +57,12 @@ class Counters:
                 key = keys.counter_key(base, ref.window.start_us)
                 known = transaction.counter(key)
                 if known is None:
-                    known = Counter(0, 0, 0, ref.window.end_us, ref.values)
+                    known = StoredCounter(0, 0, 0, ref.window.end_us, ref.values)
                 if total.version < known.heard:
                     continue
                 others = total.total - (total.own if own_counts else 0)
                 carried = known.carried if total.carried is None else total.carried
-                heard = Counter(
+                heard = StoredCounter(
                     known.own, others, total.version, known.window_end_us, known.values, carried
                 )
                 if heard != known:
@@ -87,7 +87,7 @@ class Counters:
             found = self._scan(start, stop)
             for key, data in found:
                 if key.endswith(suffix):
-                    counter = codec.decode_counter(data, self._store.lineage.ordinal)
+                    counter = codec.decode_counter(data, self._store.incarnation.ordinal)
                     rows.append(CounterRow(counter.values, window_start_us, counter.used))
             start = _next_start(found[-1][0], suffix) if len(found) == LOOKED_AT_ONCE else b""
             yield

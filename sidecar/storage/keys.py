@@ -9,11 +9,11 @@ path of pages to every commit (measured: 16 % of an engine call).
 | `g` company NUL feature NUL slot-hash values-hash                | bucket of a rate  |
 | `i` hash of company and idempotency key                          | stored answer     |
 | `m` name                                                         | facts of the store|
-| `mtally` lineage feature                                         | tally             |
+| `mtally` incarnation feature                                     | tally             |
 | `p` generation number                                            | part of a catalog |
 | `s` company                                                      | company snapshot  |
 | `t` company                                                      | one to be taken   |
-| `z` lineage sequence                                             | outbox entry      |
+| `z` incarnation sequence                                         | outbox entry      |
 
 Identifiers are printable, so NUL separates them. The outbox sorts last, which makes every new
 entry an append.
@@ -36,7 +36,7 @@ STAGED: Final = b"t"
 OUTBOX: Final = b"z"
 
 META_FORMAT: Final = b"mformat"
-META_LINEAGES: Final = b"mlineages"
+META_INCARNATIONS: Final = b"mlineages"
 META_CATALOG: Final = b"mcatalog"
 META_POSITION: Final = b"mposition"
 META_TALLY: Final = b"mtally"
@@ -50,7 +50,7 @@ _ORDINAL = struct.Struct(">I")
 _CATALOG_PART = struct.Struct(">cII")
 _OUTBOX_KEY = struct.Struct(">cIQ")
 pack_outbox_key: Final = _OUTBOX_KEY.pack
-"""The key of an outbox entry: `OUTBOX`, lineage, sequence."""
+"""The key of an outbox entry: `OUTBOX`, incarnation, sequence."""
 
 
 @lru_cache(maxsize=4096)
@@ -60,16 +60,16 @@ def _slot_hash(slot: str) -> bytes:
 
 def counter_base(company: str, feature: str, slot: str, values: tuple[str, ...]) -> bytes:
     """Key of a counter, but for the start of its window."""
-    key = _place(COUNTERS, company, feature, slot)
+    key = _address(COUNTERS, company, feature, slot)
     return key + values_hash(values) if values else key
 
 
 def bucket_base(company: str, feature: str, slot: str) -> bytes:
     """Key of a rate's bucket, but for the values of the slot's dimensions, where it has any."""
-    return _place(BUCKETS, company, feature, slot)
+    return _address(BUCKETS, company, feature, slot)
 
 
-def _place(kind: bytes, company: str, feature: str, slot: str) -> bytes:
+def _address(kind: bytes, company: str, feature: str, slot: str) -> bytes:
     return b"%b%b\0%b\0%b" % (kind, company.encode(), feature.encode(), _slot_hash(slot))
 
 
@@ -111,14 +111,14 @@ def catalog_part_key(generation: int, number: int) -> bytes:
     return _CATALOG_PART.pack(CATALOG_PARTS, generation, number)
 
 
-def tallies_of(lineage: int) -> bytes:
-    """What the keys of all tallies of a lineage begin with."""
-    return META_TALLY + _ORDINAL.pack(lineage)
+def tallies_of(incarnation: int) -> bytes:
+    """What the keys of all tallies of an incarnation begin with."""
+    return META_TALLY + _ORDINAL.pack(incarnation)
 
 
-def tally_key(lineage: int, feature: str) -> bytes:
+def tally_key(incarnation: int, feature: str) -> bytes:
     """Key of the tally of a feature."""
-    return tallies_of(lineage) + feature.encode()
+    return tallies_of(incarnation) + feature.encode()
 
 
 def feature_of(key: bytes) -> str:
@@ -126,9 +126,9 @@ def feature_of(key: bytes) -> str:
     return key[len(META_TALLY) + _ORDINAL.size :].decode()
 
 
-def outbox_key(lineage: int, sequence: int) -> bytes:
+def outbox_key(incarnation: int, sequence: int) -> bytes:
     """Key of an outbox entry."""
-    return _OUTBOX_KEY.pack(OUTBOX, lineage, sequence)
+    return _OUTBOX_KEY.pack(OUTBOX, incarnation, sequence)
 
 
 def sequence_of(outbox_entry_key: bytes) -> int:

@@ -20,7 +20,7 @@ from typing import Final
 
 import lmdb
 
-from sidecar.storage.engine import EngineFailure, EngineFull, EngineTransaction
+from sidecar.storage.kv_engine import KvFailure, KvFull, KvTransaction
 
 RESERVE_BYTES: Final = 64 << 20
 """Room beyond the bound, so that what frees room (acknowledging, sweeping) never lacks it."""
@@ -93,7 +93,7 @@ class LmdbEngine:
         return self._env.begin(write=True, buffers=False)
 
     def scan(
-        self, transaction: EngineTransaction, start: bytes, stop: bytes, most: int
+        self, transaction: KvTransaction, start: bytes, stop: bytes, most: int
     ) -> list[tuple[bytes, bytes]]:
         assert isinstance(transaction, lmdb.Transaction)
         found: list[tuple[bytes, bytes]] = []
@@ -107,7 +107,7 @@ class LmdbEngine:
         return found
 
     def last(
-        self, transaction: EngineTransaction, start: bytes, stop: bytes
+        self, transaction: KvTransaction, start: bytes, stop: bytes
     ) -> tuple[bytes, bytes] | None:
         assert isinstance(transaction, lmdb.Transaction)
         with transaction.cursor() as cursor:
@@ -117,10 +117,10 @@ class LmdbEngine:
                 return None
             return cursor.item()
 
-    def failure_of(self, error: Exception) -> EngineFailure:
+    def failure_of(self, error: Exception) -> KvFailure:
         if isinstance(error, lmdb.MapFullError | lmdb.DiskError | lmdb.TxnFullError):
-            return EngineFull(str(error))
-        return EngineFailure(str(error))
+            return KvFull(str(error))
+        return KvFailure(str(error))
 
     def used_bytes(self) -> int:
         stat = self._env.stat()

@@ -1,8 +1,8 @@
 """The LMDB engine that writes to its file's map, where the pages are: half the time of a step.
 
-The map never reaches beyond what is allocated on the disk (`file_room`), so a transaction that
-lacks room fails with an error, as LMDB itself sees it; a disk that is full kills nobody. Room is
-made between transactions: ahead of need, and once more for a transaction that did not fit.
+The map never reaches beyond what is allocated on the disk (`preallocated_file`), so a transaction
+that lacks room fails with an error, as LMDB itself sees it; a disk that is full kills nobody. Room
+is made between transactions: ahead of need, and once more for a transaction that did not fit.
 
 Not for commits that wait for the disk: syncing a map takes longer than syncing what was written.
 """
@@ -17,7 +17,7 @@ from typing import Final
 import lmdb
 import structlog
 
-from sidecar.storage.engine import EngineFailure, EngineShort
+from sidecar.storage.kv_engine import KvFailure, KvShort
 from sidecar.storage.lmdb_engine import RESERVE_BYTES, LmdbEngine
 from sidecar.storage.preallocated_file import FileRoom
 from sidecar.storage.unmapping import unmap_by_slices
@@ -77,9 +77,9 @@ class MappedEngine(LmdbEngine):
             self._look()
         return self._env.begin(write=True, buffers=False)
 
-    def failure_of(self, error: Exception) -> EngineFailure:
+    def failure_of(self, error: Exception) -> KvFailure:
         if isinstance(error, lmdb.MapFullError):
-            return EngineShort(str(error))
+            return KvShort(str(error))
         return super().failure_of(error)
 
     def room_bytes(self) -> int:

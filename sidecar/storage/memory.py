@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 
-from sidecar.storage.engine import KEY_BYTES_MAX, EngineFailure, EngineFull, EngineTransaction
+from sidecar.storage.kv_engine import KEY_BYTES_MAX, KvFailure, KvFull, KvTransaction
 
 
 class MemoryTransaction:
@@ -21,7 +21,7 @@ class MemoryTransaction:
 
     def put(self, key: bytes, value: bytes, /) -> None:
         if not 0 < len(key) <= KEY_BYTES_MAX:
-            raise EngineFailure(f"a key must have 1 to {KEY_BYTES_MAX} bytes")
+            raise KvFailure(f"a key must have 1 to {KEY_BYTES_MAX} bytes")
         self._writes[key] = value
 
     def delete(self, key: bytes, /) -> None:
@@ -42,7 +42,7 @@ class MemoryTransaction:
 class MemoryEngine:
     """Keeps all in a dictionary and a sorted list of its keys."""
 
-    failures: tuple[type[Exception], ...] = (EngineFailure,)
+    failures: tuple[type[Exception], ...] = (KvFailure,)
 
     def __init__(self, max_bytes: int = 1 << 30) -> None:
         self.values: dict[bytes, bytes] = {}
@@ -54,14 +54,14 @@ class MemoryEngine:
         return MemoryTransaction(self)
 
     def apply(self, writes: dict[bytes, bytes | None]) -> None:
-        """Take over a transaction's writes, or raise `EngineFull` and take none."""
+        """Take over a transaction's writes, or raise `KvFull` and take none."""
         growth = 0
         for key, value in writes.items():
             old = self.values.get(key)
             growth -= 0 if old is None else len(key) + len(old)
             growth += 0 if value is None else len(key) + len(value)
         if growth > 0 and self._used_bytes + growth > self._max_bytes:
-            raise EngineFull("the store has reached its size bound")
+            raise KvFull("the store has reached its size bound")
         self._used_bytes += growth
         for key, value in writes.items():
             if value is not None:
@@ -72,7 +72,7 @@ class MemoryEngine:
                 del self._keys[bisect_left(self._keys, key)]
 
     def scan(
-        self, transaction: EngineTransaction, start: bytes, stop: bytes, most: int
+        self, transaction: KvTransaction, start: bytes, stop: bytes, most: int
     ) -> list[tuple[bytes, bytes]]:
         found = []
         for key in self._range(transaction, start, stop):
@@ -84,7 +84,7 @@ class MemoryEngine:
         return found
 
     def last(
-        self, transaction: EngineTransaction, start: bytes, stop: bytes
+        self, transaction: KvTransaction, start: bytes, stop: bytes
     ) -> tuple[bytes, bytes] | None:
         for key in reversed(self._range(transaction, start, stop)):
             value = transaction.get(key)
@@ -92,8 +92,8 @@ class MemoryEngine:
                 return key, value
         return None
 
-    def failure_of(self, error: Exception) -> EngineFailure:
-        assert isinstance(error, EngineFailure)
+    def failure_of(self, error: Exception) -> KvFailure:
+        assert isinstance(error, KvFailure)
         return error
 
     def used_bytes(self) -> int:
@@ -120,7 +120,7 @@ class MemoryEngine:
     def close(self) -> None:
         """Nothing to let go of: what was committed stays for the next to open it."""
 
-    def _range(self, transaction: EngineTransaction, start: bytes, stop: bytes) -> list[bytes]:
+    def _range(self, transaction: KvTransaction, start: bytes, stop: bytes) -> list[bytes]:
         assert isinstance(transaction, MemoryTransaction)
         committed = self._keys[bisect_left(self._keys, start) : bisect_left(self._keys, stop)]
         fresh = {key for key in transaction.written() if start <= key < stop}

@@ -12,7 +12,6 @@ import struct
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-from sidecar.domain.limits.counters import CounterRef
 from sidecar.domain.time.windows import Window
 from sidecar.shared.protobuf_wire import delimited, text
 
@@ -38,17 +37,12 @@ def encode_window(window: Window) -> bytes:
     return _WINDOW.pack(0x19, window.start_us, 0x21, window.end_us)
 
 
-def encode_counter(slot: bytes, values: Sequence[str], window: bytes) -> bytes:
+def encode_counter_name(slot: bytes, values: Sequence[str], window: bytes) -> bytes:
     """The part of a record that names one counter, from the parts above."""
     if not values:
         return delimited(b"\x52", slot + window)
     texts = b"".join([text(b"\x12", value) for value in values])
     return delimited(b"\x52", slot + texts + window)
-
-
-def encode_counter_ref(counter: CounterRef) -> bytes:
-    """The part of a record that names one counter."""
-    return encode_counter(encode_slot(counter.slot), counter.values, encode_window(counter.window))
 
 
 def encode_identity(idempotency_key: str, payload_digest: bytes) -> bytes:

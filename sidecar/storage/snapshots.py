@@ -35,7 +35,7 @@ _PARTS_AT_ONCE: Final = 4
 _NO_CATALOG: Final = CatalogHead(0, 0, 0)
 
 
-class Position(msgspec.Struct, frozen=True):
+class WatchPosition(msgspec.Struct, frozen=True):
     """How far the control plane was followed: its state's identity, and the revision in it."""
 
     epoch: str = ""
@@ -51,14 +51,14 @@ class SnapshotChanges(msgspec.Struct, frozen=True):
     catalog: CatalogSnapshot | None = None
     companies: Sequence[CompanySnapshot] = ()
     removed: Sequence[str] = ()
-    position: Position | None = None
+    position: WatchPosition | None = None
     replace: bool = False
 
 
 class _Staged(msgspec.Struct, frozen=True):
     """That the switch is behind what is staged, and where it leads to."""
 
-    position: Position | None
+    position: WatchPosition | None
 
 
 def _nothing(_: bool) -> Slices[None]:
@@ -101,11 +101,11 @@ class Snapshots:
         """Whether a company's snapshot is held."""
         return bool(self._store.transact(lambda transaction: self._bytes_of(transaction, company)))
 
-    def position(self) -> Position:
+    def position(self) -> WatchPosition:
         """How far the control plane was followed."""
-        return self._read(keys.META_POSITION, Position) or Position()
+        return self._read(keys.META_POSITION, WatchPosition) or WatchPosition()
 
-    def held(self, after: str, most: int) -> list[str]:
+    def company_ids(self, after: str, most: int) -> list[str]:
         """Ids of companies held, in order, behind the one given; at most so many.
 
         While changes are moved into place, those that they remove are still among them.
@@ -164,10 +164,10 @@ class Snapshots:
     def _staged_catalog(
         self, catalog: CatalogSnapshot, *, replace: bool
     ) -> Slices[CatalogHead | None]:
-        held = self._store.transact(_catalog_head)
-        if not replace and held.version > catalog.version:
+        stored = self._store.transact(_catalog_head)
+        if not replace and stored.version > catalog.version:
             return None
-        generation = held.generation + 1
+        generation = stored.generation + 1
         number = 0
         for number, part in enumerate(parts_of(catalog.catalog), start=1):
             self._store.transact(
@@ -253,7 +253,9 @@ def _write(transaction: Transaction, changes: SnapshotChanges) -> None:
     _put_position(transaction, changes.position)
 
 
-def _switch(transaction: Transaction, head: CatalogHead | None, position: Position | None) -> None:
+def _switch(
+    transaction: Transaction, head: CatalogHead | None, position: WatchPosition | None
+) -> None:
     """Let what is staged hide what is beside it."""
     if head is not None:
         transaction.keyspace.put(keys.META_CATALOG, codec.encode_catalog_head(head))
@@ -269,8 +271,8 @@ def _put_companies(
     """Put snapshots that are not older than those held."""
     kv = transaction.keyspace
     for snapshot in companies:
-        held = kv.get(keys.snapshot_key(snapshot.company))
-        if held is None or replace or codec.version_of(held) <= snapshot.version:
+        stored = kv.get(keys.snapshot_key(snapshot.company))
+        if stored is None or replace or codec.version_of(stored) <= snapshot.version:
             kv.put(key_of(snapshot.company), codec.encode_snapshot(snapshot))
 
 
@@ -283,7 +285,7 @@ def _put_part(key: bytes, part: Catalog, transaction: Transaction) -> None:
     transaction.keyspace.put(key, codec.encode_value(part))
 
 
-def _put_position(transaction: Transaction, position: Position | None) -> None:
+def _put_position(transaction: Transaction, position: WatchPosition | None) -> None:
     if position is not None:
         transaction.keyspace.put(keys.META_POSITION, codec.encode_value(position))
 

@@ -3,7 +3,7 @@
 Invariants
 - One process, one thread: every step runs on the thread that owns the store.
 - Counter, stored answer and outbox entry of a call change in one step, or none of them does.
-- Sequences of a lineage grow by one; each record is chained to the one before.
+- Sequences of an incarnation grow by one; each record is chained to the one before.
 - What a step changed in memory (the head of the outbox) is undone when the step fails.
 """
 
@@ -17,9 +17,9 @@ import structlog
 
 from sidecar.domain.errors import Exhausted, FieldError, Unavailable
 from sidecar.storage import codec, keys
-from sidecar.storage.codec import Lineage, StoreFormatError
-from sidecar.storage.engine import Engine, EngineFailure, EngineFull, EngineShort, EngineTransaction
-from sidecar.storage.transaction import Head, Transaction
+from sidecar.storage.codec import Incarnation, StoreFormatError
+from sidecar.storage.kv_engine import KvEngine, KvFailure, KvFull, KvShort, KvTransaction
+from sidecar.storage.transaction import OutboxHead, Transaction
 from sidecar.storage.upgrade import take_over_tallies
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ _ROOM_CHECK_EVERY: Final = 256
 """Most steps between two looks at the room that is left."""
 _STEP_BYTES_MAX: Final = 64 << 10
 """By so much a step's record, answer and counters may enlarge the store."""
-_LINEAGES_MAX: Final = 16
+_INCARNATIONS_MAX: Final = 16
 
 log = structlog.get_logger(__name__)
 
@@ -37,35 +37,39 @@ class Store:
     """A sidecar's store on an engine. Use `open_store`."""
 
     def __init__(
-        self, engine: Engine, lineages: tuple[Lineage, ...], head: Head, outbox_records_max: int
+        self,
+        engine: KvEngine,
+        incarnations: tuple[Incarnation, ...],
+        head: OutboxHead,
+        outbox_records_max: int,
     ) -> None:
         self._engine = engine
-        self._lineages = lineages
-        self._transaction = Transaction(engine, lineages[-1], head)
+        self._incarnations = incarnations
+        self._transaction = Transaction(engine, incarnations[-1], head)
         self._outbox_records_max = outbox_records_max
-        self._sequence_max = 0  # of the present lineage, once as many records wait as may
+        self._sequence_max = 0  # of the present incarnation, once as many records wait as may
         self._steps_to_room_check = 0
         self._backlog_records = 0
         self._head_before = head
         self._group_failed = False
 
     @property
-    def lineages(self) -> tuple[Lineage, ...]:
+    def incarnations(self) -> tuple[Incarnation, ...]:
         """Lives of the store with records to send, oldest first; the last is the present one."""
-        return self._lineages
+        return self._incarnations
 
     @property
-    def lineage(self) -> Lineage:
+    def incarnation(self) -> Incarnation:
         """The present life of the store."""
-        return self._lineages[-1]
+        return self._incarnations[-1]
 
     @property
-    def head(self) -> Head:
-        """Where the outbox of the present lineage ends."""
+    def head(self) -> OutboxHead:
+        """Where the outbox of the present incarnation ends."""
         return self._transaction.head
 
     @property
-    def engine(self) -> Engine:
+    def engine(self) -> KvEngine:
         """What the store stands on; for the other modules of this room."""
         return self._engine
 
@@ -190,17 +194,19 @@ class Store:
         return self._transaction.head.sequence < self._sequence_max
 
     def waiting_records(self) -> int:
-        """Records that wait to be sent, over all lineages."""
-        sent = self._lineages[-1].acknowledged_sequence
+        """Records that wait to be sent, over all incarnations."""
+        sent = self._incarnations[-1].acknowledged_sequence
         return self._backlog_records + self._transaction.head.sequence - sent
 
-    def set_lineages(self, lineages: tuple[Lineage, ...], head: Head, backlog_records: int) -> None:
-        """Take over what a committed step wrote of the lineages; for the outbox module."""
-        self._lineages = lineages
-        self._transaction.lineage = lineages[-1]
+    def set_incarnations(
+        self, incarnations: tuple[Incarnation, ...], head: OutboxHead, backlog_records: int
+    ) -> None:
+        """Take over what a committed step wrote of the incarnations; for the outbox module."""
+        self._incarnations = incarnations
+        self._transaction.incarnation = incarnations[-1]
         self._transaction.head = head
         self._backlog_records = backlog_records
-        sent = lineages[-1].acknowledged_sequence
+        sent = incarnations[-1].acknowledged_sequence
         self._sequence_max = sent + self._outbox_records_max - backlog_records
 
     def close(self) -> None:
@@ -217,12 +223,12 @@ class Store:
     def _make_room_or_raise(self, error: Exception) -> None:
         """Make room for a step that did not fit, so that it may be run again."""
         failure = self._engine.failure_of(error)
-        if not (isinstance(failure, EngineShort) and self._engine.make_room(urgent=True)):
+        if not (isinstance(failure, KvShort) and self._engine.make_room(urgent=True)):
             raise _as_domain_error(failure) from error
 
 
 def open_store(
-    engine: Engine,
+    engine: KvEngine,
     *,
     new_incarnation: Callable[[], str],
     outbox_records_max: int = 1_000_000,
@@ -237,59 +243,64 @@ def open_store(
     kv = engine.begin()
     try:
         _require_format(kv)
-        stored = lineages = _read_lineages(kv)
-        if not lineages:
-            lineages = (Lineage(1, new_incarnation()),)
+        stored = incarnations = _read_incarnations(kv)
+        if not incarnations:
+            incarnations = (Incarnation(1, new_incarnation()),)
         elif power_lost:
-            log.warning("store.power_lost", left=lineages[-1].incarnation)
-            lineages = _with_new_lineage(lineages, new_incarnation())
-        heads = {lineage: read_head(engine, kv, lineage) for lineage in lineages}
-        *earlier, present = lineages
+            log.warning("store.power_lost", left=incarnations[-1].id)
+            incarnations = _with_new_incarnation(incarnations, new_incarnation())
+        heads = {incarnation: read_head(engine, kv, incarnation) for incarnation in incarnations}
+        *earlier, present = incarnations
         waiting = {
-            lineage: heads[lineage].sequence - lineage.acknowledged_sequence for lineage in earlier
+            incarnation: heads[incarnation].sequence - incarnation.acknowledged_sequence
+            for incarnation in earlier
         }
-        lineages = (*(lineage for lineage in earlier if waiting[lineage]), present)
+        incarnations = (*(incarnation for incarnation in earlier if waiting[incarnation]), present)
         take_over_tallies(engine, kv, present)
-        if lineages != stored:  # on a full disk nothing more can be written
-            write_lineages(kv, lineages)
+        if incarnations != stored:  # on a full disk nothing more can be written
+            write_incarnations(kv, incarnations)
         kv.commit()
     except BaseException:
         kv.abort()
         raise
-    store = Store(engine, lineages, heads[present], outbox_records_max)
-    store.set_lineages(lineages, heads[present], sum(waiting.values()))
+    store = Store(engine, incarnations, heads[present], outbox_records_max)
+    store.set_incarnations(incarnations, heads[present], sum(waiting.values()))
     return store
 
 
-def read_head(engine: Engine, kv: EngineTransaction, lineage: Lineage) -> Head:
-    """Where the outbox of a lineage ends; for the outbox module."""
-    start = keys.outbox_key(lineage.ordinal, 0)
-    last = engine.last(kv, start, keys.outbox_key(lineage.ordinal + 1, 0))
+def read_head(engine: KvEngine, kv: KvTransaction, incarnation: Incarnation) -> OutboxHead:
+    """Where the outbox of an incarnation ends; for the outbox module."""
+    start = keys.outbox_key(incarnation.ordinal, 0)
+    last = engine.last(kv, start, keys.outbox_key(incarnation.ordinal + 1, 0))
     if last is None:
-        return Head(
-            lineage.acknowledged_sequence, lineage.acknowledged_chain, lineage.acknowledged_bytes
+        return OutboxHead(
+            incarnation.acknowledged_sequence,
+            incarnation.acknowledged_chain,
+            incarnation.acknowledged_bytes,
         )
     entry = codec.decode_entry(last[1])
-    return Head(keys.sequence_of(last[0]), entry.chain, entry.total_bytes)
+    return OutboxHead(keys.sequence_of(last[0]), entry.chain, entry.total_bytes)
 
 
-def write_lineages(kv: EngineTransaction, lineages: tuple[Lineage, ...]) -> None:
-    """Put the lineages; for the outbox module."""
-    kv.put(keys.META_LINEAGES, codec.encode_value(lineages))
+def write_incarnations(kv: KvTransaction, incarnations: tuple[Incarnation, ...]) -> None:
+    """Put the incarnations; for the outbox module."""
+    kv.put(keys.META_INCARNATIONS, codec.encode_value(incarnations))
 
 
-def _read_lineages(kv: EngineTransaction) -> tuple[Lineage, ...]:
-    data = kv.get(keys.META_LINEAGES)
-    return () if data is None else codec.decode_value(data, tuple[Lineage, ...])
+def _read_incarnations(kv: KvTransaction) -> tuple[Incarnation, ...]:
+    data = kv.get(keys.META_INCARNATIONS)
+    return () if data is None else codec.decode_value(data, tuple[Incarnation, ...])
 
 
-def _with_new_lineage(lineages: tuple[Lineage, ...], incarnation: str) -> tuple[Lineage, ...]:
-    if len(lineages) >= _LINEAGES_MAX:
-        return lineages
-    return (*lineages, Lineage(lineages[-1].ordinal + 1, incarnation))
+def _with_new_incarnation(
+    incarnations: tuple[Incarnation, ...], incarnation_id: str
+) -> tuple[Incarnation, ...]:
+    if len(incarnations) >= _INCARNATIONS_MAX:
+        return incarnations
+    return (*incarnations, Incarnation(incarnations[-1].ordinal + 1, incarnation_id))
 
 
-def _require_format(kv: EngineTransaction) -> None:
+def _require_format(kv: KvTransaction) -> None:
     """Refuse a newer format. An older one is read as it is, and from now on is of this format."""
     data = kv.get(keys.META_FORMAT)
     if data is None or int(data) < codec.STORE_FORMAT:
@@ -305,7 +316,7 @@ def _left_half_way() -> Unavailable:
     return Unavailable("", "one of several steps failed half-way", "STORE_FAILED")
 
 
-def _as_domain_error(failure: EngineFailure) -> Exhausted | Unavailable:
-    if isinstance(failure, EngineFull):
+def _as_domain_error(failure: KvFailure) -> Exhausted | Unavailable:
+    if isinstance(failure, KvFull):
         return Exhausted("", f"the store has no room: {failure}", "STORE_FULL")
     return Unavailable("", f"the store failed: {failure}", "STORE_FAILED")

@@ -41,7 +41,7 @@ _DAMAGE: Final = (
 log = structlog.get_logger(__name__)
 
 
-class OpenStore:
+class StoreHandle:
     """A store on disk that this process owns, until `close`."""
 
     def __init__(self, store: Store, lock: OwnerLock, folder: Path) -> None:
@@ -59,7 +59,7 @@ class OpenStore:
 
 def open_folder(
     folder: Path, *, max_bytes: int, sync_commits: bool, outbox_records_max: int
-) -> OpenStore:
+) -> StoreHandle:
     """Open the store in a folder, or start one.
 
     Raises `StoreInUse`, `StoreFormatError`, and `OSError` where the folder cannot be used. A store
@@ -92,7 +92,7 @@ def open_folder(
     except BaseException:
         lock.release()
         raise
-    return OpenStore(store, lock, folder)
+    return StoreHandle(store, lock, folder)
 
 
 def _open(

@@ -3,7 +3,7 @@
 Answers are when they expire, counters when late events can no longer land in their window, and
 buckets of rates when they have drained, also for events that come late. Of the counters of a limit
 that rolls over the newest stays longer: after a long rest, what is carried on begins with it.
-Tallies are when their lineage is not the present one.
+Tallies are when their incarnation is not the present one.
 
 The sweep walks the keys in small steps, each a transaction of its own, and starts again at the end.
 So no index by time has to be kept up to date on the path of a call.
@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from sidecar.domain.bounds import DAY_US, EVENT_PAST_US_MAX
+from sidecar.domain.bounds import EVENT_PAST_US_MAX
+from sidecar.domain.time.units import DAY_US
 from sidecar.storage import codec, keys
 from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
@@ -38,7 +39,7 @@ class Sweep:
         def work(transaction: Transaction) -> tuple[int, bytes]:
             kv = transaction.keyspace
             stop = keys.after(keys.META)
-            ours = keys.tallies_of(transaction.lineage.ordinal)
+            ours = keys.tallies_of(transaction.incarnation.ordinal)
             # One more than is looked at, to see what comes behind the last.
             pairs = self._store.engine.scan(kv, self._position, stop, most + 1)
             followers = [key for key, _ in pairs[1:]] + [b""]

@@ -15,7 +15,7 @@ import msgspec
 
 from sidecar.domain.slices import Slices
 from sidecar.storage import codec, keys
-from sidecar.storage.codec import Lineage, Tally
+from sidecar.storage.codec import Incarnation, Tally
 from sidecar.storage.record_reader import RecordReader
 from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
@@ -33,21 +33,21 @@ class Amount(NamedTuple):
     quantity: int
 
 
-class Accepted(msgspec.Struct, frozen=True):
-    """What a lineage has accepted up to a sequence, by feature.
+class AcceptedUsage(msgspec.Struct, frozen=True):
+    """What an incarnation has accepted up to a sequence, by feature.
 
-    `waiting`: records of all lineages that waited at that moment.
+    `waiting`: records of all incarnations that waited at that moment.
     """
 
-    lineage: Lineage
+    incarnation: Incarnation
     sequence: int
     waiting: int
     tallies: Mapping[str, Tally]
 
 
 def settle(transaction: Transaction, amounts: Iterable[Amount]) -> None:
-    """Add records of the present lineage, which leave the outbox, to its tallies in the store."""
-    kv, ordinal = transaction.keyspace, transaction.lineage.ordinal
+    """Add records of the present incarnation that leave the outbox to its tallies."""
+    kv, ordinal = transaction.keyspace, transaction.incarnation.ordinal
     changed: dict[bytes, Tally] = {}
     for amount in amounts:
         key = keys.tally_key(ordinal, amount.feature)
@@ -61,7 +61,7 @@ def settle(transaction: Transaction, amounts: Iterable[Amount]) -> None:
 
 
 class AcceptedTallies:
-    """The sum in memory, of the present lineage.
+    """The sum in memory, of the present incarnation.
 
     Steps that read must run alone, so that they see nothing but what was committed.
     """
@@ -75,21 +75,21 @@ class AcceptedTallies:
         self._unread_from: bytes | None = None
         """The first key of those tallies in the store that are not in the sum yet."""
 
-    def collected(self) -> Slices[Accepted]:
+    def collected(self) -> Slices[AcceptedUsage]:
         """What was accepted up to now, in bounded steps."""
         ordinal = target = 0
         while True:
-            lineage = self._store.lineage
-            if lineage.ordinal != ordinal:
-                ordinal, target = lineage.ordinal, self._store.head.sequence
-            self._read_on(lineage)
+            incarnation = self._store.incarnation
+            if incarnation.ordinal != ordinal:
+                ordinal, target = incarnation.ordinal, self._store.head.sequence
+            self._read_on(incarnation)
             if self._unread_from is None and self._sequence >= target:
                 waiting = self._store.waiting_records()
-                return Accepted(lineage, self._sequence, waiting, dict(self._tallies))
+                return AcceptedUsage(incarnation, self._sequence, waiting, dict(self._tallies))
             yield
 
     def left(self, ordinal: int, amounts: Iterable[Amount]) -> None:
-        """Records of a lineage have left the outbox, and are in the store's tallies now.
+        """Records of an incarnation have left the outbox, and are in the store's tallies now.
 
         While those are being read, what was read of them before has to follow.
         """
@@ -100,26 +100,28 @@ class AcceptedTallies:
             if keys.tally_key(ordinal, amount.feature) < unread_from:
                 self._add(amount.feature, amount.quantity)
 
-    def _read_on(self, lineage: Lineage) -> None:
-        has_passed = self._unread_from is None and self._sequence < lineage.acknowledged_sequence
-        if lineage.ordinal != self._ordinal or has_passed:
-            self._ordinal, self._tallies = lineage.ordinal, {}
-            self._unread_from = keys.tallies_of(lineage.ordinal)
+    def _read_on(self, incarnation: Incarnation) -> None:
+        has_passed = (
+            self._unread_from is None and self._sequence < incarnation.acknowledged_sequence
+        )
+        if incarnation.ordinal != self._ordinal or has_passed:
+            self._ordinal, self._tallies = incarnation.ordinal, {}
+            self._unread_from = keys.tallies_of(incarnation.ordinal)
         if self._unread_from is not None:
-            self._read_settled(lineage, self._unread_from)
+            self._read_settled(incarnation, self._unread_from)
         else:
-            self._read_waiting(lineage)
+            self._read_waiting(incarnation)
 
-    def _read_settled(self, lineage: Lineage, start: bytes) -> None:
-        found = self._scan(start, keys.tallies_of(lineage.ordinal + 1))
+    def _read_settled(self, incarnation: Incarnation, start: bytes) -> None:
+        found = self._scan(start, keys.tallies_of(incarnation.ordinal + 1))
         for key, data in found:
             self._tallies[keys.feature_of(key)] = codec.decode_tally(data)
         self._unread_from = found[-1][0] + b"\0" if len(found) == COUNTED_AT_ONCE else None
-        self._sequence = lineage.acknowledged_sequence
+        self._sequence = incarnation.acknowledged_sequence
 
-    def _read_waiting(self, lineage: Lineage) -> None:
-        start = keys.outbox_key(lineage.ordinal, self._sequence + 1)
-        found = self._scan(start, keys.outbox_key(lineage.ordinal + 1, 0))
+    def _read_waiting(self, incarnation: Incarnation) -> None:
+        start = keys.outbox_key(incarnation.ordinal, self._sequence + 1)
+        found = self._scan(start, keys.outbox_key(incarnation.ordinal + 1, 0))
         for key, data in found:
             self._add(*self._reader.amount(codec.decode_entry(data).record))
             self._sequence = keys.sequence_of(key)

@@ -12,15 +12,21 @@ import msgspec
 
 from sidecar.domain.limits.rates import Bucket
 from sidecar.storage import codec, keys
-from sidecar.storage.codec import ENTRY_VERSION, Counter, Lineage, StoredAnswer, pack_entry
-from sidecar.storage.engine import Engine, EngineTransaction
+from sidecar.storage.codec import (
+    ENTRY_VERSION,
+    Incarnation,
+    StoredAnswer,
+    StoredCounter,
+    pack_entry,
+)
 from sidecar.storage.keys import OUTBOX, pack_outbox_key
+from sidecar.storage.kv_engine import KvEngine, KvTransaction
 
 _CHAIN_START = bytes(32)
 _WINDOWS_LOOKED_AT_MAX = 40
 
 
-class Head(msgspec.Struct, frozen=True):
+class OutboxHead(msgspec.Struct, frozen=True):
     """Where the outbox ends: last sequence, chain at it, and bytes of all records up to it."""
 
     sequence: int = 0
@@ -31,33 +37,35 @@ class Head(msgspec.Struct, frozen=True):
 class Transaction:
     """Reads and writes of one step."""
 
-    __slots__ = ("_engine", "head", "kv", "lineage")
+    __slots__ = ("_engine", "head", "incarnation", "kv")
 
-    def __init__(self, engine: Engine, lineage: Lineage, head: Head) -> None:
+    def __init__(self, engine: KvEngine, incarnation: Incarnation, head: OutboxHead) -> None:
         self._engine = engine
-        self.kv: EngineTransaction | None = None
-        self.lineage = lineage
+        self.kv: KvTransaction | None = None
+        self.incarnation = incarnation
         self.head = head
 
     @property
-    def keyspace(self) -> EngineTransaction:
+    def keyspace(self) -> KvTransaction:
         """All keys, as this step sees and writes them; for the other modules of this room."""
         assert self.kv is not None, "no step is under way"
         return self.kv
 
-    def counter(self, key: bytes, values: tuple[str, ...] | None = None) -> Counter | None:
+    def counter(self, key: bytes, values: tuple[str, ...] | None = None) -> StoredCounter | None:
         """The counter under a key; `None` if nothing was ever counted or heard of it.
 
         `values`: of its slot's dimensions, where the caller knows them.
         """
         assert self.kv is not None
         data = self.kv.get(key)
-        return None if data is None else codec.decode_counter(data, self.lineage.ordinal, values)
+        return (
+            None if data is None else codec.decode_counter(data, self.incarnation.ordinal, values)
+        )
 
-    def put_counter(self, key: bytes, counter: Counter) -> None:
+    def put_counter(self, key: bytes, counter: StoredCounter) -> None:
         """Set a counter."""
         assert self.kv is not None
-        self.kv.put(key, codec.encode_counter(counter, self.lineage.ordinal))
+        self.kv.put(key, codec.encode_counter(counter, self.incarnation.ordinal))
 
     def is_carried_before(self, base: bytes, window_start_us: int) -> bool:
         """Whether it is known of an earlier window what was carried into it; of the newest few."""
@@ -99,16 +107,16 @@ class Transaction:
     def append(self, record: bytes) -> None:
         """Put a usage record at the end of the outbox, under the next sequence."""
         assert self.kv is not None
-        # As `outbox_key` and `encode_entry`: a call more is felt on the path of a check.
+        # As `outbox_key`: a call more is felt on the path of a check.
         before = self.head
         sequence, total_bytes = before.sequence + 1, before.total_bytes + len(record)
         chain = sha256(before.chain + record).digest()
-        self.head = Head(sequence, chain, total_bytes)
+        self.head = OutboxHead(sequence, chain, total_bytes)
         self.kv.put(
-            pack_outbox_key(OUTBOX, self.lineage.ordinal, sequence),
+            pack_outbox_key(OUTBOX, self.incarnation.ordinal, sequence),
             pack_entry(ENTRY_VERSION, total_bytes, chain) + record,
         )
 
     def next_record_id(self) -> str:
         """Id of the record that `append` would write."""
-        return f"{self.lineage.incarnation}-{self.head.sequence + 1}"
+        return f"{self.incarnation.id}-{self.head.sequence + 1}"

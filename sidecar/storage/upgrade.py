@@ -8,16 +8,16 @@ from __future__ import annotations
 from typing import Final
 
 from sidecar.storage import codec, keys
-from sidecar.storage.codec import Lineage, Tally
-from sidecar.storage.engine import Engine, EngineTransaction
+from sidecar.storage.codec import Incarnation, Tally
+from sidecar.storage.kv_engine import KvEngine, KvTransaction
 
 _TALLIES_UP_TO_2: Final = b"mtallies/"
 _LEFT_MAX: Final = 1_000
-"""More than there are lineages, of which each may have left one."""
+"""More than there are incarnations, of which each may have left one."""
 
 
-def take_over_tallies(engine: Engine, kv: EngineTransaction, present: Lineage) -> None:
-    """Give each tally a key of its own; up to format 2 those of a lineage were one value."""
+def take_over_tallies(engine: KvEngine, kv: KvTransaction, present: Incarnation) -> None:
+    """Give each tally a key of its own; up to format 2 those of an incarnation were one value."""
     for key, data in engine.scan(kv, _TALLIES_UP_TO_2, keys.after(_TALLIES_UP_TO_2), _LEFT_MAX):
         kv.delete(key)
         if key == b"%b%d" % (_TALLIES_UP_TO_2, present.ordinal):

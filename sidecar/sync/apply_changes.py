@@ -14,7 +14,7 @@ from sidecar.storage.snapshots import SnapshotChanges
 from sidecar.watch.watchlist import Watchlist
 
 
-class Applying:
+class ChangesApplier:
     """Writes changes, wakes those who watch, and sets `catalog_known` once there is a catalog."""
 
     def __init__(

@@ -13,7 +13,7 @@ from sidecar.storage.counters import HEARD_AT_ONCE, Counters
 from sidecar.watch.watchlist import Watchlist
 
 
-class Hearing:
+class TotalsApplier:
     """Takes over totals, and wakes those who watch their companies."""
 
     def __init__(self, counters: Counters, runner: Runner, watchlist: Watchlist) -> None:

@@ -14,7 +14,7 @@ REST_SECONDS: Final = 0.5
 """After a request that failed, calls are decided without another try for so long."""
 
 
-class Fetches:
+class CompanyFetches:
     """What is being fetched, and who waits for it.
 
     `obtain` gets companies and keeps them; False: they cannot be had now. `seconds`: how long a

@@ -22,7 +22,7 @@ from sidecar.shared.convert.counters import totals_in_slices
 from sidecar.shared.convert.parsing import parsed_in_slices
 from sidecar.storage.outbox import OutboxRun
 from sidecar.sync.machine.clock import ClockEstimate
-from sidecar.sync.machine.push import Fenced, Gap, HelloAnswer, PushAnswer
+from sidecar.sync.machine.push import HelloAnswer, PushAnswer, PushFenced, PushGap
 from sidecar.sync.machine.watch import WatchStep
 
 _REFUSALS: Final = frozenset(
@@ -75,7 +75,7 @@ class HelloFacts(msgspec.Struct, frozen=True):
     last_chain: bytes
 
 
-class Fetched(msgspec.Struct, frozen=True):
+class FetchAnswer(msgspec.Struct, frozen=True):
     """Snapshots that were asked for."""
 
     catalog: CatalogSnapshot | None
@@ -119,7 +119,7 @@ class PlaneClient:
         answer = await self._call(self._stub.Hello, request, sync_pb2.HelloResponse)
         return HelloAnswer(answer.watermark, answer.fenced, answer.common_sequence)
 
-    async def push(self, run: OutboxRun) -> PushAnswer | Gap | Fenced:
+    async def push(self, run: OutboxRun) -> PushAnswer | PushGap | PushFenced:
         """Send a run of records."""
         request = sync_pb2.PushUsageRequest(
             incarnation=run.incarnation,
@@ -142,7 +142,7 @@ class PlaneClient:
         companies: Sequence[str],
         known_catalog_version: int,
         seconds: float,
-    ) -> Fetched:
+    ) -> FetchAnswer:
         """Get snapshots of companies."""
         request = sync_pb2.FetchSnapshotsRequest(
             incarnation=incarnation,
@@ -224,13 +224,13 @@ async def _parsed(kind: type[M], data: bytes) -> M:
         raise PlaneAway(f"an answer that is none: {error}") from error
 
 
-def _refusal(error: grpc.aio.AioRpcError) -> Gap | Fenced:
+def _refusal(error: grpc.aio.AioRpcError) -> PushGap | PushFenced:
     """What a push was refused for; raises `PlaneAway` where it was not refused but failed."""
     info = error_info(cast("grpc.Call", error))  # it only reads details and metadata
     if info is not None and info.reason == "SEQUENCE_GAP":
-        return Gap(int(info.metadata["expected_sequence"]))
+        return PushGap(int(info.metadata["expected_sequence"]))
     if info is not None and info.reason == "FENCED":
-        return Fenced(int(info.metadata["common_sequence"]))
+        return PushFenced(int(info.metadata["common_sequence"]))
     raise _failure(error) from error
 
 
@@ -243,8 +243,8 @@ def _describe(error: grpc.aio.AioRpcError) -> str:
     return f"{error.code().name}: {error.details()}"
 
 
-def _fetched(answer: sync_pb2.FetchSnapshotsResponse) -> Slices[Fetched]:
-    return Fetched(
+def _fetched(answer: sync_pb2.FetchSnapshotsResponse) -> Slices[FetchAnswer]:
+    return FetchAnswer(
         catalog=(yield from _catalog(answer)),
         companies=(yield from snapshots_in_slices(answer.companies, "companies")),
         unknown=tuple(answer.unknown_companies),

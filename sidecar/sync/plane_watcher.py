@@ -13,20 +13,20 @@ import msgspec
 import structlog
 
 from sidecar.directory.directory import Directory
-from sidecar.domain.bounds import SECOND_US
 from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.errors import FieldError
 from sidecar.domain.slices import pages
+from sidecar.domain.time.units import SECOND_US
 from sidecar.engine.runner import Runner
+from sidecar.shared.backoff import Backoff
 from sidecar.storage.counters import Counters
-from sidecar.storage.snapshots import Position, SnapshotChanges, Snapshots
+from sidecar.storage.snapshots import SnapshotChanges, Snapshots, WatchPosition
 from sidecar.storage.store import Store
-from sidecar.sync.apply_changes import Applying
-from sidecar.sync.apply_totals import Hearing
-from sidecar.sync.company_fetch import Fetches
-from sidecar.sync.machine.backoff import Backoff
+from sidecar.sync.apply_changes import ChangesApplier
+from sidecar.sync.apply_totals import TotalsApplier
+from sidecar.sync.company_fetch import CompanyFetches
 from sidecar.sync.machine.watch import HELD_BACK_MAX, Apply, StartOver, WatchMachine, WatchStep
-from sidecar.sync.plane import Fetched, PlaneAway, PlaneClient
+from sidecar.sync.plane import FetchAnswer, PlaneAway, PlaneClient
 from sidecar.sync.refresh import CHUNK, TotalsRefresh
 from sidecar.watch.watchlist import Watchlist
 
@@ -39,7 +39,7 @@ SILENCE_SECONDS: Final = 20.0
 log = structlog.get_logger(__name__)
 
 
-class Watcher:
+class PlaneWatcher:
     """Keeps the directory in line with the plane, for as long as `run` is running.
 
     `everyone`: hold all companies; otherwise those that were asked for. `fetch_seconds`: how long a
@@ -65,8 +65,8 @@ class Watcher:
     ) -> None:
         self._store = store
         self._snapshots = snapshots
-        self._hearing = Hearing(counters, runner, watchlist)
-        self._applying = Applying(directory, runner, watchlist, catalog_known)
+        self._hearing = TotalsApplier(counters, runner, watchlist)
+        self._applying = ChangesApplier(directory, runner, watchlist, catalog_known)
         self._directory = directory
         self._runner = runner
         self._plane = plane
@@ -83,7 +83,7 @@ class Watcher:
         self._totals = TotalsRefresh(snapshots, directory, runner, self._ask_for_totals, self._away)
         self._is_away = False
         self._followed = asyncio.Condition()
-        self._fetches = Fetches(self._fetch, fetch_seconds)
+        self._fetches = CompanyFetches(self._fetch, fetch_seconds)
 
     @property
     def revision(self) -> int:
@@ -109,7 +109,7 @@ class Watcher:
     async def _follow(self) -> None:
         revision = self._machine.resume_revision()
         self._seen = set() if revision == 0 and self._everyone else None
-        incarnation = self._store.lineage.incarnation
+        incarnation = self._store.incarnation.id
         stream = self._plane.watch(incarnation, revision, without_companies=not self._everyone)
         await self._totals.note_in_use()
         refreshed = False
@@ -120,7 +120,7 @@ class Watcher:
                 return
             self._backoff.succeeded()
             self._is_away = False
-            if self._store.lineage.incarnation != incarnation:
+            if self._store.incarnation.id != incarnation:
                 # What a total says to be own is then others': watch as who this store now is.
                 await stream.aclose()
                 return
@@ -171,7 +171,7 @@ class Watcher:
         self._fetches.note_removed(action.removed)
         position = None
         if action.revision is not None:
-            position = Position(action.epoch, action.revision)
+            position = WatchPosition(action.epoch, action.revision)
         if action.all_known:
             # The position comes last: until the rest is done, a restart starts over.
             await self._write(
@@ -199,7 +199,7 @@ class Watcher:
 
     async def _ask_for_totals(self, companies: Sequence[str]) -> None:
         """The totals alone are kept: snapshots come in order on the stream, removals too."""
-        incarnation = self._store.lineage.incarnation
+        incarnation = self._store.incarnation.id
         fetched = await self._request(incarnation, companies, SILENCE_SECONDS)
         await self._hearing.hear(incarnation, fetched.totals)
 
@@ -207,7 +207,7 @@ class Watcher:
         """After a start from nothing: get rid of, or renew, what was held from before."""
         after = ""
         while True:
-            held = await self._runner.run_alone(partial(self._snapshots.held, after, CHUNK))
+            held = await self._runner.run_alone(partial(self._snapshots.company_ids, after, CHUNK))
             if not held:
                 break
             after = held[-1]
@@ -221,7 +221,7 @@ class Watcher:
         self._seen = None
 
     async def _renew(self, companies: Sequence[str]) -> None:
-        incarnation = self._store.lineage.incarnation
+        incarnation = self._store.incarnation.id
         fetched = await self._request(incarnation, companies, SILENCE_SECONDS)
         changes = SnapshotChanges(fetched.catalog, fetched.companies, fetched.unknown, replace=True)
         await self._hearing.hear(incarnation, fetched.totals)
@@ -237,7 +237,7 @@ class Watcher:
 
     async def _obtain(self, companies: Sequence[str], seconds: float) -> None:
         """Ask for companies, and keep what comes; totals are told to the incarnation that asks."""
-        incarnation = self._store.lineage.incarnation
+        incarnation = self._store.incarnation.id
         fetched = await self._request(incarnation, companies, seconds)
         await self._catch_up(fetched)
         # Before the snapshots: nobody is to be decided about without what others have used.
@@ -254,7 +254,7 @@ class Watcher:
         await self._runner.run_alone(remember)
         self._watchlist.applied(SnapshotChanges(removed=fetched.unknown))
 
-    async def _catch_up(self, fetched: Fetched) -> None:
+    async def _catch_up(self, fetched: FetchAnswer) -> None:
         """Let the watch bring what is newer here first, with all that was changed along with it.
 
         Taken from here alone, other companies would for a moment be decided by a mixture. Bounded,
@@ -270,7 +270,9 @@ class Watcher:
             async with asyncio.timeout(self._fetch_seconds), self._followed:
                 await self._followed.wait_for(lambda: self._revision >= version)
 
-    async def _request(self, incarnation: str, companies: Sequence[str], seconds: float) -> Fetched:
+    async def _request(
+        self, incarnation: str, companies: Sequence[str], seconds: float
+    ) -> FetchAnswer:
         index = self._directory.index
         known = 0 if index is None else index.version
         return await self._plane.fetch(incarnation, companies, known, seconds)

@@ -10,12 +10,13 @@ from typing import Final
 import structlog
 
 from sidecar.domain.errors import FieldError
+from sidecar.domain.time.units import SECOND_US
 from sidecar.engine.runner import Runner
-from sidecar.storage.codec import Lineage
+from sidecar.storage.codec import Incarnation
 from sidecar.storage.counters import Counters
 from sidecar.storage.outbox import Outbox, OutboxRun
 from sidecar.storage.store import Store
-from sidecar.sync.apply_totals import Hearing
+from sidecar.sync.apply_totals import TotalsApplier
 from sidecar.sync.machine.push import (
     Acknowledge,
     Effect,
@@ -39,7 +40,7 @@ log = structlog.get_logger(__name__)
 class Pusher:
     """Empties the outbox in the background, for as long as `run` is running.
 
-    `contact` is told whether the plane answers, `caught_up` when earlier lineages are through.
+    `contact` is told whether the plane answers, `caught_up` when earlier incarnations are through.
     `watchlist`: who is to be woken by totals.
     """
 
@@ -67,7 +68,7 @@ class Pusher:
         self._new_incarnation = new_incarnation
         self._contact = contact
         self._caught_up = caught_up
-        self._hearing = Hearing(counters, runner, watchlist)
+        self._hearing = TotalsApplier(counters, runner, watchlist)
         self._wake = asyncio.Event()
         self._progress = asyncio.Condition()
         self._hurried = 0
@@ -99,8 +100,8 @@ class Pusher:
         self._wake.set()
         try:
             async with asyncio.timeout(seconds), self._progress:
-                lineage, target = self._store.lineage, self._store.head.sequence
-                await self._progress.wait_for(lambda: self._has_acknowledged(lineage, target))
+                incarnation, target = self._store.incarnation, self._store.head.sequence
+                await self._progress.wait_for(lambda: self._has_acknowledged(incarnation, target))
         except TimeoutError:
             return False
         finally:
@@ -136,7 +137,7 @@ class Pusher:
         await self._take_effect(effects)
 
     async def _take_effect(self, effects: Sequence[Effect]) -> None:
-        behind = len(self._store.lineages) > 1
+        behind = len(self._store.incarnations) > 1
         for effect in effects:
             if isinstance(effect, Acknowledge):
                 await self._acknowledge(effect)
@@ -144,7 +145,7 @@ class Pusher:
                 await self._hearing.hear(effect.incarnation, effect.totals)
             else:
                 await self._take_new_incarnation(effect)
-        if behind and len(self._store.lineages) == 1:
+        if behind and len(self._store.incarnations) == 1:
             # News of others was left aside meanwhile.
             self._caught_up()
         async with self._progress:
@@ -163,7 +164,9 @@ class Pusher:
             plane_lost_state=effect.lost,
         )
         await self._in_steps(
-            lambda: self._outbox.begin_lineage(incarnation, effect.fenced, effect.common_sequence)
+            lambda: self._outbox.begin_incarnation(
+                incarnation, effect.fenced, effect.common_sequence
+            )
         )
         await self._move_fenced()
 
@@ -171,7 +174,7 @@ class Pusher:
         await self._in_steps(self._outbox.move_fenced)
 
     async def _in_steps(self, step: Callable[[], bool]) -> None:
-        """Repeat a step of upkeep until it says that it is done, letting calls in between."""
+        """Repeat a step of maintenance until it says that it is done, letting calls in between."""
         more = True
         while more:
             more = await self._runner.run_alone(step)
@@ -183,7 +186,7 @@ class Pusher:
             until_us = min(until_us, _now_us() + 5_000)
         self._wake.clear()
         try:
-            async with asyncio.timeout(max(0, until_us - _now_us()) / 1_000_000):
+            async with asyncio.timeout(max(0, until_us - _now_us()) / SECOND_US):
                 await self._wake.wait()
         except TimeoutError:
             pass
@@ -200,18 +203,18 @@ class Pusher:
         self._machine.failed(_now_us())
 
     def _view(self) -> OutboxView:
-        oldest = self._store.lineages[0]
+        oldest = self._store.incarnations[0]
         return OutboxView(
-            incarnation=oldest.incarnation,
+            incarnation=oldest.id,
             acknowledged_sequence=oldest.acknowledged_sequence,
             waiting=self._store.waiting_records(),
         )
 
     def _hello_facts(self) -> HelloFacts:
-        oldest = self._store.lineages[0]
+        oldest = self._store.incarnations[0]
         head = self._outbox.head_of(oldest)
         return HelloFacts(
-            incarnation=oldest.incarnation,
+            incarnation=oldest.id,
             last_sequence=head.sequence,
             last_chain=head.chain,
             acknowledged_sequence=oldest.acknowledged_sequence,
@@ -221,11 +224,11 @@ class Pusher:
     def _next_run(self) -> OutboxRun | None:
         return self._outbox.next_run(self._records_max, RUN_BYTES_MAX)
 
-    def _has_acknowledged(self, lineage: Lineage, target: int) -> bool:
-        present = self._store.lineages[0]
-        if present.ordinal != lineage.ordinal:
+    def _has_acknowledged(self, incarnation: Incarnation, target: int) -> bool:
+        present = self._store.incarnations[0]
+        if present.ordinal != incarnation.ordinal:
             # Fenced meanwhile: then everything has to be sent under the new incarnation.
-            return present.ordinal > lineage.ordinal and not self._store.waiting_records()
+            return present.ordinal > incarnation.ordinal and not self._store.waiting_records()
         return present.acknowledged_sequence >= target
 
 

@@ -10,11 +10,11 @@ from itertools import islice
 from typing import Final
 
 from sidecar.directory.directory import Directory
-from sidecar.domain.bounds import SECOND_US
 from sidecar.domain.errors import FieldError
+from sidecar.domain.time.units import SECOND_US
 from sidecar.engine.runner import Runner
+from sidecar.shared.backoff import Backoff
 from sidecar.storage.snapshots import Snapshots
-from sidecar.sync.machine.backoff import Backoff
 from sidecar.sync.plane import PlaneAway
 
 CHUNK: Final = 200
@@ -78,7 +78,9 @@ class TotalsRefresh:
         if self._all_heard:
             return
         after = ""
-        while held := await self._runner.run_alone(partial(self._snapshots.held, after, CHUNK)):
+        while held := await self._runner.run_alone(
+            partial(self._snapshots.company_ids, after, CHUNK)
+        ):
             await self._ask(held)
             after = held[-1]
         self._all_heard = True

@@ -17,17 +17,19 @@ import grpc.aio
 import uvloop
 
 from sidecar.api.enforcement.v1 import enforcement_pb2, enforcement_pb2_grpc
-from sidecar.domain.limits.decision import GrantMode
+from sidecar.domain.limits.reasons import GrantMode
+from sidecar.domain.time.units import MILLISECOND_US, SECOND_US
+from sidecar.shared.backoff import Backoff
 from sidecar.shared.call_errors import error_info
 from sidecar.shared.convert.times import timestamp
 from sidecar.traces.model import SkippedLine, TraceCheck, TraceError
-from sidecar.traces.summary import Tally
+from sidecar.traces.summary import ReplaySummary
 from sidecar.traces.trace import Trace, TraceScan, with_row_key
 
 ATTEMPTS_MAX: Final = 14
 """With the pauses below, a sidecar has about ten seconds to restart."""
-PAUSE_S_FIRST: Final = 0.05
-PAUSE_S_MAX: Final = 1.0
+PAUSE_FIRST_US: Final = 50 * MILLISECOND_US
+PAUSE_US_MAX: Final = SECOND_US
 CALL_TIMEOUT_S: Final = 30.0
 CALL_BYTES_MAX: Final = 2 * 1024 * 1024
 """A batch is closed early at this size: half of what a sidecar takes unless configured."""
@@ -48,7 +50,7 @@ Request: TypeAlias = enforcement_pb2.CheckAndIncrementRequest
 Outcome: TypeAlias = enforcement_pb2.CheckAndIncrementResponse | enforcement_pb2.CheckError
 
 
-class Job(NamedTuple):
+class ReplayJob(NamedTuple):
     """A check to send, and the line of the trace that it comes from."""
 
     line: int
@@ -69,7 +71,7 @@ class ReplayPlan:
     row_keys: bool = False
 
 
-def jobs_of(trace: Trace, scan: TraceScan, plan: ReplayPlan) -> Iterator[Job]:
+def jobs_of(trace: Trace, scan: TraceScan, plan: ReplayPlan) -> Iterator[ReplayJob]:
     """Read the checks of a trace once more, up to where the scan ended."""
     name = f"{trace.format_name}-{trace.identity()}" if plan.row_keys else ""
     for item in trace.items(last_line=scan.last_line):
@@ -77,16 +79,16 @@ def jobs_of(trace: Trace, scan: TraceScan, plan: ReplayPlan) -> Iterator[Job]:
             continue
         for check in item.checks:
             keyed = with_row_key(check, name, item.line) if name else check
-            yield Job(item.line, _request_of(keyed, plan.shift_us))
+            yield ReplayJob(item.line, _request_of(keyed, plan.shift_us))
 
 
 def replay(
     address: str,
-    jobs: Iterable[Job],
+    jobs: Iterable[ReplayJob],
     plan: ReplayPlan,
     on_sent: Callable[[int], None] = lambda count: None,
     connect_s_max: float = 10.0,
-) -> Tally:
+) -> ReplaySummary:
     """Send everything; `on_sent` hears of checks as they are settled.
 
     Raises `TimeoutError` if the sidecar cannot be reached at first, `TraceError` if the file can
@@ -99,11 +101,11 @@ def replay(
 
 async def _replay(
     address: str,
-    jobs: Iterable[Job],
+    jobs: Iterable[ReplayJob],
     plan: ReplayPlan,
     on_sent: Callable[[int], None],
     connect_s_max: float,
-) -> Tally:
+) -> ReplaySummary:
     async with grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS) as channel:
         async with asyncio.timeout(connect_s_max):
             await channel.channel_ready()
@@ -131,17 +133,18 @@ class _Driver:
         self._stub = stub
         self._ask = self._ask_batch if plan.batch else self._ask_one
         self._on_sent = on_sent
-        self.tally = Tally()
+        self.tally = ReplaySummary()
 
-    async def work(self, calls: Iterator[list[Job]]) -> None:
+    async def work(self, calls: Iterator[list[ReplayJob]]) -> None:
         for jobs in calls:
             if self.tally.gave_up:
                 return
             await self._settle(jobs)
             self._on_sent(len(jobs))
 
-    async def _settle(self, jobs: list[Job]) -> None:
+    async def _settle(self, jobs: list[ReplayJob]) -> None:
         """Get an outcome for each; ask again where that is safe and may help."""
+        backoff = Backoff(_half_or_more, first_us=PAUSE_FIRST_US, ceiling_us=PAUSE_US_MAX)
         for attempt in range(1, ATTEMPTS_MAX + 1):
             again = []
             self.tally.calls += 1
@@ -157,15 +160,15 @@ class _Driver:
             if not again:
                 return
             jobs = again
-            await asyncio.sleep(_pause_s(attempt))
+            await asyncio.sleep(backoff.failed() / SECOND_US)
 
-    async def _ask_one(self, jobs: Sequence[Job]) -> Sequence[Outcome]:
+    async def _ask_one(self, jobs: Sequence[ReplayJob]) -> Sequence[Outcome]:
         try:
             return [await self._stub.CheckAndIncrement(jobs[0].request, timeout=CALL_TIMEOUT_S)]
         except grpc.aio.AioRpcError as error:
             return [_error_of(error)]
 
-    async def _ask_batch(self, jobs: Sequence[Job]) -> Sequence[Outcome]:
+    async def _ask_batch(self, jobs: Sequence[ReplayJob]) -> Sequence[Outcome]:
         batch = enforcement_pb2.BatchCheckAndIncrementRequest(checks=[job.request for job in jobs])
         try:
             answer = await self._stub.BatchCheckAndIncrement(batch, timeout=CALL_TIMEOUT_S)
@@ -193,8 +196,8 @@ def _request_of(check: TraceCheck, shift_us: int | None) -> Request:
     )
 
 
-def _grouped(jobs: Iterator[Job], count_max: int) -> Iterator[list[Job]]:
-    group: list[Job] = []
+def _grouped(jobs: Iterator[ReplayJob], count_max: int) -> Iterator[list[ReplayJob]]:
+    group: list[ReplayJob] = []
     size_bytes = 0
     for job in jobs:
         job_bytes = job.request.ByteSize()
@@ -207,16 +210,15 @@ def _grouped(jobs: Iterator[Job], count_max: int) -> Iterator[list[Job]]:
         yield group
 
 
-def _may_ask_again(job: Job, error: enforcement_pb2.CheckError) -> bool:
+def _may_ask_again(job: ReplayJob, error: enforcement_pb2.CheckError) -> bool:
     """Whether nothing is counted twice by it: the call may have been served, its answer lost."""
     unavailable: int = grpc.StatusCode.UNAVAILABLE.value[0]
     return bool(job.request.idempotency_key) and error.code == unavailable
 
 
-def _pause_s(attempt: int) -> float:
-    """Exponential back-off, jittered down by up to a half."""
-    full_s = min(PAUSE_S_MAX, PAUSE_S_FIRST * (1 << (attempt - 1)))
-    return full_s * random.uniform(0.5, 1.0)  # noqa: S311 - no secret depends on it
+def _half_or_more() -> float:
+    """Never so little that the attempts would be over before a sidecar has restarted."""
+    return random.uniform(0.5, 1.0)  # noqa: S311 - no secret depends on it
 
 
 def _error_of(error: grpc.aio.AioRpcError) -> enforcement_pb2.CheckError:

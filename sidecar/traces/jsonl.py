@@ -11,7 +11,7 @@ import json
 from google.protobuf import json_format
 
 from sidecar.api.enforcement.v1 import enforcement_pb2
-from sidecar.domain.limits.decision import GrantMode
+from sidecar.domain.limits.reasons import GrantMode
 from sidecar.shared.api_json import instant_of
 from sidecar.traces.model import LineError, TraceCheck
 

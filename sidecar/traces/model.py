@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from sidecar.domain.bounds import IDENTIFIER_BYTES_MAX, INT64_MAX
 from sidecar.domain.errors import InvalidInput
-from sidecar.domain.limits.decision import GrantMode
+from sidecar.domain.limits.reasons import GrantMode
 from sidecar.domain.limits.requests import (
     require_dimensions,
     require_identifier,

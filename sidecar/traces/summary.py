@@ -18,7 +18,7 @@ _STATUS_NAMES: Final = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
 @dataclass(slots=True)
-class Tally:
+class ReplaySummary:
     """Outcomes of checks. Every one sent is allowed, denied or an error.
 
     `replayed` ones are among the allowed: stored answers to an earlier call with the same key.

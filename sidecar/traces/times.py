@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
+from sidecar.domain.time.units import MINUTE_US, SECOND_US, instant_of_datetime
 from sidecar.traces.model import LineError
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-_MINUTE_US: Final = 60_000_000
 _OFFSET_MINUTES_MAX: Final = 24 * 60
 
 _ISO: Final = re.compile(
@@ -62,8 +60,8 @@ def _instant_us(
     try:
         if second > 60:  # 60 is a leap second; it counts as the next minute's first
             raise ValueError
-        instant = datetime(*day, hour, minute, tzinfo=UTC) - _EPOCH + timedelta(seconds=second)
-        return instant // _MICROSECOND - _offset_us(offset)
+        minute_us = instant_of_datetime(datetime(*day, hour, minute, tzinfo=UTC))
+        return minute_us + second * SECOND_US - _offset_us(offset)
     except (ValueError, OverflowError):
         raise LineError(f"{_shown(text)} is no time of any calendar day") from None
 
@@ -75,7 +73,7 @@ def _offset_us(offset: str | None) -> int:
     minutes = int(offset[1:3]) * 60 + int(offset[-2:])
     if minutes >= _OFFSET_MINUTES_MAX:
         raise ValueError
-    return (minutes if offset[0] == "+" else -minutes) * _MINUTE_US
+    return (minutes if offset[0] == "+" else -minutes) * MINUTE_US
 
 
 def _shown(text: str) -> str:

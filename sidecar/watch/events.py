@@ -21,7 +21,7 @@ from sidecar.domain.bounds import FOREVER_US
 from sidecar.domain.catalog.model import Enforcement
 from sidecar.domain.company.model import SubscriptionStatus
 from sidecar.domain.entitlement.resolve import Entitlement
-from sidecar.domain.limits.decision import Gauge, RateGauge, remaining
+from sidecar.domain.limits.usage import QuotaUsage, RateUsage, remaining
 
 
 class EventKind(enum.IntEnum):
@@ -37,7 +37,7 @@ class EventKind(enum.IntEnum):
 class LimitState(msgspec.Struct, frozen=True):
     """A limit with its usage, and the generation of its counter."""
 
-    gauge: Gauge
+    usage: QuotaUsage
     generation: int
 
 
@@ -53,68 +53,68 @@ class FeatureState(msgspec.Struct, frozen=True):
     status: SubscriptionStatus = SubscriptionStatus.NONE
     plan: str = ""
     limits: tuple[LimitState, ...] = ()
-    rates: tuple[RateGauge, ...] = ()
+    rates: tuple[RateUsage, ...] = ()
     until_us: int = FOREVER_US
 
 
-class Event(msgspec.Struct, frozen=True):
+class WatchEvent(msgspec.Struct, frozen=True):
     """Something to tell.
 
-    `gauges`: with CURRENT and CHANGED all limits and rates that apply, else the one limit.
+    `usages`: with CURRENT and CHANGED all limits and rates that apply, else the one limit.
     `percent`: the threshold that was reached.
     """
 
     kind: EventKind
     state: FeatureState
-    gauges: tuple[Gauge | RateGauge, ...] = ()
+    usages: tuple[QuotaUsage | RateUsage, ...] = ()
     percent: int = 0
 
 
-def current(state: FeatureState) -> Event:
+def current(state: FeatureState) -> WatchEvent:
     """The event that tells a state for the first time."""
-    return Event(EventKind.CURRENT, state, _gauges(state))
+    return WatchEvent(EventKind.CURRENT, state, _usages(state))
 
 
-def changes(before: FeatureState, now: FeatureState) -> Iterator[Event]:
+def changes(before: FeatureState, now: FeatureState) -> Iterator[WatchEvent]:
     """What to tell about a feature to those who were told the state before."""
     if (before.entitlement, before.status, before.plan) != (now.entitlement, now.status, now.plan):
-        yield Event(EventKind.CHANGED, now, _gauges(now))
-    known = {_identity(limit.gauge): limit for limit in before.limits}
+        yield WatchEvent(EventKind.CHANGED, now, _usages(now))
+    known = {_identity(limit.usage): limit for limit in before.limits}
     for limit in now.limits:
-        yield from _limit_changes(known.get(_identity(limit.gauge)), limit, now)
+        yield from _limit_changes(known.get(_identity(limit.usage)), limit, now)
 
 
-def _gauges(state: FeatureState) -> tuple[Gauge | RateGauge, ...]:
-    return (*(limit.gauge for limit in state.limits), *state.rates)
+def _usages(state: FeatureState) -> tuple[QuotaUsage | RateUsage, ...]:
+    return (*(limit.usage for limit in state.limits), *state.rates)
 
 
-def _identity(gauge: Gauge) -> tuple[object, ...]:
-    return gauge.limit.id, gauge.limit.window, gauge.limit.scope
+def _identity(usage: QuotaUsage) -> tuple[object, ...]:
+    return usage.limit.id, usage.limit.window, usage.limit.scope
 
 
 def _limit_changes(
     before: LimitState | None, now: LimitState, state: FeatureState
-) -> Iterator[Event]:
-    gauge = now.gauge
-    earlier = msgspec.structs.replace(gauge, used=0)
+) -> Iterator[WatchEvent]:
+    usage = now.usage
+    earlier = msgspec.structs.replace(usage, used=0)
     if before is not None:
         if _counter_start(before) == _counter_start(now):
-            earlier = before.gauge
+            earlier = before.usage
         else:
-            yield Event(EventKind.RESET, state, (gauge,))
-    for percent in gauge.limit.warning_percents:
-        if _has_reached(gauge, percent) and not _has_reached(earlier, percent):
-            yield Event(EventKind.THRESHOLD, state, (gauge,), percent)
-    shadow = gauge.limit.enforcement is Enforcement.SHADOW
-    if not shadow and remaining(gauge) == 0 and remaining(earlier) != 0:
-        yield Event(EventKind.EXHAUSTED, state, (gauge,))
+            yield WatchEvent(EventKind.RESET, state, (usage,))
+    for percent in usage.limit.warning_percents:
+        if _has_reached(usage, percent) and not _has_reached(earlier, percent):
+            yield WatchEvent(EventKind.THRESHOLD, state, (usage,), percent)
+    shadow = usage.limit.enforcement is Enforcement.SHADOW
+    if not shadow and remaining(usage) == 0 and remaining(earlier) != 0:
+        yield WatchEvent(EventKind.EXHAUSTED, state, (usage,))
 
 
 def _counter_start(limit: LimitState) -> tuple[int, int]:
     """What tells one counter of a limit from the next; a window's end alone may move."""
-    return limit.generation, limit.gauge.window.start_us
+    return limit.generation, limit.usage.window.start_us
 
 
-def _has_reached(gauge: Gauge, percent: int) -> bool:
-    ceiling = gauge.ceiling
-    return ceiling is not None and gauge.used * 100 >= ceiling * percent
+def _has_reached(usage: QuotaUsage, percent: int) -> bool:
+    ceiling = usage.ceiling
+    return ceiling is not None and usage.used * 100 >= ceiling * percent

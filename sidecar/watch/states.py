@@ -8,18 +8,19 @@ from typing import Final
 import msgspec
 
 from sidecar.directory.directory import Directory
-from sidecar.directory.resolved import LOOKED_AT_ONCE, CompanyView, FeatureView
+from sidecar.directory.resolved import LOOKED_AT_ONCE, ResolvedCompany, ResolvedFeature
 from sidecar.domain.bounds import FOREVER_US
 from sidecar.domain.catalog.model import FeatureKind
 from sidecar.domain.company.model import Segment
 from sidecar.domain.entitlement.resolve import CatalogIndex, Entitlement
 from sidecar.domain.errors import NotFound
-from sidecar.domain.limits.decision import RateGauge, Reason
+from sidecar.domain.limits.reasons import Reason
 from sidecar.domain.limits.requests import NO_ATTRIBUTES
+from sidecar.domain.limits.usage import RateUsage
 from sidecar.domain.slices import Slices
 from sidecar.domain.time.company_windows import generation_of
-from sidecar.engine.limit_usage import read_gauges
-from sidecar.engine.plane_status import Standing
+from sidecar.engine.limit_usage import read_limit_usage
+from sidecar.engine.plane_status import PlaneStatus
 from sidecar.storage.store import Store
 from sidecar.watch.events import FeatureState, LimitState
 
@@ -48,10 +49,10 @@ class CompanyState(msgspec.Struct, frozen=True):
 class StateReader:
     """Reads states from a store. Runs on the thread that owns the store."""
 
-    def __init__(self, store: Store, directory: Directory, standing: Standing) -> None:
+    def __init__(self, store: Store, directory: Directory, plane_status: PlaneStatus) -> None:
         self._store = store
         self._directory = directory
-        self._standing = standing
+        self._plane_status = plane_status
 
     def require_features(self, subject: Subject) -> None:
         """Raise `NotFound` for a feature that the catalog lacks, once there is a catalog."""
@@ -89,7 +90,7 @@ class StateReader:
         until_us = FOREVER_US if company is None else company.segment.until_us
         return CompanyState(states, until_us)
 
-    def _company(self, name: str, now_us: int) -> CompanyView | None:
+    def _company(self, name: str, now_us: int) -> ResolvedCompany | None:
         company = self._directory.company(name, now_us)
         if company is None and self._directory.is_absent(name, now_us, final=True):
             return self._directory.default_company(name)
@@ -98,7 +99,7 @@ class StateReader:
     def _state(
         self,
         subject: Subject,
-        company: CompanyView | None,
+        company: ResolvedCompany | None,
         index: CatalogIndex | None,
         key: str,
         now_us: int,
@@ -109,46 +110,46 @@ class StateReader:
                 return FeatureState(key)
             return FeatureState(key, Entitlement(feature, Reason.UNKNOWN_COMPANY))
         segment = company.segment
-        view = company.feature(key)
-        if view is None:
+        resolved = company.feature(key)
+        if resolved is None:
             return FeatureState(key, None, segment.status, segment.plan)
-        limits, rates = self._usage(subject, company, view, now_us)
+        limits, rates = self._usage(subject, company, resolved, now_us)
         return FeatureState(
             feature=key,
-            entitlement=view.entitlement,
+            entitlement=resolved.entitlement,
             status=segment.status,
             plan=segment.plan,
             limits=limits,
             rates=rates,
-            until_us=min((limit.gauge.window.end_us for limit in limits), default=FOREVER_US),
+            until_us=min((limit.usage.window.end_us for limit in limits), default=FOREVER_US),
         )
 
     def _usage(
-        self, subject: Subject, company: CompanyView, view: FeatureView, now_us: int
-    ) -> tuple[tuple[LimitState, ...], tuple[RateGauge, ...]]:
-        if view.entitlement.feature.kind is not FeatureKind.METERED:
+        self, subject: Subject, company: ResolvedCompany, resolved: ResolvedFeature, now_us: int
+    ) -> tuple[tuple[LimitState, ...], tuple[RateUsage, ...]]:
+        if resolved.entitlement.feature.kind is not FeatureKind.METERED:
             return (), ()
         reading = self._store.transact(
-            lambda transaction: read_gauges(
+            lambda transaction: read_limit_usage(
                 transaction,
                 company,
-                view,
+                resolved,
                 subject.dimensions,
                 now_us,
                 now_us,
-                authority=self._standing.authority,
+                authority=self._plane_status.authority,
             )
         )
         limits = tuple(
-            LimitState(gauge, generation_of(company.segment, gauge.limit.window))
-            for gauge in reading.gauges
+            LimitState(usage, generation_of(company.segment, usage.limit.window))
+            for usage in reading.usages
         )
         return limits, tuple(reading.rates)
 
 
 def _watched(
     subject: Subject,
-    company: CompanyView | None,
+    company: ResolvedCompany | None,
     index: CatalogIndex | None,
     told: Collection[str],
 ) -> Slices[Collection[str]]:
@@ -171,7 +172,7 @@ def _watched(
 def _named(index: CatalogIndex, segment: Segment) -> list[str]:
     """Keys of the features that a source of entitlements names, in order; no other counts."""
     keys = dict.fromkeys(index.plans.get(segment.plan, ()))
-    held = {holding.add_on for holding in segment.add_ons}
+    held = {add_on_subscription.add_on for add_on_subscription in segment.add_ons}
     for add_on in index.catalog.add_ons if held else ():
         if add_on.key in held:
             keys.update((given.grant.feature, None) for given in add_on.entitlements)
@@ -179,6 +180,6 @@ def _named(index: CatalogIndex, segment: Segment) -> list[str]:
     return sorted(keys)
 
 
-def _weight(company: CompanyView, key: str) -> int:
-    view = company.feature(key)
-    return 1 if view is None else view.weight
+def _weight(company: ResolvedCompany, key: str) -> int:
+    resolved = company.feature(key)
+    return 1 if resolved is None else resolved.weight

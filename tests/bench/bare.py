@@ -19,8 +19,7 @@ from typing import Any, cast
 import msgspec
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.storage.engine import Engine as EnginePort
-from sidecar.storage.engine import EngineTransaction
+from sidecar.storage.kv_engine import KvEngine, KvTransaction
 from tests.bench.errors import BenchError
 from tests.bench.inside import Engine, open_engine
 from tests.bench.prefill import copy_store
@@ -36,7 +35,7 @@ class Step(msgspec.Struct):
 class BareTwin:
     """Makes the steps of checks without what is ours. Use `bare_twin`."""
 
-    def __init__(self, engine: Engine, recorded: list[Step], bare: EnginePort) -> None:
+    def __init__(self, engine: Engine, recorded: list[Step], bare: KvEngine) -> None:
         self._engine = engine
         self._recorded = recorded
         self._bare = bare
@@ -87,7 +86,7 @@ def bare_twin(store: Path, scratch: Path) -> Iterator[BareTwin]:
 class _Transaction:
     """Writes down what a transaction is asked for, and hands it on."""
 
-    def __init__(self, inner: EngineTransaction, step: Step) -> None:
+    def __init__(self, inner: KvTransaction, step: Step) -> None:
         self.inner = inner
         self._step = step
 
@@ -114,28 +113,28 @@ class _Transaction:
 class _Recorder:
     """An engine on an engine, whose transactions are written down."""
 
-    def __init__(self, inner: EnginePort, steps: list[Step]) -> None:
+    def __init__(self, inner: KvEngine, steps: list[Step]) -> None:
         self._inner = inner
         self._steps = steps
 
-    def begin(self) -> EngineTransaction:
+    def begin(self) -> KvTransaction:
         self._steps.append(Step())
         return _Transaction(self._inner.begin(), self._steps[-1])
 
-    def scan(self, transaction: EngineTransaction, *rest: Any) -> list[tuple[bytes, bytes]]:
+    def scan(self, transaction: KvTransaction, *rest: Any) -> list[tuple[bytes, bytes]]:
         return self._inner.scan(_inner_of(transaction), *rest)
 
-    def last(self, transaction: EngineTransaction, *rest: Any) -> tuple[bytes, bytes] | None:
+    def last(self, transaction: KvTransaction, *rest: Any) -> tuple[bytes, bytes] | None:
         return self._inner.last(_inner_of(transaction), *rest)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
 
-def _recorder(steps: list[Step], inner: EnginePort) -> EnginePort:
-    return cast(EnginePort, _Recorder(inner, steps))  # what it does not have itself is the inner's
+def _recorder(steps: list[Step], inner: KvEngine) -> KvEngine:
+    return cast(KvEngine, _Recorder(inner, steps))  # what it does not have itself is the inner's
 
 
-def _inner_of(transaction: EngineTransaction) -> EngineTransaction:
+def _inner_of(transaction: KvTransaction) -> KvTransaction:
     assert isinstance(transaction, _Transaction)
     return transaction.inner

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from sidecar.domain.bounds import SECOND_US
 from sidecar.domain.catalog.model import (
     Catalog,
     EntitlementGrant,
@@ -17,6 +16,7 @@ from sidecar.domain.catalog.model import (
     Scope,
 )
 from sidecar.domain.company.model import Company, Subscription
+from sidecar.domain.time.units import SECOND_US
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 
 ONE_LIMIT: Final = "one"

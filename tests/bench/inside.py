@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
+from sidecar.app.wiring import wire_checks
 from sidecar.directory.directory import Directory
-from sidecar.domain.bounds import HOUR_US
-from sidecar.engine.enforce import Answer, Enforcer
+from sidecar.domain.time.units import HOUR_US
+from sidecar.engine.enforce import Answer
 from sidecar.engine.needs import NOTHING, Needs
-from sidecar.engine.plane_status import Standing
-from sidecar.engine.usual_check import UsualChecks
+from sidecar.engine.plane_status import PlaneStatus
 from sidecar.rpc.deciding import Decided, Deciding
-from sidecar.rpc.response_encoder import AnswerEncoder
 from sidecar.shared.config.settings import SidecarConfig
-from sidecar.storage.engine import Engine as StorageEngine
+from sidecar.storage.kv_engine import KvEngine
 from sidecar.storage.snapshots import Snapshots
 from sidecar.storage.store import Store, open_store
 from sidecar.storage.store_handle import new_incarnation, open_folder
@@ -45,7 +44,7 @@ class Engine:
 
 @contextmanager
 def open_engine(
-    folder: Path, under: Callable[[StorageEngine], StorageEngine] | None = None
+    folder: Path, under: Callable[[KvEngine], KvEngine] | None = None
 ) -> Iterator[Engine]:
     """Open the store in a folder as `tallyd sidecar` does by default, while the block lasts.
 
@@ -67,17 +66,15 @@ def open_engine(
                 outbox_records_max=defaults.outbox_records_max,
             )
         directory = Directory(Snapshots(store), defaults.companies_cached_max)
-        kept_us = defaults.idempotency_hours * HOUR_US
-        encode = AnswerEncoder()
-        basics = (store, directory, Standing(authority=True), encode)
-        deciding = Deciding(
-            Enforcer(*basics, answers_kept_us=kept_us),
-            UsualChecks(*basics, answers_kept_us=kept_us),
-            encode,
+        checks = wire_checks(
+            store,
+            directory,
+            PlaneStatus(authority=True),
             _NobodyObserves(),
             now_us,
+            answers_kept_us=defaults.idempotency_hours * HOUR_US,
         )
-        yield Engine(store, directory, deciding)
+        yield Engine(store, directory, checks.deciding)
     finally:
         opened.close()
 

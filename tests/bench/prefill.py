@@ -20,17 +20,17 @@ from typing import Final
 import msgspec
 
 from sidecar.directory.directory import Directory
-from sidecar.domain.bounds import HOUR_US
 from sidecar.domain.catalog.model import Catalog, CatalogSnapshot
 from sidecar.domain.company.model import Company
 from sidecar.domain.company.timeline import compile_snapshot
 from sidecar.domain.limits.requests import payload_digest
+from sidecar.domain.time.units import HOUR_US
 from sidecar.rpc.parse import parse_check
 from sidecar.shared.catalog_file.load import load_catalog_file
 from sidecar.shared.config.settings import SidecarConfig
 from sidecar.storage import keys
-from sidecar.storage.codec import Counter, StoredAnswer
-from sidecar.storage.snapshots import Position, SnapshotChanges
+from sidecar.storage.codec import StoredAnswer, StoredCounter
+from sidecar.storage.snapshots import SnapshotChanges, WatchPosition
 from sidecar.storage.transaction import Transaction
 from tests.bench.inside import Engine, now_us, open_engine
 from tests.bench.traffic import Traffic, company_id, idempotency_key, user_id
@@ -75,7 +75,7 @@ def copy_store(folder: Path, to: Path) -> None:
 
 def write_snapshots(directory: Directory, catalog: Catalog, alike: Company, count: int) -> None:
     """Give a store its catalog, and snapshots of companies from number 0 on, all like one."""
-    position = Position("benchmark", _VERSION)
+    position = WatchPosition("benchmark", _VERSION)
     directory.apply(SnapshotChanges(CatalogSnapshot(_VERSION, catalog), position=position))
     for first in range(0, count, _SNAPSHOTS_A_STEP):
         numbers = range(first, min(first + _SNAPSHOTS_A_STEP, count))
@@ -102,7 +102,7 @@ def _write_counters(
     for key, window_end_us, values in sorted(
         _counter(directory, traffic, number) for number in numbers
     ):
-        transaction.put_counter(key, Counter(_USED, 0, 0, window_end_us, values))
+        transaction.put_counter(key, StoredCounter(_USED, 0, 0, window_end_us, values))
 
 
 def _write_answers(transaction: Transaction, answer: StoredAnswer, count: int) -> None:
@@ -119,6 +119,6 @@ def _counter(
     at_us = now_us()
     view = directory.company(company_id(company), at_us)
     feature = view.feature("messages") if view else None
-    place = feature.meters[0].place({"user": user_id(user)}, at_us) if feature else None
+    place = feature.meters[0].address({"user": user_id(user)}, at_us) if feature else None
     assert place is not None
     return place.key, place.ref.window.end_us, place.ref.values

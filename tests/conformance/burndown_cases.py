@@ -9,9 +9,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from sidecar.domain.bounds import FOREVER_US, SECOND_US
+from sidecar.domain.bounds import FOREVER_US
 from sidecar.domain.credits.balance import CreditBalance, add_grant, available, debit, refund, void
 from sidecar.domain.credits.grants import Burn, CreditGrant, GrantKind
+from sidecar.domain.time.units import SECOND_US
 
 
 class _Step(msgspec.Struct, tag_field="op", tag=str.lower):

@@ -14,9 +14,9 @@ import pytest
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.api.sync.v1 import sync_pb2
-from sidecar.app.maintenance import Upkeep
-from sidecar.domain.bounds import DAY_US
+from sidecar.app.maintenance import Maintenance
 from sidecar.domain.slices import whole
+from sidecar.domain.time.units import DAY_US
 from sidecar.shared.convert.counters import total_to_message
 from sidecar.storage.sweep import COUNTER_KEPT_US, Sweep
 from tests.support.bounded import (
@@ -46,7 +46,7 @@ async def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterato
 async def test_the_meter_sees_what_is_done_at_once(bench: Bench) -> None:
     bench.fill_outbox(RECORDS)
     async with bench.work.measured():
-        whole(bench.parts.outbox.accepted())
+        whole(bench.container.outbox.accepted())
     assert bench.work.most.operations > OPERATIONS_MAX
 
 
@@ -67,9 +67,9 @@ async def test_sending_a_full_outbox(bench: Bench) -> None:
     bench.fill_outbox(RECORDS)
     refs = [counter_ref(PER_USER, (f"user {user}",)) for user in range(1_000)]
     bench.plane.totals = [total_to_message(total(ref, 7, 0, 1)) for ref in refs]
-    parts = bench.parts
-    assert parts.pusher is not None
-    async with bench.bounded(), bench.running(parts.pusher.run()):
+    container = bench.container
+    assert container.pusher is not None
+    async with bench.bounded(), bench.running(container.pusher.run()):
         await bench.sent()
     assert RECORDS == sum(map(len, bench.plane.records.values()))
     assert RECORDS < bench.work.total.operations
@@ -77,11 +77,11 @@ async def test_sending_a_full_outbox(bench: Bench) -> None:
 
 async def test_leaving_a_fenced_incarnation(bench: Bench) -> None:
     bench.fill_outbox(RECORDS)
-    parts, plane = bench.parts, bench.plane
-    first = parts.store.lineage.incarnation
+    container, plane = bench.container, bench.plane
+    first = container.store.incarnation.id
     common = plane.common[first] = RECORDS // 2
-    assert parts.pusher is not None
-    async with bench.bounded(), bench.running(parts.pusher.run()):
+    assert container.pusher is not None
+    async with bench.bounded(), bench.running(container.pusher.run()):
         await bench.sent()
         assert ["calls", "tokens"] == [tally.feature for tally in (await bench.status()).tallies]
     (second,) = plane.records
@@ -95,7 +95,7 @@ async def test_usage_of_thousands_of_users_with_older_windows(bench: Bench) -> N
     bench.count_users(500, *range(1, 20))
     request = pb.GetUsageRequest(company="acme", at=stamp(NOW_US)).SerializeToString()
     async with bench.bounded():
-        data = await bench.parts.query_methods.get_usage(request, ANYONE)
+        data = await bench.container.query_methods.get_usage(request, ANYONE)
     answer = pb.GetUsageResponse.FromString(data)
     assert [("calls", 10_000), ("tokens", 0)] == [
         (usage.feature, len(usage.limits)) for usage in answer.features
@@ -109,12 +109,12 @@ async def test_questions_about_thousands_of_features(bench: Bench) -> None:
     bench.apply(catalog({"basic": [metered(name, limit(), PER_USER) for name in names]}), "acme")
     usage = pb.GetUsageRequest(company="acme").SerializeToString()
     async with bench.bounded():
-        data = await bench.parts.query_methods.get_usage(usage, ANYONE)
+        data = await bench.container.query_methods.get_usage(usage, ANYONE)
     found = [usage.feature for usage in pb.GetUsageResponse.FromString(data).features]
     assert names == found
     rights = pb.ListEntitlementsRequest(company="acme").SerializeToString()
     async with bench.bounded():
-        data = await bench.parts.query_methods.list_entitlements(rights, ANYONE)
+        data = await bench.container.query_methods.list_entitlements(rights, ANYONE)
     listed = pb.ListEntitlementsResponse.FromString(data)
     assert names == [entitlement.feature.key for entitlement in listed.entitlements]
     assert ("basic", 1) == (listed.plan, listed.basis.snapshot_version)
@@ -127,7 +127,7 @@ async def test_a_watch_of_as_many_features_as_there_may_be(bench: Bench) -> None
     request = pb.WatchEntitlementsRequest(
         company="acme", dimensions={f"d{number}": "x" for number in range(15)}
     )
-    events = bench.parts.watch_methods.watch_entitlements(request.SerializeToString(), ANYONE)
+    events = bench.container.watch_methods.watch_entitlements(request.SerializeToString(), ANYONE)
     async with bench.bounded():
         told = [await anext(events) for _ in range(100)]
         await events.aclose()
@@ -135,21 +135,21 @@ async def test_a_watch_of_as_many_features_as_there_may_be(bench: Bench) -> None
     assert names[:100] == features
 
 
-async def test_upkeep_of_a_large_store(bench: Bench) -> None:
+async def test_maintenance_of_a_large_store(bench: Bench) -> None:
     bench.apply(CONTENT, *[f"company {number:05}" for number in range(4_000)])
     bench.count_users(3_000, 0)
     bench.fill_outbox(2_000)
-    parts = bench.parts
+    container = bench.container
     later_us = NOW_US + COUNTER_KEPT_US + 2 * DAY_US
-    sweep = Sweep(parts.store)
-    upkeep = Upkeep(parts.store, parts.outbox, parts.runner, lambda: later_us)
+    sweep = Sweep(container.store)
+    maintenance = Maintenance(container.store, container.outbox, container.runner, lambda: later_us)
 
     async def swept() -> bool:
         return sweep.step(later_us, 200)[1]
 
-    async with bench.bounded(), bench.running(upkeep.watch_vitals()):
+    async with bench.bounded(), bench.running(maintenance.watch_vitals()):
         await until(swept, "the round is not complete")
-    async with bench.bounded(), bench.running(upkeep.settle()):
+    async with bench.bounded(), bench.running(maintenance.settle()):
         await bench.sent()
 
 

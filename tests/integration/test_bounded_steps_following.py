@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 
 from sidecar.api.sync.v1 import sync_pb2
-from sidecar.directory.company_cache import HeldCompanies
+from sidecar.directory.company_cache import CompanyCache
 from sidecar.directory.directory import Directory
 from sidecar.domain.catalog.model import CatalogSnapshot
 from sidecar.domain.company.timeline import compile_snapshot
@@ -49,7 +49,7 @@ async def bench(
 
 @pytest.mark.parametrize("bench", [{"snapshots": "all"}], indirect=True)
 async def test_following_a_plane_with_thousands_of_companies(bench: Bench) -> None:
-    watcher, directory = bench.parts.watcher, bench.parts.directory
+    watcher, directory = bench.container.watcher, bench.container.directory
     assert watcher is not None
     for revision, epoch in ((1, "one"), (2, "one"), (1, "two"), (2, "two")):
         bench.plane.pages = list(_revision(epoch, revision))
@@ -62,42 +62,42 @@ async def test_following_a_plane_with_thousands_of_companies(bench: Bench) -> No
     bench.plane.pages = [_page("two", 3, removed=NAMES)]
     async with bench.bounded(), bench.running(watcher.run()):
         await bench.followed("two", 3)
-    assert [] == bench.parts.snapshots.held("", 10)
+    assert [] == bench.container.snapshots.company_ids("", 10)
 
 
 @pytest.mark.parametrize("bench", [{"fetch_timeout_ms": 60_000}], indirect=True)
 async def test_fetching_many_companies_with_their_usage(bench: Bench) -> None:
-    parts, names = bench.parts, NAMES[:1_000]
+    container, names = bench.container, NAMES[:1_000]
     refs = [counter_ref(PER_USER, (f"user {user}",)) for user in range(5_000)]
     bench.plane.fetched = sync_pb2.FetchSnapshotsResponse(
         catalog=catalog_snapshot_to_message(_big_catalog(1)),
         companies=[snapshot_to_message(compile_snapshot(company(name), 1)) for name in names],
         totals=[total_to_message(total(ref, 7, 0, 1)) for ref in refs],
     )
-    assert parts.watcher is not None
+    assert container.watcher is not None
     async with bench.bounded():
-        await parts.watcher.fetch(names, None)
-    assert names == parts.snapshots.held("", len(names))
+        await container.watcher.fetch(names, None)
+    assert names == container.snapshots.company_ids("", len(names))
 
 
 async def test_letting_go_of_thousands_where_the_bound_was_lowered(bench: Bench) -> None:
     bench.apply(CONTENT, *NAMES)
-    parts = bench.parts
-    held = HeldCompanies(parts.snapshots, 100)
-    directory = Directory(parts.snapshots, 10, held=held)
+    container = bench.container
+    held = CompanyCache(container.snapshots, 100)
+    directory = Directory(container.snapshots, 10, company_cache=held)
     async with bench.bounded():
         changes = SnapshotChanges(companies=[compile_snapshot(company("new"), 2)])
-        await in_steps(parts.runner, directory.applying(changes))
-    assert [*NAMES[-99:], "new"] == parts.snapshots.held("", COMPANIES)
+        await in_steps(container.runner, directory.applying(changes))
+    assert [*NAMES[-99:], "new"] == container.snapshots.company_ids("", COMPANIES)
 
 
 async def test_news_of_others_in_one_message(bench: Bench) -> None:
     refs = [counter_ref(PER_USER, (f"user {user}",)) for user in range(10_000)]
     page = _page("e", 1, totals=[total_to_message(total(ref, 7, 0, 1)) for ref in refs])
     bench.plane.pages = [page]
-    parts = bench.parts
-    assert parts.watcher is not None
-    async with bench.bounded(), bench.running(parts.watcher.run()):
+    container = bench.container
+    assert container.watcher is not None
+    async with bench.bounded(), bench.running(container.watcher.run()):
         await bench.followed("e", 1)
     assert 2 * len(refs) <= bench.work.total.operations
 

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from sidecar.api.control.v1 import control_pb2 as pb
 from sidecar.cli.common import ExitCode
-from sidecar.domain.bounds import DAY_US, MINUTE_US
 from sidecar.domain.company.model import Company, Subscription
+from sidecar.domain.time.units import DAY_US, MINUTE_US
 from tests.support.daemons import ControlPlane, Sidecar
 from tests.support.ledger import apply, flush, now_us
 from tests.support.lifecycle import Life, Usage, apply_companies, stamp

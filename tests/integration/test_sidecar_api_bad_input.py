@@ -12,7 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from sidecar.api.admin.v1 import admin_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.domain.bounds import DAY_US, MINUTE_US
+from sidecar.domain.time.units import DAY_US, MINUTE_US
 from tests.support.build import NOW_US
 from tests.support.processes import until
 from tests.support.sidecar_api import COMPANIES, CONTENT, ask, report, stamp
@@ -31,7 +31,7 @@ async def sidecar(tmp_path: Path) -> AsyncIterator[Serving]:
     bounds = {"concurrent_calls_max": 8, "watches_max": 0}
     async with serving(tmp_path, CONTENT, COMPANIES, **bounds) as found:
         yield found
-        assert 0 == found.parts.store.head.sequence, "something was counted"
+        assert 0 == found.container.store.head.sequence, "something was counted"
 
 
 def raw(sidecar: Serving, path: str, data: bytes) -> Any:
@@ -205,7 +205,7 @@ async def test_text_that_is_no_utf8_names_the_field(
 
 
 async def test_a_message_past_the_bound_is_refused(sidecar: Serving) -> None:
-    limit_bytes = sidecar.parts.config.message_bytes_max
+    limit_bytes = sidecar.container.config.message_bytes_max
     request = ask(metadata={"k": "v" * limit_bytes})
     found = await failure_of(sidecar.api.CheckAndIncrement(request))
     assert grpc.StatusCode.RESOURCE_EXHAUSTED == found.code

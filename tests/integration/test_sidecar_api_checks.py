@@ -9,8 +9,8 @@ import pytest
 
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.domain.bounds import DAY_US
-from sidecar.domain.limits.decision import Reason
+from sidecar.domain.limits.reasons import Reason
+from sidecar.domain.time.units import DAY_US
 from tests.support.build import MIDNIGHT_US, NOW_US, catalog, limit, metered
 from tests.support.sidecar_api import (
     ACME,
@@ -32,7 +32,7 @@ async def sidecar(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 
 async def test_an_allowed_check_says_everything(sidecar: Serving) -> None:
     answer = await check(sidecar, quantity=60)
-    incarnation = sidecar.parts.store.lineage.incarnation
+    incarnation = sidecar.container.store.incarnation.id
     expected = pb.CheckAndIncrementResponse(
         decision=pb.Decision(
             allowed=True,

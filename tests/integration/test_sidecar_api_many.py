@@ -54,14 +54,14 @@ async def test_a_batch_of_1000_is_one_step(sidecar: Serving) -> None:
     outcomes = await batch(sidecar, [ask("free", n) for n in range(1000)])
     assert list(map(str, range(1000))) == list(map(brief, outcomes))
     ids = [outcome.response.record_id for outcome in outcomes]
-    assert 1000 == len(set(ids)) == sidecar.parts.store.head.sequence
+    assert 1000 == len(set(ids)) == sidecar.container.store.head.sequence
 
 
 @pytest.mark.parametrize("size", [0, 1001])
 async def test_a_batch_of_none_or_of_1001_is_refused(sidecar: Serving, size: int) -> None:
     expected = Failure(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT", "checks")
     assert expected == await failure_of(batch(sidecar, [ask()] * size))
-    assert 0 == sidecar.parts.store.head.sequence
+    assert 0 == sidecar.container.store.head.sequence
 
 
 async def test_an_error_concerns_its_check_alone(sidecar: Serving) -> None:
@@ -98,7 +98,7 @@ async def test_an_error_concerns_its_check_alone(sidecar: Serving) -> None:
     codes = [outcome.error.code for outcome in outcomes if outcome.HasField("error")]
     assert [3, 3, 3, 11, 6, 11] == codes
     assert 13 == used(outcomes[9])
-    assert 5 == sidecar.parts.store.head.sequence
+    assert 5 == sidecar.container.store.head.sequence
 
 
 async def test_a_key_twice_in_a_batch_is_counted_once(sidecar: Serving) -> None:
@@ -106,7 +106,7 @@ async def test_a_key_twice_in_a_batch_is_counted_once(sidecar: Serving) -> None:
     outcomes = await batch(sidecar, checks)
     expected = ["3", "replayed", "replayed", "IDEMPOTENCY_CONFLICT checks[3].idempotency_key"]
     assert expected == list(map(brief, outcomes))
-    assert 1 == sidecar.parts.store.head.sequence
+    assert 1 == sidecar.container.store.head.sequence
 
 
 async def test_a_batch_again_is_replayed_check_by_check(sidecar: Serving) -> None:
@@ -134,7 +134,7 @@ async def test_broken_text_in_a_batch_names_its_check(sidecar: Serving) -> None:
     found = await failure_of(call(data))
     expected = (grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_REQUEST", "checks[2].company")
     assert expected == found
-    assert 0 == sidecar.parts.store.head.sequence
+    assert 0 == sidecar.container.store.head.sequence
 
 
 async def test_a_full_outbox_denies_what_does_not_fit_and_counts_none_of_it(
@@ -147,7 +147,7 @@ async def test_a_full_outbox_denies_what_does_not_fit_and_counts_none_of_it(
         reasons = [outcome.response.decision.reason for outcome in outcomes[3:]]
         assert [full, full, exceeded] == reasons
         assert full == (await sidecar.api.CheckAndIncrement(ask())).decision.reason
-        assert 3 == sidecar.parts.store.waiting_records()
+        assert 3 == sidecar.container.store.waiting_records()
         assert 3 == used((await batch(sidecar, [ask(quantity=999)]))[0])
 
 
@@ -156,7 +156,7 @@ async def test_a_full_outbox_takes_what_has_happened(tmp_path: Path) -> None:
         for company in ("acme", "acme", "unheard of"):
             report = pb.RecordUsageRequest(company=company, feature="calls", quantity=2)
             assert (await sidecar.api.RecordUsage(report)).record_id
-        assert 3 == sidecar.parts.store.waiting_records()
+        assert 3 == sidecar.container.store.waiting_records()
         assert 4 == used((await batch(sidecar, [ask(quantity=999)]))[0])
 
 

@@ -12,8 +12,9 @@ import pytest
 from sidecar.api.admin.v1 import admin_pb2
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.domain.bounds import DAY_US, INT64_MAX
-from sidecar.domain.limits.decision import Reason
+from sidecar.domain.bounds import INT64_MAX
+from sidecar.domain.limits.reasons import Reason
+from sidecar.domain.time.units import DAY_US
 from tests.support.build import DAY, MIDNIGHT_US, NOW_US, catalog, limit, metered
 from tests.support.sidecar_api import ACME, COMPANIES, CONTENT, ask, report, stamp
 from tests.support.sidecars import WAYS, Serving, serving
@@ -49,7 +50,7 @@ async def test_a_question_is_answered_as_the_check_would_be(sidecar: Serving) ->
         assert (quantity if quantity <= 60 else 0) == answer.granted
         assert 40 + answer.granted == answer.binding_limit.used
         assert [40] == [status.used for status in asked.limits]
-    assert 1 == sidecar.parts.store.head.sequence
+    assert 1 == sidecar.container.store.head.sequence
 
 
 async def test_a_question_shows_every_limit_that_applies_in_order(sidecar: Serving) -> None:
@@ -228,9 +229,9 @@ async def test_status_tells_what_was_accepted(sidecar: Serving) -> None:
         status.outbox_records,
         status.acknowledged_sequence,
     )
-    assert sidecar.parts.store.lineage.incarnation == status.incarnation
+    assert sidecar.container.store.incarnation.id == status.incarnation
     assert (True, False, False) == (status.standalone, status.draining, status.ready)
-    assert sidecar.parts.config.durability == {
+    assert sidecar.container.config.durability == {
         admin_pb2.DURABILITY_PROCESS: "process",
         admin_pb2.DURABILITY_DISK: "disk",
     }.get(status.durability)
@@ -260,7 +261,7 @@ async def test_nothing_is_counted_by_questions(sidecar: Serving) -> None:
     await sidecar.api.Check(pb.CheckRequest(company="acme", feature="calls", quantity=50))
     await usage(sidecar)
     await sidecar.api.ListEntitlements(pb.ListEntitlementsRequest(company="acme"))
-    assert 0 == sidecar.parts.store.head.sequence
+    assert 0 == sidecar.container.store.head.sequence
     assert 0 == (await usage(sidecar, "calls")).features[0].limits[0].used
 
 

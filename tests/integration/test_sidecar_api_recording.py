@@ -11,8 +11,9 @@ import grpc
 import pytest
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.domain.bounds import HOUR_US, INT64_MAX, MINUTE_US
-from sidecar.domain.limits.decision import Reason
+from sidecar.domain.bounds import INT64_MAX
+from sidecar.domain.limits.reasons import Reason
+from sidecar.domain.time.units import HOUR_US, MINUTE_US
 from tests.support.build import NOW_US, catalog, limit, metered
 from tests.support.sidecar_api import (
     ACME,

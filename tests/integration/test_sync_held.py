@@ -38,7 +38,7 @@ def held(sidecar: Sidecar) -> list[str]:
         sidecar.store, max_bytes=1 << 26, sync_commits=False, outbox_records_max=1_000
     )
     try:
-        return Snapshots(opened.store).held("", 1_000)
+        return Snapshots(opened.store).company_ids("", 1_000)
     finally:
         opened.close()
 

@@ -11,8 +11,8 @@ import pytest
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.api.enforcement.v1 import enforcement_pb2_grpc as pb_grpc
-from sidecar.domain.bounds import DAY_US, SECOND_US
 from sidecar.domain.catalog.model import EntitlementGrant
+from sidecar.domain.time.units import DAY_US, SECOND_US
 from tests.support.build import MIDNIGHT_US, catalog, company, limit
 from tests.support.channels import channel_to
 from tests.support.processes import until
@@ -31,7 +31,7 @@ async def nobody_watches(sidecar: Serving) -> None:
     """Wait until the sidecar has let go of every watch."""
 
     async def gone() -> bool:
-        return not sidecar.parts.watchlist
+        return not sidecar.container.watchlist
 
     await until(gone, "a watch is left")
 
@@ -186,7 +186,7 @@ async def test_one_who_never_reads_holds_nobody_up_and_leaves_nothing(tmp_path: 
                 assert [f"CURRENT {names[0]}"] == await events.told(1)
                 await check(sidecar, names[0], 50)
                 assert f"THRESHOLD {names[0]} 50" == (await events.told(1))[0]
-            assert sidecar.parts.watchlist
+            assert sidecar.container.watchlist
         await nobody_watches(sidecar)
 
 
@@ -194,6 +194,6 @@ async def watched(sidecar: Serving) -> None:
     """Wait until somebody watches."""
 
     async def begun() -> bool:
-        return bool(sidecar.parts.watchlist)
+        return bool(sidecar.container.watchlist)
 
     await until(begun, "nobody watches")

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sidecar.domain.bounds import HOUR_US
 from sidecar.domain.company.model import SubscriptionStatus
 from sidecar.domain.company.subscription_changes import (
     CancelSubscription,
@@ -23,6 +22,7 @@ from sidecar.domain.company.subscription_changes import (
     SetAddOn,
     SubscriptionChange,
 )
+from sidecar.domain.time.units import HOUR_US
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 from tests.support.build import MIDNIGHT_US
 

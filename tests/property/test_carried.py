@@ -12,10 +12,10 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.domain.bounds import DAY_US
 from sidecar.domain.catalog.model import Limit, Rollover
 from sidecar.domain.limits.counters import CounterTotal
-from sidecar.domain.limits.decision import GrantMode
+from sidecar.domain.limits.reasons import GrantMode
+from sidecar.domain.time.units import DAY_US
 from sidecar.storage.sweep import Sweep
 from tests.support.build import DAY, catalog, company, counter_ref, limit, metered
 from tests.support.inside import Inside
@@ -112,7 +112,7 @@ def test_what_is_carried_agrees_with_the_model(
     for day in days:
         for used in (day.used, *[0] * day.rest):
             if used:
-                sidecar.decide(used, mode=GrantMode.REGARDLESS)
+                sidecar.decide(used, mode=GrantMode.RECORD_ONLY)
             model.ends(used)
             sidecar.now_us += DAY_US
         expected = AMOUNT + sum(model.by_age)

@@ -18,7 +18,7 @@ import msgspec
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sidecar.domain.bounds import BEGINNING_US, DAY_US, FOREVER_US, MINUTE_US
+from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
 from sidecar.domain.company.model import Company, Segment, Subscription
 from sidecar.domain.company.timeline import (
     HISTORY_US,
@@ -27,6 +27,7 @@ from sidecar.domain.company.timeline import (
     segment_at,
 )
 from sidecar.domain.time.company_windows import company_window
+from sidecar.domain.time.units import DAY_US, MINUTE_US
 from sidecar.domain.time.windows import Alignment, Window, WindowSpec, WindowUnit
 from sidecar.domain.time.zones import load_zone
 from tests.support.strategies import ZONES, window_specs

@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from sidecar.domain.bounds import FOREVER_US
 from sidecar.domain.catalog.model import Enforcement, Rate
 from sidecar.domain.limits.decide import decide
-from sidecar.domain.limits.decision import Decision, Gauge, GrantMode, RateGauge, Reason
+from sidecar.domain.limits.decision import Decision
+from sidecar.domain.limits.reasons import GrantMode, Reason
+from sidecar.domain.limits.usage import QuotaUsage, RateUsage
 from tests.support.build import (
     DAY,
     HARD,
@@ -28,10 +30,10 @@ from tests.support.build import (
     SHADOW,
     SOFT,
     THROTTLE,
-    gauge,
     limit,
     rate_limit,
     throttled,
+    usage,
 )
 
 _AMOUNTS: Final = st.none() | st.integers(0, 12)
@@ -51,13 +53,13 @@ _MODES: Final = st.sampled_from(GrantMode)
 class _Case(NamedTuple):
     """A request, and everything that applies to it."""
 
-    gauges: list[Gauge]
-    rates: list[RateGauge]
+    usages: list[QuotaUsage]
+    rates: list[RateUsage]
     quantity: int
     mode: GrantMode
 
     def decide(self) -> Decision:
-        return decide(self.quantity, self.mode, self.gauges, NOW_US, self.rates)
+        return decide(self.quantity, self.mode, self.usages, NOW_US, self.rates)
 
     @property
     def needed(self) -> int:
@@ -65,20 +67,20 @@ class _Case(NamedTuple):
 
     @property
     def ceilings(self) -> list[_Ceiling]:
-        applying: list[Gauge | RateGauge] = [*self.gauges, *self.rates]
+        applying: list[QuotaUsage | RateUsage] = [*self.usages, *self.rates]
         return [_Ceiling(of) for of in applying]
 
 
 class _Ceiling:
     """A limit or a rate of the model."""
 
-    def __init__(self, of: Gauge | RateGauge) -> None:
+    def __init__(self, of: QuotaUsage | RateUsage) -> None:
         self.of = of
         self.name = of.limit.id
         self.enforcement = of.limit.enforcement
         self.denies = self.enforcement in (HARD, THROTTLE)
-        rate = of.limit.rate if isinstance(of, RateGauge) else of.limit.throttle
-        level = of.level if isinstance(of, RateGauge) else of.throttle_level
+        rate = of.limit.rate if isinstance(of, RateUsage) else of.limit.throttle
+        level = of.level if isinstance(of, RateUsage) else of.throttle_level
         self._unit_us = Fraction(rate.period_us, rate.count) if rate else Fraction(0)
         self._burst = rate.burst if rate else 0
         self._ahead_us = Fraction(level, rate.count) if rate else Fraction(0)
@@ -87,7 +89,7 @@ class _Ceiling:
         """Whether a quantity would pass, if nothing else happens until then."""
         if quantity == 0:
             return True
-        if isinstance(self.of, RateGauge):
+        if isinstance(self.of, RateUsage):
             return self._conforms(quantity, at_us)
         amount = self.of.limit.amount
         if amount is None:
@@ -109,7 +111,7 @@ class _Ceiling:
     def passes_us(self, quantity: int) -> int:
         """The first instant at which a quantity passes; FOREVER_US for never."""
         instants = {NOW_US}
-        if isinstance(self.of, Gauge) and self.of.window.end_us < FOREVER_US:
+        if isinstance(self.of, QuotaUsage) and self.of.window.end_us < FOREVER_US:
             instants.add(self.of.window.end_us)
         for units in range(1, quantity + 1):
             wait_us = ceil(self._ahead_us + (units - self._burst) * self._unit_us)
@@ -123,7 +125,7 @@ class _Ceiling:
 
 
 @st.composite
-def _gauges(draw: st.DrawFn) -> list[Gauge]:
+def _usages(draw: st.DrawFn) -> list[QuotaUsage]:
     found = []
     for at in range(draw(st.integers(0, 4))):
         name, window, used = f"limit {at}", draw(_WINDOWS), draw(st.integers(0, 15))
@@ -135,26 +137,26 @@ def _gauges(draw: st.DrawFn) -> list[Gauge]:
             of = limit(name, draw(_AMOUNTS), enforcement, window, warn=draw(_PERCENTS))
             filled = 0
         carried = draw(st.integers(0, 3)) if window is MONTH else 0
-        found.append(gauge(of, used, carried=carried, throttled=filled))
+        found.append(usage(of, used, carried=carried, throttled=filled))
     return found
 
 
 @st.composite
-def _rate_gauges(draw: st.DrawFn) -> list[RateGauge]:
+def _rate_usages(draw: st.DrawFn) -> list[RateUsage]:
     found = []
     for at in range(draw(st.integers(0, 3))):
         of = rate_limit(f"rate {at}", draw(_RATES), draw(st.sampled_from([HARD, SHADOW])))
         level = draw(st.integers(0, 12)) * of.rate.period_us + draw(st.integers(0, 999))
-        found.append(RateGauge(of, level, NOW_US))
+        found.append(RateUsage(of, level, NOW_US))
     return found
 
 
-_CASES: Final = st.builds(_Case, _gauges(), _rate_gauges(), st.integers(0, 14), _MODES)
+_CASES: Final = st.builds(_Case, _usages(), _rate_usages(), st.integers(0, 14), _MODES)
 
 
 def _granted(case: _Case, mode: GrantMode) -> int | None:
     """Most that may be granted; `None` for a denial."""
-    if mode is GrantMode.REGARDLESS:
+    if mode is GrantMode.RECORD_ONLY:
         return case.quantity
     denying = [ceiling for ceiling in case.ceilings if ceiling.denies]
     for candidate in range(case.quantity, case.needed - 1, -1):
@@ -163,7 +165,7 @@ def _granted(case: _Case, mode: GrantMode) -> int | None:
     return None
 
 
-def _above(of: Gauge, granted: int) -> int:
+def _above(of: QuotaUsage, granted: int) -> int:
     """Units of the request, counted one by one, that land above what may be used."""
     if of.ceiling is None:
         return 0
@@ -172,7 +174,7 @@ def _above(of: Gauge, granted: int) -> int:
 
 def _warnings(case: _Case, granted: int) -> list[tuple[str, int]]:
     crossed = []
-    for g in case.gauges:
+    for g in case.usages:
         for percent in g.limit.warning_percents if g.ceiling else ():
             reached = [(g.used + n) * 100 >= (g.ceiling or 0) * percent for n in (0, granted)]
             if reached == [False, True]:
@@ -186,7 +188,7 @@ def test_outcome_agrees_with_the_model(case: _Case) -> None:
     decision = case.decide()
     granted = _granted(case, case.mode)
     assert (granted is not None, granted or 0) == (decision.allowed, decision.granted)
-    soft = [g for g in case.gauges if g.limit.enforcement is SOFT]
+    soft = [g for g in case.usages if g.limit.enforcement is SOFT]
     assert max((_above(g, decision.granted) for g in soft), default=0) == decision.overage
     warnings = [(warning.limit, warning.percent) for warning in decision.warnings]
     assert _warnings(case, decision.granted) == warnings
@@ -202,7 +204,7 @@ def test_shadow_and_throttled_agree_with_the_model(case: _Case) -> None:
     assert denied == list(decision.shadow_denials)
     slowed = [
         g.limit.id
-        for g in case.gauges
+        for g in case.usages
         if g.limit.enforcement is THROTTLE
         and _above(g, decision.granted)
         and _Ceiling(g).lets_pass(case.needed)
@@ -227,7 +229,7 @@ def test_reason_binding_and_retry_after_of_a_denial_agree_with_the_model(case: _
     last = [ceiling for ceiling in denying if ceiling.passes_us(case.needed) == last_us]
     least = min(ceiling.left() for ceiling in last)
     named = [ceiling for ceiling in last if ceiling.left() == least]
-    if case.mode is GrantMode.REGARDLESS:
+    if case.mode is GrantMode.RECORD_ONLY:
         assert (True, None) == (decision.allowed, decision.retry_after_us)
         assert decision.reason in {_reason(ceiling) for ceiling in named}
         return
@@ -241,7 +243,7 @@ def test_reason_binding_and_retry_after_of_a_denial_agree_with_the_model(case: _
 
 
 def _reason(ceiling: _Ceiling) -> Reason:
-    hard_limit = isinstance(ceiling.of, Gauge) and ceiling.enforcement is HARD
+    hard_limit = isinstance(ceiling.of, QuotaUsage) and ceiling.enforcement is HARD
     return Reason.LIMIT_EXCEEDED if hard_limit else Reason.RATE_LIMITED
 
 
@@ -252,27 +254,27 @@ def test_binding_limit_of_what_is_allowed_is_as_it_is_after_counting(case: _Case
     if not decision.allowed:
         return
     binding, granted = decision.binding, decision.granted
-    if not case.gauges:
+    if not case.usages:
         if not case.rates:
             assert binding is None
             return
-        assert isinstance(binding, RateGauge)
+        assert isinstance(binding, RateUsage)
         (of,) = [r for r in case.rates if r.limit.id == binding.limit.id]
         assert of.after(granted).level == binding.level
         return
-    assert isinstance(binding, Gauge)
-    (before,) = [g for g in case.gauges if g.limit.id == binding.limit.id]
+    assert isinstance(binding, QuotaUsage)
+    (before,) = [g for g in case.usages if g.limit.id == binding.limit.id]
     assert before.used + granted == binding.used
     if before.limit.enforcement is THROTTLE:
         assert before.after(granted).throttle_level == binding.throttle_level
-    finite = [g for g in case.gauges if g.ceiling is not None]
+    finite = [g for g in case.usages if g.ceiling is not None]
     enforced = [g for g in finite if g.limit.enforcement is not SHADOW] or finite
     if enforced:
         assert before in enforced
         assert min(map(_room, enforced)) == _room(before)
 
 
-def _room(of: Gauge) -> int:
+def _room(of: QuotaUsage) -> int:
     return (of.ceiling or 0) - of.used
 
 
@@ -288,7 +290,7 @@ def test_all_or_none_fills_every_bucket_that_lets_pass(case: _Case) -> None:
         skipped = rate.limit.enforcement is SHADOW and not _Ceiling(rate).lets_pass(granted)
         units = 0 if skipped else granted
         assert rate.level + units * rate.limit.rate.period_us == rate.after(granted).level
-    for g in case.gauges:
+    for g in case.usages:
         if g.limit.throttle is not None:
             units = _above(g, granted)
             expected = g.throttle_level + units * g.limit.throttle.period_us

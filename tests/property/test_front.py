@@ -28,7 +28,7 @@ from sidecar.front.frames import (
 )
 from sidecar.front.machine import huffman, requests
 from sidecar.front.machine.headcache import HeadCache
-from sidecar.front.machine.heads import Head
+from sidecar.front.machine.heads import RequestHead
 from sidecar.front.machine.hpackreader import HpackReader
 from sidecar.front.machine.messages import PREFIX, packed
 from sidecar.front.methods import bidi_stream, server_stream, unary
@@ -254,7 +254,7 @@ varying = st.tuples(
 )
 
 
-def _facts(head: Head, seconds: float) -> tuple[object, ...]:
+def _facts(head: RequestHead, seconds: float) -> tuple[object, ...]:
     refusal = None if head.refusal is None else head.refusal.block
     return head.path, head.method, head.custom, head.usual, refusal, seconds
 
@@ -274,7 +274,7 @@ def test_heads_that_are_found_equal_those_that_are_read(
         more = [("grpc-timeout", timeout), ("x-id", number), ("x-other", other)]
         block = encoder.encode(request_fields(path, more), huffman=coded)[1:]
         try:
-            fresh = Head(HpackReader(100_000).read(block), methods)
+            fresh = RequestHead(HpackReader(100_000).read(block), methods)
         except StreamFault:
             assert block not in cache.known
             assert None is cache.match(block)

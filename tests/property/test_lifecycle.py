@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.domain.company.model import (
+    AddOnSubscription,
     Company,
     CompanySnapshot,
-    Holding,
     Subscription,
     SubscriptionStatus,
 )
@@ -33,7 +33,7 @@ from sidecar.domain.company.subscription_changes import (
     SubscriptionChange,
     When,
 )
-from sidecar.domain.company.subscription_lifecycle import changed, settled
+from sidecar.domain.company.subscription_lifecycle import apply_change, normalise
 from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot, segment_at
 from sidecar.domain.errors import FieldError
 from tests.property.lifecycle_model import ADD_ONS, DAILY, HOURS, Model, hour_of, instant
@@ -122,7 +122,7 @@ def test_the_timeline_tells_what_was_is_and_will_be(
         now_us = instant(model.now)
         held_subscription = company.subscription
         assert held_subscription is not None
-        told = msgspec.structs.replace(company, subscription=settled(held_subscription, now_us))
+        told = msgspec.structs.replace(company, subscription=normalise(held_subscription, now_us))
         assert held == continue_snapshot(held, told, 1, now_us)
 
         change = build(model.now)
@@ -131,7 +131,7 @@ def test_the_timeline_tells_what_was_is_and_will_be(
         when = PERIOD_END if wanted == AT_PERIOD_END else when
         possible = model.take(change, at)
         try:
-            done = changed(held_subscription, change, when, now_us, "UTC")
+            done = apply_change(held_subscription, change, when, now_us, "UTC")
         except FieldError:
             assert not possible
             continue
@@ -146,7 +146,9 @@ def _compare(model: Model, held: CompanySnapshot) -> None:
     segments = [segment_at(held, instant(hour)) for hour in range(HOURS)]
     for hour, segment in enumerate(segments):
         add_ons = tuple(
-            Holding(key, model.held[key][hour]) for key in ADD_ONS if model.held[key][hour]
+            AddOnSubscription(key, model.held[key][hour])
+            for key in ADD_ONS
+            if model.held[key][hour]
         )
         expected = (model.status(hour), model.plan(hour), add_ons, instant(model.anchor(hour)))
         status = (segment.status, segment.after_trial, segment.past_grace)
@@ -163,7 +165,7 @@ def _ask_again(
     subscription: Subscription, change: SubscriptionChange, when: When, now_us: int
 ) -> None:
     try:
-        again = changed(subscription, change, when, now_us, "UTC")
+        again = apply_change(subscription, change, when, now_us, "UTC")
     except FieldError:
         return
     assert subscription == again.subscription

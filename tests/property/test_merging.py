@@ -21,9 +21,9 @@ from sidecar.domain.catalog.model import (
     Plan,
     Scope,
 )
-from sidecar.domain.company.model import Holding, Segment, SubscriptionStatus
+from sidecar.domain.company.model import AddOnSubscription, Segment, SubscriptionStatus
 from sidecar.domain.entitlement.resolve import CatalogIndex, Entitlement
-from sidecar.domain.limits.decision import Reason
+from sidecar.domain.limits.reasons import Reason
 from sidecar.domain.time.windows import WindowSpec
 from tests.support.strategies import metered_grants
 
@@ -49,7 +49,7 @@ class _Case(msgspec.Struct):
 
     plan: tuple[EntitlementGrant | None, ...]
     add_ons: list[AddOn]
-    holdings: list[Holding]
+    bought: list[AddOnSubscription]
     overrides: tuple[EntitlementGrant | None, ...] = (None, None, None)
 
     def resolve(self, feature: int) -> Entitlement:
@@ -57,7 +57,7 @@ class _Case(msgspec.Struct):
         segment = Segment(
             status=SubscriptionStatus.ACTIVE,
             plan="full",
-            add_ons=tuple(self.holdings),
+            add_ons=tuple(self.bought),
             overrides=_present(self.overrides),
         )
         found = CatalogIndex(catalog, 1).resolve(segment, _FEATURES[feature].key)
@@ -66,7 +66,7 @@ class _Case(msgspec.Struct):
 
     def ranked(self, feature: int) -> list[tuple[AddOnEntitlement, int]]:
         """What add-ons that are held say of a feature, the least first; and how many are held."""
-        quantities = {holding.add_on: holding.quantity for holding in self.holdings}
+        quantities = {bought_one.add_on: bought_one.quantity for bought_one in self.bought}
         return [
             (entry, quantities[add_on.key])
             for add_on in sorted(self.add_ons, key=lambda add_on: (add_on.rank, add_on.key))
@@ -96,7 +96,7 @@ def _cases(draw: st.DrawFn, *, overridden: bool = False) -> _Case:
     return _Case(
         draw(_grants),
         add_ons,
-        [Holding(key, draw(quantities)) for key in held],
+        [AddOnSubscription(key, draw(quantities)) for key in held],
         draw(_grants) if overridden else (None, None, None),
     )
 
@@ -181,7 +181,7 @@ def test_what_is_merged_keeps_to_the_rules_of_a_grant(case: _Case) -> None:
 @given(_cases(overridden=True), st.randoms(use_true_random=False))
 def test_the_order_in_which_add_ons_are_held_does_not_matter(case: _Case, random: Random) -> None:
     before = [case.resolve(feature) for feature in range(3)]
-    random.shuffle(case.holdings)
+    random.shuffle(case.bought)
     random.shuffle(case.add_ons)
     assert before == [case.resolve(feature) for feature in range(3)]
 
@@ -199,7 +199,7 @@ def test_a_value_is_that_of_the_highest_rank_and_a_switch_is_on_for_any_source(
 
 @given(_cases(overridden=True))
 def test_an_override_replaces_everything_and_nothing_else(case: _Case) -> None:
-    without = _Case(case.plan, case.add_ons, case.holdings)
+    without = _Case(case.plan, case.add_ons, case.bought)
     for at, grant in enumerate(case.overrides):
         feature = _FEATURES[at]
         if grant is None:

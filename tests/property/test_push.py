@@ -75,7 +75,7 @@ class World:
             self.sync.restart()
         elif event.name == "fence":
             # As if a clone had come by: the plane refuses what is being sent.
-            self.plane.fenced.add(self.opened.store.lineages[0].incarnation)
+            self.plane.fenced.add(self.opened.store.incarnations[0].id)
         else:
             delivered = {"request lost": 0, "doubled": 2}.get(event.name, 1)
             self.sync.step(delivered=delivered, answered=event.name != "answer lost")

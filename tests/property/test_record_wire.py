@@ -11,7 +11,8 @@ from sidecar.api.sync.v1 import sync_pb2
 from sidecar.domain.bounds import FOREVER_US, INT64_MAX
 from sidecar.domain.limits.counters import CounterRef
 from sidecar.domain.time.windows import Window
-from sidecar.storage.record_wire import encode_counter_ref, encode_owner, encode_record
+from sidecar.storage.record_wire import encode_owner, encode_record
+from tests.support.stores import encode_counter_ref
 
 # Lengths around the points at which a length takes one byte more, and characters of every size.
 _LENGTHS: Final = st.sampled_from([0, 1, 127, 128, 300, 16_383, 16_384]) | st.integers(0, 20)

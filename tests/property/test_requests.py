@@ -7,7 +7,7 @@ from typing import Final
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sidecar.domain.limits.decision import GrantMode
+from sidecar.domain.limits.reasons import GrantMode
 from sidecar.domain.limits.requests import Check, payload_digest
 from tests.support.build import NOW_US, check
 

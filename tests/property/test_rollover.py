@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import Rollover
-from sidecar.domain.limits.rollover import carry, carry_over_windows
+from sidecar.domain.limits.rollover import carry
 
 _ROLLOVERS: Final = st.builds(
     Rollover,
@@ -80,14 +80,3 @@ def test_nothing_is_made_up_and_bounds_hold(
     assert all(left <= was for left, was in zip(after, (amount, *carried), strict=False))
     assert min(after, default=0) >= 0
     assert not after or after[-1] > 0
-
-
-@given(_ROLLOVERS, st.integers(0, 12), st.lists(st.integers(0, 9), max_size=6), st.integers(0, 60))
-def test_idle_windows_at_once_are_idle_windows_one_by_one(
-    rollover: Rollover, amount: int, before: list[int], windows: int
-) -> None:
-    expected = tuple(before)
-    for _ in range(windows):
-        expected = carry(rollover, amount, expected, 0)
-
-    assert carry_over_windows(rollover, amount, tuple(before), windows) == expected

@@ -22,17 +22,17 @@ from sidecar.domain.catalog.model import Limit
 from sidecar.domain.company.timeline import compile_snapshot
 from sidecar.domain.errors import Conflict
 from sidecar.domain.limits.counters import CounterRef
-from sidecar.domain.limits.decision import GrantMode
+from sidecar.domain.limits.reasons import GrantMode
 from sidecar.domain.limits.requests import Check
 from sidecar.domain.slices import Slices, whole
 from sidecar.engine.enforce import Answer, Enforcer, Outcome, Replay
 from sidecar.engine.needs import Needs
-from sidecar.engine.plane_status import Standing
-from sidecar.rpc.response_encoder import AnswerEncoder
+from sidecar.engine.plane_status import PlaneStatus
+from sidecar.rpc.response_encoder import ResponseEncoder
 from sidecar.storage import codec, outbox, tallies
 from sidecar.storage.outbox import Outbox
 from sidecar.storage.snapshots import SnapshotChanges
-from sidecar.storage.tallies import Accepted
+from sidecar.storage.tallies import AcceptedUsage
 from sidecar.sync.records import UsageRecordReader
 from tests.support.build import (
     DAY,
@@ -83,7 +83,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.small_steps = ExitStack()
         for module, name in ((outbox, "STEP_RECORDS"), (tallies, "COUNTED_AT_ONCE")):
             self.small_steps.enter_context(patch.object(module, name, 2))
-        self.collecting: Slices[Accepted] | None = None
+        self.collecting: Slices[AcceptedUsage] | None = None
         self.opened = OpenedStore(MemoryDisk())
         content = catalog({"basic": [metered("calls", *LIMITS)]})
         self.opened.snapshots.apply(
@@ -105,8 +105,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.enforcer = Enforcer(
             self.opened.store,
             Directory(self.opened.snapshots, 10),
-            Standing(authority=True),
-            AnswerEncoder(),
+            PlaneStatus(authority=True),
+            ResponseEncoder(),
             answers_kept_us=24 * HOUR_US,
         )
 
@@ -137,15 +137,15 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.waiting)
     @rule(share=st.integers(0, 100))
     def acknowledge(self, share: int) -> None:
-        oldest = self.opened.store.lineages[0]
-        here = sum(1 for name, _, _ in self.opened.waiting() if name == oldest.incarnation)
+        oldest = self.opened.store.incarnations[0]
+        here = sum(1 for name, _, _ in self.opened.waiting() if name == oldest.id)
         taken = here * share // 100
         watermark = oldest.acknowledged_sequence + taken
-        while self.opened.outbox.acknowledge(oldest.incarnation, watermark):
+        while self.opened.outbox.acknowledge(oldest.id, watermark):
             pass
         del self.waiting[:taken]
 
-    @precondition(lambda self: len(self.opened.store.lineages) == 1)
+    @precondition(lambda self: len(self.opened.store.incarnations) == 1)
     @rule(others=st.integers(0, 30), user=st.sampled_from(USERS[1:]), whole=st.booleans())
     def hear(self, others: int, user: str, whole: bool) -> None:
         """The plane knows all that this store counted under earlier names, and part of the rest."""
@@ -156,7 +156,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.version += 1
         reported = own // 2
         news = total(ref, left + others + reported, reported, self.version)
-        self.opened.counters.hear(self.opened.store.lineage.incarnation, [news])
+        self.opened.counters.hear(self.opened.store.incarnation.id, [news])
         self.others[ref] = others
 
     @precondition(lambda self: self.version)
@@ -166,7 +166,7 @@ class StoreMachine(RuleBasedStateMachine):
         counter = self.opened.counter(ref)
         if counter is not None and counter.heard:
             old = total(ref, 999, 0, counter.heard - 1)
-            self.opened.counters.hear(self.opened.store.lineage.incarnation, [old])
+            self.opened.counters.hear(self.opened.store.incarnation.id, [old])
 
     @rule()
     def ask_what_was_accepted(self) -> None:
@@ -186,13 +186,13 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(share=st.integers(0, 100), restarts_after=st.sets(st.integers(0, 8), max_size=2))
     def fence(self, share: int, restarts_after: set[int]) -> None:
         opened = self.opened
-        oldest = opened.store.lineages[0]
-        here = sum(1 for name, _, _ in opened.waiting() if name == oldest.incarnation)
+        oldest = opened.store.incarnations[0]
+        here = sum(1 for name, _, _ in opened.waiting() if name == oldest.id)
         common = here * share // 100
-        present = len(opened.store.lineages) == 1
+        present = len(opened.store.incarnations) == 1
         name, sequence = opened.new_incarnation(), oldest.acknowledged_sequence + common
         more = count(1)
-        while opened.outbox.begin_lineage(name, oldest.incarnation, sequence):
+        while opened.outbox.begin_incarnation(name, oldest.id, sequence):
             if next(more) in restarts_after:
                 self.restart()
         while opened.outbox.move_fenced():
@@ -208,7 +208,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.opened.reopen()
         self._make_enforcer()
 
-    @precondition(lambda self: len(self.opened.store.lineages) < 10)
+    @precondition(lambda self: len(self.opened.store.incarnations) < 10)
     @rule()
     def lose_power(self) -> None:
         self.collecting = None
@@ -232,7 +232,7 @@ class StoreMachine(RuleBasedStateMachine):
     @invariant()
     def the_chain_holds(self) -> None:
         run = self.opened.outbox.next_run(10_000, 1 << 30)
-        if run is not None and len(self.opened.store.lineages) == 1:
+        if run is not None and len(self.opened.store.incarnations) == 1:
             expected = chain_of(*run.records, previous=run.previous_chain)
             assert expected == self.opened.store.head.chain
 
@@ -242,7 +242,7 @@ class StoreMachine(RuleBasedStateMachine):
         fresh = Outbox(self.opened.store, UsageRecordReader())
         self._expect_accepted(whole(fresh.accepted()))
 
-    def _expect_accepted(self, accepted: Accepted) -> None:
+    def _expect_accepted(self, accepted: AcceptedUsage) -> None:
         taken = self.accepted[: accepted.sequence]
         assert len(taken) == accepted.sequence
         expected = codec.Tally(len(taken), sum(taken))
@@ -274,7 +274,7 @@ class StoreMachine(RuleBasedStateMachine):
             self.answers[asked.idempotency_key] = (payload, outcome.kept)
 
     def _granted(self, asked: Check) -> int | None:
-        if asked.mode is GrantMode.REGARDLESS:
+        if asked.mode is GrantMode.RECORD_ONLY:
             return asked.quantity
         left = asked.quantity
         for of, ref in refs_of(asked.dimensions.get("user", "")):

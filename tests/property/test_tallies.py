@@ -18,7 +18,7 @@ from sidecar.domain.slices import Slices
 from sidecar.storage import outbox, tallies
 from sidecar.storage.codec import Tally
 from sidecar.storage.sweep import Sweep
-from sidecar.storage.tallies import Accepted
+from sidecar.storage.tallies import AcceptedUsage
 from tests.support.build import NOW_US
 from tests.support.stores import MemoryDisk, OpenedStore, record_of
 
@@ -26,7 +26,7 @@ FEATURES: Final = ("a", "b", "c", "d", "e")
 
 
 class TalliesMachine(RuleBasedStateMachine):
-    """An outbox, and the amounts that its present lineage has accepted, in order."""
+    """An outbox, and the amounts that its present incarnation has accepted, in order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class TalliesMachine(RuleBasedStateMachine):
             self.small_steps.enter_context(patch.object(module, name, 2))
         self.opened = OpenedStore(MemoryDisk())
         self.accepted: list[tuple[str, int]] = []
-        self.asked: Slices[Accepted] | None = None
+        self.asked: Slices[AcceptedUsage] | None = None
 
     def teardown(self) -> None:
         self.small_steps.close()
@@ -56,9 +56,9 @@ class TalliesMachine(RuleBasedStateMachine):
 
     @rule(records=st.integers(1, 8))
     def acknowledge(self, records: int) -> None:
-        lineage = self.opened.store.lineages[0]
-        watermark = lineage.acknowledged_sequence + records
-        while self.opened.outbox.acknowledge(lineage.incarnation, watermark):
+        incarnation = self.opened.store.incarnations[0]
+        watermark = incarnation.acknowledged_sequence + records
+        while self.opened.outbox.acknowledge(incarnation.id, watermark):
             pass
 
     @rule(steps=st.integers(1, 3))
@@ -86,11 +86,11 @@ class TalliesMachine(RuleBasedStateMachine):
 
     def _fence(self, common: int) -> None:
         """Behind it, what is over is swept."""
-        box, lineage = self.opened.outbox, self.opened.store.lineage
+        box, incarnation = self.opened.outbox, self.opened.store.incarnation
         before = self.opened.store.head.sequence
-        sequence = min(before, lineage.acknowledged_sequence + common)
+        sequence = min(before, incarnation.acknowledged_sequence + common)
         name = self.opened.new_incarnation()
-        while box.begin_lineage(name, lineage.incarnation, sequence):
+        while box.begin_incarnation(name, incarnation.id, sequence):
             pass
         while box.move_fenced():
             pass
@@ -102,10 +102,10 @@ class TalliesMachine(RuleBasedStateMachine):
             record = record_of(quantity, feature=feature)
             self.opened.store.transact(methodcaller("append", record))
 
-    def _expect(self, found: Accepted) -> None:
+    def _expect(self, found: AcceptedUsage) -> None:
         taken = self.accepted[: found.sequence]
         assert found.sequence == len(taken)
-        assert self.opened.store.lineage.ordinal == found.lineage.ordinal
+        assert self.opened.store.incarnation.ordinal == found.incarnation.ordinal
         expected: dict[str, Tally] = {}
         for feature, quantity in taken:
             expected[feature] = expected.get(feature, Tally()).plus(quantity)

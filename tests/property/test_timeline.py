@@ -10,7 +10,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.domain.bounds import BEGINNING_US, FOREVER_US, HOUR_US
+from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
 from sidecar.domain.company.model import Company, CompanySnapshot, Segment
 from sidecar.domain.company.timeline import (
     HISTORY_US,
@@ -19,6 +19,7 @@ from sidecar.domain.company.timeline import (
     cut_instants,
     segment_at,
 )
+from sidecar.domain.time.units import HOUR_US
 from tests.support.build import NOW_US
 from tests.support.company_model import Step, fresh_starts, in_force, state_at
 from tests.support.strategies import companies

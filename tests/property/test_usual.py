@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.domain.bounds import DAY_US, INT64_MAX, SECOND_US
+from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import Catalog, EntitlementGrant, FeatureKind
 from sidecar.domain.company.model import Company
 from sidecar.domain.errors import FieldError
 from sidecar.domain.limits.counters import CounterTotal
+from sidecar.domain.time.units import DAY_US, SECOND_US
 from tests.support.build import (
     DAY,
     HARD,
@@ -128,9 +129,9 @@ async def _taken(sidecar: Inside, step: Any, number: int) -> object:
         sidecar.now_us += step.us
     elif isinstance(step, _Heard):
         ref = counter_ref(WHOLE, at_us=sidecar.now_us)
-        lineage = sidecar.opened.store.lineage.incarnation
+        incarnation = sidecar.opened.store.incarnation.id
         news = CounterTotal("acme", "calls", ref, step.total, 0, number)
-        sidecar.opened.counters.hear(lineage, [news])
+        sidecar.opened.counters.hear(incarnation, [news])
     elif step == "restart":
         sidecar.reopen()
     else:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from sidecar.domain.company.model import CompanySnapshot
 from sidecar.storage import snapshots
-from sidecar.storage.snapshots import Position, SnapshotChanges
+from sidecar.storage.snapshots import SnapshotChanges, WatchPosition
 from sidecar.sync.machine.watch import Apply, StartOver, WatchMachine, WatchStep
 from tests.support.stores import MemoryDisk, OpenedStore
 
@@ -117,7 +117,7 @@ class Sidecar:
         gone = [name for name in NAMES if action.all_known and name not in seen]
         position = None
         if action.revision is not None:
-            position = Position(action.epoch, action.revision)
+            position = WatchPosition(action.epoch, action.revision)
         steps = self.opened.snapshots.applying(
             SnapshotChanges(
                 None,
@@ -168,7 +168,7 @@ def live(events: list[Change | str], random: Random) -> None:
     follow(sidecar, plane, random, 1000)
     follow(sidecar, plane, random, 1000)
     assert plane.states[-1] == sidecar.held()
-    assert Position(plane.epoch, plane.revision) == sidecar.opened.snapshots.position()
+    assert WatchPosition(plane.epoch, plane.revision) == sidecar.opened.snapshots.position()
 
 
 def follow(

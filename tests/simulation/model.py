@@ -68,7 +68,7 @@ class Account:
 
     def ask(self, now_us: int, feature: str, quantity: int, user: str) -> Verdict:
         """The answer to a check, now."""
-        reason = self._standing(now_us, feature)
+        reason = self._plane_status(now_us, feature)
         if reason != "ALLOWED" or feature == "sso":
             return Verdict(reason, {})
         limits = self._limits(now_us, feature, user)
@@ -113,7 +113,7 @@ class Account:
     def _plan(self, at_us: int) -> str:
         return [plan for since, plan in self.plans if since <= at_us][-1]
 
-    def _standing(self, now_us: int, feature: str) -> str:
+    def _plane_status(self, now_us: int, feature: str) -> str:
         if any(since <= now_us < until for since, until in self.gone):
             return "SUBSCRIPTION_CANCELED"
         if self.is_over(now_us):

@@ -16,7 +16,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from sidecar.domain.bounds import DAY_US, HOUR_US, MINUTE_US
 from sidecar.domain.catalog.model import (
     AddOn,
     AddOnEntitlement,
@@ -46,7 +45,9 @@ from sidecar.domain.company.subscription_changes import (
     SetAddOn,
     When,
 )
-from sidecar.domain.limits.decision import Decision, Gauge
+from sidecar.domain.limits.decision import Decision
+from sidecar.domain.limits.usage import QuotaUsage
+from sidecar.domain.time.units import DAY_US, HOUR_US, MINUTE_US
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 from tests.simulation import model
 from tests.simulation.model import Account
@@ -308,13 +309,13 @@ class Week:
 
     def _fits(self, verdict: model.Verdict, decision: Decision, quantity: int) -> bool:
         """Whether the limit that an answer names is as it must be."""
-        gauge = decision.binding
-        if not isinstance(gauge, Gauge):
+        usage = decision.binding
+        if not isinstance(usage, QuotaUsage):
             return True
-        self.carried += gauge.carried > 0
-        used, ceiling = verdict.limits[gauge.limit.id]
+        self.carried += usage.carried > 0
+        used, ceiling = verdict.limits[usage.limit.id]
         counted = quantity if decision.allowed else 0
-        return (used + counted, ceiling) == (gauge.used, gauge.ceiling)
+        return (used + counted, ceiling) == (usage.used, usage.ceiling)
 
     def _lose_network(self) -> None:
         self.world.online = False

@@ -18,21 +18,22 @@ from sidecar.control.services.rollover_walk import Walker
 from sidecar.control.storage.sqlite import SqliteStore
 from sidecar.control.storage.values import CounterKey
 from sidecar.directory.directory import Directory
-from sidecar.domain.bounds import HOUR_US
 from sidecar.domain.catalog.model import Catalog
 from sidecar.domain.company.model import Company
 from sidecar.domain.company.subscription_changes import NOW, SubscriptionChange, When
 from sidecar.domain.limits.counters import CounterTotal
-from sidecar.domain.limits.decision import Basis, Decision
+from sidecar.domain.limits.decision import Decision
+from sidecar.domain.limits.reasons import Basis
 from sidecar.domain.limits.requests import Check
 from sidecar.domain.slices import whole
+from sidecar.domain.time.units import HOUR_US
 from sidecar.engine.enforce import Answer, Enforcer
 from sidecar.engine.needs import Needs
-from sidecar.engine.plane_status import Standing
+from sidecar.engine.plane_status import PlaneStatus
 from sidecar.shared.convert.catalog import catalog_snapshot_in_slices
 from sidecar.shared.convert.companies import snapshot_from_message
 from sidecar.shared.convert.counters import total_from_message, total_to_message
-from sidecar.storage.snapshots import Position, SnapshotChanges
+from sidecar.storage.snapshots import SnapshotChanges, WatchPosition
 from sidecar.sync.machine.watch import Apply, WatchMachine, WatchStep
 from tests.support.stores import MemoryDisk, OpenedStore
 
@@ -56,13 +57,13 @@ class World:
         self._catalogs = RollingCatalogs()
         self._walker = Walker(self._catalogs)
         self._opened = OpenedStore(MemoryDisk(), incarnation=INCARNATION)
-        self._standing = Standing(authority=False)
+        self._plane_status = PlaneStatus(authority=False)
         self._directory = Directory(self._opened.snapshots, 1_000)
         self._machine = WatchMachine("", 0)
         self._enforcer = Enforcer(
             self._opened.store,
             self._directory,
-            self._standing,
+            self._plane_status,
             _encode,
             answers_kept_us=24 * HOUR_US,
         )
@@ -77,17 +78,17 @@ class World:
         """Move the clock; the plane does meanwhile what it does in the background."""
         assert now_us >= self.now_us
         self.now_us = now_us
-        self._upkeep()
+        self._maintain()
 
     def apply(self, catalog: Catalog, companies: Sequence[Company]) -> None:
         """Apply at the plane, as a catalog file does."""
         apply.apply(self.plane, apply.Desired(catalog, tuple(companies)), self.now_us)
-        self._upkeep()
+        self._maintain()
 
     def change(self, company: str, change: SubscriptionChange, when: When = NOW) -> int:
         """Change a subscription at the plane; when it takes effect."""
         done = subscriptions.change_subscription(self.plane, company, change, when, self.now_us)
-        self._upkeep()
+        self._maintain()
         return done.effective_us
 
     def check(
@@ -107,7 +108,7 @@ class World:
         assert isinstance(answer, Answer)
         return answer.decision
 
-    def usage(self, company: str) -> list[usage.LimitUsage]:
+    def usage(self, company: str) -> list[usage.LedgerLimitUsage]:
         """Usage of a company on its limits, as the plane knows it."""
         found, truncated = usage.company_usage(self.plane, company, "", self.now_us)
         assert not truncated
@@ -120,7 +121,7 @@ class World:
         self._push()
         self._watch()
 
-    def _upkeep(self) -> None:
+    def _maintain(self) -> None:
         """Carry what rolls over, and tell the sidecar if it can be told."""
         changed: dict[CounterKey, None] = {}
         while (page := self._walker.next_page(self.plane, self.now_us)) is not None:
@@ -174,7 +175,7 @@ class World:
         if isinstance(action, Apply):
             position = None
             if action.revision is not None:
-                position = Position(action.epoch, action.revision)
+                position = WatchPosition(action.epoch, action.revision)
             self._directory.apply(
                 SnapshotChanges(action.catalog, action.companies, action.removed, position)
             )

@@ -17,13 +17,12 @@ import pytest
 
 from sidecar.api.admin.v1 import admin_pb2
 from sidecar.api.sync.v1 import sync_pb2_grpc
-from sidecar.app.clock import wall_us
-from sidecar.app.container import Ground, Parts
+from sidecar.app.container import Container, LoadedStore
 from sidecar.app.operations import SidecarOperations
-from sidecar.domain.bounds import DAY_US
 from sidecar.domain.catalog.model import Catalog
 from sidecar.domain.company.timeline import compile_snapshot
 from sidecar.domain.entitlement.resolve import CatalogIndex
+from sidecar.domain.time.units import DAY_US
 from sidecar.rpc import response_messages
 from sidecar.rpc.admin import AdminMethods
 from sidecar.shared.config import SidecarConfig
@@ -31,6 +30,7 @@ from sidecar.shared.convert import catalog as convert_catalog
 from sidecar.shared.convert import companies as convert_companies
 from sidecar.shared.convert import counters as convert_counters
 from sidecar.shared.ops.health import Health
+from sidecar.shared.wall_clock import wall_us
 from sidecar.storage import store_handle
 from sidecar.storage.mapped_engine import open_engine
 from sidecar.storage.snapshots import SnapshotChanges
@@ -64,28 +64,28 @@ CONTENT: Final = catalog(
 class Bench:
     """A whole sidecar, without servers; `work` is what it does."""
 
-    def __init__(self, parts: Parts, plane: StubPlane, work: Work) -> None:
-        self.parts = parts
+    def __init__(self, container: Container, plane: StubPlane, work: Work) -> None:
+        self.container = container
         self.plane = plane
         self.work = work
-        operations = SidecarOperations(parts, Health(), NOW_US)
+        operations = SidecarOperations(container, Health(), NOW_US)
         self.admin = AdminMethods(operations)
 
     def apply(self, content: Catalog, *names: str) -> None:
         """Have it hold a catalog, and companies on the plan `basic`."""
         companies = [compile_snapshot(company(name), 1) for name in names]
-        self.parts.directory.apply(SnapshotChanges(catalog_snapshot(content), companies))
+        self.container.directory.apply(SnapshotChanges(catalog_snapshot(content), companies))
 
     def fill_outbox(self, records: int) -> None:
         """Let records wait, of two features in turn."""
-        store = self.parts.store
+        store = self.container.store
         some = [record_of(1, feature=feature) for feature in ("calls", "tokens")]
         for number in range(records):
             store.transact(methodcaller("append", some[number % 2]))
 
     def count_users(self, users: int, *days_back: int) -> None:
         """Count once on a counter of each user, on each of some days."""
-        store = self.parts.store
+        store = self.container.store
         for user in range(users):
             for back in days_back:
                 at_us = NOW_US - back * DAY_US
@@ -122,7 +122,7 @@ class Bench:
         """Wait until no record waits."""
 
         async def nothing_waits() -> bool:
-            return not self.parts.store.waiting_records()
+            return not self.container.store.waiting_records()
 
         await until(nothing_waits, "records still wait")
 
@@ -130,7 +130,7 @@ class Bench:
         """Wait until the position is at a revision."""
 
         async def reached() -> bool:
-            position = self.parts.snapshots.position()
+            position = self.container.snapshots.position()
             return (epoch, revision) == (position.epoch, position.revision)
 
         await until(reached, f"revision {revision} is not reached")
@@ -160,9 +160,9 @@ async def bench_of(
         outbox_records_max=OUTBOX_RECORDS_MAX,
         **settings,
     )
-    parts = Parts(config, Ground(config))
-    parts.standing.clock_offset_us = NOW_US - wall_us()
+    container = Container(config, LoadedStore(config))
+    container.plane_status.clock_offset_us = NOW_US - wall_us()
     try:
-        yield Bench(parts, plane, work)
+        yield Bench(container, plane, work)
     finally:
-        await parts.close()
+        await container.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from sidecar.domain.bounds import DAY_US, FOREVER_US, SECOND_US
+from sidecar.domain.bounds import FOREVER_US
 from sidecar.domain.catalog.model import (
     DEFAULT_WARNING_PERCENTS,
     Catalog,
@@ -22,8 +22,10 @@ from sidecar.domain.catalog.model import (
 )
 from sidecar.domain.company.model import Company, Subscription
 from sidecar.domain.limits.counters import CounterRef, CounterTotal, slot_of
-from sidecar.domain.limits.decision import Gauge, GrantMode, RateGauge
+from sidecar.domain.limits.reasons import GrantMode
 from sidecar.domain.limits.requests import NO_ATTRIBUTES, Check
+from sidecar.domain.limits.usage import QuotaUsage, RateUsage
+from sidecar.domain.time.units import DAY_US, SECOND_US
 from sidecar.domain.time.windows import Alignment, Window, WindowSpec, WindowUnit, window_at
 
 NOW_US: Final = 1_773_576_000_000_000
@@ -84,25 +86,25 @@ def rate_limit(
     return RateLimit(name, rate, enforcement, Scope(tuple(each), tuple(sorted(match.items()))))
 
 
-def gauge(
+def usage(
     of: Limit,
     used: int = 0,
     values: tuple[str, ...] = (),
     *,
     carried: int = 0,
     throttled: int = 0,
-) -> Gauge:
+) -> QuotaUsage:
     """A limit with usage, in the window that holds `NOW_US`.
 
     `throttled`: units in the bucket of the rate past it.
     """
     level = 0 if of.throttle is None else throttled * of.throttle.period_us
-    return Gauge(of, window_at(of.window, NOW_US), used, values, carried, level)
+    return QuotaUsage(of, window_at(of.window, NOW_US), used, values, carried, level)
 
 
-def rate_gauge(of: RateLimit, in_use: int = 0) -> RateGauge:
+def rate_usage(of: RateLimit, in_use: int = 0) -> RateUsage:
     """A rate with so many units in its bucket at `NOW_US`."""
-    return RateGauge(of, in_use * of.rate.period_us, NOW_US)
+    return RateUsage(of, in_use * of.rate.period_us, NOW_US)
 
 
 def check(

@@ -23,7 +23,7 @@ from sidecar.domain.errors import Exhausted, Unavailable
 from sidecar.storage.mapped_engine import MappedEngine
 from sidecar.storage.outbox import Outbox
 from sidecar.storage.store import Store
-from sidecar.storage.store_handle import OpenStore, open_folder
+from sidecar.storage.store_handle import StoreHandle, open_folder
 from sidecar.storage.transaction import Transaction
 from sidecar.sync.records import UsageRecordReader
 from tests.support.stores import MONTHLY, count_in, counter_key_of
@@ -59,7 +59,7 @@ def main(folder: Path, mapped: str, filler: str) -> None:
     opened.close()
 
 
-def _open(folder: Path) -> OpenStore:
+def _open(folder: Path) -> StoreHandle:
     return open_folder(
         folder, max_bytes=_STORE_BYTES_MAX, sync_commits=False, outbox_records_max=_STEPS_MAX
     )
@@ -117,7 +117,7 @@ def _count_until_full(store: Store) -> int:
 
 def _acknowledge_all(store: Store) -> None:
     outbox = Outbox(store, UsageRecordReader())
-    while outbox.acknowledge(store.lineage.incarnation, store.head.sequence):
+    while outbox.acknowledge(store.incarnation.id, store.head.sequence):
         pass
     print("acknowledged", store.waiting_records() == 0)
 

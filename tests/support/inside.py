@@ -12,26 +12,25 @@ from typing import Final
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.app.instrumentation import DecisionObserver
-from sidecar.directory.company_cache import HeldCompanies
+from sidecar.app.wiring import wire_checks
+from sidecar.directory.company_cache import CompanyCache
 from sidecar.directory.directory import Directory
-from sidecar.domain.bounds import HOUR_US
 from sidecar.domain.catalog.model import Catalog
 from sidecar.domain.company.model import Company, CompanySnapshot
 from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot
-from sidecar.domain.limits.decision import GrantMode, Reason
+from sidecar.domain.limits.reasons import GrantMode, Reason
 from sidecar.domain.limits.requests import NO_ATTRIBUTES
-from sidecar.engine.enforce import Enforcer, Replay
+from sidecar.domain.time.units import HOUR_US
+from sidecar.engine.enforce import Replay
 from sidecar.engine.needs import Needs
-from sidecar.engine.plane_status import Standing
+from sidecar.engine.plane_status import PlaneStatus
 from sidecar.engine.query import CheckResult, Queries
 from sidecar.engine.runner import InlineRunner
-from sidecar.engine.usual_check import UsualChecks
-from sidecar.rpc.deciding import Deciding, Observer
+from sidecar.rpc.deciding import Observer
 from sidecar.rpc.enforcement import EnforcementMethods
 from sidecar.rpc.queries import QueryMethods
-from sidecar.rpc.response_encoder import AnswerEncoder
 from sidecar.rpc.response_messages import replayed
-from sidecar.rpc.snapshot_fetch import MissingSnapshots
+from sidecar.rpc.snapshot_fetch import SnapshotFetcher
 from sidecar.shared.ops.metrics import SidecarMetrics, SidecarReadings
 from sidecar.storage.snapshots import SnapshotChanges
 from sidecar.watch.watchlist import Watchlist
@@ -56,7 +55,7 @@ class StandInPlane:
         if self.away:
             return
         sidecar = self._sidecar
-        sidecar.standing.heard(sidecar.now_us)
+        sidecar.plane_status.heard(sidecar.now_us)
         found = [self.companies[name] for name in companies if name in self.companies]
         if found:
             sidecar.apply(None, *found)
@@ -88,8 +87,8 @@ class Inside:
         self.now_us = NOW_US
         self.revision = 0
         self.opened = OpenedStore(disk or MemoryDisk(), outbox_records_max=outbox_records_max)
-        self.standing = Standing(authority=authority)
-        self.standing.heard(NOW_US)
+        self.plane_status = PlaneStatus(authority=authority)
+        self.plane_status.heard(NOW_US)
         self.plane = StandInPlane(self)
         self._cached_max = companies_cached_max
         self._held_max = companies_held_max
@@ -126,7 +125,7 @@ class Inside:
         at_us: int | None = None,
         dimensions: Mapping[str, str] = NO_ATTRIBUTES,
     ) -> pb.CheckAndIncrementResponse:
-        """Check and count; with the mode REGARDLESS it is a report of what has happened."""
+        """Check and count; with the mode RECORD_ONLY it is a report of what has happened."""
         event_us = self.now_us if at_us is None else at_us
         asked = check(
             company, feature, quantity, mode=mode, key=key, at_us=event_us, dimensions=dimensions
@@ -182,23 +181,32 @@ class Inside:
         opened, now = self.opened, lambda: self.now_us
         held = None
         if self._held_max is not None:
-            held = HeldCompanies(opened.snapshots, self._held_max)
+            held = CompanyCache(opened.snapshots, self._held_max)
         self.directory = Directory(
-            opened.snapshots, self._cached_max, held=held, authority=self.standing.authority
+            opened.snapshots,
+            self._cached_max,
+            company_cache=held,
+            authority=self.plane_status.authority,
         )
-        encode = self._encode = AnswerEncoder()
-        basics = (opened.store, self.directory, self.standing, encode)
-        self.enforcer = Enforcer(*basics, answers_kept_us=24 * HOUR_US)
-        usual = UsualChecks(*basics, answers_kept_us=24 * HOUR_US) if self._usual else None
-        self.queries = Queries(opened.store, opened.counters, self.directory, self.standing)
+        self.queries = Queries(opened.store, opened.counters, self.directory, self.plane_status)
         self.metrics = SidecarMetrics("0", _REASONS, _NO_READINGS)
         runner = InlineRunner(opened.store)
-        source = None if self.standing.authority else self.plane
-        missing = MissingSnapshots(self.directory, runner, source)
+        source = None if self.plane_status.authority else self.plane
+        snapshot_fetcher = SnapshotFetcher(self.directory, runner, source)
         observer = self._observer or DecisionObserver(self.metrics)
-        deciding = Deciding(self.enforcer, usual, encode, observer, now, Watchlist(1))
-        self.methods = EnforcementMethods(opened.store, deciding, runner, missing)
-        self.query_methods = QueryMethods(self.queries, runner, missing, now)
+        checks = wire_checks(
+            opened.store,
+            self.directory,
+            self.plane_status,
+            observer,
+            now,
+            answers_kept_us=24 * HOUR_US,
+            watchlist=Watchlist(1),
+            usual=self._usual,
+        )
+        self.enforcer, self._encode = checks.enforcer, checks.encode
+        self.methods = EnforcementMethods(opened.store, checks.deciding, runner, snapshot_fetcher)
+        self.query_methods = QueryMethods(self.queries, runner, snapshot_fetcher, now)
 
     def _snapshot(self, company: Company, resets_usage: bool) -> CompanySnapshot:
         held = self.opened.snapshots.company(company.id)

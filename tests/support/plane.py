@@ -13,16 +13,16 @@ from sidecar.api.sync.v1 import sync_pb2
 from sidecar.domain.limits.counters import CounterRef, CounterTotal
 from sidecar.domain.time.windows import Window
 from sidecar.storage.outbox import OutboxRun
-from sidecar.storage.transaction import Head
+from sidecar.storage.transaction import OutboxHead
 from sidecar.sync.machine.push import (
     Acknowledge,
     Effect,
-    Fenced,
-    Gap,
     Hear,
     HelloAnswer,
     OutboxView,
     PushAnswer,
+    PushFenced,
+    PushGap,
     PushMachine,
     SayHello,
     Wait,
@@ -41,7 +41,9 @@ class ModelPlane:
         self.fenced: set[str] = set()
         self._version = 0
 
-    def hello(self, head: Head, acknowledged: int, chain: bytes, incarnation: str) -> HelloAnswer:
+    def hello(
+        self, head: OutboxHead, acknowledged: int, chain: bytes, incarnation: str
+    ) -> HelloAnswer:
         """What it has of an incarnation, as far as two chains can tell."""
         history = self.histories.get(incarnation, [])
         if acknowledged > len(history) or chain_of(*history[:acknowledged]) != chain:
@@ -55,12 +57,12 @@ class ModelPlane:
             return HelloAnswer(len(history), True, head.sequence)
         return HelloAnswer(head.sequence, False, 0)
 
-    def push(self, run: OutboxRun) -> PushAnswer | Gap | Fenced:
+    def push(self, run: OutboxRun) -> PushAnswer | PushGap | PushFenced:
         """Take a run, or refuse it."""
         history = self.histories.setdefault(run.incarnation, [])
         before = run.first_sequence - 1
         if before > len(history):
-            return Gap(len(history) + 1)
+            return PushGap(len(history) + 1)
         known = history[before:]
         common = 0
         while common < min(len(known), len(run.records)) and known[common] == run.records[common]:
@@ -68,7 +70,7 @@ class ModelPlane:
         diverged = common < min(len(known), len(run.records))
         if diverged or run.incarnation in self.fenced:
             self.fenced.add(run.incarnation)
-            return Fenced(before + common)
+            return PushFenced(before + common)
         assert chain_of(*history[:before]) == run.previous_chain
         history += run.records[common:]
         self._version += 1
@@ -122,8 +124,8 @@ class SyncDriver:
     def step(self, *, delivered: int = 1, answered: bool = True) -> None:
         """Do the next thing. A request arrives so many times, and is answered or not."""
         store = self._opened.store
-        oldest = store.lineages[0]
-        view = OutboxView(oldest.incarnation, oldest.acknowledged_sequence, store.waiting_records())
+        oldest = store.incarnations[0]
+        view = OutboxView(oldest.id, oldest.acknowledged_sequence, store.waiting_records())
         action = self._machine.next_action(self.now_us, view)
         if isinstance(action, Wait):
             self.now_us = action.until_us
@@ -132,7 +134,7 @@ class SyncDriver:
             acknowledged, chain = oldest.acknowledged_sequence, oldest.acknowledged_chain
 
             def hello() -> HelloAnswer:
-                return self._plane.hello(head, acknowledged, chain, oldest.incarnation)
+                return self._plane.hello(head, acknowledged, chain, oldest.id)
 
             self._exchange(hello, delivered, answered)
         else:
@@ -154,7 +156,7 @@ class SyncDriver:
 
     def _exchange(
         self,
-        request: Callable[[], HelloAnswer | PushAnswer | Gap | Fenced],
+        request: Callable[[], HelloAnswer | PushAnswer | PushGap | PushFenced],
         delivered: int,
         answered: bool,
     ) -> None:
@@ -184,7 +186,9 @@ class SyncDriver:
                 self._between()
         else:
             new = self._opened.new_incarnation()
-            self._in_steps(lambda: outbox.begin_lineage(new, effect.fenced, effect.common_sequence))
+            self._in_steps(
+                lambda: outbox.begin_incarnation(new, effect.fenced, effect.common_sequence)
+            )
             self._move_fenced()
 
     def _move_fenced(self) -> None:

@@ -7,12 +7,12 @@ from typing import Final
 
 import msgspec
 
-from sidecar.domain.bounds import DAY_US
 from sidecar.domain.catalog.model import Catalog, Limit, Rollover
 from sidecar.domain.company.model import Company
 from sidecar.domain.limits.counters import CounterTotal
-from sidecar.domain.limits.decision import Gauge
+from sidecar.domain.limits.usage import QuotaUsage
 from sidecar.domain.slices import whole
+from sidecar.domain.time.units import DAY_US
 from sidecar.domain.time.windows import WindowSpec
 from tests.support.build import (
     DAY,
@@ -75,6 +75,6 @@ def use(sidecar: Inside, *quantities: int) -> None:
 def carried(sidecar: Inside) -> int:
     """What is usable today beyond the amount."""
     report = whole(sidecar.queries.usage("acme", "calls", sidecar.now_us, sidecar.now_us))
-    ((_, (gauge,)),) = report.features
-    assert isinstance(gauge, Gauge)
-    return gauge.carried
+    ((_, (usage,)),) = report.features
+    assert isinstance(usage, QuotaUsage)
+    return usage.carried

@@ -17,8 +17,7 @@ from grpc_status import rpc_status
 
 from sidecar.api.admin.v1 import admin_pb2_grpc
 from sidecar.api.enforcement.v1 import enforcement_pb2_grpc
-from sidecar.app.clock import wall_us
-from sidecar.app.container import Ground, Parts
+from sidecar.app.container import Container, LoadedStore
 from sidecar.app.operations import SidecarOperations
 from sidecar.app.serving import grpc_server
 from sidecar.domain.catalog.model import Catalog
@@ -26,6 +25,7 @@ from sidecar.domain.company.model import Company
 from sidecar.domain.company.timeline import compile_snapshot
 from sidecar.shared.config import SidecarConfig
 from sidecar.shared.ops.health import Health
+from sidecar.shared.wall_clock import wall_us
 from sidecar.storage.snapshots import SnapshotChanges
 from tests.support.build import NOW_US, catalog_snapshot
 from tests.support.channels import channel_to
@@ -49,8 +49,8 @@ class Failure(NamedTuple):
 class Serving:
     """A sidecar that serves. `api` and `admin` are stubs on `channel`."""
 
-    def __init__(self, parts: Parts, health: Health, channel: grpc.aio.Channel) -> None:
-        self.parts = parts
+    def __init__(self, container: Container, health: Health, channel: grpc.aio.Channel) -> None:
+        self.container = container
         self.health = health
         self.channel = channel
         # Generated stubs are typed for synchronous channels too.
@@ -59,16 +59,16 @@ class Serving:
 
     def apply(self, content: Catalog, *companies: Company) -> None:
         """Replace what is sold, and add companies or change them; the clock is set to `NOW_US`."""
-        parts = self.parts
-        version = 1 + (parts.directory.index.version if parts.directory.index else 0)
+        container = self.container
+        version = 1 + (container.directory.index.version if container.directory.index else 0)
         compiled = [compile_snapshot(company, version) for company in companies]
-        parts.directory.apply(SnapshotChanges(catalog_snapshot(content, version), compiled))
-        parts.catalog_known.set()
+        container.directory.apply(SnapshotChanges(catalog_snapshot(content, version), compiled))
+        container.catalog_known.set()
         self.set_clock(NOW_US)
 
     def set_clock(self, now_us: int) -> None:
         """Let it be this instant for the sidecar; time goes on from there."""
-        self.parts.standing.clock_offset_us = now_us - wall_us()
+        self.container.plane_status.clock_offset_us = now_us - wall_us()
 
 
 @asynccontextmanager
@@ -87,25 +87,25 @@ async def serving(
         listen="",
         **settings,
     )
-    parts = Parts(config, Ground(config))
+    container = Container(config, LoadedStore(config))
     health = Health()
     try:
-        async with hosted(parts, health), channel_to(f"unix:{socket}") as channel:
-            found = Serving(parts, health, channel)
+        async with hosted(container, health), channel_to(f"unix:{socket}") as channel:
+            found = Serving(container, health, channel)
             found.apply(content, *companies)
             yield found
     finally:
-        await parts.close()
+        await container.close()
 
 
 @asynccontextmanager
-async def hosted(parts: Parts, health: Health) -> AsyncIterator[None]:
+async def hosted(container: Container, health: Health) -> AsyncIterator[None]:
     """Serve on the socket of the parts' settings, as the daemon does.
 
     The one place where tests put a sidecar's server together.
     """
-    server = grpc_server(parts, SidecarOperations(parts, health, NOW_US), health)
-    server.listen_unix(parts.config.socket_path)
+    server = grpc_server(container, SidecarOperations(container, health, NOW_US), health)
+    server.listen_unix(container.config.socket_path)
     await server.start()
     try:
         yield

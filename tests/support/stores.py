@@ -12,14 +12,20 @@ from sidecar.api.sync.v1 import sync_pb2
 from sidecar.domain.limits.counters import CounterRef
 from sidecar.domain.slices import whole
 from sidecar.storage import keys
-from sidecar.storage.codec import Counter, Tally
+from sidecar.storage.codec import StoredCounter, Tally
 from sidecar.storage.counters import Counters
-from sidecar.storage.engine import Engine
+from sidecar.storage.kv_engine import KvEngine
 from sidecar.storage.lmdb_engine import LmdbEngine
 from sidecar.storage.mapped_engine import open_engine
 from sidecar.storage.memory import MemoryEngine
 from sidecar.storage.outbox import Outbox
-from sidecar.storage.record_wire import encode_counter_ref, encode_owner, encode_record
+from sidecar.storage.record_wire import (
+    encode_counter_name,
+    encode_owner,
+    encode_record,
+    encode_slot,
+    encode_window,
+)
 from sidecar.storage.snapshots import Snapshots
 from sidecar.storage.store import Store, open_store
 from sidecar.storage.transaction import Transaction
@@ -35,7 +41,7 @@ MONTHLY: Final = counter_ref(limit())
 class Disk(Protocol):
     """What stays when a store is closed."""
 
-    def engine(self) -> Engine:
+    def engine(self) -> KvEngine:
         """Open the engine; the one before must have been closed."""
         ...
 
@@ -46,7 +52,7 @@ class MemoryDisk:
     def __init__(self, max_bytes: int = STORE_BYTES_MAX) -> None:
         self.memory = MemoryEngine(max_bytes)
 
-    def engine(self) -> Engine:
+    def engine(self) -> KvEngine:
         return self.memory
 
 
@@ -61,7 +67,7 @@ class LmdbDisk:
         self._mapped = mapped
         folder.mkdir(exist_ok=True)
 
-    def engine(self) -> Engine:
+    def engine(self) -> KvEngine:
         make = open_engine if self._mapped else LmdbEngine
         return make(self._folder, self._max_bytes, sync_commits=False)
 
@@ -135,7 +141,7 @@ class OpenedStore:
 
     def counter(
         self, ref: CounterRef = MONTHLY, company: str = "acme", feature: str = "calls"
-    ) -> Counter | None:
+    ) -> StoredCounter | None:
         """What is known of a counter."""
         key = counter_key_of(ref, company, feature)
         return self.store.transact(lambda transaction: transaction.counter(key))
@@ -152,11 +158,11 @@ class OpenedStore:
     def waiting(self) -> list[tuple[str, int, int]]:
         """Every record that waits: incarnation, sequence and quantity. Looks, and takes nothing."""
         found = []
-        for lineage in self.store.lineages:
-            first = lineage.acknowledged_sequence + 1
-            for at, record in enumerate(self._records(lineage.ordinal)):
+        for incarnation in self.store.incarnations:
+            first = incarnation.acknowledged_sequence + 1
+            for at, record in enumerate(self._records(incarnation.ordinal)):
                 quantity = sync_pb2.UsageRecord.FromString(record).quantity
-                found.append((lineage.incarnation, first + at, quantity))
+                found.append((incarnation.id, first + at, quantity))
         return found
 
     def _records(self, ordinal: int) -> Iterator[bytes]:
@@ -184,8 +190,8 @@ def count_in(
 ) -> bytes:
     """Count within a step; the record."""
     key = counter_key_of(ref, company, feature)
-    known = transaction.counter(key) or Counter(0, 0, 0, ref.window.end_us, ref.values)
-    counted = Counter(
+    known = transaction.counter(key) or StoredCounter(0, 0, 0, ref.window.end_us, ref.values)
+    counted = StoredCounter(
         known.own + quantity, known.others, known.heard, known.window_end_us, known.values
     )
     transaction.put_counter(key, counted)
@@ -218,3 +224,10 @@ def chain_of(*records: bytes, previous: bytes = bytes(32)) -> bytes:
     for record in records:
         previous = sha256(previous + record).digest()
     return previous
+
+
+def encode_counter_ref(counter: CounterRef) -> bytes:
+    """The part of a record that names one counter."""
+    return encode_counter_name(
+        encode_slot(counter.slot), counter.values, encode_window(counter.window)
+    )

@@ -17,8 +17,8 @@ from sidecar.domain.catalog.model import (
     Scope,
 )
 from sidecar.domain.company.model import (
+    AddOnSubscription,
     Company,
-    Holding,
     Override,
     PastDue,
     Pause,
@@ -102,7 +102,7 @@ def subscriptions(draw: st.DrawFn, instants: st.SearchStrategy[int]) -> Subscrip
     """Subscriptions in which anything may be planned, for any of the instants."""
     maybe = st.none() | instants
     plans = st.sampled_from(["basic", "pro"])
-    add_ons = st.sampled_from([(), (Holding("boost"),), (Holding("boost", 2),)])
+    add_ons = st.sampled_from([(), (AddOnSubscription("boost"),), (AddOnSubscription("boost", 2),)])
     changes = st.builds(
         ScheduledChange,
         instants,

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from sidecar.storage.engine import Engine, EngineFailure, EngineTransaction
+from sidecar.storage.kv_engine import KvEngine, KvFailure, KvTransaction
 from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
 
@@ -25,7 +25,7 @@ class PromiseBroken(BaseException):
 class StrictTransaction:
     """Hands everything on, on the thread that began it, and counts what is written."""
 
-    def __init__(self, engine: StrictEngine, inner: EngineTransaction) -> None:
+    def __init__(self, engine: StrictEngine, inner: KvTransaction) -> None:
         self._engine = engine
         self._thread = threading.get_ident()
         self.inner = inner
@@ -64,7 +64,7 @@ class StrictTransaction:
 class StrictEngine:
     """An engine around another. `writes`: puts and deletes so far."""
 
-    def __init__(self, inner: Engine) -> None:
+    def __init__(self, inner: KvEngine) -> None:
         self.failures = inner.failures
         self.writes = 0
         self._inner = inner
@@ -79,22 +79,22 @@ class StrictEngine:
 
         store.transact = transact  # type: ignore[method-assign]
 
-    def begin(self) -> EngineTransaction:
+    def begin(self) -> KvTransaction:
         self._require_none_open()
         self._open = StrictTransaction(self, self._inner.begin())
         return self._open
 
     def scan(
-        self, transaction: EngineTransaction, start: bytes, stop: bytes, most: int
+        self, transaction: KvTransaction, start: bytes, stop: bytes, most: int
     ) -> list[tuple[bytes, bytes]]:
         return self._inner.scan(_inner_of(transaction), start, stop, most)
 
     def last(
-        self, transaction: EngineTransaction, start: bytes, stop: bytes
+        self, transaction: KvTransaction, start: bytes, stop: bytes
     ) -> tuple[bytes, bytes] | None:
         return self._inner.last(_inner_of(transaction), start, stop)
 
-    def failure_of(self, error: Exception) -> EngineFailure:
+    def failure_of(self, error: Exception) -> KvFailure:
         return self._inner.failure_of(error)
 
     def used_bytes(self) -> int:
@@ -143,6 +143,6 @@ class StrictEngine:
             raise PromiseBroken("a transaction is open")
 
 
-def _inner_of(transaction: EngineTransaction) -> EngineTransaction:
+def _inner_of(transaction: KvTransaction) -> KvTransaction:
     assert isinstance(transaction, StrictTransaction)
     return transaction.inner

@@ -16,7 +16,6 @@ from typing import Final, TypeAlias
 from sidecar.api.control.v1 import control_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.api.enforcement.v1 import enforcement_pb2_grpc
-from sidecar.domain.bounds import SECOND_US
 from sidecar.domain.catalog.model import (
     AddOn,
     AddOnEntitlement,
@@ -30,7 +29,8 @@ from sidecar.domain.catalog.model import (
     RateLimit,
     Scope,
 )
-from sidecar.domain.company.model import Company, Holding, Subscription
+from sidecar.domain.company.model import AddOnSubscription, Company, Subscription
+from sidecar.domain.time.units import SECOND_US
 from sidecar.domain.time.windows import WindowSpec, WindowUnit
 from sidecar.shared.convert.catalog import catalog_to_message
 from sidecar.shared.convert.companies import company_to_message
@@ -81,7 +81,7 @@ def catalog_of(version: int) -> Catalog:
 
 def company_of(company: str, version: int = 0, plan: str = PLANS[0]) -> Company:
     """A company; with a version, one whose amounts of the last feature tell it."""
-    add_ons = (Holding(_ADD_ON, version),) if version else ()
+    add_ons = (AddOnSubscription(_ADD_ON, version),) if version else ()
     return Company(company, subscription=Subscription(plan, SECOND_US, add_ons=add_ons))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.storage.engine import Engine, EngineFailure, EngineTransaction
+from sidecar.storage.kv_engine import KvEngine, KvFailure, KvTransaction
 
 
 @dataclass
@@ -82,7 +82,7 @@ class Work:
 class CountingTransaction:
     """A transaction of another engine, which is counted."""
 
-    def __init__(self, inner: EngineTransaction, work: Work) -> None:
+    def __init__(self, inner: KvTransaction, work: Work) -> None:
         self.inner = inner
         self.commit = inner.commit
         self.abort = inner.abort
@@ -105,9 +105,9 @@ class CountingTransaction:
 class CountingEngine:
     """Another engine, whose operations are counted."""
 
-    def __init__(self, inner: Engine, work: Work) -> None:
+    def __init__(self, inner: KvEngine, work: Work) -> None:
         self.failures = inner.failures
-        self.failure_of: Callable[[Exception], EngineFailure] = inner.failure_of
+        self.failure_of: Callable[[Exception], KvFailure] = inner.failure_of
         self.used_bytes = inner.used_bytes
         self.max_bytes = inner.max_bytes
         self.room_bytes = inner.room_bytes
@@ -123,7 +123,7 @@ class CountingEngine:
         return CountingTransaction(self._inner.begin(), self._work)
 
     def scan(
-        self, transaction: EngineTransaction, start: bytes, stop: bytes, most: int
+        self, transaction: KvTransaction, start: bytes, stop: bytes, most: int
     ) -> list[tuple[bytes, bytes]]:
         assert isinstance(transaction, CountingTransaction)
         found = self._inner.scan(transaction.inner, start, stop, most)
@@ -131,7 +131,7 @@ class CountingEngine:
         return found
 
     def last(
-        self, transaction: EngineTransaction, start: bytes, stop: bytes
+        self, transaction: KvTransaction, start: bytes, stop: bytes
     ) -> tuple[bytes, bytes] | None:
         assert isinstance(transaction, CountingTransaction)
         self._work.did(1, 0)

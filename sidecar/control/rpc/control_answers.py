@@ -5,7 +5,7 @@ They run in worker threads, reading and building of messages included.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from sidecar.api.catalog.v1 import catalog_pb2
@@ -22,10 +22,11 @@ from sidecar.control.rpc.request_validation import (
 )
 from sidecar.control.rules.records import read_attributes
 from sidecar.control.services import apply, directory, usage
-from sidecar.control.storage.port import Store
+from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import LedgerLine, UsageSum, record_id
 from sidecar.domain.difference.changes import Change
 from sidecar.domain.errors import InvalidInput
+from sidecar.domain.time.units import EPOCH
 from sidecar.domain.time.windows import LIFETIME_WINDOW, Window
 from sidecar.shared.convert.catalog import (
     catalog_from_message,
@@ -46,11 +47,9 @@ PAGE_DEFAULT: Final = 100
 SUMS_MAX: Final = 10_000
 SUMS_DEFAULT: Final = 1_000
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
 
 def apply_state(
-    store: Store, request: control_pb2.ApplyRequest, now_us: int
+    store: PlaneStore, request: control_pb2.ApplyRequest, now_us: int
 ) -> control_pb2.ApplyResponse:
     """Answer to Apply."""
     require_count("companies", len(request.companies), 0, COMPANIES_MAX)
@@ -81,7 +80,7 @@ def apply_state(
     )
 
 
-def get_catalog(store: Store) -> control_pb2.GetCatalogResponse:
+def get_catalog(store: PlaneStore) -> control_pb2.GetCatalogResponse:
     """Answer to GetCatalog."""
     catalog = directory.get_catalog(store)
     return control_pb2.GetCatalogResponse(
@@ -90,7 +89,7 @@ def get_catalog(store: Store) -> control_pb2.GetCatalogResponse:
 
 
 def get_company(
-    store: Store, request: control_pb2.GetCompanyRequest
+    store: PlaneStore, request: control_pb2.GetCompanyRequest
 ) -> control_pb2.GetCompanyResponse:
     """Answer to GetCompany."""
     stored = directory.get_company(store, require_identifier("company", request.company))
@@ -101,7 +100,7 @@ def get_company(
 
 
 def list_companies(
-    store: Store, request: control_pb2.ListCompaniesRequest
+    store: PlaneStore, request: control_pb2.ListCompaniesRequest
 ) -> control_pb2.ListCompaniesResponse:
     """Answer to ListCompanies."""
     size = size_or("page_size", request.page_size, PAGE_DEFAULT, PAGE_MAX)
@@ -113,7 +112,7 @@ def list_companies(
 
 
 def query_usage(
-    store: Store, request: control_pb2.QueryUsageRequest
+    store: PlaneStore, request: control_pb2.QueryUsageRequest
 ) -> control_pb2.QueryUsageResponse:
     """Answer to QueryUsage."""
     for at, group in enumerate(request.group_by):
@@ -131,7 +130,7 @@ def query_usage(
 
 
 def company_usage(
-    store: Store, request: control_pb2.GetCompanyUsageRequest, now_us: int
+    store: PlaneStore, request: control_pb2.GetCompanyUsageRequest, now_us: int
 ) -> control_pb2.GetCompanyUsageResponse:
     """Answer to GetCompanyUsage."""
     company = require_identifier("company", request.company)
@@ -145,7 +144,7 @@ def company_usage(
 
 
 def list_records(
-    store: Store, request: control_pb2.ListRecordsRequest
+    store: PlaneStore, request: control_pb2.ListRecordsRequest
 ) -> control_pb2.ListRecordsResponse:
     """Answer to ListRecords."""
     require_identifier("company", request.company)
@@ -158,7 +157,7 @@ def list_records(
 
 
 def get_incarnation(
-    store: Store, request: control_pb2.GetIncarnationRequest
+    store: PlaneStore, request: control_pb2.GetIncarnationRequest
 ) -> control_pb2.GetIncarnationResponse:
     """Answer to GetIncarnation."""
     incarnation = require_incarnation(request.incarnation)
@@ -191,7 +190,7 @@ def _change(change: Change) -> control_pb2.Change:
 
 
 def _sum(found: UsageSum) -> control_pb2.UsageSum:
-    day = "" if found.day is None else (_EPOCH + timedelta(days=found.day)).date().isoformat()
+    day = "" if found.day is None else (EPOCH + timedelta(days=found.day)).date().isoformat()
     return control_pb2.UsageSum(
         company=found.company,
         feature=found.feature,
@@ -202,7 +201,7 @@ def _sum(found: UsageSum) -> control_pb2.UsageSum:
     )
 
 
-def _limit_usage(found: usage.LimitUsage) -> control_pb2.LimitUsage:
+def _limit_usage(found: usage.LedgerLimitUsage) -> control_pb2.LimitUsage:
     return control_pb2.LimitUsage(
         feature=found.feature,
         limit=limit_to_message(found.limit),

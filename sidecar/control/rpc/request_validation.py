@@ -12,8 +12,8 @@ import msgspec
 from sidecar.api.control.v1 import control_pb2
 from sidecar.control.storage.values import LineFilter, LinePosition
 from sidecar.domain.bounds import BEGINNING_US, FOREVER_US, INT64_MAX
-from sidecar.domain.catalog.rules import identifier_problems
 from sidecar.domain.errors import InvalidInput
+from sidecar.domain.validation import identifier_problems
 from sidecar.shared.convert.times import instant
 
 Position = TypeVar("Position", str, LinePosition)

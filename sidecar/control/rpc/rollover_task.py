@@ -17,7 +17,7 @@ from sidecar.control.rpc.watch_hub import Hub
 from sidecar.control.rpc.workers import Workers
 from sidecar.control.services.close_windows import RollingCatalogs, any_due, close_windows
 from sidecar.control.services.rollover_walk import Walker
-from sidecar.control.storage.values import PLANE
+from sidecar.control.storage.values import CORRECTIONS
 from sidecar.domain.errors import TallydError
 
 IDLE_S: Final = 1.0
@@ -56,7 +56,7 @@ class RolloverTask:
             return False
         changed = await self._workers.write(close_windows, self._catalogs, now_us)
         self._metrics.carried.add(len(changed))
-        self._hub.touch(PLANE, changed)
+        self._hub.touch(CORRECTIONS, changed)
         return True
 
     async def _walk(self) -> bool:
@@ -65,5 +65,5 @@ class RolloverTask:
         if page is None:
             return False
         begun = await self._workers.write(self._walker.look_at, page, now_us)
-        self._hub.touch(PLANE, begun)
+        self._hub.touch(CORRECTIONS, begun)
         return True

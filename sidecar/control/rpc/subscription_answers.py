@@ -8,8 +8,8 @@ from typing import Any, Final
 from sidecar.api.control.v1 import control_pb2
 from sidecar.control.rpc.request_validation import require_count, require_identifier
 from sidecar.control.services import subscriptions
-from sidecar.control.storage.port import Store
-from sidecar.domain.bounds import HOLDING_QUANTITY_MAX
+from sidecar.control.storage.port import PlaneStore
+from sidecar.domain.bounds import ADD_ON_QUANTITY_MAX
 from sidecar.domain.company.subscription_changes import (
     CancelSubscription,
     ChangePlan,
@@ -31,7 +31,7 @@ from sidecar.shared.convert.times import optional_instant, required_instant, tim
 
 
 def change_subscription(
-    store: Store, request: control_pb2.ChangeSubscriptionRequest, now_us: int
+    store: PlaneStore, request: control_pb2.ChangeSubscriptionRequest, now_us: int
 ) -> control_pb2.ChangeSubscriptionResponse:
     """Answer to ChangeSubscription."""
     company = require_identifier("company", request.company)
@@ -72,7 +72,7 @@ def _plan(message: control_pb2.ChangePlan) -> ChangePlan:
 
 def _add_on(message: control_pb2.SetAddOn) -> SetAddOn:
     require_identifier("add_on.add_on", message.add_on)
-    require_count("add_on.quantity", message.quantity, 0, HOLDING_QUANTITY_MAX)
+    require_count("add_on.quantity", message.quantity, 0, ADD_ON_QUANTITY_MAX)
     return SetAddOn(message.add_on, message.quantity)
 
 

@@ -11,7 +11,7 @@ from sidecar.api.sync.v1 import sync_pb2, sync_pb2_grpc
 from sidecar.control.metrics import ControlMetrics
 from sidecar.control.rpc import sync_answers
 from sidecar.control.rpc.request_validation import require_count, require_incarnation
-from sidecar.control.rpc.watch_hub import Hub, Watcher
+from sidecar.control.rpc.watch_hub import Hub, Subscriber
 from sidecar.control.rpc.watch_page_cache import Pages
 from sidecar.control.rpc.workers import Workers
 from sidecar.control.services import snapshots
@@ -78,8 +78,8 @@ class _Watch:
         self,
         pages: Pages,
         hub: Hub,
-        watcher: Watcher,
-        position: snapshots.Position,
+        watcher: Subscriber,
+        position: snapshots.ResumePosition,
         clock: Clock,
     ) -> None:
         self._pages = pages

@@ -16,7 +16,7 @@ from sidecar.control.rpc.request_validation import (
 )
 from sidecar.control.rules.history import Greeting, Run
 from sidecar.control.services import ingest, snapshots
-from sidecar.control.storage.port import Store
+from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import CHAIN_BYTES, CounterKey
 from sidecar.domain.bounds import BATCH_MAX, IDENTIFIER_BYTES_MAX, INT64_MAX
 from sidecar.domain.errors import InvalidInput
@@ -29,7 +29,7 @@ from sidecar.shared.convert.times import timestamp
 COMPANIES_MAX: Final = 1_000
 
 
-def hello(store: Store, request: sync_pb2.HelloRequest, now_us: int) -> sync_pb2.HelloResponse:
+def hello(store: PlaneStore, request: sync_pb2.HelloRequest, now_us: int) -> sync_pb2.HelloResponse:
     """Answer to Hello."""
     incarnation = require_incarnation(request.incarnation)
     last = require_count("last_sequence", request.last_sequence, 0, INT64_MAX)
@@ -53,7 +53,7 @@ def hello(store: Store, request: sync_pb2.HelloRequest, now_us: int) -> sync_pb2
 
 
 def push(
-    store: Store, request: sync_pb2.PushUsageRequest, now_us: int
+    store: PlaneStore, request: sync_pb2.PushUsageRequest, now_us: int
 ) -> tuple[sync_pb2.PushUsageResponse, ingest.Pushed]:
     """Answer to PushUsage, and what came of it."""
     incarnation = require_incarnation(request.incarnation)
@@ -72,7 +72,7 @@ def push(
 
 
 def fetch(
-    store: Store, request: sync_pb2.FetchSnapshotsRequest, now_us: int
+    store: PlaneStore, request: sync_pb2.FetchSnapshotsRequest, now_us: int
 ) -> sync_pb2.FetchSnapshotsResponse:
     """Answer to FetchSnapshots."""
     incarnation = require_incarnation(request.incarnation)
@@ -92,8 +92,8 @@ def fetch(
 
 
 def watch_page(
-    store: Store, position: snapshots.Position, incarnation: str, now_us: int
-) -> tuple[sync_pb2.WatchSnapshotsResponse, snapshots.Page, snapshots.Position]:
+    store: PlaneStore, position: snapshots.ResumePosition, incarnation: str, now_us: int
+) -> tuple[sync_pb2.WatchSnapshotsResponse, snapshots.WatchPage, snapshots.ResumePosition]:
     """A step of WatchSnapshots, and the position after it."""
     page, after = snapshots.next_page(store, position, incarnation, now_us)
     catalog = page.catalog

@@ -18,7 +18,7 @@ from typing import Final
 import structlog
 
 from sidecar.control.rpc.workers import Workers
-from sidecar.control.storage.port import Store
+from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import CounterKey, CounterState, PlaneState
 from sidecar.domain.errors import TallydError
 from sidecar.domain.limits.counters import CounterTotal
@@ -50,7 +50,7 @@ class Interest:
         return self._companies is None or company in self._companies
 
 
-class Watcher:
+class Subscriber:
     """One open watch. `changed` is set when there is something to look for."""
 
     def __init__(self, incarnation: str, interest: Interest) -> None:
@@ -96,7 +96,7 @@ class Hub:
         self.closing = False
         self.dropped_totals = 0
         self._workers = workers
-        self._watchers: set[Watcher] = set()
+        self._watchers: set[Subscriber] = set()
         self._interests: OrderedDict[str, Interest] = OrderedDict()
         self._touched: dict[CounterKey, str | None] = {}
         self._any_touched = asyncio.Event()
@@ -107,10 +107,10 @@ class Hub:
         return len(self._watchers)
 
     @contextmanager
-    def watching(self, incarnation: str, *, everything: bool) -> Iterator[Watcher]:
+    def watching(self, incarnation: str, *, everything: bool) -> Iterator[Subscriber]:
         """Take part as a watcher: of everything, or of companies that the sidecar asks for."""
         interest = Interest(everything=True) if everything else self._interest(incarnation)
-        watcher = Watcher(incarnation, interest)
+        watcher = Subscriber(incarnation, interest)
         self._watchers.add(watcher)
         try:
             yield watcher
@@ -186,11 +186,11 @@ class Hub:
             watcher.changed.set()
 
 
-def _state(store: Store) -> PlaneState:
+def _state(store: PlaneStore) -> PlaneState:
     with store.read() as transaction:
         return transaction.state()
 
 
-def _counters(store: Store, keys: Sequence[CounterKey]) -> list[CounterState]:
+def _counters(store: PlaneStore, keys: Sequence[CounterKey]) -> list[CounterState]:
     with store.read() as transaction:
         return transaction.counters(keys)

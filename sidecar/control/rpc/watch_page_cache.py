@@ -15,13 +15,13 @@ from typing import Final, TypeAlias
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.control.rpc import sync_answers
 from sidecar.control.rpc.workers import Workers
-from sidecar.control.services.snapshots import Page, Position
+from sidecar.control.services.snapshots import ResumePosition, WatchPage
 from sidecar.control.storage.values import PlaneState
 
 SHARED_MAX: Final = 16
 """Most pages that are kept for others: some may be some pages behind the first."""
 
-Step: TypeAlias = tuple[sync_pb2.WatchSnapshotsResponse, Page, Position]
+Step: TypeAlias = tuple[sync_pb2.WatchSnapshotsResponse, WatchPage, ResumePosition]
 """The message, what it is made of, and the position after it."""
 _Place: TypeAlias = tuple[int, str, int]
 
@@ -35,7 +35,7 @@ class Pages:
         self._state: PlaneState | None = None
         self._shared: OrderedDict[_Place, asyncio.Task[Step]] = OrderedDict()
 
-    async def next(self, state: PlaneState, position: Position, incarnation: str) -> Step:
+    async def next(self, state: PlaneState, position: ResumePosition, incarnation: str) -> Step:
         """The step of an incarnation's watch after a position, with `state` or what came later."""
         if position.with_totals or position.known_revision >= position.revision:
             # Totals tell the caller's own part, and removals are told from what it knows.
@@ -53,7 +53,7 @@ class Pages:
         # A watcher that leaves does not take it from the others.
         return await asyncio.shield(reading)
 
-    async def _read(self, position: Position, incarnation: str) -> Step:
+    async def _read(self, position: ResumePosition, incarnation: str) -> Step:
         return await self._workers.read(
             sync_answers.watch_page, position, incarnation, self._clock()
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
-from sidecar.control.storage.port import Store
+from sidecar.control.storage.port import PlaneStore
 from sidecar.domain.errors import Exhausted
 
 READERS: Final = 2
@@ -41,14 +41,14 @@ class _Lane:
 class Workers:
     """Runs functions of the store: those that write one after another, those that read beside."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: PlaneStore) -> None:
         self._store = store
         self._reading = _Lane("read", READERS)
         self._writing = _Lane("write", 1)
 
     async def read(
         self,
-        work: Callable[Concatenate[Store, Arguments], Answer],
+        work: Callable[Concatenate[PlaneStore, Arguments], Answer],
         *args: Arguments.args,
         **kwargs: Arguments.kwargs,
     ) -> Answer:
@@ -57,7 +57,7 @@ class Workers:
 
     async def write(
         self,
-        work: Callable[Concatenate[Store, Arguments], Answer],
+        work: Callable[Concatenate[PlaneStore, Arguments], Answer],
         *args: Arguments.args,
         **kwargs: Arguments.kwargs,
     ) -> Answer:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sidecar.control.rules.records import Record
-from sidecar.control.storage.values import FirstUse, record_id
+from sidecar.control.storage.values import KeyUse, record_id
 
 Key = tuple[str, str]
 
@@ -19,10 +19,10 @@ def find_duplicates(
     incarnation: str,
     first_sequence: int,
     records: Sequence[Record],
-    known: Mapping[Key, FirstUse],
-) -> tuple[list[str], dict[Key, FirstUse]]:
+    known: Mapping[Key, KeyUse],
+) -> tuple[list[str], dict[Key, KeyUse]]:
     """For each record the id of the one that it repeats, or empty; and the first uses to keep."""
-    new: dict[Key, FirstUse] = {}
+    new: dict[Key, KeyUse] = {}
     duplicate_of = []
     for sequence, record in enumerate(records, start=first_sequence):
         repeated = ""
@@ -30,7 +30,7 @@ def find_duplicates(
             key = (record.company, record.idempotency_key)
             first = known.get(key) or new.get(key)
             if first is None:
-                new[key] = FirstUse(incarnation, sequence, record.digest)
+                new[key] = KeyUse(incarnation, sequence, record.digest)
             elif first.digest == record.digest:
                 repeated = record_id(first.incarnation, first.sequence)
         duplicate_of.append(repeated)

@@ -22,7 +22,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from sidecar.control.storage.values import FIRST_CHAIN, Incarnation
+from sidecar.control.storage.values import FIRST_CHAIN, KnownIncarnation
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -41,7 +41,7 @@ class Run(msgspec.Struct, frozen=True):
         return self.first_sequence + len(self.records) - 1
 
 
-class Accepted(msgspec.Struct, frozen=True):
+class RunAccepted(msgspec.Struct, frozen=True):
     """The run fits. The first `known` records are in the ledger already.
 
     `chains`: at each of the others.
@@ -51,7 +51,7 @@ class Accepted(msgspec.Struct, frozen=True):
     chains: Sequence[bytes]
 
 
-class Gap(msgspec.Struct, frozen=True):
+class HistoryGap(msgspec.Struct, frozen=True):
     """Records before the run are missing."""
 
     expected_sequence: int
@@ -67,7 +67,7 @@ class Diverged(msgspec.Struct, frozen=True):
     common_sequence: int
 
 
-Verdict: TypeAlias = Accepted | Gap | Diverged
+Verdict: TypeAlias = RunAccepted | HistoryGap | Diverged
 
 
 class Greeting(msgspec.Struct, frozen=True):
@@ -90,7 +90,7 @@ class Greeted(msgspec.Struct, frozen=True):
     fenced: bool
 
 
-def chains_to_compare(known: Incarnation, run: Run) -> tuple[int, int]:
+def chains_to_compare(known: KnownIncarnation, run: Run) -> tuple[int, int]:
     """First and last sequence at which `judge_run` looks at stored chains; none if first > last.
 
     The chain before the first record and the one at the watermark are known without a look.
@@ -98,11 +98,11 @@ def chains_to_compare(known: Incarnation, run: Run) -> tuple[int, int]:
     return max(run.first_sequence - 1, 1), min(run.last_sequence, known.watermark - 1)
 
 
-def judge_run(known: Incarnation, run: Run, stored: Mapping[int, bytes]) -> Verdict:
+def judge_run(known: KnownIncarnation, run: Run, stored: Mapping[int, bytes]) -> Verdict:
     """Say what is to become of a run. `stored`: chains in the range of `chains_to_compare`."""
     before = run.first_sequence - 1
     if before > known.watermark:
-        return Gap(known.watermark + 1)
+        return HistoryGap(known.watermark + 1)
     chains = _chains(run)
     overlap = min(run.last_sequence, known.watermark)
     for sequence in range(overlap, before - 1, -1):
@@ -112,10 +112,12 @@ def judge_run(known: Incarnation, run: Run, stored: Mapping[int, bytes]) -> Verd
         return Diverged(0)
     if sequence < overlap or (known.fenced and overlap < run.last_sequence):
         return Diverged(sequence)
-    return Accepted(overlap - before, chains[overlap - before + 1 :])
+    return RunAccepted(overlap - before, chains[overlap - before + 1 :])
 
 
-def judge_greeting(known: Incarnation, greeting: Greeting, stored: Mapping[int, bytes]) -> Greeted:
+def judge_greeting(
+    known: KnownIncarnation, greeting: Greeting, stored: Mapping[int, bytes]
+) -> Greeted:
     """Say what is common, and whether the incarnation has to end.
 
     Records that were not acknowledged must be neither lost nor taken twice. So where only they can
@@ -144,7 +146,7 @@ def _chains(run: Run) -> list[bytes]:
     return chains
 
 
-def _chain_at(known: Incarnation, sequence: int, stored: Mapping[int, bytes]) -> bytes | None:
+def _chain_at(known: KnownIncarnation, sequence: int, stored: Mapping[int, bytes]) -> bytes | None:
     if sequence == known.watermark:
         return known.head
     return stored.get(sequence) if sequence else FIRST_CHAIN

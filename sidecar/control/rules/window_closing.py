@@ -19,7 +19,6 @@ from typing import Final
 import msgspec
 
 from sidecar.control.storage.values import CounterKey, RolloverTerms
-from sidecar.domain.bounds import MINUTE_US
 from sidecar.domain.catalog.model import Catalog, EntitlementGrant, Limit
 from sidecar.domain.company.model import CompanySnapshot, Segment
 from sidecar.domain.company.timeline import segment_at
@@ -27,6 +26,7 @@ from sidecar.domain.entitlement.resolve import CatalogIndex
 from sidecar.domain.limits.counters import CounterRef, slot_of
 from sidecar.domain.limits.rolling_limits import rolling_limits
 from sidecar.domain.time.company_windows import company_window, generation_of
+from sidecar.domain.time.units import MINUTE_US
 from sidecar.domain.time.windows import END_INSTANT_US, Window
 
 LEAD_US: Final = MINUTE_US

@@ -9,21 +9,16 @@ from typing import Final
 import msgspec
 
 from sidecar.control.services.timelines import with_timeline
-from sidecar.control.storage.port import ReadTransaction, Store, WriteTransaction
+from sidecar.control.storage.port import PlaneStore, ReadTransaction, WriteTransaction
 from sidecar.control.storage.values import StoredCompany
 from sidecar.domain.catalog.canonical import canonical_catalog, canonical_company
 from sidecar.domain.catalog.model import Catalog
-from sidecar.domain.catalog.rules import (
-    Path,
-    Problem,
-    companies_problems,
-    company_references,
-    path_text,
-    problems,
-)
+from sidecar.domain.catalog.rules import companies_problems, problems
 from sidecar.domain.company.model import Company
+from sidecar.domain.company.rules import company_references
 from sidecar.domain.difference.changes import Change, ChangeAction, catalog_changes, company_change
 from sidecar.domain.errors import InvalidInput
+from sidecar.domain.validation import Path, RuleProblem, field_path_text
 
 CHANGES_MAX: Final = 1_000
 _PAGE: Final = 500
@@ -72,14 +67,14 @@ class _Steps(msgspec.Struct, frozen=True):
         return Applied(revision, changes, len(self.changes), unchanged)
 
 
-def apply(store: Store, desired: Desired, now_us: int) -> Applied:
+def apply(store: PlaneStore, desired: Desired, now_us: int) -> Applied:
     """Reach the desired state. Where it is reached already, the revision stays as it is.
 
     A company that is given in the state in which it is stored keeps its timeline; one that differs
     is replaced from now on, with all that was changed of it since it was applied last.
 
-    Raises `InvalidInput`, and changes nothing, for what `catalog_rules` finds, and where a company
-    that stays would lose a plan or an add-on that it has or a feature that it overrides.
+    Raises `InvalidInput`, and changes nothing, for what `domain.catalog.rules` finds, and where a
+    company that stays would lose a plan or an add-on that it has or a feature that it overrides.
     """
     with store.write() as transaction:
         steps = _steps(transaction, desired)
@@ -90,7 +85,7 @@ def apply(store: Store, desired: Desired, now_us: int) -> Applied:
     return steps.applied(revision)
 
 
-def preview(store: Store, desired: Desired) -> Applied:
+def preview(store: PlaneStore, desired: Desired) -> Applied:
     """Say what `apply` would change, and change nothing."""
     with store.read() as transaction:
         return _steps(transaction, desired).applied(transaction.state().revision)
@@ -135,14 +130,14 @@ def _steps(transaction: ReadTransaction, desired: Desired) -> _Steps:
 
 
 def _refuse_problems(desired: Desired, catalog: Catalog) -> None:
-    found: Iterator[Problem]
+    found: Iterator[RuleProblem]
     if desired.catalog is None:
         found = companies_problems(desired.companies, catalog)
     else:
         found = problems(desired.catalog, desired.companies)
     for path, message in found:
         prefix = () if path[0] == "companies" else ("catalog",)
-        raise InvalidInput(path_text((*prefix, *path)), message)
+        raise InvalidInput(field_path_text((*prefix, *path)), message)
     given = {company.id for company in desired.companies}
     for at, company in enumerate(desired.remove):
         if company in given:
@@ -186,7 +181,7 @@ def _refuse_orphans(
         if company.id in gone:
             continue
         for path, message in company_references(company, plans, kinds, add_ons):
-            where = path_text(path)
+            where = field_path_text(path)
             raise InvalidInput(_lost(path), f"company {company.id!r} needs it ({where}): {message}")
 
 

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from sidecar.control.rules.window_closing import RollingCatalog, due_us
 from sidecar.control.services.attribution import load_index
-from sidecar.control.storage.port import ReadTransaction, Store, WriteTransaction
+from sidecar.control.storage.port import PlaneStore, ReadTransaction, WriteTransaction
 from sidecar.control.storage.values import CounterKey, RolloverWindow
 from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.limits.counters import CounterTotal
@@ -42,13 +42,13 @@ class RollingCatalogs:
         return self._kept
 
 
-def any_due(store: Store, now_us: int) -> bool:
+def any_due(store: PlaneStore, now_us: int) -> bool:
     """Whether a window is to be closed."""
     with store.read() as transaction:
         return bool(transaction.rollover_windows_due(now_us, 1))
 
 
-def close_windows(store: Store, catalogs: RollingCatalogs, now_us: int) -> list[CounterKey]:
+def close_windows(store: PlaneStore, catalogs: RollingCatalogs, now_us: int) -> list[CounterKey]:
     """Close windows that are due, some of them; returns counters into which other amounts came."""
     with store.write() as transaction:
         keys = transaction.rollover_windows_due(now_us, PAGE)

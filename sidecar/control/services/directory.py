@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from sidecar.control.storage.port import Store
+from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import StoredCompany
 from sidecar.domain.catalog.model import CatalogSnapshot
 from sidecar.domain.company.model import Company
 from sidecar.domain.errors import NotFound
 
 
-def get_catalog(store: Store) -> CatalogSnapshot | None:
+def get_catalog(store: PlaneStore) -> CatalogSnapshot | None:
     """The catalog in force; `None` if none was ever applied."""
     with store.read() as transaction:
         return transaction.catalog()
 
 
-def get_company(store: Store, company: str) -> StoredCompany:
+def get_company(store: PlaneStore, company: str) -> StoredCompany:
     """One company; raises `NotFound`."""
     with store.read() as transaction:
         stored = transaction.companies([company]).get(company)
@@ -24,7 +24,7 @@ def get_company(store: Store, company: str) -> StoredCompany:
     return stored
 
 
-def list_companies(store: Store, after: str, limit: int) -> tuple[list[Company], str]:
+def list_companies(store: PlaneStore, after: str, limit: int) -> tuple[list[Company], str]:
     """Companies with greater ids, and the id after which the next page starts, or empty."""
     with store.read() as transaction:
         found = transaction.companies_after(after, limit + 1)

@@ -10,11 +10,11 @@ import msgspec
 from sidecar.control.errors import Fenced, SequenceGap
 from sidecar.control.rules.duplicates import find_duplicates
 from sidecar.control.rules.history import (
-    Accepted,
     Diverged,
-    Gap,
     Greeting,
+    HistoryGap,
     Run,
+    RunAccepted,
     Verdict,
     chains_to_compare,
     judge_greeting,
@@ -23,8 +23,14 @@ from sidecar.control.rules.history import (
 from sidecar.control.rules.records import Record, read_records
 from sidecar.control.services.attribution import Attributor
 from sidecar.control.services.close_windows import follow
-from sidecar.control.storage.port import Store, WriteTransaction
-from sidecar.control.storage.values import PLANE, CounterKey, Incarnation, LedgerLine, PlaneState
+from sidecar.control.storage.port import PlaneStore, WriteTransaction
+from sidecar.control.storage.values import (
+    CORRECTIONS,
+    CounterKey,
+    KnownIncarnation,
+    LedgerLine,
+    PlaneState,
+)
 from sidecar.domain.limits.counters import CounterTotal
 
 Amounts = dict[CounterKey, int]
@@ -55,7 +61,9 @@ class Welcome(msgspec.Struct, frozen=True):
     state: PlaneState
 
 
-def greet(store: Store, incarnation: str, node: str, greeting: Greeting, now_us: int) -> Welcome:
+def greet(
+    store: PlaneStore, incarnation: str, node: str, greeting: Greeting, now_us: int
+) -> Welcome:
     """Note that a sidecar is there, and compare what it and the plane know of each other."""
     with store.write() as transaction:
         known = _known(transaction, incarnation, now_us)
@@ -74,7 +82,7 @@ def greet(store: Store, incarnation: str, node: str, greeting: Greeting, now_us:
     return Welcome(greeted.common_sequence, False, 0, state)
 
 
-def push(store: Store, incarnation: str, run: Run, now_us: int) -> Pushed:
+def push(store: PlaneStore, incarnation: str, run: Run, now_us: int) -> Pushed:
     """Apply a run of records.
 
     Raises `InvalidInput` for a record that is none, `SequenceGap` where records before the run are
@@ -84,23 +92,23 @@ def push(store: Store, incarnation: str, run: Run, now_us: int) -> Pushed:
     with store.write() as transaction:
         known = _known(transaction, incarnation, now_us)
         verdict = _judge(transaction, known, run)
-        if isinstance(verdict, Accepted):
+        if isinstance(verdict, RunAccepted):
             return _accept(transaction, known, run, records, verdict, now_us)
         fenced = known.fenced or isinstance(verdict, Diverged)
         transaction.put_incarnation(
             msgspec.structs.replace(known, fenced=fenced, last_heard_us=now_us)
         )
-    if isinstance(verdict, Gap):
+    if isinstance(verdict, HistoryGap):
         raise SequenceGap(verdict.expected_sequence)
     raise Fenced(verdict.common_sequence)
 
 
-def _known(transaction: WriteTransaction, incarnation: str, now_us: int) -> Incarnation:
+def _known(transaction: WriteTransaction, incarnation: str, now_us: int) -> KnownIncarnation:
     known = transaction.incarnation(incarnation)
-    return known or Incarnation(incarnation, first_heard_us=now_us, last_heard_us=now_us)
+    return known or KnownIncarnation(incarnation, first_heard_us=now_us, last_heard_us=now_us)
 
 
-def _judge(transaction: WriteTransaction, known: Incarnation, run: Run) -> Verdict:
+def _judge(transaction: WriteTransaction, known: KnownIncarnation, run: Run) -> Verdict:
     first, last = chains_to_compare(known, run)
     stored = transaction.chains(known.id, first, last) if first <= last else {}
     return judge_run(known, run, stored)
@@ -108,10 +116,10 @@ def _judge(transaction: WriteTransaction, known: Incarnation, run: Run) -> Verdi
 
 def _accept(
     transaction: WriteTransaction,
-    known: Incarnation,
+    known: KnownIncarnation,
     run: Run,
     records: Sequence[Record],
-    verdict: Accepted,
+    verdict: RunAccepted,
     now_us: int,
 ) -> Pushed:
     touched: dict[CounterKey, None] = {}
@@ -138,14 +146,14 @@ def _add(
     first_sequence: int,
     records: Sequence[Record],
     run: Run,
-    verdict: Accepted,
+    verdict: RunAccepted,
     now_us: int,
 ) -> Amounts:
     """Add new records to ledger and counters; returns what the plane itself counted."""
     keys = {
         (record.company, record.idempotency_key) for record in records if record.idempotency_key
     }
-    known_uses = transaction.first_uses(keys)
+    known_uses = transaction.key_uses(keys)
     duplicate_of, uses = find_duplicates(incarnation, first_sequence, records, known_uses)
     attributor = Attributor(transaction, now_us)
     counted: Amounts = defaultdict(int)
@@ -174,11 +182,11 @@ def _add(
             )
         )
     transaction.append(lines, verdict.chains)
-    transaction.put_first_uses(uses, now_us)
+    transaction.put_key_uses(uses, now_us)
     version = transaction.next_ledger_version(now_us)
     transaction.add_to_counters(incarnation, counted, version)
     corrected = {key: amount for key, amount in corrected.items() if amount}
-    transaction.add_to_counters(PLANE, corrected, version)
+    transaction.add_to_counters(CORRECTIONS, corrected, version)
     return corrected
 
 

@@ -13,14 +13,14 @@ import msgspec
 
 from sidecar.control.rules.window_closing import RollingCatalog, due_us
 from sidecar.control.services.close_windows import RollingCatalogs
-from sidecar.control.storage.port import Store, WriteTransaction
+from sidecar.control.storage.port import PlaneStore, WriteTransaction
 from sidecar.control.storage.values import CounterKey, RolloverWalk, RolloverWindow, StoredCompany
 
 PAGE: Final = 100
 """Companies looked at in one transaction, at the most."""
 
 
-class Page(msgspec.Struct, frozen=True):
+class WalkPage(msgspec.Struct, frozen=True):
     """Companies to look at, and how far the walk is after them."""
 
     companies: tuple[str, ...]
@@ -35,7 +35,7 @@ class Walker:
         self._walk: RolloverWalk | None = None
         self._stored_signature = ""
 
-    def next_page(self, store: Store, now_us: int) -> Page | None:
+    def next_page(self, store: PlaneStore, now_us: int) -> WalkPage | None:
         """What to look at next; `None` where there is nothing new."""
         with store.read() as transaction:
             catalog = self._catalogs.at(transaction)
@@ -51,11 +51,11 @@ class Walker:
         reached = found[-1] if len(found) == PAGE else (revision + 1, "")  # no id is empty
         walk = msgspec.structs.replace(walk, revision=reached[0], company=reached[1])
         if found or walk.signature != self._stored_signature:
-            return Page(tuple(company for _, company in found), walk)
+            return WalkPage(tuple(company for _, company in found), walk)
         self._walk = walk
         return None
 
-    def look_at(self, store: Store, page: Page, now_us: int) -> list[CounterKey]:
+    def look_at(self, store: PlaneStore, page: WalkPage, now_us: int) -> list[CounterKey]:
         """Begin to carry where a company's limits roll over and nothing is carried yet.
 
         Returns the counters whose windows are open, for watchers to know that a chain begins.

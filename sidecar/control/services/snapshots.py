@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from sidecar.control.storage.port import ReadTransaction, Store
+from sidecar.control.storage.port import PlaneStore, ReadTransaction
 from sidecar.domain.catalog.model import CatalogSnapshot
 from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.limits.counters import CounterTotal
@@ -23,7 +23,7 @@ TOTALS_MAX: Final = 10_000
 """Most totals in one answer, so that it stays below gRPC's usual 4 MiB."""
 
 
-class Fetched(msgspec.Struct, frozen=True):
+class FetchedSnapshots(msgspec.Struct, frozen=True):
     """Snapshots of companies that exist, ids of those that do not, and totals of open windows.
 
     `catalog` is `None` where the caller has it already, or where there is none yet.
@@ -35,7 +35,7 @@ class Fetched(msgspec.Struct, frozen=True):
     totals: Sequence[CounterTotal]
 
 
-class Position(msgspec.Struct, frozen=True):
+class ResumePosition(msgspec.Struct, frozen=True):
     """How far a watcher has come.
 
     Everything up to (`revision`, `company`) was sent, and the catalog if its version is at most
@@ -50,7 +50,7 @@ class Position(msgspec.Struct, frozen=True):
     with_totals: bool
 
 
-class Page(msgspec.Struct, frozen=True):
+class WatchPage(msgspec.Struct, frozen=True):
     """A step of a watch. `complete`: with it, everything up to `revision` was sent."""
 
     epoch: str
@@ -68,15 +68,15 @@ class Page(msgspec.Struct, frozen=True):
 
 
 def fetch(
-    store: Store, companies: Sequence[str], known_catalog: int, incarnation: str, now_us: int
-) -> Fetched:
+    store: PlaneStore, companies: Sequence[str], known_catalog: int, incarnation: str, now_us: int
+) -> FetchedSnapshots:
     """Snapshots of the companies asked for, with the usage in their windows of now."""
     with store.read() as transaction:
         newest = transaction.catalog_version()
         catalog = transaction.catalog() if newest != known_catalog else None
         found = transaction.snapshots(companies)
         totals = open_totals(transaction, found, incarnation, now_us)
-    return Fetched(
+    return FetchedSnapshots(
         catalog=catalog,
         snapshots=list(found.values()),
         unknown=[company for company in dict.fromkeys(companies) if company not in found],
@@ -84,7 +84,7 @@ def fetch(
     )
 
 
-def start(store: Store, resume_revision: int, without_companies: bool) -> Position:
+def start(store: PlaneStore, resume_revision: int, without_companies: bool) -> ResumePosition:
     """Where a watch begins.
 
     A caller that knows a later revision than there is shows that this state was restored from a
@@ -104,8 +104,8 @@ def start(store: Store, resume_revision: int, without_companies: bool) -> Positi
 
 
 def next_page(
-    store: Store, position: Position, incarnation: str, now_us: int
-) -> tuple[Page, Position]:
+    store: PlaneStore, position: ResumePosition, incarnation: str, now_us: int
+) -> tuple[WatchPage, ResumePosition]:
     """What comes after a position, and the position after that."""
     with store.read() as transaction:
         state = transaction.state()
@@ -118,7 +118,7 @@ def next_page(
             ids = (snapshot.company for snapshot in present)
             totals = open_totals(transaction, ids, incarnation, now_us)
     complete = len(changes) < PAGE_COMPANIES
-    page = Page(
+    page = WatchPage(
         epoch=state.epoch,
         revision=state.revision,
         complete=complete,
@@ -152,6 +152,6 @@ def open_totals(
     return totals
 
 
-def _after(revision: int, catalog_version: int, known: int, with_totals: bool) -> Position:
+def _after(revision: int, catalog_version: int, known: int, with_totals: bool) -> ResumePosition:
     """The position behind every company of a revision: no id is empty."""
-    return Position(revision + 1, "", catalog_version, known, with_totals)
+    return ResumePosition(revision + 1, "", catalog_version, known, with_totals)

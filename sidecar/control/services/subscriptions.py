@@ -5,19 +5,20 @@ from __future__ import annotations
 import msgspec
 
 from sidecar.control.services.timelines import time_of_change, with_timeline
-from sidecar.control.storage.port import Store
+from sidecar.control.storage.port import PlaneStore
 from sidecar.domain.catalog.canonical import canonical_company
 from sidecar.domain.catalog.model import Catalog
-from sidecar.domain.catalog.rules import company_problems, path_text
 from sidecar.domain.company.model import Company, CompanySnapshot
+from sidecar.domain.company.rules import company_problems
 from sidecar.domain.company.subscription_changes import (
     ChangePlan,
     SetAddOn,
     SubscriptionChange,
     When,
 )
-from sidecar.domain.company.subscription_lifecycle import changed, settled
+from sidecar.domain.company.subscription_lifecycle import apply_change, normalise
 from sidecar.domain.errors import FailedPrecondition, InvalidInput, NotFound
+from sidecar.domain.validation import field_path_text
 
 
 class ChangedSubscription(msgspec.Struct, frozen=True):
@@ -30,13 +31,13 @@ class ChangedSubscription(msgspec.Struct, frozen=True):
 
 
 def change_subscription(
-    store: Store, company: str, change: SubscriptionChange, when: When, now_us: int
+    store: PlaneStore, company: str, change: SubscriptionChange, when: When, now_us: int
 ) -> ChangedSubscription:
     """Change a company's subscription. Where nothing changes, the revision stays as it is.
 
-    Raises `NotFound` for a company that is unknown or has no subscription, and what
-    `lifecycle.changed` raises; `InvalidInput` for a plan or an add-on that the catalog lacks, and
-    `FailedPrecondition` where the company would break a rule, such as that on planned changes.
+    Raises `NotFound` for a company that is unknown or has no subscription, and what `apply_change`
+    raises; `InvalidInput` for a plan or an add-on that the catalog lacks, and `FailedPrecondition`
+    where the company would break a rule, such as that on planned changes.
     """
     with store.write() as transaction:
         stored = transaction.companies([company]).get(company)
@@ -48,8 +49,8 @@ def change_subscription(
         catalog = transaction.catalog()
         _refuse_unknown(change, Catalog() if catalog is None else catalog.catalog)
         at_us = time_of_change(stored, now_us)
-        done = changed(before, change, when, at_us, stored.company.time_zone)
-        if done.subscription == settled(before, at_us) and not done.resets_usage:
+        done = apply_change(before, change, when, at_us, stored.company.time_zone)
+        if done.subscription == normalise(before, at_us) and not done.resets_usage:
             revision = transaction.state().revision
             return ChangedSubscription(revision, stored.company, stored.snapshot, done.effective_us)
         after = msgspec.structs.replace(stored.company, subscription=done.subscription)
@@ -74,4 +75,4 @@ def _refuse_unknown(change: SubscriptionChange, catalog: Catalog) -> None:
 
 def _refuse_problems(change: SubscriptionChange, company: Company) -> None:
     for path, message in company_problems(company):
-        raise FailedPrecondition(change.field, f"{path_text(path)}: {message}")
+        raise FailedPrecondition(change.field, f"{field_path_text(path)}: {message}")

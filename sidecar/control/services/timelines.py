@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final, TypeAlias
 
 from sidecar.control.storage.values import StoredCompany, Tombstone
-from sidecar.domain.bounds import MINUTE_US
 from sidecar.domain.company.model import Company
 from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot
+from sidecar.domain.time.units import MINUTE_US
 
 CLOCK_BACK_US_MAX: Final = MINUTE_US
 """How far the clock may have been set back, or differ between planes, without a change noticing."""

@@ -10,14 +10,14 @@ import msgspec
 
 from sidecar.control.rules.attribution import limits_at
 from sidecar.control.services.attribution import load_index
-from sidecar.control.storage.port import Store
+from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import (
-    PLANE,
-    Incarnation,
+    CORRECTIONS,
+    IncarnationTally,
+    KnownIncarnation,
     LedgerLine,
     LineFilter,
     LinePosition,
-    Tally,
     UsageSum,
 )
 from sidecar.domain.catalog.model import Limit
@@ -30,7 +30,7 @@ LIMITS_MAX: Final = 10_000
 _Slot = tuple[str, str, Window]
 
 
-class LimitUsage(msgspec.Struct, frozen=True):
+class LedgerLimitUsage(msgspec.Struct, frozen=True):
     """Usage on a limit, for one combination of the values of its dimensions.
 
     `carried`: what rolled over into the window. Both in the feature's unit.
@@ -45,7 +45,7 @@ class LimitUsage(msgspec.Struct, frozen=True):
 
 
 def sum_usage(
-    store: Store, wanted: LineFilter, by_company: bool, by_day: bool, limit: int
+    store: PlaneStore, wanted: LineFilter, by_company: bool, by_day: bool, limit: int
 ) -> tuple[list[UsageSum], bool]:
     """Sums of the ledger without duplicates, and whether the limit cut them short."""
     with store.read() as transaction:
@@ -54,8 +54,8 @@ def sum_usage(
 
 
 def company_usage(
-    store: Store, company: str, feature: str, at_us: int
-) -> tuple[list[LimitUsage], bool]:
+    store: PlaneStore, company: str, feature: str, at_us: int
+) -> tuple[list[LedgerLimitUsage], bool]:
     """Usage of a company against its limits in the windows of an instant; at most 10,000.
 
     Also says whether that bound cut the answer short. An empty feature is every feature. Raises
@@ -68,11 +68,11 @@ def company_usage(
         index = load_index(transaction)
         if feature and feature not in index.features:
             raise NotFound("feature", f"the catalog has no feature {feature!r}")
-        totals = transaction.open_counters(company, feature, at_us, PLANE, LIMITS_MAX + 1)
+        totals = transaction.open_counters(company, feature, at_us, CORRECTIONS, LIMITS_MAX + 1)
     by_slot: dict[_Slot, list[CounterTotal]] = defaultdict(list)
     for total in totals:
         by_slot[(total.feature, total.counter.slot, total.counter.window)].append(total)
-    usage: list[LimitUsage] = []
+    usage: list[LedgerLimitUsage] = []
     for key in [feature] if feature else sorted(index.features):
         for limit, slot, window in limits_at(index, snapshot, key, at_us) or ():
             counted = by_slot[(key, slot, window)]
@@ -82,16 +82,16 @@ def company_usage(
 
 def _on_limit(
     feature: str, limit: Limit, window: Window, counted: Sequence[CounterTotal]
-) -> Iterator[LimitUsage]:
+) -> Iterator[LedgerLimitUsage]:
     if not counted and not limit.scope.dimensions:
-        yield LimitUsage(feature, limit, (), window, 0)
+        yield LedgerLimitUsage(feature, limit, (), window, 0)
     for total in counted:
         carried = sum(total.carried or ()) if limit.rollover is not None else 0
-        yield LimitUsage(feature, limit, total.counter.values, window, total.total, carried)
+        yield LedgerLimitUsage(feature, limit, total.counter.values, window, total.total, carried)
 
 
 def list_lines(
-    store: Store, wanted: LineFilter, after: LinePosition | None, limit: int
+    store: PlaneStore, wanted: LineFilter, after: LinePosition | None, limit: int
 ) -> tuple[list[LedgerLine], LinePosition | None]:
     """Lines of one company, oldest event first, and where the next page starts, if there is one."""
     with store.read() as transaction:
@@ -102,7 +102,9 @@ def list_lines(
     return lines[:limit], LinePosition(last.event_time_us, last.incarnation, last.sequence)
 
 
-def look_up_incarnation(store: Store, incarnation: str) -> tuple[Incarnation | None, list[Tally]]:
+def look_up_incarnation(
+    store: PlaneStore, incarnation: str
+) -> tuple[KnownIncarnation | None, list[IncarnationTally]]:
     """What is known of a sidecar's store, and its sums by feature."""
     with store.read() as transaction:
         return transaction.incarnation(incarnation), transaction.tallies(incarnation)

@@ -18,8 +18,9 @@ from sidecar.control.storage.values import (
     CompanyChange,
     CounterKey,
     CounterState,
-    FirstUse,
-    Incarnation,
+    IncarnationTally,
+    KeyUse,
+    KnownIncarnation,
     LedgerLine,
     LineFilter,
     LinePosition,
@@ -27,7 +28,6 @@ from sidecar.control.storage.values import (
     RolloverWalk,
     RolloverWindow,
     StoredCompany,
-    Tally,
     Tombstone,
     UsageSum,
 )
@@ -81,7 +81,7 @@ class ReadTransaction(Protocol):
         """Last changes, in the order of (revision, id), after that position."""
         ...
 
-    def incarnation(self, incarnation: str) -> Incarnation | None:
+    def incarnation(self, incarnation: str) -> KnownIncarnation | None:
         """What is known of a sidecar's store."""
         ...
 
@@ -89,11 +89,11 @@ class ReadTransaction(Protocol):
         """Chains of an incarnation at sequences first to last, as far as there are any."""
         ...
 
-    def tallies(self, incarnation: str) -> list[Tally]:
+    def tallies(self, incarnation: str) -> list[IncarnationTally]:
         """Sums by feature, in the order of the keys."""
         ...
 
-    def first_uses(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], FirstUse]:
+    def key_uses(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], KeyUse]:
         """First records under (company, idempotency key), where there are any."""
         ...
 
@@ -183,7 +183,7 @@ class WriteTransaction(ReadTransaction, Protocol):
         """Put tombstones in the place of companies that exist."""
         ...
 
-    def put_incarnation(self, incarnation: Incarnation) -> None:
+    def put_incarnation(self, incarnation: KnownIncarnation) -> None:
         """Create or replace what is known of a sidecar's store."""
         ...
 
@@ -191,11 +191,11 @@ class WriteTransaction(ReadTransaction, Protocol):
         """Append new lines, each with its chain, and add them to their incarnation's tallies."""
         ...
 
-    def put_first_uses(self, uses: Mapping[tuple[str, str], FirstUse], received_us: int) -> None:
+    def put_key_uses(self, uses: Mapping[tuple[str, str], KeyUse], received_us: int) -> None:
         """Remember the first records under (company, idempotency key); replaces older ones."""
         ...
 
-    def forget_first_uses(self, before_us: int, limit: int) -> int:
+    def forget_key_uses(self, before_us: int, limit: int) -> int:
         """Forget at most so many that were received before an instant; returns how many."""
         ...
 
@@ -221,7 +221,7 @@ class WriteTransaction(ReadTransaction, Protocol):
         ...
 
 
-class Store(Protocol):
+class PlaneStore(Protocol):
     """A database."""
 
     def read(self) -> AbstractContextManager[ReadTransaction]:

@@ -15,7 +15,7 @@ CHAIN_BYTES: Final = 32
 FIRST_CHAIN: Final = bytes(CHAIN_BYTES)
 """The chain before the first record of an incarnation."""
 
-PLANE: Final = "plane"
+CORRECTIONS: Final = "plane"
 """Stands in for an incarnation where the plane itself counts: corrections, perhaps negative."""
 
 
@@ -52,7 +52,7 @@ class CompanyChange(msgspec.Struct, frozen=True):
     snapshot: CompanySnapshot | None
 
 
-class Incarnation(msgspec.Struct, frozen=True):
+class KnownIncarnation(msgspec.Struct, frozen=True):
     """What is known of one store of a sidecar.
 
     Everything up to sequence `watermark` is in the ledger; `head` is the chain there.
@@ -67,7 +67,7 @@ class Incarnation(msgspec.Struct, frozen=True):
     last_heard_us: int = 0
 
 
-class Tally(msgspec.Struct, frozen=True):
+class IncarnationTally(msgspec.Struct, frozen=True):
     """Sum of one feature over the records of an incarnation, duplicates included."""
 
     feature: str
@@ -104,7 +104,7 @@ class LinePosition(msgspec.Struct, frozen=True, order=True):
     sequence: int
 
 
-class FirstUse(msgspec.Struct, frozen=True):
+class KeyUse(msgspec.Struct, frozen=True):
     """The record that was the first under an idempotency key, and the digest of its payload."""
 
     incarnation: str

@@ -2,7 +2,7 @@
 
 Sorted are features, plans, add-ons and overrides by key, planned changes by time, and the names in
 a scope. Limits and rates keep their order, since answers show them in it. For values that passed
-`catalog_rules`.
+`rules`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,13 @@ from sidecar.domain.catalog.model import (
     RateLimit,
     Scope,
 )
-from sidecar.domain.company.model import Company, Holding, Override, ScheduledChange, Subscription
+from sidecar.domain.company.model import (
+    AddOnSubscription,
+    Company,
+    Override,
+    ScheduledChange,
+    Subscription,
+)
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 
 
@@ -94,7 +100,7 @@ def _subscription(subscription: Subscription) -> Subscription:
     period = subscription.billing_period
     return msgspec.structs.replace(
         subscription,
-        add_ons=_holdings(subscription.add_ons),
+        add_ons=_add_ons(subscription.add_ons),
         changes=tuple(sorted(map(_change, subscription.changes), key=lambda change: change.at_us)),
         billing_period=WindowSpec(period.unit, period.interval, Alignment.ANCHORED),
     )
@@ -103,8 +109,8 @@ def _subscription(subscription: Subscription) -> Subscription:
 def _change(change: ScheduledChange) -> ScheduledChange:
     if change.add_ons is None:
         return change
-    return msgspec.structs.replace(change, add_ons=_holdings(change.add_ons))
+    return msgspec.structs.replace(change, add_ons=_add_ons(change.add_ons))
 
 
-def _holdings(holdings: tuple[Holding, ...]) -> tuple[Holding, ...]:
-    return tuple(sorted(holdings, key=lambda holding: holding.add_on))
+def _add_ons(add_ons: tuple[AddOnSubscription, ...]) -> tuple[AddOnSubscription, ...]:
+    return tuple(sorted(add_ons, key=lambda add_on_subscription: add_on_subscription.add_on))

@@ -18,7 +18,7 @@ from sidecar.domain.catalog.model import (
 )
 from sidecar.domain.time.windows import Alignment, WindowUnit
 from sidecar.domain.validation import (
-    Problem,
+    RuleProblem,
     below,
     count_problems,
     duration_problems,
@@ -32,7 +32,7 @@ from sidecar.domain.validation import (
 _OF_RATES: Final = (Enforcement.HARD, Enforcement.SHADOW)
 
 
-def grant_problems(grant: EntitlementGrant) -> Iterator[Problem]:
+def grant_problems(grant: EntitlementGrant) -> Iterator[RuleProblem]:
     """Yield what is wrong with a grant by itself."""
     yield from identifier_problems(("feature",), grant.feature)
     yield from text_problems(("config_value",), grant.config_value, bounds.CONFIG_VALUE_BYTES_MAX)
@@ -47,24 +47,24 @@ def grant_problems(grant: EntitlementGrant) -> Iterator[Problem]:
     limits = {limit.id for limit in grant.limits}
     for at, rate in enumerate(grant.rates):
         if rate.id in limits:
-            yield Problem(("rates", at, "id"), f"a limit is named {rate.id!r} already")
+            yield RuleProblem(("rates", at, "id"), f"a limit is named {rate.id!r} already")
 
 
 def grant_references(
     grant: EntitlementGrant, kinds: Mapping[str, FeatureKind]
-) -> Iterator[Problem]:
+) -> Iterator[RuleProblem]:
     """Yield what of a grant does not fit the features of the catalog."""
     kind = kinds.get(grant.feature)
     if kind is None:
-        yield Problem(("feature",), f"the catalog has no feature {grant.feature!r}")
+        yield RuleProblem(("feature",), f"the catalog has no feature {grant.feature!r}")
     elif kind is not FeatureKind.METERED:
         for name, held in (("limits", grant.limits), ("rates", grant.rates)):
             if held:
                 message = f"only METERED features have {name}, {grant.feature!r} is {kind.name}"
-                yield Problem((name,), message)
+                yield RuleProblem((name,), message)
 
 
-def limit_problems(limit: Limit) -> Iterator[Problem]:
+def limit_problems(limit: Limit) -> Iterator[RuleProblem]:
     """Yield what is wrong with a limit by itself."""
     yield from identifier_problems(("id",), limit.id)
     if limit.amount is not None:
@@ -72,7 +72,7 @@ def limit_problems(limit: Limit) -> Iterator[Problem]:
     window = limit.window
     weekly = window.unit is WindowUnit.WEEK and window.alignment is Alignment.CALENDAR
     if window.first_weekday and not weekly:
-        yield Problem(("window", "first_weekday"), "only a CALENDAR WEEK has a first weekday")
+        yield RuleProblem(("window", "first_weekday"), "only a CALENDAR WEEK has a first weekday")
     yield from below(("scope",), _scope_problems(limit.scope))
     yield from _percents_problems(limit.warning_percents)
     yield from _throttle_problems(limit)
@@ -80,16 +80,16 @@ def limit_problems(limit: Limit) -> Iterator[Problem]:
         yield from below(("rollover",), _rollover_problems(limit.rollover, limit))
 
 
-def rate_limit_problems(rate: RateLimit) -> Iterator[Problem]:
+def rate_limit_problems(rate: RateLimit) -> Iterator[RuleProblem]:
     """Yield what is wrong with a short-term limit by itself."""
     yield from identifier_problems(("id",), rate.id)
     yield from below(("rate",), rate_problems(rate.rate))
     if rate.enforcement not in _OF_RATES:
-        yield Problem(("enforcement",), f"must be HARD or SHADOW, is {rate.enforcement.name}")
+        yield RuleProblem(("enforcement",), f"must be HARD or SHADOW, is {rate.enforcement.name}")
     yield from below(("scope",), _scope_problems(rate.scope))
 
 
-def rate_problems(rate: Rate) -> Iterator[Problem]:
+def rate_problems(rate: Rate) -> Iterator[RuleProblem]:
     """Yield what is wrong with a rate."""
     shortest_us, longest_us = bounds.RATE_PERIOD_US_MIN, bounds.RATE_PERIOD_US_MAX
     yield from duration_problems(("period",), rate.period_us, shortest_us, longest_us)
@@ -98,27 +98,27 @@ def rate_problems(rate: Rate) -> Iterator[Problem]:
         yield from number_problems((name,), quantity, 1, bounds.RATE_PRODUCT_MAX // period_us)
 
 
-def _throttle_problems(limit: Limit) -> Iterator[Problem]:
+def _throttle_problems(limit: Limit) -> Iterator[RuleProblem]:
     if limit.throttle is not None:
         yield from below(("throttle",), rate_problems(limit.throttle))
     if limit.enforcement is not Enforcement.THROTTLE:
         if limit.throttle is not None:
             message = f"only THROTTLE has a rate past the amount, this is {limit.enforcement.name}"
-            yield Problem(("throttle",), message)
+            yield RuleProblem(("throttle",), message)
         return
     if limit.throttle is None:
-        yield Problem(("throttle",), "must be set, THROTTLE needs the rate past the amount")
+        yield RuleProblem(("throttle",), "must be set, THROTTLE needs the rate past the amount")
     if limit.amount is None:
-        yield Problem(("amount",), "THROTTLE needs an amount past which it begins")
+        yield RuleProblem(("amount",), "THROTTLE needs an amount past which it begins")
 
 
-def _rollover_problems(rollover: Rollover, limit: Limit) -> Iterator[Problem]:
+def _rollover_problems(rollover: Rollover, limit: Limit) -> Iterator[RuleProblem]:
     if limit.amount is None:
-        yield Problem((), "needs an amount of which something can be left")
+        yield RuleProblem((), "needs an amount of which something can be left")
     if limit.window.unit is WindowUnit.LIFETIME:
-        yield Problem((), "needs windows that end, LIFETIME does not")
+        yield RuleProblem((), "needs windows that end, LIFETIME does not")
     if limit.scope.dimensions:
-        yield Problem((), "is not for limits with a counter for each value of a dimension")
+        yield RuleProblem((), "is not for limits with a counter for each value of a dimension")
     windows_max = bounds.ROLLOVER_WINDOWS_MAX
     yield from number_problems(("windows",), rollover.windows, 1, windows_max)
     if rollover.amount_max is not None:
@@ -128,29 +128,29 @@ def _rollover_problems(rollover: Rollover, limit: Limit) -> Iterator[Problem]:
         yield from number_problems(("max_percent",), rollover.percent_max, 0, percent_max)
 
 
-def _scope_problems(scope: Scope) -> Iterator[Problem]:
+def _scope_problems(scope: Scope) -> Iterator[RuleProblem]:
     yield from count_problems(("dimensions",), scope.dimensions, bounds.DIMENSIONS_MAX)
     yield from count_problems(("match",), scope.match, bounds.DIMENSIONS_MAX)
     for at, name in enumerate(scope.dimensions):
         yield from name_problems(("dimensions", at), name, bounds.DIMENSION_KEY_BYTES_MAX)
         if name in scope.dimensions[:at]:
-            yield Problem(("dimensions", at), f"{name!r} is here twice")
+            yield RuleProblem(("dimensions", at), f"{name!r} is here twice")
     for at, (name, value) in enumerate(scope.match):
         path = ("match", name)
         yield from name_problems(path, name, bounds.DIMENSION_KEY_BYTES_MAX)
         yield from text_problems(path, value, bounds.DIMENSION_VALUE_BYTES_MAX)
         if any(name == earlier for earlier, _ in scope.match[:at]):
-            yield Problem(path, f"{name!r} is here twice")
+            yield RuleProblem(path, f"{name!r} is here twice")
         if name in scope.dimensions:
-            yield Problem(path, f"{name!r} cannot be fixed and a dimension at once")
+            yield RuleProblem(path, f"{name!r} cannot be fixed and a dimension at once")
 
 
-def _percents_problems(percents: tuple[int, ...]) -> Iterator[Problem]:
+def _percents_problems(percents: tuple[int, ...]) -> Iterator[RuleProblem]:
     path = ("warning_percents",)
     if not percents:
-        yield Problem(path, "must not be empty; leave it out for the default")
+        yield RuleProblem(path, "must not be empty; leave it out for the default")
     yield from count_problems(path, percents, bounds.WARNING_PERCENTS_MAX)
     for at, percent in enumerate(percents):
         yield from number_problems((*path, at), percent, 1, bounds.WARNING_PERCENT_MAX)
         if at and percent <= percents[at - 1]:
-            yield Problem((*path, at), f"must be above {percents[at - 1]}, is {percent}")
+            yield RuleProblem((*path, at), f"must be above {percents[at - 1]}, is {percent}")

@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Final
 
 from sidecar.domain import bounds
-from sidecar.domain.catalog.grant_rules import grant_problems, grant_references, limit_problems
+from sidecar.domain.catalog.grant_rules import grant_problems, grant_references
 from sidecar.domain.catalog.model import (
     AddOn,
     Catalog,
@@ -24,36 +24,17 @@ from sidecar.domain.catalog.model import (
     Plan,
 )
 from sidecar.domain.company.model import Company
-from sidecar.domain.company.rules import company_problems, company_references, holdings_problems
+from sidecar.domain.company.rules import company_problems, company_references
 from sidecar.domain.validation import (
-    Path,
-    Problem,
+    RuleProblem,
     below,
     count_problems,
     duration_problems,
     identifier_problems,
     number_problems,
-    path_text,
     repeated_problems,
     text_problems,
 )
-
-__all__ = [
-    "Path",
-    "Problem",
-    "catalog_checks",
-    "catalog_problems",
-    "catalog_references",
-    "companies_problems",
-    "company_problems",
-    "company_references",
-    "grant_problems",
-    "holdings_problems",
-    "identifier_problems",
-    "limit_problems",
-    "path_text",
-    "problems",
-]
 
 _ALLOW, _DENY = FailAction.ALLOW, FailAction.DENY
 _WITHOUT_SNAPSHOT: Final = (_DENY, _ALLOW, FailAction.DEFAULT_PLAN)
@@ -61,7 +42,7 @@ _WHEN_STALE: Final = (FailAction.KEEP, _DENY, _ALLOW)
 _WITH_A_FULL_OUTBOX: Final = (_DENY, _ALLOW)
 
 
-def problems(catalog: Catalog, companies: Iterable[Company] = ()) -> Iterator[Problem]:
+def problems(catalog: Catalog, companies: Iterable[Company] = ()) -> Iterator[RuleProblem]:
     """Yield everything that is wrong with a catalog and with companies that are to use it.
 
     Paths start with `features`, `plans`, `add_ons`, `default_plan` or `companies`.
@@ -71,7 +52,7 @@ def problems(catalog: Catalog, companies: Iterable[Company] = ()) -> Iterator[Pr
     yield from companies_problems(companies, catalog)
 
 
-def companies_problems(companies: Iterable[Company], catalog: Catalog) -> Iterator[Problem]:
+def companies_problems(companies: Iterable[Company], catalog: Catalog) -> Iterator[RuleProblem]:
     """Yield what is wrong with companies that are to use a catalog, which is taken as it is."""
     kinds = {feature.key: feature.kind for feature in catalog.features}
     plans = {plan.key for plan in catalog.plans}
@@ -81,16 +62,16 @@ def companies_problems(companies: Iterable[Company], catalog: Catalog) -> Iterat
         yield from below(("companies", at), company_problems(company))
         yield from below(("companies", at), company_references(company, plans, kinds, add_ons))
         if company.id in ids:
-            yield Problem(("companies", at, "id"), f"{company.id!r} is here twice")
+            yield RuleProblem(("companies", at, "id"), f"{company.id!r} is here twice")
         ids.add(company.id)
 
 
-def catalog_problems(catalog: Catalog) -> Iterator[Problem]:
+def catalog_problems(catalog: Catalog) -> Iterator[RuleProblem]:
     """Yield what is wrong with features, plans and add-ons, each looked at by itself."""
     return chain.from_iterable(catalog_checks(catalog))
 
 
-def catalog_checks(catalog: Catalog) -> Iterator[Iterator[Problem]]:
+def catalog_checks(catalog: Catalog) -> Iterator[Iterator[RuleProblem]]:
     """Yield the same in small parts, for whoever has other things to do in between."""
     yield count_problems(("features",), catalog.features, bounds.FEATURES_MAX)
     yield count_problems(("plans",), catalog.plans, bounds.PLANS_MAX)
@@ -109,14 +90,14 @@ def catalog_checks(catalog: Catalog) -> Iterator[Iterator[Problem]]:
     yield repeated_problems(("add_ons",), key, [add_on.key for add_on in catalog.add_ons])
 
 
-def catalog_references(catalog: Catalog) -> Iterator[Problem]:
+def catalog_references(catalog: Catalog) -> Iterator[RuleProblem]:
     """Yield what within a catalog refers to something that it lacks."""
     kinds = {feature.key: feature.kind for feature in catalog.features}
     for at, feature in enumerate(catalog.features):
         by_default_plan = feature.fail_policy.no_snapshot is FailAction.DEFAULT_PLAN
         if by_default_plan and not catalog.default_plan:
             path = ("features", at, "fail_policy", "no_snapshot")
-            yield Problem(path, "DEFAULT_PLAN needs a default plan of the catalog")
+            yield RuleProblem(path, "DEFAULT_PLAN needs a default plan of the catalog")
     for at, plan in enumerate(catalog.plans):
         yield from below(("plans", at), _plan_references(plan, kinds))
     for at, add_on in enumerate(catalog.add_ons):
@@ -124,24 +105,24 @@ def catalog_references(catalog: Catalog) -> Iterator[Problem]:
     plans = {plan.key for plan in catalog.plans}
     if catalog.default_plan and catalog.default_plan not in plans:
         message = f"the catalog has no plan {catalog.default_plan!r}"
-        yield Problem(("default_plan",), message)
+        yield RuleProblem(("default_plan",), message)
 
 
-def _feature_problems(feature: Feature) -> Iterator[Problem]:
+def _feature_problems(feature: Feature) -> Iterator[RuleProblem]:
     yield from identifier_problems(("key",), feature.key)
     yield from text_problems(("name",), feature.name, bounds.NAME_BYTES_MAX)
     yield from text_problems(("unit",), feature.unit, bounds.UNIT_BYTES_MAX)
     yield from below(("fail_policy",), _fail_policy_problems(feature.fail_policy))
 
 
-def _fail_policy_problems(policy: FailPolicy) -> Iterator[Problem]:
+def _fail_policy_problems(policy: FailPolicy) -> Iterator[RuleProblem]:
     yield from _action_problems("no_snapshot", policy.no_snapshot, _WITHOUT_SNAPSHOT)
     yield from _action_problems("stale", policy.stale, _WHEN_STALE)
     yield from _action_problems("outbox_full", policy.outbox_full, _WITH_A_FULL_OUTBOX)
     stale_after_us = policy.stale_after_us
     if stale_after_us is None:
         if policy.stale is not FailAction.KEEP:
-            yield Problem(("stale_after",), f"must be set, {policy.stale.name} needs a time")
+            yield RuleProblem(("stale_after",), f"must be set, {policy.stale.name} needs a time")
     else:
         shortest_us, longest_us = bounds.STALE_AFTER_US_MIN, bounds.STALE_AFTER_US_MAX
         yield from duration_problems(("stale_after",), stale_after_us, shortest_us, longest_us)
@@ -149,13 +130,13 @@ def _fail_policy_problems(policy: FailPolicy) -> Iterator[Problem]:
 
 def _action_problems(
     name: str, action: FailAction, allowed: Collection[FailAction]
-) -> Iterator[Problem]:
+) -> Iterator[RuleProblem]:
     if action not in allowed:
         names = ", ".join(each.name for each in allowed)
-        yield Problem((name,), f"must be one of {names}; is {action.name}")
+        yield RuleProblem((name,), f"must be one of {names}; is {action.name}")
 
 
-def _plan_checks(plan: Plan) -> Iterator[Iterator[Problem]]:
+def _plan_checks(plan: Plan) -> Iterator[Iterator[RuleProblem]]:
     yield identifier_problems(("key",), plan.key)
     yield text_problems(("name",), plan.name, bounds.NAME_BYTES_MAX)
     for at, grant in enumerate(plan.entitlements):
@@ -164,12 +145,12 @@ def _plan_checks(plan: Plan) -> Iterator[Iterator[Problem]]:
     yield repeated_problems(("entitlements",), ("feature",), features)
 
 
-def _plan_references(plan: Plan, kinds: Mapping[str, FeatureKind]) -> Iterator[Problem]:
+def _plan_references(plan: Plan, kinds: Mapping[str, FeatureKind]) -> Iterator[RuleProblem]:
     for at, grant in enumerate(plan.entitlements):
         yield from below(("entitlements", at), grant_references(grant, kinds))
 
 
-def _add_on_checks(add_on: AddOn) -> Iterator[Iterator[Problem]]:
+def _add_on_checks(add_on: AddOn) -> Iterator[Iterator[RuleProblem]]:
     yield identifier_problems(("key",), add_on.key)
     yield text_problems(("name",), add_on.name, bounds.NAME_BYTES_MAX)
     rank_max = bounds.ADD_ON_RANK_MAX
@@ -180,6 +161,6 @@ def _add_on_checks(add_on: AddOn) -> Iterator[Iterator[Problem]]:
     yield repeated_problems(("entitlements",), ("entitlement", "feature"), features)
 
 
-def _add_on_references(add_on: AddOn, kinds: Mapping[str, FeatureKind]) -> Iterator[Problem]:
+def _add_on_references(add_on: AddOn, kinds: Mapping[str, FeatureKind]) -> Iterator[RuleProblem]:
     for at, given in enumerate(add_on.entitlements):
         yield from below(("entitlements", at, "entitlement"), grant_references(given.grant, kinds))

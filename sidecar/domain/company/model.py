@@ -1,6 +1,6 @@
 """To whom it is sold: companies, their subscriptions, and the timelines that sidecars decide by.
 
-Values only, like those of `catalog`.
+Values only, like those of `domain.catalog`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Override(Value, frozen=True):
     expires_us: int = FOREVER_US
 
 
-class Holding(Value, frozen=True):
+class AddOnSubscription(Value, frozen=True):
     """An add-on that a subscription holds, so many times."""
 
     add_on: str
@@ -67,7 +67,7 @@ class ScheduledChange(Value, frozen=True):
 
     at_us: int
     plan: str = ""
-    add_ons: tuple[Holding, ...] | None = None
+    add_ons: tuple[AddOnSubscription, ...] | None = None
     resets_usage: bool = False
     moves_anchor: bool = False
 
@@ -86,7 +86,7 @@ class Subscription(Value, frozen=True):
     trial_ends_us: int | None = None
     trial_end_status: SubscriptionStatus = SubscriptionStatus.ENDED
     cancel_us: int | None = None
-    add_ons: tuple[Holding, ...] = ()
+    add_ons: tuple[AddOnSubscription, ...] = ()
     ends_us: int | None = None
     past_due: PastDue | None = None
     pause: Pause | None = None
@@ -118,7 +118,7 @@ class Segment(Value, frozen=True):
     after_trial: bool = False
     past_grace: bool = False
     plan: str = ""
-    add_ons: tuple[Holding, ...] = ()
+    add_ons: tuple[AddOnSubscription, ...] = ()
     overrides: tuple[EntitlementGrant, ...] = ()
     time_zone: str = "UTC"
     anchor_us: int | None = None

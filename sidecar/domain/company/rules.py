@@ -9,8 +9,8 @@ from sidecar.domain import bounds
 from sidecar.domain.catalog.grant_rules import grant_problems, grant_references
 from sidecar.domain.catalog.model import FeatureKind
 from sidecar.domain.company.model import (
+    AddOnSubscription,
     Company,
-    Holding,
     Override,
     PastDue,
     Pause,
@@ -23,7 +23,7 @@ from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 from sidecar.domain.time.zones import load_zone
 from sidecar.domain.validation import (
     Path,
-    Problem,
+    RuleProblem,
     below,
     count_problems,
     identifier_problems,
@@ -43,14 +43,14 @@ _BILLING_UNITS: Final = (
 )
 
 
-def company_problems(company: Company) -> Iterator[Problem]:
+def company_problems(company: Company) -> Iterator[RuleProblem]:
     """Yield what is wrong with a company by itself."""
     yield from identifier_problems(("id",), company.id)
     yield from text_problems(("name",), company.name, bounds.NAME_BYTES_MAX)
     try:
         load_zone(company.time_zone)
     except ValueError:
-        yield Problem(("time_zone",), f"unknown time zone {company.time_zone!r}")
+        yield RuleProblem(("time_zone",), f"unknown time zone {company.time_zone!r}")
     if company.subscription is not None:
         yield from below(("subscription",), _subscription_problems(company.subscription))
     yield from count_problems(("overrides",), company.overrides, bounds.OVERRIDES_MAX)
@@ -61,12 +61,12 @@ def company_problems(company: Company) -> Iterator[Problem]:
         feature = override.entitlement.feature
         if feature in seen:
             message = f"a second override of feature {feature!r} would be in force"
-            yield Problem(("overrides", at, "entitlement", "feature"), message)
+            yield RuleProblem(("overrides", at, "entitlement", "feature"), message)
         seen.add(feature)
     cuts = len(cut_instants(company))
     if cuts > bounds.CUTS_MAX:  # most of them are expiries: a subscription alone has fewer
         message = f"something would change at {cuts} instants, at most are {bounds.CUTS_MAX}"
-        yield Problem(("overrides",), message)
+        yield RuleProblem(("overrides",), message)
 
 
 def company_references(
@@ -74,7 +74,7 @@ def company_references(
     plans: Collection[str],
     kinds: Mapping[str, FeatureKind],
     add_ons: Collection[str],
-) -> Iterator[Problem]:
+) -> Iterator[RuleProblem]:
     """Yield what of a company does not fit the plans, features and add-ons of the catalog."""
     subscription = company.subscription
     if subscription is not None:
@@ -85,17 +85,19 @@ def company_references(
         yield from below(path, grant_references(override.entitlement, kinds))
 
 
-def holdings_problems(holdings: tuple[Holding, ...]) -> Iterator[Problem]:
+def add_ons_problems(add_ons: tuple[AddOnSubscription, ...]) -> Iterator[RuleProblem]:
     """Yield what is wrong with the add-ons that a subscription holds."""
-    yield from count_problems((), holdings, bounds.HOLDINGS_MAX)
-    for at, holding in enumerate(holdings):
-        quantity_max = bounds.HOLDING_QUANTITY_MAX
-        yield from identifier_problems((at, "add_on"), holding.add_on)
-        yield from number_problems((at, "quantity"), holding.quantity, 1, quantity_max)
-    yield from repeated_problems((), ("add_on",), [holding.add_on for holding in holdings])
+    yield from count_problems((), add_ons, bounds.COMPANY_ADD_ONS_MAX)
+    for at, add_on_subscription in enumerate(add_ons):
+        quantity_max = bounds.ADD_ON_QUANTITY_MAX
+        yield from identifier_problems((at, "add_on"), add_on_subscription.add_on)
+        yield from number_problems((at, "quantity"), add_on_subscription.quantity, 1, quantity_max)
+    yield from repeated_problems(
+        (), ("add_on",), [add_on_subscription.add_on for add_on_subscription in add_ons]
+    )
 
 
-def _override_problems(override: Override, anchored: bool) -> Iterator[Problem]:
+def _override_problems(override: Override, anchored: bool) -> Iterator[RuleProblem]:
     grant = override.entitlement
     yield from below(("entitlement",), grant_problems(grant))
     if override.expires_us != bounds.FOREVER_US:
@@ -103,10 +105,12 @@ def _override_problems(override: Override, anchored: bool) -> Iterator[Problem]:
     for at, limit in enumerate(grant.limits):
         if limit.window.alignment is Alignment.ANCHORED and not anchored:
             path = ("entitlement", "limits", at, "window", "alignment")
-            yield Problem(path, "ANCHORED needs a subscription, whose anchor windows start from")
+            yield RuleProblem(
+                path, "ANCHORED needs a subscription, whose anchor windows start from"
+            )
 
 
-def _subscription_problems(subscription: Subscription) -> Iterator[Problem]:
+def _subscription_problems(subscription: Subscription) -> Iterator[RuleProblem]:
     yield from identifier_problems(("plan",), subscription.plan)
     yield from instant_problems(("anchor",), subscription.anchor_us)
     yield from instant_problems(("trial_ends_at",), subscription.trial_ends_us)
@@ -114,8 +118,8 @@ def _subscription_problems(subscription: Subscription) -> Iterator[Problem]:
     yield from instant_problems(("ends_at",), subscription.ends_us)
     if subscription.trial_end_status not in _AFTER_TRIAL:
         status = subscription.trial_end_status.name
-        yield Problem(("trial_end_status",), f"must be ACTIVE or ENDED, is {status}")
-    yield from below(("add_ons",), holdings_problems(subscription.add_ons))
+        yield RuleProblem(("trial_end_status",), f"must be ACTIVE or ENDED, is {status}")
+    yield from below(("add_ons",), add_ons_problems(subscription.add_ons))
     if subscription.past_due is not None:
         yield from below(("past_due",), _past_due_problems(subscription.past_due))
     if subscription.pause is not None:
@@ -124,69 +128,71 @@ def _subscription_problems(subscription: Subscription) -> Iterator[Problem]:
     yield from below(("billing_period",), _billing_period_problems(subscription.billing_period))
 
 
-def _past_due_problems(past_due: PastDue) -> Iterator[Problem]:
+def _past_due_problems(past_due: PastDue) -> Iterator[RuleProblem]:
     yield from instant_problems(("since",), past_due.from_us)
     grace_ends_us = past_due.grace_ends_us
     yield from instant_problems(("grace_ends_at",), grace_ends_us)
     if grace_ends_us is not None and grace_ends_us < past_due.from_us:  # none at all is fine
-        yield Problem(("grace_ends_at",), "must not be before since")
+        yield RuleProblem(("grace_ends_at",), "must not be before since")
 
 
-def _pause_problems(pause: Pause) -> Iterator[Problem]:
+def _pause_problems(pause: Pause) -> Iterator[RuleProblem]:
     yield from instant_problems(("starts_at",), pause.from_us)
     yield from instant_problems(("resumes_at",), pause.until_us)
     if pause.until_us is not None and pause.until_us <= pause.from_us:
-        yield Problem(("resumes_at",), "must be after starts_at")
+        yield RuleProblem(("resumes_at",), "must be after starts_at")
     if pause.moves_anchor and pause.until_us is None:
-        yield Problem(("moves_anchor",), "needs resumes_at, at which the anchor moves")
+        yield RuleProblem(("moves_anchor",), "needs resumes_at, at which the anchor moves")
 
 
-def _changes_problems(changes: tuple[ScheduledChange, ...]) -> Iterator[Problem]:
+def _changes_problems(changes: tuple[ScheduledChange, ...]) -> Iterator[RuleProblem]:
     yield from count_problems((), changes, bounds.CHANGES_MAX)
     for at, change in enumerate(changes):
         yield from below((at,), _change_problems(change))
         if at and change.at_us <= changes[at - 1].at_us:
-            yield Problem((at, "at"), "must be after the change before")
+            yield RuleProblem((at, "at"), "must be after the change before")
 
 
-def _change_problems(change: ScheduledChange) -> Iterator[Problem]:
+def _change_problems(change: ScheduledChange) -> Iterator[RuleProblem]:
     yield from instant_problems(("at",), change.at_us)
     if change.plan:
         yield from identifier_problems(("plan",), change.plan)
     if change.add_ons is not None:
-        yield from below(("add_ons", "add_ons"), holdings_problems(change.add_ons))
+        yield from below(("add_ons", "add_ons"), add_ons_problems(change.add_ons))
     if change == ScheduledChange(change.at_us):
-        yield Problem((), "changes nothing")
+        yield RuleProblem((), "changes nothing")
 
 
-def _billing_period_problems(period: WindowSpec) -> Iterator[Problem]:
+def _billing_period_problems(period: WindowSpec) -> Iterator[RuleProblem]:
     if period.unit not in _BILLING_UNITS:
         names = ", ".join(unit.name for unit in _BILLING_UNITS)
-        yield Problem(("unit",), f"must be one of {names}; is {period.unit.name}")
+        yield RuleProblem(("unit",), f"must be one of {names}; is {period.unit.name}")
     if period.first_weekday:
-        yield Problem(("first_weekday",), "a billing period has none, it starts at the anchor")
+        yield RuleProblem(("first_weekday",), "a billing period has none, it starts at the anchor")
 
 
 def _subscription_references(
     subscription: Subscription, plans: Collection[str], add_ons: Collection[str]
-) -> Iterator[Problem]:
+) -> Iterator[RuleProblem]:
     if subscription.plan not in plans:
         yield _no_plan(("plan",), subscription.plan)
-    yield from below(("add_ons",), _holdings_references(subscription.add_ons, add_ons))
+    yield from below(("add_ons",), _add_ons_references(subscription.add_ons, add_ons))
     for at, change in enumerate(subscription.changes):
         if change.plan and change.plan not in plans:
             yield _no_plan(("changes", at, "plan"), change.plan)
-        found = _holdings_references(change.add_ons or (), add_ons)
+        found = _add_ons_references(change.add_ons or (), add_ons)
         yield from below(("changes", at, "add_ons", "add_ons"), found)
 
 
-def _no_plan(path: Path, plan: str) -> Problem:
-    return Problem(path, f"the catalog has no plan {plan!r}")
+def _no_plan(path: Path, plan: str) -> RuleProblem:
+    return RuleProblem(path, f"the catalog has no plan {plan!r}")
 
 
-def _holdings_references(
-    holdings: tuple[Holding, ...], add_ons: Collection[str]
-) -> Iterator[Problem]:
-    for at, holding in enumerate(holdings):
-        if holding.add_on not in add_ons:
-            yield Problem((at, "add_on"), f"the catalog has no add-on {holding.add_on!r}")
+def _add_ons_references(
+    bought: tuple[AddOnSubscription, ...], add_ons: Collection[str]
+) -> Iterator[RuleProblem]:
+    for at, add_on_subscription in enumerate(bought):
+        if add_on_subscription.add_on not in add_ons:
+            yield RuleProblem(
+                (at, "add_on"), f"the catalog has no add-on {add_on_subscription.add_on!r}"
+            )

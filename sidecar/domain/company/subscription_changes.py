@@ -1,4 +1,4 @@
-"""What may be asked to change of a subscription, and when. Values only; see `lifecycle`."""
+"""What may be asked to change of a subscription, and when. See `subscription_lifecycle`."""
 
 from __future__ import annotations
 

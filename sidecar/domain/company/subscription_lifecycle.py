@@ -23,7 +23,7 @@ from typing import assert_never
 import msgspec
 
 from sidecar.domain.company.model import (
-    Holding,
+    AddOnSubscription,
     PastDue,
     Pause,
     ScheduledChange,
@@ -52,7 +52,7 @@ from sidecar.domain.time.windows import Window, window_at
 _replace = msgspec.structs.replace
 
 
-class Changed(msgspec.Struct, frozen=True):
+class ChangeResult(msgspec.Struct, frozen=True):
     """A subscription after a change that takes effect at `effective_us`.
 
     `resets_usage`: every counter starts again from 0 now, which the subscription does not tell.
@@ -63,28 +63,28 @@ class Changed(msgspec.Struct, frozen=True):
     resets_usage: bool = False
 
 
-def changed(
+def apply_change(
     subscription: Subscription,
     change: SubscriptionChange,
     when: When,
     now_us: int,
     time_zone: str,
-) -> Changed:
+) -> ChangeResult:
     """Change a subscription. `time_zone` is the company's, in which billing periods end.
 
     Raises `InvalidInput` for what can never be, and `FailedPrecondition` for what cannot be in the
     subscription's present state. Whether plans and add-ons exist is left to the caller.
     """
-    before = settled(subscription, now_us)
+    before = normalise(subscription, now_us)
     at_us = _effective_us(before, change, when, now_us, time_zone)
-    after = settled(_changed(before, change, at_us, now_us), now_us)
+    after = normalise(_changed(before, change, at_us, now_us), now_us)
     resets = isinstance(change, ResetUsage) or (
         isinstance(change, ChangePlan) and change.resets_usage
     )
-    return Changed(after, at_us, resets and at_us == now_us)
+    return ChangeResult(after, at_us, resets and at_us == now_us)
 
 
-def settled(subscription: Subscription, now_us: int) -> Subscription:
+def normalise(subscription: Subscription, now_us: int) -> Subscription:
     """The same subscription, told as of now: without what is past and has no effect any more."""
     plan, add_ons = plan_at(subscription, now_us)
     anchor_us = anchor_at(subscription, now_us)
@@ -277,12 +277,20 @@ def _reached(instant_us: int | None, now_us: int) -> bool:
     return instant_us is not None and instant_us <= now_us
 
 
-def _quantity(held: tuple[Holding, ...], add_on: str) -> int:
-    return sum(holding.quantity for holding in held if holding.add_on == add_on)
+def _quantity(held: tuple[AddOnSubscription, ...], add_on: str) -> int:
+    return sum(
+        add_on_subscription.quantity
+        for add_on_subscription in held
+        if add_on_subscription.add_on == add_on
+    )
 
 
-def _with(held: tuple[Holding, ...], change: SetAddOn) -> tuple[Holding, ...]:
+def _with(held: tuple[AddOnSubscription, ...], change: SetAddOn) -> tuple[AddOnSubscription, ...]:
     """A list of add-ons with one of them set; sorted by key."""
-    quantities = {holding.add_on: holding.quantity for holding in held}
+    quantities = {
+        add_on_subscription.add_on: add_on_subscription.quantity for add_on_subscription in held
+    }
     quantities[change.add_on] = change.quantity
-    return tuple(Holding(key, quantities[key]) for key in sorted(quantities) if quantities[key])
+    return tuple(
+        AddOnSubscription(key, quantities[key]) for key in sorted(quantities) if quantities[key]
+    )

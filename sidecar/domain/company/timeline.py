@@ -23,16 +23,17 @@ from typing import Final
 
 import msgspec
 
-from sidecar.domain.bounds import BEGINNING_US, DAY_US, EVENT_PAST_US_MAX, FOREVER_US
+from sidecar.domain.bounds import BEGINNING_US, EVENT_PAST_US_MAX, FOREVER_US
 from sidecar.domain.catalog.model import EntitlementGrant
 from sidecar.domain.company.model import (
+    AddOnSubscription,
     Company,
     CompanySnapshot,
-    Holding,
     Segment,
     Subscription,
     SubscriptionStatus,
 )
+from sidecar.domain.time.units import DAY_US
 
 HISTORY_US: Final = EVENT_PAST_US_MAX + DAY_US
 """How long what was in force is kept."""
@@ -106,7 +107,7 @@ def anchor_at(subscription: Subscription | None, at_us: int) -> int | None:
     return max(moves) if moves else subscription.anchor_us
 
 
-def plan_at(subscription: Subscription, at_us: int) -> tuple[str, tuple[Holding, ...]]:
+def plan_at(subscription: Subscription, at_us: int) -> tuple[str, tuple[AddOnSubscription, ...]]:
     """Plan and add-ons at an instant."""
     plan, add_ons = subscription.plan, subscription.add_ons
     for change in subscription.changes:

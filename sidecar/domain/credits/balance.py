@@ -1,6 +1,6 @@
 """A balance of credits: grants, debits, refunds and voids. Amounts in micro-credits.
 
-Rules, beside those of `credit_grants.py`
+Rules, beside those of `grants.py`
 - Grants and debits are known by their ids. The same one again gets its first answer and changes
   nothing, even if it was refunded or voided since; with other content it is a conflict. The time
   of a debit is not part of its content: a client that stamps a retry anew means the same debit.

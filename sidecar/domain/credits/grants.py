@@ -7,7 +7,7 @@ Rules
 - A debit burns all of its amount or nothing, in `burn_order`. Nothing is owed after a denial.
 - What is given back to a grant that has expired or was voided is lost.
 
-Pure functions on grants alone, for callers that keep debits elsewhere; `credits.py` keeps both in
+Pure functions on grants alone, for callers that keep debits elsewhere; `balance.py` keeps both in
 one value.
 """
 

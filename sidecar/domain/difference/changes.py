@@ -39,7 +39,7 @@ class ChangeAction(enum.IntEnum):
 class FieldChange(msgspec.Struct, frozen=True):
     """One field: its text before and after, `None` where it was or is absent.
 
-    Its path is as `diff_fields` writes it.
+    Its path is as `fields` writes it.
     """
 
     path: str

@@ -31,8 +31,8 @@ from sidecar.domain.company.model import (
     Subscription,
 )
 from sidecar.domain.formatting import (
+    add_ons_text,
     duration_text,
-    holdings_text,
     instant_text,
     period_text,
     rate_text,
@@ -100,8 +100,8 @@ def _subscription_fields(subscription: Subscription) -> Fields:
         yield "trial_end_status", subscription.trial_end_status.name
     yield from _instant("cancel_at", subscription.cancel_us)
     yield from _instant("ends_at", subscription.ends_us)
-    for holding in subscription.add_ons:
-        yield f"add_ons.{holding.add_on}", str(holding.quantity)
+    for add_on_subscription in subscription.add_ons:
+        yield f"add_ons.{add_on_subscription.add_on}", str(add_on_subscription.quantity)
     if subscription.past_due is not None:
         yield from _past_due_fields(subscription.past_due)
     if subscription.pause is not None:
@@ -124,7 +124,7 @@ def _pause_fields(pause: Pause) -> Fields:
 def _change_fields(path: str, change: ScheduledChange) -> Fields:
     yield from _text(f"{path}.plan", change.plan)
     if change.add_ons is not None:
-        yield f"{path}.add_ons", holdings_text(change.add_ons)
+        yield f"{path}.add_ons", add_ons_text(change.add_ons)
     yield from _flag(f"{path}.resets_usage", change.resets_usage)
     yield from _flag(f"{path}.moves_anchor", change.moves_anchor)
 

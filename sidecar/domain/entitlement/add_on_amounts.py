@@ -20,7 +20,7 @@ import msgspec
 
 from sidecar.domain.bounds import IDENTIFIER_BYTES_MAX, INT64_MAX, LIMITS_MAX, RATE_PRODUCT_MAX
 from sidecar.domain.catalog.model import EntitlementGrant, Limit, Rate, RateLimit
-from sidecar.domain.company.model import Holding
+from sidecar.domain.company.model import AddOnSubscription
 from sidecar.domain.limits.counters import slot_of
 
 _Ceiling = TypeVar("_Ceiling", Limit, RateLimit)
@@ -38,14 +38,14 @@ def scaled(grant: EntitlementGrant, quantity: int) -> EntitlementGrant:
 
 
 def increased(
-    before: EntitlementGrant, added: EntitlementGrant, holding: Holding
+    before: EntitlementGrant, added: EntitlementGrant, add_on_subscription: AddOnSubscription
 ) -> EntitlementGrant:
     """What was granted before, and an add-on's grant of the same feature on top."""
-    more = scaled(added, holding.quantity)
+    more = scaled(added, add_on_subscription.quantity)
     taken = {limit.id for limit in before.limits} | {rate.id for rate in before.rates}
 
     def name(ceiling: str) -> str:
-        return _free_name(ceiling, taken, holding.add_on)
+        return _free_name(ceiling, taken, add_on_subscription.add_on)
 
     limits, rates = before.limits, before.rates
     if not more.limits and not more.rates:

@@ -36,9 +36,9 @@ from sidecar.domain.catalog.model import (
     RateLimit,
     Scope,
 )
-from sidecar.domain.company.model import Holding, Segment, SubscriptionStatus
+from sidecar.domain.company.model import AddOnSubscription, Segment, SubscriptionStatus
 from sidecar.domain.entitlement.add_on_amounts import increased, scaled
-from sidecar.domain.limits.decision import Reason
+from sidecar.domain.limits.reasons import Reason
 from sidecar.domain.slices import Slices, whole
 from sidecar.domain.time.windows import WindowSpec
 
@@ -185,13 +185,20 @@ class CatalogIndex:
         grant = self.plans.get(segment.plan, {}).get(feature.key)
         effect = SourceEffect.SILENT if grant is None else SourceEffect.GRANTED
         yield Source(SourceKind.PLAN, segment.plan, 1, effect, grant, grant)
-        for holding, given in self._held(segment, feature):
+        for add_on_subscription, given in self._held(segment, feature):
             if given is None:
                 effect, result = SourceEffect.SILENT, grant
             else:
-                effect, result = _joined(feature, grant, given, holding)
+                effect, result = _joined(feature, grant, given, add_on_subscription)
             said = None if given is None else given.grant
-            yield Source(SourceKind.ADD_ON, holding.add_on, holding.quantity, effect, said, result)
+            yield Source(
+                SourceKind.ADD_ON,
+                add_on_subscription.add_on,
+                add_on_subscription.quantity,
+                effect,
+                said,
+                result,
+            )
             grant = result
         for override in segment.overrides:
             if override.feature == feature.key:
@@ -200,21 +207,23 @@ class CatalogIndex:
 
     def _held(
         self, segment: Segment, feature: Feature
-    ) -> list[tuple[Holding, AddOnEntitlement | None]]:
+    ) -> list[tuple[AddOnSubscription, AddOnEntitlement | None]]:
         """The add-ons held, in the order of merging, with what they say of a feature."""
         if not segment.add_ons:
             return []
-        ranked: list[tuple[tuple[bool, int, str], Holding, AddOnEntitlement | None]] = []
-        for holding in segment.add_ons:
-            add_on = self._add_ons.get(holding.add_on)
+        ranked: list[tuple[tuple[bool, int, str], AddOnSubscription, AddOnEntitlement | None]] = []
+        for add_on_subscription in segment.add_ons:
+            add_on = self._add_ons.get(add_on_subscription.add_on)
             if add_on is None:
                 continue
             given = add_on.by_feature.get(feature.key)
             adds = given is not None and given.merge is Merge.INCREMENT
             late = feature.kind is FeatureKind.METERED and adds
-            ranked.append(((late, add_on.rank, holding.add_on), holding, given))
+            ranked.append(
+                ((late, add_on.rank, add_on_subscription.add_on), add_on_subscription, given)
+            )
         ranked.sort(key=lambda entry: entry[0])
-        return [(holding, given) for _, holding, given in ranked]
+        return [(add_on_subscription, given) for _, add_on_subscription, given in ranked]
 
 
 class _Arrangement(NamedTuple):
@@ -256,14 +265,14 @@ def _joined(
     feature: Feature,
     before: EntitlementGrant | None,
     given: AddOnEntitlement,
-    holding: Holding,
+    add_on_subscription: AddOnSubscription,
 ) -> tuple[SourceEffect, EntitlementGrant]:
     """What an add-on makes of what was granted before it."""
     grant = given.grant
     if feature.kind is FeatureKind.METERED and given.merge is Merge.INCREMENT:
         if before is None:
-            return SourceEffect.GRANTED, scaled(grant, holding.quantity)
-        result = increased(before, grant, holding)
+            return SourceEffect.GRANTED, scaled(grant, add_on_subscription.quantity)
+        result = increased(before, grant, add_on_subscription)
         return (SourceEffect.OUTRANKED if result == before else SourceEffect.ADDED), result
     if before is None:
         return SourceEffect.GRANTED, grant

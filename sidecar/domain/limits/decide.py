@@ -23,15 +23,9 @@ import msgspec
 from sidecar.domain.bounds import FOREVER_US, INT64_MAX
 from sidecar.domain.catalog.model import Enforcement, Limit
 from sidecar.domain.errors import OutOfRange
-from sidecar.domain.limits.decision import (
-    Decision,
-    Gauge,
-    GrantMode,
-    Headroom,
-    RateGauge,
-    Reason,
-    ThresholdWarning,
-)
+from sidecar.domain.limits.decision import Decision, ThresholdWarning
+from sidecar.domain.limits.reasons import GrantMode, Reason
+from sidecar.domain.limits.usage import Headroom, QuotaUsage, RateUsage
 
 _SOFT = Enforcement.SOFT
 _SHADOW = Enforcement.SHADOW
@@ -41,26 +35,26 @@ _THROTTLE = Enforcement.THROTTLE
 def decide(
     quantity: int,
     mode: GrantMode,
-    gauges: Sequence[Gauge],
+    usages: Sequence[QuotaUsage],
     now_us: int,
-    rates: Sequence[RateGauge] = (),
+    rates: Sequence[RateUsage] = (),
 ) -> Decision:
     """Decide about a quantity (0 to 2^63-1, in the feature's unit) against limits and usage.
 
-    What is granted has to be counted on every gauge, and to fill the buckets as `after` says.
+    What is granted has to be counted on every limit, and to fill the buckets as `after` says.
     Raises `OutOfRange` where a counter could not hold the sum of what would be counted.
     """
-    past: list[Gauge] = []
-    for gauge in gauges:
-        amount = gauge.limit.amount
-        if amount is not None and gauge.used + quantity > amount + gauge.carried:
-            past.append(gauge)
+    past: list[QuotaUsage] = []
+    for usage in usages:
+        amount = usage.limit.amount
+        if amount is not None and usage.used + quantity > amount + usage.carried:
+            past.append(usage)
     if not past and not rates:
-        return _allow(quantity, gauges, Reason.ALLOWED)
+        return _allow(quantity, usages, Reason.ALLOWED)
     needed = min(quantity, 1) if mode is GrantMode.UP_TO else quantity
     granted = quantity
-    denying: list[Gauge | RateGauge] = []
-    candidates: list[Gauge | RateGauge] = [*past, *rates]
+    denying: list[QuotaUsage | RateUsage] = []
+    candidates: list[QuotaUsage | RateUsage] = [*past, *rates]
     for candidate in candidates:
         enforcement = candidate.enforcement
         if enforcement is _SOFT or enforcement is _SHADOW:
@@ -77,11 +71,11 @@ def decide(
         if candidate.enforcement is _SHADOW and candidate.left < wanted
     )
     if not denying:
-        return _allow(granted, gauges, Reason.ALLOWED, shadow_denials, rates)
+        return _allow(granted, usages, Reason.ALLOWED, shadow_denials, rates)
     binding = max(denying, key=lambda headroom: _passes_again(headroom, needed, now_us))
     reason = binding.denial
-    if mode is GrantMode.REGARDLESS:
-        decision = _allow(quantity, gauges, reason, shadow_denials, rates)
+    if mode is GrantMode.RECORD_ONLY:
+        decision = _allow(quantity, usages, reason, shadow_denials, rates)
         refused = {headroom.id for headroom in denying}
         let_pass = tuple(name for name in decision.throttled if name not in refused)
         return msgspec.structs.replace(decision, throttled=let_pass)
@@ -97,34 +91,34 @@ def decide_unmetered(reason: Reason) -> Decision:
 
 def _allow(
     granted: int,
-    gauges: Sequence[Gauge],
+    usages: Sequence[QuotaUsage],
     reason: Reason,
     shadow_denials: tuple[str, ...] = (),
-    rates: Sequence[RateGauge] = (),
+    rates: Sequence[RateUsage] = (),
 ) -> Decision:
-    binding: Gauge | None = None
+    binding: QuotaUsage | None = None
     least = (True, 0)
     above: list[tuple[Limit, int]] = []
     warnings: tuple[ThresholdWarning, ...] = ()
-    for gauge in gauges:
-        limit = gauge.limit
+    for usage in usages:
+        limit = usage.limit
         amount = limit.amount
-        after = gauge.used + granted
+        after = usage.used + granted
         if after > INT64_MAX:
             raise OutOfRange("quantity", f"would overflow the counter of limit {limit.id}")
         if amount is None:
             continue
-        ceiling = amount + gauge.carried
+        ceiling = amount + usage.carried
         left = ceiling - after
         rank = (limit.enforcement is _SHADOW, left)
         if binding is None or rank < least:
-            binding, least = gauge, rank
+            binding, least = usage, rank
         if left < 0:
             above.append((limit, min(granted, -left)))
         percents = limit.warning_percents
         if percents and after * 100 >= ceiling * percents[0]:
-            warnings += _crossed(gauge, ceiling, after)
-    named = _named_after(binding, gauges, rates, granted)
+            warnings += _crossed(usage, ceiling, after)
+    named = _named_after(binding, usages, rates, granted)
     if not above:
         return Decision(True, reason, granted, named, None, warnings, shadow_denials)
     return Decision(True, reason, granted, named, None, warnings, shadow_denials, *_passed(above))
@@ -138,20 +132,20 @@ def _passed(above: Sequence[tuple[Limit, int]]) -> tuple[int, tuple[str, ...]]:
 
 
 def _named_after(
-    binding: Gauge | None,
-    gauges: Sequence[Gauge],
-    rates: Sequence[RateGauge],
+    binding: QuotaUsage | None,
+    usages: Sequence[QuotaUsage],
+    rates: Sequence[RateUsage],
     granted: int,
-) -> Gauge | RateGauge | None:
+) -> QuotaUsage | RateUsage | None:
     """What an answer names, as it is after counting: unlimited limits only for want of others."""
-    if binding is None and gauges:
-        binding = gauges[0]
+    if binding is None and usages:
+        binding = usages[0]
     if binding is not None:
         return binding.after(granted)
     return _tightest_after(rates, granted) if rates else None
 
 
-def _tightest_after(rates: Sequence[RateGauge], granted: int) -> RateGauge:
+def _tightest_after(rates: Sequence[RateUsage], granted: int) -> RateUsage:
     after = [rate.after(granted) for rate in rates]
     return min(after, key=lambda rate: (rate.enforcement is _SHADOW, rate.left))
 
@@ -162,13 +156,13 @@ def _passes_again(headroom: Headroom, needed: int, now_us: int) -> tuple[int, in
     return (FOREVER_US if wait is None else now_us + wait), -headroom.left
 
 
-def _crossed(gauge: Gauge, ceiling: int, after: int) -> tuple[ThresholdWarning, ...]:
+def _crossed(usage: QuotaUsage, ceiling: int, after: int) -> tuple[ThresholdWarning, ...]:
     """Thresholds that lie above the usage before and at or below the usage after."""
-    limit = gauge.limit
+    limit = usage.limit
     return tuple(
         ThresholdWarning(limit.id, percent)
         for percent in limit.warning_percents
-        if gauge.used * 100 < ceiling * percent <= after * 100
+        if usage.used * 100 < ceiling * percent <= after * 100
     )
 
 

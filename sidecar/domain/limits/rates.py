@@ -20,8 +20,9 @@ from __future__ import annotations
 
 import msgspec
 
-from sidecar.domain.bounds import HOUR_US, INT64_MAX
+from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import Rate
+from sidecar.domain.time.units import HOUR_US
 
 
 class Bucket(msgspec.Struct, frozen=True, gc=False):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
+from typing import Final
 
 import msgspec
 
@@ -18,10 +19,11 @@ from sidecar.domain.bounds import (
     METADATA_BYTES_MAX,
 )
 from sidecar.domain.errors import InvalidInput, OutOfRange
-from sidecar.domain.limits.decision import GrantMode
+from sidecar.domain.limits.reasons import GrantMode
 
 NO_ATTRIBUTES: Mapping[str, str] = {}
-_MODE_NAMES = ("", *(mode.name for mode in GrantMode))
+# Digests are stored and sent: what they were made of stays, whatever the modes are called.
+_MODE_NAMES: Final = ("", "ALL_OR_NOTHING", "UP_TO", "REGARDLESS")
 
 
 class Check(msgspec.Struct, frozen=True):

@@ -34,19 +34,6 @@ def carry(rollover: Rollover, amount: int, carried: tuple[int, ...], used: int) 
     return _cut(left_oldest_first[::-1][: rollover.windows], _most(rollover, amount))
 
 
-def carry_over_windows(
-    rollover: Rollover, amount: int, carried: tuple[int, ...], windows: int
-) -> tuple[int, ...]:
-    """What is carried after so many windows in a row in which nothing was used.
-
-    As many steps as the rollover has windows are enough: then every entry stems from idle windows,
-    and the next step would give the same again.
-    """
-    for _ in range(min(windows, rollover.windows)):
-        carried = carry(rollover, amount, carried, 0)
-    return carried
-
-
 def allowance(amount: int, carried: tuple[int, ...]) -> int:
     """What may be used in a window: the limit's amount and what was carried into it."""
     return min(INT64_MAX, amount + sum(carried))

@@ -18,21 +18,18 @@ back after a short month: 31 January, 28 February, 31 March.
 import enum
 from calendar import monthrange
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
-from sidecar.domain.time.zones import SECOND_US, instant_of_wall, load_zone, wall_of_instant
+from sidecar.domain.time.units import DAY_US, EPOCH, HOUR_US, MINUTE_US, instant_of_datetime
+from sidecar.domain.time.zones import instant_of_wall, load_zone, wall_of_instant
 
-_MINUTE_US: Final = 60 * SECOND_US
-_HOUR_US: Final = 60 * _MINUTE_US
-_DAY_US: Final = 24 * _HOUR_US
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_EPOCH_ORDINAL: Final = _EPOCH.toordinal()
+_EPOCH_ORDINAL: Final = EPOCH.toordinal()
 
 
 def _year_start_us(year: int) -> int:
-    return (datetime(year, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+    return instant_of_datetime(datetime(year, 1, 1, tzinfo=UTC))
 
 
 # A year inside what datetime holds, so that a zone's offset never leads out of it.
@@ -97,7 +94,7 @@ class Window:
 # Stands for all time, also for an instant before the epoch.
 LIFETIME_WINDOW: Final = Window(LIFETIME_START_US, LIFETIME_END_US)
 
-_FIXED_UNIT_US: Final = {WindowUnit.MINUTE: _MINUTE_US, WindowUnit.HOUR: _HOUR_US}
+_FIXED_UNIT_US: Final = {WindowUnit.MINUTE: MINUTE_US, WindowUnit.HOUR: HOUR_US}
 _UNIT_DAYS: Final = {WindowUnit.DAY: 1, WindowUnit.WEEK: 7}
 _UNIT_MONTHS: Final = {WindowUnit.MONTH: 1, WindowUnit.QUARTER: 3, WindowUnit.YEAR: 12}
 _CALENDAR_ANCHOR_WALL_US: Final = _year_start_us(2001)
@@ -165,7 +162,7 @@ class _MonthLayout:
     step_months: int
 
     def boundary_wall_us(self, k: int) -> int:
-        anchor_days, time_of_day_us = divmod(self.anchor_wall_us, _DAY_US)
+        anchor_days, time_of_day_us = divmod(self.anchor_wall_us, DAY_US)
         anchor = date.fromordinal(anchor_days + _EPOCH_ORDINAL)
         year, month0 = divmod(anchor.year * 12 + anchor.month - 1 + k * self.step_months, 12)
         # The Gregorian calendar repeats every 400 years: any year works, not only 1 to 9999.
@@ -174,7 +171,7 @@ class _MonthLayout:
         if day > 28:
             day = min(day, monthrange(like_year, month0 + 1)[1])
         ordinal = date(like_year, month0 + 1, day).toordinal() + cycles * 146_097
-        return (ordinal - _EPOCH_ORDINAL) * _DAY_US + time_of_day_us
+        return (ordinal - _EPOCH_ORDINAL) * DAY_US + time_of_day_us
 
     def k_near(self, wall_us: int) -> int:
         months = _month_number(wall_us) - _month_number(self.anchor_wall_us)
@@ -182,7 +179,7 @@ class _MonthLayout:
 
 
 def _month_number(wall_us: int) -> int:
-    day = date.fromordinal(wall_us // _DAY_US + _EPOCH_ORDINAL)
+    day = date.fromordinal(wall_us // DAY_US + _EPOCH_ORDINAL)
     return day.year * 12 + day.month
 
 
@@ -190,11 +187,11 @@ def _layout(spec: WindowSpec, zone: ZoneInfo, anchor_us: int | None) -> _Layout:
     if anchor_us is not None:
         anchor_wall_us = wall_of_instant(zone, anchor_us)
     elif spec.unit == WindowUnit.WEEK:
-        anchor_wall_us = _CALENDAR_ANCHOR_WALL_US + spec.first_weekday * _DAY_US
+        anchor_wall_us = _CALENDAR_ANCHOR_WALL_US + spec.first_weekday * DAY_US
     else:
         anchor_wall_us = _CALENDAR_ANCHOR_WALL_US
     if spec.unit in _UNIT_DAYS:
-        return _DayLayout(anchor_wall_us, spec.interval * _UNIT_DAYS[spec.unit] * _DAY_US)
+        return _DayLayout(anchor_wall_us, spec.interval * _UNIT_DAYS[spec.unit] * DAY_US)
     return _MonthLayout(anchor_wall_us, spec.interval * _UNIT_MONTHS[spec.unit])
 
 

@@ -7,19 +7,17 @@ Zone rules come from the ``tzdata`` package alone, never from the host: the zone
 images differ, and two pods that disagree on where a window ends would count on two counters.
 """
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, timedelta
 from functools import lru_cache
 from importlib import resources
 from typing import Final
 from zoneinfo import ZoneInfo
 
-SECOND_US: Final = 1_000_000
-_DAY_SECONDS: Final = 86_400
+from sidecar.domain.time.units import DAY_SECONDS, EPOCH, SECOND_US
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # What datetime can hold, the years 1 to 9999, in whole seconds.
-_SECOND_MIN: Final = (date.min.toordinal() - _EPOCH.toordinal()) * _DAY_SECONDS
-_SECOND_MAX: Final = (date.max.toordinal() - _EPOCH.toordinal() + 1) * _DAY_SECONDS - 1
+_SECOND_MIN: Final = (date.min.toordinal() - EPOCH.toordinal()) * DAY_SECONDS
+_SECOND_MAX: Final = (date.max.toordinal() - EPOCH.toordinal() + 1) * DAY_SECONDS - 1
 
 
 @lru_cache(maxsize=1)
@@ -42,8 +40,8 @@ def load_zone(name: str) -> ZoneInfo:
 def wall_of_instant(zone: ZoneInfo, instant_us: int) -> int:
     """Tell what the zone's clocks show at an instant, a day or more inside the years 1 to 9999."""
     seconds, fraction_us = divmod(instant_us, SECOND_US)
-    local = (_EPOCH + timedelta(seconds=seconds)).astimezone(zone)
-    return _whole_seconds_us(local.replace(tzinfo=UTC) - _EPOCH) + fraction_us
+    local = (EPOCH + timedelta(seconds=seconds)).astimezone(zone)
+    return _whole_seconds_us(local.replace(tzinfo=UTC) - EPOCH) + fraction_us
 
 
 def instant_of_wall(zone: ZoneInfo, wall_us: int) -> int:
@@ -56,9 +54,9 @@ def instant_of_wall(zone: ZoneInfo, wall_us: int) -> int:
     seconds, fraction_us = divmod(wall_us, SECOND_US)
     if not _SECOND_MIN <= seconds <= _SECOND_MAX:
         return wall_us
-    local = (_EPOCH + timedelta(seconds=seconds)).replace(tzinfo=zone)
-    return _whole_seconds_us(local - _EPOCH) + fraction_us
+    local = (EPOCH + timedelta(seconds=seconds)).replace(tzinfo=zone)
+    return _whole_seconds_us(local - EPOCH) + fraction_us
 
 
 def _whole_seconds_us(span: timedelta) -> int:
-    return (span.days * _DAY_SECONDS + span.seconds) * SECOND_US
+    return (span.days * DAY_SECONDS + span.seconds) * SECOND_US

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sidecar.front.errors import Status
 from sidecar.front.machine.blocks import fields
-from sidecar.front.machine.heads import Head
+from sidecar.front.machine.heads import RequestHead
 from sidecar.front.machine.metadata import Metadata, decoded, encoded
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Context:
     )
 
     def __init__(
-        self, connection: State, stream_id: int, head: Head, timeout_seconds: float
+        self, connection: State, stream_id: int, head: RequestHead, timeout_seconds: float
     ) -> None:
         self.connection = connection
         self.stream_id = stream_id
@@ -112,7 +112,7 @@ class UnaryCall(Context):
         self,
         connection: State,
         stream_id: int,
-        head: Head,
+        head: RequestHead,
         timeout_seconds: float,
         message: bytes,
         granted: int = 0,
@@ -170,7 +170,7 @@ class TaskCall(Context):
     __slots__ = ("message", "runner", "told")
 
     def __init__(
-        self, connection: State, stream: Stream, head: Head, message: bytes | None
+        self, connection: State, stream: Stream, head: RequestHead, message: bytes | None
     ) -> None:
         super().__init__(connection, stream.id, head, 0.0)
         self.stream = stream

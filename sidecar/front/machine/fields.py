@@ -51,7 +51,7 @@ _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _BAD_VALUE: Final = re.compile(rb"[\x00\r\n]|\A[ \t]|[ \t]\Z")
 
 
-class Field(NamedTuple):
+class HeaderField(NamedTuple):
     """One field of a header block."""
 
     name: bytes
@@ -59,9 +59,9 @@ class Field(NamedTuple):
     role: int
 
 
-def field_of(name: bytes, value: bytes) -> Field:
+def field_of(name: bytes, value: bytes) -> HeaderField:
     """A decoded field with its role."""
-    return Field(name, value, _role_of(name, value))
+    return HeaderField(name, value, _role_of(name, value))
 
 
 def is_sound(value: bytes) -> bool:

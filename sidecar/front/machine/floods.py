@@ -18,7 +18,7 @@ class _Bucket:
         self.frames = frames
 
 
-class Meters:
+class FloodMeters:
     """The allowances of one connection.
 
     answers: calls that were answered so far. frames: of DATA that waited for the peer, sent so far.

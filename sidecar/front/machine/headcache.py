@@ -20,7 +20,7 @@ from typing import Final
 
 from sidecar.front.bounds import Bounds
 from sidecar.front.machine.fields import CUSTOM, TIMEOUT
-from sidecar.front.machine.heads import Head
+from sidecar.front.machine.heads import RequestHead
 from sidecar.front.machine.hpackreader import HpackReader, list_bytes
 from sidecar.front.machine.templates import Sample, Template, template_of
 from sidecar.front.methods import Method
@@ -41,13 +41,13 @@ class HeadCache:
 
     def __init__(self, methods: Mapping[bytes, Method], bounds: Bounds) -> None:
         self.reader = HpackReader(bounds.header_list_bytes_max)
-        self.known: dict[bytes, Head] = {}
+        self.known: dict[bytes, RequestHead] = {}
         self._list_bytes_max = bounds.header_list_bytes_max
         self._methods = methods
         self._templates: list[Template] = []
         self._samples: deque[Sample] = deque(maxlen=_SAMPLES_MAX)
 
-    def match(self, block: bytes) -> tuple[Head, float] | None:
+    def match(self, block: bytes) -> tuple[RequestHead, float] | None:
         """The head of a block that is known but for some values, and its timeout in seconds."""
         for template in self._templates:
             found = template.match(block)
@@ -55,7 +55,7 @@ class HeadCache:
                 return found
         return None
 
-    def read(self, block: bytes) -> Head:
+    def read(self, block: bytes) -> RequestHead:
         """Decode a block, and keep what may be found again.
 
         Raises ConnectionFault for what cannot be decoded, HeaderListTooLarge, and StreamFault for a
@@ -63,13 +63,13 @@ class HeadCache:
         """
         reader = self.reader
         fields = reader.read(block)
-        head = Head(fields, self._methods)
+        head = RequestHead(fields, self._methods)
         sound = head.timeout_seconds >= 0  # the refusal of a malformed one is no head for others
         if sound and reader.independent and len(block) <= _BLOCK_BYTES_MAX:
             self._learn(Sample(block, fields, reader.spans), head)
         return head
 
-    def _learn(self, sample: Sample, head: Head) -> None:
+    def _learn(self, sample: Sample, head: RequestHead) -> None:
         """Keep a head under its block, or under the part of it that does not vary."""
         holes = {at for at, field in enumerate(sample.fields) if field.role == TIMEOUT}
         for other in self._samples:

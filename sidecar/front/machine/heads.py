@@ -18,7 +18,7 @@ from sidecar.front.machine.blocks import (
     http_response,
     status_trailers,
 )
-from sidecar.front.machine.fields import Field
+from sidecar.front.machine.fields import HeaderField
 from sidecar.front.machine.hpackreader import list_bytes
 from sidecar.front.methods import Method
 
@@ -64,7 +64,7 @@ TOO_LARGE: Final = grpc_refusal(
 )
 
 
-class Head:
+class RequestHead:
     """A request's head. Immutable; shared by all calls whose header blocks are equal.
 
     list_bytes: of all fields as RFC 9113 counts them, which is about what they take in memory.
@@ -87,7 +87,7 @@ class Head:
         "usual",
     )
 
-    def __init__(self, fields: Sequence[Field], methods: Mapping[bytes, Method]) -> None:
+    def __init__(self, fields: Sequence[HeaderField], methods: Mapping[bytes, Method]) -> None:
         values = _checked(fields)
         self.list_bytes = list_bytes(fields)
         self.path = values[roles.PATH]
@@ -106,9 +106,9 @@ class Head:
         self.answers_at_once = method is not None and method.answers_at_once
         self.usual = self.answers_at_once and self.refusal is None and self.content_length is None
 
-    def with_custom(self, custom: tuple[tuple[bytes, bytes], ...]) -> Head:
+    def with_custom(self, custom: tuple[tuple[bytes, bytes], ...]) -> RequestHead:
         """The same but for custom metadata."""
-        head = Head.__new__(Head)
+        head = RequestHead.__new__(RequestHead)
         for name in _ALIKE:
             setattr(head, name, getattr(self, name))
         head.custom = custom
@@ -131,10 +131,10 @@ class Head:
         return None
 
 
-_ALIKE: Final = tuple(name for name in Head.__slots__ if name != "custom")
+_ALIKE: Final = tuple(name for name in RequestHead.__slots__ if name != "custom")
 
 
-def _checked(fields: Sequence[Field]) -> dict[int, bytes]:
+def _checked(fields: Sequence[HeaderField]) -> dict[int, bytes]:
     """The values by role, once the fields have passed RFC 9113, 8.2 and 8.3."""
     values: dict[int, bytes] = {}
     regular = False
@@ -153,7 +153,7 @@ def _checked(fields: Sequence[Field]) -> dict[int, bytes]:
     return values
 
 
-def check_trailers(fields: Sequence[Field]) -> None:
+def check_trailers(fields: Sequence[HeaderField]) -> None:
     """What may come after a request's content: no pseudo-header fields, nothing malformed."""
     for field in fields:
         if field.role <= roles.PSEUDO_MAX or field.role == roles.MALFORMED:
@@ -182,5 +182,5 @@ def _is_grpc(content_type: bytes) -> bool:
     )
 
 
-def _malformed(field: Field) -> StreamFault:
+def _malformed(field: HeaderField) -> StreamFault:
     return StreamFault(ErrorCode.PROTOCOL_ERROR, f"malformed request: field {field.name[:64]!r}")

@@ -22,7 +22,7 @@ from hpack.table import HeaderTable
 
 from sidecar.front.errors import ConnectionFault, ErrorCode, HeaderListTooLarge
 from sidecar.front.machine import huffman
-from sidecar.front.machine.fields import TIMEOUT, Field, field_of
+from sidecar.front.machine.fields import TIMEOUT, HeaderField, field_of
 
 _STATIC: Final = tuple(field_of(name, value) for name, value in HeaderTable.STATIC_TABLE)
 _STATIC_MAX: Final = len(_STATIC)
@@ -57,7 +57,7 @@ class HpackReader:
         self.spans: list[Span | None] = []
         self.independent = False
         self._list_bytes_max = list_bytes_max
-        self.known: dict[bytes, Field] = {}  # by representation
+        self.known: dict[bytes, HeaderField] = {}  # by representation
         self._decoder: hpack.Decoder | None = None  # made when a block needs it
         self._acknowledged = False
         self._stateless = False
@@ -68,7 +68,7 @@ class HpackReader:
         if self._decoder is not None and self._decoder.header_table_size == 0:
             self._stateless, self._decoder = True, None
 
-    def read(self, block: bytes) -> list[Field]:
+    def read(self, block: bytes) -> list[HeaderField]:
         """The fields of a block, in order.
 
         Raises ConnectionFault where it cannot be decoded, and HeaderListTooLarge.
@@ -80,9 +80,9 @@ class HpackReader:
         self.independent = fields is not None
         return self._read_with_table(block) if fields is None else fields
 
-    def _read_here(self, block: bytes) -> list[Field] | None:
+    def _read_here(self, block: bytes) -> list[HeaderField] | None:
         """Decode without a table; None where that does not do."""
-        fields: list[Field] = []
+        fields: list[HeaderField] = []
         spans = self.spans = []
         room = self._list_bytes_max
         at, end = self._size_updates(block), len(block)
@@ -107,7 +107,7 @@ class HpackReader:
                 raise HeaderListTooLarge
         return fields
 
-    def _static(self, index: int) -> Field | None:
+    def _static(self, index: int) -> HeaderField | None:
         """An indexed field; None if it is one of the dynamic table."""
         if 0 < index <= _STATIC_MAX:
             return _STATIC[index - 1]
@@ -115,7 +115,7 @@ class HpackReader:
             return None
         raise _undecodable("no field has that index")
 
-    def _literal(self, block: bytes, start: int, first: int) -> tuple[Field | None, Span]:
+    def _literal(self, block: bytes, start: int, first: int) -> tuple[HeaderField | None, Span]:
         """A literal field and where its value is; None if it is about the dynamic table."""
         if first & 0x40:
             if not self._stateless:
@@ -148,7 +148,7 @@ class HpackReader:
                 raise _undecodable("table size update beyond the setting")
         raise _undecodable("too many table size updates")
 
-    def _decode(self, representation: bytes, index: int) -> Field:
+    def _decode(self, representation: bytes, index: int) -> HeaderField:
         """Decode one literal field."""
         at = _integer(representation, 0, 0x3F if representation[0] & 0x40 else 0x0F)[1]
         if index:
@@ -162,7 +162,7 @@ class HpackReader:
             self.known[representation] = field
         return field
 
-    def _read_with_table(self, block: bytes) -> list[Field]:
+    def _read_with_table(self, block: bytes) -> list[HeaderField]:
         if self._decoder is None:
             self._decoder = hpack.Decoder(self._list_bytes_max)
         try:
@@ -178,7 +178,7 @@ class HpackReader:
         return [field_of(bytes(name), bytes(value)) for name, value in pairs]
 
 
-def list_bytes(fields: Iterable[Field]) -> int:
+def list_bytes(fields: Iterable[HeaderField]) -> int:
     """The size of fields as RFC 9113, 6.5.2 counts it."""
     return sum(len(field.name) + len(field.value) + _FIELD_OVERHEAD_BYTES for field in fields)
 

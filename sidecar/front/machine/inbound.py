@@ -23,7 +23,7 @@ from sidecar.front.frames import (
     WINDOW_UPDATE,
 )
 from sidecar.front.machine import control_frames, requests
-from sidecar.front.machine.heads import TOO_LARGE, Head, check_trailers
+from sidecar.front.machine.heads import TOO_LARGE, RequestHead, check_trailers
 from sidecar.front.machine.phases import Phase
 from sidecar.front.machine.streams import PartialBlock
 
@@ -134,7 +134,7 @@ def _charge_empty(connection: State, payload: bytes) -> None:
 def _on_block(connection: State, stream_id: int, block: bytes, end_stream: bool) -> None:
     """A whole header block: a request's or a stream's trailers."""
     if stream_id > connection.last_id:
-        head, seconds = read_head(connection, stream_id, block, end_stream)
+        head, seconds = read_request_head(connection, stream_id, block, end_stream)
         if head is not None:
             requests.on_request(connection, stream_id, head, seconds, end_stream)
         return
@@ -160,9 +160,9 @@ def _on_block(connection: State, stream_id: int, block: bytes, end_stream: bool)
     requests.on_content(connection, stream, b"")
 
 
-def usual_head(connection: State, stream_id: int, block: bytes) -> tuple[Head | None, float]:
+def usual_head(connection: State, stream_id: int, block: bytes) -> tuple[RequestHead | None, float]:
     """The head of a whole call, and its timeout; None where it is not usual and was dealt with."""
-    head, seconds = read_head(connection, stream_id, block, end_stream=False)
+    head, seconds = read_request_head(connection, stream_id, block, end_stream=False)
     if head is None or head.usual:
         return head, seconds
     try:
@@ -172,9 +172,9 @@ def usual_head(connection: State, stream_id: int, block: bytes) -> tuple[Head | 
     return None, 0.0
 
 
-def read_head(
+def read_request_head(
     connection: State, stream_id: int, block: bytes, end_stream: bool
-) -> tuple[Head | None, float]:
+) -> tuple[RequestHead | None, float]:
     """Read the header block of a new stream.
 
     None where the stream was refused. Raises ConnectionFault for a block that is undecodable.

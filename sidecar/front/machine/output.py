@@ -26,7 +26,7 @@ from sidecar.front.machine.blocks import NO_TABLE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sidecar.front.machine.floods import Meters
+    from sidecar.front.machine.floods import FloodMeters
     from sidecar.front.machine.shared import Shared
     from sidecar.front.machine.streams import Stream
 
@@ -65,7 +65,7 @@ class Output:
     def __init__(
         self,
         shared: Shared,
-        meters: Meters,
+        meters: FloodMeters,
         on_end: Callable[[Stream], None],
         on_room: Callable[[Stream], None],
     ) -> None:

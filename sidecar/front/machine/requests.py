@@ -9,7 +9,7 @@ from sidecar.front.frames import rst_stream
 from sidecar.front.machine import answering
 from sidecar.front.machine.calls import TaskCall, UnaryCall
 from sidecar.front.machine.events import Event, What
-from sidecar.front.machine.heads import IDENTITY, Head, Refusal
+from sidecar.front.machine.heads import IDENTITY, Refusal, RequestHead
 from sidecar.front.machine.messages import (
     MESSAGE_WORK_BYTES,
     PREFIX,
@@ -32,7 +32,7 @@ take many times the memory that the bounds allow."""
 
 
 def on_request(
-    connection: State, stream_id: int, head: Head, seconds: float, end_stream: bool
+    connection: State, stream_id: int, head: RequestHead, seconds: float, end_stream: bool
 ) -> None:
     """A request begins. seconds: its timeout; 0.0: none. Raises StreamFault."""
     connection.last_id = stream_id

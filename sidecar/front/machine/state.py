@@ -1,7 +1,8 @@
 """The state of one connection: its streams, the calls on them, and its end.
 
-What the frames of the peer do to it is in `inbound`, `requests` and `control`; what its own answers
-do, in `answering`; what time does, in `upkeep`. The rules are at the top of connection.py.
+What the frames of the peer do to it is in `inbound`, `requests` and `control_frames`; what its own
+answers do, in `answering`; what time does, in `timeouts`. The rules are at the top of
+connection.py.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from sidecar.front.machine.blocks import GRPC_RESPONSE, OK_TRAILERS
 from sidecar.front.machine.calls import Context, TaskCall, UnaryCall
 from sidecar.front.machine.control_frames import LEAVING_PING, server_preface
 from sidecar.front.machine.events import Event, What
-from sidecar.front.machine.floods import Meters
+from sidecar.front.machine.floods import FloodMeters
 from sidecar.front.machine.flow import Receipts
 from sidecar.front.machine.headcache import HeadCache
 from sidecar.front.machine.messages import PREFIX_BYTES, Inflation
@@ -77,7 +78,7 @@ class State:
         self.settings_since = now
         self.table_uses = 0  # requests whose header blocks depended on a table
         self.warned = False  # of our leaving
-        self.meters: Final = Meters()
+        self.meters: Final = FloodMeters()
         self.output: Final = Output(shared, self.meters, self.stream_ended, self.room_made)
         self.receipts: Final = Receipts(shared, self.output.parts)
         self.heads: Final = HeadCache(shared.methods, shared.bounds)

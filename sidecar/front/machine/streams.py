@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from sidecar.front.machine.heads import Head
+from sidecar.front.machine.heads import RequestHead
 
 if TYPE_CHECKING:
     from sidecar.front.machine.calls import Context
@@ -55,7 +55,9 @@ class Stream:
         "wants_room",
     )
 
-    def __init__(self, connection: State, stream_id: int, head: Head, deadline: float) -> None:
+    def __init__(
+        self, connection: State, stream_id: int, head: RequestHead, deadline: float
+    ) -> None:
         self.connection = connection
         self.id = stream_id
         self.head = head

@@ -8,8 +8,8 @@ from typing import Final, NamedTuple, Protocol
 from hpack import HPACKError
 
 from sidecar.front.machine import huffman
-from sidecar.front.machine.fields import CUSTOM, TIMEOUT, Field, is_sound
-from sidecar.front.machine.heads import Head, timeout_seconds
+from sidecar.front.machine.fields import CUSTOM, TIMEOUT, HeaderField, is_sound
+from sidecar.front.machine.heads import RequestHead, timeout_seconds
 from sidecar.front.machine.hpackreader import Span
 
 _HOLES_MAX: Final = 4
@@ -23,19 +23,21 @@ class Sample(NamedTuple):
     """A block that was read. spans: where the values of its fields are, with their lengths."""
 
     block: bytes
-    fields: Sequence[Field]
+    fields: Sequence[HeaderField]
     spans: Sequence[Span | None]
 
 
 class Template(Protocol):
     """What is left of a block without some values."""
 
-    def match(self, block: bytes) -> tuple[Head, float] | None:
+    def match(self, block: bytes) -> tuple[RequestHead, float] | None:
         """The head of a block that fits, and its timeout in seconds (0.0: none)."""
         ...
 
 
-def template_of(sample: Sample, places: Sequence[int], head: Head, room: int) -> Template | None:
+def template_of(
+    sample: Sample, places: Sequence[int], head: RequestHead, room: int
+) -> Template | None:
     """A block without the values of the fields at some places.
 
     room: bytes that its header list may grow by. None where there are many values, or one is not
@@ -65,7 +67,7 @@ class _Timed:
 
     __slots__ = ("_at", "_head", "_prefix", "_rest", "_room", "_suffix")
 
-    def __init__(self, prefix: bytes, suffix: bytes, room: int, head: Head) -> None:
+    def __init__(self, prefix: bytes, suffix: bytes, room: int, head: RequestHead) -> None:
         self._prefix = prefix
         self._suffix = suffix
         self._at = len(prefix)
@@ -73,7 +75,7 @@ class _Timed:
         self._room = room
         self._head = head
 
-    def match(self, block: bytes) -> tuple[Head, float] | None:
+    def match(self, block: bytes) -> tuple[RequestHead, float] | None:
         length = len(block) - self._rest
         at = self._at
         if (
@@ -102,13 +104,15 @@ class _Varied:
 
     __slots__ = ("_head", "_holes", "_parts", "_room")
 
-    def __init__(self, parts: Sequence[bytes], holes: Sequence[int], room: int, head: Head) -> None:
+    def __init__(
+        self, parts: Sequence[bytes], holes: Sequence[int], room: int, head: RequestHead
+    ) -> None:
         self._parts = parts
         self._holes = holes
         self._room = room
         self._head = head
 
-    def match(self, block: bytes) -> tuple[Head, float] | None:
+    def match(self, block: bytes) -> tuple[RequestHead, float] | None:
         values = self._values(block)
         return None if values is None else self._filled(values)
 
@@ -136,7 +140,7 @@ class _Varied:
             at = end
         return values if block[at:] == parts[-1] else None
 
-    def _filled(self, values: Sequence[bytes]) -> tuple[Head, float] | None:
+    def _filled(self, values: Sequence[bytes]) -> tuple[RequestHead, float] | None:
         """The head with these values; None where one must be looked at more closely."""
         seconds, room = 0.0, self._room
         custom = list(self._head.custom)

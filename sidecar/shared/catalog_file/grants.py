@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from sidecar.domain.bounds import SECOND_US
 from sidecar.domain.catalog.model import (
     DEFAULT_WARNING_PERCENTS,
     Enforcement,
@@ -17,6 +16,7 @@ from sidecar.domain.catalog.model import (
     Rollover,
     Scope,
 )
+from sidecar.domain.time.units import SECOND_US
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 from sidecar.shared.catalog_file.fields import (
     UNLIMITED,

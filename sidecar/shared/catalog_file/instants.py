@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+from sidecar.domain.time.units import instant_of_datetime
+
 _RFC_3339: Final = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(?:\.(?P<fraction>\d+))?"
     r"(?P<offset>[Zz]|[+-]\d{2}:\d{2})?",
@@ -28,7 +29,6 @@ def instant_of_text(text: str) -> int:
     if len(found["fraction"] or "") > 6:
         raise ValueError(f"{text!r} is finer than a microsecond")
     try:
-        moment = datetime.fromisoformat(text.upper())
-        return (moment.astimezone(UTC) - _EPOCH) // timedelta(microseconds=1)
+        return instant_of_datetime(datetime.fromisoformat(text.upper()).astimezone(UTC))
     except (ValueError, OverflowError):
         raise ValueError(f"{text!r} is not a time that the calendar has") from None

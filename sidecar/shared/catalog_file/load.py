@@ -15,7 +15,7 @@ from sidecar.domain.company.model import Company
 from sidecar.shared.catalog_file import yaml_tree
 from sidecar.shared.catalog_file.build import Builder, cut_out
 from sidecar.shared.catalog_file.locations import found, located
-from sidecar.shared.catalog_file.problems import NOWHERE, CatalogFileError, Finding, Problem
+from sidecar.shared.catalog_file.problems import NOWHERE, CatalogFileError, FileProblem, Finding
 from sidecar.shared.catalog_file.schema_check import shape_findings, told
 
 __all__ = [
@@ -46,7 +46,7 @@ def load_catalog_file(path: str | FilePath) -> CatalogFile:
             data = file.read(FILE_BYTES_MAX + 1)
     except OSError as error:
         message = f"cannot be read: {error.strerror or error}"
-        raise CatalogFileError(str(path), [Problem(NOWHERE, "", message)]) from None
+        raise CatalogFileError(str(path), [FileProblem(NOWHERE, "", message)]) from None
     return parse_catalog(data, str(path))
 
 
@@ -82,16 +82,16 @@ def _news(told: Iterable[Finding], more: Iterable[Finding]) -> Iterator[Finding]
             yield finding
 
 
-def _tree(data: bytes, source: str) -> tuple[yaml_tree.Table, list[Problem]]:
+def _tree(data: bytes, source: str) -> tuple[yaml_tree.Table, list[FileProblem]]:
     if len(data) > FILE_BYTES_MAX:
         message = f"is larger than {FILE_BYTES_MAX} bytes"
-        raise CatalogFileError(source, [Problem(NOWHERE, "", message)])
+        raise CatalogFileError(source, [FileProblem(NOWHERE, "", message)])
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = data[: error.start].decode("utf-8-sig", errors="replace")
         at = yaml_tree.position_of(before, len(before))
-        raise CatalogFileError(source, [Problem(at, "", "is not UTF-8 from here on")]) from None
+        raise CatalogFileError(source, [FileProblem(at, "", "is not UTF-8 from here on")]) from None
     try:
         root, problems = yaml_tree.parse(text)
     except yaml_tree.SourceError as error:
@@ -99,7 +99,7 @@ def _tree(data: bytes, source: str) -> tuple[yaml_tree.Table, list[Problem]]:
     if not isinstance(root, yaml_tree.Table):
         kind = told(yaml_tree.plain(root))
         problems.append(
-            Problem(root.at, "", f"must be a mapping with features and plans, is {kind}")
+            FileProblem(root.at, "", f"must be a mapping with features and plans, is {kind}")
         )
         raise CatalogFileError(source, problems)
     return root, problems

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from sidecar.domain.catalog.model import Catalog, EntitlementGrant
-from sidecar.domain.catalog.rules import Problem as RuleProblem
 from sidecar.domain.company.model import Company, Subscription
-from sidecar.shared.catalog_file.problems import Finding, Path, Problem, path_text
+from sidecar.domain.validation import RuleProblem
+from sidecar.shared.catalog_file.problems import FileProblem, Finding, Path, path_text
 from sidecar.shared.catalog_file.yaml_tree import Listing, Node, Scalar, Table
 
 _SCOPE_FIELDS: Final[dict[Path, Path]] = {
@@ -44,7 +44,7 @@ _KEYS: Final = frozenset({"id", "key", "feature", "add_on"})
 _OWN_KEY: Final[dict[Path, Path]] = {("key",): ()}
 
 
-def located(root: Node, findings: Iterable[Finding]) -> list[Problem]:
+def located(root: Node, findings: Iterable[Finding]) -> list[FileProblem]:
     """Turn findings, with paths of the file, into problems with their places."""
     return [_locate(root, finding) for finding in findings]
 
@@ -112,8 +112,8 @@ def _subscription_path(path: Path, subscription: Subscription) -> Path:
         case ("add_ons", int(at), _):
             return ("add_ons", subscription.add_ons[at].add_on)
         case ("changes", int(at), "add_ons", "add_ons", int(nth), _):
-            holdings = subscription.changes[at].add_ons or ()
-            return ("changes", at, "add_ons", holdings[nth].add_on)
+            add_ons = subscription.changes[at].add_ons or ()
+            return ("changes", at, "add_ons", add_ons[nth].add_on)
         case ("changes", int(at), "add_ons", *_):
             return ("changes", at, "add_ons")
     return _renamed(path, _SUBSCRIPTION_FIELDS)
@@ -126,7 +126,7 @@ def _renamed(path: Path, names: dict[Path, Path]) -> Path:
     return path
 
 
-def _locate(root: Node, finding: Finding) -> Problem:
+def _locate(root: Node, finding: Finding) -> FileProblem:
     """Walk down as far as the file goes: of what is missing, the place is what lacks it."""
     node, at = root, root.at
     path = finding.path
@@ -141,7 +141,7 @@ def _locate(root: Node, finding: Finding) -> Problem:
     else:
         if isinstance(node, Scalar) and node.text and not finding.at_key:
             at = node.at
-    return Problem(at, path_text(path), finding.message)
+    return FileProblem(at, path_text(path), finding.message)
 
 
 def _child(node: Node, step: str | int) -> Node | None:

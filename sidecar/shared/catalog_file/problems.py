@@ -16,14 +16,14 @@ _SHOWN_CHARACTERS_MAX: Final = 60
 _BARE_KEY: Final = re.compile(r"[\w-]+")
 
 
-class Position(NamedTuple):
+class FilePosition(NamedTuple):
     """A place in a file; both count from 1, columns in characters."""
 
     line: int
     column: int
 
 
-NOWHERE: Final = Position(0, 0)
+NOWHERE: Final = FilePosition(0, 0)
 """The file as a whole."""
 
 
@@ -38,10 +38,10 @@ class Finding(NamedTuple):
     at_key: bool = False
 
 
-class Problem(NamedTuple):
+class FileProblem(NamedTuple):
     """Something that is wrong: `plans.pro.entitlements.tokens` is a field, "" is none."""
 
-    at: Position
+    at: FilePosition
     field: str
     message: str
 
@@ -58,7 +58,7 @@ class CatalogFileError(ValueError):
     `problems` are in the order of the file, at most PROBLEMS_MAX; `omitted` counts the others.
     """
 
-    def __init__(self, source: str, problems: Iterable[Problem]) -> None:
+    def __init__(self, source: str, problems: Iterable[FileProblem]) -> None:
         found = sorted(set(problems))
         self.source = source
         self.problems = tuple(found[:PROBLEMS_MAX])

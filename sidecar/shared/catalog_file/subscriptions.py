@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sidecar.domain.company.model import (
     MONTHLY,
-    Holding,
+    AddOnSubscription,
     PastDue,
     Pause,
     ScheduledChange,
@@ -44,7 +44,7 @@ class SubscriptionBuilder:
             trial_ends_us=instant(path, node, "trial_ends_at", None),
             trial_end_status=SubscriptionStatus[text_of(node, "after_trial", "ended").upper()],
             cancel_us=instant(path, node, "cancel_at", None),
-            add_ons=_holdings(node),
+            add_ons=_bought(node),
             ends_us=instant(path, node, "ends_at", None),
             past_due=self._past_due((*path, "past_due"), entry_of(node, "past_due")),
             pause=self._pause((*path, "pause"), entry_of(node, "pause")),
@@ -75,12 +75,12 @@ class SubscriptionBuilder:
         return ScheduledChange(
             at_us=self._fields.instant(path, node, "at", 0),
             plan=text_of(node, "plan"),
-            add_ons=None if entry_of(node, "add_ons") is None else _holdings(node),
+            add_ons=None if entry_of(node, "add_ons") is None else _bought(node),
             resets_usage=flag_of(node, "resets_usage"),
             moves_anchor=flag_of(node, "moves_anchor"),
         )
 
 
-def _holdings(node: Node) -> tuple[Holding, ...]:
+def _bought(node: Node) -> tuple[AddOnSubscription, ...]:
     held = table_of(node, "add_ons").items()
-    return tuple(Holding(key, own_integer(entry) or 0) for key, entry in held)
+    return tuple(AddOnSubscription(key, own_integer(entry) or 0) for key, entry in held)

@@ -16,7 +16,7 @@ from typing import Any, Final, NoReturn, TypeAlias
 
 import yaml
 
-from sidecar.shared.catalog_file.problems import Path, Position, Problem, path_text
+from sidecar.shared.catalog_file.problems import FilePosition, FileProblem, Path, path_text
 
 NODES_MAX: Final = 1_000_000
 DEPTH_MAX: Final = 50
@@ -38,7 +38,7 @@ _EVENTS_OF: Final = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # libyaml whe
 class Scalar:
     """A text as written; `quoted` is also true of block texts."""
 
-    at: Position
+    at: FilePosition
     text: str
     quoted: bool
     size: int = 1
@@ -61,7 +61,7 @@ class Scalar:
 class Listing:
     """A sequence."""
 
-    at: Position
+    at: FilePosition
     items: list[Node] = field(default_factory=list)
     size: int = 1
 
@@ -70,9 +70,9 @@ class Listing:
 class Table:
     """A mapping; `keys` tells where each key stands."""
 
-    at: Position
+    at: FilePosition
     entries: dict[str, Node] = field(default_factory=dict)
-    keys: dict[str, Position] = field(default_factory=dict)
+    keys: dict[str, FilePosition] = field(default_factory=dict)
     size: int = 1
 
 
@@ -82,7 +82,7 @@ Node: TypeAlias = "Scalar | Listing | Table"
 class SourceError(Exception):
     """The text is no tree that could be looked at; `problems` say why."""
 
-    def __init__(self, *problems: Problem) -> None:
+    def __init__(self, *problems: FileProblem) -> None:
         super().__init__(problems)
         self.problems = problems
 
@@ -96,7 +96,7 @@ def plain(node: Node) -> Plain:
     return node.value()
 
 
-def parse(text: str) -> tuple[Node, list[Problem]]:
+def parse(text: str) -> tuple[Node, list[FileProblem]]:
     """Return the tree of one document, and the keys that come twice (the first one counts).
 
     Raises `SourceError` where there is no tree to return.
@@ -107,20 +107,22 @@ def parse(text: str) -> tuple[Node, list[Problem]]:
             composer.take(event)
     except yaml.MarkedYAMLError as error:
         at = _position(error.problem_mark or error.context_mark)
-        raise SourceError(Problem(at, "", f"not YAML: {error.problem or error.context}")) from None
+        raise SourceError(
+            FileProblem(at, "", f"not YAML: {error.problem or error.context}")
+        ) from None
     if composer.root is None:
-        raise SourceError(Problem(Position(1, 1), "", "is empty"))
+        raise SourceError(FileProblem(FilePosition(1, 1), "", "is empty"))
     return composer.root, composer.problems
 
 
-def position_of(text: str, at: int) -> Position:
+def position_of(text: str, at: int) -> FilePosition:
     """Return the place of the character with this index."""
     start = text.rfind("\n", 0, at) + 1
-    return Position(text.count("\n", 0, at) + 1, at - start + 1)
+    return FilePosition(text.count("\n", 0, at) + 1, at - start + 1)
 
 
-def _position(mark: Any) -> Position:
-    return Position(mark.line + 1, mark.column + 1) if mark is not None else Position(1, 1)
+def _position(mark: Any) -> FilePosition:
+    return FilePosition(mark.line + 1, mark.column + 1) if mark is not None else FilePosition(1, 1)
 
 
 def _events(text: str) -> Iterator[yaml.Event]:
@@ -128,7 +130,7 @@ def _events(text: str) -> Iterator[yaml.Event]:
     if unprintable:
         at = position_of(text, unprintable.start())
         message = f"the character U+{ord(unprintable.group()):04X} is not allowed in YAML"
-        raise SourceError(Problem(at, "", message))
+        raise SourceError(FileProblem(at, "", message))
     return yaml.parse(text, Loader=_EVENTS_OF)
 
 
@@ -148,7 +150,7 @@ class _Composer:
 
     def __init__(self) -> None:
         self.root: Node | None = None
-        self.problems: list[Problem] = []
+        self.problems: list[FileProblem] = []
         self._open: list[_Open] = []
         self._anchors: dict[str, Node] = {}
         self._handlers: dict[type, Callable[..., None]] = {
@@ -167,11 +169,11 @@ class _Composer:
         if handler is not None:
             handler(event, _position(event.start_mark))
 
-    def _document(self, _: yaml.DocumentStartEvent, at: Position) -> None:
+    def _document(self, _: yaml.DocumentStartEvent, at: FilePosition) -> None:
         if self.root is not None:
             self._refuse(at, "a second document; a catalog file holds one")
 
-    def _scalar(self, event: yaml.ScalarEvent, at: Position) -> None:
+    def _scalar(self, event: yaml.ScalarEvent, at: FilePosition) -> None:
         if event.tag is not None:
             self._refuse(at, f"tags such as {event.tag!r} are not supported")
         node = Scalar(at, event.value, quoted=bool(event.style))
@@ -180,7 +182,7 @@ class _Composer:
             self._place(node)
             self._finish(node, at)
 
-    def _alias(self, event: yaml.AliasEvent, at: Position) -> None:
+    def _alias(self, event: yaml.AliasEvent, at: FilePosition) -> None:
         node = self._anchors.get(str(event.anchor))
         if node is None:
             self._refuse(at, f"*{event.anchor} has no complete anchor &{event.anchor} before it")
@@ -188,7 +190,9 @@ class _Composer:
             self._place(node)
             self._finish(node, at)
 
-    def _start(self, event: yaml.SequenceStartEvent | yaml.MappingStartEvent, at: Position) -> None:
+    def _start(
+        self, event: yaml.SequenceStartEvent | yaml.MappingStartEvent, at: FilePosition
+    ) -> None:
         if event.tag is not None:
             self._refuse(at, f"tags such as {event.tag!r} are not supported")
         if len(self._open) == DEPTH_MAX:
@@ -198,7 +202,7 @@ class _Composer:
         self._place(node)
         self._open.append(_Open(node, event.anchor, path))
 
-    def _end(self, _: yaml.CollectionEndEvent, at: Position) -> None:
+    def _end(self, _: yaml.CollectionEndEvent, at: FilePosition) -> None:
         done = self._open.pop()
         self._remember(done.anchor, done.node)
         self._finish(done.node, at)
@@ -234,7 +238,7 @@ class _Composer:
         elif not parent.repeated:
             parent.node.entries[parent.key] = node
 
-    def _finish(self, node: Node, at: Position) -> None:
+    def _finish(self, node: Node, at: FilePosition) -> None:
         """Count a complete value on its parent, which can now take the next one."""
         if not self._open:
             return
@@ -257,8 +261,8 @@ class _Composer:
             return (*parent.path, len(parent.node.items))
         return parent.path if parent.key is None else (*parent.path, parent.key)
 
-    def _note(self, at: Position, message: str) -> None:
-        self.problems.append(Problem(at, path_text(self._path()), message))
+    def _note(self, at: FilePosition, message: str) -> None:
+        self.problems.append(FileProblem(at, path_text(self._path()), message))
 
-    def _refuse(self, at: Position, message: str) -> NoReturn:
-        raise SourceError(*self.problems, Problem(at, path_text(self._path()), message))
+    def _refuse(self, at: FilePosition, message: str) -> NoReturn:
+        raise SourceError(*self.problems, FileProblem(at, path_text(self._path()), message))

@@ -1,11 +1,11 @@
 """Configuration of the daemons: frozen, read once, every field with a safe default and bounds."""
 
-from sidecar.shared.config.errors import ConfigError, Problem
-from sidecar.shared.config.fields import Field, fields
+from sidecar.shared.config.errors import ConfigError, SettingProblem
+from sidecar.shared.config.fields import SettingField, fields
 from sidecar.shared.config.loading import (
     Loaded,
-    Source,
-    SourceKind,
+    SettingSource,
+    SettingSourceKind,
     load_control_config,
     load_sidecar_config,
 )
@@ -15,12 +15,12 @@ from sidecar.shared.host.addresses import split_host_port
 __all__ = [
     "ConfigError",
     "ControlConfig",
-    "Field",
     "Loaded",
-    "Problem",
+    "SettingField",
+    "SettingProblem",
+    "SettingSource",
+    "SettingSourceKind",
     "SidecarConfig",
-    "Source",
-    "SourceKind",
     "fields",
     "load_control_config",
     "load_sidecar_config",

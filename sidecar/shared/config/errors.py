@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class Problem(Struct, frozen=True):
+class SettingProblem(Struct, frozen=True):
     """One thing to repair: where it was said, the field, and what is wrong with it."""
 
     source: str
@@ -27,6 +27,6 @@ class Problem(Struct, frozen=True):
 class ConfigError(ValueError):
     """The configuration cannot be used; `problems` holds every reason, one line each."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[SettingProblem]) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = tuple(problems)

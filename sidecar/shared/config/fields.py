@@ -21,7 +21,7 @@ _SHOWN_CHARACTERS_MAX: Final = 80
 Value = str | int
 
 
-class Field(Struct, frozen=True):
+class SettingField(Struct, frozen=True):
     """One field of a configuration, for `tallyd config` and for command-line options.
 
     `choices` lists all values of a choice; `minimum` and `maximum` bound a number.
@@ -87,7 +87,7 @@ class Field(Struct, frozen=True):
 
 
 @cache
-def fields(config: type[Struct]) -> tuple[Field, ...]:
+def fields(config: type[Struct]) -> tuple[SettingField, ...]:
     """Describe the fields of a configuration, in the order of their declaration."""
     hints = get_type_hints(config, include_extras=True)
     return tuple(
@@ -101,7 +101,7 @@ def _default(info: msgspec.structs.FieldInfo) -> Value:
     return default
 
 
-def _field(name: str, hint: Any, default: Value) -> Field:
+def _field(name: str, hint: Any, default: Value) -> SettingField:
     """Read one annotation; TypeError where a declaration lacks what readers rely on."""
     held, *metas = get_args(hint) if get_origin(hint) is Annotated else (hint,)
     found: dict[str, Any] = {}
@@ -114,4 +114,4 @@ def _field(name: str, hint: Any, default: Value) -> Field:
     if missing := required - found.keys():
         raise TypeError(f"the field {name} lacks its {', '.join(sorted(missing))}")
     type_ = str if choices else held
-    return Field(name=name, type=type_, default=default, choices=choices, **found)
+    return SettingField(name=name, type=type_, default=default, choices=choices, **found)

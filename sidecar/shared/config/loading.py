@@ -16,8 +16,8 @@ from typing import Final, Generic, TypeVar
 
 from msgspec import Struct
 
-from sidecar.shared.config.errors import ConfigError, Problem
-from sidecar.shared.config.fields import PREFIX, Field, Value, fields
+from sidecar.shared.config.errors import ConfigError, SettingProblem
+from sidecar.shared.config.fields import PREFIX, SettingField, Value, fields
 from sidecar.shared.config.settings import ControlConfig, SidecarConfig
 
 FILE_BYTES_MAX: Final = 1024 * 1024
@@ -37,7 +37,7 @@ ConfigT = TypeVar("ConfigT", bound=Struct)
 ReadText = Callable[[str], str]
 
 
-class SourceKind(Enum):
+class SettingSourceKind(Enum):
     """Where a value came from; later ones win."""
 
     DEFAULT = "default"
@@ -46,10 +46,10 @@ class SourceKind(Enum):
     FLAG = "flag"
 
 
-class Source(Struct, frozen=True):
+class SettingSource(Struct, frozen=True):
     """Where a field's value came from."""
 
-    kind: SourceKind
+    kind: SettingSourceKind
     name: str
     """The file's path, the variable or the flag; "default" for a default."""
 
@@ -58,7 +58,7 @@ class Loaded(Struct, Generic[ConfigT], frozen=True):
     """A configuration, and where each of its values came from."""
 
     config: ConfigT
-    sources: Mapping[str, Source]
+    sources: Mapping[str, SettingSource]
     """By field name; every field is there."""
 
 
@@ -66,8 +66,8 @@ class _Given(Struct):
     """Values as the sources gave them, and all that is wrong with them."""
 
     values: dict[str, Value]
-    sources: dict[str, Source]
-    problems: list[Problem]
+    sources: dict[str, SettingSource]
+    problems: list[SettingProblem]
 
 
 def load_sidecar_config(
@@ -81,18 +81,18 @@ def load_sidecar_config(
     return _load("sidecar", SidecarConfig, _sidecar_problems, flags, environ, read_text)
 
 
-def _sidecar_problems(loaded: Loaded[SidecarConfig]) -> Iterator[Problem]:
+def _sidecar_problems(loaded: Loaded[SidecarConfig]) -> Iterator[SettingProblem]:
     """Yield what is wrong between fields that are right each by itself."""
     config, sources = loaded.config, loaded.sources
     if config.control and config.standalone:
         both = f"{sources['control'].name} and {sources['standalone'].name}"
-        yield Problem(both, "", "set only one of control and standalone")
+        yield SettingProblem(both, "", "set only one of control and standalone")
     if not config.control and not config.standalone:
         message = "set the control plane's address with --control, or a catalog with --standalone"
-        yield Problem("configuration", "control", message)
+        yield SettingProblem("configuration", "control", message)
     if not config.socket_path and not config.listen:
         message = "empty, as socket_path is: nothing could call the sidecar"
-        yield Problem(sources["listen"].name, "listen", message)
+        yield SettingProblem(sources["listen"].name, "listen", message)
 
 
 def load_control_config(
@@ -102,22 +102,22 @@ def load_control_config(
     return _load("control", ControlConfig, _control_problems, flags, environ, read_text)
 
 
-def _control_problems(loaded: Loaded[ControlConfig]) -> Iterator[Problem]:
+def _control_problems(loaded: Loaded[ControlConfig]) -> Iterator[SettingProblem]:
     if not loaded.config.listen:
         message = "empty: nothing could call the control plane"
-        yield Problem(loaded.sources["listen"].name, "listen", message)
+        yield SettingProblem(loaded.sources["listen"].name, "listen", message)
 
 
 def _load(
     section: str,
     config: type[ConfigT],
-    problems_between: Callable[[Loaded[ConfigT]], Iterator[Problem]],
+    problems_between: Callable[[Loaded[ConfigT]], Iterator[SettingProblem]],
     flags: Mapping[str, object],
     environ: Mapping[str, str],
     read_text: ReadText | None,
 ) -> Loaded[ConfigT]:
     known = {field.name: field for field in fields(config)}
-    default = Source(SourceKind.DEFAULT, "default")
+    default = SettingSource(SettingSourceKind.DEFAULT, "default")
     given = _Given({}, dict.fromkeys(known, default), [])
     path = flags.get(FILE_FLAG) or environ.get(FILE_VARIABLE)
     if path:
@@ -130,52 +130,52 @@ def _load(
     return loaded
 
 
-def _take(given: _Given, field: Field, value: object, source: Source) -> None:
+def _take(given: _Given, field: SettingField, value: object, source: SettingSource) -> None:
     try:
-        parsed = field.parse(value, from_text=source.kind is not SourceKind.FILE)
+        parsed = field.parse(value, from_text=source.kind is not SettingSourceKind.FILE)
     except ValueError as error:
-        given.problems.append(Problem(source.name, field.name, str(error)))
+        given.problems.append(SettingProblem(source.name, field.name, str(error)))
         return
     given.values[field.name] = parsed
     given.sources[field.name] = source
 
 
 def _take_file(
-    given: _Given, known: Mapping[str, Field], path: str, section: str, read_text: ReadText
+    given: _Given, known: Mapping[str, SettingField], path: str, section: str, read_text: ReadText
 ) -> None:
     try:
         tables = tomllib.loads(read_text(path))
     except (OSError, ValueError) as error:
-        given.problems.append(Problem(path, "", _reason(error)))
+        given.problems.append(SettingProblem(path, "", _reason(error)))
         return
-    source = Source(SourceKind.FILE, path)
+    source = SettingSource(SettingSourceKind.FILE, path)
     for name in tables.keys() - _SECTIONS.keys():
         message = f"unknown; settings stand under {' or '.join(f'[{name}]' for name in _SECTIONS)}"
-        given.problems.append(Problem(path, name, message))
+        given.problems.append(SettingProblem(path, name, message))
     table = tables.get(section, {})
     if not isinstance(table, dict):
-        given.problems.append(Problem(path, section, f"must be a table: [{section}]"))
+        given.problems.append(SettingProblem(path, section, f"must be a table: [{section}]"))
         return
     for name, value in table.items():
         if name in known:
             _take(given, known[name], value, source)
         else:
-            given.problems.append(Problem(path, f"{section}.{name}", _unknown(name, known)))
+            given.problems.append(SettingProblem(path, f"{section}.{name}", _unknown(name, known)))
 
 
 def _take_environment(
-    given: _Given, known: Mapping[str, Field], environ: Mapping[str, str]
+    given: _Given, known: Mapping[str, SettingField], environ: Mapping[str, str]
 ) -> None:
     by_variable = {field.variable: field for field in known.values()}
     others = _OTHER_VARIABLES | {
         f.variable for config in _SECTIONS.values() for f in fields(config)
     }
     for variable in sorted(name for name in environ if name.startswith(PREFIX)):
-        source = Source(SourceKind.ENVIRONMENT, variable)
+        source = SettingSource(SettingSourceKind.ENVIRONMENT, variable)
         if variable in by_variable:
             _take(given, by_variable[variable], environ[variable], source)
         elif variable not in others and not _is_service_link(variable, environ):
-            given.problems.append(Problem(variable, "", _unknown(variable, by_variable)))
+            given.problems.append(SettingProblem(variable, "", _unknown(variable, by_variable)))
 
 
 def _is_service_link(variable: str, environ: Mapping[str, str]) -> bool:
@@ -186,16 +186,18 @@ def _is_service_link(variable: str, environ: Mapping[str, str]) -> bool:
     )
 
 
-def _take_flags(given: _Given, known: Mapping[str, Field], flags: Mapping[str, object]) -> None:
+def _take_flags(
+    given: _Given, known: Mapping[str, SettingField], flags: Mapping[str, object]
+) -> None:
     for name, value in flags.items():
         if value is None or name == FILE_FLAG:
             continue
         if name not in known:
             raise TypeError(f"no field is called {name!r}")  # our own command line's mistake
-        _take(given, known[name], value, Source(SourceKind.FLAG, known[name].flag))
+        _take(given, known[name], value, SettingSource(SettingSourceKind.FLAG, known[name].flag))
 
 
-def _unknown(name: str, known: Mapping[str, Field]) -> str:
+def _unknown(name: str, known: Mapping[str, SettingField]) -> str:
     close = get_close_matches(name, known, n=1)
     return f"unknown; did you mean {close[0]}?" if close else "unknown"
 

@@ -6,9 +6,9 @@ import enum
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from sidecar.domain.catalog.rules import Problem, path_text
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.slices import Slices
+from sidecar.domain.validation import RuleProblem, field_path_text
 
 Enum = TypeVar("Enum", bound=enum.IntEnum)
 Message = TypeVar("Message")
@@ -46,14 +46,14 @@ def each(
     return tuple(found)
 
 
-def refuse_any_in_slices(checks: Iterable[Iterable[Problem]], field: str) -> Slices[None]:
+def refuse_any_in_slices(checks: Iterable[Iterable[RuleProblem]], field: str) -> Slices[None]:
     """The same as `refuse_any`, in slices of one check."""
     for check in checks:
         refuse_any(check, field)
         yield
 
 
-def refuse_any(problems: Iterable[Problem], field: str) -> None:
+def refuse_any(problems: Iterable[RuleProblem], field: str) -> None:
     """Raise the first problem, if there is one, as `InvalidInput` below a field."""
     for problem in problems:
-        raise InvalidInput(below(field, path_text(problem.path)), problem.message)
+        raise InvalidInput(below(field, field_path_text(problem.path)), problem.message)

@@ -22,10 +22,10 @@ from sidecar.domain.catalog.model import (
     Plan,
     RateLimit,
 )
-from sidecar.domain.catalog.rules import catalog_checks, limit_problems
+from sidecar.domain.catalog.rules import catalog_checks
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.slices import Slices, whole
-from sidecar.shared.convert._checks import below, each, member, refuse_any, refuse_any_in_slices
+from sidecar.shared.convert._checks import below, each, member, refuse_any_in_slices
 from sidecar.shared.convert.limits import (
     rate_from_message,
     rate_to_message,
@@ -52,7 +52,7 @@ def catalog_to_message(catalog: Catalog) -> catalog_pb2.Catalog:
 
 
 def catalog_from_message(message: catalog_pb2.Catalog, field: str) -> Catalog:
-    """Read a catalog, in the order given. What refers to what is left to `catalog_rules`."""
+    """Read a catalog, in the order given. What refers to what is left to `domain.catalog.rules`."""
     return whole(_catalog(message, field))
 
 
@@ -158,13 +158,6 @@ def limit_to_message(limit: Limit) -> catalog_pb2.Limit:
         throttle=None if throttle is None else rate_to_message(throttle),
         rollover=None if rollover is None else rollover_to_message(rollover),
     )
-
-
-def limit_from_message(message: catalog_pb2.Limit, field: str) -> Limit:
-    """Read a limit."""
-    limit = _limit(message, field)
-    refuse_any(limit_problems(limit), field)
-    return limit
 
 
 def rate_limit_to_message(rate: RateLimit) -> catalog_pb2.RateLimit:

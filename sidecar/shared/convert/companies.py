@@ -6,13 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
-from sidecar.domain.catalog.rules import (
-    Problem,
-    company_problems,
-    grant_problems,
-    holdings_problems,
-    identifier_problems,
-)
+from sidecar.domain.catalog.grant_rules import grant_problems
 from sidecar.domain.company.model import (
     Company,
     CompanySnapshot,
@@ -20,15 +14,17 @@ from sidecar.domain.company.model import (
     Segment,
     SubscriptionStatus,
 )
+from sidecar.domain.company.rules import add_ons_problems, company_problems
 from sidecar.domain.company.timeline import SEGMENTS_MAX
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.slices import Slices, whole
+from sidecar.domain.validation import RuleProblem, identifier_problems
 from sidecar.domain.validation import below as located
 from sidecar.shared.convert._checks import below, each, member, refuse_any, refuse_any_in_slices
 from sidecar.shared.convert.catalog import grant_from_message, grant_to_message
 from sidecar.shared.convert.subscriptions import (
-    holdings_from_messages,
-    holdings_to_messages,
+    add_ons_from_messages,
+    add_ons_to_messages,
     subscription_from_message,
     subscription_to_message,
 )
@@ -53,7 +49,7 @@ def company_to_message(company: Company) -> catalog_pb2.Company:
 
 
 def company_from_message(message: catalog_pb2.Company, field: str) -> Company:
-    """Read a company. Whether its plan and features exist is left to `catalog_rules`."""
+    """Read a company. Whether its plan and features exist is left to `domain.catalog.rules`."""
     subscription = None
     if message.HasField("subscription"):
         path = below(field, "subscription")
@@ -127,7 +123,7 @@ def segment_to_message(segment: Segment) -> catalog_pb2.Segment:
         plan=segment.plan,
         overrides=map(grant_to_message, segment.overrides),
         past_grace=segment.past_grace,
-        add_ons=holdings_to_messages(segment.add_ons),
+        add_ons=add_ons_to_messages(segment.add_ons),
         time_zone=segment.time_zone,
         anchor=optional_timestamp(segment.anchor_us),
         generation=segment.generation,
@@ -168,7 +164,7 @@ def _segment(
     status = member(
         SubscriptionStatus, message.status, below(field, "status"), SubscriptionStatus.NONE
     )
-    add_ons = holdings_from_messages(message.add_ons)
+    add_ons = add_ons_from_messages(message.add_ons)
     overrides = yield from each(message.overrides, grant_from_message, below(field, "overrides"))
     return Segment(
         from_us=BEGINNING_US if from_us is None else from_us,
@@ -186,11 +182,11 @@ def _segment(
     )
 
 
-def _timeline_checks(segments: Sequence[Segment]) -> Iterator[Iterator[Problem]]:
+def _timeline_checks(segments: Sequence[Segment]) -> Iterator[Iterator[RuleProblem]]:
     """What may be wrong with a timeline, one thing after the other."""
     if not 1 <= len(segments) <= SEGMENTS_MAX:
         message = f"must be 1 to {SEGMENTS_MAX}, is {len(segments)}"
-        yield iter([Problem(("segments",), message)])
+        yield iter([RuleProblem(("segments",), message)])
         return
     yield _end_problems(segments)
     expected_us = BEGINNING_US
@@ -202,26 +198,26 @@ def _timeline_checks(segments: Sequence[Segment]) -> Iterator[Iterator[Problem]]
             yield located(path, check)
 
 
-def _end_problems(segments: Sequence[Segment]) -> Iterator[Problem]:
+def _end_problems(segments: Sequence[Segment]) -> Iterator[RuleProblem]:
     if segments[-1].until_us != FOREVER_US:
-        yield Problem(("segments", len(segments) - 1, "until"), "must be absent at the end")
+        yield RuleProblem(("segments", len(segments) - 1, "until"), "must be absent at the end")
 
 
-def _span_problems(segment: Segment, expected_us: int) -> Iterator[Problem]:
+def _span_problems(segment: Segment, expected_us: int) -> Iterator[RuleProblem]:
     if segment.from_us != expected_us:
-        yield Problem(("from",), "must be where the segment before ends")
+        yield RuleProblem(("from",), "must be where the segment before ends")
     if segment.until_us <= segment.from_us:
-        yield Problem(("until",), "must be after from")
+        yield RuleProblem(("until",), "must be after from")
 
 
-def _segment_checks(segment: Segment) -> Iterator[Iterator[Problem]]:
-    yield located(("add_ons",), holdings_problems(segment.add_ons))
+def _segment_checks(segment: Segment) -> Iterator[Iterator[RuleProblem]]:
+    yield located(("add_ons",), add_ons_problems(segment.add_ons))
     yield _generation_problems(segment)
     for at, grant in enumerate(segment.overrides):
         yield located(("overrides", at), grant_problems(grant))
 
 
-def _generation_problems(segment: Segment) -> Iterator[Problem]:
+def _generation_problems(segment: Segment) -> Iterator[RuleProblem]:
     for name in ("generation", "anchored_generation"):
         if getattr(segment, name) < 0:
-            yield Problem((name,), "must not be negative")
+            yield RuleProblem((name,), "must not be negative")

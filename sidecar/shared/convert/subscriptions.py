@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.domain.company.model import (
     MONTHLY,
-    Holding,
+    AddOnSubscription,
     PastDue,
     Pause,
     ScheduledChange,
@@ -35,7 +35,7 @@ def subscription_to_message(subscription: Subscription) -> catalog_pb2.Subscript
         trial_ends_at=optional_timestamp(subscription.trial_ends_us),
         trial_end_status=catalog_pb2.SubscriptionStatus.ValueType(subscription.trial_end_status),
         cancel_at=optional_timestamp(subscription.cancel_us),
-        add_ons=holdings_to_messages(subscription.add_ons),
+        add_ons=add_ons_to_messages(subscription.add_ons),
         ends_at=optional_timestamp(subscription.ends_us),
         past_due=None if past_due is None else _past_due_to_message(past_due),
         pause=None if pause is None else _pause_to_message(pause),
@@ -66,7 +66,7 @@ def subscription_from_message(message: catalog_pb2.Subscription, field: str) -> 
             SubscriptionStatus.ENDED,
         ),
         cancel_us=optional_instant(message, "cancel_at", field),
-        add_ons=holdings_from_messages(message.add_ons),
+        add_ons=add_ons_from_messages(message.add_ons),
         ends_us=optional_instant(message, "ends_at", field),
         past_due=past_due,
         pause=pause,
@@ -78,26 +78,30 @@ def subscription_from_message(message: catalog_pb2.Subscription, field: str) -> 
     )
 
 
-def holdings_to_messages(holdings: Iterable[Holding]) -> list[catalog_pb2.SubscriptionAddOn]:
+def add_ons_to_messages(
+    add_ons: Iterable[AddOnSubscription],
+) -> list[catalog_pb2.SubscriptionAddOn]:
     """Turn the add-ons that are held into messages."""
     return [
-        catalog_pb2.SubscriptionAddOn(add_on=holding.add_on, quantity=holding.quantity)
-        for holding in holdings
+        catalog_pb2.SubscriptionAddOn(
+            add_on=add_on_subscription.add_on, quantity=add_on_subscription.quantity
+        )
+        for add_on_subscription in add_ons
     ]
 
 
-def holdings_from_messages(
+def add_ons_from_messages(
     messages: Iterable[catalog_pb2.SubscriptionAddOn],
-) -> tuple[Holding, ...]:
+) -> tuple[AddOnSubscription, ...]:
     """Read the add-ons that are held; a quantity of 0 is 1."""
-    return tuple(Holding(message.add_on, message.quantity or 1) for message in messages)
+    return tuple(AddOnSubscription(message.add_on, message.quantity or 1) for message in messages)
 
 
 def change_to_message(change: ScheduledChange) -> catalog_pb2.ScheduledChange:
     """Turn a planned change into a message."""
     add_ons = None
     if change.add_ons is not None:
-        add_ons = catalog_pb2.SubscriptionAddOns(add_ons=holdings_to_messages(change.add_ons))
+        add_ons = catalog_pb2.SubscriptionAddOns(add_ons=add_ons_to_messages(change.add_ons))
     return catalog_pb2.ScheduledChange(
         at=timestamp(change.at_us),
         plan=change.plan,
@@ -111,7 +115,7 @@ def change_from_message(message: catalog_pb2.ScheduledChange, field: str) -> Sch
     """Read a planned change. Its bounds are checked with those of its company."""
     add_ons = None
     if message.HasField("add_ons"):
-        add_ons = holdings_from_messages(message.add_ons.add_ons)
+        add_ons = add_ons_from_messages(message.add_ons.add_ons)
     return ScheduledChange(
         at_us=required_instant(message, "at", field),
         plan=message.plan,

@@ -8,8 +8,9 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from sidecar.domain.bounds import BEGINNING_US, FOREVER_US, SECOND_US
+from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
 from sidecar.domain.errors import InvalidInput
+from sidecar.domain.time.units import SECOND_US
 from sidecar.domain.time.windows import END_INSTANT_US, FIRST_INSTANT_US
 from sidecar.shared.convert._checks import below
 

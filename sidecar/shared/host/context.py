@@ -29,7 +29,7 @@ class CallContext(Protocol):
         ...
 
 
-class UnaryCall(CallContext, Protocol):
+class HostedCall(CallContext, Protocol):
     """A call of one message, to be answered once, now or later, on the event loop."""
 
     @property

@@ -11,9 +11,9 @@ from typing import TypeAlias
 
 import msgspec
 
-from sidecar.shared.host.context import CallContext, UnaryCall
+from sidecar.shared.host.context import CallContext, HostedCall
 
-UnaryHandler: TypeAlias = Callable[[UnaryCall], None]
+UnaryHandler: TypeAlias = Callable[[HostedCall], None]
 """Answers a call itself, now or later: for what must not cost a task, a future or a coroutine."""
 UnaryMethod: TypeAlias = Callable[[bytes, CallContext], Awaitable[bytes]]
 ServerStreamMethod: TypeAlias = Callable[[bytes, CallContext], AsyncGenerator[bytes, None]]

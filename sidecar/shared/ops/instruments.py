@@ -40,7 +40,7 @@ class Instrument(Protocol):
         """Return the metric as it is now; None where there is nothing to say yet."""
 
 
-class Counter:
+class MetricCounter:
     """A count that only grows, without labels."""
 
     def __init__(self, name: str, help_text: str) -> None:
@@ -113,7 +113,7 @@ class DurationHistogram:
         )
 
 
-class Reading:
+class MetricReading:
     """A value that its owner tells at scrape time; None means that there is none just now.
 
     `value` is called from the HTTP thread.
@@ -150,7 +150,7 @@ class InstrumentCollector(Collector):
     """Reads instruments at scrape time. One that fails is left out and counted, not the scrape."""
 
     def __init__(self, instruments: Iterable[Instrument]) -> None:
-        self._failures = Counter(
+        self._failures = MetricCounter(
             "tallyd_metrics_read_failures", "Metrics that could not be read for a scrape."
         )
         self._instruments = (*instruments, self._failures)

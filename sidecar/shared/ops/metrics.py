@@ -15,7 +15,7 @@ from sidecar.shared.ops.instruments import (
     BuildInfo,
     DurationHistogram,
     LabelledCounter,
-    Reading,
+    MetricReading,
     registry_of,
 )
 
@@ -140,49 +140,49 @@ def build_info(role: str, version: str) -> BuildInfo:
     )
 
 
-def _gauges(readings: SidecarReadings) -> list[Reading]:
+def _gauges(readings: SidecarReadings) -> list[MetricReading]:
     return [
-        Reading(
+        MetricReading(
             "tallyd_outbox_records",
             "Usage records that wait for the control plane.",
             readings.outbox_records,
         ),
-        Reading(
+        MetricReading(
             "tallyd_outbox_bytes",
             "Bytes of the usage records that wait.",
             readings.outbox_bytes,
         ),
-        Reading(
+        MetricReading(
             "tallyd_outbox_oldest_age_seconds",
             "Age of the oldest usage record that waits; 0 when none does.",
             readings.outbox_oldest_age_seconds,
         ),
-        Reading(
+        MetricReading(
             "tallyd_sync_lag_seconds",
             "Time since the control plane was last heard.",
             readings.sync_lag_seconds,
         ),
-        Reading(
+        MetricReading(
             "tallyd_plane_connected",
             "1 while connected to the control plane, else 0.",
             readings.plane_connected,
         ),
-        Reading(
+        MetricReading(
             "tallyd_snapshot_age_seconds",
             "Age of the oldest snapshot in use.",
             readings.snapshot_age_seconds,
         ),
-        Reading(
+        MetricReading(
             "tallyd_clock_offset_seconds",
             "The control plane's clock minus this machine's.",
             readings.clock_offset_seconds,
         ),
-        Reading(
+        MetricReading(
             "tallyd_store_used_bytes",
             "Bytes of the store in use.",
             readings.store_used_bytes,
         ),
-        Reading(
+        MetricReading(
             "tallyd_store_max_bytes",
             "Bytes that the store may grow to.",
             readings.store_max_bytes,

@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections import deque
 from typing import Final, NamedTuple
 
+from sidecar.domain.time.units import MILLISECOND_US, SECOND_US
+
 _SAMPLES: Final = 8
-TOLERANCE_US: Final = 50_000
+TOLERANCE_US: Final = 50 * MILLISECOND_US
 """Smaller offsets are not corrected: they are within the error of a busy machine."""
-ALARM_US: Final = 5_000_000
+ALARM_US: Final = 5 * SECOND_US
 
 
 class _Sample(NamedTuple):

@@ -2,8 +2,8 @@
 
 Rules
 - One run is under way at a time, so records arrive in order; the plane ignores what it has.
-- A lineage introduces itself (`SayHello`) before its first push and after every failure, since the
-  plane or this store may have been restored in between.
+- An incarnation introduces itself (`SayHello`) before its first push and after every failure, since
+  the plane or this store may have been restored in between.
 - Records are forgotten only up to a watermark that the plane has confirmed.
 - The plane has more than this store ever wrote, or another history: fenced. The store takes a new
   incarnation and offers again what the plane does not have.
@@ -20,13 +20,13 @@ from typing import TypeAlias
 import msgspec
 
 from sidecar.domain.limits.counters import CounterTotal
-from sidecar.sync.machine.backoff import Backoff
+from sidecar.shared.backoff import Backoff
 
 
 class OutboxView(msgspec.Struct, frozen=True):
-    """What the machine has to know of the outbox: the oldest lineage with records to send.
+    """What the machine has to know of the outbox: the oldest incarnation with records to send.
 
-    `waiting`: records of all lineages that wait.
+    `waiting`: records of all incarnations that wait.
     """
 
     incarnation: str
@@ -71,13 +71,13 @@ class PushAnswer(msgspec.Struct, frozen=True):
     totals: Sequence[CounterTotal]
 
 
-class Gap(msgspec.Struct, frozen=True):
+class PushGap(msgspec.Struct, frozen=True):
     """A run was refused: the plane expects another sequence."""
 
     expected_sequence: int
 
 
-class Fenced(msgspec.Struct, frozen=True):
+class PushFenced(msgspec.Struct, frozen=True):
     """A run was refused: the history is another one after this sequence."""
 
     common_sequence: int
@@ -177,10 +177,10 @@ class PushMachine:
             Hear(pushed.incarnation, answer.totals),
         )
 
-    def push_refused(self, now_us: int, refusal: Gap | Fenced) -> Sequence[Effect]:
+    def push_refused(self, now_us: int, refusal: PushGap | PushFenced) -> Sequence[Effect]:
         """The plane has refused a run."""
         pushed = self._finish()
-        if isinstance(refusal, Fenced):
+        if isinstance(refusal, PushFenced):
             self._state = _State.STRANGER
             return (TakeNewIncarnation(pushed.incarnation, refusal.common_sequence, False),)
         if refusal.expected_sequence < pushed.first_sequence:

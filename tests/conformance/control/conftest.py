@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.control.storage.port import Store
+from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.sqlite import SqliteStore
 
 
 @pytest.fixture(params=["sqlite-file", "sqlite-memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PlaneStore]:
     store = SqliteStore(tmp_path / "plane.db") if request.param == "sqlite-file" else SqliteStore()
     yield store
     store.close()

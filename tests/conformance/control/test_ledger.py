@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import msgspec
 
-from sidecar.control.storage.port import Store
+from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import (
-    PLANE,
+    CORRECTIONS,
     CounterState,
+    IncarnationTally,
     LedgerLine,
     LineFilter,
     LinePosition,
-    Tally,
     UsageSum,
 )
-from sidecar.domain.bounds import DAY_US, INT64_MAX
+from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.limits.counters import CounterTotal
+from sidecar.domain.time.units import DAY_US
 from tests.unit.control.support import ALICE, BOB, LIFETIME, NOW_US, key_of, per_user
 
 _CHAIN = b"\x07" * 32
@@ -37,23 +38,25 @@ def _line(sequence: int = 1, **changes: object) -> LedgerLine:
     return msgspec.structs.replace(line, **changes)
 
 
-def _append(store: Store, *lines: LedgerLine) -> None:
+def _append(store: PlaneStore, *lines: LedgerLine) -> None:
     with store.write() as transaction:
         transaction.append(lines, [_CHAIN] * len(lines))
 
 
-def _lines(store: Store, wanted: LineFilter, after: LinePosition | None = None) -> list[LedgerLine]:
+def _lines(
+    store: PlaneStore, wanted: LineFilter, after: LinePosition | None = None
+) -> list[LedgerLine]:
     with store.read() as transaction:
         return transaction.lines(wanted, after, 100)
 
 
-def test_a_line_comes_back_as_it_was(store: Store) -> None:
+def test_a_line_comes_back_as_it_was(store: PlaneStore) -> None:
     line = _line(duplicate_of="other-1", unattributed=True)
     _append(store, line)
     assert [line] == _lines(store, LineFilter("acme"))
 
 
-def test_lines_come_oldest_event_first_and_page_by_position(store: Store) -> None:
+def test_lines_come_oldest_event_first_and_page_by_position(store: PlaneStore) -> None:
     late, early = _line(1), _line(2, event_time_us=NOW_US - 5)
     twin = _line(1, incarnation=BOB)
     _append(store, late, early, twin)
@@ -61,7 +64,7 @@ def test_lines_come_oldest_event_first_and_page_by_position(store: Store) -> Non
     assert [twin] == _lines(store, LineFilter("acme"), LinePosition(NOW_US, ALICE, 1))
 
 
-def test_lines_are_filtered_by_company_feature_and_time(store: Store) -> None:
+def test_lines_are_filtered_by_company_feature_and_time(store: PlaneStore) -> None:
     wanted = _line(1)
     _append(
         store,
@@ -74,7 +77,7 @@ def test_lines_are_filtered_by_company_feature_and_time(store: Store) -> None:
     assert [wanted] == _lines(store, LineFilter("acme", "tokens", NOW_US, NOW_US + 1))
 
 
-def test_chains_are_kept_per_incarnation(store: Store) -> None:
+def test_chains_are_kept_per_incarnation(store: PlaneStore) -> None:
     with store.write() as transaction:
         transaction.append([_line(1), _line(2), _line(3)], [b"a" * 32, b"b" * 32, b"c" * 32])
     with store.read() as transaction:
@@ -82,21 +85,24 @@ def test_chains_are_kept_per_incarnation(store: Store) -> None:
         assert {} == transaction.chains(BOB, 1, 9)
 
 
-def test_tallies_include_duplicates(store: Store) -> None:
+def test_tallies_include_duplicates(store: PlaneStore) -> None:
     _append(store, _line(1), _line(2, duplicate_of="x"), _line(3, feature="calls"))
     _append(store, _line(4), _line(1, incarnation=BOB))
     with store.read() as transaction:
-        assert [Tally("calls", 1, 10), Tally("tokens", 3, 30)] == transaction.tallies(ALICE)
+        assert [
+            IncarnationTally("calls", 1, 10),
+            IncarnationTally("tokens", 3, 30),
+        ] == transaction.tallies(ALICE)
 
 
-def test_sums_leave_duplicates_out(store: Store) -> None:
+def test_sums_leave_duplicates_out(store: PlaneStore) -> None:
     _append(store, _line(1), _line(2), _line(3, duplicate_of="x"), _line(4, unattributed=True))
     with store.read() as transaction:
         sums = transaction.usage_sums(LineFilter(), False, False, 10)
     assert [UsageSum("", "tokens", None, 3, 30, 3)] == sums
 
 
-def test_sums_by_company_and_day_come_in_order(store: Store) -> None:
+def test_sums_by_company_and_day_come_in_order(store: PlaneStore) -> None:
     day = NOW_US // DAY_US
     _append(
         store,
@@ -118,13 +124,13 @@ def test_sums_by_company_and_day_come_in_order(store: Store) -> None:
     assert expected[:2] == cut
 
 
-def test_a_total_is_the_sum_of_its_parts(store: Store) -> None:
+def test_a_total_is_the_sum_of_its_parts(store: PlaneStore) -> None:
     key, other = key_of(LIFETIME), key_of(per_user("eve"))
     with store.write() as transaction:
         transaction.add_to_counters(ALICE, {key: 5, other: 1}, 1)
         transaction.add_to_counters(BOB, {key: 7}, 2)
         transaction.add_to_counters(ALICE, {key: 1}, 3)
-        transaction.add_to_counters(PLANE, {key: -3}, 3)
+        transaction.add_to_counters(CORRECTIONS, {key: -3}, 3)
     with store.read() as transaction:
         totals = transaction.totals([key, other], ALICE)
         states = transaction.counters([key, key_of(per_user("nobody"))])
@@ -132,16 +138,16 @@ def test_a_total_is_the_sum_of_its_parts(store: Store) -> None:
         CounterTotal("acme", "tokens", LIFETIME, 10, 6, 3),
         CounterTotal("acme", "tokens", per_user("eve"), 1, 1, 1),
     ] == totals
-    assert [CounterState(key, 10, 3, {ALICE: 6, BOB: 7, PLANE: -3})] == states
+    assert [CounterState(key, 10, 3, {ALICE: 6, BOB: 7, CORRECTIONS: -3})] == states
 
 
-def test_a_counter_that_is_not_there_is_at_0(store: Store) -> None:
+def test_a_counter_that_is_not_there_is_at_0(store: PlaneStore) -> None:
     with store.read() as transaction:
         totals = transaction.totals([key_of()], BOB)
     assert [CounterTotal("acme", "tokens", LIFETIME, 0, 0, 0)] == totals
 
 
-def test_sums_saturate_at_the_ends_of_int64(store: Store) -> None:
+def test_sums_saturate_at_the_ends_of_int64(store: PlaneStore) -> None:
     top = _line(1, quantity=INT64_MAX, overage=INT64_MAX)
     _append(store, top, msgspec.structs.replace(top, sequence=2))
     with store.write() as transaction:
@@ -149,7 +155,7 @@ def test_sums_saturate_at_the_ends_of_int64(store: Store) -> None:
             transaction.add_to_counters(ALICE, {key_of(): amount}, 1)
             transaction.add_to_counters(ALICE, {key_of(per_user("eve")): -amount}, 1)
     with store.read() as transaction:
-        assert [Tally("tokens", 2, INT64_MAX)] == transaction.tallies(ALICE)
+        assert [IncarnationTally("tokens", 2, INT64_MAX)] == transaction.tallies(ALICE)
         sums = transaction.usage_sums(LineFilter(), False, False, 10)
         highest, lowest = transaction.totals([key_of(), key_of(per_user("eve"))], ALICE)
     assert [UsageSum("", "tokens", None, 2, INT64_MAX, INT64_MAX)] == sums
@@ -157,7 +163,7 @@ def test_sums_saturate_at_the_ends_of_int64(store: Store) -> None:
     assert (-INT64_MAX, -INT64_MAX) == (lowest.total, lowest.own)
 
 
-def test_open_counters_are_those_whose_window_holds_the_instant(store: Store) -> None:
+def test_open_counters_are_those_whose_window_holds_the_instant(store: PlaneStore) -> None:
     window = per_user("eve").window
     with store.write() as transaction:
         amounts = {key_of(LIFETIME): 1, key_of(per_user("eve")): 2, key_of(per_user("bob")): 3}
@@ -177,7 +183,7 @@ def test_open_counters_are_those_whose_window_holds_the_instant(store: Store) ->
     assert [] == amounts_at(window.start_us, feature="calls")
 
 
-def test_values_of_dimensions_are_kept_apart(store: Store) -> None:
+def test_values_of_dimensions_are_kept_apart(store: PlaneStore) -> None:
     names = ['a","b', "a", "b", "", "ä\u0000\n"]
     counters = [key_of(per_user(name)) for name in names]
     with store.write() as transaction:

@@ -6,20 +6,20 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from sidecar.control.storage.port import Store
+from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import (
-    PLANE,
+    CORRECTIONS,
     CounterKey,
     RolloverTerms,
     RolloverWalk,
     RolloverWindow,
     StoredCompany,
 )
-from sidecar.domain.bounds import MINUTE_US
 from sidecar.domain.catalog.model import EntitlementGrant, Limit, Rollover
 from sidecar.domain.company.model import Company, Override
 from sidecar.domain.company.timeline import compile_snapshot
 from sidecar.domain.limits.counters import CounterRef
+from sidecar.domain.time.units import MINUTE_US
 from sidecar.domain.time.windows import Window, WindowSpec, WindowUnit
 from tests.unit.control.support import ALICE, company
 
@@ -33,12 +33,12 @@ def _key(number: int, slot: str = SLOT, name: str = "acme") -> CounterKey:
     return CounterKey(name, "tokens", CounterRef(slot, (), window))
 
 
-def _put(store: Store, *windows: RolloverWindow, version: int = 1) -> None:
+def _put(store: PlaneStore, *windows: RolloverWindow, version: int = 1) -> None:
     with store.write() as transaction:
         transaction.put_rollover_windows(windows, version)
 
 
-def test_a_window_comes_back_as_it_was_put(store: Store) -> None:
+def test_a_window_comes_back_as_it_was_put(store: PlaneStore) -> None:
     windows = [
         RolloverWindow(_key(1), 0, (), due_us=7),
         RolloverWindow(_key(2), 0, (4, 0, 2), TERMS, settled=True),
@@ -50,7 +50,7 @@ def test_a_window_comes_back_as_it_was_put(store: Store) -> None:
         assert None is transaction.rollover_window(_key(4))
 
 
-def test_usage_and_what_is_carried_leave_each_other_alone(store: Store) -> None:
+def test_usage_and_what_is_carried_leave_each_other_alone(store: PlaneStore) -> None:
     window = RolloverWindow(_key(1), 0, (5,), due_us=7)
     with store.write() as transaction:
         transaction.add_to_counters(ALICE, {_key(1): 3}, 10)
@@ -63,7 +63,7 @@ def test_usage_and_what_is_carried_leave_each_other_alone(store: Store) -> None:
     assert (7, 12, {ALICE: 7}, (5,)) == (state.total, state.version, state.parts, state.carried)
 
 
-def test_a_counter_is_newer_only_where_other_amounts_are_carried(store: Store) -> None:
+def test_a_counter_is_newer_only_where_other_amounts_are_carried(store: PlaneStore) -> None:
     window = RolloverWindow(_key(1), 0, (5,), due_us=7)
     versions = []
     for version, put in enumerate(
@@ -76,16 +76,16 @@ def test_a_counter_is_newer_only_where_other_amounts_are_carried(store: Store) -
     assert [1, 1, 3] == versions
 
 
-def test_counters_that_do_not_carry_say_so(store: Store) -> None:
+def test_counters_that_do_not_carry_say_so(store: PlaneStore) -> None:
     with store.write() as transaction:
-        transaction.add_to_counters(PLANE, {_key(1): 3}, 10)
+        transaction.add_to_counters(CORRECTIONS, {_key(1): 3}, 10)
         totals = transaction.totals([_key(1), _key(2)], ALICE)
         assert None is transaction.rollover_window(_key(1))
         assert [] == transaction.rollover_windows_after(_key(1), 0, 10)
     assert [None, None] == [total.carried for total in totals]
 
 
-def test_a_window_that_is_dropped_keeps_its_usage(store: Store) -> None:
+def test_a_window_that_is_dropped_keeps_its_usage(store: PlaneStore) -> None:
     with store.write() as transaction:
         transaction.add_to_counters(ALICE, {_key(1): 3}, 10)
         transaction.put_rollover_windows([RolloverWindow(_key(1), 0, (5,), TERMS, True, 7)], 11)
@@ -97,7 +97,7 @@ def test_a_window_that_is_dropped_keeps_its_usage(store: Store) -> None:
     assert (3, 12, None) == (total.total, total.version, total.carried)
 
 
-def test_windows_of_one_row_come_in_their_order(store: Store) -> None:
+def test_windows_of_one_row_come_in_their_order(store: PlaneStore) -> None:
     others = [_key(2, slot="DAY/1/CALENDAR||"), _key(2, name="other")]
     rows = [*map(_key, (3, 1, 2)), *others]
     _put(store, *(RolloverWindow(key, 0, ()) for key in rows))
@@ -108,7 +108,7 @@ def test_windows_of_one_row_come_in_their_order(store: Store) -> None:
     assert [_key(1)] == [window.key for window in first]
 
 
-def test_what_is_due_comes_longest_overdue_first(store: Store) -> None:
+def test_what_is_due_comes_longest_overdue_first(store: PlaneStore) -> None:
     due = {1: 30, 2: 10, 3: 20, 4: 31, 5: None}
     _put(store, *(RolloverWindow(_key(at), 0, (), due_us=due_us) for at, due_us in due.items()))
     with store.read() as transaction:
@@ -117,7 +117,7 @@ def test_what_is_due_comes_longest_overdue_first(store: Store) -> None:
         assert [] == transaction.rollover_windows_due(9, 10)
 
 
-def test_open_counters_include_those_that_are_about_to_be_carried_into(store: Store) -> None:
+def test_open_counters_include_those_that_are_about_to_be_carried_into(store: PlaneStore) -> None:
     with store.write() as transaction:
         transaction.put_rollover_windows(
             [RolloverWindow(_key(at), 0, (at,)) for at in (1, 2, 3)], 10
@@ -134,7 +134,7 @@ def test_open_counters_include_those_that_are_about_to_be_carried_into(store: St
     assert [2, 2] == starts(2 * SPAN_US)
 
 
-def test_the_walk_is_remembered(store: Store) -> None:
+def test_the_walk_is_remembered(store: PlaneStore) -> None:
     with store.read() as transaction:
         assert RolloverWalk() == transaction.rollover_walk()
     walks = [RolloverWalk(3, "acme", 5, "x"), RolloverWalk(4, "", 6, "y")]
@@ -144,7 +144,7 @@ def test_the_walk_is_remembered(store: Store) -> None:
             assert walk == transaction.rollover_walk()
 
 
-def test_candidates_come_in_the_order_of_their_changes(store: Store) -> None:
+def test_candidates_come_in_the_order_of_their_changes(store: PlaneStore) -> None:
     rolling = Limit("m", WindowSpec(WindowUnit.MONTH), 5, rollover=Rollover())
     override = Override(EntitlementGrant("tokens", limits=(rolling,)))
     own = Company("own", overrides=(override,))

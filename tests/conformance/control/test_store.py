@@ -7,17 +7,23 @@ import threading
 import msgspec
 import pytest
 
-from sidecar.control.storage.port import Store
+from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import (
     CompanyChange,
-    FirstUse,
-    Incarnation,
+    KeyUse,
+    KnownIncarnation,
     PlaneState,
     StoredCompany,
     Tombstone,
 )
 from sidecar.domain.catalog.model import CatalogSnapshot, EntitlementGrant
-from sidecar.domain.company.model import Company, Holding, Override, ScheduledChange, Subscription
+from sidecar.domain.company.model import (
+    AddOnSubscription,
+    Company,
+    Override,
+    ScheduledChange,
+    Subscription,
+)
 from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot
 from tests.unit.control.support import ALICE, BOB, CATALOG, NOW_US, company
 
@@ -26,14 +32,14 @@ def _stored(company: Company, revision: int, changed_us: int = NOW_US) -> Stored
     return StoredCompany(company, compile_snapshot(company, revision), changed_us)
 
 
-def _put(store: Store, *companies: Company) -> int:
+def _put(store: PlaneStore, *companies: Company) -> int:
     with store.write() as transaction:
         revision = transaction.next_revision()
         transaction.put_companies(_stored(company, revision) for company in companies)
     return revision
 
 
-def test_a_new_store_is_empty(store: Store) -> None:
+def test_a_new_store_is_empty(store: PlaneStore) -> None:
     with store.read() as transaction:
         assert transaction.state().revision == 0
         assert transaction.catalog() is None
@@ -44,7 +50,7 @@ def test_a_new_store_is_empty(store: Store) -> None:
         assert transaction.tallies(ALICE) == []
 
 
-def test_an_epoch_stays_until_it_is_renewed(store: Store) -> None:
+def test_an_epoch_stays_until_it_is_renewed(store: PlaneStore) -> None:
     with store.read() as transaction:
         before = transaction.state()
     with store.write() as transaction:
@@ -56,7 +62,7 @@ def test_an_epoch_stays_until_it_is_renewed(store: Store) -> None:
     assert PlaneState(after.epoch, before.revision) == after
 
 
-def test_what_a_failed_transaction_did_is_undone(store: Store) -> None:
+def test_what_a_failed_transaction_did_is_undone(store: PlaneStore) -> None:
     def fail() -> None:
         with store.write() as transaction:
             transaction.put_catalog(CATALOG, transaction.next_revision())
@@ -71,7 +77,7 @@ def test_what_a_failed_transaction_did_is_undone(store: Store) -> None:
         assert transaction.companies(["acme"]) == {}
 
 
-def test_a_transaction_sees_its_own_changes(store: Store) -> None:
+def test_a_transaction_sees_its_own_changes(store: PlaneStore) -> None:
     with store.write() as transaction:
         transaction.put_catalog(CATALOG, 1)
         transaction.put_companies([_stored(company(), 1)])
@@ -79,7 +85,7 @@ def test_a_transaction_sees_its_own_changes(store: Store) -> None:
         assert transaction.companies(["acme"]) == {"acme": _stored(company(), 1)}
 
 
-def test_the_last_catalog_counts(store: Store) -> None:
+def test_the_last_catalog_counts(store: PlaneStore) -> None:
     with store.write() as transaction:
         transaction.put_catalog(CATALOG, transaction.next_revision())
         transaction.put_catalog(CATALOG, transaction.next_revision())
@@ -88,7 +94,7 @@ def test_the_last_catalog_counts(store: Store) -> None:
         assert transaction.catalog_version() == 2
 
 
-def test_companies_are_listed_by_id_in_pages(store: Store) -> None:
+def test_companies_are_listed_by_id_in_pages(store: PlaneStore) -> None:
     names = ["a", "B", "zebra", "äther", "中"]
     _put(store, *(company(name) for name in names))
     with store.read() as transaction:
@@ -99,8 +105,8 @@ def test_companies_are_listed_by_id_in_pages(store: Store) -> None:
 
 
 @pytest.mark.parametrize("others", [0, 200], ids=["a few keys", "many keys"])
-def test_companies_that_name_a_key_are_found(store: Store, others: int) -> None:
-    planned = ScheduledChange(NOW_US, plan='"quoted" plan', add_ons=(Holding("späte"),))
+def test_companies_that_name_a_key_are_found(store: PlaneStore, others: int) -> None:
+    planned = ScheduledChange(NOW_US, plan='"quoted" plan', add_ons=(AddOnSubscription("späte"),))
     override = Override(EntitlementGrant("sso", enabled=True))
     _put(
         store,
@@ -127,7 +133,7 @@ def test_companies_that_name_a_key_are_found(store: Store, others: int) -> None:
     assert 1 == len(naming("pro", limit=1))
 
 
-def test_changes_come_in_the_order_of_revision_and_id(store: Store) -> None:
+def test_changes_come_in_the_order_of_revision_and_id(store: PlaneStore) -> None:
     _put(store, company("b"), company("a"), company("c"))
     _put(store, company("a"))
     with store.write() as transaction:
@@ -148,7 +154,7 @@ def test_changes_come_in_the_order_of_revision_and_id(store: Store) -> None:
     assert ["a", "b"] == [stored.company.id for stored in listed]
 
 
-def test_a_removed_company_can_come_back(store: Store) -> None:
+def test_a_removed_company_can_come_back(store: PlaneStore) -> None:
     _put(store, company())
     with store.write() as transaction:
         transaction.remove_companies(["acme"], transaction.next_revision())
@@ -166,7 +172,7 @@ def _with_history(name: str = "acme") -> StoredCompany:
     return StoredCompany(later, snapshot, NOW_US)
 
 
-def test_a_timeline_is_kept_as_it_was_put(store: Store) -> None:
+def test_a_timeline_is_kept_as_it_was_put(store: PlaneStore) -> None:
     stored = _with_history()
     assert stored.snapshot != compile_snapshot(stored.company, 2)
     with store.write() as transaction:
@@ -179,7 +185,7 @@ def test_a_timeline_is_kept_as_it_was_put(store: Store) -> None:
         assert {} == transaction.tombstones(["acme", "nobody"])
 
 
-def test_a_tombstone_keeps_the_timeline(store: Store) -> None:
+def test_a_tombstone_keeps_the_timeline(store: PlaneStore) -> None:
     stored = _with_history()
     with store.write() as transaction:
         transaction.put_companies([stored])
@@ -191,31 +197,31 @@ def test_a_tombstone_keeps_the_timeline(store: Store) -> None:
         assert [CompanyChange("acme", 3, None)] == transaction.company_changes(0, "", 9)
 
 
-def test_an_incarnation_is_replaced_as_a_whole(store: Store) -> None:
-    known = Incarnation(ALICE, 7, b"\x01" * 32, True, "node-1", NOW_US, NOW_US + 1)
+def test_an_incarnation_is_replaced_as_a_whole(store: PlaneStore) -> None:
+    known = KnownIncarnation(ALICE, 7, b"\x01" * 32, True, "node-1", NOW_US, NOW_US + 1)
     with store.write() as transaction:
-        transaction.put_incarnation(Incarnation(ALICE))
+        transaction.put_incarnation(KnownIncarnation(ALICE))
         transaction.put_incarnation(known)
     with store.read() as transaction:
         assert known == transaction.incarnation(ALICE)
         assert transaction.incarnation(BOB) is None
 
 
-def test_first_uses_are_found_per_company_until_they_are_forgotten(store: Store) -> None:
-    use, other = FirstUse(ALICE, 1, b"d" * 16), FirstUse(BOB, 9, b"e" * 16)
+def test_first_uses_are_found_per_company_until_they_are_forgotten(store: PlaneStore) -> None:
+    use, other = KeyUse(ALICE, 1, b"d" * 16), KeyUse(BOB, 9, b"e" * 16)
     with store.write() as transaction:
-        transaction.put_first_uses({("acme", "k1"): use, ("acme", "k2"): use}, NOW_US)
-        transaction.put_first_uses({("other", "k1"): other}, NOW_US + 10)
+        transaction.put_key_uses({("acme", "k1"): use, ("acme", "k2"): use}, NOW_US)
+        transaction.put_key_uses({("other", "k1"): other}, NOW_US + 10)
     keys = [("acme", "k1"), ("acme", "k2"), ("other", "k1"), ("other", "k2")]
     with store.write() as transaction:
-        assert transaction.first_uses(keys) == {keys[0]: use, keys[1]: use, keys[2]: other}
-        assert transaction.forget_first_uses(NOW_US, 10) == 0
-        assert transaction.forget_first_uses(NOW_US + 10, 1) == 1
-        assert transaction.forget_first_uses(NOW_US + 10, 10) == 1
-        assert transaction.first_uses(keys) == {keys[2]: other}
+        assert transaction.key_uses(keys) == {keys[0]: use, keys[1]: use, keys[2]: other}
+        assert transaction.forget_key_uses(NOW_US, 10) == 0
+        assert transaction.forget_key_uses(NOW_US + 10, 1) == 1
+        assert transaction.forget_key_uses(NOW_US + 10, 10) == 1
+        assert transaction.key_uses(keys) == {keys[2]: other}
 
 
-def test_readers_see_one_state_while_a_writer_goes_on(store: Store) -> None:
+def test_readers_see_one_state_while_a_writer_goes_on(store: PlaneStore) -> None:
     _put(store, company("a"))
     wrote = threading.Event()
 
@@ -235,7 +241,7 @@ def test_readers_see_one_state_while_a_writer_goes_on(store: Store) -> None:
         assert 2 == transaction.state().revision
 
 
-def test_writers_from_several_threads_follow_one_another(store: Store) -> None:
+def test_writers_from_several_threads_follow_one_another(store: PlaneStore) -> None:
     def write() -> None:
         for _ in range(20):
             with store.write() as transaction:

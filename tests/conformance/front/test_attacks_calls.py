@@ -52,7 +52,7 @@ async def test_refused_check_counts_nothing(
 
         answered = codes.count(Code.OK)
         assert CALLS == answered + codes.count(Code.RESOURCE_EXHAUSTED)
-        assert answered == sidecar.parts.store.head.sequence
+        assert answered == sidecar.container.store.head.sequence
         assert answered >= 1
 
 

@@ -133,7 +133,7 @@ def request_of(rng: random.Random, make: Make) -> bytes:
 
 def normal(kind: type[Message], data: bytes, sidecar: Serving) -> Message | bytes:
     """An answer without what must differ between two sidecars."""
-    incarnation = sidecar.parts.store.lineage.incarnation
+    incarnation = sidecar.container.store.incarnation.id
     text = data.replace(incarnation.encode(), b"x" * len(incarnation))
     try:
         answer = kind.FromString(text)
@@ -246,7 +246,7 @@ async def test_both_transports_answer_the_same(tmp_path: Path, calls: int, seed:
         for _ in range(calls):
             compare = compare_stream if rng.random() < 0.1 else compare_unary
             await compare(rng, native, grpcio)
-        assert native.parts.store.head.sequence == grpcio.parts.store.head.sequence > 0
+        assert native.container.store.head.sequence == grpcio.container.store.head.sequence > 0
 
 
 async def test_watches_and_reflection_tell_the_same(tmp_path: Path) -> None:

@@ -107,7 +107,10 @@ def test_an_acknowledgement_that_says_nothing_new_is_without_effect(
 def test_an_acknowledgement_past_the_end_takes_what_is_there(opened: OpenedStore) -> None:
     opened.count_each(1, 2)
     acknowledge(opened, "life-1", 99)
-    assert (0, 2) == (opened.store.waiting_records(), opened.store.lineage.acknowledged_sequence)
+    assert (0, 2) == (
+        opened.store.waiting_records(),
+        opened.store.incarnation.acknowledged_sequence,
+    )
 
 
 def test_acknowledging_much_comes_in_bounded_steps(opened: OpenedStore) -> None:

@@ -7,7 +7,7 @@ import pytest
 from sidecar.domain.catalog.model import Catalog, CatalogSnapshot, Feature, FeatureKind
 from sidecar.domain.company.model import CompanySnapshot, Segment
 from sidecar.domain.company.timeline import compile_snapshot
-from sidecar.storage.snapshots import Position, SnapshotChanges
+from sidecar.storage.snapshots import SnapshotChanges, WatchPosition
 from tests.support.build import catalog, catalog_snapshot, company, limit, metered
 from tests.support.stores import OpenedStore
 
@@ -25,18 +25,18 @@ def snapshot(version: int, name: str = "acme", time_zone: str = "UTC") -> Compan
 def test_a_new_store_holds_nothing(opened: OpenedStore) -> None:
     assert opened.snapshots.catalog() is None
     assert opened.snapshots.company("acme") is None
-    assert Position() == opened.snapshots.position()
-    assert [] == opened.snapshots.held("", 10)
+    assert WatchPosition() == opened.snapshots.position()
+    assert [] == opened.snapshots.company_ids("", 10)
 
 
 def test_what_was_applied_is_there_after_closing(opened: OpenedStore) -> None:
     content = catalog_snapshot(catalog({"basic": [metered("calls", limit(each=["user"]))]}), 5)
     acme = compile_snapshot(company(time_zone="Europe/Berlin"), 5)
-    opened.snapshots.apply(SnapshotChanges(content, [acme], position=Position("epoch", 5)))
+    opened.snapshots.apply(SnapshotChanges(content, [acme], position=WatchPosition("epoch", 5)))
     opened.reopen()
     assert content == opened.snapshots.catalog()
     assert acme == opened.snapshots.company("acme")
-    assert Position("epoch", 5) == opened.snapshots.position()
+    assert WatchPosition("epoch", 5) == opened.snapshots.position()
 
 
 @pytest.mark.parametrize(
@@ -67,20 +67,20 @@ def test_the_same_version_once_more_is_taken(opened: OpenedStore) -> None:
 def test_removed_companies_are_gone_and_others_are_not(opened: OpenedStore) -> None:
     opened.snapshots.apply(SnapshotChanges(companies=[snapshot(1, n) for n in ("a", "b", "c")]))
     opened.snapshots.apply(SnapshotChanges(removed=["b", "never held"]))
-    assert ["a", "c"] == opened.snapshots.held("", 10)
+    assert ["a", "c"] == opened.snapshots.company_ids("", 10)
 
 
 def test_a_position_of_none_leaves_it_as_it_is(opened: OpenedStore) -> None:
-    opened.snapshots.apply(SnapshotChanges(position=Position("epoch", 5)))
+    opened.snapshots.apply(SnapshotChanges(position=WatchPosition("epoch", 5)))
     opened.snapshots.apply(SnapshotChanges(companies=[snapshot(9)]))
-    assert Position("epoch", 5) == opened.snapshots.position()
+    assert WatchPosition("epoch", 5) == opened.snapshots.position()
 
 
 def test_companies_are_listed_in_order_and_in_pages(opened: OpenedStore) -> None:
     names = ["a", "a b", "ab", "b", "\u00e4", "\U0001f600"]
     opened.snapshots.apply(SnapshotChanges(companies=[snapshot(1, n) for n in reversed(names)]))
     found: list[str] = []
-    while page := opened.snapshots.held(found[-1] if found else "", 2):
+    while page := opened.snapshots.company_ids(found[-1] if found else "", 2):
         assert len(page) <= 2
         found += page
     assert names == found

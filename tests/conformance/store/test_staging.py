@@ -16,9 +16,9 @@ from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.errors import Exhausted
 from sidecar.domain.slices import Slices
 from sidecar.storage import catalog_parts, snapshots
-from sidecar.storage.engine import EngineFull
+from sidecar.storage.kv_engine import KvFull
 from sidecar.storage.memory import MemoryEngine
-from sidecar.storage.snapshots import Position, SnapshotChanges, Snapshots
+from sidecar.storage.snapshots import SnapshotChanges, Snapshots, WatchPosition
 from tests.support.build import catalog, catalog_snapshot, limit, metered
 from tests.support.stores import Disk, MemoryDisk, OpenedStore
 
@@ -39,7 +39,7 @@ class State(NamedTuple):
     catalog_version: int
     companies: dict[str, int]
     held: list[str]
-    position: Position
+    position: WatchPosition
 
 
 def content(amount: int) -> Catalog:
@@ -52,7 +52,7 @@ def revision(version: int, names: list[str], removed: tuple[str, ...] = ()) -> S
         catalog_snapshot(content(version), version),
         [CompanySnapshot(name, version) for name in names],
         removed,
-        Position("epoch", version),
+        WatchPosition("epoch", version),
     )
 
 
@@ -76,13 +76,17 @@ def state(of: Snapshots) -> State:
 
 def _listed(of: Snapshots) -> Iterator[str]:
     after = ""
-    while page := of.held(after, 3):
+    while page := of.company_ids(after, 3):
         yield from page
         after = page[-1]
 
 
-BEFORE = State(content(1), 1, dict.fromkeys(LEFT + STAYED, 1), LEFT + STAYED, Position("epoch", 1))
-AFTER = State(content(2), 2, dict.fromkeys(STAYED + CAME, 2), STAYED + CAME, Position("epoch", 2))
+BEFORE = State(
+    content(1), 1, dict.fromkeys(LEFT + STAYED, 1), LEFT + STAYED, WatchPosition("epoch", 1)
+)
+AFTER = State(
+    content(2), 2, dict.fromkeys(STAYED + CAME, 2), STAYED + CAME, WatchPosition("epoch", 2)
+)
 
 
 def seen(found: State) -> tuple[int, dict[str, int]]:
@@ -165,9 +169,9 @@ def test_nothing_of_it_is_left_in_the_store(begun: OpenedStore) -> None:
 def test_a_catalog_that_is_older_is_left_out_and_the_rest_is_taken(begun: OpenedStore) -> None:
     begun.snapshots.apply(revision(5, []))
     begun.snapshots.apply(
-        SnapshotChanges(FIRST.catalog, SECOND.companies, SECOND.removed, Position("epoch", 6))
+        SnapshotChanges(FIRST.catalog, SECOND.companies, SECOND.removed, WatchPosition("epoch", 6))
     )
-    expected = (content(5), 5, AFTER.companies, AFTER.held, Position("epoch", 6))
+    expected = (content(5), 5, AFTER.companies, AFTER.held, WatchPosition("epoch", 6))
     assert expected == state(begun.snapshots)
 
 
@@ -181,7 +185,7 @@ class FailingEngine(MemoryEngine):
     def apply(self, writes: dict[bytes, bytes | None]) -> None:
         if writes:
             if not self.commits_left:
-                raise EngineFull("no room")
+                raise KvFull("no room")
             self.commits_left -= 1
         super().apply(writes)
 

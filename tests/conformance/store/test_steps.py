@@ -176,7 +176,7 @@ def test_what_was_committed_is_there_after_closing(disk: Disk) -> None:
     assert 3 == opened.used()
     assert ANSWER == opened.store.transact(lambda transaction: transaction.answer(b"i1", NOW_US))
     assert chain_of(*records) == opened.store.head.chain
-    assert "life-1" == opened.store.lineage.incarnation
+    assert "life-1" == opened.store.incarnation.id
     records += opened.count_each(3)
     assert chain_of(*records) == opened.store.head.chain
     opened.close()

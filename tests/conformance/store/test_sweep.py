@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sidecar.domain.bounds import DAY_US
 from sidecar.domain.company.model import CompanySnapshot
+from sidecar.domain.time.units import DAY_US
 from sidecar.storage import keys
 from sidecar.storage.codec import StoredAnswer
-from sidecar.storage.snapshots import Position, SnapshotChanges
+from sidecar.storage.snapshots import SnapshotChanges, WatchPosition
 from sidecar.storage.sweep import COUNTER_KEPT_US, Sweep
 from tests.support.build import LIFETIME, NOW_US, catalog, catalog_snapshot, counter_ref, limit
 from tests.support.stores import MONTHLY, OpenedStore
@@ -67,7 +67,9 @@ def test_everything_else_is_left_alone(opened: OpenedStore) -> None:
     record = opened.count(5)
     opened.snapshots.apply(
         SnapshotChanges(
-            catalog_snapshot(catalog({})), [CompanySnapshot("acme", 1)], position=Position("e", 1)
+            catalog_snapshot(catalog({})),
+            [CompanySnapshot("acme", 1)],
+            position=WatchPosition("e", 1),
         )
     )
     sweep(opened, END_US + 10_000 * DAY_US)
@@ -77,7 +79,7 @@ def test_everything_else_is_left_alone(opened: OpenedStore) -> None:
     assert (record,) == run.records
     assert opened.snapshots.catalog() is not None
     assert opened.snapshots.company("acme") is not None
-    assert Position("e", 1) == opened.snapshots.position()
+    assert WatchPosition("e", 1) == opened.snapshots.position()
 
 
 def test_steps_are_bounded_and_reach_every_key(opened: OpenedStore) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.domain.slices import whole
-from sidecar.storage.codec import Counter
+from sidecar.storage.codec import StoredCounter
 from sidecar.storage.counters import CounterRow
 from tests.support.build import DAY, counter_ref, limit, total
 from tests.support.stores import MONTHLY, OpenedStore
@@ -17,20 +17,20 @@ END_US = MONTHLY.window.end_us
 def test_what_is_not_own_is_others(opened: OpenedStore) -> None:
     opened.count(5)
     opened.counters.hear("life-1", [total(MONTHLY, 12, 3, 1)])
-    assert Counter(5, 9, 1, END_US) == opened.counter()
+    assert StoredCounter(5, 9, 1, END_US) == opened.counter()
     assert 14 == opened.used()
 
 
 def test_a_counter_that_only_others_count_on(opened: OpenedStore) -> None:
     ann = counter_ref(BY_USER, ("ann",))
     opened.counters.hear("life-1", [total(ann, 12, 0, 1)])
-    assert Counter(0, 12, 1, ann.window.end_us, ("ann",)) == opened.counter(ann)
+    assert StoredCounter(0, 12, 1, ann.window.end_us, ("ann",)) == opened.counter(ann)
 
 
 def test_counting_goes_on_from_what_was_heard(opened: OpenedStore) -> None:
     opened.counters.hear("life-1", [total(MONTHLY, 12, 0, 1)])
     opened.count(5)
-    assert Counter(5, 12, 1, END_US) == opened.counter()
+    assert StoredCounter(5, 12, 1, END_US) == opened.counter()
 
 
 def test_newer_totals_replace_older_ones(opened: OpenedStore) -> None:
@@ -57,7 +57,7 @@ def test_older_totals_are_ignored_also_behind_newer_ones_that_changed_nothing(
 def test_corrections_can_make_others_negative_but_not_the_usage(opened: OpenedStore) -> None:
     opened.count(5)
     opened.counters.hear("life-1", [total(MONTHLY, 2, 5, 1)])
-    assert (Counter(5, -3, 1, END_US), 2) == (opened.counter(), opened.used())
+    assert (StoredCounter(5, -3, 1, END_US), 2) == (opened.counter(), opened.used())
     opened.counters.hear("life-1", [total(MONTHLY, -9, 5, 2)])
     assert 0 == opened.used()
 
@@ -72,7 +72,7 @@ def test_totals_outlive_closing(opened: OpenedStore) -> None:
     opened.count(5)
     opened.counters.hear("life-1", [total(MONTHLY, 12, 3, 1)])
     opened.reopen()
-    assert Counter(5, 9, 1, END_US) == opened.counter()
+    assert StoredCounter(5, 9, 1, END_US) == opened.counter()
 
 
 def test_after_a_new_life_reported_the_plane_says_what_is_its_own(opened: OpenedStore) -> None:
@@ -82,7 +82,7 @@ def test_after_a_new_life_reported_the_plane_says_what_is_its_own(opened: Opened
     opened.count(2)
     opened.outbox.acknowledge("life-2", 1)
     opened.counters.hear("life-2", [total(MONTHLY, 10, 2, 4)])
-    assert (Counter(2, 8, 4, END_US), 10) == (opened.counter(), opened.used())
+    assert (StoredCounter(2, 8, 4, END_US), 10) == (opened.counter(), opened.used())
 
 
 def test_an_answer_to_a_left_life_is_ignored_once_the_present_one_has_reported(
@@ -103,7 +103,7 @@ def test_an_answer_to_a_left_life_counts_all_of_it_as_others(opened: OpenedStore
     opened.count(2)
     opened.outbox.acknowledge("life-1", 1)
     opened.counters.hear("life-1", [total(MONTHLY, 9, 5, 4)])
-    assert (Counter(2, 9, 4, END_US), 11) == (opened.counter(), opened.used())
+    assert (StoredCounter(2, 9, 4, END_US), 11) == (opened.counter(), opened.used())
 
 
 def test_an_answer_to_a_part_of_a_left_life_keeps_what_is_still_to_be_sent(
@@ -130,7 +130,7 @@ def test_news_of_others_between_fencing_and_moving_keeps_what_is_to_be_moved(
     opened: OpenedStore,
 ) -> None:
     opened.count_each(5, 10)
-    opened.outbox.begin_lineage(opened.new_incarnation(), "life-1", 0)
+    opened.outbox.begin_incarnation(opened.new_incarnation(), "life-1", 0)
     opened.counters.hear("life-2", [total(MONTHLY, 7, 0, 1)])
     while opened.outbox.move_fenced():
         pass

@@ -1,4 +1,4 @@
-"""What upkeep does for the store's room."""
+"""What maintenance does for the store's room."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from sidecar.app.maintenance import Upkeep
+from sidecar.app.maintenance import Maintenance
 from sidecar.engine.runner import InlineRunner
-from sidecar.storage.engine import EngineFailure
+from sidecar.storage.kv_engine import KvFailure
 from sidecar.storage.memory import MemoryEngine
 from sidecar.storage.outbox import Outbox
 from sidecar.storage.store import open_store
@@ -53,31 +53,33 @@ def engine() -> Short:
 
 
 @pytest.fixture
-def upkeep(engine: Short) -> Upkeep:
+def maintenance(engine: Short) -> Maintenance:
     store = open_store(engine, new_incarnation=lambda: "life-1")
-    return Upkeep(store, Outbox(store, UsageRecordReader()), InlineRunner(store), lambda: NOW_US)
+    return Maintenance(
+        store, Outbox(store, UsageRecordReader()), InlineRunner(store), lambda: NOW_US
+    )
 
 
 async def test_what_takes_long_of_making_room_is_done_beside_the_loop(
-    upkeep: Upkeep, engine: Short
+    maintenance: Maintenance, engine: Short
 ) -> None:
-    await upkeep.keep_room()
+    await maintenance.keep_room()
     prepared = [("prepared", True)] * 3
     assert [("looked", True), ("allocated", False), *prepared, ("made", True)] == engine.did
     engine.did.clear()
-    await upkeep.keep_room()
+    await maintenance.keep_room()
     assert [("looked", True)] == engine.did
 
 
 async def test_where_the_disk_gives_nothing_nothing_is_prepared(
-    upkeep: Upkeep, engine: Short
+    maintenance: Maintenance, engine: Short
 ) -> None:
     engine.disk_is_full = True
-    await upkeep.keep_room()
+    await maintenance.keep_room()
     assert [("looked", True), ("allocated", False), ("made", True)] == engine.did
 
 
-async def test_room_is_not_made_within_a_step(upkeep: Upkeep, engine: Short) -> None:
+async def test_room_is_not_made_within_a_step(maintenance: Maintenance, engine: Short) -> None:
     """It needs the engine without a transaction."""
     began: list[str] = []
     begin = engine.begin
@@ -87,16 +89,18 @@ async def test_room_is_not_made_within_a_step(upkeep: Upkeep, engine: Short) -> 
         return begin()
 
     engine.begin = noted  # type: ignore[assignment,method-assign]
-    await upkeep.keep_room()
+    await maintenance.keep_room()
     assert [] == began
 
 
-async def test_an_engine_that_fails_ends_the_upkeep(upkeep: Upkeep, engine: Short) -> None:
+async def test_an_engine_that_fails_ends_the_maintenance(
+    maintenance: Maintenance, engine: Short
+) -> None:
     """And with it the daemon: its store could not be mapped anew."""
 
     def fail(*, urgent: bool = False) -> bool:
-        raise EngineFailure("cannot map")
+        raise KvFailure("cannot map")
 
     engine.make_room = fail  # type: ignore[method-assign]
-    with pytest.raises(EngineFailure, match="cannot map"):
-        await upkeep.keep_room()
+    with pytest.raises(KvFailure, match="cannot map"):
+        await maintenance.keep_room()

@@ -9,7 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.cli.common import ExitCode
-from sidecar.domain.bounds import DAY_US, HOUR_US
+from sidecar.domain.time.units import DAY_US, HOUR_US
 from sidecar.shared.convert.times import timestamp
 from tests.unit.cli.fakes import FakeServer, tallyd
 

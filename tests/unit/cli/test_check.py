@@ -21,7 +21,7 @@ RESETS = "in 12 h (2026-02-01 00:00:00 UTC)"
 
 @pytest.fixture(autouse=True)
 def at_noon(monkeypatch: pytest.MonkeyPatch, in_utc: None) -> None:
-    monkeypatch.setattr(check, "now_us", lambda: NOON_US)
+    monkeypatch.setattr(check, "wall_us", lambda: NOON_US)
 
 
 def limit(used: int = 900_000) -> pb.LimitStatus:

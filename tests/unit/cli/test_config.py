@@ -12,7 +12,14 @@ from msgspec import Meta, Struct
 from sidecar.cli import config
 from sidecar.cli.common import ExitCode
 from sidecar.shared.catalog_file.schema import schema_text
-from sidecar.shared.config import ControlConfig, Loaded, SidecarConfig, Source, SourceKind, fields
+from sidecar.shared.config import (
+    ControlConfig,
+    Loaded,
+    SettingSource,
+    SettingSourceKind,
+    SidecarConfig,
+    fields,
+)
 from tests.unit.cli.fakes import tallyd
 
 
@@ -68,7 +75,7 @@ def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
         other_token: Annotated[str, Meta(description="Another one, not set.")] = ""
 
     def load(flags: object, environ: object) -> Loaded[WithSecret]:
-        source = Source(SourceKind.FILE, "tallyd.toml")
+        source = SettingSource(SettingSourceKind.FILE, "tallyd.toml")
         sources = {"api_token": source, "other_token": source}
         return Loaded(WithSecret(api_token="hunter2"), sources)
 

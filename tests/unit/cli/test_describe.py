@@ -8,7 +8,7 @@ from google.protobuf.duration_pb2 import Duration
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.cli import describe
-from sidecar.domain.bounds import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from sidecar.domain.time.units import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 
 
 def test_every_reason_to_deny_has_its_own_words() -> None:
@@ -52,7 +52,7 @@ def test_enforcements_have_names(value: int, name: str) -> None:
 def test_a_rate_in_words_is_exact(count: int, period_us: int, burst: int, text: str) -> None:
     period = Duration()
     period.FromMicroseconds(period_us)
-    assert text == describe.rate_text(catalog_pb2.Rate(count=count, period=period, burst=burst))
+    assert text == describe.rate_words(catalog_pb2.Rate(count=count, period=period, burst=burst))
 
 
 @pytest.mark.parametrize(

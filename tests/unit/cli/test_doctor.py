@@ -12,8 +12,8 @@ from sidecar import __version__
 from sidecar.api.admin.v1 import admin_pb2
 from sidecar.cli.common import ExitCode
 from sidecar.cli.doctor_checks import Outcome, file_system_of, path_results, status_results
-from sidecar.cli.times import now_us
 from sidecar.shared.convert.times import timestamp
+from sidecar.shared.wall_clock import wall_us
 from tests.unit.cli.fakes import FakeServer, tallyd
 
 NOW_US = 1_769_860_800_000_000
@@ -158,7 +158,7 @@ def test_the_file_system_is_that_of_the_nearest_mount(path: str, kind: str) -> N
 
 
 def test_all_is_well(fake: FakeServer, tmp_path: Path) -> None:
-    fake.answers.update(GetStatus=status(heard_us=now_us()), Check=SERVING)
+    fake.answers.update(GetStatus=status(heard_us=wall_us()), Check=SERVING)
     tmp_path.chmod(0o700)
 
     result = tallyd(

@@ -19,7 +19,7 @@ from tests.unit.cli.fakes import Failure, FakeServer, tallyd
 
 @pytest.fixture(autouse=True)
 def at_noon(monkeypatch: pytest.MonkeyPatch, in_utc: None) -> None:
-    monkeypatch.setattr(explain, "now_us", lambda: NOON_US)
+    monkeypatch.setattr(explain, "wall_us", lambda: NOON_US)
 
 
 def test_it_tells_what_decides_and_how_that_came_about(fake: FakeServer) -> None:

@@ -40,7 +40,7 @@ STATUS = admin_pb2.GetStatusResponse(
 
 @pytest.fixture(autouse=True)
 def at_now(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(status, "now_us", lambda: NOW_US)
+    monkeypatch.setattr(status, "wall_us", lambda: NOW_US)
 
 
 def test_a_sidecar_in_full(fake: FakeServer) -> None:

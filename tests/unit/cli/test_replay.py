@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sidecar.cli.main import main
-from sidecar.cli.times import now_us
 from sidecar.shared.api_json import instant_of
+from sidecar.shared.wall_clock import wall_us
 from sidecar.traces import driver
 from tests.unit.traces.fake_sidecar import FakeSidecar, serving
 
@@ -156,10 +156,10 @@ def test_row_keys_replace_those_of_the_file(fake: FakeSidecar, tmp_path: Path) -
 
 
 def test_the_last_event_is_at_the_start_of_the_replay(fake: FakeSidecar, llm_trace: Path) -> None:
-    before_us = now_us()
+    before_us = wall_us()
     run(fake, llm_trace, "azure-llm")
     times_us = [instant_of(check.event_time) for check in fake.received]
-    assert before_us <= max(times_us) <= now_us()
+    assert before_us <= max(times_us) <= wall_us()
     assert (ROWS - 1) * 1_000_000 == max(times_us) - min(times_us)
 
 

@@ -11,11 +11,10 @@ import pytest
 from sidecar.api.control.v1 import control_pb2
 from sidecar.cli import subscription, times
 from sidecar.cli.common import ExitCode
-from sidecar.domain.bounds import DAY_US, HOUR_US
 from sidecar.domain.catalog.model import EntitlementGrant
 from sidecar.domain.company.model import (
+    AddOnSubscription,
     Company,
-    Holding,
     Override,
     Pause,
     ScheduledChange,
@@ -23,6 +22,7 @@ from sidecar.domain.company.model import (
     SubscriptionStatus,
 )
 from sidecar.domain.company.timeline import compile_snapshot
+from sidecar.domain.time.units import DAY_US, HOUR_US
 from sidecar.shared.convert.companies import company_to_message, snapshot_to_message
 from sidecar.shared.convert.times import timestamp
 from tests.support.build import NOW_US
@@ -38,7 +38,7 @@ ACME: Final = Company(
         ANCHOR_US,
         trial_ends_us=NOW_US - DAY_US,
         trial_end_status=SubscriptionStatus.ACTIVE,
-        add_ons=(Holding("gb"), Holding("hd", 3)),
+        add_ons=(AddOnSubscription("gb"), AddOnSubscription("hd", 3)),
         pause=Pause(NOW_US + 2 * DAY_US, NOW_US + 3 * DAY_US, moves_anchor=True),
         changes=(ScheduledChange(LATER_US, "pro", resets_usage=True),),
     ),
@@ -60,8 +60,8 @@ FROM                     UNTIL                    STATUS    PLAN   ADD-ONS      
 @pytest.fixture(autouse=True)
 def at_noon(monkeypatch: pytest.MonkeyPatch, in_utc: None) -> None:
     """It is NOW_US, and this machine's clock shows UTC."""
-    monkeypatch.setattr(subscription, "now_us", lambda: NOW_US)
-    monkeypatch.setattr(times, "now_us", lambda: NOW_US)
+    monkeypatch.setattr(subscription, "wall_us", lambda: NOW_US)
+    monkeypatch.setattr(times, "wall_us", lambda: NOW_US)
 
 
 def changed(effective_us: int = NOW_US) -> control_pb2.ChangeSubscriptionResponse:

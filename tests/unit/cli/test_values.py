@@ -33,7 +33,7 @@ NOW_US = 1_769_860_800_000_000  # 2026-01-31T12:00:00Z
 def test_an_instant_on_the_command_line(
     monkeypatch: pytest.MonkeyPatch, text: str, instant_us: int
 ) -> None:
-    monkeypatch.setattr(times, "now_us", lambda: NOW_US)
+    monkeypatch.setattr(times, "wall_us", lambda: NOW_US)
 
     assert instant_us == InstantType().convert(text, None, None)
 

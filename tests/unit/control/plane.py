@@ -14,7 +14,7 @@ from grpc_status import rpc_status
 from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
 from sidecar.api.sync.v1 import sync_pb2, sync_pb2_grpc
 from sidecar.control.server import ControlPlane
-from sidecar.control.storage.port import Store
+from sidecar.control.storage.port import PlaneStore
 from sidecar.shared.config import ControlConfig
 from sidecar.shared.convert.catalog import catalog_to_message
 from sidecar.shared.convert.companies import company_to_message
@@ -76,7 +76,7 @@ class Refusal(NamedTuple):
 
 
 @asynccontextmanager
-async def running(store: Store) -> AsyncIterator[Calls]:
+async def running(store: PlaneStore) -> AsyncIterator[Calls]:
     plane = ControlPlane(CONFIG, store)
     await plane.start()
     try:

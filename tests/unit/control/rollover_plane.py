@@ -12,7 +12,7 @@ from sidecar.control.services import apply, ingest
 from sidecar.control.services.attribution import load_index
 from sidecar.control.services.close_windows import RollingCatalogs, any_due, close_windows
 from sidecar.control.services.rollover_walk import Walker
-from sidecar.control.storage.port import Store
+from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import CounterKey
 from sidecar.domain.catalog.model import (
     Catalog,
@@ -70,7 +70,7 @@ def on_plan(
 class RolloverPlane:
     """A store, what works on it in the background, and sidecars that push at once."""
 
-    def __init__(self, store: Store, now_us: int = utc(2026, 1, 10)) -> None:
+    def __init__(self, store: PlaneStore, now_us: int = utc(2026, 1, 10)) -> None:
         self.store = store
         self.now_us = now_us
         self.writer = Writer()

@@ -10,9 +10,9 @@ from uuid import UUID
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.control.rules.history import Run
 from sidecar.control.services import apply, ingest
-from sidecar.control.storage.port import Store
+from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import FIRST_CHAIN, CounterKey
-from sidecar.domain.bounds import DAY_US, FOREVER_US
+from sidecar.domain.bounds import FOREVER_US
 from sidecar.domain.catalog.model import (
     Catalog,
     EntitlementGrant,
@@ -24,6 +24,7 @@ from sidecar.domain.catalog.model import (
 )
 from sidecar.domain.company.model import Company, Subscription
 from sidecar.domain.limits.counters import CounterRef
+from sidecar.domain.time.units import DAY_US
 from sidecar.domain.time.windows import Window, WindowSpec, WindowUnit
 
 NOW_US: Final = 1_764_000_000_000_000  # 2025-11-24T16:00:00Z
@@ -64,7 +65,7 @@ def company(name: str = "acme", plan: str = "pro") -> Company:
     return Company(name, subscription=Subscription(plan, anchor_us=DAY_START_US))
 
 
-def set_up(store: Store, *companies: str) -> int:
+def set_up(store: PlaneStore, *companies: str) -> int:
     """Apply the catalog and companies on plan pro; returns the revision."""
     desired = apply.Desired(CATALOG, tuple(company(name) for name in companies))
     return apply.apply(store, desired, NOW_US).revision
@@ -137,12 +138,12 @@ class Writer:
         return Run(first, self.chains[first - 1], self.records[first - 1 : last])
 
     def push(
-        self, store: Store, first: int = 1, last: int | None = None, now_us: int = NOW_US
+        self, store: PlaneStore, first: int = 1, last: int | None = None, now_us: int = NOW_US
     ) -> ingest.Pushed:
         return ingest.push(store, self.incarnation, self.run(first, last), now_us)
 
 
-def used(store: Store, counter: CounterRef = LIFETIME, name: str = "acme") -> int:
+def used(store: PlaneStore, counter: CounterRef = LIFETIME, name: str = "acme") -> int:
     """What the plane has on a counter."""
     with store.read() as transaction:
         (total,) = transaction.totals([key_of(counter, name)], ALICE)

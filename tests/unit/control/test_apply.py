@@ -10,7 +10,7 @@ import pytest
 from sidecar.control.services import apply, directory
 from sidecar.control.services.apply import Applied, Desired
 from sidecar.control.services.subscriptions import change_subscription
-from sidecar.control.storage.port import Store
+from sidecar.control.storage.port import PlaneStore
 from sidecar.domain.catalog.model import (
     AddOn,
     Catalog,
@@ -19,7 +19,13 @@ from sidecar.domain.catalog.model import (
     FeatureKind,
     Plan,
 )
-from sidecar.domain.company.model import Company, Holding, Override, ScheduledChange, Subscription
+from sidecar.domain.company.model import (
+    AddOnSubscription,
+    Company,
+    Override,
+    ScheduledChange,
+    Subscription,
+)
 from sidecar.domain.company.subscription_changes import NOW, ResetUsage
 from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot
 from sidecar.domain.difference.changes import Change, ChangeAction, FieldChange
@@ -33,7 +39,7 @@ def _kinds(applied: Applied) -> list[tuple[str, str, ChangeAction]]:
     return [(change.kind, change.key, change.action) for change in applied.changes]
 
 
-def _ids(store: Store) -> list[str]:
+def _ids(store: PlaneStore) -> list[str]:
     companies, _ = directory.list_companies(store, "", 100)
     return [company.id for company in companies]
 
@@ -45,7 +51,7 @@ def _without(*plans: str, features: Sequence[str] = ()) -> Catalog:
     )
 
 
-def test_a_first_state_is_created_in_one_revision(store: Store) -> None:
+def test_a_first_state_is_created_in_one_revision(store: PlaneStore) -> None:
     applied = apply.apply(store, Desired(CATALOG, (company("b"), company("a"))), NOW_US)
     expected = [
         ("feature", "calls", CREATED),
@@ -59,13 +65,13 @@ def test_a_first_state_is_created_in_one_revision(store: Store) -> None:
     assert (1, 6, 0) == (applied.revision, applied.changed, applied.unchanged)
 
 
-def test_the_same_again_changes_nothing_and_keeps_the_revision(store: Store) -> None:
+def test_the_same_again_changes_nothing_and_keeps_the_revision(store: PlaneStore) -> None:
     set_up(store, "a", "b")
     again = apply.apply(store, Desired(CATALOG, (company("b"), company("a"))), NOW_US)
     assert Applied(1, (), 0, 6) == again
 
 
-def test_another_order_is_the_same(store: Store) -> None:
+def test_another_order_is_the_same(store: PlaneStore) -> None:
     set_up(store)
     (plan,) = CATALOG.plans
     shuffled = Catalog(
@@ -75,7 +81,7 @@ def test_another_order_is_the_same(store: Store) -> None:
     assert 0 == apply.apply(store, Desired(shuffled), NOW_US).changed
 
 
-def test_an_update_tells_its_fields(store: Store) -> None:
+def test_an_update_tells_its_fields(store: PlaneStore) -> None:
     set_up(store, "acme")
     renamed = msgspec.structs.replace(company(), name="Acme Ltd")
     applied = apply.apply(store, Desired(companies=(renamed,)), NOW_US)
@@ -84,13 +90,13 @@ def test_an_update_tells_its_fields(store: Store) -> None:
     assert renamed == directory.get_company(store, "acme").company
 
 
-def test_companies_not_given_stay(store: Store) -> None:
+def test_companies_not_given_stay(store: PlaneStore) -> None:
     set_up(store, "a", "b")
     apply.apply(store, Desired(companies=(company("c"),)), NOW_US)
     assert ["a", "b", "c"] == _ids(store)
 
 
-def test_prune_removes_companies_not_given(store: Store) -> None:
+def test_prune_removes_companies_not_given(store: PlaneStore) -> None:
     set_up(store, "a", "b", "c")
     applied = apply.apply(store, Desired(companies=(company("b"),), prune=True), NOW_US)
     assert [("company", "a", REMOVED), ("company", "c", REMOVED)] == _kinds(applied)
@@ -100,7 +106,7 @@ def test_prune_removes_companies_not_given(store: Store) -> None:
         directory.get_company(store, "a")
 
 
-def test_an_update_holds_from_now_on_and_the_past_stays(store: Store) -> None:
+def test_an_update_holds_from_now_on_and_the_past_stays(store: PlaneStore) -> None:
     set_up(store, "acme")
     before = directory.get_company(store, "acme").snapshot
     berlin = msgspec.structs.replace(company(), time_zone="Europe/Berlin")
@@ -110,14 +116,14 @@ def test_an_update_holds_from_now_on_and_the_past_stays(store: Store) -> None:
     assert ["UTC", "Europe/Berlin"] == [one.time_zone for one in stored.snapshot.segments]
 
 
-def test_a_company_that_did_not_change_keeps_its_timeline(store: Store) -> None:
+def test_a_company_that_did_not_change_keeps_its_timeline(store: PlaneStore) -> None:
     set_up(store, "a", "b")
     before = directory.get_company(store, "a")
     apply.apply(store, Desired(companies=(company("a"), company("c"))), NOW_US + 5)
     assert before == directory.get_company(store, "a")
 
 
-def test_a_removed_company_that_comes_back_goes_on_where_it_was(store: Store) -> None:
+def test_a_removed_company_that_comes_back_goes_on_where_it_was(store: PlaneStore) -> None:
     set_up(store, "acme")
     change_subscription(store, "acme", ResetUsage(), NOW, NOW_US + 1)
     before = directory.get_company(store, "acme").snapshot
@@ -128,7 +134,7 @@ def test_a_removed_company_that_comes_back_goes_on_where_it_was(store: Store) ->
     assert compile_snapshot(company("new"), 4) == directory.get_company(store, "new").snapshot
 
 
-def test_removing_what_is_not_there_changes_nothing(store: Store) -> None:
+def test_removing_what_is_not_there_changes_nothing(store: PlaneStore) -> None:
     set_up(store, "a")
     assert Applied(1, (), 0, 0) == apply.apply(store, Desired(remove=("b",)), NOW_US)
     assert Applied(2, (Change("company", "a", REMOVED),), 1, 0) == apply.apply(
@@ -136,7 +142,7 @@ def test_removing_what_is_not_there_changes_nothing(store: Store) -> None:
     )
 
 
-def test_a_preview_says_the_same_and_changes_nothing(store: Store) -> None:
+def test_a_preview_says_the_same_and_changes_nothing(store: PlaneStore) -> None:
     set_up(store, "a")
     desired = Desired(CATALOG, (company("b"),), prune=True)
     seen = apply.preview(store, desired)
@@ -146,7 +152,7 @@ def test_a_preview_says_the_same_and_changes_nothing(store: Store) -> None:
     assert done.changes == seen.changes
 
 
-def test_a_catalog_and_the_companies_that_need_it_change_together(store: Store) -> None:
+def test_a_catalog_and_the_companies_that_need_it_change_together(store: PlaneStore) -> None:
     set_up(store, "a", "b")
     new = Catalog(CATALOG.features, (*_without("pro").plans, Plan("max")))
     apply.apply(store, Desired(new, (company("a", "max"),), remove=("b",)), NOW_US)
@@ -155,7 +161,7 @@ def test_a_catalog_and_the_companies_that_need_it_change_together(store: Store) 
     assert (2, new) == (stored.version, stored.catalog)
 
 
-def test_a_plan_in_use_by_a_company_that_stays_cannot_go(store: Store) -> None:
+def test_a_plan_in_use_by_a_company_that_stays_cannot_go(store: PlaneStore) -> None:
     set_up(store, "a", "b")
     with pytest.raises(InvalidInput) as refused:
         apply.apply(store, Desired(_without("pro"), remove=("a",)), NOW_US)
@@ -174,7 +180,7 @@ def test_a_plan_in_use_by_a_company_that_stays_cannot_go(store: Store) -> None:
         ),
     ],
 )
-def test_a_feature_that_a_company_overrides_cannot_go(store: Store, catalog: Catalog) -> None:
+def test_a_feature_that_a_company_overrides_cannot_go(store: PlaneStore, catalog: Catalog) -> None:
     limits = CATALOG.plans[0].entitlements[1].limits[:1]
     override = Override(EntitlementGrant("calls", limits=limits))
     apply.apply(store, Desired(CATALOG, (Company("a", overrides=(override,)),)), NOW_US)
@@ -183,9 +189,9 @@ def test_a_feature_that_a_company_overrides_cannot_go(store: Store, catalog: Cat
     assert "catalog.features" == refused.value.field
 
 
-def test_an_add_on_that_a_company_holds_cannot_go(store: Store) -> None:
+def test_an_add_on_that_a_company_holds_cannot_go(store: PlaneStore) -> None:
     sold = msgspec.structs.replace(CATALOG, add_ons=(AddOn("gb"), AddOn("seat")))
-    planned = ScheduledChange(NOW_US + 1, add_ons=(Holding("seat"),))
+    planned = ScheduledChange(NOW_US + 1, add_ons=(AddOnSubscription("seat"),))
     subscription = Subscription("pro", NOW_US, changes=(planned,))
     applied = apply.apply(store, Desired(sold, (Company("a", subscription=subscription),)), NOW_US)
     assert (7, 0) == (applied.changed, applied.unchanged)
@@ -196,7 +202,7 @@ def test_an_add_on_that_a_company_holds_cannot_go(store: Store) -> None:
     assert [("add_on", "gb", REMOVED)] == _kinds(apply.apply(store, Desired(without_gb), NOW_US))
 
 
-def test_another_default_plan_is_a_change_of_no_object(store: Store) -> None:
+def test_another_default_plan_is_a_change_of_no_object(store: PlaneStore) -> None:
     set_up(store)
     applied = apply.apply(
         store, Desired(msgspec.structs.replace(CATALOG, default_plan="pro")), NOW_US
@@ -228,7 +234,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("desired", "field"), REFUSED.values(), ids=REFUSED)
 def test_refused_with_its_path_and_nothing_applied(
-    store: Store, desired: Desired, field: str
+    store: PlaneStore, desired: Desired, field: str
 ) -> None:
     with pytest.raises(InvalidInput) as refused:
         apply.apply(store, desired, NOW_US)
@@ -237,7 +243,7 @@ def test_refused_with_its_path_and_nothing_applied(
     assert [] == _ids(store)
 
 
-def test_many_companies_are_applied_and_listed_in_pages(store: Store) -> None:
+def test_many_companies_are_applied_and_listed_in_pages(store: PlaneStore) -> None:
     set_up(store)
     names = [f"c{at:04}" for at in range(1_200)]
     applied = apply.apply(store, Desired(companies=tuple(map(company, names))), NOW_US)

@@ -14,9 +14,8 @@ from sidecar.control.services import apply, directory
 from sidecar.control.services.apply import Desired
 from sidecar.control.services.attribution import Attributor
 from sidecar.control.services.subscriptions import change_subscription
-from sidecar.control.storage.port import ReadTransaction, Store
-from sidecar.control.storage.values import PLANE
-from sidecar.domain.bounds import DAY_US, HOUR_US
+from sidecar.control.storage.port import PlaneStore, ReadTransaction
+from sidecar.control.storage.values import CORRECTIONS
 from sidecar.domain.catalog.model import (
     Catalog,
     EntitlementGrant,
@@ -38,6 +37,7 @@ from sidecar.domain.company.subscription_changes import (
 from sidecar.domain.company.timeline import HISTORY_US
 from sidecar.domain.entitlement.resolve import CatalogIndex
 from sidecar.domain.limits.counters import CounterRef
+from sidecar.domain.time.units import DAY_US, HOUR_US
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 from tests.unit.control.support import (
     ALICE,
@@ -63,12 +63,12 @@ AFTER_US: Final = RESET_US + HOUR_US
 
 
 @pytest.fixture
-def sold(store: Store) -> Store:
+def sold(store: PlaneStore) -> PlaneStore:
     apply.apply(store, Desired(SOLD, (ACME,)), NOW_US)
     return store
 
 
-def held(store: Store) -> CompanySnapshot:
+def held(store: PlaneStore) -> CompanySnapshot:
     """What a sidecar gets that asks now."""
     return directory.get_company(store, "acme").snapshot
 
@@ -80,12 +80,12 @@ def counters(snapshot: CompanySnapshot, at_us: int) -> list[CounterRef]:
     return [key.counter for key in found]
 
 
-def change(store: Store, wanted: SubscriptionChange, at_us: int = RESET_US) -> None:
+def change(store: PlaneStore, wanted: SubscriptionChange, at_us: int = RESET_US) -> None:
     change_subscription(store, "acme", wanted, NOW, at_us)
 
 
 def push(
-    store: Store,
+    store: PlaneStore,
     by: CompanySnapshot,
     at_us: int,
     incarnation: str = ALICE,
@@ -98,11 +98,11 @@ def push(
     return [total.counter for total in writer.push(store, now_us=now_us).totals]
 
 
-def amounts(store: Store, refs: Iterable[CounterRef]) -> list[int]:
+def amounts(store: PlaneStore, refs: Iterable[CounterRef]) -> list[int]:
     return [used(store, ref) for ref in refs]
 
 
-def test_usage_after_a_reset_that_the_sidecar_did_not_know_of_is_moved(sold: Store) -> None:
+def test_usage_after_a_reset_that_the_sidecar_did_not_know_of_is_moved(sold: PlaneStore) -> None:
     stale = held(sold)
     change(sold, ResetUsage())
     told = push(sold, stale, AFTER_US)
@@ -112,10 +112,10 @@ def test_usage_after_a_reset_that_the_sidecar_did_not_know_of_is_moved(sold: Sto
     assert {*right, *wrong} == {*told}
     with sold.read() as transaction:
         (state,) = transaction.counters([key_of(right[0])])
-    assert {PLANE: 5} == state.parts
+    assert {CORRECTIONS: 5} == state.parts
 
 
-def test_usage_before_a_reset_stays_where_it_is(sold: Store) -> None:
+def test_usage_before_a_reset_stays_where_it_is(sold: PlaneStore) -> None:
     stale = held(sold)
     change(sold, ResetUsage())
     told = push(sold, stale, RESET_US - 1)
@@ -123,7 +123,7 @@ def test_usage_before_a_reset_stays_where_it_is(sold: Store) -> None:
     assert counters(stale, RESET_US - 1) == told
 
 
-def test_usage_counted_by_the_present_timeline_stays_where_it_is(sold: Store) -> None:
+def test_usage_counted_by_the_present_timeline_stays_where_it_is(sold: PlaneStore) -> None:
     change(sold, ResetUsage())
     told = push(sold, held(sold), AFTER_US)
     assert counters(held(sold), AFTER_US) == told
@@ -132,7 +132,7 @@ def test_usage_counted_by_the_present_timeline_stays_where_it_is(sold: Store) ->
     assert [{ALICE: 5}, {ALICE: 5}] == [state.parts for state in states]
 
 
-def test_usage_after_a_moved_anchor_is_moved_where_windows_start_from_it(sold: Store) -> None:
+def test_usage_after_a_moved_anchor_is_moved_where_windows_start_from_it(sold: PlaneStore) -> None:
     stale = held(sold)
     change(sold, RenewSubscription(moves_anchor=True))
     push(sold, stale, AFTER_US)
@@ -145,7 +145,7 @@ def test_usage_after_a_moved_anchor_is_moved_where_windows_start_from_it(sold: S
     assert {ALICE: 5} == state.parts
 
 
-def test_usage_after_a_planned_reset_that_was_dropped_is_moved_back(sold: Store) -> None:
+def test_usage_after_a_planned_reset_that_was_dropped_is_moved_back(sold: PlaneStore) -> None:
     when = When(ChangeTime.AT, RESET_US)
     change_subscription(sold, "acme", ResetUsage(), when, NOW_US)
     stale = held(sold)
@@ -155,7 +155,7 @@ def test_usage_after_a_planned_reset_that_was_dropped_is_moved_back(sold: Store)
     assert [5, 5] == amounts(sold, counters(held(sold), AFTER_US))
 
 
-def test_a_duplicate_is_only_taken_back(sold: Store) -> None:
+def test_a_duplicate_is_only_taken_back(sold: PlaneStore) -> None:
     stale = held(sold)
     change(sold, ResetUsage())
     push(sold, held(sold), AFTER_US, ALICE, "key")
@@ -164,7 +164,7 @@ def test_a_duplicate_is_only_taken_back(sold: Store) -> None:
     assert [5, 5] == amounts(sold, counters(held(sold), AFTER_US))
 
 
-def test_usage_older_than_the_timeline_tells_stays_where_it_is(sold: Store) -> None:
+def test_usage_older_than_the_timeline_tells_stays_where_it_is(sold: PlaneStore) -> None:
     stale = held(sold)
     change(sold, ResetUsage())
     much_later_us = AFTER_US + HISTORY_US + DAY_US
@@ -174,7 +174,7 @@ def test_usage_older_than_the_timeline_tells_stays_where_it_is(sold: Store) -> N
     assert counters(stale, AFTER_US) == told
 
 
-def test_usage_of_a_feature_that_is_no_longer_sold_stays_where_it_is(sold: Store) -> None:
+def test_usage_of_a_feature_that_is_no_longer_sold_stays_where_it_is(sold: PlaneStore) -> None:
     stale = held(sold)
     change(sold, ResetUsage())
     plans = (Plan("pro"),)
@@ -182,7 +182,7 @@ def test_usage_of_a_feature_that_is_no_longer_sold_stays_where_it_is(sold: Store
     assert [5, 5] == amounts(sold, push(sold, stale, AFTER_US))
 
 
-def test_unattributed_usage_goes_on_the_generation_of_its_time(sold: Store) -> None:
+def test_unattributed_usage_goes_on_the_generation_of_its_time(sold: PlaneStore) -> None:
     change(sold, ResetUsage())
     writer = Writer()
     writer.write(
@@ -195,7 +195,9 @@ def test_unattributed_usage_goes_on_the_generation_of_its_time(sold: Store) -> N
     assert ([5, 5], [7, 7]) == (amounts(sold, before), amounts(sold, after))
 
 
-def test_unattributed_usage_of_an_unknown_company_goes_on_the_default_plan(sold: Store) -> None:
+def test_unattributed_usage_of_an_unknown_company_goes_on_the_default_plan(
+    sold: PlaneStore,
+) -> None:
     default = msgspec.structs.replace(SOLD, default_plan="pro")
     apply.apply(sold, Desired(default), NOW_US)
     writer = Writer()
@@ -217,7 +219,7 @@ class _Counting:
         return self._transaction.snapshots(asked)
 
 
-def test_where_nothing_started_anew_a_push_looks_once_at_each_company(sold: Store) -> None:
+def test_where_nothing_started_anew_a_push_looks_once_at_each_company(sold: PlaneStore) -> None:
     data = [record(1), record(2), record(3, name="other"), record(4, name="other")]
     records = read_records(data)
     with sold.read() as transaction:

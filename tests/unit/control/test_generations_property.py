@@ -17,9 +17,8 @@ from sidecar.control.rules.attribution import attribute
 from sidecar.control.services import apply, ingest
 from sidecar.control.services.apply import Desired
 from sidecar.control.services.subscriptions import change_subscription
-from sidecar.control.storage.port import Store
+from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.sqlite import SqliteStore
-from sidecar.domain.bounds import HOUR_US
 from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.company.subscription_changes import (
     NOW,
@@ -32,6 +31,7 @@ from sidecar.domain.company.subscription_changes import (
 )
 from sidecar.domain.entitlement.resolve import CatalogIndex
 from sidecar.domain.limits.counters import generation_in, is_anchored
+from sidecar.domain.time.units import HOUR_US
 from tests.unit.control.support import DAY_START_US, Writer, record
 from tests.unit.control.test_attribution import ACME, SOLD
 
@@ -57,7 +57,7 @@ class Sidecar:
 class World:
     """A plane, its sidecars, and the model: hours of usage, and of what started counters anew."""
 
-    store: Store
+    store: PlaneStore
     sidecars: list[Sidecar] = field(default_factory=list)
     now: int = 0
     usage: list[int] = field(default_factory=list)

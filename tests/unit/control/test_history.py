@@ -6,18 +6,18 @@ import msgspec
 import pytest
 
 from sidecar.control.rules.history import (
-    Accepted,
     Diverged,
-    Gap,
     Greeted,
     Greeting,
+    HistoryGap,
     Run,
+    RunAccepted,
     Verdict,
     chains_to_compare,
     judge_greeting,
     judge_run,
 )
-from sidecar.control.storage.values import Incarnation
+from sidecar.control.storage.values import KnownIncarnation
 from tests.unit.control.support import ALICE, Writer
 
 _KNOWN_UP_TO = 5
@@ -35,19 +35,19 @@ CLONE_FROM_6 = _writer(*ORIGINAL.records[:5], b"c6", b"c7")
 STRANGER = _writer(*(b"s%d" % at for at in range(1, 11)))
 
 
-def _known(watermark: int = _KNOWN_UP_TO, fenced: bool = False) -> Incarnation:
-    return Incarnation(ALICE, watermark, ORIGINAL.chains[watermark], fenced)
+def _known(watermark: int = _KNOWN_UP_TO, fenced: bool = False) -> KnownIncarnation:
+    return KnownIncarnation(ALICE, watermark, ORIGINAL.chains[watermark], fenced)
 
 
-def _judge(known: Incarnation, run: Run) -> Verdict:
+def _judge(known: KnownIncarnation, run: Run) -> Verdict:
     """Judge with the chains that the rules ask for, and no others."""
     first, last = chains_to_compare(known, run)
     stored = {at: ORIGINAL.chains[at] for at in range(first, last + 1)}
     return judge_run(known, run, stored)
 
 
-def _accepted(known: int, first: int, last: int) -> Accepted:
-    return Accepted(known, ORIGINAL.chains[first : last + 1])
+def _accepted(known: int, first: int, last: int) -> RunAccepted:
+    return RunAccepted(known, ORIGINAL.chains[first : last + 1])
 
 
 RUNS = {
@@ -60,14 +60,14 @@ RUNS = {
         ORIGINAL.run(4, 7),
         _accepted(2, 6, 7),
     ),
-    "a gap is asked for": (_known(), ORIGINAL.run(7, 8), Gap(6)),
-    "a gap at the start is asked for": (_known(0), ORIGINAL.run(2, 3), Gap(1)),
-    "a gap of a clone is asked for": (_known(), STRANGER.run(7, 8), Gap(6)),
-    "a gap of a fenced one is asked for": (_known(fenced=True), ORIGINAL.run(7, 8), Gap(6)),
+    "a gap is asked for": (_known(), ORIGINAL.run(7, 8), HistoryGap(6)),
+    "a gap at the start is asked for": (_known(0), ORIGINAL.run(2, 3), HistoryGap(1)),
+    "a gap of a clone is asked for": (_known(), STRANGER.run(7, 8), HistoryGap(6)),
+    "a gap of a fenced one is asked for": (_known(fenced=True), ORIGINAL.run(7, 8), HistoryGap(6)),
     "a clone right above the watermark goes on": (
         _known(),
         CLONE_FROM_6.run(6, 7),
-        Accepted(0, CLONE_FROM_6.chains[6:8]),
+        RunAccepted(0, CLONE_FROM_6.chains[6:8]),
     ),
     "a clone across the watermark is fenced where it parted": (
         _known(),
@@ -97,7 +97,7 @@ RUNS = {
     "of a fenced one what is known is skipped": (
         _known(fenced=True),
         ORIGINAL.run(3, 5),
-        Accepted(3, []),
+        RunAccepted(3, []),
     ),
     "a fenced one is told what the plane lacks": (
         _known(fenced=True),
@@ -113,7 +113,7 @@ RUNS = {
 
 
 @pytest.mark.parametrize(("known", "run", "expected"), RUNS.values(), ids=RUNS)
-def test_a_run(known: Incarnation, run: Run, expected: Verdict) -> None:
+def test_a_run(known: KnownIncarnation, run: Run, expected: Verdict) -> None:
     assert expected == _judge(known, run)
 
 
@@ -124,8 +124,8 @@ def _greeting(last: int, acknowledged: int, writer: Writer = ORIGINAL) -> Greeti
 _OLDER_PROGRAM = Greeting(4, 2, ORIGINAL.chains[2])
 
 GREETINGS = {
-    "a new one goes on": (Incarnation(ALICE), Greeting(0, 0, b""), Greeted(0, False)),
-    "a new one with records goes on": (Incarnation(ALICE), _greeting(9, 0), Greeted(0, False)),
+    "a new one goes on": (KnownIncarnation(ALICE), Greeting(0, 0, b""), Greeted(0, False)),
+    "a new one with records goes on": (KnownIncarnation(ALICE), _greeting(9, 0), Greeted(0, False)),
     "one that is up to date goes on": (_known(), _greeting(5, 5), Greeted(5, False)),
     "one with an outbox goes on": (_known(), _greeting(9, 5), Greeted(5, False)),
     "one that missed an answer is told of what it has shown": (
@@ -158,7 +158,7 @@ GREETINGS = {
     ),
     "a restored plane ends it": (_known(), _greeting(9, 7), Greeted(7, True)),
     "a plane that lost everything ends it": (
-        Incarnation(ALICE),
+        KnownIncarnation(ALICE),
         _greeting(9, 7),
         Greeted(7, True),
     ),
@@ -187,7 +187,7 @@ GREETINGS = {
 
 
 @pytest.mark.parametrize(("known", "greeting", "expected"), GREETINGS.values(), ids=GREETINGS)
-def test_a_greeting(known: Incarnation, greeting: Greeting, expected: Greeted) -> None:
+def test_a_greeting(known: KnownIncarnation, greeting: Greeting, expected: Greeted) -> None:
     asked = (greeting.acknowledged_sequence, greeting.last_sequence)
     stored = {at: ORIGINAL.chains[at] for at in asked if 0 < at <= known.watermark}
     assert expected == judge_greeting(known, greeting, stored)

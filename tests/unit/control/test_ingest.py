@@ -9,8 +9,8 @@ from sidecar.control.errors import Fenced, SequenceGap
 from sidecar.control.rules.history import Greeting, Run
 from sidecar.control.services import ingest
 from sidecar.control.services.sweep import IDEMPOTENCY_US, sweep
-from sidecar.control.storage.port import Store
-from sidecar.control.storage.values import FIRST_CHAIN, PLANE, LedgerLine, LineFilter
+from sidecar.control.storage.port import PlaneStore
+from sidecar.control.storage.values import CORRECTIONS, FIRST_CHAIN, LedgerLine, LineFilter
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.limits.counters import CounterTotal
@@ -29,12 +29,12 @@ from tests.unit.control.support import (
 )
 
 
-def _lines(store: Store, company: str = "acme") -> list[LedgerLine]:
+def _lines(store: PlaneStore, company: str = "acme") -> list[LedgerLine]:
     with store.read() as transaction:
         return transaction.lines(LineFilter(company), None, 1_000)
 
 
-def _parts(store: Store) -> dict[str, int]:
+def _parts(store: PlaneStore) -> dict[str, int]:
     with store.read() as transaction:
         (state,) = transaction.counters([key_of()])
     assert sum(state.parts.values()) == state.total
@@ -47,7 +47,7 @@ def _writer(incarnation: str, *records: bytes) -> Writer:
     return writer
 
 
-def test_a_run_moves_the_watermark_and_answers_with_totals(store: Store) -> None:
+def test_a_run_moves_the_watermark_and_answers_with_totals(store: PlaneStore) -> None:
     alice = _writer(ALICE, record(3), record(4, counters=[LIFETIME, per_user("eve")]))
     _writer(BOB, record(10)).push(store)
     pushed = alice.push(store)
@@ -59,7 +59,7 @@ def test_a_run_moves_the_watermark_and_answers_with_totals(store: Store) -> None
     assert [10, 3, 4] == sorted((line.quantity for line in _lines(store)), key=[10, 3, 4].index)
 
 
-def test_a_retry_changes_nothing_and_gets_the_same_answer(store: Store) -> None:
+def test_a_retry_changes_nothing_and_gets_the_same_answer(store: PlaneStore) -> None:
     alice = _writer(ALICE, record(3), record(4))
     first = alice.push(store)
     again = alice.push(store)
@@ -68,7 +68,7 @@ def test_a_retry_changes_nothing_and_gets_the_same_answer(store: Store) -> None:
     assert 2 == len(_lines(store))
 
 
-def test_an_overlap_adds_what_is_new(store: Store) -> None:
+def test_an_overlap_adds_what_is_new(store: PlaneStore) -> None:
     alice = _writer(ALICE, record(1), record(2), record(3))
     alice.push(store, 1, 2)
     assert (3, 1) == (alice.push(store, 2, 3).watermark, 1)
@@ -76,7 +76,7 @@ def test_an_overlap_adds_what_is_new(store: Store) -> None:
     assert 6 == used(store)
 
 
-def test_an_old_retry_is_told_of_no_more_than_it_has_shown(store: Store) -> None:
+def test_an_old_retry_is_told_of_no_more_than_it_has_shown(store: PlaneStore) -> None:
     original = _writer(ALICE, record(1), record(2))
     clone = original.clone()
     original.write(record(4))
@@ -90,7 +90,7 @@ def test_an_old_retry_is_told_of_no_more_than_it_has_shown(store: Store) -> None
         clone.push(store, 3)
 
 
-def test_a_gap_is_refused_with_what_is_expected(store: Store) -> None:
+def test_a_gap_is_refused_with_what_is_expected(store: PlaneStore) -> None:
     alice = _writer(ALICE, *(record(at) for at in range(1, 6)))
     alice.push(store, 1, 2)
     with pytest.raises(SequenceGap) as refused:
@@ -99,7 +99,7 @@ def test_a_gap_is_refused_with_what_is_expected(store: Store) -> None:
     assert 2 == len(_lines(store))
 
 
-def test_a_clone_is_fenced_and_stays_so_while_nothing_is_doubled(store: Store) -> None:
+def test_a_clone_is_fenced_and_stays_so_while_nothing_is_doubled(store: PlaneStore) -> None:
     original = _writer(ALICE, record(1), record(2))
     original.push(store)
     clone = original.clone()
@@ -116,7 +116,7 @@ def test_a_clone_is_fenced_and_stays_so_while_nothing_is_doubled(store: Store) -
     assert 33 == used(store)
 
 
-def test_what_a_fenced_clone_offers_again_counts_once(store: Store) -> None:
+def test_what_a_fenced_clone_offers_again_counts_once(store: PlaneStore) -> None:
     original = _writer(ALICE, record(1, key="a"), record(2, key="b"))
     clone = original.clone()
     clone.write(record(4, key="c"))
@@ -124,19 +124,19 @@ def test_what_a_fenced_clone_offers_again_counts_once(store: Store) -> None:
     reborn = _writer(CAROL, *clone.records)
     reborn.push(store)
     assert 7 == used(store)
-    assert {ALICE: 3, CAROL: 7, PLANE: -3} == _parts(store)
+    assert {ALICE: 3, CAROL: 7, CORRECTIONS: -3} == _parts(store)
 
 
-def test_a_duplicate_is_kept_as_a_line_and_taken_back_from_the_total(store: Store) -> None:
+def test_a_duplicate_is_kept_as_a_line_and_taken_back_from_the_total(store: PlaneStore) -> None:
     _writer(ALICE, record(5, key="k")).push(store)
     pushed = _writer(BOB, record(5, key="k")).push(store)
     (total,) = pushed.totals
     assert (5, 5) == (total.total, total.own)  # so that others, total - own, count 0 at Bob
-    assert {ALICE: 5, BOB: 5, PLANE: -5} == _parts(store)
+    assert {ALICE: 5, BOB: 5, CORRECTIONS: -5} == _parts(store)
     assert ["", f"{ALICE}-1"] == [line.duplicate_of for line in _lines(store)]
 
 
-def test_a_duplicate_within_one_run_is_found(store: Store) -> None:
+def test_a_duplicate_within_one_run_is_found(store: PlaneStore) -> None:
     _writer(ALICE, record(5, key="k"), record(5, key="k")).push(store)
     assert 5 == used(store)
     assert ["", f"{ALICE}-1"] == [line.duplicate_of for line in _lines(store)]
@@ -152,19 +152,19 @@ def test_a_duplicate_within_one_run_is_found(store: Store) -> None:
     ],
 )
 def test_only_the_same_key_and_payload_is_a_duplicate(
-    store: Store, second: bytes, expected: int
+    store: PlaneStore, second: bytes, expected: int
 ) -> None:
     _writer(ALICE, record(5, key="k", payload="same")).push(store)
     _writer(BOB, second).push(store)
     assert expected == used(store)
 
 
-def test_the_same_key_of_another_company_is_no_duplicate(store: Store) -> None:
+def test_the_same_key_of_another_company_is_no_duplicate(store: PlaneStore) -> None:
     _writer(ALICE, record(5, key="k"), record(5, key="k", name="other")).push(store)
     assert (5, 5) == (used(store), used(store, name="other"))
 
 
-def test_a_key_is_free_again_after_35_days(store: Store) -> None:
+def test_a_key_is_free_again_after_35_days(store: PlaneStore) -> None:
     _writer(ALICE, record(5, key="k")).push(store)
     assert sweep(store, NOW_US + IDEMPOTENCY_US) is False
     _writer(BOB, record(5, key="k")).push(store)
@@ -174,7 +174,7 @@ def test_a_key_is_free_again_after_35_days(store: Store) -> None:
     assert 10 == used(store)
 
 
-def test_unattributed_usage_is_put_on_its_counters_by_the_plane(store: Store) -> None:
+def test_unattributed_usage_is_put_on_its_counters_by_the_plane(store: PlaneStore) -> None:
     set_up(store, "acme")
     pushed = _writer(ALICE, record(5, unattributed=True, user="eve")).push(store)
     assert {
@@ -184,7 +184,7 @@ def test_unattributed_usage_is_put_on_its_counters_by_the_plane(store: Store) ->
     assert [False] == [line.unattributed for line in _lines(store)]
 
 
-def test_unattributed_usage_without_its_dimension_skips_that_limit(store: Store) -> None:
+def test_unattributed_usage_without_its_dimension_skips_that_limit(store: PlaneStore) -> None:
     set_up(store, "acme")
     pushed = _writer(ALICE, record(5, unattributed=True)).push(store)
     assert [LIFETIME] == [total.counter for total in pushed.totals]
@@ -192,7 +192,7 @@ def test_unattributed_usage_without_its_dimension_skips_that_limit(store: Store)
 
 @pytest.mark.parametrize(("name", "feature"), [("nobody", "tokens"), ("acme", "unheard-of")])
 def test_usage_of_an_unknown_company_or_feature_stays_unattributed(
-    store: Store, name: str, feature: str
+    store: PlaneStore, name: str, feature: str
 ) -> None:
     set_up(store, "acme")
     pushed = _writer(ALICE, record(5, name=name, feature=feature, unattributed=True)).push(store)
@@ -200,7 +200,7 @@ def test_usage_of_an_unknown_company_or_feature_stays_unattributed(
     assert [True] == [line.unattributed for line in _lines(store, name)]
 
 
-def test_an_unattributed_duplicate_counts_nothing(store: Store) -> None:
+def test_an_unattributed_duplicate_counts_nothing(store: PlaneStore) -> None:
     set_up(store, "acme")
     _writer(ALICE, record(5, key="k")).push(store)
     _writer(BOB, record(5, key="k", unattributed=True)).push(store)
@@ -232,7 +232,7 @@ GARBAGE = {
 
 @pytest.mark.parametrize(("garbage", "field"), GARBAGE.values(), ids=GARBAGE)
 def test_garbage_is_named_and_nothing_of_the_run_is_applied(
-    store: Store, garbage: bytes, field: str
+    store: PlaneStore, garbage: bytes, field: str
 ) -> None:
     alice = _writer(ALICE, record(1), garbage)
     with pytest.raises(InvalidInput) as refused:
@@ -242,7 +242,7 @@ def test_garbage_is_named_and_nothing_of_the_run_is_applied(
     assert 1 == alice.push(store, 1, 1).watermark
 
 
-def test_quantities_at_the_end_of_int64_do_not_block_the_outbox(store: Store) -> None:
+def test_quantities_at_the_end_of_int64_do_not_block_the_outbox(store: PlaneStore) -> None:
     alice = _writer(ALICE, *(record(INT64_MAX, key=f"k{at}") for at in range(3)))
     bob = _writer(BOB, *(record(INT64_MAX, key=f"k{at}") for at in range(3)))
     assert 3 == alice.push(store).watermark
@@ -250,7 +250,7 @@ def test_quantities_at_the_end_of_int64_do_not_block_the_outbox(store: Store) ->
     assert 3 == bob.push(store).watermark
 
 
-def test_a_greeting_is_kept_and_the_epoch_answered(store: Store) -> None:
+def test_a_greeting_is_kept_and_the_epoch_answered(store: PlaneStore) -> None:
     welcome = ingest.greet(store, ALICE, "node-1", Greeting(0, 0, b""), NOW_US)
     ingest.greet(store, ALICE, "node-2", Greeting(0, 0, b""), NOW_US + 5)
     with store.read() as transaction:
@@ -265,7 +265,7 @@ def test_a_greeting_is_kept_and_the_epoch_answered(store: Store) -> None:
     assert (0, False, 0) == (welcome.watermark, welcome.fenced, welcome.common_sequence)
 
 
-def test_a_plane_that_lost_state_fences_and_takes_everything_again(store: Store) -> None:
+def test_a_plane_that_lost_state_fences_and_takes_everything_again(store: PlaneStore) -> None:
     alice = _writer(ALICE, record(1), record(2), record(3))
     greeting = Greeting(3, 2, alice.chains[2])
     welcome = ingest.greet(store, ALICE, "", greeting, NOW_US)
@@ -276,7 +276,7 @@ def test_a_plane_that_lost_state_fences_and_takes_everything_again(store: Store)
     assert 3 == used(store)
 
 
-def test_a_restored_disk_learns_what_is_common(store: Store) -> None:
+def test_a_restored_disk_learns_what_is_common(store: PlaneStore) -> None:
     alice = _writer(ALICE, record(1), record(2), record(3))
     alice.push(store)
     greeting = Greeting(2, 1, alice.chains[1], alice.chains[2])

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from sidecar.control.errors import Fenced, SequenceGap
 from sidecar.control.rules.history import Greeting
 from sidecar.control.services import ingest
-from sidecar.control.storage.port import Store
+from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.sqlite import SqliteStore
 from sidecar.control.storage.values import LineFilter
 from tests.unit.control.support import LIFETIME, NOW_US, Writer, key_of, per_user, record
@@ -39,7 +39,7 @@ class Sidecar:
 class World:
     """Sidecars on one plane, and what they have accepted: (number, user, key)."""
 
-    store: Store
+    store: PlaneStore
     sidecars: list[Sidecar] = field(default_factory=list)
     accepted: list[tuple[int, str, str]] = field(default_factory=list)
     born: int = 0

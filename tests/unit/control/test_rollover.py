@@ -9,13 +9,13 @@ from msgspec.structs import replace
 
 from sidecar.control.services import close_windows, snapshots, usage
 from sidecar.control.services.apply import Desired, apply
-from sidecar.control.services.usage import LimitUsage
-from sidecar.control.storage.port import Store
+from sidecar.control.services.usage import LedgerLimitUsage
+from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import CounterKey
-from sidecar.domain.bounds import MINUTE_US, SECOND_US
 from sidecar.domain.catalog.model import Rollover
 from sidecar.domain.company.model import Pause, ScheduledChange, Subscription
 from sidecar.domain.limits.counters import CounterTotal
+from sidecar.domain.time.units import MINUTE_US, SECOND_US
 from sidecar.domain.time.windows import Window, WindowSpec, WindowUnit
 from tests.unit.control.rollover_plane import (
     BILLING_MONTH,
@@ -34,14 +34,14 @@ APRIL: Final = utc(2026, 4, 15)
 
 
 @pytest.fixture
-def plane(store: Store) -> RolloverPlane:
+def plane(store: PlaneStore) -> RolloverPlane:
     """On 10 January 2026, with acme on a plan of 100 a month, of which a month's rest is kept."""
     plane = RolloverPlane(store)
     plane.apply(catalog_of(pro=monthly()), on_plan())
     return plane
 
 
-def test_months_from_the_31st_carry_into_each_other(store: Store) -> None:
+def test_months_from_the_31st_carry_into_each_other(store: PlaneStore) -> None:
     plane = RolloverPlane(store, utc(2026, 1, 31))
     limit = monthly(Rollover(windows=2), window=BILLING_MONTH)
     plane.apply(catalog_of(pro=limit), on_plan(anchor_us=utc(2026, 1, 31)))
@@ -72,7 +72,7 @@ def test_months_from_the_31st_carry_into_each_other(store: Store) -> None:
     ],
 )
 def test_no_more_is_carried_than_allowed(
-    store: Store, keeps: Rollover, expected: list[tuple[int, ...]]
+    store: PlaneStore, keeps: Rollover, expected: list[tuple[int, ...]]
 ) -> None:
     plane = RolloverPlane(store)
     plane.apply(catalog_of(pro=monthly(keeps)), on_plan())
@@ -95,7 +95,7 @@ def test_it_is_known_a_minute_before_the_window_opens(plane: RolloverPlane) -> N
     assert [february] == plane.closed
 
 
-def test_short_windows_are_closed_in_their_last_tenth(store: Store) -> None:
+def test_short_windows_are_closed_in_their_last_tenth(store: PlaneStore) -> None:
     plane = RolloverPlane(store, utc(2026, 1, 10))
     minutely = monthly(window=WindowSpec(WindowUnit.MINUTE))
     plane.apply(catalog_of(pro=minutely), on_plan())
@@ -155,7 +155,7 @@ def test_a_time_zone_that_changes_in_the_last_minute_moves_the_next_window(
     assert (100,) == plane.carried(MARCH)
 
 
-def test_a_reset_starts_anew(store: Store) -> None:
+def test_a_reset_starts_anew(store: PlaneStore) -> None:
     reset = ScheduledChange(utc(2026, 2, 10), resets_usage=True)
     company = replace(
         on_plan(), subscription=Subscription("pro", utc(2026, 1, 1), changes=(reset,))
@@ -176,7 +176,7 @@ def test_a_reset_starts_anew(store: Store) -> None:
     assert None is plane.carried_into(plane.move(before, plane.key(MARCH).counter.window))
 
 
-def test_a_reset_at_the_windows_end_carries_nothing(store: Store) -> None:
+def test_a_reset_at_the_windows_end_carries_nothing(store: PlaneStore) -> None:
     reset = ScheduledChange(utc(2026, 2, 1), resets_usage=True)
     company = replace(
         on_plan(), subscription=Subscription("pro", utc(2026, 1, 1), changes=(reset,))
@@ -233,7 +233,7 @@ def test_carrying_ends_with_the_company(plane: RolloverPlane) -> None:
     assert None is plane.carried_into(february)
 
 
-def test_two_limits_on_one_counter_carry_by_the_first(store: Store) -> None:
+def test_two_limits_on_one_counter_carry_by_the_first(store: PlaneStore) -> None:
     catalog = catalog_of(pro=monthly())
     (plan,) = catalog.plans
     (grant,) = plan.entitlements
@@ -273,10 +273,12 @@ def test_a_companys_usage_tells_what_was_carried(plane: RolloverPlane) -> None:
     found, _ = usage.company_usage(plane.store, "acme", "", plane.now_us)
 
     window = plane.key(FEBRUARY).counter.window
-    assert [LimitUsage("tokens", monthly(), (), window, 3, 60)] == found
+    assert [LedgerLimitUsage("tokens", monthly(), (), window, 3, 60)] == found
 
 
-def test_windows_are_closed_a_page_at_a_time(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_windows_are_closed_a_page_at_a_time(
+    store: PlaneStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(close_windows, "PAGE", 3)
     plane = RolloverPlane(store)
     names = [f"c{number}" for number in range(8)]

@@ -7,11 +7,11 @@ from typing import Final
 import pytest
 
 from sidecar.control.services import close_windows
-from sidecar.control.storage.port import Store
+from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import CounterKey
-from sidecar.domain.bounds import DAY_US, HOUR_US, SECOND_US
 from sidecar.domain.catalog.model import Rollover
 from sidecar.domain.limits.counters import CounterTotal
+from sidecar.domain.time.units import DAY_US, HOUR_US, SECOND_US
 from sidecar.domain.time.windows import Window, WindowSpec, WindowUnit
 from tests.unit.control.rollover_plane import (
     RolloverPlane,
@@ -30,7 +30,7 @@ MAY: Final = utc(2026, 5, 15)
 
 
 @pytest.fixture
-def plane(store: Store) -> RolloverPlane:
+def plane(store: PlaneStore) -> RolloverPlane:
     """On 10 January 2026, with acme on a plan of 100 a month, of which a month's rest is kept."""
     plane = RolloverPlane(store)
     plane.apply(catalog_of(pro=monthly()), on_plan())
@@ -75,7 +75,7 @@ def test_usage_that_was_taken_back_is_carried_again(plane: RolloverPlane) -> Non
     assert (60,) == plane.carried(FEBRUARY)
 
 
-def test_late_usage_goes_through_every_window_since(store: Store) -> None:
+def test_late_usage_goes_through_every_window_since(store: PlaneStore) -> None:
     plane = RolloverPlane(store)
     plane.apply(catalog_of(pro=monthly(Rollover(windows=4))), on_plan())
     plane.go_to(APRIL)
@@ -116,7 +116,7 @@ def test_a_long_way_is_left_to_the_background(
     assert plane.key(MAY) in map(_key, answered.totals)
 
 
-def test_a_plane_that_was_down_catches_up_window_by_window(store: Store) -> None:
+def test_a_plane_that_was_down_catches_up_window_by_window(store: PlaneStore) -> None:
     plane = RolloverPlane(store)
     plane.apply(catalog_of(pro=monthly(Rollover(windows=2))), on_plan())
     plane.use(40)
@@ -160,7 +160,7 @@ def test_usage_before_the_start_is_nothing_to_carry(plane: RolloverPlane) -> Non
     assert [None, ()] == [plane.carried_into(december), plane.carried(JANUARY)]
 
 
-def test_hours_of_an_outage_are_caught_up(store: Store) -> None:
+def test_hours_of_an_outage_are_caught_up(store: PlaneStore) -> None:
     plane = RolloverPlane(store, utc(2026, 1, 10))
     hourly = monthly(Rollover(windows=2), 10, WindowSpec(WindowUnit.HOUR))
     plane.apply(catalog_of(pro=hourly), on_plan())

@@ -13,9 +13,9 @@ from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
 from sidecar.api.sync.v1 import sync_pb2, sync_pb2_grpc
 from sidecar.control.rpc import rollover_task, watch_hub
 from sidecar.control.server import ControlPlane
-from sidecar.control.storage.port import Store
-from sidecar.domain.bounds import SECOND_US
+from sidecar.control.storage.port import PlaneStore
 from sidecar.domain.limits.counters import CounterRef, CounterTotal
+from sidecar.domain.time.units import SECOND_US
 from sidecar.domain.time.windows import Window
 from sidecar.shared.convert.catalog import catalog_to_message
 from sidecar.shared.convert.companies import company_to_message
@@ -48,7 +48,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def calls(
-    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    store: PlaneStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Calls]:
     """A plane that has seen that acme's tokens roll over."""
     monkeypatch.setattr(watch_hub, "COALESCE_S", 0.02)

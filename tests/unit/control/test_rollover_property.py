@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from sidecar.control.services import close_windows, rollover_walk
 from sidecar.control.storage.sqlite import SqliteStore
-from sidecar.domain.bounds import DAY_US
 from sidecar.domain.catalog.model import Rollover
+from sidecar.domain.time.units import DAY_US
 from tests.unit.control.rollover_plane import (
     BILLING_MONTH,
     RolloverPlane,

@@ -9,19 +9,20 @@ from msgspec.structs import replace
 
 from sidecar.control.services import rollover_walk
 from sidecar.control.services.apply import Desired, apply
-from sidecar.control.storage.port import Store
+from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import RolloverWalk
-from sidecar.domain.bounds import FOREVER_US, SECOND_US
+from sidecar.domain.bounds import FOREVER_US
 from sidecar.domain.catalog.model import AddOn, AddOnEntitlement, Catalog, EntitlementGrant, Scope
 from sidecar.domain.company.model import (
+    AddOnSubscription,
     Company,
-    Holding,
     Override,
     Pause,
     ScheduledChange,
     Subscription,
     SubscriptionStatus,
 )
+from sidecar.domain.time.units import SECOND_US
 from sidecar.domain.time.windows import WindowSpec, WindowUnit
 from tests.unit.control.rollover_plane import (
     BILLING_MONTH,
@@ -39,19 +40,19 @@ PLAIN: Final = monthly(rollover=None)
 
 
 @pytest.fixture
-def plane(store: Store) -> RolloverPlane:
+def plane(store: PlaneStore) -> RolloverPlane:
     """On 10 January 2026, with acme on plan pro, which does not roll over."""
     plane = RolloverPlane(store)
     plane.apply(catalog_of(pro=PLAIN), on_plan())
     return plane
 
 
-def _walk(store: Store) -> RolloverWalk:
+def _walk(store: PlaneStore) -> RolloverWalk:
     with store.read() as transaction:
         return transaction.rollover_walk()
 
 
-def _due(store: Store) -> int:
+def _due(store: PlaneStore) -> int:
     with store.read() as transaction:
         return len(transaction.rollover_windows_due(FOREVER_US, 1_000))
 
@@ -84,13 +85,16 @@ def test_a_catalog_that_gains_rollover_starts_with_the_running_window(plane: Rol
         ),
         pytest.param(on_plan("max"), id="plan"),
         pytest.param(
-            Company("acme", subscription=Subscription("pro", SINCE, add_ons=(Holding("more"),))),
+            Company(
+                "acme",
+                subscription=Subscription("pro", SINCE, add_ons=(AddOnSubscription("more"),)),
+            ),
             id="add-on",
         ),
     ],
 )
 def test_a_company_that_gains_rollover_starts_with_the_running_window(
-    store: Store, company: Company
+    store: PlaneStore, company: Company
 ) -> None:
     plane = RolloverPlane(store)
     calls = replace(PLAIN, window=WindowSpec(WindowUnit.LIFETIME))
@@ -143,7 +147,7 @@ def _off_and_on() -> Subscription:
     return Subscription("pro", SINCE, changes=changes)
 
 
-def test_what_is_planned_to_come_back_starts_anew(store: Store) -> None:
+def test_what_is_planned_to_come_back_starts_anew(store: PlaneStore) -> None:
     plane = RolloverPlane(store)
     catalog = catalog_of(pro=monthly(), max=monthly(amount=500), free=PLAIN)
     plane.apply(catalog, replace(on_plan(), subscription=_off_and_on()))
@@ -155,7 +159,7 @@ def test_what_is_planned_to_come_back_starts_anew(store: Store) -> None:
     assert 2 == at_first
 
 
-def test_what_is_planned_follows_a_change_of_the_time_zone(store: Store) -> None:
+def test_what_is_planned_follows_a_change_of_the_time_zone(store: PlaneStore) -> None:
     plane = RolloverPlane(store)
     catalog = catalog_of(pro=monthly(), max=monthly(amount=500), free=PLAIN)
     company = replace(on_plan(), subscription=_off_and_on())
@@ -168,7 +172,7 @@ def test_what_is_planned_follows_a_change_of_the_time_zone(store: Store) -> None
     assert [(), (100,)] == [plane.carried(utc(2026, month, 15)) for month in (5, 6)]
 
 
-def test_a_moved_anchor_starts_anew(store: Store) -> None:
+def test_a_moved_anchor_starts_anew(store: PlaneStore) -> None:
     paused = Subscription(
         "pro", SINCE, pause=Pause(utc(2026, 1, 20), utc(2026, 2, 10), moves_anchor=True)
     )
@@ -240,12 +244,15 @@ def _with_add_on(amount: int | None) -> Catalog:
     "subscription",
     [
         pytest.param(
-            Subscription("pro", SINCE, add_ons=(Holding("more"),)), id="unlimited by an add-on"
+            Subscription("pro", SINCE, add_ons=(AddOnSubscription("more"),)),
+            id="unlimited by an add-on",
         ),
         pytest.param(Subscription("max", SINCE), id="on another plan"),
     ],
 )
-def test_who_has_nothing_to_carry_is_left_alone(store: Store, subscription: Subscription) -> None:
+def test_who_has_nothing_to_carry_is_left_alone(
+    store: PlaneStore, subscription: Subscription
+) -> None:
     plane = RolloverPlane(store)
     plane.apply(_with_add_on(None), replace(on_plan(), subscription=subscription))
     plane.go_to(FEBRUARY)
@@ -253,9 +260,9 @@ def test_who_has_nothing_to_carry_is_left_alone(store: Store, subscription: Subs
     assert (0, []) == (_due(store), plane.closed)
 
 
-def test_an_add_on_that_stops_to_be_unlimited_lets_the_plan_roll_over(store: Store) -> None:
+def test_an_add_on_that_stops_to_be_unlimited_lets_the_plan_roll_over(store: PlaneStore) -> None:
     plane = RolloverPlane(store)
-    holder = Subscription("pro", SINCE, add_ons=(Holding("more", 2),))
+    holder = Subscription("pro", SINCE, add_ons=(AddOnSubscription("more", 2),))
     plane.apply(_with_add_on(None), replace(on_plan(), subscription=holder))
     plane.apply(_with_add_on(50))
     plane.go_to(FEBRUARY)
@@ -272,7 +279,7 @@ def test_other_amounts_are_no_reason_to_look_at_everyone_again(plane: RolloverPl
     assert signature == _walk(plane.store).signature != ""
 
 
-def test_a_limit_on_matching_usage_carries_too(store: Store) -> None:
+def test_a_limit_on_matching_usage_carries_too(store: PlaneStore) -> None:
     plane = RolloverPlane(store)
     large = replace(monthly(), scope=Scope(match=(("model", "large"),)))
     plane.apply(catalog_of(pro=large), on_plan())

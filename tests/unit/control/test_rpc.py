@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.api.control.v1 import control_pb2
 from sidecar.api.sync.v1 import sync_pb2
-from sidecar.control.storage.port import Store
+from sidecar.control.storage.port import PlaneStore
 from sidecar.shared.convert.catalog import catalog_to_message
 from tests.unit.control.plane import Calls, Refusal, refusal, running
 from tests.unit.control.support import (
@@ -29,7 +29,7 @@ PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
 
 
 @pytest.fixture
-async def calls(store: Store) -> AsyncIterator[Calls]:
+async def calls(store: PlaneStore) -> AsyncIterator[Calls]:
     async with running(store) as calls:
         yield calls
 
@@ -259,7 +259,7 @@ async def test_garbage_on_the_wire_is_an_invalid_argument(
 
 
 async def test_a_mistake_of_ours_is_an_internal_error_without_details(
-    calls: Calls, store: Store
+    calls: Calls, store: PlaneStore
 ) -> None:
     await calls.apply(catalog=True)
     with store.write() as transaction:

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
 from sidecar.control.server import ControlPlane
-from sidecar.control.storage.port import Store
+from sidecar.control.storage.port import PlaneStore
 from sidecar.shared.host.lifecycle import CANNOT_RUN
 from sidecar.shared.host.listening import CannotListen
 from tests.support.bounds import HANG_SECONDS_MAX
@@ -43,7 +43,7 @@ def _get(url: str) -> tuple[int, str]:
         return answer.status, answer.read().decode()
 
 
-async def test_probes_and_metrics_answer(store: Store) -> None:
+async def test_probes_and_metrics_answer(store: PlaneStore) -> None:
     async with running(store) as calls:
         base = f"http://{calls.plane.http_address}"
         for path in ("/livez", "/readyz", "/startupz"):
@@ -55,7 +55,7 @@ async def test_probes_and_metrics_answer(store: Store) -> None:
     assert "tallyd_ledger_records_total 0.0" in metrics.splitlines()
 
 
-async def test_health_and_reflection_know_the_services(store: Store) -> None:
+async def test_health_and_reflection_know_the_services(store: PlaneStore) -> None:
     async with running(store) as calls:
         health: Any = health_pb2_grpc.HealthStub(calls.channel)
         for service in ("", "liveness", "readiness", "sidecar.api.sync.v1.SyncService"):
@@ -73,7 +73,7 @@ async def test_health_and_reflection_know_the_services(store: Store) -> None:
 
 
 @pytest.mark.parametrize("field", ["listen", "http_listen"])
-async def test_an_address_in_use_is_named(store: Store, field: str) -> None:
+async def test_an_address_in_use_is_named(store: PlaneStore, field: str) -> None:
     async with running(store) as calls:
         taken = calls.plane.grpc_address if field == "listen" else calls.plane.http_address
         second = ControlPlane(replace(CONFIG, **{field: taken}), store)
@@ -81,7 +81,7 @@ async def test_an_address_in_use_is_named(store: Store, field: str) -> None:
             await second.start()
 
 
-async def test_a_message_beyond_the_bound_is_refused(store: Store) -> None:
+async def test_a_message_beyond_the_bound_is_refused(store: PlaneStore) -> None:
     async with running(store) as calls:
         bound = CONFIG.message_bytes_max
         request = control_pb2.GetCompanyRequest(company="x" * bound)

@@ -6,14 +6,14 @@ import pytest
 
 from sidecar.control.services import apply, snapshots
 from sidecar.control.services.apply import Desired
-from sidecar.control.services.snapshots import PAGE_COMPANIES, Page, Position
+from sidecar.control.services.snapshots import PAGE_COMPANIES, ResumePosition, WatchPage
 from sidecar.control.services.subscriptions import change_subscription
-from sidecar.control.storage.port import Store
-from sidecar.domain.bounds import DAY_US
+from sidecar.control.storage.port import PlaneStore
 from sidecar.domain.catalog.model import Catalog, CatalogSnapshot, Feature, FeatureKind
 from sidecar.domain.company.subscription_changes import NOW, ResetUsage
 from sidecar.domain.company.timeline import compile_snapshot
 from sidecar.domain.limits.counters import CounterTotal
+from sidecar.domain.time.units import DAY_US
 from tests.unit.control.support import (
     ALICE,
     BOB,
@@ -30,24 +30,24 @@ from tests.unit.control.support import (
 MORE = Catalog((*CATALOG.features, Feature("zz", FeatureKind.BOOLEAN)), CATALOG.plans)
 
 
-def _page(store: Store, position: Position) -> tuple[Page, Position]:
+def _page(store: PlaneStore, position: ResumePosition) -> tuple[WatchPage, ResumePosition]:
     return snapshots.next_page(store, position, BOB, NOW_US)
 
 
-def _pages(store: Store, position: Position) -> tuple[list[Page], Position]:
+def _pages(store: PlaneStore, position: ResumePosition) -> tuple[list[WatchPage], ResumePosition]:
     """Everything from a position up to the first page that is complete."""
-    pages: list[Page] = []
+    pages: list[WatchPage] = []
     while not pages or not pages[-1].complete:
         page, position = _page(store, position)
         pages.append(page)
     return pages, position
 
 
-def _ids(pages: list[Page]) -> list[str]:
+def _ids(pages: list[WatchPage]) -> list[str]:
     return [snapshot.company for page in pages for snapshot in page.snapshots]
 
 
-def test_a_fetch_gives_what_exists_and_names_what_does_not(store: Store) -> None:
+def test_a_fetch_gives_what_exists_and_names_what_does_not(store: PlaneStore) -> None:
     set_up(store, "a", "b")
     fetched = snapshots.fetch(store, ["b", "x", "a", "x"], 0, ALICE, NOW_US)
     assert CatalogSnapshot(1, CATALOG) == fetched.catalog
@@ -57,7 +57,7 @@ def test_a_fetch_gives_what_exists_and_names_what_does_not(store: Store) -> None
     assert ["x"] == fetched.unknown
 
 
-def test_timelines_are_given_as_they_are_stored(store: Store) -> None:
+def test_timelines_are_given_as_they_are_stored(store: PlaneStore) -> None:
     set_up(store, "acme")
     changed = change_subscription(store, "acme", ResetUsage(), NOW, NOW_US + 1).snapshot
     assert 2 == len(changed.segments)
@@ -67,12 +67,14 @@ def test_timelines_are_given_as_they_are_stored(store: Store) -> None:
 
 
 @pytest.mark.parametrize(("known", "sent"), [(0, True), (1, False), (2, True)])
-def test_a_fetch_leaves_out_the_catalog_that_is_known(store: Store, known: int, sent: bool) -> None:
+def test_a_fetch_leaves_out_the_catalog_that_is_known(
+    store: PlaneStore, known: int, sent: bool
+) -> None:
     set_up(store, "a")
     assert sent is (snapshots.fetch(store, ["a"], known, ALICE, NOW_US).catalog is not None)
 
 
-def test_a_fetch_brings_the_usage_in_open_windows(store: Store) -> None:
+def test_a_fetch_brings_the_usage_in_open_windows(store: PlaneStore) -> None:
     set_up(store, "acme")
     alice = Writer(ALICE)
     alice.write(record(5, counters=[LIFETIME, per_user("eve")]))
@@ -86,7 +88,7 @@ def test_a_fetch_brings_the_usage_in_open_windows(store: Store) -> None:
     assert [CounterTotal("acme", "tokens", LIFETIME, 5, 5, NOW_US)] == list(later)
 
 
-def test_a_watch_from_0_starts_with_all_there_is(store: Store) -> None:
+def test_a_watch_from_0_starts_with_all_there_is(store: PlaneStore) -> None:
     set_up(store, "a", "b")
     (page,), position = _pages(store, snapshots.start(store, 0, False))
     assert (1, True, CatalogSnapshot(1, CATALOG)) == (page.revision, page.complete, page.catalog)
@@ -94,7 +96,7 @@ def test_a_watch_from_0_starts_with_all_there_is(store: Store) -> None:
     assert _page(store, position)[0].empty
 
 
-def test_a_watch_from_0_brings_the_usage_along(store: Store) -> None:
+def test_a_watch_from_0_brings_the_usage_along(store: PlaneStore) -> None:
     set_up(store, "acme")
     alice = Writer(ALICE)
     alice.write(record(5))
@@ -103,7 +105,7 @@ def test_a_watch_from_0_brings_the_usage_along(store: Store) -> None:
     assert [CounterTotal("acme", "tokens", LIFETIME, 5, 0, NOW_US)] == list(page.totals)
 
 
-def test_a_watch_without_companies_gets_only_later_changes_of_them(store: Store) -> None:
+def test_a_watch_without_companies_gets_only_later_changes_of_them(store: PlaneStore) -> None:
     set_up(store, "a", "b")
     (page,), position = _pages(store, snapshots.start(store, 0, True))
     assert page.catalog is not None
@@ -113,7 +115,7 @@ def test_a_watch_without_companies_gets_only_later_changes_of_them(store: Store)
     assert ["c"] == _ids(pages)
 
 
-def test_a_watch_that_resumes_gets_what_is_later(store: Store) -> None:
+def test_a_watch_that_resumes_gets_what_is_later(store: PlaneStore) -> None:
     set_up(store, "a", "b")
     apply.apply(store, Desired(MORE), NOW_US)
     apply.apply(store, Desired(companies=(company("c"),), remove=("a",)), NOW_US)
@@ -124,14 +126,14 @@ def test_a_watch_that_resumes_gets_what_is_later(store: Store) -> None:
     assert _page(store, snapshots.start(store, 3, False))[0].empty
 
 
-def test_a_watch_from_0_is_not_told_of_companies_long_gone(store: Store) -> None:
+def test_a_watch_from_0_is_not_told_of_companies_long_gone(store: PlaneStore) -> None:
     set_up(store, "a", "b")
     apply.apply(store, Desired(remove=("a",)), NOW_US)
     (page,), _ = _pages(store, snapshots.start(store, 0, False))
     assert (["b"], []) == (_ids([page]), list(page.removed))
 
 
-def test_many_companies_come_in_pages_and_the_last_is_complete(store: Store) -> None:
+def test_many_companies_come_in_pages_and_the_last_is_complete(store: PlaneStore) -> None:
     names = [f"c{at:04}" for at in range(2 * PAGE_COMPANIES + 1)]
     set_up(store, *names)
     pages, _ = _pages(store, snapshots.start(store, 0, False))
@@ -140,7 +142,7 @@ def test_many_companies_come_in_pages_and_the_last_is_complete(store: Store) -> 
     assert names == _ids(pages)
 
 
-def test_what_changes_between_pages_is_in_a_later_one(store: Store) -> None:
+def test_what_changes_between_pages_is_in_a_later_one(store: PlaneStore) -> None:
     names = [f"c{at:04}" for at in range(PAGE_COMPANIES + 50)]
     set_up(store, *names)
     first, position = _page(store, snapshots.start(store, 0, False))
@@ -155,7 +157,7 @@ def test_what_changes_between_pages_is_in_a_later_one(store: Store) -> None:
     assert (3, True) == (rest[-1].revision, rest[-1].complete)
 
 
-def test_a_caller_from_a_later_revision_shows_that_state_was_lost(store: Store) -> None:
+def test_a_caller_from_a_later_revision_shows_that_state_was_lost(store: PlaneStore) -> None:
     set_up(store, "a")
     with store.read() as transaction:
         before = transaction.state()

@@ -13,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.control.v1 import control_pb2
-from sidecar.control.storage.port import Store
+from sidecar.control.storage.port import PlaneStore
 from sidecar.domain.catalog.model import AddOn, Plan
 from sidecar.shared.convert.catalog import catalog_to_message
 from tests.support.bounds import HANG_SECONDS_MAX
@@ -31,7 +31,7 @@ AT: Final = control_pb2.CHANGE_TIME_AT
 
 
 @pytest.fixture
-async def calls(store: Store) -> AsyncIterator[Calls]:
+async def calls(store: PlaneStore) -> AsyncIterator[Calls]:
     async with running(store) as calls:
         await calls.control.Apply(control_pb2.ApplyRequest(catalog=catalog_to_message(SOLD)))
         await calls.apply("acme")

@@ -11,10 +11,10 @@ from sidecar.control.services import apply, directory
 from sidecar.control.services.apply import Desired
 from sidecar.control.services.subscriptions import ChangedSubscription, change_subscription
 from sidecar.control.services.timelines import CLOCK_BACK_US_MAX
-from sidecar.control.storage.port import Store
-from sidecar.domain.bounds import CHANGES_MAX, DAY_US, HOUR_US
+from sidecar.control.storage.port import PlaneStore
+from sidecar.domain.bounds import CHANGES_MAX
 from sidecar.domain.catalog.model import AddOn, Plan
-from sidecar.domain.company.model import Company, Holding, ScheduledChange, Subscription
+from sidecar.domain.company.model import AddOnSubscription, Company, ScheduledChange, Subscription
 from sidecar.domain.company.subscription_changes import (
     NOW,
     CancelSubscription,
@@ -27,6 +27,7 @@ from sidecar.domain.company.subscription_changes import (
 )
 from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot, segment_at
 from sidecar.domain.errors import FailedPrecondition, FieldError, InvalidInput, NotFound
+from sidecar.domain.time.units import DAY_US, HOUR_US
 from tests.unit.control.support import CATALOG, NOW_US, company
 
 SOLD: Final = msgspec.structs.replace(
@@ -36,29 +37,29 @@ LATER_US: Final = NOW_US + HOUR_US
 
 
 @pytest.fixture
-def sold(store: Store) -> Store:
+def sold(store: PlaneStore) -> PlaneStore:
     """A store with a catalog, and a company on plan pro."""
     apply.apply(store, Desired(SOLD, (company(), Company("free"))), NOW_US)
     return store
 
 
 def change(
-    store: Store, wanted: SubscriptionChange, when: When = NOW, now_us: int = LATER_US
+    store: PlaneStore, wanted: SubscriptionChange, when: When = NOW, now_us: int = LATER_US
 ) -> ChangedSubscription:
     return change_subscription(store, "acme", wanted, when, now_us)
 
 
-def revision(store: Store) -> int:
+def revision(store: PlaneStore) -> int:
     with store.read() as transaction:
         return transaction.state().revision
 
 
-def generations(store: Store, *instants_us: int) -> list[int]:
+def generations(store: PlaneStore, *instants_us: int) -> list[int]:
     snapshot = directory.get_company(store, "acme").snapshot
     return [segment_at(snapshot, instant_us).generation for instant_us in instants_us]
 
 
-def test_a_change_for_now_holds_from_now_on_and_the_past_stays(sold: Store) -> None:
+def test_a_change_for_now_holds_from_now_on_and_the_past_stays(sold: PlaneStore) -> None:
     done = change(sold, ChangePlan("max"))
     assert (2, LATER_US, company(plan="max")) == (done.revision, done.effective_us, done.company)
     assert (2, "pro", "max") == (
@@ -70,53 +71,57 @@ def test_a_change_for_now_holds_from_now_on_and_the_past_stays(sold: Store) -> N
     assert (done.company, done.snapshot) == (stored.company, stored.snapshot)
 
 
-def test_a_planned_change_is_in_the_timeline(sold: Store) -> None:
+def test_a_planned_change_is_in_the_timeline(sold: PlaneStore) -> None:
     done = change(sold, CancelSubscription(), When(ChangeTime.AT, LATER_US + DAY_US))
     assert compile_snapshot(done.company, 2) == done.snapshot
     assert LATER_US + DAY_US == done.effective_us
 
 
-def test_changes_add_up(sold: Store) -> None:
+def test_changes_add_up(sold: PlaneStore) -> None:
     change(sold, ChangePlan("max"))
     change(sold, SetAddOn("seat", 3), now_us=LATER_US + 1)
     done = change(sold, SetAddOn("gb"), now_us=LATER_US + 2)
     subscription = done.company.subscription
     assert subscription is not None
-    assert ("max", (Holding("gb"), Holding("seat", 3)), 4) == (
+    assert ("max", (AddOnSubscription("gb"), AddOnSubscription("seat", 3)), 4) == (
         subscription.plan,
         subscription.add_ons,
         done.revision,
     )
-    assert [(), (Holding("seat", 3),), (Holding("gb"), Holding("seat", 3))] == [
-        segment.add_ons for segment in done.snapshot.segments[1:]
-    ]
+    assert [
+        (),
+        (AddOnSubscription("seat", 3),),
+        (AddOnSubscription("gb"), AddOnSubscription("seat", 3)),
+    ] == [segment.add_ons for segment in done.snapshot.segments[1:]]
 
 
-def test_what_changes_nothing_keeps_the_revision(sold: Store) -> None:
+def test_what_changes_nothing_keeps_the_revision(sold: PlaneStore) -> None:
     before = directory.get_company(sold, "acme")
     done = change(sold, ChangePlan("pro"))
     assert (1, before.company, before.snapshot) == (done.revision, done.company, done.snapshot)
     assert 1 == revision(sold)
 
 
-def test_what_is_due_is_folded_in_only_with_a_change(sold: Store) -> None:
+def test_what_is_due_is_folded_in_only_with_a_change(sold: PlaneStore) -> None:
     planned = ScheduledChange(LATER_US, "max")
     subscription = Subscription("pro", NOW_US, changes=(planned,))
     apply.apply(sold, Desired(companies=(Company("acme", subscription=subscription),)), NOW_US)
     change(sold, ChangePlan("max"), now_us=LATER_US + 1)
     assert subscription == directory.get_company(sold, "acme").company.subscription
     done = change(sold, SetAddOn("gb"), now_us=LATER_US + 1)
-    assert Subscription("max", NOW_US, add_ons=(Holding("gb"),)) == done.company.subscription
+    assert (
+        Subscription("max", NOW_US, add_ons=(AddOnSubscription("gb"),)) == done.company.subscription
+    )
 
 
-def test_a_reset_starts_a_generation(sold: Store) -> None:
+def test_a_reset_starts_a_generation(sold: PlaneStore) -> None:
     done = change(sold, ResetUsage())
     assert (2, company()) == (done.revision, done.company)
     before, after = generations(sold, LATER_US - 1, LATER_US)
     assert 0 == before < after
 
 
-def test_resets_in_the_same_microsecond_differ(sold: Store) -> None:
+def test_resets_in_the_same_microsecond_differ(sold: PlaneStore) -> None:
     change(sold, ResetUsage())
     first = generations(sold, LATER_US)
     change(sold, ResetUsage())
@@ -124,19 +129,19 @@ def test_resets_in_the_same_microsecond_differ(sold: Store) -> None:
 
 
 @pytest.mark.parametrize("back_us", [1, CLOCK_BACK_US_MAX])
-def test_a_clock_that_is_set_back_a_little_loses_no_reset(sold: Store, back_us: int) -> None:
+def test_a_clock_that_is_set_back_a_little_loses_no_reset(sold: PlaneStore, back_us: int) -> None:
     change(sold, ResetUsage())
     done = change(sold, ChangePlan("max"), now_us=LATER_US - back_us)
     assert LATER_US == done.effective_us
     assert [0] < generations(sold, LATER_US)
 
 
-def test_a_clock_that_was_far_ahead_is_not_followed(sold: Store) -> None:
+def test_a_clock_that_was_far_ahead_is_not_followed(sold: PlaneStore) -> None:
     change(sold, ChangePlan("max"), now_us=LATER_US + 365 * DAY_US)
     done = change(sold, SetAddOn("gb"))
     assert LATER_US == done.effective_us
     present = segment_at(done.snapshot, LATER_US)
-    assert ("max", (Holding("gb"),)) == (present.plan, present.add_ons)
+    assert ("max", (AddOnSubscription("gb"),)) == (present.plan, present.add_ons)
 
 
 REFUSED: dict[str, tuple[SubscriptionChange, type[FieldError], str]] = {
@@ -152,7 +157,7 @@ REFUSED: dict[str, tuple[SubscriptionChange, type[FieldError], str]] = {
 
 @pytest.mark.parametrize(("wanted", "kind", "field"), REFUSED.values(), ids=REFUSED)
 def test_refused(
-    sold: Store, wanted: SubscriptionChange, kind: type[FieldError], field: str
+    sold: PlaneStore, wanted: SubscriptionChange, kind: type[FieldError], field: str
 ) -> None:
     with pytest.raises(FieldError) as refused:
         change(sold, wanted)
@@ -161,13 +166,13 @@ def test_refused(
 
 
 @pytest.mark.parametrize("name", ["nobody", "free"])
-def test_a_company_without_a_subscription_is_not_found(sold: Store, name: str) -> None:
+def test_a_company_without_a_subscription_is_not_found(sold: PlaneStore, name: str) -> None:
     with pytest.raises(NotFound) as refused:
         change_subscription(sold, name, ChangePlan("max"), NOW, LATER_US)
     assert "company" == refused.value.field
 
 
-def test_a_rule_that_would_be_broken_refuses(sold: Store) -> None:
+def test_a_rule_that_would_be_broken_refuses(sold: PlaneStore) -> None:
     changes = tuple(ScheduledChange(LATER_US + at, "max") for at in range(1, CHANGES_MAX + 1))
     subscription = Subscription("pro", NOW_US, changes=changes)
     apply.apply(sold, Desired(companies=(Company("acme", subscription=subscription),)), NOW_US)
@@ -177,7 +182,7 @@ def test_a_rule_that_would_be_broken_refuses(sold: Store) -> None:
     assert "subscription.changes: must be at most 100, is 101" == refused.value.message
 
 
-def test_what_the_file_says_replaces_what_was_changed(sold: Store) -> None:
+def test_what_the_file_says_replaces_what_was_changed(sold: PlaneStore) -> None:
     change(sold, ChangePlan("max"))
     changed = directory.get_company(sold, "acme").snapshot
     applied = apply.apply(sold, Desired(companies=(company(),)), LATER_US + 5)

@@ -6,12 +6,12 @@ import pytest
 
 from sidecar.control.services import usage
 from sidecar.control.services.subscriptions import change_subscription
-from sidecar.control.services.usage import LimitUsage
-from sidecar.control.storage.port import Store
-from sidecar.control.storage.values import LineFilter, Tally
-from sidecar.domain.bounds import DAY_US
+from sidecar.control.services.usage import LedgerLimitUsage
+from sidecar.control.storage.port import PlaneStore
+from sidecar.control.storage.values import IncarnationTally, LineFilter
 from sidecar.domain.company.subscription_changes import NOW, ResetUsage
 from sidecar.domain.errors import NotFound
+from sidecar.domain.time.units import DAY_US
 from sidecar.domain.time.windows import LIFETIME_WINDOW
 from tests.unit.control.support import (
     ALICE,
@@ -29,13 +29,13 @@ from tests.unit.control.support import (
 EVER, DAILY = CATALOG.plans[0].entitlements[1].limits
 
 
-def _push(store: Store, *records: bytes, incarnation: str = ALICE) -> None:
+def _push(store: PlaneStore, *records: bytes, incarnation: str = ALICE) -> None:
     writer = Writer(incarnation)
     writer.write(*records)
     writer.push(store)
 
 
-def test_usage_stands_against_every_limit_in_the_window_of_the_instant(store: Store) -> None:
+def test_usage_stands_against_every_limit_in_the_window_of_the_instant(store: PlaneStore) -> None:
     set_up(store, "acme")
     _push(
         store,
@@ -44,23 +44,23 @@ def test_usage_stands_against_every_limit_in_the_window_of_the_instant(store: St
     )
     today = usage.company_usage(store, "acme", "", NOW_US)
     yesterday = usage.company_usage(store, "acme", "tokens", NOW_US - DAY_US)
-    ever = LimitUsage("tokens", EVER, (), LIFETIME_WINDOW, 7)
+    ever = LedgerLimitUsage("tokens", EVER, (), LIFETIME_WINDOW, 7)
     expected = [
         ever,
-        LimitUsage("tokens", DAILY, ("bob",), TODAY, 2),
-        LimitUsage("tokens", DAILY, ("eve",), TODAY, 5),
+        LedgerLimitUsage("tokens", DAILY, ("bob",), TODAY, 2),
+        LedgerLimitUsage("tokens", DAILY, ("eve",), TODAY, 5),
     ]
     assert (expected, False) == today
     assert ([ever], False) == yesterday
 
 
-def test_a_limit_without_usage_stands_at_0(store: Store) -> None:
+def test_a_limit_without_usage_stands_at_0(store: PlaneStore) -> None:
     set_up(store, "acme")
     limits, _ = usage.company_usage(store, "acme", "tokens", NOW_US)
-    assert [LimitUsage("tokens", EVER, (), LIFETIME_WINDOW, 0)] == limits
+    assert [LedgerLimitUsage("tokens", EVER, (), LIFETIME_WINDOW, 0)] == limits
 
 
-def test_usage_starts_at_0_after_a_reset_and_stays_known_before_it(store: Store) -> None:
+def test_usage_starts_at_0_after_a_reset_and_stays_known_before_it(store: PlaneStore) -> None:
     set_up(store, "acme")
     _push(store, record(5))
     change_subscription(store, "acme", ResetUsage(), NOW, NOW_US + 1)
@@ -75,7 +75,7 @@ def test_usage_starts_at_0_after_a_reset_and_stays_known_before_it(store: Store)
     [("nobody", "", "company"), ("acme", "unheard-of", "feature")],
 )
 def test_usage_of_what_is_unknown_is_not_found(
-    store: Store, company: str, feature: str, field: str
+    store: PlaneStore, company: str, feature: str, field: str
 ) -> None:
     set_up(store, "acme")
     with pytest.raises(NotFound) as refused:
@@ -83,7 +83,7 @@ def test_usage_of_what_is_unknown_is_not_found(
     assert field == refused.value.field
 
 
-def test_sums_say_when_they_are_cut(store: Store) -> None:
+def test_sums_say_when_they_are_cut(store: PlaneStore) -> None:
     _push(store, record(1), record(2, feature="calls"))
     wanted = LineFilter("acme")
     all_sums, whole = usage.sum_usage(store, wanted, False, False, 2)
@@ -92,7 +92,7 @@ def test_sums_say_when_they_are_cut(store: Store) -> None:
     assert (all_sums[:1], True) == (cut_sums, cut)
 
 
-def test_lines_page_to_the_end_while_new_ones_come(store: Store) -> None:
+def test_lines_page_to_the_end_while_new_ones_come(store: PlaneStore) -> None:
     _push(store, *(record(at, at_us=NOW_US + at) for at in range(5)))
     seen, position = [], None
     for _ in range(3):
@@ -104,10 +104,10 @@ def test_lines_page_to_the_end_while_new_ones_come(store: Store) -> None:
     assert position is None
 
 
-def test_an_incarnation_is_looked_up_with_its_sums(store: Store) -> None:
+def test_an_incarnation_is_looked_up_with_its_sums(store: PlaneStore) -> None:
     _push(store, record(5), record(6, feature="calls"))
     known, tallies = usage.look_up_incarnation(store, ALICE)
     assert known is not None
     assert (2, False) == (known.watermark, known.fenced)
-    assert [Tally("calls", 1, 6), Tally("tokens", 1, 5)] == tallies
+    assert [IncarnationTally("calls", 1, 6), IncarnationTally("tokens", 1, 5)] == tallies
     assert (None, []) == usage.look_up_incarnation(store, BOB)

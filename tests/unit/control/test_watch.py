@@ -12,7 +12,7 @@ import pytest
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.control.rpc import sync, watch_hub
 from sidecar.control.services import apply
-from sidecar.control.storage.port import Store
+from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import CounterState
 from tests.support.bounds import HANG_SECONDS_MAX
 from tests.unit.control.plane import Calls, running
@@ -22,7 +22,7 @@ Step = sync_pb2.WatchSnapshotsResponse
 
 
 @pytest.fixture
-async def calls(store: Store, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Calls]:
+async def calls(store: PlaneStore, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Calls]:
     monkeypatch.setattr(watch_hub, "COALESCE_S", 0.02)
     monkeypatch.setattr(watch_hub, "POLL_S", 0.05)
     async with running(store) as calls:
@@ -83,7 +83,7 @@ async def test_a_watch_resumes_after_its_revision(calls: Calls) -> None:
     assert (3, True, []) == (current.revision, current.complete, _ids(current))
 
 
-async def test_a_change_by_another_process_is_noticed(calls: Calls, store: Store) -> None:
+async def test_a_change_by_another_process_is_noticed(calls: Calls, store: PlaneStore) -> None:
     watch = calls.watch(BOB)
     await watch.read()
     desired = apply.Desired(companies=(company("z"),))
@@ -132,7 +132,9 @@ async def test_a_silent_watch_gets_heartbeats(
     assert beat.plane_time.ToMicroseconds() > start.plane_time.ToMicroseconds()
 
 
-async def test_a_new_epoch_ends_watches_and_is_told_to_the_next(calls: Calls, store: Store) -> None:
+async def test_a_new_epoch_ends_watches_and_is_told_to_the_next(
+    calls: Calls, store: PlaneStore
+) -> None:
     watch = calls.watch(BOB)
     before = await watch.read()
     with store.write() as transaction:
@@ -156,7 +158,7 @@ async def test_a_stop_ends_watches_cleanly(calls: Calls) -> None:
 
 def test_totals_for_which_there_is_no_room_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch_hub, "TOTALS_MAX", 2)
-    watcher = watch_hub.Watcher(BOB, watch_hub.Interest(everything=True))
+    watcher = watch_hub.Subscriber(BOB, watch_hub.Interest(everything=True))
     states = [_state(at, version=1) for at in range(3)]
     assert 1 == watcher.offer(states)
     assert 0 == watcher.offer([_state(0, version=2)])

@@ -14,15 +14,17 @@ from sidecar.control.rpc import sync_answers
 from sidecar.control.rpc.watch_page_cache import SHARED_MAX, Pages
 from sidecar.control.rpc.workers import Workers
 from sidecar.control.services import snapshots
-from sidecar.control.services.snapshots import Position
-from sidecar.control.storage.port import Store
+from sidecar.control.services.snapshots import ResumePosition
+from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import PlaneState
 from sidecar.domain.errors import Unavailable
 from tests.unit.control.support import ALICE, BOB, NOW_US, set_up
 
 WATCH_PAGE = sync_answers.watch_page
 STATE = PlaneState("epoch", 1)
-LEVEL = Position(revision=1, company="", catalog_version=0, known_revision=0, with_totals=False)
+LEVEL = ResumePosition(
+    revision=1, company="", catalog_version=0, known_revision=0, with_totals=False
+)
 
 
 class Reads:
@@ -47,7 +49,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
 
 
 @pytest.fixture
-async def shared(store: Store) -> AsyncIterator[Pages]:
+async def shared(store: PlaneStore) -> AsyncIterator[Pages]:
     set_up(store, "a", "b")
     workers = Workers(store)
     yield Pages(workers, lambda: NOW_US)
@@ -75,7 +77,7 @@ async def test_watchers_that_are_level_share_one_read(shared: Pages, reads: Read
     ids=["revision", "company", "catalog"],
 )
 async def test_watchers_at_another_place_do_not(
-    shared: Pages, reads: Reads, store: Store, other: Position
+    shared: Pages, reads: Reads, store: PlaneStore, other: ResumePosition
 ) -> None:
     await shared.next(STATE, LEVEL, ALICE)
     message, _, after = await shared.next(STATE, other, BOB)
@@ -85,7 +87,7 @@ async def test_watchers_at_another_place_do_not(
 
 
 async def test_a_start_from_nothing_is_read_for_itself(
-    shared: Pages, reads: Reads, store: Store
+    shared: Pages, reads: Reads, store: PlaneStore
 ) -> None:
     start = snapshots.start(store, 0, False)
     await shared.next(STATE, start, ALICE)

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from sidecar.directory.company_cache import HeldCompanies
+from sidecar.directory.company_cache import CompanyCache
 from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.errors import Exhausted
 from sidecar.storage.snapshots import SnapshotChanges
@@ -36,7 +36,7 @@ async def use(sidecar: Inside, names: str) -> list[int]:
 
 
 def held(sidecar: Inside) -> str:
-    return "".join(sidecar.opened.snapshots.held("", 1000))
+    return "".join(sidecar.opened.snapshots.company_ids("", 1000))
 
 
 def asked(sidecar: Inside) -> str:
@@ -162,7 +162,7 @@ async def test_many_that_come_at_once_do_not_push_each_other_out_before_they_are
 
 
 async def test_a_store_without_room_forgets_nobody() -> None:
-    """What could not be written changes no order: who is held is let go in its turn."""
+    """What could not be written changes no order: who is stored is evicted in its turn."""
     disk = MemoryDisk()
     sidecar = sidecar_of(2, disk=disk)
     await use(sidecar, "ab")
@@ -179,12 +179,12 @@ async def test_a_store_without_room_forgets_nobody() -> None:
 def test_looking_for_room_takes_as_long_with_many_in_use() -> None:
     """Those in use are not gone through: it is asked on the path of a call."""
     sidecar = sidecar_of(1000)
-    companies = HeldCompanies(sidecar.opened.snapshots, 1000)
+    companies = CompanyCache(sidecar.opened.snapshots, 1000)
     snapshots = [CompanySnapshot(str(number), 1) for number in range(1000)]
     companies.applied(snapshots, ())
     for snapshot in snapshots:
-        companies.taken_up(snapshot.company)
-    companies.laid_down("500")
+        companies.pin(snapshot.company)
+    companies.unpin("500")
 
     class Looked(list[str]):
         def __contains__(self, company: object) -> bool:
@@ -193,5 +193,5 @@ def test_looking_for_room_takes_as_long_with_many_in_use() -> None:
 
     looked = Looked()
     companies.applied([CompanySnapshot("new", 1)], ())
-    assert ["500"] == companies.to_let_go([CompanySnapshot("new", 1)], looked)
+    assert ["500"] == companies.to_evict([CompanySnapshot("new", 1)], looked)
     assert ["500"] == list(looked)

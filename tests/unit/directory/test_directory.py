@@ -7,9 +7,9 @@ from typing import Final
 import pytest
 
 from sidecar.directory.directory import Directory
-from sidecar.domain.bounds import DAY_US
 from sidecar.domain.company.model import Company, Override, Subscription
 from sidecar.domain.company.timeline import compile_snapshot
+from sidecar.domain.time.units import DAY_US
 from sidecar.storage.snapshots import SnapshotChanges
 from tests.support.build import (
     NOW_US,
@@ -43,9 +43,9 @@ def filled(opened: OpenedStore, companies_max: int = 10) -> Directory:
 
 
 def amounts(directory: Directory, name: str = "acme", at_us: int = NOW_US) -> list[int | None]:
-    view = directory.company(name, at_us)
-    assert view is not None
-    feature = view.feature("calls")
+    resolved = directory.company(name, at_us)
+    assert resolved is not None
+    feature = resolved.feature("calls")
     assert feature is not None
     return [meter.limit.amount for meter in feature.meters]
 
@@ -76,9 +76,9 @@ def test_an_older_catalog_and_an_older_snapshot_change_nothing(opened: OpenedSto
     directory.apply(changes(100, 5))
     directory.apply(changes(7, 4))
     assert [100, 100] == amounts(directory)
-    view = directory.company("acme", NOW_US)
-    assert view is not None
-    assert 5 == view.version
+    resolved = directory.company("acme", NOW_US)
+    assert resolved is not None
+    assert 5 == resolved.version
 
 
 def test_a_new_snapshot_holds_at_once(opened: OpenedStore) -> None:
@@ -115,9 +115,9 @@ def test_memory_is_bounded_and_the_store_has_the_rest(opened: OpenedStore) -> No
 
 
 def test_an_unknown_feature_is_none(opened: OpenedStore) -> None:
-    view = filled(opened).company("acme", NOW_US)
-    assert view is not None
-    assert view.feature("other") is None
+    resolved = filled(opened).company("acme", NOW_US)
+    assert resolved is not None
+    assert resolved.feature("other") is None
 
 
 def test_who_is_absent_is_not_asked_for_again_for_a_while(opened: OpenedStore) -> None:
@@ -137,15 +137,15 @@ def test_memory_of_the_absent_is_bounded(opened: OpenedStore) -> None:
 
 
 def test_the_place_of_a_request_follows_its_values_and_its_window(opened: OpenedStore) -> None:
-    view = filled(opened).company("acme", NOW_US)
-    assert view is not None
-    feature = view.feature("calls")
+    resolved = filled(opened).company("acme", NOW_US)
+    assert resolved is not None
+    feature = resolved.feature("calls")
     assert feature is not None
     _, meter = feature.meters
     asked = [("ann", NOW_US), ("ann", NOW_US), ("bob", NOW_US), ("ann", NOW_US + 30 * DAY_US)]
     asked += [("ann", NOW_US - 30 * DAY_US), ("bob", NOW_US)]
     for user, at_us in asked:
-        place = meter.place({"user": user, "other": "x"}, at_us)
+        place = meter.address({"user": user, "other": "x"}, at_us)
         assert place is not None
         assert counter_ref(BY_USER, (user,), at_us) == place.ref
-    assert meter.place({"other": "x"}, NOW_US) is None
+    assert meter.address({"other": "x"}, NOW_US) is None

@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.directory import company_cache as held_module
 from sidecar.directory import directory as directory_module
-from sidecar.directory.company_cache import HeldCompanies
+from sidecar.directory.company_cache import CompanyCache
 from sidecar.directory.directory import Directory
 from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.company.timeline import compile_snapshot
@@ -27,7 +27,7 @@ def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshots, "WRITTEN_AT_ONCE", 2)
     monkeypatch.setattr(directory_module, "_NOTED_AT_ONCE", 2)
     monkeypatch.setattr(directory_module, "_GRANTS_AT_ONCE", 1)
-    monkeypatch.setattr(held_module, "_LET_GO_AT_ONCE", 2)
+    monkeypatch.setattr(held_module, "_EVICTED_AT_ONCE", 2)
 
 
 def content(version: int) -> SnapshotChanges:
@@ -58,8 +58,8 @@ def amounts(directory: Directory, names: tuple[str, ...] = NAMES) -> list[int | 
     """What each company may use; `None` of one that is unknown."""
     found: list[int | None] = []
     for name in names:
-        view = directory.company(name, NOW_US)
-        feature = None if view is None else view.feature("calls")
+        resolved = directory.company(name, NOW_US)
+        feature = None if resolved is None else resolved.feature("calls")
         found.append(None if feature is None else feature.entitlement.limits[0].amount)
     return found
 
@@ -101,8 +101,8 @@ def test_all_obey_the_changes_from_one_step_on(
 def test_who_is_used_meanwhile_is_not_let_go_for_those_who_arrive(used_in_step: int) -> None:
     """Nor is one who has just arrived; those who went before are not held."""
     opened = OpenedStore(MemoryDisk())
-    held = HeldCompanies(opened.snapshots, 8)
-    directory = filled(Directory(opened.snapshots, 4, held=held))
+    held = CompanyCache(opened.snapshots, 8)
+    directory = filled(Directory(opened.snapshots, 4, company_cache=held))
     used: tuple[str, ...] = ()
     arriving = tuple(f"arriving {number}" for number in range(6))
     arrivals = SnapshotChanges(companies=companies(1, "pro", *arriving))
@@ -113,7 +113,7 @@ def test_who_is_used_meanwhile_is_not_let_go_for_those_who_arrive(used_in_step: 
             assert [1] * len(used) == amounts(directory, used)
         if not goes_on(steps):
             break
-    stored = opened.snapshots.held("", 100)
+    stored = opened.snapshots.company_ids("", 100)
     assert {*used, *arriving} <= set(stored)
     assert 8 == len(stored)
     # Who went is asked for again; who is held is found.
@@ -122,15 +122,15 @@ def test_who_is_used_meanwhile_is_not_let_go_for_those_who_arrive(used_in_step: 
 
 def test_who_was_in_use_goes_last_once_all_were_forgotten() -> None:
     opened = OpenedStore(MemoryDisk())
-    held = HeldCompanies(opened.snapshots, 7)
-    directory = filled(Directory(opened.snapshots, 3, held=held))
+    held = CompanyCache(opened.snapshots, 7)
+    directory = filled(Directory(opened.snapshots, 3, company_cache=held))
     amounts(directory, (NAMES[0], NAMES[2]))
     directory.apply(CATALOG)
     for number in range(5):
         name = f"arriving {number}"
         directory.apply(SnapshotChanges(companies=companies(2, "pro", name)))
-        assert 7 == len(opened.snapshots.held("", 100))
-    assert {NAMES[0], NAMES[2]} <= set(opened.snapshots.held("", 100))
+        assert 7 == len(opened.snapshots.company_ids("", 100))
+    assert {NAMES[0], NAMES[2]} <= set(opened.snapshots.company_ids("", 100))
 
 
 @pytest.mark.parametrize(
@@ -145,8 +145,8 @@ def test_who_was_in_use_goes_last_once_all_were_forgotten() -> None:
 )
 def test_who_is_used_right_behind_the_switch_is_in_use(changes: SnapshotChanges, used: str) -> None:
     opened = OpenedStore(MemoryDisk())
-    held = HeldCompanies(opened.snapshots, 10)
-    directory = filled(Directory(opened.snapshots, 3, held=held))
+    held = CompanyCache(opened.snapshots, 10)
+    directory = filled(Directory(opened.snapshots, 3, company_cache=held))
     amounts(directory, (NAMES[1], NAMES[2]))
     steps = directory.applying(changes)
     before = amounts(directory, (used,))
@@ -157,5 +157,5 @@ def test_who_is_used_right_behind_the_switch_is_in_use(changes: SnapshotChanges,
     for number in range(12):
         name = f"arriving {number}"
         directory.apply(SnapshotChanges(companies=companies(2, "pro", name)))
-    stored = opened.snapshots.held("", 100)
+    stored = opened.snapshots.company_ids("", 100)
     assert (10, True) == (len(stored), used in stored)

@@ -6,15 +6,15 @@ from typing import Any, Final
 
 import msgspec
 
-from sidecar.domain.bounds import DAY_US, HOUR_US
 from sidecar.domain.company.model import (
-    Holding,
+    AddOnSubscription,
     Pause,
     ScheduledChange,
     Subscription,
     SubscriptionStatus,
 )
 from sidecar.domain.company.subscription_changes import ChangeTime, When
+from sidecar.domain.time.units import DAY_US, HOUR_US
 from tests.support.build import MIDNIGHT_US, NOW_US
 
 ACTIVE, ENDED = SubscriptionStatus.ACTIVE, SubscriptionStatus.ENDED
@@ -24,8 +24,8 @@ SOON_US: Final = NOW_US + HOUR_US
 LATER_US: Final = NOW_US + DAY_US
 PAST_US: Final = NOW_US - DAY_US
 PAID: Final = Subscription("basic", ANCHOR_US)
-SEAT: Final = Holding("seat", 2)
-GB: Final = Holding("gb", 1)
+SEAT: Final = AddOnSubscription("seat", 2)
+GB: Final = AddOnSubscription("gb", 1)
 
 
 def at(instant_us: int) -> When:

@@ -16,7 +16,7 @@ from sidecar.domain.catalog.model import (
     Rollover,
     Scope,
 )
-from sidecar.domain.company.model import Holding
+from sidecar.domain.company.model import AddOnSubscription
 from sidecar.domain.entitlement.add_on_amounts import increased, scaled
 from sidecar.domain.time.windows import WindowSpec, WindowUnit
 from tests.support.build import ANCHORED_MONTH, DAY, HARD, MONTH, SHADOW, SOFT, limit, metered
@@ -47,7 +47,7 @@ def granting(*ceilings: Limit | RateLimit) -> EntitlementGrant:
 def merged(
     before: EntitlementGrant, added: EntitlementGrant, quantity: int = 1
 ) -> tuple[Limit | RateLimit, ...]:
-    found = increased(before, added, Holding("boost", quantity))
+    found = increased(before, added, AddOnSubscription("boost", quantity))
     return (*found.limits, *found.rates)
 
 
@@ -108,7 +108,7 @@ def test_of_several_limits_that_count_the_same_that_of_the_same_enforcement_is_a
     before: list[Limit], expected: list[int]
 ) -> None:
     added = granting(limit("x", 10, SOFT), limit("y", 20))
-    found = increased(granting(*before), added, Holding("boost"))
+    found = increased(granting(*before), added, AddOnSubscription("boost"))
     assert expected == [limit.amount for limit in found.limits]
 
 
@@ -203,13 +203,13 @@ def test_what_applies_beside_has_a_name_that_is_free(
 ) -> None:
     windows = (WindowSpec(WindowUnit.DAY, number) for number in range(1, 9))
     before = granting(*(limit(name, window=next(windows)) for name in taken))
-    found = increased(before, granting(limit(added, 1)), Holding(add_on))
+    found = increased(before, granting(limit(added, 1)), AddOnSubscription(add_on))
     assert [*taken, expected] == [limit.id for limit in found.limits]
 
 
 def test_what_applies_beside_does_not_clash_among_itself() -> None:
     added = granting(limit("a", 1, window=DAY), limit("boost.a", 1, window=ANCHORED_MONTH))
-    found = increased(granting(limit("a")), added, Holding("boost"))
+    found = increased(granting(limit("a")), added, AddOnSubscription("boost"))
     assert ["a", "boost.a", "boost.boost.a"] == [limit.id for limit in found.limits]
 
 
@@ -231,7 +231,7 @@ def test_more_limits_and_rates_than_the_bound_are_left_out() -> None:
     rates = [rate(f"r{at}", period_us=1_000 + at) for at in range(LIMITS_MAX + 8)]
     before = granting(*many[: LIMITS_MAX - 1], *rates[: LIMITS_MAX - 1])
     added = granting(*many[LIMITS_MAX - 2 :], *rates[LIMITS_MAX - 2 :])
-    found = increased(before, added, Holding("boost"))
+    found = increased(before, added, AddOnSubscription("boost"))
     assert (LIMITS_MAX, LIMITS_MAX) == (len(found.limits), len(found.rates))
     assert [1, 2, 1] == [limit.amount for limit in found.limits[-3:]]
     assert f"l{LIMITS_MAX - 1}" == found.limits[-1].id

@@ -19,7 +19,13 @@ from sidecar.domain.catalog.model import (
     RateLimit,
     Scope,
 )
-from sidecar.domain.company.model import MONTHLY, Company, Holding, Override, ScheduledChange
+from sidecar.domain.company.model import (
+    MONTHLY,
+    AddOnSubscription,
+    Company,
+    Override,
+    ScheduledChange,
+)
 from sidecar.domain.company.model import Subscription as Sub
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 
@@ -76,7 +82,10 @@ def test_overrides_are_sorted_by_feature() -> None:
 
 
 def test_add_ons_that_are_held_are_sorted_and_changes_are_by_time() -> None:
-    shuffled, ordered = (Holding("b", 2), Holding("a")), (Holding("a"), Holding("b", 2))
+    shuffled, ordered = (
+        (AddOnSubscription("b", 2), AddOnSubscription("a")),
+        (AddOnSubscription("a"), AddOnSubscription("b", 2)),
+    )
     subscription = Sub(
         "pro",
         0,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from sidecar.domain.bounds import DAY_US, INT64_MAX, SECOND_US
+from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import (
     AddOn,
     AddOnEntitlement,
@@ -22,9 +22,11 @@ from sidecar.domain.catalog.model import (
     Rate,
     RateLimit,
 )
-from sidecar.domain.catalog.rules import Path, problems
+from sidecar.domain.catalog.rules import problems
 from sidecar.domain.company.model import Company, Override, Subscription
+from sidecar.domain.time.units import DAY_US, SECOND_US
 from sidecar.domain.time.windows import WindowSpec, WindowUnit
+from sidecar.domain.validation import Path
 
 TOKENS = Feature("tokens", FeatureKind.METERED)
 SSO = Feature("sso", FeatureKind.BOOLEAN)

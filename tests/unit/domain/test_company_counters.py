@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 import pytest
 
-from sidecar.domain.bounds import DAY_US, EVENT_PAST_US_MAX
+from sidecar.domain.bounds import EVENT_PAST_US_MAX
 from sidecar.domain.company.model import (
     Company,
     CompanySnapshot,
@@ -18,6 +18,7 @@ from sidecar.domain.company.model import (
 from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot, segment_at
 from sidecar.domain.limits.counters import slot_of
 from sidecar.domain.time.company_windows import company_window, generation_of
+from sidecar.domain.time.units import DAY_US
 from sidecar.domain.time.windows import Alignment, Window, WindowSpec, WindowUnit
 from tests.support.build import ANCHORED_MONTH, DAY, LIFETIME, MONTH, NOW_US, limit
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from sidecar.domain.bounds import DAY_US, INT64_MAX
+from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import (
     AddOn,
     Catalog,
@@ -17,10 +17,10 @@ from sidecar.domain.catalog.model import (
     Rate,
     RateLimit,
 )
-from sidecar.domain.catalog.rules import Path, problems
+from sidecar.domain.catalog.rules import problems
 from sidecar.domain.company.model import (
+    AddOnSubscription,
     Company,
-    Holding,
     Override,
     PastDue,
     Pause,
@@ -28,7 +28,9 @@ from sidecar.domain.company.model import (
     Subscription,
     SubscriptionStatus,
 )
+from sidecar.domain.time.units import DAY_US
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
+from sidecar.domain.validation import Path
 
 DAY = WindowSpec(WindowUnit.DAY)
 GRANT = EntitlementGrant("tokens", limits=(Limit("daily", DAY, 10),))
@@ -95,7 +97,7 @@ FULL = replace(
     trial_ends_us=5,
     trial_end_status=SubscriptionStatus.ACTIVE,
     cancel_us=9,
-    add_ons=(Holding("extra", 1_000_000), Holding("seats")),
+    add_ons=(AddOnSubscription("extra", 1_000_000), AddOnSubscription("seats")),
     ends_us=8,
     past_due=PastDue(0, 1),
     pause=Pause(2, 3, moves_anchor=True),
@@ -131,14 +133,17 @@ SUBSCRIPTIONS: dict[str, tuple[dict[str, object], Path]] = {
         {"trial_end_status": SubscriptionStatus.PAUSED},
         ("trial_end_status",),
     ),
-    "an add-on that is not there": ({"add_ons": (Holding("more"),)}, ("add_ons", 0, "add_on")),
+    "an add-on that is not there": (
+        {"add_ons": (AddOnSubscription("more"),)},
+        ("add_ons", 0, "add_on"),
+    ),
     "an add-on twice": (
-        {"add_ons": (Holding("extra"), Holding("extra"))},
+        {"add_ons": (AddOnSubscription("extra"), AddOnSubscription("extra"))},
         ("add_ons", 1, "add_on"),
     ),
-    "no add-on": ({"add_ons": (Holding("extra", 0),)}, ("add_ons", 0, "quantity")),
+    "no add-on": ({"add_ons": (AddOnSubscription("extra", 0),)}, ("add_ons", 0, "quantity")),
     "too many of an add-on": (
-        {"add_ons": (Holding("extra", 1_000_001),)},
+        {"add_ons": (AddOnSubscription("extra", 1_000_001),)},
         ("add_ons", 0, "quantity"),
     ),
     "a late payment out of reach": ({"past_due": PastDue(INT64_MAX)}, ("past_due", "since")),
@@ -171,11 +176,15 @@ SUBSCRIPTIONS: dict[str, tuple[dict[str, object], Path]] = {
         ("changes", 0, "plan"),
     ),
     "a change to an add-on that is not there": (
-        {"changes": (ScheduledChange(5, add_ons=(Holding("extra"), Holding("more"))),)},
+        {
+            "changes": (
+                ScheduledChange(5, add_ons=(AddOnSubscription("extra"), AddOnSubscription("more"))),
+            )
+        },
         ("changes", 0, "add_ons", "add_ons", 1, "add_on"),
     ),
     "a change to no add-on": (
-        {"changes": (ScheduledChange(5, add_ons=(Holding("extra", 0),)),)},
+        {"changes": (ScheduledChange(5, add_ons=(AddOnSubscription("extra", 0),)),)},
         ("changes", 0, "add_ons", "add_ons", 0, "quantity"),
     ),
     "a billing period of minutes": (
@@ -202,8 +211,8 @@ def test_a_problem_of_a_subscription(changes: dict[str, object], path: Path) -> 
 def test_too_many_add_ons_are_a_problem() -> None:
     add_ons = tuple(AddOn(f"a{at}") for at in range(101))
     catalog = replace(CATALOG, add_ons=add_ons)
-    holdings = tuple(Holding(add_on.key) for add_on in add_ons)
-    company = _acme(subscription=replace(SUBSCRIPTION, add_ons=holdings))
+    bought = tuple(AddOnSubscription(add_on.key) for add_on in add_ons)
+    company = _acme(subscription=replace(SUBSCRIPTION, add_ons=bought))
     assert [("companies", 0, "subscription", "add_ons")] == [
         problem.path for problem in problems(catalog, [company])
     ]

@@ -10,23 +10,25 @@ from typing import Final
 
 import pytest
 
-from sidecar.domain.bounds import SECOND_US
 from sidecar.domain.catalog.model import Rate
 from sidecar.domain.limits.decide import decide
-from sidecar.domain.limits.decision import Decision, Gauge, GrantMode, RateGauge, Reason
+from sidecar.domain.limits.decision import Decision
+from sidecar.domain.limits.reasons import GrantMode, Reason
+from sidecar.domain.limits.usage import QuotaUsage, RateUsage
+from sidecar.domain.time.units import SECOND_US
 from tests.support.build import (
     NOW_US,
     SHADOW,
-    gauge,
     limit,
-    rate_gauge,
     rate_limit,
+    rate_usage,
     throttled,
+    usage,
 )
 
 ALL: Final = GrantMode.ALL_OR_NOTHING
 UP_TO: Final = GrantMode.UP_TO
-REGARDLESS: Final = GrantMode.REGARDLESS
+RECORD_ONLY: Final = GrantMode.RECORD_ONLY
 ALLOWED: Final = Reason.ALLOWED
 EXCEEDED: Final = Reason.LIMIT_EXCEEDED
 LIMITED: Final = Reason.RATE_LIMITED
@@ -35,38 +37,38 @@ BURST: Final = rate_limit("burst")
 SLOW: Final = rate_limit("slow", Rate(1, SECOND_US, 2))
 WATCHED: Final = rate_limit("watched", Rate(1, SECOND_US, 2), SHADOW)
 
-Gauges = Sequence[Gauge]
-Rates = Sequence[RateGauge]
+Usages = Sequence[QuotaUsage]
+Rates = Sequence[RateUsage]
 
 
 def outcome(decision: Decision) -> tuple[bool, Reason, int]:
     return decision.allowed, decision.reason, decision.granted
 
 
-def decided(gauges: Gauges, rates: Rates, quantity: int, mode: GrantMode = ALL) -> Decision:
-    return decide(quantity, mode, gauges, NOW_US, rates)
+def decided(usages: Usages, rates: Rates, quantity: int, mode: GrantMode = ALL) -> Decision:
+    return decide(quantity, mode, usages, NOW_US, rates)
 
 
 @pytest.mark.parametrize(
-    ("gauges", "rates", "quantity", "mode", "expected"),
+    ("usages", "rates", "quantity", "mode", "expected"),
     [
-        pytest.param([], [rate_gauge(BURST)], 20, ALL, (True, ALLOWED, 20), id="rate: the burst"),
-        pytest.param([], [rate_gauge(BURST)], 21, ALL, (False, LIMITED, 0), id="rate: past it"),
-        pytest.param([], [rate_gauge(BURST, 15)], 5, ALL, (True, ALLOWED, 5), id="rate: the rest"),
-        pytest.param([], [rate_gauge(BURST, 16)], 5, ALL, (False, LIMITED, 0), id="rate: too many"),
-        pytest.param([], [rate_gauge(BURST, 99)], 0, ALL, (True, ALLOWED, 0), id="rate: 0 in debt"),
+        pytest.param([], [rate_usage(BURST)], 20, ALL, (True, ALLOWED, 20), id="rate: the burst"),
+        pytest.param([], [rate_usage(BURST)], 21, ALL, (False, LIMITED, 0), id="rate: past it"),
+        pytest.param([], [rate_usage(BURST, 15)], 5, ALL, (True, ALLOWED, 5), id="rate: the rest"),
+        pytest.param([], [rate_usage(BURST, 16)], 5, ALL, (False, LIMITED, 0), id="rate: too many"),
+        pytest.param([], [rate_usage(BURST, 99)], 0, ALL, (True, ALLOWED, 0), id="rate: 0 in debt"),
         pytest.param(
-            [], [rate_gauge(BURST, 15)], 9, UP_TO, (True, ALLOWED, 5), id="rate: up to what fits"
+            [], [rate_usage(BURST, 15)], 9, UP_TO, (True, ALLOWED, 5), id="rate: up to what fits"
         ),
         pytest.param(
-            [], [rate_gauge(BURST, 20)], 9, UP_TO, (False, LIMITED, 0), id="rate: up to nothing"
+            [], [rate_usage(BURST, 20)], 9, UP_TO, (False, LIMITED, 0), id="rate: up to nothing"
         ),
         pytest.param(
-            [], [rate_gauge(BURST, 20)], 9, REGARDLESS, (True, LIMITED, 9), id="rate: has happened"
+            [], [rate_usage(BURST, 20)], 9, RECORD_ONLY, (True, LIMITED, 9), id="rate: has happened"
         ),
         pytest.param(
             [],
-            [rate_gauge(BURST), rate_gauge(SLOW)],
+            [rate_usage(BURST), rate_usage(SLOW)],
             3,
             ALL,
             (False, LIMITED, 0),
@@ -74,58 +76,58 @@ def decided(gauges: Gauges, rates: Rates, quantity: int, mode: GrantMode = ALL) 
         ),
         pytest.param(
             [],
-            [rate_gauge(BURST, 19), rate_gauge(SLOW)],
+            [rate_usage(BURST, 19), rate_usage(SLOW)],
             9,
             UP_TO,
             (True, ALLOWED, 1),
             id="rates: up to the least of two",
         ),
-        pytest.param([], [rate_gauge(WATCHED, 2)], 9, ALL, (True, ALLOWED, 9), id="shadow rate"),
+        pytest.param([], [rate_usage(WATCHED, 2)], 9, ALL, (True, ALLOWED, 9), id="shadow rate"),
         pytest.param(
             [],
-            [rate_gauge(WATCHED, 2)],
+            [rate_usage(WATCHED, 2)],
             9,
             UP_TO,
             (True, ALLOWED, 9),
             id="shadow rate does not cut",
         ),
         pytest.param(
-            [gauge(limit(amount=10), 10)],
-            [rate_gauge(BURST)],
+            [usage(limit(amount=10), 10)],
+            [rate_usage(BURST)],
             1,
             ALL,
             (False, EXCEEDED, 0),
             id="limit denies, rate does not",
         ),
         pytest.param(
-            [gauge(limit(amount=10))],
-            [rate_gauge(BURST, 20)],
+            [usage(limit(amount=10))],
+            [rate_usage(BURST, 20)],
             1,
             ALL,
             (False, LIMITED, 0),
             id="rate denies, limit does not",
         ),
         pytest.param(
-            [gauge(limit(amount=10), 3)],
-            [rate_gauge(BURST, 18)],
+            [usage(limit(amount=10), 3)],
+            [rate_usage(BURST, 18)],
             9,
             UP_TO,
             (True, ALLOWED, 2),
             id="up to: rate has less than limit",
         ),
         pytest.param(
-            [gauge(limit(amount=10), 9)],
-            [rate_gauge(BURST, 18)],
+            [usage(limit(amount=10), 9)],
+            [rate_usage(BURST, 18)],
             9,
             UP_TO,
             (True, ALLOWED, 1),
             id="up to: limit has less than rate",
         ),
         pytest.param(
-            [gauge(throttled(amount=10), 9)], [], 1, ALL, (True, ALLOWED, 1), id="throttle: within"
+            [usage(throttled(amount=10), 9)], [], 1, ALL, (True, ALLOWED, 1), id="throttle: within"
         ),
         pytest.param(
-            [gauge(throttled(amount=10), 10)],
+            [usage(throttled(amount=10), 10)],
             [],
             20,
             ALL,
@@ -133,10 +135,10 @@ def decided(gauges: Gauges, rates: Rates, quantity: int, mode: GrantMode = ALL) 
             id="throttle: past the amount as fast as the rate lets",
         ),
         pytest.param(
-            [gauge(throttled(amount=10), 10)], [], 21, ALL, (False, LIMITED, 0), id="throttle: fast"
+            [usage(throttled(amount=10), 10)], [], 21, ALL, (False, LIMITED, 0), id="throttle: fast"
         ),
         pytest.param(
-            [gauge(throttled(amount=10), 7)],
+            [usage(throttled(amount=10), 7)],
             [],
             23,
             ALL,
@@ -144,10 +146,10 @@ def decided(gauges: Gauges, rates: Rates, quantity: int, mode: GrantMode = ALL) 
             id="throttle: only what lies above the amount meets the rate",
         ),
         pytest.param(
-            [gauge(throttled(amount=10), 7)], [], 24, ALL, (False, LIMITED, 0), id="throttle: +1"
+            [usage(throttled(amount=10), 7)], [], 24, ALL, (False, LIMITED, 0), id="throttle: +1"
         ),
         pytest.param(
-            [gauge(throttled(amount=10), 7, throttled=18)],
+            [usage(throttled(amount=10), 7, throttled=18)],
             [],
             9,
             UP_TO,
@@ -155,7 +157,7 @@ def decided(gauges: Gauges, rates: Rates, quantity: int, mode: GrantMode = ALL) 
             id="throttle: up to the rest and what the rate lets pass",
         ),
         pytest.param(
-            [gauge(throttled(amount=10), 90, throttled=20)],
+            [usage(throttled(amount=10), 90, throttled=20)],
             [],
             9,
             UP_TO,
@@ -163,15 +165,15 @@ def decided(gauges: Gauges, rates: Rates, quantity: int, mode: GrantMode = ALL) 
             id="throttle: up to nothing",
         ),
         pytest.param(
-            [gauge(throttled(amount=10), 10, throttled=20)],
+            [usage(throttled(amount=10), 10, throttled=20)],
             [],
             9,
-            REGARDLESS,
+            RECORD_ONLY,
             (True, LIMITED, 9),
             id="throttle: has happened",
         ),
         pytest.param(
-            [gauge(throttled(amount=10), 10), gauge(limit(amount=10), 10)],
+            [usage(throttled(amount=10), 10), usage(limit(amount=10), 10)],
             [],
             1,
             ALL,
@@ -179,7 +181,7 @@ def decided(gauges: Gauges, rates: Rates, quantity: int, mode: GrantMode = ALL) 
             id="throttle passes, hard denies",
         ),
         pytest.param(
-            [gauge(limit(amount=10), 12, carried=3)],
+            [usage(limit(amount=10), 12, carried=3)],
             [],
             1,
             ALL,
@@ -187,7 +189,7 @@ def decided(gauges: Gauges, rates: Rates, quantity: int, mode: GrantMode = ALL) 
             id="carried: beyond the amount",
         ),
         pytest.param(
-            [gauge(limit(amount=10), 12, carried=3)],
+            [usage(limit(amount=10), 12, carried=3)],
             [],
             2,
             ALL,
@@ -195,7 +197,7 @@ def decided(gauges: Gauges, rates: Rates, quantity: int, mode: GrantMode = ALL) 
             id="carried: used up",
         ),
         pytest.param(
-            [gauge(limit(amount=10), 7, carried=3)],
+            [usage(limit(amount=10), 7, carried=3)],
             [],
             9,
             UP_TO,
@@ -203,7 +205,7 @@ def decided(gauges: Gauges, rates: Rates, quantity: int, mode: GrantMode = ALL) 
             id="carried: up to what is left of both",
         ),
         pytest.param(
-            [gauge(throttled(amount=10), 12, carried=3)],
+            [usage(throttled(amount=10), 12, carried=3)],
             [],
             21,
             ALL,
@@ -213,6 +215,6 @@ def decided(gauges: Gauges, rates: Rates, quantity: int, mode: GrantMode = ALL) 
     ],
 )
 def test_outcome(
-    gauges: Gauges, rates: Rates, quantity: int, mode: GrantMode, expected: tuple[bool, Reason, int]
+    usages: Usages, rates: Rates, quantity: int, mode: GrantMode, expected: tuple[bool, Reason, int]
 ) -> None:
-    assert expected == outcome(decided(gauges, rates, quantity, mode))
+    assert expected == outcome(decided(usages, rates, quantity, mode))

@@ -10,12 +10,14 @@ from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import Limit
 from sidecar.domain.errors import OutOfRange
 from sidecar.domain.limits.decide import decide, decide_unmetered
-from sidecar.domain.limits.decision import Decision, Gauge, GrantMode, Reason, ThresholdWarning
-from tests.support.build import NOW_US, SHADOW, SOFT, gauge, limit
+from sidecar.domain.limits.decision import Decision, ThresholdWarning
+from sidecar.domain.limits.reasons import GrantMode, Reason
+from sidecar.domain.limits.usage import QuotaUsage
+from tests.support.build import NOW_US, SHADOW, SOFT, limit, usage
 
 ALL: Final = GrantMode.ALL_OR_NOTHING
 UP_TO: Final = GrantMode.UP_TO
-REGARDLESS: Final = GrantMode.REGARDLESS
+RECORD_ONLY: Final = GrantMode.RECORD_ONLY
 
 
 @pytest.mark.parametrize(
@@ -42,22 +44,22 @@ def test_warnings(
     expected: tuple[int, ...],
 ) -> None:
     of = limit(amount=amount, enforcement=SOFT, warn=percents)
-    decision = decide(quantity, ALL, [gauge(of, used)], NOW_US)
+    decision = decide(quantity, ALL, [usage(of, used)], NOW_US)
     assert tuple(ThresholdWarning("monthly", p) for p in expected) == decision.warnings
 
 
 def test_warnings_of_every_limit_in_their_order() -> None:
-    gauges = [gauge(limit("a", 10), 4), gauge(limit("b", 100), 4), gauge(limit("c", 10, SOFT), 7)]
+    usages = [usage(limit("a", 10), 4), usage(limit("b", 100), 4), usage(limit("c", 10, SOFT), 7)]
     expected = (ThresholdWarning("a", 50), ThresholdWarning("c", 80))
-    assert expected == decide(1, ALL, gauges, NOW_US).warnings
+    assert expected == decide(1, ALL, usages, NOW_US).warnings
 
 
 def test_a_denial_warns_of_nothing() -> None:
-    assert () == decide(60, ALL, [gauge(limit(amount=50))], NOW_US).warnings
+    assert () == decide(60, ALL, [usage(limit(amount=50))], NOW_US).warnings
 
 
 def test_warnings_follow_what_was_granted() -> None:
-    decision = decide(99, UP_TO, [gauge(limit("a", 100)), gauge(limit("b", 60))], NOW_US)
+    decision = decide(99, UP_TO, [usage(limit("a", 100)), usage(limit("b", 60))], NOW_US)
     expected = tuple(
         ThresholdWarning(*pair) for pair in [("a", 50), ("b", 50), ("b", 80), ("b", 100)]
     )
@@ -65,55 +67,55 @@ def test_warnings_follow_what_was_granted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gauges", "quantity", "expected"),
+    ("usages", "quantity", "expected"),
     [
-        pytest.param([gauge(limit(amount=10, enforcement=SOFT), 8)], 2, 0, id="within"),
-        pytest.param([gauge(limit(amount=10, enforcement=SOFT), 8)], 5, 3, id="partly"),
-        pytest.param([gauge(limit(amount=10, enforcement=SOFT), 15)], 5, 5, id="wholly"),
+        pytest.param([usage(limit(amount=10, enforcement=SOFT), 8)], 2, 0, id="within"),
+        pytest.param([usage(limit(amount=10, enforcement=SOFT), 8)], 5, 3, id="partly"),
+        pytest.param([usage(limit(amount=10, enforcement=SOFT), 15)], 5, 5, id="wholly"),
         pytest.param(
-            [gauge(limit("a", 10, SOFT), 8), gauge(limit("b", 10, SOFT), 9)], 5, 4, id="largest"
+            [usage(limit("a", 10, SOFT), 8), usage(limit("b", 10, SOFT), 9)], 5, 4, id="largest"
         ),
-        pytest.param([gauge(limit(amount=0, enforcement=SOFT))], 5, 5, id="of 0"),
-        pytest.param([gauge(limit(amount=10, enforcement=SHADOW), 10)], 5, 0, id="shadow is none"),
+        pytest.param([usage(limit(amount=0, enforcement=SOFT))], 5, 5, id="of 0"),
+        pytest.param([usage(limit(amount=10, enforcement=SHADOW), 10)], 5, 0, id="shadow is none"),
     ],
 )
-def test_overage_of_the_request(gauges: list[Gauge], quantity: int, expected: int) -> None:
-    assert expected == decide(quantity, ALL, gauges, NOW_US).overage
+def test_overage_of_the_request(usages: list[QuotaUsage], quantity: int, expected: int) -> None:
+    assert expected == decide(quantity, ALL, usages, NOW_US).overage
 
 
 def test_a_denied_request_has_no_overage() -> None:
-    gauges = [gauge(limit("soft", 10, SOFT), 20), gauge(limit("hard", 10), 10)]
-    assert 0 == decide(5, ALL, gauges, NOW_US).overage
+    usages = [usage(limit("soft", 10, SOFT), 20), usage(limit("hard", 10), 10)]
+    assert 0 == decide(5, ALL, usages, NOW_US).overage
 
 
 @pytest.mark.parametrize(
-    ("gauges", "quantity", "mode", "expected"),
+    ("usages", "quantity", "mode", "expected"),
     [
-        pytest.param([gauge(limit("s", 10, SHADOW), 9)], 1, ALL, (), id="would have allowed"),
-        pytest.param([gauge(limit("s", 10, SHADOW), 9)], 2, ALL, ("s",), id="would have denied"),
+        pytest.param([usage(limit("s", 10, SHADOW), 9)], 1, ALL, (), id="would have allowed"),
+        pytest.param([usage(limit("s", 10, SHADOW), 9)], 2, ALL, ("s",), id="would have denied"),
         pytest.param(
-            [gauge(limit("s", 10, SHADOW), 9), gauge(limit("h", 10), 10)],
+            [usage(limit("s", 10, SHADOW), 9), usage(limit("h", 10), 10)],
             2,
             ALL,
             ("s",),
             id="also where another denies",
         ),
         pytest.param(
-            [gauge(limit("s", 10, SHADOW), 10), gauge(limit("t", 1, SHADOW))],
+            [usage(limit("s", 10, SHADOW), 10), usage(limit("t", 1, SHADOW))],
             2,
             ALL,
             ("s", "t"),
             id="several",
         ),
         pytest.param(
-            [gauge(limit("s", 10, SHADOW), 10), gauge(limit("h", 10), 5)],
+            [usage(limit("s", 10, SHADOW), 10), usage(limit("h", 10), 5)],
             9,
             UP_TO,
             ("s",),
             id="up to: nothing left",
         ),
         pytest.param(
-            [gauge(limit("s", 10, SHADOW), 2), gauge(limit("h", 10), 5)],
+            [usage(limit("s", 10, SHADOW), 2), usage(limit("h", 10), 5)],
             9,
             UP_TO,
             (),
@@ -122,21 +124,21 @@ def test_a_denied_request_has_no_overage() -> None:
     ],
 )
 def test_shadow_denials(
-    gauges: list[Gauge], quantity: int, mode: GrantMode, expected: tuple[str, ...]
+    usages: list[QuotaUsage], quantity: int, mode: GrantMode, expected: tuple[str, ...]
 ) -> None:
-    assert expected == decide(quantity, mode, gauges, NOW_US).shadow_denials
+    assert expected == decide(quantity, mode, usages, NOW_US).shadow_denials
 
 
-@pytest.mark.parametrize("mode", [ALL, UP_TO, REGARDLESS])
+@pytest.mark.parametrize("mode", [ALL, UP_TO, RECORD_ONLY])
 @pytest.mark.parametrize("of", [limit(amount=None), limit(amount=5, enforcement=SOFT)])
 def test_a_sum_that_no_counter_holds_is_out_of_range(mode: GrantMode, of: Limit) -> None:
     with pytest.raises(OutOfRange) as caught:
-        decide(INT64_MAX, mode, [gauge(of, 1)], NOW_US)
+        decide(INT64_MAX, mode, [usage(of, 1)], NOW_US)
     assert "quantity" == caught.value.field
 
 
 def test_the_greatest_sum_that_a_counter_holds_is_allowed() -> None:
-    decision = decide(INT64_MAX - 7, ALL, [gauge(limit(amount=None), 7)], NOW_US)
+    decision = decide(INT64_MAX - 7, ALL, [usage(limit(amount=None), 7)], NOW_US)
     assert (True, Reason.ALLOWED, INT64_MAX - 7) == (
         decision.allowed,
         decision.reason,
@@ -145,7 +147,7 @@ def test_the_greatest_sum_that_a_counter_holds_is_allowed() -> None:
 
 
 def test_what_is_denied_is_not_counted_and_so_overflows_nothing() -> None:
-    decision = decide(INT64_MAX, ALL, [gauge(limit(amount=10), 1)], NOW_US)
+    decision = decide(INT64_MAX, ALL, [usage(limit(amount=10), 1)], NOW_US)
     assert (False, Reason.LIMIT_EXCEEDED, 0) == (
         decision.allowed,
         decision.reason,
@@ -154,7 +156,7 @@ def test_what_is_denied_is_not_counted_and_so_overflows_nothing() -> None:
 
 
 def test_asking_for_all_there_is_gets_what_is_left() -> None:
-    decision = decide(INT64_MAX, UP_TO, [gauge(limit(amount=10), 4)], NOW_US)
+    decision = decide(INT64_MAX, UP_TO, [usage(limit(amount=10), 4)], NOW_US)
     assert (True, Reason.ALLOWED, 6) == (decision.allowed, decision.reason, decision.granted)
 
 

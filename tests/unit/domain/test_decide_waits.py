@@ -10,10 +10,12 @@ from typing import Final
 
 import pytest
 
-from sidecar.domain.bounds import DAY_US, SECOND_US
 from sidecar.domain.catalog.model import Rate
 from sidecar.domain.limits.decide import decide
-from sidecar.domain.limits.decision import Decision, Gauge, GrantMode, RateGauge
+from sidecar.domain.limits.decision import Decision
+from sidecar.domain.limits.reasons import GrantMode
+from sidecar.domain.limits.usage import QuotaUsage, RateUsage
+from sidecar.domain.time.units import DAY_US, SECOND_US
 from sidecar.domain.time.windows import Window
 from tests.support.build import (
     DAY,
@@ -21,11 +23,11 @@ from tests.support.build import (
     LIFETIME,
     NOW_US,
     SHADOW,
-    gauge,
     limit,
-    rate_gauge,
     rate_limit,
+    rate_usage,
     throttled,
+    usage,
 )
 
 ALL: Final = GrantMode.ALL_OR_NOTHING
@@ -38,23 +40,23 @@ TENTH_US: Final = SECOND_US // 10
 TO_MIDNIGHT_US: Final = DAY_US // 2
 TO_APRIL_US: Final = 16 * DAY_US + DAY_US // 2
 
-Gauges = Sequence[Gauge]
-Rates = Sequence[RateGauge]
+Usages = Sequence[QuotaUsage]
+Rates = Sequence[RateUsage]
 
 
-def decided(gauges: Gauges, rates: Rates, quantity: int, mode: GrantMode = ALL) -> Decision:
-    return decide(quantity, mode, gauges, NOW_US, rates)
+def decided(usages: Usages, rates: Rates, quantity: int, mode: GrantMode = ALL) -> Decision:
+    return decide(quantity, mode, usages, NOW_US, rates)
 
 
 @pytest.mark.parametrize(
-    ("gauges", "rates", "quantity", "mode", "expected"),
+    ("usages", "rates", "quantity", "mode", "expected"),
     [
-        pytest.param([], [rate_gauge(BURST, 20)], 1, ALL, TENTH_US, id="rate"),
-        pytest.param([], [rate_gauge(BURST)], 21, ALL, None, id="rate: more than the burst"),
-        pytest.param([], [rate_gauge(BURST, 20)], 21, UP_TO, TENTH_US, id="rate: up to, 1 will do"),
+        pytest.param([], [rate_usage(BURST, 20)], 1, ALL, TENTH_US, id="rate"),
+        pytest.param([], [rate_usage(BURST)], 21, ALL, None, id="rate: more than the burst"),
+        pytest.param([], [rate_usage(BURST, 20)], 21, UP_TO, TENTH_US, id="rate: up to, 1 will do"),
         pytest.param(
             [],
-            [rate_gauge(BURST, 20), rate_gauge(SLOW, 2)],
+            [rate_usage(BURST, 20), rate_usage(SLOW, 2)],
             1,
             ALL,
             SECOND_US,
@@ -62,41 +64,41 @@ def decided(gauges: Gauges, rates: Rates, quantity: int, mode: GrantMode = ALL) 
         ),
         pytest.param(
             [],
-            [rate_gauge(BURST, 20), rate_gauge(SLOW)],
+            [rate_usage(BURST, 20), rate_usage(SLOW)],
             3,
             ALL,
             None,
             id="rates: one never lets pass",
         ),
         pytest.param(
-            [gauge(limit(amount=10), 10)],
-            [rate_gauge(BURST, 20)],
+            [usage(limit(amount=10), 10)],
+            [rate_usage(BURST, 20)],
             1,
             ALL,
             TO_APRIL_US,
             id="limit and rate: the limit's window ends later",
         ),
         pytest.param(
-            [gauge(limit("day", 10, HARD, DAY), 10)],
-            [rate_gauge(SLOW, 50_000)],
+            [usage(limit("day", 10, HARD, DAY), 10)],
+            [rate_usage(SLOW, 50_000)],
             1,
             ALL,
             49_999 * SECOND_US,
             id="limit and rate: the debt lasts longer",
         ),
         pytest.param(
-            [gauge(limit(amount=10))],
-            [rate_gauge(WATCHED, 99), rate_gauge(BURST, 20)],
+            [usage(limit(amount=10))],
+            [rate_usage(WATCHED, 99), rate_usage(BURST, 20)],
             1,
             ALL,
             TENTH_US,
             id="a shadow rate is not waited for",
         ),
         pytest.param(
-            [gauge(throttled(amount=10), 10, throttled=20)], [], 1, ALL, TENTH_US, id="throttle"
+            [usage(throttled(amount=10), 10, throttled=20)], [], 1, ALL, TENTH_US, id="throttle"
         ),
         pytest.param(
-            [gauge(throttled(amount=10), 7, throttled=20)],
+            [usage(throttled(amount=10), 7, throttled=20)],
             [],
             5,
             ALL,
@@ -104,7 +106,7 @@ def decided(gauges: Gauges, rates: Rates, quantity: int, mode: GrantMode = ALL) 
             id="throttle: for what lies above the amount",
         ),
         pytest.param(
-            [gauge(throttled(amount=30), 30)],
+            [usage(throttled(amount=30), 30)],
             [],
             21,
             ALL,
@@ -112,7 +114,7 @@ def decided(gauges: Gauges, rates: Rates, quantity: int, mode: GrantMode = ALL) 
             id="throttle: more than the burst fits the next window",
         ),
         pytest.param(
-            [gauge(throttled(amount=10), 10)],
+            [usage(throttled(amount=10), 10)],
             [],
             30,
             ALL,
@@ -120,10 +122,10 @@ def decided(gauges: Gauges, rates: Rates, quantity: int, mode: GrantMode = ALL) 
             id="throttle: more than the next window's amount fits it with its burst",
         ),
         pytest.param(
-            [gauge(throttled(amount=10), 10)], [], 31, ALL, None, id="throttle: more than both"
+            [usage(throttled(amount=10), 10)], [], 31, ALL, None, id="throttle: more than both"
         ),
         pytest.param(
-            [gauge(throttled(amount=10, window=LIFETIME), 10)],
+            [usage(throttled(amount=10, window=LIFETIME), 10)],
             [],
             21,
             ALL,
@@ -131,7 +133,7 @@ def decided(gauges: Gauges, rates: Rates, quantity: int, mode: GrantMode = ALL) 
             id="throttle: no next window",
         ),
         pytest.param(
-            [gauge(throttled("day", 10, Rate(1, DAY_US, 1), DAY), 10, throttled=1)],
+            [usage(throttled("day", 10, Rate(1, DAY_US, 1), DAY), 10, throttled=1)],
             [],
             1,
             ALL,
@@ -139,7 +141,7 @@ def decided(gauges: Gauges, rates: Rates, quantity: int, mode: GrantMode = ALL) 
             id="throttle: the window ends before the rate lets pass",
         ),
         pytest.param(
-            [gauge(throttled("day", 1, Rate(1, DAY_US, 1), DAY), 1, throttled=2)],
+            [usage(throttled("day", 1, Rate(1, DAY_US, 1), DAY), 1, throttled=2)],
             [],
             2,
             ALL,
@@ -147,7 +149,7 @@ def decided(gauges: Gauges, rates: Rates, quantity: int, mode: GrantMode = ALL) 
             id="throttle: in the next window, once the rate has room for the rest",
         ),
         pytest.param(
-            [gauge(limit(amount=10), 13, carried=3)],
+            [usage(limit(amount=10), 13, carried=3)],
             [],
             10,
             ALL,
@@ -155,67 +157,67 @@ def decided(gauges: Gauges, rates: Rates, quantity: int, mode: GrantMode = ALL) 
             id="carried: what will be carried is not counted upon",
         ),
         pytest.param(
-            [gauge(limit(amount=10), 13, carried=3)], [], 11, ALL, None, id="carried: nor for more"
+            [usage(limit(amount=10), 13, carried=3)], [], 11, ALL, None, id="carried: nor for more"
         ),
     ],
 )
 def test_retry_after(
-    gauges: Gauges, rates: Rates, quantity: int, mode: GrantMode, expected: int | None
+    usages: Usages, rates: Rates, quantity: int, mode: GrantMode, expected: int | None
 ) -> None:
-    decision = decided(gauges, rates, quantity, mode)
+    decision = decided(usages, rates, quantity, mode)
     assert (False, expected) == (decision.allowed, decision.retry_after_us)
 
 
 @pytest.mark.parametrize(
-    ("gauges", "rates", "quantity", "expected"),
+    ("usages", "rates", "quantity", "expected"),
     [
         pytest.param(
-            [gauge(limit("wide", 100))],
-            [rate_gauge(BURST, 15)],
+            [usage(limit("wide", 100))],
+            [rate_usage(BURST, 15)],
             1,
             "wide",
             id="allowed: a rate only where there is no limit",
         ),
         pytest.param(
-            [], [rate_gauge(BURST, 5), rate_gauge(SLOW)], 1, "slow", id="allowed: the tightest rate"
+            [], [rate_usage(BURST, 5), rate_usage(SLOW)], 1, "slow", id="allowed: the tightest rate"
         ),
         pytest.param(
             [],
-            [rate_gauge(WATCHED), rate_gauge(BURST, 5)],
+            [rate_usage(WATCHED), rate_usage(BURST, 5)],
             1,
             "burst",
             id="allowed: a shadow rate only where there is no other",
         ),
         pytest.param(
-            [gauge(limit("free", None))],
-            [rate_gauge(BURST, 5)],
+            [usage(limit("free", None))],
+            [rate_usage(BURST, 5)],
             1,
             "free",
             id="allowed: an unlimited one, too, goes before a rate",
         ),
         pytest.param(
-            [gauge(limit("day", 10, HARD, DAY), 10)],
-            [rate_gauge(BURST, 20)],
+            [usage(limit("day", 10, HARD, DAY), 10)],
+            [rate_usage(BURST, 20)],
             1,
             "day",
             id="denied: who lets pass last",
         ),
         pytest.param(
-            [gauge(limit("month", 100), 100)],
-            [rate_gauge(BURST)],
+            [usage(limit("month", 100), 100)],
+            [rate_usage(BURST)],
             21,
             "burst",
             id="denied: who never lets pass",
         ),
         pytest.param(
-            [gauge(limit("month", 100), 99), gauge(limit("day", 5, HARD, DAY))],
+            [usage(limit("month", 100), 99), usage(limit("day", 5, HARD, DAY))],
             [],
             6,
             "day",
             id="denied: whose whole window has less than was asked for",
         ),
         pytest.param(
-            [gauge(limit("roomy", 10), 8), gauge(limit("full", 10), 10)],
+            [usage(limit("roomy", 10), 8), usage(limit("full", 10), 10)],
             [],
             3,
             "full",
@@ -223,8 +225,8 @@ def test_retry_after(
         ),
     ],
 )
-def test_binding_limit(gauges: Gauges, rates: Rates, quantity: int, expected: str) -> None:
-    binding = decided(gauges, rates, quantity).binding
+def test_binding_limit(usages: Usages, rates: Rates, quantity: int, expected: str) -> None:
+    binding = decided(usages, rates, quantity).binding
     assert binding is not None
     assert expected == binding.limit.id
 
@@ -233,6 +235,6 @@ def test_late_usage_past_a_throttle_limit_waits_for_the_rate_alone() -> None:
     """Its window has ended: no next one makes room for it."""
     february = Window(NOW_US - 40 * DAY_US, NOW_US - 14 * DAY_US)
     of = throttled(amount=10)
-    past = [Gauge(of, february, 10, (), 0, 20 * SECOND_US)]
+    past = [QuotaUsage(of, february, 10, (), 0, 20 * SECOND_US)]
     assert TENTH_US == decided(past, [], 1).retry_after_us
     assert decided(past, [], 21).retry_after_us is None

@@ -23,8 +23,8 @@ from sidecar.domain.catalog.model import (
     Scope,
 )
 from sidecar.domain.company.model import (
+    AddOnSubscription,
     Company,
-    Holding,
     Override,
     PastDue,
     Pause,
@@ -231,7 +231,7 @@ def test_everything_about_a_subscription_is_told() -> None:
     after = Subscription(
         "pro",
         0,
-        add_ons=(Holding("extra", 2), Holding("seats")),
+        add_ons=(AddOnSubscription("extra", 2), AddOnSubscription("seats")),
         ends_us=day_us,
         past_due=PastDue(0, day_us),
         pause=Pause(0, day_us, moves_anchor=True),
@@ -252,13 +252,13 @@ def test_everything_about_a_subscription_is_told() -> None:
 
 
 def test_planned_changes_are_named_by_their_time() -> None:
-    holdings = (Holding("extra", 2), Holding("seats"))
+    bought = (AddOnSubscription("extra", 2), AddOnSubscription("seats"))
     after = Subscription(
         "pro",
         0,
         changes=(
             ScheduledChange(0, "max", resets_usage=True, moves_anchor=True),
-            ScheduledChange(1_000_000, add_ons=holdings),
+            ScheduledChange(1_000_000, add_ons=bought),
             ScheduledChange(2_000_000, add_ons=()),
         ),
     )

@@ -18,7 +18,7 @@ from sidecar.domain.catalog.model import (
     Rate,
     RateLimit,
 )
-from sidecar.domain.company.model import Holding, Segment, SubscriptionStatus
+from sidecar.domain.company.model import AddOnSubscription, Segment, SubscriptionStatus
 from sidecar.domain.entitlement.resolve import CatalogIndex, Entitlement, SourceEffect, SourceKind
 from tests.support.build import DAY, limit, metered
 
@@ -73,7 +73,7 @@ INDEX: Final = CatalogIndex(
 
 
 def segment(plan: str, add_ons: dict[str, int], *overrides: EntitlementGrant) -> Segment:
-    held = tuple(Holding(key, quantity) for key, quantity in add_ons.items())
+    held = tuple(AddOnSubscription(key, quantity) for key, quantity in add_ons.items())
     return Segment(status=SubscriptionStatus.ACTIVE, plan=plan, add_ons=held, overrides=overrides)
 
 

@@ -20,7 +20,7 @@ from sidecar.domain.catalog.model import (
 )
 from sidecar.domain.company.model import Segment, SubscriptionStatus
 from sidecar.domain.entitlement.resolve import CatalogIndex, Entitlement
-from sidecar.domain.limits.decision import Reason
+from sidecar.domain.limits.reasons import Reason
 from tests.support.build import limit
 
 Status = SubscriptionStatus

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sidecar.domain.catalog.model import Rollover
-from sidecar.domain.company.model import Holding
-from sidecar.domain.formatting import duration_text, holdings_text, instant_text, rollover_text
+from sidecar.domain.company.model import AddOnSubscription
+from sidecar.domain.formatting import add_ons_text, duration_text, instant_text, rollover_text
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,8 @@ def test_an_instant_has_the_digits_it_needs() -> None:
     assert "1969-12-31T23:59:59.999999Z" == instant_text(-1)
 
 
-def test_holdings_have_their_quantity() -> None:
-    assert "none" == holdings_text(())
-    assert "extra x 1, seats x 5" == holdings_text((Holding("extra"), Holding("seats", 5)))
+def test_add_ons_have_their_quantity() -> None:
+    assert "none" == add_ons_text(())
+    assert "extra x 1, seats x 5" == add_ons_text(
+        (AddOnSubscription("extra"), AddOnSubscription("seats", 5))
+    )

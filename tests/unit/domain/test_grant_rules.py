@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pytest
 from msgspec.structs import replace
 
-from sidecar.domain.bounds import DAY_US, INT64_MAX
+from sidecar.domain.bounds import INT64_MAX
+from sidecar.domain.catalog.grant_rules import grant_problems
 from sidecar.domain.catalog.model import (
     Enforcement,
     EntitlementGrant,
@@ -17,8 +18,9 @@ from sidecar.domain.catalog.model import (
     Rollover,
     Scope,
 )
-from sidecar.domain.catalog.rules import Path, grant_problems
+from sidecar.domain.time.units import DAY_US
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
+from sidecar.domain.validation import Path
 
 LIMIT = Limit("daily", WindowSpec(WindowUnit.DAY), 10)
 RATE = Rate(10, 1_000_000, 20)

@@ -7,17 +7,12 @@ from typing import Final
 import pytest
 
 from sidecar.domain.bounds import (
-    DAY_US,
-    HOUR_US,
     INT64_MAX,
-    MINUTE_US,
     RATE_PERIOD_US_MAX,
     RATE_PERIOD_US_MIN,
     RATE_PRODUCT_MAX,
-    SECOND_US,
 )
 from sidecar.domain.catalog.model import Enforcement, Rate, RateLimit
-from sidecar.domain.limits.decision import RateGauge
 from sidecar.domain.limits.rates import (
     Bucket,
     empties_us,
@@ -28,6 +23,8 @@ from sidecar.domain.limits.rates import (
     room,
     wait_us,
 )
+from sidecar.domain.limits.usage import RateUsage
+from sidecar.domain.time.units import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from tests.support.build import HARD, NOW_US, SHADOW
 
 TEN_A_SECOND: Final = Rate(10, SECOND_US, 20)
@@ -188,5 +185,5 @@ def test_what_a_rate_that_only_watches_is_filled_by(
     enforcement: Enforcement, quantity: int, expected: int
 ) -> None:
     limit = RateLimit("rate", TEN_A_SECOND, enforcement)
-    gauge = RateGauge(limit, FULL - 5 * SECOND_US, NOW_US)
-    assert expected == gauge.after(quantity).level
+    usage = RateUsage(limit, FULL - 5 * SECOND_US, NOW_US)
+    assert expected == usage.after(quantity).level

@@ -6,9 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from sidecar.domain.bounds import DAY_US, MINUTE_US
 from sidecar.domain.errors import FieldError, InvalidInput, OutOfRange
-from sidecar.domain.limits.decision import GrantMode
+from sidecar.domain.limits.reasons import GrantMode
 from sidecar.domain.limits.requests import (
     Check,
     payload_digest,
@@ -18,6 +17,7 @@ from sidecar.domain.limits.requests import (
     require_metadata,
     require_quantity,
 )
+from sidecar.domain.time.units import DAY_US, MINUTE_US
 from tests.support.build import NOW_US, check
 
 
@@ -147,7 +147,7 @@ def test_what_a_retry_may_change(other: Check) -> None:
         pytest.param(check(feature="other"), id="feature"),
         pytest.param(check(quantity=2), id="quantity"),
         pytest.param(check(mode=GrantMode.UP_TO), id="grant mode"),
-        pytest.param(check(mode=GrantMode.REGARDLESS), id="recorded, not checked"),
+        pytest.param(check(mode=GrantMode.RECORD_ONLY), id="recorded, not checked"),
         pytest.param(check(dimensions={"user": "ann"}), id="a dimension more"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import Rollover
-from sidecar.domain.limits.rollover import allowance, carry, carry_over_windows
+from sidecar.domain.limits.rollover import allowance, carry
 
 ONE: Final = Rollover()
 THREE: Final = Rollover(windows=3)
@@ -66,23 +66,6 @@ def test_the_total_fits_64_bits() -> None:
     carried = carry(THREE, INT64_MAX - 1, (INT64_MAX,), 5)
 
     assert carried == (INT64_MAX - 1, 1)
-
-
-@pytest.mark.parametrize(
-    ("rollover", "carried", "windows", "expected"),
-    [
-        pytest.param(THREE, (7,), 0, (7,), id="no window has passed"),
-        pytest.param(THREE, (7,), 1, (10, 7), id="one"),
-        pytest.param(THREE, (7,), 2, (10, 10, 7), id="two"),
-        pytest.param(THREE, (7,), 3, (10, 10, 10), id="what was carried before is lost"),
-        pytest.param(THREE, (7,), 10**12, (10, 10, 10), id="any number"),
-        pytest.param(Rollover(3, 25), (7,), 10**12, (10, 10, 5), id="any number, with a maximum"),
-    ],
-)
-def test_idle_windows_pile_up(
-    rollover: Rollover, carried: tuple[int, ...], windows: int, expected: tuple[int, ...]
-) -> None:
-    assert carry_over_windows(rollover, 10, carried, windows) == expected
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,13 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from sidecar.domain.company.model import Holding, PastDue, Pause, ScheduledChange, Subscription
+from sidecar.domain.company.model import (
+    AddOnSubscription,
+    PastDue,
+    Pause,
+    ScheduledChange,
+    Subscription,
+)
 from sidecar.domain.company.subscription_changes import (
     NOW,
     PERIOD_END,
@@ -22,7 +28,7 @@ from sidecar.domain.company.subscription_changes import (
     SubscriptionChange,
     When,
 )
-from sidecar.domain.company.subscription_lifecycle import changed, settled
+from sidecar.domain.company.subscription_lifecycle import apply_change, normalise
 from tests.support.build import NOW_US
 from tests.unit.domain.lifecycle_samples import (
     ACTIVE,
@@ -84,7 +90,7 @@ SETTLED = {
 
 @pytest.mark.parametrize(("before", "expected"), SETTLED.values(), ids=SETTLED)
 def test_settled(before: Subscription, expected: Subscription) -> None:
-    assert expected == settled(before, NOW_US)
+    assert expected == normalise(before, NOW_US)
 
 
 DONE_NOW: dict[str, tuple[Subscription, SubscriptionChange, Subscription]] = {
@@ -109,7 +115,7 @@ DONE_NOW: dict[str, tuple[Subscription, SubscriptionChange, Subscription]] = {
     "an add-on's quantity is set, not added": (
         sub(add_ons=(GB, SEAT)),
         SetAddOn("seat", 1),
-        sub(add_ons=(GB, Holding("seat", 1))),
+        sub(add_ons=(GB, AddOnSubscription("seat", 1))),
     ),
     "an add-on is given up": (sub(add_ons=(GB, SEAT)), SetAddOn("seat", 0), sub(add_ons=(GB,))),
     "an add-on now is also in the list that is planned": (
@@ -120,7 +126,10 @@ DONE_NOW: dict[str, tuple[Subscription, SubscriptionChange, Subscription]] = {
     "an add-on now does not change what is planned of itself": (
         SCHEDULED_SEAT,
         SetAddOn("seat", 9),
-        sub(add_ons=(Holding("seat", 9),), changes=(ScheduledChange(LATER_US, add_ons=(SEAT,)),)),
+        sub(
+            add_ons=(AddOnSubscription("seat", 9),),
+            changes=(ScheduledChange(LATER_US, add_ons=(SEAT,)),),
+        ),
     ),
     "a pause begins": (PAID, PauseSubscription(), sub(pause=Pause(NOW_US))),
     "a pause with an end moves the anchor there": (
@@ -215,7 +224,7 @@ DONE_NOW: dict[str, tuple[Subscription, SubscriptionChange, Subscription]] = {
 
 @pytest.mark.parametrize(("before", "change", "expected"), DONE_NOW.values(), ids=DONE_NOW)
 def test_done_now(before: Subscription, change: SubscriptionChange, expected: Subscription) -> None:
-    done = changed(before, change, NOW, NOW_US, "UTC")
+    done = apply_change(before, change, NOW, NOW_US, "UTC")
     assert (expected, NOW_US) == (done.subscription, done.effective_us)
 
 
@@ -232,4 +241,4 @@ def test_done_now(before: Subscription, change: SubscriptionChange, expected: Su
 def test_only_a_reset_for_now_resets_now(
     change: SubscriptionChange, when: When, expected: bool
 ) -> None:
-    assert expected is changed(PAID, change, when, NOW_US, "UTC").resets_usage
+    assert expected is apply_change(PAID, change, when, NOW_US, "UTC").resets_usage

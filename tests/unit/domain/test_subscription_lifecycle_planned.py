@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.domain.bounds import DAY_US, HOUR_US
-from sidecar.domain.company.model import Holding, Pause, ScheduledChange, Subscription
+from sidecar.domain.company.model import AddOnSubscription, Pause, ScheduledChange, Subscription
 from sidecar.domain.company.subscription_changes import (
     PERIOD_END,
     CancelSubscription,
@@ -16,7 +15,8 @@ from sidecar.domain.company.subscription_changes import (
     SetAddOn,
     SubscriptionChange,
 )
-from sidecar.domain.company.subscription_lifecycle import billing_period, changed
+from sidecar.domain.company.subscription_lifecycle import apply_change, billing_period
+from sidecar.domain.time.units import DAY_US, HOUR_US
 from sidecar.domain.time.windows import Window, WindowSpec, WindowUnit
 from tests.support.build import ANCHORED_MONTH, NOW_US
 from tests.unit.domain.lifecycle_samples import (
@@ -68,7 +68,7 @@ PLANNED: dict[str, tuple[Subscription, SubscriptionChange, Subscription]] = {
             add_ons=(GB,),
             changes=(
                 ScheduledChange(SOON_US, add_ons=(GB, SEAT)),
-                ScheduledChange(LATER_US, add_ons=(Holding("calls", 3), GB, SEAT)),
+                ScheduledChange(LATER_US, add_ons=(AddOnSubscription("calls", 3), GB, SEAT)),
             ),
         ),
     ),
@@ -76,7 +76,7 @@ PLANNED: dict[str, tuple[Subscription, SubscriptionChange, Subscription]] = {
         planned(
             ScheduledChange(LATER_US + 1, add_ons=(SEAT,)),
             ScheduledChange(LATER_US + 2, "pro"),
-            ScheduledChange(LATER_US + 3, add_ons=(Holding("gb", 5), SEAT)),
+            ScheduledChange(LATER_US + 3, add_ons=(AddOnSubscription("gb", 5), SEAT)),
             ScheduledChange(LATER_US + 4, add_ons=(SEAT,)),
         ),
         SetAddOn("gb"),
@@ -84,7 +84,7 @@ PLANNED: dict[str, tuple[Subscription, SubscriptionChange, Subscription]] = {
             ScheduledChange(LATER_US, add_ons=(GB,)),
             ScheduledChange(LATER_US + 1, add_ons=(GB, SEAT)),
             ScheduledChange(LATER_US + 2, "pro"),
-            ScheduledChange(LATER_US + 3, add_ons=(Holding("gb", 5), SEAT)),
+            ScheduledChange(LATER_US + 3, add_ons=(AddOnSubscription("gb", 5), SEAT)),
             ScheduledChange(LATER_US + 4, add_ons=(SEAT,)),
         ),
     ),
@@ -116,9 +116,9 @@ PLANNED: dict[str, tuple[Subscription, SubscriptionChange, Subscription]] = {
 
 @pytest.mark.parametrize(("before", "change", "expected"), PLANNED.values(), ids=PLANNED)
 def test_planned(before: Subscription, change: SubscriptionChange, expected: Subscription) -> None:
-    done = changed(before, change, at(LATER_US), NOW_US, "UTC")
+    done = apply_change(before, change, at(LATER_US), NOW_US, "UTC")
     assert (expected, LATER_US, False) == (done.subscription, done.effective_us, done.resets_usage)
-    assert done == changed(done.subscription, change, at(LATER_US), NOW_US, "UTC")
+    assert done == apply_change(done.subscription, change, at(LATER_US), NOW_US, "UTC")
 
 
 PERIODS = {
@@ -144,7 +144,7 @@ PERIODS = {
 
 @pytest.mark.parametrize(("subscription", "zone", "ends_us"), PERIODS.values(), ids=PERIODS)
 def test_the_period_end_is(subscription: Subscription, zone: str, ends_us: int) -> None:
-    done = changed(subscription, CancelSubscription(), PERIOD_END, NOW_US, zone)
+    done = apply_change(subscription, CancelSubscription(), PERIOD_END, NOW_US, zone)
     assert (ends_us, ends_us) == (done.effective_us, done.subscription.cancel_us)
 
 

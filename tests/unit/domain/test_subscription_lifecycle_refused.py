@@ -21,7 +21,7 @@ from sidecar.domain.company.subscription_changes import (
     SubscriptionChange,
     When,
 )
-from sidecar.domain.company.subscription_lifecycle import changed
+from sidecar.domain.company.subscription_lifecycle import apply_change
 from sidecar.domain.errors import FailedPrecondition, FieldError, InvalidInput
 from tests.support.build import NOW_US
 from tests.unit.domain.lifecycle_samples import (
@@ -37,7 +37,7 @@ from tests.unit.domain.lifecycle_samples import (
 
 def refusal(subscription: Subscription, change: SubscriptionChange, when: When = NOW) -> FieldError:
     with pytest.raises(FieldError) as refused:
-        changed(subscription, change, when, NOW_US, "UTC")
+        apply_change(subscription, change, when, NOW_US, "UTC")
     return refused.value
 
 

@@ -7,11 +7,11 @@ from typing import Final
 import msgspec
 import pytest
 
-from sidecar.domain.bounds import BEGINNING_US, DAY_US, FOREVER_US
+from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
 from sidecar.domain.catalog.model import EntitlementGrant
 from sidecar.domain.company.model import (
+    AddOnSubscription,
     Company,
-    Holding,
     Override,
     PastDue,
     Pause,
@@ -25,6 +25,7 @@ from sidecar.domain.company.timeline import (
     default_snapshot,
     segment_at,
 )
+from sidecar.domain.time.units import DAY_US
 from tests.support.build import MIDNIGHT_US, NOW_US
 
 Status = SubscriptionStatus
@@ -32,7 +33,7 @@ Status = SubscriptionStatus
 ANCHOR_US: Final = MIDNIGHT_US - 30 * DAY_US
 LATER_US: Final = NOW_US + DAY_US
 PAID: Final = Subscription("basic", ANCHOR_US)
-BOOST: Final = (Holding("boost", 2),)
+BOOST: Final = (AddOnSubscription("boost", 2),)
 
 
 def company(subscription: Subscription | None = PAID, *overrides: Override) -> Company:

@@ -7,12 +7,12 @@ from typing import Final, TypeAlias
 import msgspec
 import pytest
 
-from sidecar.domain.bounds import BEGINNING_US, DAY_US, EVENT_PAST_US_MAX, FOREVER_US
+from sidecar.domain.bounds import BEGINNING_US, EVENT_PAST_US_MAX, FOREVER_US
 from sidecar.domain.catalog.model import EntitlementGrant
 from sidecar.domain.company.model import (
+    AddOnSubscription,
     Company,
     CompanySnapshot,
-    Holding,
     Override,
     PastDue,
     Pause,
@@ -27,6 +27,7 @@ from sidecar.domain.company.timeline import (
     continue_snapshot,
     segment_at,
 )
+from sidecar.domain.time.units import DAY_US
 from tests.support.build import MIDNIGHT_US, NOW_US
 
 Status = SubscriptionStatus
@@ -37,7 +38,7 @@ PAID: Final = Subscription("basic", ANCHOR_US)
 BASIC: Final = Company("acme", subscription=PAID)
 NOBODY: Final = Company("acme")
 IN_TOKYO: Final = msgspec.structs.replace(BASIC, time_zone="Asia/Tokyo")
-BOOST: Final = (Holding("boost", 2),)
+BOOST: Final = (AddOnSubscription("boost", 2),)
 
 
 def day(number: int) -> int:

@@ -6,21 +6,22 @@ from typing import Final
 
 import pytest
 
-from sidecar.domain.bounds import BEGINNING_US, DAY_US
+from sidecar.domain.bounds import BEGINNING_US
 from sidecar.domain.company.model import (
+    AddOnSubscription,
     Company,
-    Holding,
     Pause,
     ScheduledChange,
     Segment,
     Subscription,
 )
 from sidecar.domain.company.timeline import anchor_at, compile_snapshot, plan_at
+from sidecar.domain.time.units import DAY_US
 from tests.support.build import MIDNIGHT_US, NOW_US
 
 ANCHOR_US: Final = MIDNIGHT_US - 30 * DAY_US
 LATER_US: Final = NOW_US + DAY_US
-BOOST: Final = (Holding("boost", 2),)
+BOOST: Final = (AddOnSubscription("boost", 2),)
 
 
 def segments(subscription: Subscription) -> tuple[Segment, ...]:
@@ -59,7 +60,7 @@ def segments(subscription: Subscription) -> tuple[Segment, ...]:
     ],
 )
 def test_planned_changes(
-    changes: list[ScheduledChange], expected: list[tuple[int, str, tuple[Holding, ...]]]
+    changes: list[ScheduledChange], expected: list[tuple[int, str, tuple[AddOnSubscription, ...]]]
 ) -> None:
     subscription = Subscription("basic", ANCHOR_US, changes=tuple(changes))
     found = segments(subscription)

@@ -7,7 +7,6 @@ from typing import Final
 
 import msgspec
 
-from sidecar.domain.bounds import DAY_US, MINUTE_US, SECOND_US
 from sidecar.domain.catalog.model import (
     AddOn,
     AddOnEntitlement,
@@ -22,8 +21,9 @@ from sidecar.domain.catalog.model import (
     RateLimit,
     Rollover,
 )
-from sidecar.domain.company.model import Company, Holding, Override, Subscription
+from sidecar.domain.company.model import AddOnSubscription, Company, Override, Subscription
 from sidecar.domain.limits.requests import NO_ATTRIBUTES
+from sidecar.domain.time.units import DAY_US, MINUTE_US, SECOND_US
 from sidecar.engine.explain import Explainer, Explanation
 from sidecar.engine.needs import Needs
 from tests.support.build import (
@@ -98,7 +98,7 @@ class Bench(Inside):
 
     def __init__(
         self,
-        *add_ons: Holding,
+        *add_ons: AddOnSubscription,
         overrides: tuple[Override, ...] = (),
         default_plan: str = "",
         authority: bool = True,
@@ -108,7 +108,7 @@ class Bench(Inside):
         bought = msgspec.structs.replace(bought, **subscription)
         acme = Company("acme", subscription=bought, overrides=overrides)
         super().__init__(content(default_plan), acme, authority=authority)
-        self.explainer = Explainer(self.opened.store, self.directory, self.standing)
+        self.explainer = Explainer(self.opened.store, self.directory, self.plane_status)
 
     def count(
         self,

@@ -10,12 +10,13 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from sidecar.directory.resolved import CompanyView
-from sidecar.domain.bounds import DAY_US, INT64_MAX
+from sidecar.directory.resolved import ResolvedCompany
+from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import Limit
 from sidecar.domain.limits.counters import CounterTotal
+from sidecar.domain.time.units import DAY_US
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
-from sidecar.storage.codec import Counter
+from sidecar.storage.codec import StoredCounter
 from sidecar.storage.sweep import Sweep
 from tests.support.build import (
     NOW_US,
@@ -38,7 +39,7 @@ from tests.support.rolling import (
 )
 
 
-def stored(sidecar: Inside) -> Counter | None:
+def stored(sidecar: Inside) -> StoredCounter | None:
     """Today's counter."""
     return sidecar.opened.counter(counter_ref(ROLLING, at_us=sidecar.now_us))
 
@@ -185,14 +186,16 @@ def test_that_nobody_can_tell_is_found_out_once(monkeypatch: pytest.MonkeyPatch)
     """Going back over the windows for every call would take longer than the call."""
     sidecar = Inside(CONTENT, company())
     looked = 0
-    look: Callable[[CompanyView, str, str, int], Limit | None] = CompanyView.rolling_limit_at
+    look: Callable[[ResolvedCompany, str, str, int], Limit | None] = (
+        ResolvedCompany.rolling_limit_at
+    )
 
-    def counted(view: CompanyView, feature: str, slot: str, at_us: int) -> Limit | None:
+    def counted(resolved: ResolvedCompany, feature: str, slot: str, at_us: int) -> Limit | None:
         nonlocal looked
         looked += 1
-        return look(view, feature, slot, at_us)
+        return look(resolved, feature, slot, at_us)
 
-    monkeypatch.setattr(CompanyView, "rolling_limit_at", counted)
+    monkeypatch.setattr(ResolvedCompany, "rolling_limit_at", counted)
     sidecar.decide(1)
     once = looked
     assert once > 0

@@ -8,8 +8,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from sidecar.domain.bounds import DAY_US
 from sidecar.domain.company.model import Company, Pause, ScheduledChange, Subscription
+from sidecar.domain.time.units import DAY_US
 from tests.support.build import (
     NOW_US,
 )

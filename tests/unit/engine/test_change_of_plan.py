@@ -82,14 +82,14 @@ def test_never_more_than_a_record_can_name() -> None:
 
 
 def test_more_use_without_a_limit_than_a_counter_holds_stays_at_the_most() -> None:
-    """In whatever lineage: after a loss of power, and once the plane refused a history."""
+    """In whatever incarnation: after a loss of power, and once the plane refused a history."""
     sidecar = Inside(PLANS, company(plan="endless"))
     opened, outbox = sidecar.opened, sidecar.opened.outbox
     monthly = counter_ref(limit())
     opened.counters.hear("life-1", [total(monthly, 5, 0, 1)])
     for _ in range(3):
         assert sidecar.decide(INT64_MAX).decision.allowed
-    outbox.begin_lineage(opened.new_incarnation(), "life-1", 0)
+    outbox.begin_incarnation(opened.new_incarnation(), "life-1", 0)
     found = [opened.used(monthly)]
     assert sidecar.decide(1).decision.allowed
     while outbox.move_fenced():

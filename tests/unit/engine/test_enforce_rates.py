@@ -7,10 +7,11 @@ from typing import Any, Final
 
 import pytest
 
-from sidecar.domain.bounds import DAY_US, HOUR_US, INT64_MAX, MINUTE_US, SECOND_US
+from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import EntitlementGrant, Limit, Rate, RateLimit
-from sidecar.domain.limits.decision import GrantMode, Reason
 from sidecar.domain.limits.rates import late_us
+from sidecar.domain.limits.reasons import GrantMode, Reason
+from sidecar.domain.time.units import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from sidecar.engine.enforce import Answer
 from sidecar.engine.needs import Needs
 from sidecar.storage import keys
@@ -32,7 +33,7 @@ from tests.support.inside import Inside
 
 TENTH_US: Final = SECOND_US // 10
 BURST: Final = rate_limit("burst")
-REGARDLESS: Final = GrantMode.REGARDLESS
+RECORD_ONLY: Final = GrantMode.RECORD_ONLY
 LIMITED: Final = "RATE_LIMITED"
 EXCEEDED: Final = "LIMIT_EXCEEDED"
 
@@ -100,7 +101,7 @@ def test_a_clock_that_was_set_back_drains_nothing_and_locks_nobody_out() -> None
     answer(sidecar, 20)
     sidecar.now_us -= HOUR_US
     assert (LIMITED, TENTH_US) == answer(sidecar)
-    answer(sidecar, 1, mode=REGARDLESS)
+    answer(sidecar, 1, mode=RECORD_ONLY)
     sidecar.now_us += 2 * TENTH_US
     assert ("ALLOWED", 0) == answer(sidecar)
 
@@ -115,7 +116,7 @@ def test_another_speed_keeps_what_is_in_the_bucket() -> None:
 
 def test_recorded_usage_is_a_debt_that_drains_first() -> None:
     sidecar = sidecar_of(rates=[BURST])
-    assert (LIMITED, 0) == answer(sidecar, 50, mode=REGARDLESS)
+    assert (LIMITED, 0) == answer(sidecar, 50, mode=RECORD_ONLY)
     assert (LIMITED, 31 * TENTH_US) == answer(sidecar)
     sidecar.now_us += 31 * TENTH_US
     assert ("ALLOWED", 0) == answer(sidecar)
@@ -123,7 +124,7 @@ def test_recorded_usage_is_a_debt_that_drains_first() -> None:
 
 def test_the_greatest_debt_is_told_and_kept() -> None:
     sidecar = sidecar_of(rates=[rate_limit("slow", Rate(1, 31 * DAY_US, 1))])
-    answer(sidecar, INT64_MAX, mode=REGARDLESS)
+    answer(sidecar, INT64_MAX, mode=RECORD_ONLY)
     decision = sidecar.decide(1).decision
     ten_thousand_years = 315_576_000_000
     assert ten_thousand_years == decision.retry_after.seconds
@@ -146,8 +147,8 @@ def test_what_happened_in_a_busy_time_fills_the_bucket_unless_it_was_long_ago(
     sidecar.now_us -= age_us
     answer(sidecar, 20)
     sidecar.now_us += age_us
-    answer(sidecar, 20, mode=REGARDLESS)
-    answer(sidecar, 20, mode=REGARDLESS, at_us=sidecar.now_us - age_us)
+    answer(sidecar, 20, mode=RECORD_ONLY)
+    answer(sidecar, 20, mode=RECORD_ONLY, at_us=sidecar.now_us - age_us)
     sidecar.now_us += 2 * SECOND_US
     assert expected == answer(sidecar, 20)[0]
 
@@ -166,7 +167,7 @@ def test_importing_the_usage_of_last_week_does_not_deny_what_happens_now() -> No
     sidecar = sidecar_of(rates=[BURST])
     answer(sidecar, 10)
     for day in range(1, 8):
-        answer(sidecar, 10_000, mode=REGARDLESS, at_us=NOW_US - day * DAY_US)
+        answer(sidecar, 10_000, mode=RECORD_ONLY, at_us=NOW_US - day * DAY_US)
     assert ("ALLOWED", 0) == answer(sidecar, 10)
 
 
@@ -246,7 +247,7 @@ def test_a_denied_call_changes_no_byte_of_the_store(
     others = [limit("roomy", 1000), limit("soft", 5, SOFT), throttled("other", 5)]
     more = [rate_limit("wide"), rate_limit("watched", enforcement=SHADOW)]
     sidecar = sidecar_of([*others, *limits], [*more, *rates])
-    answer(sidecar, 7, mode=REGARDLESS, key="before")
+    answer(sidecar, 7, mode=RECORD_ONLY, key="before")
     before = sidecar.contents()
     for quantity in (3, 4):
         decision = sidecar.decide(quantity, key="denied").decision
@@ -261,7 +262,7 @@ def test_in_a_batch_a_denied_call_leaves_what_the_others_count(
     denied = EntitlementGrant("calls", limits=tuple(limits), rates=tuple(rates))
     content = catalog({"basic": [denied, metered("other", throttled(amount=0))]})
     alone, together = Inside(content, company()), Inside(content, company())
-    passing = [check(quantity=7, mode=REGARDLESS), check(feature="other", quantity=2)]
+    passing = [check(quantity=7, mode=RECORD_ONLY), check(feature="other", quantity=2)]
     alone.enforcer.check_and_increment_each(passing, NOW_US)
     passing[1:1] = [check(quantity=3), check(quantity=4)]
     outcomes = together.enforcer.check_and_increment_each([*passing, check(quantity=3)], NOW_US)

@@ -7,19 +7,19 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from sidecar.domain.bounds import DAY_US, MINUTE_US, SECOND_US
 from sidecar.domain.catalog.model import EntitlementGrant, Limit
-from sidecar.domain.company.model import Holding, Override, Pause, Segment, SubscriptionStatus
+from sidecar.domain.company.model import (
+    AddOnSubscription,
+    Override,
+    Pause,
+    Segment,
+    SubscriptionStatus,
+)
 from sidecar.domain.entitlement.resolve import SourceEffect, SourceKind
 from sidecar.domain.errors import NotFound
-from sidecar.domain.limits.decision import (
-    BasisMode,
-    FallbackCause,
-    Gauge,
-    RateGauge,
-    Reason,
-    remaining,
-)
+from sidecar.domain.limits.reasons import BasisMode, FallbackCause, Reason
+from sidecar.domain.limits.usage import QuotaUsage, RateUsage, remaining
+from sidecar.domain.time.units import DAY_US, MINUTE_US, SECOND_US
 from sidecar.domain.time.windows import END_INSTANT_US, FIRST_INSTANT_US
 from sidecar.engine.explain import Explanation
 from tests.support.build import DAY, NOW_US, metered
@@ -31,19 +31,19 @@ def amounts(grant: EntitlementGrant | None) -> list[int | None]:
 
 
 def used(found: Explanation) -> dict[str, int]:
-    return {gauge.limit.id: gauge.used for gauge in found.gauges if isinstance(gauge, Gauge)}
+    return {usage.limit.id: usage.used for usage in found.usages if isinstance(usage, QuotaUsage)}
 
 
 def levels(found: Explanation) -> list[int]:
     return [
-        gauge.level if isinstance(gauge, RateGauge) else gauge.throttle_level
-        for gauge in found.gauges
+        usage.level if isinstance(usage, RateUsage) else usage.throttle_level
+        for usage in found.usages
     ]
 
 
 def test_sources_come_in_the_order_of_merging_with_what_each_did() -> None:
     special = Override(metered("calls", Limit("own", DAY, 7)), NOW_US + DAY_US)
-    held = (Holding("more", 3), Holding("seats"), Holding("swap"))
+    held = (AddOnSubscription("more", 3), AddOnSubscription("seats"), AddOnSubscription("swap"))
     found = Bench(*held, overrides=(special,)).explain()
     assert [
         (SourceKind.PLAN, "basic", 1, SourceEffect.GRANTED, [100], [100]),
@@ -56,7 +56,7 @@ def test_sources_come_in_the_order_of_merging_with_what_each_did() -> None:
         for each in found.sources
     ]
     assert ["own"] == [limit.id for limit in found.entitlement.limits]
-    assert ["own"] == [gauge.limit.id for gauge in found.gauges]
+    assert ["own"] == [usage.limit.id for usage in found.usages]
 
 
 def test_an_override_is_gone_once_it_has_expired() -> None:
@@ -76,7 +76,7 @@ def test_an_override_is_gone_once_it_has_expired() -> None:
 def test_the_segment_holds_the_instant_and_its_overrides_are_left_out() -> None:
     ends_us = NOW_US + 10 * DAY_US
     bench = Bench(
-        Holding("more", 2),
+        AddOnSubscription("more", 2),
         cancel_us=ends_us,
         overrides=(Override(metered("calls", Limit("own", DAY, 7))),),
     )
@@ -85,7 +85,7 @@ def test_the_segment_holds_the_instant_and_its_overrides_are_left_out() -> None:
         until_us=ends_us,
         status=SubscriptionStatus.ACTIVE,
         plan="basic",
-        add_ons=(Holding("more", 2),),
+        add_ons=(AddOnSubscription("more", 2),),
         anchor_us=ANCHOR_US,
     ) == msgspec.structs.replace(before, from_us=0)
     assert (ends_us, SubscriptionStatus.CANCELED, ()) == (
@@ -138,7 +138,7 @@ def test_the_decision_is_that_of_a_check(quantity: int, dimensions: Mapping[str,
     found = bench.explain("messages", quantity, dimensions=dimensions)
     expected = bench.question(quantity, "messages", dimensions=dimensions)
     assert expected.decision == found.decision
-    assert expected.gauges == found.gauges
+    assert expected.usages == found.usages
     assert expected.basis == found.basis
 
 
@@ -156,7 +156,7 @@ def test_dimensions_say_which_limits_apply(
     dimensions: Mapping[str, str], applying: list[str], others: list[str]
 ) -> None:
     found = Bench().explain("messages", dimensions=dimensions)
-    assert applying == [gauge.limit.id for gauge in found.gauges]
+    assert applying == [usage.limit.id for usage in found.usages]
     assert tuple(others) == found.others
 
 
@@ -192,7 +192,7 @@ def test_limits_are_listed_also_where_the_status_denies(
 
 
 def test_a_feature_that_is_off_is_not_entitled_until_a_source_turns_it_on() -> None:
-    off, on = Bench().explain("sso"), Bench(Holding("swap")).explain("sso")
+    off, on = Bench().explain("sso"), Bench(AddOnSubscription("swap")).explain("sso")
     assert [Reason.NOT_ENTITLED, Reason.ALLOWED] == [off.decision.reason, on.decision.reason]
     assert SourceEffect.REPLACED is on.sources[-1].effect
 
@@ -205,7 +205,7 @@ def test_a_value_is_explained_without_limits() -> None:
         found.decision.granted,
         found.decision.binding,
     )
-    assert () == found.gauges
+    assert () == found.usages
 
 
 def test_usage_is_that_of_the_windows_of_the_instant() -> None:
@@ -221,9 +221,9 @@ def test_what_will_be_left_is_carried_into_the_next_window() -> None:
     bench = Bench()
     bench.count("tokens", 40)
     found = bench.explain("tokens", 160, at_us=APRIL_US)
-    (gauge,) = found.gauges
-    assert isinstance(gauge, Gauge)
-    assert (0, 60, 160) == (gauge.used, gauge.carried, remaining(gauge))
+    (usage,) = found.usages
+    assert isinstance(usage, QuotaUsage)
+    assert (0, 60, 160) == (usage.used, usage.carried, remaining(usage))
     assert found.decision.allowed
     assert not bench.explain("tokens", 161, at_us=APRIL_US).decision.allowed
 

@@ -6,10 +6,11 @@ from typing import Final
 
 import msgspec
 
-from sidecar.domain.bounds import DAY_US, HOUR_US
 from sidecar.domain.company.model import Company, Pause, ScheduledChange, Subscription
 from sidecar.domain.limits.counters import CounterRef, CounterTotal, generation_in
-from sidecar.domain.limits.decision import Gauge, GrantMode
+from sidecar.domain.limits.reasons import GrantMode
+from sidecar.domain.limits.usage import QuotaUsage
+from sidecar.domain.time.units import DAY_US, HOUR_US
 from sidecar.domain.time.windows import window_at
 from tests.support.build import ANCHORED_MONTH, DAY, MONTH, NOW_US, catalog, limit, metered
 from tests.support.inside import Inside
@@ -34,9 +35,9 @@ def later(sidecar: Inside, acme: Company = ACME, *, resets_usage: bool = False) 
 def used(sidecar: Inside, feature: str = "calls", at_us: int | None = None, user: str = "") -> int:
     """Usage at an instant, in the window and the generation that it belongs to."""
     dimensions = {"user": user} if user else {}
-    (gauge,) = sidecar.question(0, feature, at_us=at_us, dimensions=dimensions).gauges
-    assert isinstance(gauge, Gauge)
-    return gauge.used
+    (usage,) = sidecar.question(0, feature, at_us=at_us, dimensions=dimensions).usages
+    assert isinstance(usage, QuotaUsage)
+    return usage.used
 
 
 def generations(sidecar: Inside) -> list[int]:
@@ -125,7 +126,7 @@ def test_the_end_of_a_pause_that_moves_the_anchor_starts_cycles_anew() -> None:
     sidecar = Inside(CONTENT, msgspec.structs.replace(ACME, subscription=subscription))
     sidecar.decide(70, "cycles")
     sidecar.now_us = until_us - 1
-    sidecar.decide(5, "cycles", mode=GrantMode.REGARDLESS)
+    sidecar.decide(5, "cycles", mode=GrantMode.RECORD_ONLY)
     sidecar.now_us = until_us
     assert (75, 0) == (used(sidecar, "cycles", until_us - 1 - DAY_US), used(sidecar, "cycles"))
 

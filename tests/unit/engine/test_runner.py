@@ -11,7 +11,7 @@ import pytest
 
 from sidecar.domain.errors import Conflict, Exhausted
 from sidecar.engine.runner import GROUP_MAX, GroupCommitRunner, InlineRunner, Runner
-from sidecar.storage.engine import EngineFull
+from sidecar.storage.kv_engine import KvFull
 from sidecar.storage.memory import MemoryEngine, MemoryTransaction
 from sidecar.storage.store import Store, open_store
 from sidecar.storage.transaction import Transaction
@@ -35,7 +35,7 @@ class CountingEngine(MemoryEngine):
     def apply(self, writes: dict[bytes, bytes | None]) -> None:
         records = sum(key.startswith(b"z") for key in {**self.values, **writes})
         if records > self.records_max:
-            raise EngineFull("no room")
+            raise KvFull("no room")
         if writes:
             self.commits += 1
         super().apply(writes)
@@ -156,7 +156,7 @@ async def test_a_group_is_bounded(
     assert (GROUP_MAX + 1, 2) == (store.head.sequence, engine.commits)
 
 
-async def test_upkeep_commits_by_itself(
+async def test_maintenance_commits_by_itself(
     group: GroupCommitRunner, store: Store, engine: CountingEngine
 ) -> None:
     held, go = hold(group)

@@ -9,7 +9,6 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from sidecar.domain.bounds import DAY_US, HOUR_US
 from sidecar.domain.catalog.model import (
     AddOn,
     AddOnEntitlement,
@@ -18,8 +17,8 @@ from sidecar.domain.catalog.model import (
     FeatureKind,
 )
 from sidecar.domain.company.model import (
+    AddOnSubscription,
     Company,
-    Holding,
     Override,
     PastDue,
     Pause,
@@ -27,7 +26,8 @@ from sidecar.domain.company.model import (
     Subscription,
     SubscriptionStatus,
 )
-from sidecar.domain.limits.decision import GrantMode, Reason
+from sidecar.domain.limits.reasons import GrantMode, Reason
+from sidecar.domain.time.units import DAY_US, HOUR_US
 from tests.support.build import ANCHORED_MONTH, NOW_US, SHADOW, catalog, limit, metered
 from tests.support.inside import Inside
 
@@ -139,13 +139,13 @@ SWITCHES: Final = [
         id="a moved anchor: calendar months go on",
     ),
     pytest.param(
-        bought("pro", ScheduledChange(T_US, add_ons=(Holding("boost", 2),))),
+        bought("pro", ScheduledChange(T_US, add_ons=(AddOnSubscription("boost", 2),))),
         Shown(ALLOWED, 100, 1),
         Shown(ALLOWED, 114, 2),
         id="an add-on from then on",
     ),
     pytest.param(
-        bought("pro", ScheduledChange(T_US, add_ons=()), add_ons=(Holding("boost", 2),)),
+        bought("pro", ScheduledChange(T_US, add_ons=()), add_ons=(AddOnSubscription("boost", 2),)),
         Shown(ALLOWED, 114, 1),
         Shown(ALLOWED, 100, 2),
         id="an add-on until then",
@@ -185,7 +185,7 @@ def test_a_restart_in_between_changes_nothing(acme: Company, before: Shown, afte
     assert before == shown(sidecar)
     sidecar.reopen()
     sidecar.now_us = T_US
-    sidecar.standing.heard_us = None
+    sidecar.plane_status.heard_us = None
     assert after == shown(sidecar)
 
 
@@ -222,7 +222,7 @@ def test_features_that_are_not_metered_switch_too(
 
 def test_what_happened_is_counted_also_while_checks_are_denied() -> None:
     sidecar = Inside(CONTENT, bought(pause=Pause(NOW_US, T_US)))
-    told = sidecar.decide(40, mode=GrantMode.REGARDLESS)
+    told = sidecar.decide(40, mode=GrantMode.RECORD_ONLY)
     assert Reason.SUBSCRIPTION_PAUSED == Reason(told.decision.reason)
     assert told.record_id
     sidecar.now_us = T_US

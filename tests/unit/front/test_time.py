@@ -290,7 +290,7 @@ def test_calls_that_cross_the_warning_are_served_and_later_ones_are_not() -> Non
     assert Phase.CLOSED is client.connection.phase
 
 
-def test_upkeep_is_as_frequent_as_the_shortest_bound_needs() -> None:
+def test_the_look_at_time_is_as_frequent_as_the_shortest_bound_needs() -> None:
     assert pytest.approx(2.5) == timeouts.interval_seconds(Bounds())
     assert pytest.approx(0.25) == timeouts.interval_seconds(Bounds(request_seconds=1))
     assert pytest.approx(0.02) == timeouts.interval_seconds(Bounds(request_seconds=0.001))

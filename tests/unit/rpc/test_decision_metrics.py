@@ -7,8 +7,8 @@ from typing import Final
 import pytest
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.domain.bounds import SECOND_US
 from sidecar.domain.catalog.model import EntitlementGrant, Rate
+from sidecar.domain.time.units import SECOND_US
 from tests.support.build import SHADOW, catalog, company, limit, metered, rate_limit
 from tests.support.inside import Inside
 from tests.support.method_calls import COUNTING, call

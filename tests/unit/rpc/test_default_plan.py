@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.domain.bounds import DAY_US, MINUTE_US
 from sidecar.domain.catalog.model import Catalog, FailAction, FailPolicy
 from sidecar.domain.company.model import Company, Subscription
-from sidecar.domain.limits.decision import BasisMode, Reason
+from sidecar.domain.limits.reasons import BasisMode, Reason
+from sidecar.domain.time.units import DAY_US, MINUTE_US
 from sidecar.domain.time.windows import window_at
 from sidecar.storage.snapshots import SnapshotChanges
 from tests.simulation.world import World
@@ -194,10 +194,10 @@ async def test_memory_of_companies_by_the_default_plan_is_bounded() -> None:
             assert (await decided(sidecar, 2, f"stranger {at}")).allowed
     for at in range(10):
         assert not (await decided(sidecar, 2, f"stranger {at}")).allowed
-    views = [sidecar.directory.default_company(f"stranger {at}") for at in range(10)]
+    found = [sidecar.directory.default_company(f"stranger {at}") for at in range(10)]
     again = [sidecar.directory.default_company(f"stranger {at}") for at in range(7, 10)]
-    assert views[7:] == again
-    assert views[0] is not sidecar.directory.default_company("stranger 0")
+    assert found[7:] == again
+    assert found[0] is not sidecar.directory.default_company("stranger 0")
 
 
 async def test_alone_whoever_the_file_lacks_has_the_default_plan() -> None:

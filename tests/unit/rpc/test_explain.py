@@ -10,14 +10,15 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.domain.bounds import DAY_US, INT64_MAX, SECOND_US
+from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import Limit
-from sidecar.domain.company.model import Holding, Override
+from sidecar.domain.company.model import AddOnSubscription, Override
 from sidecar.domain.errors import FieldError, InvalidInput, NotFound
+from sidecar.domain.time.units import DAY_US, SECOND_US
 from sidecar.domain.time.windows import END_INSTANT_US, FIRST_INSTANT_US
 from sidecar.engine.runner import InlineRunner
 from sidecar.rpc.explain import ExplainMethods
-from sidecar.rpc.snapshot_fetch import MissingSnapshots
+from sidecar.rpc.snapshot_fetch import SnapshotFetcher
 from sidecar.shared.convert.times import timestamp
 from tests.support.build import DAY, NOW_US, company, metered
 from tests.support.method_calls import ANYONE
@@ -30,8 +31,10 @@ async def explain(
     bench: Bench, feature: str = "calls", company: str = "acme", **fields: Any
 ) -> pb.ExplainEntitlementResponse:
     runner = InlineRunner(bench.opened.store)
-    missing = MissingSnapshots(bench.directory, runner, bench.plane)
-    methods = ExplainMethods(bench.explainer, bench.queries, runner, missing, lambda: bench.now_us)
+    snapshot_fetcher = SnapshotFetcher(bench.directory, runner, bench.plane)
+    methods = ExplainMethods(
+        bench.explainer, bench.queries, runner, snapshot_fetcher, lambda: bench.now_us
+    )
     request = pb.ExplainEntitlementRequest(company=company, feature=feature, **fields)
     data = await methods.explain_entitlement(request.SerializeToString(), ANYONE)
     return pb.ExplainEntitlementResponse.FromString(data)
@@ -53,7 +56,7 @@ def monthly(amount: int) -> catalog_pb2.EntitlementGrant:
 
 
 async def test_sources_say_what_they_grant_and_what_comes_of_it() -> None:
-    found = await explain(Bench(Holding("more", 3), Holding("seats")))
+    found = await explain(Bench(AddOnSubscription("more", 3), AddOnSubscription("seats")))
     assert [
         pb.EntitlementSource(
             kind=pb.SOURCE_KIND_PLAN,
@@ -83,7 +86,7 @@ async def test_sources_say_what_they_grant_and_what_comes_of_it() -> None:
 
 
 async def test_the_answer_has_decision_limits_segment_and_basis() -> None:
-    bench = Bench(Holding("seats"), cancel_us=APRIL_US)
+    bench = Bench(AddOnSubscription("seats"), cancel_us=APRIL_US)
     bench.count("calls", 90)
     found = await explain(bench, quantity=11)
     status = pb.LimitStatus(

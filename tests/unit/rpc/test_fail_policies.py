@@ -12,7 +12,6 @@ import msgspec
 import pytest
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.domain.bounds import MINUTE_US
 from sidecar.domain.catalog.model import (
     Catalog,
     EntitlementGrant,
@@ -20,7 +19,8 @@ from sidecar.domain.catalog.model import (
     FailPolicy,
     FeatureKind,
 )
-from sidecar.domain.limits.decision import BasisMode, FallbackCause, Reason
+from sidecar.domain.limits.reasons import BasisMode, FallbackCause, Reason
+from sidecar.domain.time.units import MINUTE_US
 from tests.support.build import NOW_US, catalog, company, limit, metered
 from tests.support.inside import Inside
 from tests.support.method_calls import COUNTING, WAYS, call
@@ -278,7 +278,7 @@ async def test_once_the_plane_is_heard_again_the_snapshot_decides() -> None:
     sidecar = Inside(content(policy), company())
     sidecar.now_us = NOW_US + 5 * MINUTE_US
     (before,) = await call("check", sidecar, ask())
-    sidecar.standing.heard(sidecar.now_us)
+    sidecar.plane_status.heard(sidecar.now_us)
     (after,) = await call("check", sidecar, ask())
     assert [STALE, NONE] == [told(outcome.response.decision).cause for outcome in (before, after)]
 
@@ -300,7 +300,7 @@ async def test_nothing_of_what_was_allowed_is_missing_from_the_outbox() -> None:
         if decision.allowed:
             ids.append((outcome.response.record_id, name, step))
     records = sidecar.records()
-    incarnation = sidecar.opened.store.lineage.incarnation
+    incarnation = sidecar.opened.store.incarnation.id
     assert ids == [
         (f"{incarnation}-{at}", record.company, record.quantity)
         for at, record in enumerate(records, 1)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import pytest
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.domain.bounds import DAY_US, EVENT_PAST_US_MAX, HOUR_US, SECOND_US
+from sidecar.domain.bounds import EVENT_PAST_US_MAX
 from sidecar.domain.errors import FieldError
-from sidecar.domain.limits.decision import FallbackCause, Reason
+from sidecar.domain.limits.reasons import FallbackCause, Reason
+from sidecar.domain.time.units import DAY_US, HOUR_US, SECOND_US
 from tests.support.build import NOW_US, SHADOW, catalog, company, limit, metered
 from tests.support.inside import Inside
 from tests.support.method_calls import ANYONE, answer_of, call
@@ -162,7 +163,7 @@ async def test_the_basis_tells_how_old_it_is(sidecar: Inside) -> None:
 
 
 async def test_a_plane_that_was_never_heard_is_as_old_as_can_be(sidecar: Inside) -> None:
-    sidecar.standing.heard_us = None
+    sidecar.plane_status.heard_us = None
     assert NOW_US // 1000 == (await check(sidecar, ask())).decision.basis.plane_age_ms
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.domain.bounds import DAY_US, HOUR_US
 from sidecar.domain.company.model import Company, ScheduledChange, Subscription
 from sidecar.domain.company.timeline import compile_snapshot
 from sidecar.domain.errors import FieldError, NotFound, Unavailable
+from sidecar.domain.time.units import DAY_US, HOUR_US
 from sidecar.storage.snapshots import SnapshotChanges
 from tests.support.build import (
     MIDNIGHT_US,

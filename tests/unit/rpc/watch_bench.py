@@ -8,14 +8,14 @@ from typing import Any, Final
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.directory.directory import Directory
-from sidecar.domain.bounds import DAY_US
 from sidecar.domain.catalog.model import EntitlementGrant, FeatureKind
 from sidecar.domain.company.model import Company, CompanySnapshot
 from sidecar.domain.company.timeline import compile_snapshot
 from sidecar.domain.slices import Slices
-from sidecar.engine.plane_status import Standing
+from sidecar.domain.time.units import DAY_US
+from sidecar.engine.plane_status import PlaneStatus
 from sidecar.engine.runner import InlineRunner
-from sidecar.rpc.snapshot_fetch import MissingSnapshots
+from sidecar.rpc.snapshot_fetch import SnapshotFetcher
 from sidecar.rpc.watch import WatchMethods
 from sidecar.storage.snapshots import SnapshotChanges
 from sidecar.watch.states import CompanyState, StateReader
@@ -93,13 +93,13 @@ class Bench:
         )
         self.source = Source(self.directory)
         runner = InlineRunner(self.opened.store)
-        standing = Standing(authority=False)
-        self.reader = Reader(self.opened.store, self.directory, standing)
+        plane_status = PlaneStatus(authority=False)
+        self.reader = Reader(self.opened.store, self.directory, plane_status)
         self.methods = WatchMethods(
             self.reader,
             self.watchlist,
             runner,
-            MissingSnapshots(self.directory, runner, self.source),
+            SnapshotFetcher(self.directory, runner, self.source),
             lambda: self.now_us,
         )
 

@@ -29,40 +29,45 @@ from sidecar.domain.catalog.model import (
     Rollover,
     Scope,
 )
-from sidecar.domain.company.model import CompanySnapshot, Holding, Segment, SubscriptionStatus
+from sidecar.domain.company.model import (
+    AddOnSubscription,
+    CompanySnapshot,
+    Segment,
+    SubscriptionStatus,
+)
 from sidecar.domain.limits.rates import Bucket
 from sidecar.storage import codec
 from sidecar.storage.codec import (
     CatalogHead,
-    Counter,
-    Lineage,
+    Incarnation,
     OutboxEntry,
     StoredAnswer,
+    StoredCounter,
     StoreFormatError,
     Tally,
 )
-from sidecar.storage.snapshots import Position
+from sidecar.storage.snapshots import WatchPosition
 from tests.support.build import DAY, MONTH, SHADOW, SOFT, THROTTLE, catalog, limit, metered
 
 CHAIN: Final = bytes(range(32))
 DIGEST: Final = bytes(range(16))
 
-COUNTER: Final = Counter(300, -2, 77, 1_775_001_600_000_000)
+COUNTER: Final = StoredCounter(300, -2, 77, 1_775_001_600_000_000)
 COUNTER_HEX: Final = (
     "01"  # version
-    "02000000"  # lineage
+    "02000000"  # incarnation
     "2c01000000000000"  # own
     "feffffffffffffff"  # others
     "4d00000000000000"  # heard
     "0000d8c35a4e0600"  # end of the window
 )
-BY_USER: Final = Counter(300, -2, 77, 1_775_001_600_000_000, ("ann", ""))
+BY_USER: Final = StoredCounter(300, -2, 77, 1_775_001_600_000_000, ("ann", ""))
 BY_USER_HEX: Final = COUNTER_HEX + "92" + "a3616e6e" + "a0"  # MessagePack: two texts
-CARRYING: Final = Counter(300, -2, 77, 1_775_001_600_000_000, ("ann",), (4, 0, 70_000))
+CARRYING: Final = StoredCounter(300, -2, 77, 1_775_001_600_000_000, ("ann",), (4, 0, 70_000))
 CARRYING_HEX: Final = (
     "02" + COUNTER_HEX[2:] + "92" + "91a3616e6e" + "930400ce00011170"  # values and amounts
 )
-CHAIN_BEGINS: Final = Counter(300, -2, 77, 1_775_001_600_000_000, (), ())
+CHAIN_BEGINS: Final = StoredCounter(300, -2, 77, 1_775_001_600_000_000, (), ())
 CHAIN_BEGINS_HEX: Final = "02" + COUNTER_HEX[2:] + "92" + "90" + "90"
 
 BUCKET_HEX: Final = (
@@ -122,8 +127,8 @@ def test_a_bucket_is_written_and_read_like_this(level: int, written: str) -> Non
     assert 1_775_001_600_000_000 == codec.over_of(data)
 
 
-def test_a_counter_of_an_earlier_lineage_is_others_alone() -> None:
-    expected = Counter(0, 298, 77, COUNTER.window_end_us, ("ann", ""))
+def test_a_counter_of_an_earlier_incarnation_is_others_alone() -> None:
+    expected = StoredCounter(0, 298, 77, COUNTER.window_end_us, ("ann", ""))
     assert expected == codec.decode_counter(bytes.fromhex(BY_USER_HEX), 3)
 
 
@@ -134,13 +139,13 @@ def test_a_stored_answer_is_written_and_read_like_this() -> None:
 
 
 def test_an_outbox_entry_is_written_and_read_like_this() -> None:
-    assert ENTRY_HEX == codec.encode_entry(70_000, CHAIN, b"record").hex()
+    assert ENTRY_HEX == (codec.pack_entry(codec.ENTRY_VERSION, 70_000, CHAIN) + b"record").hex()
     assert ENTRY == codec.decode_entry(bytes.fromhex(ENTRY_HEX))
 
 
-LINEAGES: Final = (
-    Lineage(1, "one", True, 7, CHAIN, 900),
-    Lineage(2, "two"),
+INCARNATIONS: Final = (
+    Incarnation(1, "one", True, 7, CHAIN, 900),
+    Incarnation(2, "two"),
 )
 BASIC: Final = catalog(
     {"basic": [metered("calls", limit("m", 5, SOFT, each=["user"], match={"model": "large"}))]},
@@ -185,7 +190,7 @@ ACME: Final = CompanySnapshot(
             until_us=70,
             status=SubscriptionStatus.TRIALING,
             plan="basic",
-            add_ons=(Holding("boost", 3),),
+            add_ons=(AddOnSubscription("boost", 3),),
             time_zone="Europe/Berlin",
             anchor_us=5,
         ),
@@ -204,7 +209,7 @@ ACME: Final = CompanySnapshot(
     ),
 )
 
-LINEAGES_HEX: Final = (
+INCARNATIONS_HEX: Final = (
     "019286a76f7264696e616c01ab696e6361726e6174696f6ea36f6e65a666656e636564c3b561636b6e6f"
     "776c65646765645f73657175656e636507b261636b6e6f776c65646765645f636861696ec42000010203"
     "0405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1fb261636b6e6f776c65646765645f"
@@ -260,8 +265,8 @@ COMPANY_HEX: Final = (
 @pytest.mark.parametrize(
     ("value", "kind", "expected"),
     [
-        pytest.param(LINEAGES, tuple[Lineage, ...], LINEAGES_HEX, id="lineages"),
-        pytest.param(Position("epoch", 300), Position, POSITION_HEX, id="position"),
+        pytest.param(INCARNATIONS, tuple[Incarnation, ...], INCARNATIONS_HEX, id="incarnations"),
+        pytest.param(WatchPosition("epoch", 300), WatchPosition, POSITION_HEX, id="position"),
         pytest.param({"calls": Tally(3, 70_000)}, dict[str, Tally], TALLIES_HEX, id="tallies"),
         pytest.param(CatalogSnapshot(9, BASIC), CatalogSnapshot, CATALOG_HEX, id="catalog"),
         pytest.param(
@@ -294,7 +299,9 @@ def test_a_company_is_written_and_read_like_this() -> None:
         pytest.param(ENTRY_HEX, codec.decode_entry, id="entry"),
         pytest.param(TALLY_HEX, codec.decode_tally, id="tally"),
         pytest.param(HEAD_HEX, codec.decode_catalog_head, id="head of a catalog"),
-        pytest.param(POSITION_HEX, lambda data: codec.decode_value(data, Position), id="value"),
+        pytest.param(
+            POSITION_HEX, lambda data: codec.decode_value(data, WatchPosition), id="value"
+        ),
     ],
 )
 def test_a_record_of_a_later_version_is_refused(

@@ -11,8 +11,8 @@ from sidecar.domain.bounds import FOREVER_US
 from sidecar.domain.catalog.model import EntitlementGrant, FeatureKind
 from sidecar.domain.company.model import CompanySnapshot, Segment, SubscriptionStatus
 from sidecar.storage import codec, keys
-from sidecar.storage.codec import Counter
-from sidecar.storage.snapshots import Position
+from sidecar.storage.codec import StoredCounter
+from sidecar.storage.snapshots import WatchPosition
 from tests.support.build import SOFT, catalog, catalog_snapshot, counter_ref, limit, metered
 from tests.support.stores import MemoryDisk, OpenedStore, counter_key_of
 
@@ -36,14 +36,14 @@ CATALOG_HEX: Final = (
 POSITION_HEX: Final = "0182a565706f6368a565706f6368a87265766973696f6ecd012c"
 COUNTER_HEX: Final = (
     "01"  # version
-    "01000000"  # lineage
+    "01000000"  # incarnation
     "2c01000000000000"  # own
     "feffffffffffffff"  # others
     "4d00000000000000"  # heard
     "0000d8c35a4e0600"  # end of the window
     "91a3616e6e"  # values
 )
-LINEAGES_HEX: Final = (
+INCARNATIONS_HEX: Final = (
     "019186a76f7264696e616c01ab696e6361726e6174696f6ea66c6966652d31a666656e636564c2b5"
     "61636b6e6f776c65646765645f73657175656e636507b261636b6e6f776c65646765645f636861696e"
     "c420000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1fb261636b6e6f77"
@@ -79,7 +79,7 @@ def old_store() -> MemoryDisk:
     disk = MemoryDisk()
     kv = disk.engine().begin()
     kv.put(keys.META_FORMAT, b"1")
-    kv.put(keys.META_LINEAGES, bytes.fromhex(LINEAGES_HEX))
+    kv.put(keys.META_INCARNATIONS, bytes.fromhex(INCARNATIONS_HEX))
     kv.put(keys.META_CATALOG, bytes.fromhex(CATALOG_HEX))
     kv.put(keys.META_POSITION, bytes.fromhex(POSITION_HEX))
     kv.put(keys.snapshot_key("acme"), bytes.fromhex(COMPANY_HEX))
@@ -97,12 +97,12 @@ def test_a_store_of_format_1_is_read() -> None:
     content = catalog({"basic": [metered("calls", BY_USER)]}, {"sso": FeatureKind.BOOLEAN})
     assert catalog_snapshot(content, 9) == opened.snapshots.catalog()
     assert ACME == opened.snapshots.company("acme")
-    assert Position("epoch", 300) == opened.snapshots.position()
-    expected = Counter(300, -2, 77, 1_775_001_600_000_000, ("ann",))
+    assert WatchPosition("epoch", 300) == opened.snapshots.position()
+    expected = StoredCounter(300, -2, 77, 1_775_001_600_000_000, ("ann",))
     assert expected == opened.counter(counter_ref(BY_USER, ("ann",)))
     assert ("life-1", 7) == (
-        opened.store.lineage.incarnation,
-        opened.store.lineage.acknowledged_sequence,
+        opened.store.incarnation.id,
+        opened.store.incarnation.acknowledged_sequence,
     )
 
 
@@ -110,7 +110,7 @@ def test_a_store_of_format_1_is_of_this_format_once_it_was_opened() -> None:
     disk = old_store()
     opened = OpenedStore(disk)
     opened.store.transact(
-        lambda transaction: transaction.put_counter(b"c", Counter(1, 0, 0, 0, (), (5,)))
+        lambda transaction: transaction.put_counter(b"c", StoredCounter(1, 0, 0, 0, (), (5,)))
     )
     opened.reopen()
     kv = disk.engine().begin()

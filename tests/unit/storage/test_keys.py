@@ -14,7 +14,7 @@ from sidecar.domain.bounds import (
 from sidecar.domain.limits.counters import slot_of
 from sidecar.domain.time.windows import END_INSTANT_US, FIRST_INSTANT_US
 from sidecar.storage import keys
-from sidecar.storage.engine import KEY_BYTES_MAX
+from sidecar.storage.kv_engine import KEY_BYTES_MAX
 from tests.support.build import MONTH, limit
 
 LONG = "\U0001f600" * (IDENTIFIER_BYTES_MAX // 4)
@@ -75,7 +75,7 @@ def test_keys_are_written_like_this() -> None:
     assert 300 == keys.sequence_of(keys.outbox_key(2, 300))
 
 
-def test_the_outbox_is_in_the_order_of_lineage_and_sequence() -> None:
+def test_the_outbox_is_in_the_order_of_incarnation_and_sequence() -> None:
     pairs = [(1, 1), (1, 2), (1, 255), (1, 256), (1, 2**40), (2, 0), (2, 1), (300, 5)]
     found = [keys.outbox_key(*pair) for pair in pairs]
     assert sorted(found) == found

@@ -121,7 +121,7 @@ def test_room_is_made_ahead_of_need(opened: Opened, monkeypatch: pytest.MonkeyPa
     assert 1.0 <= opened.mib() - opened.engine.used_bytes() / MIB <= 10
 
 
-def test_upkeep_makes_room_before_a_step_would(
+def test_maintenance_makes_room_before_a_step_would(
     opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = []
@@ -290,7 +290,7 @@ def test_a_full_disk_is_not_asked_at_every_call(opened: Opened) -> None:
     assert refused == opened.disk.refused
 
 
-def test_upkeep_asks_a_full_disk_again(opened: Opened) -> None:
+def test_maintenance_asks_a_full_disk_again(opened: Opened) -> None:
     opened.disk.end_max = int(opened.mib() * MIB)
     fill(opened)
     opened.engine._full_until = float("inf")

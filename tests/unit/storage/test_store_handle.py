@@ -17,7 +17,7 @@ from sidecar.storage.codec import StoreFormatError
 from sidecar.storage.lmdb_engine import StoreInUse
 from sidecar.storage.outbox import Outbox
 from sidecar.storage.store import Store
-from sidecar.storage.store_handle import OpenStore, open_folder
+from sidecar.storage.store_handle import StoreHandle, open_folder
 from sidecar.storage.transaction import Transaction
 from sidecar.storage.verification import is_cut_short
 from sidecar.sync.records import UsageRecordReader
@@ -43,7 +43,7 @@ def opened_in(folder: Path) -> Iterator[Store]:
         opened.close()
 
 
-def open_now(folder: Path) -> OpenStore:
+def open_now(folder: Path) -> StoreHandle:
     return open_folder(
         folder, max_bytes=STORE_BYTES_MAX, sync_commits=False, outbox_records_max=1_000_000
     )
@@ -83,7 +83,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_folder_is_made_with_a_store_in_it(folder: Path) -> None:
     with opened_in(folder) as store:
-        assert 36 == len(store.lineage.incarnation)
+        assert 36 == len(store.incarnation.id)
         assert {"owner.lock", "in-use", "data.mdb"} == set(names(folder))
     assert {"owner.lock", "not-in-use", "data.mdb"} == set(names(folder))
 
@@ -91,9 +91,9 @@ def test_a_folder_is_made_with_a_store_in_it(folder: Path) -> None:
 def test_closed_in_order_and_opened_again_it_goes_on(folder: Path) -> None:
     with opened_in(folder) as store:
         count(store, 3)
-        incarnation, head = store.lineage.incarnation, store.head
+        incarnation, head = store.incarnation.id, store.head
     with opened_in(folder) as store:
-        assert (incarnation, head, 3) == (store.lineage.incarnation, store.head, used(store))
+        assert (incarnation, head, 3) == (store.incarnation.id, store.head, used(store))
 
 
 def test_a_killed_process_loses_nothing(folder: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_killed_process_loses_nothing(folder: Path) -> None:
     with opened_in(folder) as store:
         assert (257, 257, 257) == (used(store), store.head.sequence, store.waiting_records())
         assert chain_of(*[record_of(1)] * 257) == store.head.chain
-        assert 1 == len(store.lineages)
+        assert 1 == len(store.incarnations)
 
 
 def test_a_second_owner_is_refused_while_the_first_lives(folder: Path) -> None:
@@ -153,10 +153,10 @@ def test_after_a_loss_of_power_a_new_life_begins_and_the_outbox_is_still_sent(
 ) -> None:
     with opened_in(folder) as store:
         count(store, 3)
-        first = store.lineage.incarnation
+        first = store.incarnation.id
     lose_power(folder)
     with opened_in(folder) as store:
-        assert [first] == [lineage.incarnation for lineage in store.lineages[:-1]]
+        assert [first] == [incarnation.id for incarnation in store.incarnations[:-1]]
         assert (3, 3, 0) == (used(store), store.waiting_records(), store.head.sequence)
         run = Outbox(store, UsageRecordReader()).next_run(10, 1 << 20)
         assert run is not None
@@ -167,7 +167,7 @@ def test_an_opening_that_fails_does_not_hide_a_loss_of_power(folder: Path) -> No
     """Such as that of an older program, which is then replaced by the right one."""
     with opened_in(folder) as store:
         count(store)
-        first = store.lineage.incarnation
+        first = store.incarnation.id
         put_format(store, b"4")
     lose_power(folder)
     with pytest.raises(StoreFormatError):
@@ -175,14 +175,14 @@ def test_an_opening_that_fails_does_not_hide_a_loss_of_power(folder: Path) -> No
     with lmdb.open(str(folder), lib_version=0) as env, env.begin(write=True) as transaction:
         transaction.put(keys.META_FORMAT, b"1")
     with opened_in(folder) as store:
-        assert first != store.lineage.incarnation
+        assert first != store.incarnation.id
 
 
 def test_a_kill_without_a_loss_of_power_keeps_the_life(folder: Path) -> None:
     subprocess.run(child("kill", folder, 1), check=False, timeout=HANG_SECONDS_MAX)
     assert "in-use" in names(folder)
     with opened_in(folder) as store:
-        assert 1 == len(store.lineages)
+        assert 1 == len(store.incarnations)
         assert 1 == store.head.sequence
 
 
@@ -205,13 +205,13 @@ def test_a_damaged_store_is_set_aside_and_a_new_one_begins(
 ) -> None:
     with opened_in(folder) as store:
         count(store, 50)
-        first = store.lineage.incarnation
+        first = store.incarnation.id
     damage(folder / "data.mdb")
     broken = (folder / "data.mdb").read_bytes()
     if powerless:
         lose_power(folder)
     with opened_in(folder) as store:
-        assert first != store.lineage.incarnation
+        assert first != store.incarnation.id
         assert (0, 0) == (used(store), store.head.sequence)
         count(store)
     (aside,) = damaged(folder)

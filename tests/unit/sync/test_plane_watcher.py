@@ -47,7 +47,7 @@ async def test_changes_that_the_store_had_no_room_for_are_applied_once_it_has(
     monkeypatch.setattr(Directory, "applying", failing)
     async with bench_of(monkeypatch, tmp_path, snapshots="all") as bench:
         bench.apply(CONTENT)
-        watcher, plane = bench.parts.watcher, bench.plane
+        watcher, plane = bench.container.watcher, bench.plane
         assert watcher is not None
         plane.pages = [page(1, "a")]
         async with bench.running(watcher.run()):
@@ -61,4 +61,4 @@ async def test_changes_that_the_store_had_no_room_for_are_applied_once_it_has(
             await until(asked_again, "the changes are not asked for again")
             await bench.followed("e", 2)
         assert [0, 1, 1] == plane.resumed
-        assert ["a", "b"] == bench.parts.snapshots.held("", 10)
+        assert ["a", "b"] == bench.container.snapshots.company_ids("", 10)

@@ -9,13 +9,13 @@ import pytest
 from sidecar.sync.machine.push import (
     Acknowledge,
     Effect,
-    Fenced,
-    Gap,
     Hear,
     HelloAnswer,
     OutboxView,
     Push,
     PushAnswer,
+    PushFenced,
+    PushGap,
     PushMachine,
     SayHello,
     TakeNewIncarnation,
@@ -122,12 +122,12 @@ def test_hello(answer: HelloAnswer, expected: tuple[Effect, ...]) -> None:
 @pytest.mark.parametrize(
     ("refusal", "expected"),
     [
-        pytest.param(Fenced(9), TakeNewIncarnation("life-1", 9, False), id="another history"),
-        pytest.param(Gap(4), TakeNewIncarnation("life-1", 7, True), id="the plane lost some"),
-        pytest.param(Gap(11), Acknowledge("life-1", 10), id="the plane is ahead"),
+        pytest.param(PushFenced(9), TakeNewIncarnation("life-1", 9, False), id="another history"),
+        pytest.param(PushGap(4), TakeNewIncarnation("life-1", 7, True), id="the plane lost some"),
+        pytest.param(PushGap(11), Acknowledge("life-1", 10), id="the plane is ahead"),
     ],
 )
-def test_a_refused_push(refusal: Gap | Fenced, expected: Effect) -> None:
+def test_a_refused_push(refusal: PushGap | PushFenced, expected: Effect) -> None:
     assert (expected,) == tuple(pushing(7).push_refused(T, refusal))
 
 
@@ -144,7 +144,7 @@ def test_after_a_push_the_next_run_follows_at_once() -> None:
 
 def test_a_new_incarnation_is_introduced_before_it_pushes() -> None:
     machine = pushing()
-    machine.push_refused(T, Fenced(0))
+    machine.push_refused(T, PushFenced(0))
     assert SayHello("life-2") == machine.next_action(T, view(500, 0, "life-2"))
 
 
@@ -183,7 +183,7 @@ def test_a_success_ends_the_back_off() -> None:
 
 def test_a_plane_that_is_always_ahead_is_not_asked_in_a_loop() -> None:
     machine = pushing(7)
-    machine.push_refused(T, Gap(11))
+    machine.push_refused(T, PushGap(11))
     action = machine.next_action(T, view(500, 10))
     assert isinstance(action, Wait)
     assert action.until_us > T

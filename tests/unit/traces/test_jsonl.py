@@ -1,6 +1,6 @@
 import pytest
 
-from sidecar.domain.limits.decision import GrantMode
+from sidecar.domain.limits.reasons import GrantMode
 from sidecar.traces import LineError, TraceCheck
 from sidecar.traces.jsonl import parse_jsonl
 

@@ -7,13 +7,14 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from sidecar.domain.bounds import DAY_US, HOUR_US
 from sidecar.domain.catalog.model import Enforcement, Feature, FeatureKind, Rate, RateLimit
 from sidecar.domain.company.model import SubscriptionStatus
 from sidecar.domain.entitlement.resolve import Entitlement
-from sidecar.domain.limits.decision import Gauge, RateGauge, Reason
+from sidecar.domain.limits.reasons import Reason
+from sidecar.domain.limits.usage import QuotaUsage, RateUsage
+from sidecar.domain.time.units import DAY_US, HOUR_US
 from sidecar.domain.time.windows import Window
-from sidecar.watch.events import Event, EventKind, FeatureState, LimitState, changes, current
+from sidecar.watch.events import EventKind, FeatureState, LimitState, WatchEvent, changes, current
 from tests.support.build import (
     DAY,
     HARD,
@@ -21,38 +22,38 @@ from tests.support.build import (
     NOW_US,
     SHADOW,
     SOFT,
-    gauge,
     limit,
+    usage,
 )
 
 THROTTLE: Final = Enforcement.THROTTLE
 APRIL: Final = Window(NOW_US + 20 * DAY_US, NOW_US + 50 * DAY_US)
-MARCH: Final = gauge(limit()).window
+MARCH: Final = usage(limit()).window
 CALLS: Final = Feature("calls", FeatureKind.METERED)
 
 
-def state(*gauges: Gauge, generation: int = 0, **fields: Any) -> FeatureState:
+def state(*usages: QuotaUsage, generation: int = 0, **fields: Any) -> FeatureState:
     """A state of the feature `calls` with these limits."""
     entitlement = Entitlement(
-        CALLS, Reason.ALLOWED, limits=tuple(gauge.limit for gauge in gauges), granted=True
+        CALLS, Reason.ALLOWED, limits=tuple(usage.limit for usage in usages), granted=True
     )
-    limits = tuple(LimitState(gauge, generation) for gauge in gauges)
+    limits = tuple(LimitState(usage, generation) for usage in usages)
     known: dict[str, Any] = {"status": SubscriptionStatus.ACTIVE, "plan": "basic", **fields}
     return FeatureState("calls", entitlement, limits=limits, **known)
 
 
-def used(amount: int | None, so_much: int, kind: Enforcement = HARD, **fields: Any) -> Gauge:
+def used(amount: int | None, so_much: int, kind: Enforcement = HARD, **fields: Any) -> QuotaUsage:
     """A limit of so much, and usage on it."""
-    made = Gauge(limit("monthly", amount, kind), MARCH, so_much)
+    made = QuotaUsage(limit("monthly", amount, kind), MARCH, so_much)
     return msgspec.structs.replace(made, **fields)
 
 
-def told(events: list[Event]) -> list[str]:
+def told(events: list[WatchEvent]) -> list[str]:
     """Events as short texts, such as `THRESHOLD monthly 50`; of a change that there was one."""
     return [
         " ".join(
             [event.kind.name]
-            + [gauge.limit.id for gauge in event.gauges if event.kind is not EventKind.CHANGED]
+            + [usage.limit.id for usage in event.usages if event.kind is not EventKind.CHANGED]
             + ([str(event.percent)] if event.percent else [])
         )
         for event in events
@@ -166,13 +167,13 @@ def told(events: list[Event]) -> list[str]:
         ),
         pytest.param(
             used(100, 60),
-            Gauge(limit("monthly", 100, window=DAY), gauge(limit(window=DAY)).window, 60),
+            QuotaUsage(limit("monthly", 100, window=DAY), usage(limit(window=DAY)).window, 60),
             ["CHANGED", "THRESHOLD monthly 50"],
             id="another-layout-is-another-limit",
         ),
         pytest.param(
             used(100, 60),
-            Gauge(limit("new", 100), MARCH, 60),
+            QuotaUsage(limit("new", 100), MARCH, 60),
             ["CHANGED", "THRESHOLD new 50"],
             id="a-limit-that-is-new",
         ),
@@ -184,7 +185,7 @@ def told(events: list[Event]) -> list[str]:
         ),
     ],
 )
-def test_usage_of_one_limit(before: Gauge, now: Gauge, expected: list[str]) -> None:
+def test_usage_of_one_limit(before: QuotaUsage, now: QuotaUsage, expected: list[str]) -> None:
     assert expected == told(list(changes(state(before), state(now))))
 
 
@@ -195,7 +196,7 @@ def test_a_reset_of_usage_is_told_though_the_window_goes_on() -> None:
 
 def test_a_lifetime_limit_starts_again_with_its_generation() -> None:
     ever = limit("ever", 100, window=LIFETIME)
-    before, now = state(gauge(ever, 100)), state(gauge(ever, 55), generation=NOW_US)
+    before, now = state(usage(ever, 100)), state(usage(ever, 55), generation=NOW_US)
     assert ["RESET ever", "THRESHOLD ever 50"] == told(list(changes(before, now)))
 
 
@@ -216,18 +217,18 @@ def test_a_change_of_rights(now: FeatureState) -> None:
 
 
 def test_a_change_tells_all_limits_as_they_now_are() -> None:
-    before, now = state(used(100, 7)), state(used(200, 7), gauge(limit("daily", 10, window=DAY)))
+    before, now = state(used(100, 7)), state(used(200, 7), usage(limit("daily", 10, window=DAY)))
     (event,) = changes(before, now)
-    assert (EventKind.CHANGED, tuple(held.gauge for held in now.limits)) == (
+    assert (EventKind.CHANGED, tuple(held.usage for held in now.limits)) == (
         event.kind,
-        event.gauges,
+        event.usages,
     )
 
 
 def test_each_limit_is_told_by_itself() -> None:
     daily, shadow = limit("daily", 10, window=DAY), limit("trial", 200, SHADOW)
-    before = state(used(100, 40), gauge(daily, 9), gauge(shadow, 0))
-    now = state(used(100, 50), gauge(daily, 10), gauge(shadow, 100))
+    before = state(used(100, 40), usage(daily, 9), usage(shadow, 0))
+    now = state(used(100, 50), usage(daily, 10), usage(shadow, 100))
     assert [
         "THRESHOLD monthly 50",
         "THRESHOLD daily 100",
@@ -239,7 +240,7 @@ def test_each_limit_is_told_by_itself() -> None:
 def test_rates_are_told_at_the_start_alone() -> None:
     fast = RateLimit("fast", Rate(10, HOUR_US, 10))
     empty, full = (
-        state(used(100, 7), rates=(RateGauge(fast, level, NOW_US),)) for level in (0, 10 * HOUR_US)
+        state(used(100, 7), rates=(RateUsage(fast, level, NOW_US),)) for level in (0, 10 * HOUR_US)
     )
     assert [] == list(changes(empty, full))
     assert ["CURRENT monthly fast"] == told([current(full)])

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from sidecar.directory.directory import Directory
-from sidecar.domain.bounds import DAY_US, FOREVER_US, HOUR_US
+from sidecar.domain.bounds import FOREVER_US
 from sidecar.domain.catalog.model import (
     AddOn,
     AddOnEntitlement,
@@ -21,8 +21,8 @@ from sidecar.domain.catalog.model import (
     RateLimit,
 )
 from sidecar.domain.company.model import (
+    AddOnSubscription,
     Company,
-    Holding,
     Override,
     Pause,
     Subscription,
@@ -31,10 +31,11 @@ from sidecar.domain.company.model import (
 from sidecar.domain.company.timeline import compile_snapshot
 from sidecar.domain.entitlement.resolve import Entitlement
 from sidecar.domain.errors import NotFound
-from sidecar.domain.limits.decision import Reason
+from sidecar.domain.limits.reasons import Reason
 from sidecar.domain.limits.requests import NO_ATTRIBUTES
 from sidecar.domain.slices import whole
-from sidecar.engine.plane_status import Standing
+from sidecar.domain.time.units import DAY_US, HOUR_US
+from sidecar.engine.plane_status import PlaneStatus
 from sidecar.storage.snapshots import SnapshotChanges
 from sidecar.watch.events import FeatureState
 from sidecar.watch.states import FEATURES_MAX, CompanyState, StateReader, Subject
@@ -47,14 +48,14 @@ from tests.support.build import (
     catalog_snapshot,
     company,
     counter_ref,
-    gauge,
     limit,
     metered,
+    usage,
 )
 from tests.support.stores import MemoryDisk, OpenedStore
 
 CALLS: Final = Feature("calls", FeatureKind.METERED)
-MARCH: Final = gauge(limit()).window
+MARCH: Final = usage(limit()).window
 
 BY_USER: Final = limit("by_user", 5, HARD, DAY, each=["user"])
 LARGE: Final = limit("large", 5, HARD, DAY, match={"model": "large"})
@@ -85,7 +86,7 @@ class Known:
     def __init__(self, content: Catalog = CONTENT, *companies: Company) -> None:
         self.opened = OpenedStore(MemoryDisk())
         self.directory = Directory(self.opened.snapshots, 10)
-        self.reader = StateReader(self.opened.store, self.directory, Standing(authority=False))
+        self.reader = StateReader(self.opened.store, self.directory, PlaneStatus(authority=False))
         self.directory.apply(SnapshotChanges(catalog_snapshot(content)))
         self.apply(*(companies or [company()]))
 
@@ -109,9 +110,9 @@ class Known:
         return [state.feature for state in self.states(**fields)]
 
 
-def usage(state: FeatureState) -> dict[str, tuple[int, tuple[str, ...]]]:
+def used(state: FeatureState) -> dict[str, tuple[int, tuple[str, ...]]]:
     """Usage of each limit, and the values that it was counted for."""
-    return {limit.gauge.limit.id: (limit.gauge.used, limit.gauge.values) for limit in state.limits}
+    return {limit.usage.limit.id: (limit.usage.used, limit.usage.values) for limit in state.limits}
 
 
 def test_without_features_all_that_the_company_is_entitled_to_are_watched() -> None:
@@ -122,7 +123,7 @@ def test_without_features_all_that_the_company_is_entitled_to_are_watched() -> N
 
 
 def test_an_add_on_and_an_override_are_watched_too() -> None:
-    bought = Subscription("basic", NOW_US, add_ons=(Holding("exports"),))
+    bought = Subscription("basic", NOW_US, add_ons=(AddOnSubscription("exports"),))
     given = Override(EntitlementGrant("off", enabled=True))
     known = Known(CONTENT, Company("acme", subscription=bought, overrides=(given,)))
     assert ["calls", "days", "off", "sso", "tokens"] == known.keys()
@@ -162,9 +163,9 @@ def test_limits_apply_as_the_dimensions_say() -> None:
         known.states("calls", dimensions=dimensions)
         for dimensions in (NO_ATTRIBUTES, {"user": "ann", "model": "small"}, {"model": "large"})
     )
-    assert {"monthly": (2, ())} == usage(nobody)
-    assert {"monthly": (2, ()), "by_user": (3, ("ann",))} == usage(ann)
-    assert {"monthly": (2, ()), "large": (0, ())} == usage(large)
+    assert {"monthly": (2, ())} == used(nobody)
+    assert {"monthly": (2, ()), "by_user": (3, ("ann",))} == used(ann)
+    assert {"monthly": (2, ()), "large": (0, ())} == used(large)
     assert ["fast"] == [rate.limit.id for rate in nobody.rates]
 
 
@@ -187,7 +188,7 @@ def test_a_pause_leaves_the_limits_to_be_seen() -> None:
     (calls,) = Known(CONTENT, Company("acme", subscription=paused)).states("calls")
     assert calls.entitlement is not None
     assert Reason.SUBSCRIPTION_PAUSED is calls.entitlement.reason
-    assert {"monthly": (0, ())} == usage(calls)
+    assert {"monthly": (0, ())} == used(calls)
 
 
 def test_the_generation_of_each_limit_is_that_of_its_counter() -> None:
@@ -198,7 +199,7 @@ def test_the_generation_of_each_limit_is_that_of_its_counter() -> None:
     known.directory.apply(SnapshotChanges(companies=[again]))
     known.opened.count(2)  # on generation 0
     (calls,) = known.states("calls")
-    assert [(5, 0)] == [(limit.generation, limit.gauge.used) for limit in calls.limits]
+    assert [(5, 0)] == [(limit.generation, limit.usage.used) for limit in calls.limits]
 
 
 def test_an_unknown_company_has_no_rights_and_nothing_to_watch_by_itself() -> None:
@@ -213,7 +214,7 @@ def test_an_unknown_company_has_the_default_plan_once_it_is_known_to_be_absent()
     assert [] == known.states(of="nobody")
     known.directory.remember_absent("nobody", NOW_US)
     calls, tokens = known.states(of="nobody")
-    assert ("pro", "tokens", {"monthly": (0, ())}) == (calls.plan, tokens.feature, usage(tokens))
+    assert ("pro", "tokens", {"monthly": (0, ())}) == (calls.plan, tokens.feature, used(tokens))
 
 
 def test_a_feature_that_the_catalog_loses_has_no_entitlement() -> None:
@@ -234,7 +235,7 @@ def test_an_unknown_feature_is_named_by_its_place() -> None:
 def test_without_a_catalog_every_feature_may_be_watched() -> None:
     opened = OpenedStore(MemoryDisk())
     directory = Directory(opened.snapshots, 10)
-    reader = StateReader(opened.store, directory, Standing(authority=False))
+    reader = StateReader(opened.store, directory, PlaneStatus(authority=False))
     subject = Subject("acme", ("calls",))
     reader.require_features(subject)
     assert CompanyState([FeatureState("calls")]) == whole(reader.read(subject, (), None, NOW_US))

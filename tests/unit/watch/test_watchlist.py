@@ -9,12 +9,12 @@ from typing import Final
 
 import pytest
 
-from sidecar.directory.company_cache import HeldCompanies
+from sidecar.directory.company_cache import CompanyCache
 from sidecar.directory.directory import Directory
 from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.company.timeline import compile_snapshot
 from sidecar.domain.errors import Exhausted, Unavailable
-from sidecar.storage.snapshots import Position, SnapshotChanges
+from sidecar.storage.snapshots import SnapshotChanges, WatchPosition
 from sidecar.watch.watchlist import Watch, Watchlist
 from tests.support.build import catalog, catalog_snapshot, company, counter_ref, limit, total
 from tests.support.stores import MemoryDisk, OpenedStore
@@ -116,7 +116,7 @@ async def test_news_say_what_they_touch(
     "changes",
     [
         pytest.param(SnapshotChanges(companies=[snapshot("globex")]), id="another-company"),
-        pytest.param(SnapshotChanges(position=Position("epoch", 7)), id="the-position-alone"),
+        pytest.param(SnapshotChanges(position=WatchPosition("epoch", 7)), id="the-position-alone"),
     ],
 )
 async def test_other_news_wake_nobody(changes: SnapshotChanges) -> None:
@@ -169,14 +169,14 @@ async def test_closing_ends_every_watch_and_lets_none_begin() -> None:
 def test_a_watched_company_is_followed_and_kept_though_it_is_not_used() -> None:
     opened = OpenedStore(MemoryDisk())
     watchlist = Watchlist(10)
-    held = HeldCompanies(opened.snapshots, 2)
-    directory = Directory(opened.snapshots, 2, held=held, watched=watchlist)
+    held = CompanyCache(opened.snapshots, 2)
+    directory = Directory(opened.snapshots, 2, company_cache=held, watched=watchlist)
     directory.apply(SnapshotChanges(catalog_snapshot(catalog({"basic": []}))))
     with watchlist.watching("watched"):
         assert directory.follows("watched")
         for name in ("watched", "a", "b", "c"):
             directory.apply(SnapshotChanges(companies=[snapshot(name)]))
-        assert ["c", "watched"] == opened.snapshots.held("", 10)
+        assert ["c", "watched"] == opened.snapshots.company_ids("", 10)
     directory.apply(SnapshotChanges(companies=[snapshot("d")]))
-    assert ["c", "d"] == opened.snapshots.held("", 10)
+    assert ["c", "d"] == opened.snapshots.company_ids("", 10)
     assert not directory.follows("watched")

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from sidecar.control.storage.values import PLANE, CounterKey, RolloverTerms, RolloverWindow
+from sidecar.control.storage.values import CORRECTIONS, CounterKey, RolloverTerms, RolloverWindow
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import Catalog
 from sidecar.domain.company.model import Company, CompanySnapshot, Segment
@@ -31,12 +31,12 @@ _terms: Final = msgspec.json.Decoder(RolloverTerms)
 
 def incarnation_column(incarnation: str) -> bytes:
     """16 bytes for a UUID; `ValueError` for what is neither one nor the plane."""
-    return _PLANE_BYTES if incarnation == PLANE else UUID(incarnation).bytes
+    return _PLANE_BYTES if incarnation == CORRECTIONS else UUID(incarnation).bytes
 
 
 def incarnation_text(column: bytes) -> str:
     """The UUID of a column in canonical text."""
-    return PLANE if column == _PLANE_BYTES else str(UUID(bytes=column))
+    return CORRECTIONS if column == _PLANE_BYTES else str(UUID(bytes=column))
 
 
 def document(value: Catalog | Company | tuple[Segment, ...]) -> bytes:
@@ -85,7 +85,7 @@ def counter_ref(end_us: int, start_us: int, slot: str, values: str) -> CounterRe
     return CounterRef(slot, _values.decode(values), Window(start_us, end_us))
 
 
-def counter_key(
+def counter_row_key(
     company_id: str, feature: str, end_us: int, start_us: int, slot: str, values: str
 ) -> CounterKey:
     """The counter that key columns name."""

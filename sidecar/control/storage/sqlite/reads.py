@@ -1,4 +1,4 @@
-"""Questions to the store on SQLite: those of `companies` and `rollover`, and about usage."""
+"""Questions to the store on SQLite: about usage, and those of `companies`, `rollover_queries`."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from sidecar.control.storage.sqlite.rollover_queries import SqliteRollover
 from sidecar.control.storage.values import (
     CounterKey,
     CounterState,
-    FirstUse,
-    Incarnation,
+    IncarnationTally,
+    KeyUse,
+    KnownIncarnation,
     LedgerLine,
     LineFilter,
     LinePosition,
-    Tally,
     UsageSum,
 )
-from sidecar.domain.bounds import DAY_US, MINUTE_US
 from sidecar.domain.limits.counters import CounterTotal
+from sidecar.domain.time.units import DAY_US, MINUTE_US
 
 _COUNTER_IS: Final = (
     "{0}.company = ? AND {0}.feature = ? AND {0}.window_end_us = ? "
@@ -54,7 +54,7 @@ _LINE_COLUMNS: Final = (
 class SqliteReads(SqliteRollover):
     """A `ReadTransaction` on a connection in which a transaction has begun."""
 
-    def incarnation(self, incarnation: str) -> Incarnation | None:
+    def incarnation(self, incarnation: str) -> KnownIncarnation | None:
         row = self._one(
             "SELECT watermark, head, fenced, node, first_heard_us, last_heard_us "
             "FROM incarnation WHERE incarnation = ?",
@@ -63,7 +63,7 @@ class SqliteReads(SqliteRollover):
         if row is None:
             return None
         watermark, head, fenced, *heard = row
-        return Incarnation(incarnation, watermark, head, bool(fenced), *heard)
+        return KnownIncarnation(incarnation, watermark, head, bool(fenced), *heard)
 
     def chains(self, incarnation: str, first: int, last: int) -> dict[int, bytes]:
         return dict(
@@ -76,16 +76,16 @@ class SqliteReads(SqliteRollover):
             )
         )
 
-    def tallies(self, incarnation: str) -> list[Tally]:
+    def tallies(self, incarnation: str) -> list[IncarnationTally]:
         rows = self._all(
             "SELECT feature, records, quantity FROM incarnation_tally "
             "WHERE incarnation = ? ORDER BY feature",
             codec.incarnation_column(incarnation),
         )
-        return [Tally(*row) for row in rows]
+        return [IncarnationTally(*row) for row in rows]
 
-    def first_uses(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], FirstUse]:
-        found: dict[tuple[str, str], FirstUse] = {}
+    def key_uses(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], KeyUse]:
+        found: dict[tuple[str, str], KeyUse] = {}
         execute = self._connection.execute
         for key in keys:
             row = execute(
@@ -94,7 +94,7 @@ class SqliteReads(SqliteRollover):
                 key,
             ).fetchone()
             if row is not None:
-                found[key] = FirstUse(codec.incarnation_text(row[0]), row[1], row[2])
+                found[key] = KeyUse(codec.incarnation_text(row[0]), row[1], row[2])
         return found
 
     def totals(self, keys: Iterable[CounterKey], incarnation: str) -> list[CounterTotal]:
@@ -127,7 +127,7 @@ class SqliteReads(SqliteRollover):
         named = (feature,) if feature else ()
         soon_us = at_us + MINUTE_US
         rows = self._all(sql, column, company, *named, at_us, at_us, soon_us, limit)
-        return [_total(codec.counter_key(company, *row[:5]), *row[5:]) for row in rows]
+        return [_total(codec.counter_row_key(company, *row[:5]), *row[5:]) for row in rows]
 
     def lines(self, wanted: LineFilter, after: LinePosition | None, limit: int) -> list[LedgerLine]:
         conditions, parameters = _conditions(wanted)

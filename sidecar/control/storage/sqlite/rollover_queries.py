@@ -38,7 +38,7 @@ class SqliteRollover(SqliteCompanies):
             end_us,
             limit,
         )
-        return [codec.rollover_window(codec.counter_key(*row[:6]), *row[6:]) for row in rows]
+        return [codec.rollover_window(codec.counter_row_key(*row[:6]), *row[6:]) for row in rows]
 
     def rollover_windows_due(self, now_us: int, limit: int) -> list[CounterKey]:
         rows = self._all(
@@ -47,7 +47,7 @@ class SqliteRollover(SqliteCompanies):
             now_us,
             limit,
         )
-        return [codec.counter_key(*row) for row in rows]
+        return [codec.counter_row_key(*row) for row in rows]
 
     def rollover_walk(self) -> RolloverWalk:
         row = self._one("SELECT revision, company, since_us, signature FROM rollover_walk")

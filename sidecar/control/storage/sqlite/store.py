@@ -23,7 +23,7 @@ _READERS_MAX: Final = 8
 
 
 class SqliteStore:
-    """A `Store` in a file, or in memory for as long as it lives.
+    """A `PlaneStore` in a file, or in memory for as long as it lives.
 
     A file has one connection that writes and some that read, side by side thanks to the
     write-ahead log. A commit waits for the disk (`synchronous=FULL`). Several processes may share

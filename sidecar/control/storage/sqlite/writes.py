@@ -10,8 +10,8 @@ from sidecar.control.storage.sqlite import codec
 from sidecar.control.storage.sqlite.reads import SqliteReads
 from sidecar.control.storage.values import (
     CounterKey,
-    FirstUse,
-    Incarnation,
+    KeyUse,
+    KnownIncarnation,
     LedgerLine,
     RolloverWalk,
     RolloverWindow,
@@ -97,7 +97,7 @@ class SqliteWrites(SqliteReads):
             ((revision, company) for company in ids),
         )
 
-    def put_incarnation(self, incarnation: Incarnation) -> None:
+    def put_incarnation(self, incarnation: KnownIncarnation) -> None:
         self._connection.execute(
             "REPLACE INTO incarnation VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
@@ -158,7 +158,7 @@ class SqliteWrites(SqliteReads):
             ],
         )
 
-    def put_first_uses(self, uses: Mapping[tuple[str, str], FirstUse], received_us: int) -> None:
+    def put_key_uses(self, uses: Mapping[tuple[str, str], KeyUse], received_us: int) -> None:
         columns = {use.incarnation: b"" for use in uses.values()}
         for incarnation in columns:
             columns[incarnation] = codec.incarnation_column(incarnation)
@@ -170,7 +170,7 @@ class SqliteWrites(SqliteReads):
             ],
         )
 
-    def forget_first_uses(self, before_us: int, limit: int) -> int:
+    def forget_key_uses(self, before_us: int, limit: int) -> int:
         old = self._all(
             "SELECT company, idempotency_key FROM first_use "
             "WHERE received_us < ? ORDER BY received_us LIMIT ?",

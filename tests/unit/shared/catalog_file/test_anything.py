@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.shared.catalog_file.load import CatalogFileError, parse_catalog
-from sidecar.shared.catalog_file.problems import PROBLEMS_MAX, Problem
+from sidecar.shared.catalog_file.problems import PROBLEMS_MAX, FileProblem
 from tests.unit.shared.catalog_file.sample import FULL_SAMPLE, SAMPLE
 
 SAMPLES = [SAMPLE.splitlines(), FULL_SAMPLE.splitlines()]
@@ -57,7 +57,7 @@ def broken_samples(draw: st.DrawFn) -> bytes:
 
 
 def look_at(data: bytes) -> None:
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[FileProblem, ...] = ()
     try:
         parse_catalog(data, "file")
     except CatalogFileError as error:

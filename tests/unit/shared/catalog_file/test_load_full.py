@@ -26,8 +26,8 @@ from sidecar.domain.catalog.model import (
 )
 from sidecar.domain.company.model import (
     MONTHLY,
+    AddOnSubscription,
     Company,
-    Holding,
     Override,
     PastDue,
     Pause,
@@ -111,12 +111,12 @@ def test_everything_about_a_subscription() -> None:
             trial_ends_us=ANCHOR_US + DAY_US,
             trial_end_status=SubscriptionStatus.ACTIVE,
             cancel_us=ANCHOR_US + 9 * DAY_US,
-            add_ons=(Holding("extra_tokens", 2), Holding("seats", 1_000)),
+            add_ons=(AddOnSubscription("extra_tokens", 2), AddOnSubscription("seats", 1_000)),
             ends_us=ANCHOR_US + 8 * DAY_US,
             past_due=PastDue(ANCHOR_US + 2 * DAY_US, ANCHOR_US + 3 * DAY_US),
             pause=Pause(ANCHOR_US + 4 * DAY_US, ANCHOR_US + 5 * DAY_US, moves_anchor=True),
             changes=(
-                ScheduledChange(ANCHOR_US + 6 * DAY_US, "free", (Holding("seats", 3),)),
+                ScheduledChange(ANCHOR_US + 6 * DAY_US, "free", (AddOnSubscription("seats", 3),)),
                 ScheduledChange(
                     ANCHOR_US + 7 * DAY_US, add_ons=(), resets_usage=True, moves_anchor=True
                 ),
@@ -201,7 +201,10 @@ def _subscription_of(text: str) -> Subscription | None:
             Subscription("p", 0, billing_period=WindowSpec(WindowUnit.WEEK, 2, Alignment.ANCHORED)),
         ),
         ("add_ons: {}", Subscription("p", 0)),
-        ("add_ons: {b: 1, a: 0x2}", Subscription("p", 0, add_ons=(Holding("a", 2), Holding("b")))),
+        (
+            "add_ons: {b: 1, a: 0x2}",
+            Subscription("p", 0, add_ons=(AddOnSubscription("a", 2), AddOnSubscription("b"))),
+        ),
         ("past_due: {since: 1970-01-01T00:00:00Z}", Subscription("p", 0, past_due=PastDue(0))),
         ("pause: {starts_at: 1970-01-01T00:00:00Z}", Subscription("p", 0, pause=Pause(0))),
         ("changes: []", Subscription("p", 0)),

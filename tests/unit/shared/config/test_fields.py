@@ -4,6 +4,7 @@ import pytest
 from msgspec import Meta, Struct
 
 from sidecar.domain import bounds
+from sidecar.domain.time.units import HOUR_US
 from sidecar.shared.config import ControlConfig, SidecarConfig, fields
 
 CONFIGS = (SidecarConfig, ControlConfig)
@@ -49,7 +50,7 @@ def test_names_of_flag_and_variable_follow_the_field() -> None:
 def test_idempotency_is_kept_as_long_as_the_domain_promises() -> None:
     field = next(f for f in fields(SidecarConfig) if f.name == "idempotency_hours")
 
-    assert field.minimum * bounds.HOUR_US == bounds.IDEMPOTENCY_US_MIN
+    assert field.minimum * HOUR_US == bounds.IDEMPOTENCY_US_MIN
 
 
 class _Unbounded(Struct):

@@ -7,9 +7,9 @@ import pytest
 from sidecar.shared.config import (
     ConfigError,
     ControlConfig,
+    SettingSource,
+    SettingSourceKind,
     SidecarConfig,
-    Source,
-    SourceKind,
     fields,
     load_control_config,
     load_sidecar_config,
@@ -38,7 +38,7 @@ def test_defaults_need_only_the_plane() -> None:
     loaded = load_sidecar_config(PLANE, {})
 
     assert loaded.config == SidecarConfig(control="plane:7721")
-    assert loaded.sources["store_path"] == Source(SourceKind.DEFAULT, "default")
+    assert loaded.sources["store_path"] == SettingSource(SettingSourceKind.DEFAULT, "default")
     assert set(loaded.sources) == {field.name for field in fields(SidecarConfig)}
 
 
@@ -54,14 +54,16 @@ FILE = "[sidecar]\npush_linger_ms = 1\n"
 @pytest.mark.parametrize(
     ("flags", "environ", "file", "value", "source"),
     [
-        pytest.param({}, {}, "", 50, Source(SourceKind.DEFAULT, "default"), id="default"),
-        pytest.param({}, {}, FILE, 1, Source(SourceKind.FILE, "f.toml"), id="file"),
+        pytest.param(
+            {}, {}, "", 50, SettingSource(SettingSourceKind.DEFAULT, "default"), id="default"
+        ),
+        pytest.param({}, {}, FILE, 1, SettingSource(SettingSourceKind.FILE, "f.toml"), id="file"),
         pytest.param(
             {},
             ENVIRON,
             FILE,
             2,
-            Source(SourceKind.ENVIRONMENT, "TALLYD_PUSH_LINGER_MS"),
+            SettingSource(SettingSourceKind.ENVIRONMENT, "TALLYD_PUSH_LINGER_MS"),
             id="environment-over-file",
         ),
         pytest.param(
@@ -69,7 +71,7 @@ FILE = "[sidecar]\npush_linger_ms = 1\n"
             ENVIRON,
             FILE,
             3,
-            Source(SourceKind.FLAG, "--push-linger-ms"),
+            SettingSource(SettingSourceKind.FLAG, "--push-linger-ms"),
             id="flag-over-all",
         ),
         pytest.param(
@@ -77,13 +79,13 @@ FILE = "[sidecar]\npush_linger_ms = 1\n"
             ENVIRON,
             FILE,
             2,
-            Source(SourceKind.ENVIRONMENT, "TALLYD_PUSH_LINGER_MS"),
+            SettingSource(SettingSourceKind.ENVIRONMENT, "TALLYD_PUSH_LINGER_MS"),
             id="flag-not-given",
         ),
     ],
 )
 def test_the_highest_source_wins(
-    flags: dict[str, object], environ: dict[str, str], file: str, value: int, source: Source
+    flags: dict[str, object], environ: dict[str, str], file: str, value: int, source: SettingSource
 ) -> None:
     loaded = load_sidecar_config({**PLANE, "config": "f.toml", **flags}, environ, text(file))
 
@@ -352,4 +354,4 @@ def test_a_real_file_is_read(tmp_path: Path) -> None:
     loaded = load_sidecar_config({**PLANE, "config": str(path)}, {})
 
     assert loaded.config.node == "Zürich-1"
-    assert loaded.sources["node"] == Source(SourceKind.FILE, str(path))
+    assert loaded.sources["node"] == SettingSource(SettingSourceKind.FILE, str(path))

@@ -23,8 +23,8 @@ from sidecar.domain.catalog.model import (
     Scope,
 )
 from sidecar.domain.company.model import (
+    AddOnSubscription,
     Company,
-    Holding,
     Override,
     PastDue,
     Pause,
@@ -108,13 +108,13 @@ FULL_COMPANY: Final = Company(
         LATER_US,
         SubscriptionStatus.ACTIVE,
         LATEST_US,
-        add_ons=(Holding("bare"), Holding("extra", 1_000_000)),
+        add_ons=(AddOnSubscription("bare"), AddOnSubscription("extra", 1_000_000)),
         ends_us=LATEST_US + 1,
         past_due=PastDue(ANCHOR_US, LATER_US),
         pause=Pause(ANCHOR_US, LATER_US, moves_anchor=True),
         changes=(
             ScheduledChange(LATER_US, "free", (), resets_usage=True, moves_anchor=True),
-            ScheduledChange(LATEST_US, add_ons=(Holding("bare", 2),)),
+            ScheduledChange(LATEST_US, add_ons=(AddOnSubscription("bare", 2),)),
         ),
         billing_period=WindowSpec(WindowUnit.WEEK, 2, Alignment.ANCHORED),
     ),

@@ -26,8 +26,8 @@ from sidecar.domain.catalog.model import (
     Scope,
 )
 from sidecar.domain.company.model import (
+    AddOnSubscription,
     Company,
-    Holding,
     Override,
     PastDue,
     Pause,
@@ -178,10 +178,10 @@ def catalogs(draw: st.DrawFn) -> Catalog:
 
 
 @st.composite
-def holdings(draw: st.DrawFn) -> tuple[Holding, ...]:
+def bought(draw: st.DrawFn) -> tuple[AddOnSubscription, ...]:
     keys = sorted(draw(st.sets(st.sampled_from(_ADD_ONS))))
-    quantities = st.integers(1, bounds.HOLDING_QUANTITY_MAX)
-    return tuple(Holding(key, draw(quantities)) for key in keys)
+    quantities = st.integers(1, bounds.ADD_ON_QUANTITY_MAX)
+    return tuple(AddOnSubscription(key, draw(quantities)) for key in keys)
 
 
 @st.composite
@@ -201,7 +201,7 @@ def changes(draw: st.DrawFn, at_us: int) -> ScheduledChange:
     change = ScheduledChange(
         at_us,
         draw(st.sampled_from(["", *_PLANS])),
-        draw(st.none() | holdings()),
+        draw(st.none() | bought()),
         draw(st.booleans()),
         draw(st.booleans()),
     )
@@ -220,7 +220,7 @@ def subscriptions(draw: st.DrawFn) -> Subscription:
         draw(st.none() | instants),
         draw(st.sampled_from([SubscriptionStatus.ACTIVE, SubscriptionStatus.ENDED])),
         draw(st.none() | instants),
-        draw(holdings()),
+        draw(bought()),
         draw(st.none() | instants),
         draw(st.none() | spans().map(lambda span: PastDue(*span))),
         draw(st.none() | pauses()),

@@ -26,9 +26,9 @@ from sidecar.domain.catalog.model import (
 from sidecar.domain.catalog.rules import problems
 from sidecar.domain.company.model import (
     MONTHLY,
+    AddOnSubscription,
     Company,
     CompanySnapshot,
-    Holding,
     Segment,
     SubscriptionStatus,
 )
@@ -93,7 +93,8 @@ def test_a_catalog_with_its_version_survives_the_wire() -> None:
 @pytest.mark.parametrize("limit", [FULL_LIMIT, BARE_LIMIT, ROLLOVER_LIMIT])
 def test_a_limit_survives_the_wire(limit: object) -> None:
     assert isinstance(limit, type(FULL_LIMIT))
-    assert limit == catalog.limit_from_message(catalog.limit_to_message(limit), "")
+    grant = EntitlementGrant("x", limits=(limit,))
+    assert grant == catalog.grant_from_message(catalog.grant_to_message(grant), "")
 
 
 @pytest.mark.parametrize("value", COMPANIES)
@@ -174,7 +175,8 @@ class TestLeftOut:
     def test_of_a_limit(self) -> None:
         window = catalog_pb2.Window(unit=catalog_pb2.WINDOW_UNIT_LIFETIME)
         limit = catalog_pb2.Limit(id="x", window=window, enforcement=catalog_pb2.ENFORCEMENT_HARD)
-        assert (50, 80, 100) == catalog.limit_from_message(limit, "").warning_percents
+        grant = catalog.grant_from_message(catalog_pb2.EntitlementGrant(limits=[limit]), "")
+        assert (50, 80, 100) == grant.limits[0].warning_percents
 
     def test_of_a_rate(self) -> None:
         message = catalog_pb2.Rate(count=7, period=Duration(seconds=2))
@@ -216,7 +218,7 @@ class TestLeftOut:
         read = subscriptions.subscription_from_message(message, "")
         assert MONTHLY == read.billing_period
         assert SubscriptionStatus.ENDED is read.trial_end_status
-        assert (Holding("a", 1),) == read.add_ons
+        assert (AddOnSubscription("a", 1),) == read.add_ons
         assert read.changes[0].add_ons is None
 
     def test_of_a_billing_period(self) -> None:

@@ -12,9 +12,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
-from sidecar.domain.catalog.rules import path_text
 from sidecar.domain.company.timeline import SEGMENTS_MAX, compile_snapshot
 from sidecar.domain.errors import InvalidInput
+from sidecar.domain.validation import field_path_text
 from sidecar.shared.convert import catalog, companies, counters
 from sidecar.shared.convert.times import (
     duration,
@@ -278,4 +278,4 @@ def test_no_bound_is_absent(instant_us: int | None) -> None:
 
 
 def test_a_path_is_written_as_in_code() -> None:
-    assert "plans[3].limits[0].id" == path_text(("plans", 3, "limits", 0, "id"))
+    assert "plans[3].limits[0].id" == field_path_text(("plans", 3, "limits", 0, "id"))

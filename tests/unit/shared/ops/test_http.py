@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from sidecar.shared.ops.health import Health
 from sidecar.shared.ops.http import HttpServer, Response, Route, probe_routes
-from sidecar.shared.ops.instruments import Counter, registry_of
+from sidecar.shared.ops.instruments import MetricCounter, registry_of
 from tests.support.bounds import HANG_SECONDS_MAX
 
 
@@ -63,7 +63,7 @@ def health(clock: Clock) -> Health:
 
 @pytest.fixture
 def port(health: Health) -> Iterator[int]:
-    counter = Counter("tallyd_tests", "Tests.")
+    counter = MetricCounter("tallyd_tests", "Tests.")
     counter.add(7)
     with serving(probe_routes(health, registry_of([counter]))) as port:
         yield port

@@ -8,10 +8,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar.shared.ops.instruments import (
     LABEL_SETS_MAX,
-    Counter,
     DurationHistogram,
     LabelledCounter,
-    Reading,
+    MetricCounter,
+    MetricReading,
     registry_of,
 )
 from sidecar.shared.ops.metrics import ALLOWED, DENIED, REPLAYED, SidecarMetrics, SidecarReadings
@@ -154,7 +154,7 @@ def test_registering_reads_nothing() -> None:
     def fail() -> float:
         raise AssertionError("read before a scrape")
 
-    registry_of([Reading("tallyd_test", "Test.", fail)])
+    registry_of([MetricReading("tallyd_test", "Test.", fail)])
 
 
 def test_build_info_says_what_runs() -> None:
@@ -192,11 +192,11 @@ def test_hostile_label_values_stay_valid_text() -> None:
 
 
 def test_other_daemons_make_their_own_set() -> None:
-    pushes = Counter("plane_pushes", "Pushes.")
+    pushes = MetricCounter("plane_pushes", "Pushes.")
     pushes.add()
     pushes.add(2)
-    watchers = Reading("plane_watchers", "Watchers.", lambda: 4)
-    revision = Reading("plane_revisions", "Revisions.", lambda: 9, "counter")
+    watchers = MetricReading("plane_watchers", "Watchers.", lambda: 4)
+    revision = MetricReading("plane_revisions", "Revisions.", lambda: 9, "counter")
 
     families = exposed(registry_of([pushes, watchers, revision]))
 

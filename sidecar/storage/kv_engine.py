@@ -11,19 +11,19 @@ from typing import Protocol
 KEY_BYTES_MAX = 511
 
 
-class EngineFailure(Exception):
+class KvFailure(Exception):
     """The engine could not do it; the transaction had no effect."""
 
 
-class EngineFull(EngineFailure):
+class KvFull(KvFailure):
     """There is no room: the bound on the store's size, or the disk."""
 
 
-class EngineShort(EngineFull):
+class KvShort(KvFull):
     """There is no room yet: `make_room` may make some, and then the same may fit."""
 
 
-class EngineTransaction(Protocol):
+class KvTransaction(Protocol):
     """One write transaction. Nothing of it is seen before `commit`. Belongs to one thread."""
 
     def get(self, key: bytes, /) -> bytes | None:
@@ -47,29 +47,29 @@ class EngineTransaction(Protocol):
         ...
 
 
-class Engine(Protocol):
+class KvEngine(Protocol):
     """An ordered key-value store that one process has open."""
 
     failures: tuple[type[Exception], ...]
     """What its transactions raise; `failure_of` says what that means."""
 
-    def begin(self) -> EngineTransaction:
+    def begin(self) -> KvTransaction:
         """Start the one write transaction."""
         ...
 
     def scan(
-        self, transaction: EngineTransaction, start: bytes, stop: bytes, most: int
+        self, transaction: KvTransaction, start: bytes, stop: bytes, most: int
     ) -> list[tuple[bytes, bytes]]:
         """Up to `most` pairs with `start` <= key < `stop`, in the order of their keys."""
         ...
 
     def last(
-        self, transaction: EngineTransaction, start: bytes, stop: bytes
+        self, transaction: KvTransaction, start: bytes, stop: bytes
     ) -> tuple[bytes, bytes] | None:
         """The pair with the greatest key in `start` <= key < `stop`."""
         ...
 
-    def failure_of(self, error: Exception) -> EngineFailure:
+    def failure_of(self, error: Exception) -> KvFailure:
         """Translate one of `failures`."""
         ...
 

@@ -12,17 +12,10 @@ from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import Rate
 from sidecar.domain.limits.decide import decide, decide_unmetered
-from sidecar.domain.limits.decision import (
-    Basis,
-    BasisMode,
-    Decision,
-    FallbackCause,
-    Gauge,
-    GrantMode,
-    RateGauge,
-    Reason,
-)
-from sidecar.rpc.response_encoder import AnswerEncoder
+from sidecar.domain.limits.decision import Decision
+from sidecar.domain.limits.reasons import Basis, BasisMode, FallbackCause, GrantMode, Reason
+from sidecar.domain.limits.usage import QuotaUsage, RateUsage
+from sidecar.rpc.response_encoder import ResponseEncoder
 from sidecar.rpc.response_messages import fill_decision, outcome_of, replayed
 from tests.support.build import (
     DAY,
@@ -32,10 +25,10 @@ from tests.support.build import (
     NOW_US,
     SHADOW,
     SOFT,
-    gauge,
     limit,
     rate_limit,
     throttled,
+    usage,
 )
 
 _SIZES: Final = st.sampled_from([0, 1, 127, 128, 16_383, 16_384, INT64_MAX // 4]) | st.integers(
@@ -57,7 +50,7 @@ _IDS: Final = st.sampled_from(["", "life-1-1", "x" * 56, "y" * 200])
 
 
 @st.composite
-def _gauges(draw: st.DrawFn) -> list[Gauge]:
+def _usages(draw: st.DrawFn) -> list[QuotaUsage]:
     found = []
     for at in range(draw(st.integers(0, 3))):
         names = ["user", "zone"][: draw(st.integers(0, 2))]
@@ -77,12 +70,12 @@ def _gauges(draw: st.DrawFn) -> list[Gauge]:
             )
         carried = draw(st.sampled_from([0, 0, 0, 1, 300, INT64_MAX // 4]))
         filled = draw(st.integers(0, 400))
-        found.append(gauge(of, draw(_SIZES), values, carried=carried, throttled=filled))
+        found.append(usage(of, draw(_SIZES), values, carried=carried, throttled=filled))
     return found
 
 
 @st.composite
-def _rate_gauges(draw: st.DrawFn) -> list[RateGauge]:
+def _rate_usages(draw: st.DrawFn) -> list[RateUsage]:
     found = []
     for at in range(draw(st.sampled_from([0, 0, 1, 2]))):
         names = ["user", "zone"][: draw(st.integers(0, 2))]
@@ -90,7 +83,7 @@ def _rate_gauges(draw: st.DrawFn) -> list[RateGauge]:
             f"rate {at}", draw(_RATES), draw(st.sampled_from([HARD, SHADOW])), each=names
         )
         level = draw(st.sampled_from([0, -5, 1, 999, INT64_MAX]) | st.integers(-(10**6), 10**6))
-        found.append(RateGauge(of, level, NOW_US, tuple(draw(_TEXTS) for _ in names)))
+        found.append(RateUsage(of, level, NOW_US, tuple(draw(_TEXTS) for _ in names)))
     return found
 
 
@@ -101,8 +94,8 @@ def expected(decision: Decision, basis: Basis, record_id: str) -> pb.CheckAndInc
 
 
 class _Case(NamedTuple):
-    gauges: list[Gauge]
-    rates: list[RateGauge]
+    usages: list[QuotaUsage]
+    rates: list[RateUsage]
     quantity: int
     mode: GrantMode
     basis: Basis
@@ -110,7 +103,7 @@ class _Case(NamedTuple):
 
 
 _CASES: Final = st.builds(
-    _Case, _gauges(), _rate_gauges(), _SIZES, st.sampled_from(GrantMode), _BASES, _IDS
+    _Case, _usages(), _rate_usages(), _SIZES, st.sampled_from(GrantMode), _BASES, _IDS
 )
 
 
@@ -118,9 +111,9 @@ _CASES: Final = st.builds(
 @given(st.lists(_CASES, max_size=4))
 def test_decisions(cases: Sequence[_Case]) -> None:
     """One encoder for all, each twice: what it keeps of one answer must not show in another."""
-    encode = AnswerEncoder()
-    for gauges, rates, quantity, mode, basis, record_id in [*cases, *cases]:
-        decision = decide(quantity, mode, gauges, NOW_US, rates)
+    encode = ResponseEncoder()
+    for usages, rates, quantity, mode, basis, record_id in [*cases, *cases]:
+        decision = decide(quantity, mode, usages, NOW_US, rates)
         wire = encode(decision, basis, record_id)
         message = expected(decision, basis, record_id)
         assert message == pb.CheckAndIncrementResponse.FromString(wire)
@@ -133,19 +126,19 @@ def test_decisions(cases: Sequence[_Case]) -> None:
 @given(st.sampled_from(list(Reason)), _BASES, _IDS)
 def test_decisions_without_limits(reason: Reason, basis: Basis, record_id: str) -> None:
     decision = decide_unmetered(reason)
-    wire = AnswerEncoder()(decision, basis, record_id)
+    wire = ResponseEncoder()(decision, basis, record_id)
     assert expected(decision, basis, record_id) == pb.CheckAndIncrementResponse.FromString(wire)
 
 
 @given(st.lists(st.tuples(_TEXTS, st.integers(0, 300)), min_size=1, max_size=20))
 def test_counters_of_one_limit_that_grow(steps: list[tuple[str, int]]) -> None:
     """The same limit and window again and again, for several users, as on the path of calls."""
-    encode = AnswerEncoder()
+    encode = ResponseEncoder()
     basis = Basis(BasisMode.LOCAL, 7, None, 0)
     of = limit(amount=None, each=["user"])
-    window, used = gauge(of).window, dict.fromkeys((user for user, _ in steps), 0)
+    window, used = usage(of).window, dict.fromkeys((user for user, _ in steps), 0)
     for user, quantity in steps:
-        known = Gauge(of, window, used[user], (user,))
+        known = QuotaUsage(of, window, used[user], (user,))
         decision = decide(quantity, GrantMode.ALL_OR_NOTHING, [known], NOW_US)
         used[user] += quantity
         wire = encode(decision, basis, "id")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.sync.machine.backoff import CEILING_US, FIRST_US, Backoff
+from sidecar.shared.backoff import CEILING_US, FIRST_US, Backoff
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.999])

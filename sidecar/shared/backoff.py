@@ -10,20 +10,33 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-FIRST_US: Final = 100_000
-CEILING_US: Final = 10_000_000
+from sidecar.domain.time.units import MILLISECOND_US, SECOND_US
+
+FIRST_US: Final = 100 * MILLISECOND_US
+CEILING_US: Final = 10 * SECOND_US
 
 
 class Backoff:
-    """Counts failures in a row. `uniform` gives a number in [0, 1)."""
+    """Counts failures in a row. `uniform` gives a number in [0, 1).
 
-    def __init__(self, uniform: Callable[[], float]) -> None:
+    `first_us`: the ceiling of the first wait; each failure doubles it, up to `ceiling_us`.
+    """
+
+    def __init__(
+        self,
+        uniform: Callable[[], float],
+        *,
+        first_us: int = FIRST_US,
+        ceiling_us: int = CEILING_US,
+    ) -> None:
         self._uniform = uniform
+        self._first_us = first_us
+        self._ceiling_us = ceiling_us
         self._failures = 0
 
     def failed(self) -> int:
         """Take note of a failure; microseconds to wait."""
-        ceiling_us = min(CEILING_US, FIRST_US << min(self._failures, 16))
+        ceiling_us = min(self._ceiling_us, self._first_us << min(self._failures, 16))
         self._failures += 1
         return int(ceiling_us * self._uniform())
 

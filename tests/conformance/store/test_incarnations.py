@@ -7,7 +7,7 @@ from hashlib import sha256
 import pytest
 
 from sidecar.api.sync.v1 import sync_pb2
-from sidecar.storage.codec import Counter, StoredAnswer, Tally
+from sidecar.storage.codec import StoredAnswer, StoredCounter, Tally
 from sidecar.storage.outbox import STEP_RECORDS, OutboxRun
 from sidecar.storage.record_wire import encode_identity
 from tests.support.build import counter_ref, limit, total
@@ -21,14 +21,14 @@ def run_of(opened: OpenedStore) -> OutboxRun | None:
 
 
 def incarnations(opened: OpenedStore) -> list[str]:
-    return [lineage.incarnation for lineage in opened.store.lineages]
+    return [incarnation.id for incarnation in opened.store.incarnations]
 
 
 def fence(opened: OpenedStore, common_sequence: int) -> None:
-    """What the sync does when the plane refuses the oldest lineage."""
-    fenced = opened.store.lineages[0].incarnation
+    """What the sync does when the plane refuses the oldest incarnation."""
+    fenced = opened.store.incarnations[0].id
     name = opened.new_incarnation()
-    while opened.outbox.begin_lineage(name, fenced, common_sequence):
+    while opened.outbox.begin_incarnation(name, fenced, common_sequence):
         pass
     move(opened)
 
@@ -94,16 +94,16 @@ def test_more_losses_of_power_than_lives_fit_lose_nothing(opened: OpenedStore) -
         opened.count(1)
         opened.reopen(power_lost=True)
     assert (40, 40) == (opened.used(), len(opened.waiting()))
-    assert len(opened.store.lineages) <= 16
+    assert len(opened.store.incarnations) <= 16
 
 
 def test_what_an_earlier_life_counted_is_others_now(opened: OpenedStore) -> None:
     opened.count(5)
     opened.counters.hear("life-1", [total(MONTHLY, 7, 0, 1)])
     opened.reopen(power_lost=True)
-    assert Counter(0, 12, 1, MONTHLY.window.end_us) == opened.counter()
+    assert StoredCounter(0, 12, 1, MONTHLY.window.end_us) == opened.counter()
     opened.count(1)
-    assert Counter(1, 12, 1, MONTHLY.window.end_us) == opened.counter()
+    assert StoredCounter(1, 12, 1, MONTHLY.window.end_us) == opened.counter()
 
 
 @pytest.mark.parametrize("common_sequence", [0, 1, 3])
@@ -148,7 +148,7 @@ def test_fenced_records_come_before_those_counted_later(opened: OpenedStore) -> 
 def test_counting_goes_on_while_fenced_records_move(opened: OpenedStore) -> None:
     with opened.store.group():
         opened.count_each(*[1] * (STEP_RECORDS + 5))
-    opened.outbox.begin_lineage(opened.new_incarnation(), "life-1", 0)
+    opened.outbox.begin_incarnation(opened.new_incarnation(), "life-1", 0)
     opened.count(1000)
     assert opened.outbox.move_fenced()
     opened.count(1000)
@@ -156,7 +156,7 @@ def test_counting_goes_on_while_fenced_records_move(opened: OpenedStore) -> None
     waiting = [quantity for _, _, quantity in opened.waiting()]
     assert [1000] + [1] * STEP_RECORDS + [1000] + [1] * 5 == waiting
     assert 2000 + STEP_RECORDS + 5 == opened.used()
-    assert Counter(opened.used(), 0, 0, MONTHLY.window.end_us) == opened.counter()
+    assert StoredCounter(opened.used(), 0, 0, MONTHLY.window.end_us) == opened.counter()
 
 
 def test_the_more_counters_records_have_the_fewer_move_in_a_step(opened: OpenedStore) -> None:
@@ -165,7 +165,7 @@ def test_the_more_counters_records_have_the_fewer_move_in_a_step(opened: OpenedS
     with opened.store.group():
         for _ in range(10):
             opened.store.transact(lambda transaction: transaction.append(record))
-    opened.outbox.begin_lineage(opened.new_incarnation(), "life-1", 0)
+    opened.outbox.begin_incarnation(opened.new_incarnation(), "life-1", 0)
     assert opened.outbox.move_fenced()
     moved = [name for name, _, _ in opened.waiting()].count("life-2")
     assert STEP_RECORDS // 30 == moved
@@ -180,7 +180,7 @@ def test_a_record_with_more_counters_than_a_step_has_moves_alone(opened: OpenedS
     record = record_of(1, *refs)
     for _ in range(2):
         opened.store.transact(lambda transaction: transaction.append(record))
-    opened.outbox.begin_lineage(opened.new_incarnation(), "life-1", 0)
+    opened.outbox.begin_incarnation(opened.new_incarnation(), "life-1", 0)
     assert opened.outbox.move_fenced()
     assert not opened.outbox.move_fenced()
     assert 2 == len(opened.waiting())
@@ -190,10 +190,10 @@ def test_leaving_much_that_is_in_common_comes_in_bounded_steps(opened: OpenedSto
     with opened.store.group():
         opened.count_each(*[1] * (STEP_RECORDS + 5))
     name, common = opened.new_incarnation(), STEP_RECORDS + 2
-    assert opened.outbox.begin_lineage(name, "life-1", common)
+    assert opened.outbox.begin_incarnation(name, "life-1", common)
     assert ["life-1"] == incarnations(opened)
     opened.reopen()
-    assert not opened.outbox.begin_lineage(name, "life-1", common)
+    assert not opened.outbox.begin_incarnation(name, "life-1", common)
     assert ["life-1", name] == incarnations(opened)
     move(opened)
     assert [(name, n, 1) for n in (1, 2, 3)] == opened.waiting()
@@ -202,7 +202,7 @@ def test_leaving_much_that_is_in_common_comes_in_bounded_steps(opened: OpenedSto
 def test_a_restart_in_between_goes_on_with_the_move(opened: OpenedStore) -> None:
     with opened.store.group():
         opened.count_each(*[1] * (STEP_RECORDS + 5))
-    opened.outbox.begin_lineage(opened.new_incarnation(), "life-1", 2)
+    opened.outbox.begin_incarnation(opened.new_incarnation(), "life-1", 2)
     opened.outbox.move_fenced()
     opened.reopen()
     move(opened)
@@ -214,7 +214,7 @@ def test_a_restart_in_between_goes_on_with_the_move(opened: OpenedStore) -> None
 def test_a_loss_of_power_in_between_goes_on_with_the_move(opened: OpenedStore) -> None:
     with opened.store.group():
         opened.count_each(*[1] * (STEP_RECORDS + 5))
-    opened.outbox.begin_lineage(opened.new_incarnation(), "life-1", 0)
+    opened.outbox.begin_incarnation(opened.new_incarnation(), "life-1", 0)
     opened.outbox.move_fenced()
     opened.reopen(power_lost=True)
     move(opened)
@@ -245,7 +245,7 @@ def test_fencing_a_life_that_is_gone_is_without_effect(opened: OpenedStore) -> N
     opened.count(1)
     fence(opened, 0)
     before = opened.waiting()
-    opened.outbox.begin_lineage("other", "life-1", 0)
+    opened.outbox.begin_incarnation("other", "life-1", 0)
     assert (["life-2"], before) == (incarnations(opened), opened.waiting())
 
 
@@ -255,7 +255,7 @@ def test_moved_records_count_as_own_with_the_usage_unchanged(opened: OpenedStore
     opened.counters.hear("life-1", [total(ann, 12, 0, 1)])
     assert 17 == opened.used(ann)
     fence(opened, 0)
-    assert Counter(5, 12, 1, ann.window.end_us, ("ann",)) == opened.counter(ann)
+    assert StoredCounter(5, 12, 1, ann.window.end_us, ("ann",)) == opened.counter(ann)
 
 
 def test_tallies_are_of_the_present_life_and_include_what_moved(opened: OpenedStore) -> None:
