@@ -7,6 +7,7 @@ records and in bytes, and a crash between any two of them loses and doubles noth
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Final
 
@@ -100,7 +101,7 @@ class Outbox:
                 settle(transaction, amounts)
             return self._forget(transaction, lineage, entries)
 
-        self._take_over(self._store.transact(work))
+        self._change(work)
         self._accepted.left(lineage.ordinal, amounts)
         present = self._store.lineages[0]
         return lineage.acknowledged_sequence < present.acknowledged_sequence < watermark and (
@@ -130,7 +131,7 @@ class Outbox:
             write_lineages(transaction.keyspace, kept)
             return kept
 
-        self._take_over(self._store.transact(work))
+        self._change(work)
         return False
 
     def move_fenced(self) -> bool:
@@ -160,7 +161,7 @@ class Outbox:
                 transaction.append(entry.record + identity)
             return self._forget(transaction, fenced, moved)
 
-        self._take_over(self._store.transact(work))
+        self._change(work)
         return self._store.lineages[0].fenced
 
     def _forget(
@@ -186,20 +187,25 @@ class Outbox:
         write_lineages(kv, lineages)
         return lineages
 
-    def _take_over(self, lineages: tuple[Lineage, ...]) -> None:
-        """Bring what the store knows in memory in line with what was committed."""
-        store = self._store
-        changed = lineages[-1].ordinal != store.lineage.ordinal
-        head = Head() if changed else store.head
+    def _change(self, work: Callable[[Transaction], tuple[Lineage, ...]]) -> None:
+        """Run a step that gives the lineages, and take them over once it is committed.
 
-        def backlog(transaction: Transaction) -> int:
-            return sum(
+        What is to be known of them is read in the same step: a failure must not come in between.
+        """
+        store = self._store
+
+        def step(transaction: Transaction) -> tuple[tuple[Lineage, ...], int]:
+            lineages = work(transaction)
+            backlog = sum(
                 read_head(store.engine, transaction.keyspace, lineage).sequence
                 - lineage.acknowledged_sequence
                 for lineage in lineages[:-1]
             )
+            return lineages, backlog
 
-        store.set_lineages(lineages, head, store.transact(backlog) if lineages[:-1] else 0)
+        lineages, backlog_records = store.transact(step)
+        changed = lineages[-1].ordinal != store.lineage.ordinal
+        store.set_lineages(lineages, Head() if changed else store.head, backlog_records)
 
     def _waits(self, transaction: Transaction, lineage: Lineage) -> bool:
         return self._head_of(transaction, lineage).sequence > lineage.acknowledged_sequence
