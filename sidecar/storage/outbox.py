@@ -96,8 +96,9 @@ class Outbox:
             if not entries:
                 return self._store.lineages
             if lineage.ordinal == transaction.lineage.ordinal:
-                # Nobody asks for the tallies of an earlier one again.
-                amounts.extend(Amount(*self._reader.amount(entry.record)) for _, entry in entries)
+                # Nobody asks for the tallies of an earlier one again. Set, since a step that does
+                # not fit is run again.
+                amounts[:] = [Amount(*self._reader.amount(entry.record)) for _, entry in entries]
                 settle(transaction, amounts)
             return self._forget(transaction, lineage, entries)
 

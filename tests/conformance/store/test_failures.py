@@ -49,3 +49,24 @@ def undisturbed(batch: Batch) -> object:
     batch.prepare(opened)
     batch.run(opened)
     return state(opened)
+
+
+@pytest.mark.parametrize("name", [name for name in BATCHES if name != "a group of calls"])
+def test_a_step_that_lacks_room_at_any_operation_is_run_again_as_if_for_the_first_time(
+    make_disk: MakeDisk, name: str
+) -> None:
+    """But for a group: each of its steps alone may fit."""
+    batch, moment, lacked = BATCHES[name], 0, True
+    expected = undisturbed(batch)
+    while lacked:
+        fuse = Fuse()
+        opened = OpenedStore(FailingDisk(make_disk(STORE_BYTES_MAX), fuse, short=True))
+        batch.prepare(opened)
+        fuse.set(moment)
+        batch.run(opened)
+        lacked = fuse.has_blown
+        fuse.mend()
+        assert expected == state(opened), f"lacked room at moment {moment}"
+        opened.close()
+        moment += 1
+    assert moment > 3
