@@ -55,7 +55,7 @@ class SqliteStore:
     def read(self) -> Iterator[SqliteReads]:
         """One state of the store for as long as the block lasts."""
         if self._path == MEMORY:
-            with self._write_lock:
+            with self._write_lock, _errors_translated():
                 yield SqliteReads(self._writer)
             return
         with self._reader_slots, _errors_translated():
@@ -71,8 +71,8 @@ class SqliteStore:
     def write(self) -> Iterator[SqliteWrites]:
         """A transaction that commits when the block ends, and rolls back on an exception."""
         with self._write_lock, _errors_translated():
-            self._writer.execute("BEGIN IMMEDIATE")
             try:
+                self._writer.execute("BEGIN IMMEDIATE")
                 yield SqliteWrites(self._writer)
                 self._writer.execute("COMMIT")
             except BaseException:
