@@ -49,19 +49,27 @@ class Fuse:
 
 
 def fails_at(
-    moment: int, fuse: Fuse, work: Callable[[], object], error: type[Exception] = Blown
+    moment: int,
+    fuse: Fuse,
+    work: Callable[[], object],
+    error: type[Exception] = Blown,
+    saying: str = "",
 ) -> bool:
-    """Do it with a fuse that blows at a moment; whether it failed because of that."""
+    """Do it with a fuse that blows at a moment; whether it failed with an error because of that."""
     assert moment < MOMENTS_MAX, "never gets through"
     fuse.set(moment)
     try:
         work()
-    except error:
-        assert fuse.has_blown
-        return True
+    except error as raised:
+        failure = raised
+    else:
+        return False
     finally:
+        is_why = fuse.has_blown
         fuse.mend()
-    return False
+    assert is_why, failure
+    assert saying in str(failure)
+    return True
 
 
 class FailingTransaction:

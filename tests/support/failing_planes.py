@@ -13,18 +13,26 @@ from tests.support.failing import Blown, Fuse
 
 
 class FailingConnection:
-    """A connection to SQLite that fails before a statement or a row of many, or behind it."""
+    """A connection to SQLite that fails before a statement or a row of many, or behind it.
 
-    def __init__(self, inner: sqlite3.Connection, fuse: Fuse) -> None:
+    `undoes`: the transaction is undone then, as SQLite itself does for some errors of a disk.
+    """
+
+    def __init__(self, inner: sqlite3.Connection, fuse: Fuse, *, undoes: bool = False) -> None:
         self.rollback = inner.rollback
         self.close = inner.close
         self._inner = inner
         self._fuse = fuse
+        self._undoes = undoes
 
     def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
         self._burn()
         cursor = self._inner.execute(sql, parameters)
-        self._burn()
+        try:
+            self._burn()
+        except sqlite3.Error:
+            cursor.close()  # nobody has it, and until it is closed it holds on to what it read
+            raise
         return cursor
 
     def executemany(self, sql: str, rows: Iterable[Any]) -> sqlite3.Cursor:
@@ -40,12 +48,16 @@ class FailingConnection:
         try:
             self._fuse.burn()
         except Blown as error:
+            if self._undoes:
+                self._inner.rollback()
             raise sqlite3.OperationalError(f"disk I/O error, {error}") from error
 
 
-def failing_connection(inner: sqlite3.Connection, fuse: Fuse) -> sqlite3.Connection:
+def failing_connection(
+    inner: sqlite3.Connection, fuse: Fuse, *, undoes: bool = False
+) -> sqlite3.Connection:
     """As much of a connection as the store on SQLite uses."""
-    return cast("sqlite3.Connection", FailingConnection(inner, fuse))
+    return cast("sqlite3.Connection", FailingConnection(inner, fuse, undoes=undoes))
 
 
 class FailingSqliteStore(SqliteStore):
