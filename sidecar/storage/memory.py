@@ -74,13 +74,13 @@ class MemoryEngine:
     def scan(
         self, transaction: KvTransaction, start: bytes, stop: bytes, most: int
     ) -> list[tuple[bytes, bytes]]:
-        found = []
+        found: list[tuple[bytes, bytes]] = []
         for key in self._range(transaction, start, stop):
+            if len(found) == most:
+                break
             value = transaction.get(key)
             if value is not None:
                 found.append((key, value))
-                if len(found) == most:
-                    break
         return found
 
     def last(

@@ -7,6 +7,7 @@ in records and in bytes, and a crash between any two of them loses and doubles n
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Final
 
@@ -95,12 +96,13 @@ class Outbox:
             if not entries:
                 return self._store.incarnations
             if incarnation.ordinal == transaction.incarnation.ordinal:
-                # Nobody asks for the tallies of an earlier one again.
-                amounts.extend(Amount(*self._reader.amount(entry.record)) for _, entry in entries)
+                # Nobody asks for the tallies of an earlier one again. Set, since a step that does
+                # not fit is run again.
+                amounts[:] = [Amount(*self._reader.amount(entry.record)) for _, entry in entries]
                 settle(transaction, amounts)
             return self._forget(transaction, incarnation, entries)
 
-        self._take_over(self._store.transact(work))
+        self._change(work)
         self._accepted.left(incarnation.ordinal, amounts)
         present = self._store.incarnations[0]
         return incarnation.acknowledged_sequence < present.acknowledged_sequence < watermark and (
@@ -132,7 +134,7 @@ class Outbox:
             write_incarnations(transaction.keyspace, kept)
             return kept
 
-        self._take_over(self._store.transact(work))
+        self._change(work)
         return False
 
     def move_fenced(self) -> bool:
@@ -163,7 +165,7 @@ class Outbox:
                 transaction.append(entry.record + identity)
             return self._forget(transaction, fenced, moved)
 
-        self._take_over(self._store.transact(work))
+        self._change(work)
         return self._store.incarnations[0].fenced
 
     def _forget(
@@ -189,21 +191,26 @@ class Outbox:
         write_incarnations(kv, incarnations)
         return incarnations
 
-    def _take_over(self, incarnations: tuple[Incarnation, ...]) -> None:
-        """Bring what the store knows in memory in line with what was committed."""
-        store = self._store
-        changed = incarnations[-1].ordinal != store.incarnation.ordinal
-        head = OutboxHead() if changed else store.head
+    def _change(self, work: Callable[[Transaction], tuple[Incarnation, ...]]) -> None:
+        """Run a step that gives the incarnations, and take them over once it is committed.
 
-        def backlog(transaction: Transaction) -> int:
-            return sum(
+        What is to be known of them is read in the same step: a failure must not come in between.
+        """
+        store = self._store
+
+        def step(transaction: Transaction) -> tuple[tuple[Incarnation, ...], int]:
+            incarnations = work(transaction)
+            backlog = sum(
                 read_head(store.engine, transaction.keyspace, incarnation).sequence
                 - incarnation.acknowledged_sequence
                 for incarnation in incarnations[:-1]
             )
+            return incarnations, backlog
 
+        incarnations, backlog_records = store.transact(step)
+        changed = incarnations[-1].ordinal != store.incarnation.ordinal
         store.set_incarnations(
-            incarnations, head, store.transact(backlog) if incarnations[:-1] else 0
+            incarnations, OutboxHead() if changed else store.head, backlog_records
         )
 
     def _waits(self, transaction: Transaction, incarnation: Incarnation) -> bool:

@@ -165,14 +165,17 @@ class OpenedStore:
                 found.append((incarnation.id, first + at, quantity))
         return found
 
-    def _records(self, ordinal: int) -> Iterator[bytes]:
-        def work(transaction: Transaction) -> list[tuple[bytes, bytes]]:
-            assert transaction.kv is not None
-            start, stop = keys.outbox_key(ordinal, 0), keys.outbox_key(ordinal + 1, 0)
-            return self.store.engine.scan(transaction.kv, start, stop, 1_000_000)
+    def pairs(self, start: bytes = b"\0", stop: bytes = b"\xff") -> list[tuple[bytes, bytes]]:
+        """All keys of the store with their values, or those of a range."""
+        engine = self.store.engine
+        return self.store.transact(
+            lambda transaction: engine.scan(transaction.keyspace, start, stop, 1_000_000)
+        )
 
+    def _records(self, ordinal: int) -> Iterator[bytes]:
+        pairs = self.pairs(keys.outbox_key(ordinal, 0), keys.outbox_key(ordinal + 1, 0))
         # An entry is a version byte, 8 bytes of size, 32 of chain, and the record.
-        return (value[41:] for _, value in self.store.transact(work))
+        return (value[41:] for _, value in pairs)
 
 
 def counter_key_of(ref: CounterRef, company: str = "acme", feature: str = "calls") -> bytes:

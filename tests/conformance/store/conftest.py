@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.support.stores import STORE_BYTES_MAX, Disk, LmdbDisk, MemoryDisk, OpenedStore
 
 MakeDisk = Callable[[int], Disk]
+"""Makes a disk of so many bytes, another one each time."""
 
 
 @pytest.fixture(params=["memory", "lmdb", "mapped"])
@@ -17,7 +19,8 @@ def make_disk(request: pytest.FixtureRequest, tmp_path: Path) -> MakeDisk:
     if request.param == "memory":
         return MemoryDisk
     mapped = request.param == "mapped"
-    return lambda max_bytes: LmdbDisk(tmp_path / "store", max_bytes, mapped=mapped)
+    numbers = count()
+    return lambda max_bytes: LmdbDisk(tmp_path / f"store {next(numbers)}", max_bytes, mapped=mapped)
 
 
 @pytest.fixture

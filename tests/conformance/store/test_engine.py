@@ -101,6 +101,8 @@ def test_scans_are_ordered_half_open_and_bounded(engine: KvEngine) -> None:
     assert [b"c", b"ca"] == scan(engine, b"bb", b"cz")
     assert [] == scan(engine, b"f", b"z")
     assert [] == scan(engine, b"b", b"b")
+    assert [] == scan(engine, b"d", b"b")
+    assert [] == scan(engine, b"b", b"d", 0)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,34 @@ def test_two_processes_may_share_a_file(tmp_path: Path) -> None:
     other.close()
 
 
+def test_an_opening_waits_for_another_that_is_in_the_middle_of_its_own(tmp_path: Path) -> None:
+    """SQLite says at once that a file is locked which another is about to write ahead."""
+    path = tmp_path / "plane.db"
+    other = sqlite3.connect(path, isolation_level=None)
+    switches = 0
+
+    class Traced(SqliteStore):
+        def _connect(self) -> sqlite3.Connection:
+            connection = super()._connect()
+            connection.set_trace_callback(meet)
+            return connection
+
+    def meet(statement: str) -> None:
+        nonlocal switches
+        other.rollback()
+        if "journal_mode" in statement:
+            switches += 1
+            if switches == 1:
+                other.execute("BEGIN IMMEDIATE")
+
+    store = Traced(path)
+    other.close()
+    assert 2 == switches
+    with store.write() as transaction:
+        assert ("wal",) == transaction._one("PRAGMA journal_mode")
+    store.close()
+
+
 def test_a_company_of_the_first_schema_gets_the_timeline_of_its_document(tmp_path: Path) -> None:
     path = tmp_path / "plane.db"
     connection = sqlite3.connect(path)
@@ -119,11 +147,11 @@ def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path: Path)
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE theirs (x)")
     connection.close()
+    before = path.read_bytes()
     with pytest.raises(StoreRefused, match="another program"):
         SqliteStore(path)
-    connection = sqlite3.connect(path)
-    assert [("theirs",)] == connection.execute("SELECT name FROM sqlite_schema").fetchall()
-    connection.close()
+    assert before == path.read_bytes()
+    assert [path] == list(tmp_path.iterdir())
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:

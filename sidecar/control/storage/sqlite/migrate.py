@@ -33,8 +33,8 @@ def migrate(connection: sqlite3.Connection, name: str) -> None:
         raise StoreRefused(f"SQLite 3.37 or newer is needed, this is {sqlite3.sqlite_version}")
     steps = migrations()
     newest = steps[-1][0]
-    connection.execute("BEGIN IMMEDIATE")
     try:
+        connection.execute("BEGIN IMMEDIATE")
         version = _version(connection, name)
         if version > newest:
             raise StoreRefused(
@@ -47,10 +47,10 @@ def migrate(connection: sqlite3.Connection, name: str) -> None:
         connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {newest}")
         connection.execute("INSERT OR IGNORE INTO meta VALUES (1, ?, 0, 0)", (str(uuid4()),))
+        connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        connection.rollback()  # no error where SQLite has done it, as it may for a failing disk
         raise
-    connection.execute("COMMIT")
 
 
 def _version(connection: sqlite3.Connection, name: str) -> int:

@@ -20,6 +20,7 @@ MEMORY: Final = ":memory:"
 
 _BUSY_S: Final = 5.0
 _READERS_MAX: Final = 8
+_SWITCHES_MAX: Final = 100
 
 
 class SqliteStore:
@@ -40,8 +41,9 @@ class SqliteStore:
         except sqlite3.Error as error:
             raise StoreRefused(f"{self._path}: cannot be opened: {error}") from error
         try:
-            self._writer.execute("PRAGMA journal_mode = WAL")
+            # First, since it refuses what is not ours: that is left as it is.
             migrate(self._writer, self._path)
+            _switch_to_write_ahead_log(self._writer)
         except sqlite3.Error as error:
             self._writer.close()
             raise StoreRefused(f"{self._path}: cannot be used: {error}") from error
@@ -53,7 +55,7 @@ class SqliteStore:
     def read(self) -> Iterator[SqliteReads]:
         """One state of the store for as long as the block lasts."""
         if self._path == MEMORY:
-            with self._write_lock:
+            with self._write_lock, _errors_translated():
                 yield SqliteReads(self._writer)
             return
         with self._reader_slots, _errors_translated():
@@ -69,8 +71,8 @@ class SqliteStore:
     def write(self) -> Iterator[SqliteWrites]:
         """A transaction that commits when the block ends, and rolls back on an exception."""
         with self._write_lock, _errors_translated():
-            self._writer.execute("BEGIN IMMEDIATE")
             try:
+                self._writer.execute("BEGIN IMMEDIATE")
                 yield SqliteWrites(self._writer)
                 self._writer.execute("COMMIT")
             except BaseException:
@@ -97,6 +99,25 @@ class SqliteStore:
         )
         connection.execute("PRAGMA synchronous = FULL")
         return connection
+
+
+def _switch_to_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Have the file written ahead, unless it is.
+
+    SQLite does not wait where another process is about to do the same: it says at once that the
+    file is locked. Whoever is first does it for all.
+    """
+    for attempt in range(_SWITCHES_MAX):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            is_last = attempt == _SWITCHES_MAX - 1
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or is_last:
+                raise
+        else:
+            return
+        connection.execute("BEGIN IMMEDIATE")  # this waits
+        connection.rollback()
 
 
 @contextmanager

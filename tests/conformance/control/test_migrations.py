@@ -1,0 +1,245 @@
+"""Each migration alone, on a database of the version before that is full of what a plane knows.
+
+An older database has the rows that a plane of today writes, as far as the older one had columns for
+them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from sidecar.control.errors import StoreRefused
+from sidecar.control.services import apply
+from sidecar.control.services.apply import Desired
+from sidecar.control.services.subscriptions import change_subscription
+from sidecar.control.storage.sqlite import SqliteStore, migrate
+from sidecar.control.storage.values import LineFilter
+from sidecar.domain.company.subscription_changes import NOW, ResetUsage
+from tests.support.failing import Fuse, fails_at
+from tests.support.failing_planes import failing_connection
+from tests.support.tables import Row, Rows, rows_of
+from tests.unit.control.rollover_plane import RolloverPlane, catalog_of, monthly, on_plan, utc
+from tests.unit.control.support import ALICE, BOB, Writer, record
+
+MIGRATIONS = migrate.migrations()
+NEWEST = MIGRATIONS[-1][0]
+OLDER = range(1, NEWEST)
+ADDED: dict[int, dict[str, Row]] = {
+    2: {"company": (None, None)},
+    3: {"counter": (None, None, 0, None)},
+}
+"""What each migration gives to rows that were there."""
+
+
+def live(path: Path) -> None:
+    """Have a plane know something of everything."""
+    store = SqliteStore(path)
+    plane = RolloverPlane(store)
+    names = ("acme", "globex", "gone")
+    plane.apply(catalog_of(pro=monthly()), *(on_plan(name=name) for name in names))
+    plane.use(30)
+    for incarnation in (ALICE, BOB):
+        writer = plane.writer if incarnation == ALICE else Writer(incarnation)
+        writer.write(record(5, key="once", at_us=plane.now_us), record(7, name="globex"))
+        writer.push(store, len(writer.records) - 1, now_us=plane.now_us)
+    plane.sleep_until(utc(2026, 2, 1))
+    change_subscription(store, "globex", ResetUsage(), NOW, plane.now_us)
+    apply.apply(store, Desired(remove=("gone",)), plane.now_us)
+    store.close()
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Rows:
+    path = tmp_path_factory.mktemp("planes") / "plane.db"
+    live(path)
+    return rows_in(path)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None)
+
+
+def rows_in(path: Path) -> Rows:
+    connection = connect(path)
+    rows = rows_of(connection)
+    connection.close()
+    return rows
+
+
+def version_of(connection: sqlite3.Connection) -> tuple[int, int]:
+    [version] = connection.execute("PRAGMA user_version").fetchone()
+    [application] = connection.execute("PRAGMA application_id").fetchone()
+    return version, application
+
+
+def leave(path: Path, version: int, full: Rows) -> Rows:
+    """Leave a database of a version, with as much of some rows as it can hold; what it holds."""
+    connection = connect(path)
+    connection.execute("BEGIN")
+    for number, script in MIGRATIONS[:version]:
+        migrate._run(connection, script)
+        connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute(f"PRAGMA application_id = {int.from_bytes(b'tlyd')}")
+    for table, (columns, *_) in rows_of(connection).items():
+        for row in projected(full[table], columns):
+            marks = ", ".join("?" * len(row))
+            connection.execute(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", row)
+    connection.execute("COMMIT")
+    rows = rows_of(connection)
+    connection.close()
+    return rows
+
+
+def projected(rows: Sequence[Row], columns: Row) -> list[Row]:
+    """Some columns of rows, of which the first one names the columns."""
+    places = [rows[0].index(column) for column in columns]
+    return [tuple(row[place] for place in places) for row in rows[1:]]
+
+
+@pytest.mark.parametrize("version", OLDER)
+def test_every_table_of_an_older_version_holds_something_here(
+    tmp_path: Path, full: Rows, version: int
+) -> None:
+    rows = leave(tmp_path / "plane.db", version, full)
+    assert [] == [table for table, found in rows.items() if len(found) < 2]
+
+
+@pytest.mark.parametrize("version", OLDER)
+def test_a_migration_keeps_every_row_and_gives_new_columns_what_they_begin_with(
+    tmp_path: Path, full: Rows, version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "plane.db"
+    before = leave(path, version, full)
+    monkeypatch.setattr(migrate, "migrations", lambda: MIGRATIONS[: version + 1])
+    connection = connect(path)
+    migrate.migrate(connection, "plane.db")
+    after = rows_of(connection)
+    assert version + 1 == version_of(connection)[0]
+    connection.close()
+    for table, (columns, *rows) in before.items():
+        added = ADDED[version + 1].get(table, ())
+        new = tuple(column for column in after[table][0] if column not in columns)
+        assert sorted(rows, key=repr) == sorted(projected(after[table], columns), key=repr)
+        assert [added] * len(rows) == projected(after[table], new)
+    assert [] == [table for table in after if table not in before and len(after[table]) > 1]
+
+
+@pytest.mark.parametrize("version", [*OLDER, NEWEST])
+def test_a_plane_tells_the_same_of_an_older_database_and_goes_on(
+    tmp_path: Path, full: Rows, version: int
+) -> None:
+    leave(tmp_path / "plane.db", NEWEST, full)
+    leave(tmp_path / "older.db", version, full)
+    newest, store = SqliteStore(tmp_path / "plane.db"), SqliteStore(tmp_path / "older.db")
+    assert told(newest) == told(store)
+    writer = Writer(BOB)
+    writer.write(record(5, key="once", at_us=utc(2026, 1, 10)), record(7, name="globex"))
+    assert (2, 0) == (writer.push(store).watermark, writer.push(store).added)
+    writer.write(record(1))
+    assert (3, 1) == (writer.push(store, 2).watermark, 1)
+    revisions = []
+    for database in (newest, store):
+        applied = apply.apply(database, Desired(remove=("acme",)), utc(2026, 2, 2))
+        revisions.append(applied.revision)
+    assert 1 == len(set(revisions))
+    newest.close()
+    store.close()
+
+
+def told(store: SqliteStore) -> object:
+    """What does not depend on timelines and rollover, of which the first versions knew nothing."""
+    with store.read() as transaction:
+        names = ("acme", "globex", "gone")
+        companies = {
+            name: (stored.company, stored.snapshot.version)
+            for name, stored in transaction.companies(names).items()
+        }
+        changes = [
+            (change.id, change.revision, change.snapshot is None)
+            for change in transaction.company_changes(0, "", 10)
+        ]
+        lines = [transaction.lines(LineFilter(name), None, 100) for name in names]
+        sums = transaction.usage_sums(LineFilter(), True, True, 100)
+        incarnations = [
+            (
+                transaction.incarnation(incarnation),
+                transaction.chains(incarnation, 0, 99),
+                transaction.tallies(incarnation),
+            )
+            for incarnation in (ALICE, BOB)
+        ]
+        uses = transaction.key_uses([("acme", "once"), ("globex", "once")])
+        totals = [
+            (total.counter, total.total, total.own, total.version)
+            for total in transaction.open_counters("acme", "", utc(2026, 1, 10), ALICE, 10)
+        ]
+        state = transaction.state(), transaction.catalog()
+    assert lines[0]
+    assert totals
+    return companies, changes, lines, sums, incarnations, uses, totals, state
+
+
+@pytest.mark.parametrize("undone", [False, True], ids=["still open", "undone by SQLite"])
+@pytest.mark.parametrize("version", [0, *OLDER])
+def test_a_migration_that_fails_at_any_statement_leaves_the_version_before(
+    tmp_path: Path, full: Rows, version: int, undone: bool
+) -> None:
+    path, fuse = tmp_path / "plane.db", Fuse()
+    before = leave(path, version, full)
+    connection = connect(path)
+    failing = failing_connection(connection, fuse, undoes=undone)
+    was, done = version_of(connection), []
+    for moment in count():
+        if not fails_at(
+            moment,
+            fuse,
+            lambda: migrate.migrate(failing, "plane.db"),
+            sqlite3.OperationalError,
+            "disk I/O error",
+        ):
+            break
+        done.append(version_of(connection)[0] == NEWEST)
+        if not done[-1]:
+            assert (was, before) == (version_of(connection), rows_of(connection))
+        assert not connection.in_transaction
+    assert NEWEST == version_of(connection)[0]
+    assert moment > 2 * (NEWEST - version)
+    # Of the commit nobody knows; from then on there is nothing to be done but to look.
+    assert sorted(done) == done
+    connection.close()
+
+
+@pytest.mark.parametrize("ahead", [1, 96])
+def test_a_newer_version_is_refused_by_name_and_left_as_it_is(tmp_path: Path, ahead: int) -> None:
+    path = tmp_path / "plane.db"
+    live(path)
+    connection = connect(path)
+    connection.execute(f"PRAGMA user_version = {NEWEST + ahead}")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreRefused) as refused:
+        SqliteStore(path)
+    assert (
+        f"{path}: its schema has version {NEWEST + ahead}, this program knows up to {NEWEST}; "
+        "a newer tallyd wrote it"
+    ) == str(refused.value)
+    assert before == path.read_bytes()
+    assert [path] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("version", [0, *OLDER])
+def test_a_database_that_another_has_just_migrated_is_taken_as_it_is(
+    tmp_path: Path, full: Rows, version: int
+) -> None:
+    path = tmp_path / "plane.db"
+    leave(path, version, full)
+    stores = [SqliteStore(path), SqliteStore(path)]
+    with stores[0].read() as one, stores[1].read() as other:
+        assert one.state() == other.state()
+    for store in stores:
+        store.close()
