@@ -12,7 +12,6 @@ import structlog
 from sidecar.domain.errors import FieldError
 from sidecar.domain.time.units import SECOND_US
 from sidecar.engine.runner import Runner
-from sidecar.storage.codec import Incarnation
 from sidecar.storage.counters import Counters
 from sidecar.storage.outbox import Outbox, OutboxRun
 from sidecar.storage.store import Store
@@ -100,8 +99,7 @@ class Pusher:
         self._wake.set()
         try:
             async with asyncio.timeout(seconds), self._progress:
-                incarnation, target = self._store.incarnation, self._store.head.sequence
-                await self._progress.wait_for(lambda: self._has_acknowledged(incarnation, target))
+                await self._progress.wait_for(_Goal(self._store).is_reached)
         except TimeoutError:
             return False
         finally:
@@ -224,12 +222,29 @@ class Pusher:
     def _next_run(self) -> OutboxRun | None:
         return self._outbox.next_run(self._records_max, RUN_BYTES_MAX)
 
-    def _has_acknowledged(self, incarnation: Incarnation, target: int) -> bool:
-        present = self._store.incarnations[0]
-        if present.ordinal != incarnation.ordinal:
-            # Fenced meanwhile: then everything has to be sent under the new incarnation.
-            return present.ordinal > incarnation.ordinal and not self._store.waiting_records()
-        return present.acknowledged_sequence >= target
+
+class _Goal:
+    """That the plane has what has been accepted up to now.
+
+    While an earlier incarnation has records, nobody knows under which sequences the present one
+    will send them: a fenced one's are appended to its own. So the goal is set once it is alone, and
+    anew where it is left, too.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._ordinal = -1
+        self._sequence = 0
+
+    def is_reached(self) -> bool:
+        store = self._store
+        if len(store.incarnations) > 1:
+            self._ordinal = -1
+            return False
+        present = store.incarnation
+        if self._ordinal != present.ordinal:
+            self._ordinal, self._sequence = present.ordinal, store.head.sequence
+        return present.acknowledged_sequence >= self._sequence
 
 
 def _now_us() -> int:
