@@ -149,7 +149,7 @@ async def bench_of(
     )
     plane = StubPlane(lambda: NOW_US)
     monkeypatch.setattr(sync_pb2_grpc, "SyncServiceStub", lambda _: plane)
-    work.count(monkeypatch, convert_catalog, "_limit", "_feature", "limit_problems")
+    work.count(monkeypatch, convert_catalog, "_limit", "_feature")
     work.count(monkeypatch, convert_companies, "_segment", "grant_from_message")
     work.count(monkeypatch, convert_counters, "total_from_message")
     work.count(monkeypatch, CatalogIndex, "resolve")
