@@ -23,6 +23,8 @@ from sidecar.sync.machine.push import (
     OutboxView,
     Push,
     PushAnswer,
+    PushFenced,
+    PushGap,
     PushMachine,
     SayHello,
     TakeNewIncarnation,
@@ -92,6 +94,10 @@ class Pusher:
                 # What the plane sent does not make sense, or the store is in trouble.
                 log.error("sync.push_failed", error=str(error), reason=error.reason)
                 self._failed(str(error))
+            except Exception as error:
+                # Whatever an exchange raises is a failed exchange: the next one may go well.
+                log.exception("sync.push_failed", error=repr(error), reason="INTERNAL")
+                self._failed(repr(error))
 
     async def flush(self, seconds: float) -> bool:
         """Send without delay what has been accepted so far; whether the plane has all of it."""
@@ -117,8 +123,9 @@ class Pusher:
     async def _say_hello(self) -> None:
         facts = await self._runner.run_alone(self._hello_facts)
         answer = await self._plane.hello(facts)
+        _require_known(answer.common_sequence if answer.fenced else answer.watermark, facts)
         self._reached()
-        await self._take_effect(self._machine.hello_answered(answer))
+        await self._take_effect(self._machine.hello_answered(_now_us(), answer))
 
     async def _push(self) -> None:
         run = await self._runner.run_alone(self._next_run)
@@ -127,11 +134,14 @@ class Pusher:
             self._machine.failed(_now_us())
             return
         answer = await self._plane.push(run)
-        self._reached()
         if isinstance(answer, PushAnswer):
-            effects = self._machine.push_answered(answer)
+            _require_sent(answer.watermark, run.first_sequence + len(run.records) - 1)
+            effects = self._machine.push_answered(_now_us(), answer)
         else:
+            facts = await self._runner.run_alone(self._hello_facts)
+            _require_known(_sequence_in(answer), facts)
             effects = self._machine.push_refused(_now_us(), answer)
+        self._reached()
         await self._take_effect(effects)
 
     async def _take_effect(self, effects: Sequence[Effect]) -> None:
@@ -221,6 +231,24 @@ class Pusher:
 
     def _next_run(self) -> OutboxRun | None:
         return self._outbox.next_run(self._records_max, RUN_BYTES_MAX)
+
+
+def _require_known(sequence: int, facts: HelloFacts) -> None:
+    """Raise `PlaneAway` where the plane is said to have records that were never written."""
+    _require_sent(sequence, facts.last_sequence)
+
+
+def _require_sent(sequence: int, last_sequence: int) -> None:
+    """As above. What it has is forgotten here, so this must not be believed."""
+    if not 0 <= sequence <= last_sequence:
+        raise PlaneAway(f"it says that it has record {sequence}, of {last_sequence}")
+
+
+def _sequence_in(refusal: PushGap | PushFenced) -> int:
+    """The last record that the plane has, as a refusal says."""
+    if isinstance(refusal, PushFenced):
+        return refusal.common_sequence
+    return refusal.expected_sequence - 1
 
 
 class _Goal:

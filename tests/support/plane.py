@@ -168,9 +168,9 @@ class SyncDriver:
         # A duplicate's answer may be the one that comes back.
         answer = answers[-1]
         if isinstance(answer, HelloAnswer):
-            effects = machine.hello_answered(answer)
+            effects = machine.hello_answered(self.now_us, answer)
         elif isinstance(answer, PushAnswer):
-            effects = machine.push_answered(answer)
+            effects = machine.push_answered(self.now_us, answer)
         else:
             effects = machine.push_refused(self.now_us, answer)
         for effect in effects:

@@ -9,6 +9,8 @@ Rules
   incarnation and offers again what the plane does not have.
 - The plane has less than it once confirmed: it lost state. What was forgotten here is gone; the
   rest is offered again under a new incarnation, so that the flow does not stop for ever.
+- Whatever does not bring the records on backs off: a failure, a refusal, an answer that takes
+  nothing, a new incarnation. A greeting that succeeds ends that only where no push has failed.
 """
 
 from __future__ import annotations
@@ -133,12 +135,13 @@ class PushMachine:
         self._pushed: Push | None = None
         self._acknowledged_sequence = 0
         self._not_before_us = 0
+        self._pushes_fail = False  # since the last one that was taken
         self._gathering_since_us: int | None = None
 
     def next_action(self, now_us: int, outbox: OutboxView, *, hurry: bool = False) -> Action:
         """What to do now. `hurry`: do not let records gather."""
         assert self._state is not _State.UNDER_WAY, "one exchange at a time"
-        if now_us < self._not_before_us and not hurry:
+        if now_us < self._not_before_us:
             return Wait(self._not_before_us)
         if self._state is _State.STRANGER or self._greeted != outbox.incarnation:
             self._state = _State.UNDER_WAY
@@ -158,20 +161,25 @@ class PushMachine:
         self._pushed = Push(outbox.incarnation, outbox.acknowledged_sequence + 1)
         return self._pushed
 
-    def hello_answered(self, answer: HelloAnswer) -> Sequence[Effect]:
+    def hello_answered(self, now_us: int, answer: HelloAnswer) -> Sequence[Effect]:
         """The plane has said what it has."""
-        self._backoff.succeeded()
         if answer.fenced:
-            self._state = _State.STRANGER
             lost = answer.watermark < self._acknowledged_sequence
-            return (TakeNewIncarnation(self._greeted, answer.common_sequence, lost),)
+            return self._leave(now_us, self._greeted, answer.common_sequence, lost=lost)
+        if not self._pushes_fail:
+            self._backoff.succeeded()
         self._state = _State.READY
         return (Acknowledge(self._greeted, answer.watermark),)
 
-    def push_answered(self, answer: PushAnswer) -> Sequence[Effect]:
-        """The plane has taken a run."""
-        self._backoff.succeeded()
+    def push_answered(self, now_us: int, answer: PushAnswer) -> Sequence[Effect]:
+        """The plane has taken a run, or says so."""
         pushed = self._finish()
+        if answer.watermark < pushed.first_sequence:
+            self._pushes_fail = True
+            self._not_before_us = now_us + self._backoff.failed()
+        else:
+            self._pushes_fail = False
+            self._backoff.succeeded()
         return (
             Acknowledge(pushed.incarnation, answer.watermark),
             Hear(pushed.incarnation, answer.totals),
@@ -181,21 +189,31 @@ class PushMachine:
         """The plane has refused a run."""
         pushed = self._finish()
         if isinstance(refusal, PushFenced):
-            self._state = _State.STRANGER
-            return (TakeNewIncarnation(pushed.incarnation, refusal.common_sequence, False),)
+            common = refusal.common_sequence
+            return self._leave(now_us, pushed.incarnation, common, lost=False)
         if refusal.expected_sequence < pushed.first_sequence:
-            self._state = _State.STRANGER
             acknowledged = pushed.first_sequence - 1
-            return (TakeNewIncarnation(pushed.incarnation, acknowledged, True),)
-        # The plane is ahead of this run: an answer was lost. Waits, so that it can't spin.
+            return self._leave(now_us, pushed.incarnation, acknowledged, lost=True)
+        # The plane is ahead of this run: an answer was lost.
+        self._pushes_fail = True
         self._not_before_us = now_us + self._backoff.failed()
         return (Acknowledge(pushed.incarnation, refusal.expected_sequence - 1),)
 
     def failed(self, now_us: int) -> None:
         """No answer came, or one that says nothing about the records."""
         self._state = _State.STRANGER
+        self._pushes_fail |= self._pushed is not None
         self._pushed = None
         self._not_before_us = now_us + self._backoff.failed()
+
+    def _leave(
+        self, now_us: int, incarnation: str, common_sequence: int, *, lost: bool
+    ) -> Sequence[Effect]:
+        """Go on under another incarnation; not at once, lest one follows another in a loop."""
+        self._state = _State.STRANGER
+        self._pushes_fail = True
+        self._not_before_us = now_us + self._backoff.failed()
+        return (TakeNewIncarnation(incarnation, common_sequence, lost),)
 
     def _finish(self) -> Push:
         assert self._pushed is not None

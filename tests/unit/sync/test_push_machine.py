@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import pytest
@@ -42,7 +43,7 @@ def greeted(acknowledged: int = 0, incarnation: str = "life-1") -> PushMachine:
     """A machine that the plane knows."""
     machine = new_machine()
     machine.next_action(T, view(0, acknowledged, incarnation))
-    machine.hello_answered(HelloAnswer(acknowledged, False, 0))
+    machine.hello_answered(T, HelloAnswer(acknowledged, False, 0))
     return machine
 
 
@@ -116,7 +117,7 @@ def test_a_push_starts_behind_what_is_acknowledged() -> None:
 def test_hello(answer: HelloAnswer, expected: tuple[Effect, ...]) -> None:
     machine = new_machine()
     machine.next_action(T, view(1, 7))
-    assert expected == tuple(machine.hello_answered(answer))
+    assert expected == tuple(machine.hello_answered(T, answer))
 
 
 @pytest.mark.parametrize(
@@ -132,20 +133,20 @@ def test_a_refused_push(refusal: PushGap | PushFenced, expected: Effect) -> None
 
 
 def test_a_push_that_was_taken_is_acknowledged_before_its_totals_are_heard() -> None:
-    effects = pushing().push_answered(PushAnswer(500, TOTALS))
+    effects = pushing().push_answered(T, PushAnswer(500, TOTALS))
     assert (Acknowledge("life-1", 500), Hear("life-1", TOTALS)) == tuple(effects)
 
 
 def test_after_a_push_the_next_run_follows_at_once() -> None:
     machine = pushing()
-    machine.push_answered(PushAnswer(500, ()))
+    machine.push_answered(T, PushAnswer(500, ()))
     assert Push("life-1", 501) == machine.next_action(T, view(500, 500))
 
 
 def test_a_new_incarnation_is_introduced_before_it_pushes() -> None:
     machine = pushing()
     machine.push_refused(T, PushFenced(0))
-    assert SayHello("life-2") == machine.next_action(T, view(500, 0, "life-2"))
+    assert SayHello("life-2") == machine.next_action(T + 50_000, view(500, 0, "life-2"))
 
 
 @pytest.mark.parametrize("under_way", [False, True], ids=["hello", "push"])
@@ -170,13 +171,81 @@ def test_failures_in_a_row_wait_longer_and_longer() -> None:
     assert [50_000 << n for n in range(7)] + [5_000_000] * 3 == waits
 
 
-def test_a_success_ends_the_back_off() -> None:
+def waits_of(machine: PushMachine, exchange: Callable[[int], object], *, hurry: bool) -> list[int]:
+    """How long it waits after each of ten exchanges that each begin with a greeting, or push."""
+    now_us, waits = T, []
+    for _ in range(10):
+        exchange(now_us)
+        action = machine.next_action(now_us, view(500), hurry=hurry)
+        assert isinstance(action, Wait)
+        waits.append(action.until_us - now_us)
+        now_us = action.until_us
+    return waits
+
+
+@pytest.mark.parametrize("hurry", [False, True], ids=["at leisure", "in a hurry"])
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        pytest.param(lambda machine, at: machine.failed(at), id="failing"),
+        pytest.param(lambda machine, at: machine.push_refused(at, PushGap(99)), id="ahead"),
+        pytest.param(lambda machine, at: machine.push_refused(at, PushFenced(0)), id="fenced"),
+        pytest.param(
+            lambda machine, at: machine.push_answered(at, PushAnswer(0, ())), id="taking nothing"
+        ),
+    ],
+)
+def test_what_brings_no_records_on_backs_off_although_greetings_succeed(
+    outcome: Callable[[PushMachine, int], object], hurry: bool
+) -> None:
+    machine = new_machine()
+
+    def exchange(now_us: int) -> None:
+        action = machine.next_action(now_us, view(500), hurry=True)
+        if isinstance(action, SayHello):
+            machine.hello_answered(now_us, HelloAnswer(0, False, 0))
+            action = machine.next_action(now_us, view(500), hurry=True)
+        assert isinstance(action, Push)
+        outcome(machine, now_us)
+
+    assert [50_000 << n for n in range(7)] + [5_000_000] * 3 == waits_of(
+        machine, exchange, hurry=hurry
+    )
+
+
+def test_greetings_that_are_fenced_back_off() -> None:
+    machine = new_machine()
+
+    def exchange(now_us: int) -> None:
+        assert isinstance(machine.next_action(now_us, view(500)), SayHello)
+        machine.hello_answered(now_us, HelloAnswer(0, True, 0))
+
+    assert [50_000 << n for n in range(7)] + [5_000_000] * 3 == waits_of(
+        machine, exchange, hurry=False
+    )
+
+
+def test_a_run_that_is_taken_ends_the_back_off() -> None:
     machine = pushing()
     for now_us in (T, 10 * T, 20 * T):
         machine.failed(now_us)
         machine.next_action(now_us + 9 * T, view())
-    machine.hello_answered(HelloAnswer(0, False, 0))
+    machine.hello_answered(40 * T, HelloAnswer(0, False, 0))
     machine.next_action(40 * T, view(500))
+    machine.push_answered(40 * T, PushAnswer(500, ()))
+    machine.next_action(40 * T, view(500, 500))
+    machine.failed(40 * T)
+    assert Wait(40 * T + 50_000) == machine.next_action(40 * T, view(500))
+
+
+def test_a_greeting_ends_the_back_off_where_no_push_has_failed() -> None:
+    machine = new_machine()
+    for now_us in (T, 10 * T, 20 * T):
+        machine.next_action(now_us, view(0))
+        machine.failed(now_us)
+    machine.next_action(40 * T, view(0))
+    machine.hello_answered(40 * T, HelloAnswer(0, False, 0))
+    machine.next_action(40 * T, view(500), hurry=True)
     machine.failed(40 * T)
     assert Wait(40 * T + 50_000) == machine.next_action(40 * T, view(500))
 
