@@ -66,7 +66,7 @@ class StoredCounter(msgspec.Struct, frozen=True, gc=False):
     @property
     def used(self) -> int:
         """Usage as far as it is known here."""
-        return max(0, self.own + self.others)
+        return max(0, min(INT64_MAX, self.own + self.others))
 
 
 class StoredAnswer(msgspec.Struct, frozen=True, gc=False):
@@ -180,6 +180,8 @@ def counted_up(
         return None
     fixed = _COUNTER.pack(_VERSION, incarnation, own_after, others, heard, window_end_us)
     used = own + others
+    if used > INT64_MAX:
+        return None
     return (used if used > 0 else 0), fixed + data[_COUNTER.size :]
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.limits.counters import CounterTotal
 from sidecar.domain.slices import Slices
 from sidecar.storage import codec, keys
@@ -61,6 +62,7 @@ class Counters:
                 if total.version < known.heard:
                     continue
                 others = total.total - (total.own if own_counts else 0)
+                others = max(-INT64_MAX, min(INT64_MAX, others))  # what a plane in trouble may say
                 carried = known.carried if total.carried is None else total.carried
                 heard = StoredCounter(
                     known.own, others, total.version, known.window_end_us, known.values, carried

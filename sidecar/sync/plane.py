@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Final, TypeVar, cast
 
@@ -12,6 +13,7 @@ from google.protobuf.message import DecodeError, Message
 from sidecar.api.sync.v1 import sync_pb2, sync_pb2_grpc
 from sidecar.domain.catalog.model import CatalogSnapshot
 from sidecar.domain.company.model import CompanySnapshot
+from sidecar.domain.errors import InvalidInput
 from sidecar.domain.limits.counters import CounterTotal
 from sidecar.domain.slices import Slices
 from sidecar.engine.slicing import in_slices
@@ -20,6 +22,7 @@ from sidecar.shared.convert.catalog import catalog_snapshot_in_slices
 from sidecar.shared.convert.companies import snapshots_in_slices
 from sidecar.shared.convert.counters import totals_in_slices
 from sidecar.shared.convert.parsing import parsed_in_slices
+from sidecar.shared.convert.times import instant
 from sidecar.storage.outbox import OutboxRun
 from sidecar.sync.machine.clock import ClockEstimate
 from sidecar.sync.machine.push import HelloAnswer, PushAnswer, PushFenced, PushGap
@@ -195,7 +198,11 @@ class PlaneClient:
         data = await method(request, timeout=seconds)
         received_us = self._wall_us()
         answer = await _parsed(kind, data)
-        self._clock.exchanged(sent_us, received_us, answer.plane_time.ToMicroseconds())
+        try:
+            plane_us = instant(answer.plane_time, "plane_time")
+        except InvalidInput as error:
+            raise PlaneAway(f"an answer of no time: {error}") from error
+        self._clock.exchanged(sent_us, received_us, plane_us)
         self._tell_heard()
         return answer
 
@@ -224,13 +231,22 @@ async def _parsed(kind: type[M], data: bytes) -> M:
         raise PlaneAway(f"an answer that is none: {error}") from error
 
 
+_SEQUENCE: Final = re.compile(r"[0-9]{1,20}", re.ASCII)
+_REFUSED_AT: Final = (
+    ("SEQUENCE_GAP", "expected_sequence", PushGap),
+    ("FENCED", "common_sequence", PushFenced),
+)
+"""Reasons, and where they say which record is meant."""
+
+
 def _refusal(error: grpc.aio.AioRpcError) -> PushGap | PushFenced:
     """What a push was refused for; raises `PlaneAway` where it was not refused but failed."""
     info = error_info(cast("grpc.Call", error))  # it only reads details and metadata
-    if info is not None and info.reason == "SEQUENCE_GAP":
-        return PushGap(int(info.metadata["expected_sequence"]))
-    if info is not None and info.reason == "FENCED":
-        return PushFenced(int(info.metadata["common_sequence"]))
+    if info is not None:
+        for reason, name, refusal in _REFUSED_AT:
+            sequence = info.metadata.get(name, "")
+            if info.reason == reason and _SEQUENCE.fullmatch(sequence):
+                return refusal(int(sequence))
     raise _failure(error) from error
 
 

@@ -100,6 +100,9 @@ class PlaneWatcher:
                 self._away(str(error) or "silence")
             except FieldError as error:
                 log.error("sync.watch_failed", error=str(error), reason=error.reason)
+            except Exception as error:
+                # As above: whatever an exchange raises is a failed exchange.
+                log.exception("sync.watch_failed", error=repr(error), reason="INTERNAL")
             await asyncio.sleep(self._backoff.failed() / SECOND_US)
 
     async def fetch(self, companies: Sequence[str], seconds: float | None) -> None:

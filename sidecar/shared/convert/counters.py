@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from sidecar.api.sync.v1 import sync_pb2
@@ -10,8 +11,12 @@ from sidecar.domain import bounds
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.limits.counters import CounterRef, CounterTotal
 from sidecar.domain.slices import Slices
-from sidecar.domain.time.windows import Window
-from sidecar.shared.convert._checks import each
+from sidecar.domain.time.windows import (
+    END_INSTANT_US,
+    FIRST_INSTANT_US,
+    LIFETIME_END_US,
+    Window,
+)
 
 # A slot names up to 16 dimensions and 16 fixed values, percent-encoded to thrice their size.
 _SLOT_BYTES_MAX: Final = 32_768
@@ -28,7 +33,7 @@ def counter_to_message(counter: CounterRef) -> sync_pb2.Counter:
 
 
 def counter_from_message(message: sync_pb2.Counter, field: str) -> CounterRef:
-    """Read a counter; `InvalidInput` without a slot or with a window that holds nothing."""
+    """Read a counter; `InvalidInput` without a slot, or with a window that no calendar has."""
     if not 0 < len(message.slot) <= _SLOT_BYTES_MAX:
         raise InvalidInput(f"{field}.slot", f"must be 1 to {_SLOT_BYTES_MAX} characters")
     if len(message.values) > bounds.DIMENSIONS_MAX:
@@ -36,6 +41,8 @@ def counter_from_message(message: sync_pb2.Counter, field: str) -> CounterRef:
     start_us, end_us = message.window_start_us, message.window_end_us
     if start_us >= end_us:
         raise InvalidInput(f"{field}.window_end_us", "must be after window_start_us")
+    if start_us < FIRST_INSTANT_US or END_INSTANT_US < end_us != LIFETIME_END_US:
+        raise InvalidInput(f"{field}.window_start_us", "the window must lie in the years 2 to 9998")
     return CounterRef(message.slot, tuple(message.values), Window(start_us, end_us))
 
 
@@ -54,10 +61,10 @@ def total_to_message(total: CounterTotal) -> sync_pb2.CounterTotal:
 
 
 def total_from_message(message: sync_pb2.CounterTotal, field: str) -> CounterTotal:
-    """Read a total; `InvalidInput` for no company, feature or counter, or odd amounts carried."""
+    """Read a total; `InvalidInput` for what cannot be kept: names, counter, amounts carried."""
     for name in ("company", "feature"):
-        if not getattr(message, name):
-            raise InvalidInput(f"{field}.{name}", "must not be empty")
+        if not 0 < len(getattr(message, name).encode()) <= bounds.IDENTIFIER_BYTES_MAX:
+            raise InvalidInput(f"{field}.{name}", "must be 1 to 128 bytes")
     counter = counter_from_message(message.counter, f"{field}.counter")
     return CounterTotal(
         company=message.company,
@@ -73,8 +80,16 @@ def total_from_message(message: sync_pb2.CounterTotal, field: str) -> CounterTot
 def totals_in_slices(
     messages: Sequence[sync_pb2.CounterTotal], field: str
 ) -> Slices[tuple[CounterTotal, ...]]:
-    """Read totals in slices; `field` is that which holds them all."""
-    return each(messages, total_from_message, field)
+    """Read totals in slices; `field` is that which holds them all.
+
+    One that cannot be kept is left out: it must not keep all others away.
+    """
+    totals: list[CounterTotal] = []
+    for at, message in enumerate(messages):
+        with suppress(InvalidInput):
+            totals.append(total_from_message(message, f"{field}[{at}]"))
+        yield
+    return tuple(totals)
 
 
 def _carried(message: sync_pb2.CounterTotal, field: str) -> tuple[int, ...]:

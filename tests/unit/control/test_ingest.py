@@ -207,6 +207,12 @@ def test_an_unattributed_duplicate_counts_nothing(store: PlaneStore) -> None:
     assert 5 == used(store)
 
 
+def counted_in(start_us: int, end_us: int) -> bytes:
+    """A record of a counter with a window."""
+    counter = sync_pb2.Counter(slot="s", window_start_us=start_us, window_end_us=end_us)
+    return sync_pb2.UsageRecord(company="a", feature="f", counters=[counter]).SerializeToString()
+
+
 GARBAGE = {
     "no message": (b"\xff\xff\xff", "records[1]"),
     "broken UTF-8": (b"\x0a\x02\xc3\x28", "records[1]"),
@@ -225,6 +231,14 @@ GARBAGE = {
             company="a", feature="f", counters=[sync_pb2.Counter(slot="s")]
         ).SerializeToString(),
         "records[1].counters[0].window_end_us",
+    ),
+    "a window before all time": (
+        counted_in(-INT64_MAX - 1, 0),
+        "records[1].counters[0].window_start_us",
+    ),
+    "a window beyond all time": (
+        counted_in(0, INT64_MAX - 1),
+        "records[1].counters[0].window_start_us",
     ),
     "too many counters": (record(counters=[LIFETIME] * 33), "records[1].counters"),
 }
