@@ -142,10 +142,15 @@ def test_a_store_of_a_newer_schema_is_refused(tmp_path: Path) -> None:
         SqliteStore(path)
 
 
-def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "statement", ["CREATE TABLE theirs (x)", "PRAGMA application_id = 7"], ids=["table", "name"]
+)
+def test_a_database_of_another_program_is_refused_and_left_alone(
+    tmp_path: Path, statement: str
+) -> None:
     path = tmp_path / "plane.db"
     connection = sqlite3.connect(path)
-    connection.execute("CREATE TABLE theirs (x)")
+    connection.execute(statement)
     connection.close()
     before = path.read_bytes()
     with pytest.raises(StoreRefused, match="another program"):

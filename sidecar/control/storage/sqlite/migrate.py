@@ -56,7 +56,8 @@ def migrate(connection: sqlite3.Connection, name: str) -> None:
 def _version(connection: sqlite3.Connection, name: str) -> int:
     application_id = connection.execute("PRAGMA application_id").fetchone()[0]
     tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-    if tables and application_id != _APPLICATION_ID:
+    ours = (_APPLICATION_ID,) if tables else (0, _APPLICATION_ID)
+    if application_id not in ours:
         raise StoreRefused(f"{name}: is a database of another program")
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
