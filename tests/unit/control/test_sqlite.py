@@ -76,7 +76,7 @@ def test_an_opening_waits_for_another_that_is_in_the_middle_of_its_own(tmp_path:
     def meet(statement: str) -> None:
         nonlocal switches
         other.rollback()
-        if "journal_mode" in statement:
+        if "journal_mode =" in statement:
             switches += 1
             if switches == 1:
                 other.execute("BEGIN IMMEDIATE")

@@ -33,6 +33,8 @@ def migrate(connection: sqlite3.Connection, name: str) -> None:
         raise StoreRefused(f"SQLite 3.37 or newer is needed, this is {sqlite3.sqlite_version}")
     steps = migrations()
     newest = steps[-1][0]
+    if _is_up_to_date(connection, newest):
+        return  # without a write: on a full disk there may be no room for one
     try:
         connection.execute("BEGIN IMMEDIATE")
         version = _version(connection, name)
@@ -51,6 +53,12 @@ def migrate(connection: sqlite3.Connection, name: str) -> None:
     except BaseException:
         connection.rollback()  # no error where SQLite has done it, as it may for a failing disk
         raise
+
+
+def _is_up_to_date(connection: sqlite3.Connection, newest: int) -> bool:
+    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    return bool(application_id == _APPLICATION_ID and version == newest)
 
 
 def _version(connection: sqlite3.Connection, name: str) -> int:

@@ -107,6 +107,8 @@ def _switch_to_write_ahead_log(connection: sqlite3.Connection) -> None:
     SQLite does not wait where another process is about to do the same: it says at once that the
     file is locked. Whoever is first does it for all.
     """
+    if connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
+        return  # without a write: on a full disk there may be no room for one
     for attempt in range(_SWITCHES_MAX):
         try:
             connection.execute("PRAGMA journal_mode = WAL")
