@@ -70,13 +70,8 @@ def _links_outside(path: Path, line: str, root: Path) -> Iterator[str]:
 
 def repository_files(root: Path) -> list[Path]:
     """List the files relative to `root`: what git would commit, or all of them without git."""
-    git = shutil.which("git")
-    names: Iterable[Path]
-    if git is not None and (root / ".git").exists():
-        command = [git, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-        listing = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
-        names = {Path(name) for name in listing.stdout.split("\0") if name}
-    else:
+    names: Iterable[Path] | None = _committed(root)
+    if names is None:
         names = (path.relative_to(root) for path in root.rglob("*"))
     return sorted(
         name
@@ -85,10 +80,32 @@ def repository_files(root: Path) -> list[Path]:
     )
 
 
+def _committed(root: Path) -> set[Path] | None:
+    """Name, relative to `root`, all that git would commit, links too; `None` without git."""
+    git = shutil.which("git")
+    if git is None or not (root / ".git").exists():
+        return None
+    command = [git, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listing = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    return {Path(name) for name in listing.stdout.split("\0") if name}
+
+
+def _absolute_target(path: Path) -> str | None:
+    """Where a symbolic link leads on this machine alone; `None` for all else."""
+    if not path.is_symlink():
+        return None
+    target = os.readlink(path)
+    return target if os.path.isabs(target) else None
+
+
 def check(root: Path) -> list[str]:
     """Return every offence in the repository at `root`."""
     rules = rules_for(root)
-    offences: list[str] = []
+    offences = [
+        f"{name}: a link to {target}"
+        for name in sorted(_committed(root) or ())
+        if (target := _absolute_target(root / name)) is not None
+    ]
     for path in repository_files(root):
         data = (root / path).read_bytes()
         if len(data) > FILE_BYTES_MAX:

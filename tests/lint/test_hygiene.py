@@ -1,3 +1,4 @@
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,12 @@ def test_tree_without_git_is_walked_and_large_or_binary_files_are_handled(tmp_pa
         "large.bin",
     ]
     assert [offence.split(":")[0] for offence in offences] == ["bad.txt", "large.bin"]
+
+
+def test_a_link_to_a_place_of_this_machine_is_found(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    (tmp_path / ".venv").symlink_to("/opt/environment")
+    (tmp_path / "near").symlink_to("file")
+    (tmp_path / "file").write_text("text\n")
+
+    assert [".venv: a link to /opt/environment"] == check(tmp_path)
