@@ -123,7 +123,8 @@ class Pusher:
     async def _say_hello(self) -> None:
         facts = await self._runner.run_alone(self._hello_facts)
         answer = await self._plane.hello(facts)
-        _require_known(answer.common_sequence if answer.fenced else answer.watermark, facts)
+        said = answer.common_sequence if answer.fenced else answer.watermark
+        _require_sent(said, facts.last_sequence)
         self._reached()
         await self._take_effect(self._machine.hello_answered(_now_us(), answer))
 
@@ -139,7 +140,7 @@ class Pusher:
             effects = self._machine.push_answered(_now_us(), answer)
         else:
             facts = await self._runner.run_alone(self._hello_facts)
-            _require_known(_sequence_in(answer), facts)
+            _require_sent(_sequence_in(answer), facts.last_sequence)
             effects = self._machine.push_refused(_now_us(), answer)
         self._reached()
         await self._take_effect(effects)
@@ -233,13 +234,11 @@ class Pusher:
         return self._outbox.next_run(self._records_max, RUN_BYTES_MAX)
 
 
-def _require_known(sequence: int, facts: HelloFacts) -> None:
-    """Raise `PlaneAway` where the plane is said to have records that were never written."""
-    _require_sent(sequence, facts.last_sequence)
-
-
 def _require_sent(sequence: int, last_sequence: int) -> None:
-    """As above. What it has is forgotten here, so this must not be believed."""
+    """Raise `PlaneAway` where the plane is said to have records that were never written.
+
+    What it has is forgotten here, so this must not be believed.
+    """
     if not 0 <= sequence <= last_sequence:
         raise PlaneAway(f"it says that it has record {sequence}, of {last_sequence}")
 

@@ -175,8 +175,7 @@ class PushMachine:
         """The plane has taken a run, or says so."""
         pushed = self._finish()
         if answer.watermark < pushed.first_sequence:
-            self._pushes_fail = True
-            self._not_before_us = now_us + self._backoff.failed()
+            self._back_off(now_us)
         else:
             self._pushes_fail = False
             self._backoff.succeeded()
@@ -195,25 +194,27 @@ class PushMachine:
             acknowledged = pushed.first_sequence - 1
             return self._leave(now_us, pushed.incarnation, acknowledged, lost=True)
         # The plane is ahead of this run: an answer was lost.
-        self._pushes_fail = True
-        self._not_before_us = now_us + self._backoff.failed()
+        self._back_off(now_us)
         return (Acknowledge(pushed.incarnation, refusal.expected_sequence - 1),)
 
     def failed(self, now_us: int) -> None:
         """No answer came, or one that says nothing about the records."""
         self._state = _State.STRANGER
-        self._pushes_fail |= self._pushed is not None
+        self._back_off(now_us, push_failed=self._pushed is not None)
         self._pushed = None
-        self._not_before_us = now_us + self._backoff.failed()
 
     def _leave(
         self, now_us: int, incarnation: str, common_sequence: int, *, lost: bool
     ) -> Sequence[Effect]:
         """Go on under another incarnation; not at once, lest one follows another in a loop."""
         self._state = _State.STRANGER
-        self._pushes_fail = True
-        self._not_before_us = now_us + self._backoff.failed()
+        self._back_off(now_us)
         return (TakeNewIncarnation(incarnation, common_sequence, lost),)
+
+    def _back_off(self, now_us: int, *, push_failed: bool = True) -> None:
+        """Do nothing for a while: what was done has not brought the records on."""
+        self._pushes_fail |= push_failed
+        self._not_before_us = now_us + self._backoff.failed()
 
     def _finish(self) -> Push:
         assert self._pushed is not None

@@ -33,7 +33,7 @@ def migrate(connection: sqlite3.Connection, name: str) -> None:
         raise StoreRefused(f"SQLite 3.37 or newer is needed, this is {sqlite3.sqlite_version}")
     steps = migrations()
     newest = steps[-1][0]
-    if _is_up_to_date(connection, newest):
+    if _stamp(connection) == (_APPLICATION_ID, newest):
         return  # without a write: on a full disk there may be no room for one
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -55,19 +55,19 @@ def migrate(connection: sqlite3.Connection, name: str) -> None:
         raise
 
 
-def _is_up_to_date(connection: sqlite3.Connection, newest: int) -> bool:
+def _stamp(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Whose database it is, and the version of its schema."""
     application_id = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    return bool(application_id == _APPLICATION_ID and version == newest)
+    return application_id, connection.execute("PRAGMA user_version").fetchone()[0]
 
 
 def _version(connection: sqlite3.Connection, name: str) -> int:
-    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+    application_id, version = _stamp(connection)
     tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     ours = (_APPLICATION_ID,) if tables else (0, _APPLICATION_ID)
     if application_id not in ours:
         raise StoreRefused(f"{name}: is a database of another program")
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+    return version
 
 
 def _run(connection: sqlite3.Connection, script: str) -> None:
