@@ -13,6 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+import pytest
+
+from tests.support.bounds import HANG_SECONDS_MAX
+from tests.support.processes import ROOT
+
 KINDS: Final = ("tmpfs", "ext4", "xfs", "btrfs")
 _MIB: Final = 1 << 20
 _BYTES: Final = {"tmpfs": 12 * _MIB, "ext4": 16 * _MIB, "xfs": 320 * _MIB, "btrfs": 128 * _MIB}
@@ -22,6 +27,22 @@ _MOUNT: Final = 'mount $1 "$2" "$3" && shift 3 && exec "$@"'
 
 class NoSmallDisk(Exception):
     """This machine has none of the kind; the text says why."""
+
+
+def said_on_small_disk(kind: str, folder: Path, command: Sequence[str]) -> str:
+    """What a command prints that runs with a small disk on `folder`/disk, and ends well.
+
+    Skips the test where this machine has no such disk.
+    """
+    try:
+        command = on_small_disk(kind, folder, command)
+    except NoSmallDisk as error:
+        pytest.skip(f"no small {kind}: {error}")
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=HANG_SECONDS_MAX
+    )
+    assert (0, "") == (done.returncode, done.stderr)
+    return done.stdout
 
 
 def on_small_disk(kind: str, folder: Path, command: Sequence[str]) -> list[str]:

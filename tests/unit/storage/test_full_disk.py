@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.bounds import HANG_SECONDS_MAX
-from tests.support.processes import ROOT
-from tests.support.small_disks import NoSmallDisk, on_small_disk
+from tests.support.small_disks import said_on_small_disk
 
 
 def ran(kind: str, folder: Path, mapped: str, filler: str) -> list[str]:
     """What the child said."""
     module = "tests.support.full_disk_child"
     command = [sys.executable, "-m", module, str(folder / "disk"), mapped, filler]
-    try:
-        command = on_small_disk(kind, folder, command)
-    except NoSmallDisk as error:
-        pytest.skip(f"no small {kind}: {error}")
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=HANG_SECONDS_MAX
-    )
-    assert (0, "") == (done.returncode, done.stderr)
-    return done.stdout.splitlines()
+    return said_on_small_disk(kind, folder, command).splitlines()
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import resource
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +13,8 @@ from typing import Final
 import pytest
 
 from sidecar.storage.preallocated_file import FileRoom
-from tests.support.bounds import HANG_SECONDS_MAX
 from tests.support.processes import ROOT
-from tests.support.small_disks import NoSmallDisk, on_small_disk
+from tests.support.small_disks import said_on_small_disk
 
 MIB: Final = 1 << 20
 ASK: Final = (
@@ -112,15 +110,7 @@ def asked(kind: str, folder: Path, *, overlay: bool) -> str:
     command = [sys.executable, "-c", ASK, str(disk / "all" if overlay else disk)]
     if overlay:
         command = ["sh", "-c", OVERLAY, str(disk), str(ROOT), *command]
-    try:
-        command = on_small_disk(kind, folder, command)
-    except NoSmallDisk as error:
-        pytest.skip(f"no small {kind}: {error}")
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=HANG_SECONDS_MAX
-    )
-    assert (0, "") == (done.returncode, done.stderr)
-    return done.stdout.strip()
+    return said_on_small_disk(kind, folder, command).strip()
 
 
 @pytest.mark.parametrize(
