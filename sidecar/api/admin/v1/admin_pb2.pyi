@@ -117,6 +117,8 @@ class GetStatusResponse(_message.Message):
     TALLIES_FIELD_NUMBER: _builtins.int
     STARTED_AT_FIELD_NUMBER: _builtins.int
     OLDEST_WAITING_AT_FIELD_NUMBER: _builtins.int
+    LOSSES_FIELD_NUMBER: _builtins.int
+    QUARANTINED_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """Version of the program."""
     incarnation: _builtins.str
@@ -163,6 +165,14 @@ class GetStatusResponse(_message.Message):
     def oldest_waiting_at(self) -> _timestamp_pb2.Timestamp:
         """When the oldest record that waits was accepted, as of the last second. Absent: none waits."""
 
+    @_builtins.property
+    def losses(self) -> _containers.RepeatedCompositeFieldContainer[Global___StoreLoss]:
+        """Stores that were here before and are gone, oldest first; at most 16."""
+
+    @_builtins.property
+    def quarantined(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuarantineCount]:
+        """What was damaged and could be set aside, by kind; it is kept in the store for a look."""
+
     def __init__(
         self,
         *,
@@ -185,14 +195,82 @@ class GetStatusResponse(_message.Message):
         tallies: _abc.Iterable[Global___FeatureTally] | None = ...,
         started_at: _timestamp_pb2.Timestamp | None = ...,
         oldest_waiting_at: _timestamp_pb2.Timestamp | None = ...,
+        losses: _abc.Iterable[Global___StoreLoss] | None = ...,
+        quarantined: _abc.Iterable[Global___QuarantineCount] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["oldest_waiting_at", b"oldest_waiting_at", "plane_heard_at", b"plane_heard_at", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_sequence", b"acknowledged_sequence", "clock_offset_us", b"clock_offset_us", "draining", b"draining", "durability", b"durability", "incarnation", b"incarnation", "last_sequence", b"last_sequence", "oldest_waiting_at", b"oldest_waiting_at", "outbox_bytes", b"outbox_bytes", "outbox_records", b"outbox_records", "plane_connected", b"plane_connected", "plane_heard_at", b"plane_heard_at", "ready", b"ready", "revision", b"revision", "standalone", b"standalone", "started_at", b"started_at", "store_max_bytes", b"store_max_bytes", "store_used_bytes", b"store_used_bytes", "tallies", b"tallies", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_sequence", b"acknowledged_sequence", "clock_offset_us", b"clock_offset_us", "draining", b"draining", "durability", b"durability", "incarnation", b"incarnation", "last_sequence", b"last_sequence", "losses", b"losses", "oldest_waiting_at", b"oldest_waiting_at", "outbox_bytes", b"outbox_bytes", "outbox_records", b"outbox_records", "plane_connected", b"plane_connected", "plane_heard_at", b"plane_heard_at", "quarantined", b"quarantined", "ready", b"ready", "revision", b"revision", "standalone", b"standalone", "started_at", b"started_at", "store_max_bytes", b"store_max_bytes", "store_used_bytes", b"store_used_bytes", "tallies", b"tallies", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetStatusResponse: _TypeAlias = GetStatusResponse  # noqa: Y015
+
+@_typing.final
+class StoreLoss(_message.Message):
+    """A store that was here before and is gone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    NOTICED_AT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGED_SEQUENCE_FIELD_NUMBER: _builtins.int
+    incarnation: _builtins.str
+    """UUID of the store, as it last was; empty where that is not known."""
+    reason: _builtins.str
+    """What was found."""
+    last_sequence: _builtins.int
+    """Sequence of the last usage record that it is known to have written; 0 where that is not known."""
+    acknowledged_sequence: _builtins.int
+    """Sequence up to which the control plane is known to have its records."""
+    @_builtins.property
+    def noticed_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was noticed."""
+
+    def __init__(
+        self,
+        *,
+        incarnation: _builtins.str = ...,
+        noticed_at: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+        last_sequence: _builtins.int = ...,
+        acknowledged_sequence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["noticed_at", b"noticed_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_sequence", b"acknowledged_sequence", "incarnation", b"incarnation", "last_sequence", b"last_sequence", "noticed_at", b"noticed_at", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StoreLoss: _TypeAlias = StoreLoss  # noqa: Y015
+
+@_typing.final
+class QuarantineCount(_message.Message):
+    """What was damaged of one kind."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """What it was: "usage record", "counter" and so on."""
+    count: _builtins.int
+    """How many there were since the store was made."""
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "kind", b"kind"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuarantineCount: _TypeAlias = QuarantineCount  # noqa: Y015
 
 @_typing.final
 class FlushRequest(_message.Message):

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from sidecar.api.catalog.v1 import catalog_pb2 as sidecar_dot_api_dot_catalog_dot_v1_dot_catalog__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1esidecar/api/sync/v1/sync.proto\x12\x13sidecar.api.sync.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$sidecar/api/catalog/v1/catalog.proto\"\xa8\x01\n\x0cHelloRequest\x12\x13\n\x0bincarnation\x18\x01 \x01(\t\x12\x15\n\rlast_sequence\x18\x02 \x01(\x03\x12\x0c\n\x04node\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x1d\n\x15\x61\x63knowledged_sequence\x18\x05 \x01(\x03\x12\x1a\n\x12\x61\x63knowledged_chain\x18\x06 \x01(\x0c\x12\x12\n\nlast_chain\x18\x07 \x01(\x0c\"\x8a\x01\n\rHelloResponse\x12\x11\n\twatermark\x18\x01 \x01(\x03\x12\x0e\n\x06\x66\x65nced\x18\x02 \x01(\x08\x12.\n\nplane_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65poch\x18\x04 \x01(\t\x12\x17\n\x0f\x63ommon_sequence\x18\x05 \x01(\x03\"\xe6\x03\n\x0bUsageRecord\x12\x0f\n\x07\x63ompany\x18\x01 \x01(\t\x12\x0f\n\x07\x66\x65\x61ture\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\x10\x12\x15\n\revent_time_us\x18\x04 \x01(\x10\x12\x18\n\x10\x61\x63\x63\x65pted_time_us\x18\x05 \x01(\x10\x12\x17\n\x0fidempotency_key\x18\x06 \x01(\t\x12\x16\n\x0epayload_digest\x18\x07 \x01(\x0c\x12\x44\n\ndimensions\x18\x08 \x03(\x0b\x32\x30.sidecar.api.sync.v1.UsageRecord.DimensionsEntry\x12@\n\x08metadata\x18\t \x03(\x0b\x32..sidecar.api.sync.v1.UsageRecord.MetadataEntry\x12.\n\x08\x63ounters\x18\n \x03(\x0b\x32\x1c.sidecar.api.sync.v1.Counter\x12\x0f\n\x07overage\x18\x0b \x01(\x10\x12\x14\n\x0cunattributed\x18\x0c \x01(\x08\x1a\x31\n\x0f\x44imensionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"W\n\x07\x43ounter\x12\x0c\n\x04slot\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\t\x12\x17\n\x0fwindow_start_us\x18\x03 \x01(\x10\x12\x15\n\rwindow_end_us\x18\x04 \x01(\x10\"h\n\x10PushUsageRequest\x12\x13\n\x0bincarnation\x18\x01 \x01(\t\x12\x16\n\x0e\x66irst_sequence\x18\x02 \x01(\x03\x12\x16\n\x0eprevious_chain\x18\x03 \x01(\x0c\x12\x0f\n\x07records\x18\x04 \x03(\x0c\"\x89\x01\n\x11PushUsageResponse\x12\x11\n\twatermark\x18\x01 \x01(\x03\x12\x31\n\x06totals\x18\x02 \x03(\x0b\x32!.sidecar.api.sync.v1.CounterTotal\x12.\n\nplane_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xaf\x01\n\x0c\x43ounterTotal\x12\x0f\n\x07\x63ompany\x18\x01 \x01(\t\x12\x0f\n\x07\x66\x65\x61ture\x18\x02 \x01(\t\x12-\n\x07\x63ounter\x18\x03 \x01(\x0b\x32\x1c.sidecar.api.sync.v1.Counter\x12\r\n\x05total\x18\x04 \x01(\x03\x12\x0b\n\x03own\x18\x05 \x01(\x03\x12\x0f\n\x07version\x18\x06 \x01(\x03\x12\x10\n\x08\x63\x61rrying\x18\x07 \x01(\x08\x12\x0f\n\x07\x63\x61rried\x18\x08 \x03(\x03\"^\n\x15\x46\x65tchSnapshotsRequest\x12\x13\n\x0bincarnation\x18\x01 \x01(\t\x12\x11\n\tcompanies\x18\x02 \x03(\t\x12\x1d\n\x15known_catalog_version\x18\x03 \x01(\x03\"\x8c\x02\n\x16\x46\x65tchSnapshotsResponse\x12\x38\n\x07\x63\x61talog\x18\x01 \x01(\x0b\x32\'.sidecar.api.catalog.v1.CatalogSnapshot\x12:\n\tcompanies\x18\x02 \x03(\x0b\x32\'.sidecar.api.catalog.v1.CompanySnapshot\x12\x19\n\x11unknown_companies\x18\x03 \x03(\t\x12\x31\n\x06totals\x18\x04 \x03(\x0b\x32!.sidecar.api.sync.v1.CounterTotal\x12.\n\nplane_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"`\n\x15WatchSnapshotsRequest\x12\x13\n\x0bincarnation\x18\x01 \x01(\t\x12\x17\n\x0fresume_revision\x18\x02 \x01(\x03\x12\x19\n\x11without_companies\x18\x03 \x01(\x08\"\xbf\x02\n\x16WatchSnapshotsResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\x12\x38\n\x07\x63\x61talog\x18\x03 \x01(\x0b\x32\'.sidecar.api.catalog.v1.CatalogSnapshot\x12:\n\tcompanies\x18\x04 \x03(\x0b\x32\'.sidecar.api.catalog.v1.CompanySnapshot\x12\x19\n\x11removed_companies\x18\x05 \x03(\t\x12\x31\n\x06totals\x18\x06 \x03(\x0b\x32!.sidecar.api.sync.v1.CounterTotal\x12.\n\nplane_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65poch\x18\x08 \x01(\t2\x91\x03\n\x0bSyncService\x12N\n\x05Hello\x12!.sidecar.api.sync.v1.HelloRequest\x1a\".sidecar.api.sync.v1.HelloResponse\x12Z\n\tPushUsage\x12%.sidecar.api.sync.v1.PushUsageRequest\x1a&.sidecar.api.sync.v1.PushUsageResponse\x12i\n\x0e\x46\x65tchSnapshots\x12*.sidecar.api.sync.v1.FetchSnapshotsRequest\x1a+.sidecar.api.sync.v1.FetchSnapshotsResponse\x12k\n\x0eWatchSnapshots\x12*.sidecar.api.sync.v1.WatchSnapshotsRequest\x1a+.sidecar.api.sync.v1.WatchSnapshotsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1esidecar/api/sync/v1/sync.proto\x12\x13sidecar.api.sync.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$sidecar/api/catalog/v1/catalog.proto\"\xdd\x01\n\x0cHelloRequest\x12\x13\n\x0bincarnation\x18\x01 \x01(\t\x12\x15\n\rlast_sequence\x18\x02 \x01(\x03\x12\x0c\n\x04node\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x1d\n\x15\x61\x63knowledged_sequence\x18\x05 \x01(\x03\x12\x1a\n\x12\x61\x63knowledged_chain\x18\x06 \x01(\x0c\x12\x12\n\nlast_chain\x18\x07 \x01(\x0c\x12\x33\n\x0blost_stores\x18\x08 \x03(\x0b\x32\x1e.sidecar.api.sync.v1.LostStore\"b\n\tLostStore\x12\x13\n\x0bincarnation\x18\x01 \x01(\t\x12\x30\n\x0cnoticed_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x8a\x01\n\rHelloResponse\x12\x11\n\twatermark\x18\x01 \x01(\x03\x12\x0e\n\x06\x66\x65nced\x18\x02 \x01(\x08\x12.\n\nplane_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65poch\x18\x04 \x01(\t\x12\x17\n\x0f\x63ommon_sequence\x18\x05 \x01(\x03\"\xe6\x03\n\x0bUsageRecord\x12\x0f\n\x07\x63ompany\x18\x01 \x01(\t\x12\x0f\n\x07\x66\x65\x61ture\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\x10\x12\x15\n\revent_time_us\x18\x04 \x01(\x10\x12\x18\n\x10\x61\x63\x63\x65pted_time_us\x18\x05 \x01(\x10\x12\x17\n\x0fidempotency_key\x18\x06 \x01(\t\x12\x16\n\x0epayload_digest\x18\x07 \x01(\x0c\x12\x44\n\ndimensions\x18\x08 \x03(\x0b\x32\x30.sidecar.api.sync.v1.UsageRecord.DimensionsEntry\x12@\n\x08metadata\x18\t \x03(\x0b\x32..sidecar.api.sync.v1.UsageRecord.MetadataEntry\x12.\n\x08\x63ounters\x18\n \x03(\x0b\x32\x1c.sidecar.api.sync.v1.Counter\x12\x0f\n\x07overage\x18\x0b \x01(\x10\x12\x14\n\x0cunattributed\x18\x0c \x01(\x08\x1a\x31\n\x0f\x44imensionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"W\n\x07\x43ounter\x12\x0c\n\x04slot\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\t\x12\x17\n\x0fwindow_start_us\x18\x03 \x01(\x10\x12\x15\n\rwindow_end_us\x18\x04 \x01(\x10\"h\n\x10PushUsageRequest\x12\x13\n\x0bincarnation\x18\x01 \x01(\t\x12\x16\n\x0e\x66irst_sequence\x18\x02 \x01(\x03\x12\x16\n\x0eprevious_chain\x18\x03 \x01(\x0c\x12\x0f\n\x07records\x18\x04 \x03(\x0c\"\x89\x01\n\x11PushUsageResponse\x12\x11\n\twatermark\x18\x01 \x01(\x03\x12\x31\n\x06totals\x18\x02 \x03(\x0b\x32!.sidecar.api.sync.v1.CounterTotal\x12.\n\nplane_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xaf\x01\n\x0c\x43ounterTotal\x12\x0f\n\x07\x63ompany\x18\x01 \x01(\t\x12\x0f\n\x07\x66\x65\x61ture\x18\x02 \x01(\t\x12-\n\x07\x63ounter\x18\x03 \x01(\x0b\x32\x1c.sidecar.api.sync.v1.Counter\x12\r\n\x05total\x18\x04 \x01(\x03\x12\x0b\n\x03own\x18\x05 \x01(\x03\x12\x0f\n\x07version\x18\x06 \x01(\x03\x12\x10\n\x08\x63\x61rrying\x18\x07 \x01(\x08\x12\x0f\n\x07\x63\x61rried\x18\x08 \x03(\x03\"^\n\x15\x46\x65tchSnapshotsRequest\x12\x13\n\x0bincarnation\x18\x01 \x01(\t\x12\x11\n\tcompanies\x18\x02 \x03(\t\x12\x1d\n\x15known_catalog_version\x18\x03 \x01(\x03\"\x8c\x02\n\x16\x46\x65tchSnapshotsResponse\x12\x38\n\x07\x63\x61talog\x18\x01 \x01(\x0b\x32\'.sidecar.api.catalog.v1.CatalogSnapshot\x12:\n\tcompanies\x18\x02 \x03(\x0b\x32\'.sidecar.api.catalog.v1.CompanySnapshot\x12\x19\n\x11unknown_companies\x18\x03 \x03(\t\x12\x31\n\x06totals\x18\x04 \x03(\x0b\x32!.sidecar.api.sync.v1.CounterTotal\x12.\n\nplane_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"`\n\x15WatchSnapshotsRequest\x12\x13\n\x0bincarnation\x18\x01 \x01(\t\x12\x17\n\x0fresume_revision\x18\x02 \x01(\x03\x12\x19\n\x11without_companies\x18\x03 \x01(\x08\"\xbf\x02\n\x16WatchSnapshotsResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\x12\x38\n\x07\x63\x61talog\x18\x03 \x01(\x0b\x32\'.sidecar.api.catalog.v1.CatalogSnapshot\x12:\n\tcompanies\x18\x04 \x03(\x0b\x32\'.sidecar.api.catalog.v1.CompanySnapshot\x12\x19\n\x11removed_companies\x18\x05 \x03(\t\x12\x31\n\x06totals\x18\x06 \x03(\x0b\x32!.sidecar.api.sync.v1.CounterTotal\x12.\n\nplane_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65poch\x18\x08 \x01(\t2\x91\x03\n\x0bSyncService\x12N\n\x05Hello\x12!.sidecar.api.sync.v1.HelloRequest\x1a\".sidecar.api.sync.v1.HelloResponse\x12Z\n\tPushUsage\x12%.sidecar.api.sync.v1.PushUsageRequest\x1a&.sidecar.api.sync.v1.PushUsageResponse\x12i\n\x0e\x46\x65tchSnapshots\x12*.sidecar.api.sync.v1.FetchSnapshotsRequest\x1a+.sidecar.api.sync.v1.FetchSnapshotsResponse\x12k\n\x0eWatchSnapshots\x12*.sidecar.api.sync.v1.WatchSnapshotsRequest\x1a+.sidecar.api.sync.v1.WatchSnapshotsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,31 +38,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_USAGERECORD_METADATAENTRY']._loaded_options = None
   _globals['_USAGERECORD_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_HELLOREQUEST']._serialized_start=127
-  _globals['_HELLOREQUEST']._serialized_end=295
-  _globals['_HELLORESPONSE']._serialized_start=298
-  _globals['_HELLORESPONSE']._serialized_end=436
-  _globals['_USAGERECORD']._serialized_start=439
-  _globals['_USAGERECORD']._serialized_end=925
-  _globals['_USAGERECORD_DIMENSIONSENTRY']._serialized_start=827
-  _globals['_USAGERECORD_DIMENSIONSENTRY']._serialized_end=876
-  _globals['_USAGERECORD_METADATAENTRY']._serialized_start=878
-  _globals['_USAGERECORD_METADATAENTRY']._serialized_end=925
-  _globals['_COUNTER']._serialized_start=927
-  _globals['_COUNTER']._serialized_end=1014
-  _globals['_PUSHUSAGEREQUEST']._serialized_start=1016
-  _globals['_PUSHUSAGEREQUEST']._serialized_end=1120
-  _globals['_PUSHUSAGERESPONSE']._serialized_start=1123
-  _globals['_PUSHUSAGERESPONSE']._serialized_end=1260
-  _globals['_COUNTERTOTAL']._serialized_start=1263
-  _globals['_COUNTERTOTAL']._serialized_end=1438
-  _globals['_FETCHSNAPSHOTSREQUEST']._serialized_start=1440
-  _globals['_FETCHSNAPSHOTSREQUEST']._serialized_end=1534
-  _globals['_FETCHSNAPSHOTSRESPONSE']._serialized_start=1537
-  _globals['_FETCHSNAPSHOTSRESPONSE']._serialized_end=1805
-  _globals['_WATCHSNAPSHOTSREQUEST']._serialized_start=1807
-  _globals['_WATCHSNAPSHOTSREQUEST']._serialized_end=1903
-  _globals['_WATCHSNAPSHOTSRESPONSE']._serialized_start=1906
-  _globals['_WATCHSNAPSHOTSRESPONSE']._serialized_end=2225
-  _globals['_SYNCSERVICE']._serialized_start=2228
-  _globals['_SYNCSERVICE']._serialized_end=2629
+  _globals['_HELLOREQUEST']._serialized_end=348
+  _globals['_LOSTSTORE']._serialized_start=350
+  _globals['_LOSTSTORE']._serialized_end=448
+  _globals['_HELLORESPONSE']._serialized_start=451
+  _globals['_HELLORESPONSE']._serialized_end=589
+  _globals['_USAGERECORD']._serialized_start=592
+  _globals['_USAGERECORD']._serialized_end=1078
+  _globals['_USAGERECORD_DIMENSIONSENTRY']._serialized_start=980
+  _globals['_USAGERECORD_DIMENSIONSENTRY']._serialized_end=1029
+  _globals['_USAGERECORD_METADATAENTRY']._serialized_start=1031
+  _globals['_USAGERECORD_METADATAENTRY']._serialized_end=1078
+  _globals['_COUNTER']._serialized_start=1080
+  _globals['_COUNTER']._serialized_end=1167
+  _globals['_PUSHUSAGEREQUEST']._serialized_start=1169
+  _globals['_PUSHUSAGEREQUEST']._serialized_end=1273
+  _globals['_PUSHUSAGERESPONSE']._serialized_start=1276
+  _globals['_PUSHUSAGERESPONSE']._serialized_end=1413
+  _globals['_COUNTERTOTAL']._serialized_start=1416
+  _globals['_COUNTERTOTAL']._serialized_end=1591
+  _globals['_FETCHSNAPSHOTSREQUEST']._serialized_start=1593
+  _globals['_FETCHSNAPSHOTSREQUEST']._serialized_end=1687
+  _globals['_FETCHSNAPSHOTSRESPONSE']._serialized_start=1690
+  _globals['_FETCHSNAPSHOTSRESPONSE']._serialized_end=1958
+  _globals['_WATCHSNAPSHOTSREQUEST']._serialized_start=1960
+  _globals['_WATCHSNAPSHOTSREQUEST']._serialized_end=2056
+  _globals['_WATCHSNAPSHOTSRESPONSE']._serialized_start=2059
+  _globals['_WATCHSNAPSHOTSRESPONSE']._serialized_end=2378
+  _globals['_SYNCSERVICE']._serialized_start=2381
+  _globals['_SYNCSERVICE']._serialized_end=2782
 # @@protoc_insertion_point(module_scope)

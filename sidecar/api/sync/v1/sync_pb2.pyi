@@ -33,6 +33,7 @@ class HelloRequest(_message.Message):
     ACKNOWLEDGED_SEQUENCE_FIELD_NUMBER: _builtins.int
     ACKNOWLEDGED_CHAIN_FIELD_NUMBER: _builtins.int
     LAST_CHAIN_FIELD_NUMBER: _builtins.int
+    LOST_STORES_FIELD_NUMBER: _builtins.int
     incarnation: _builtins.str
     """UUID of the store, minted with it; 36 characters."""
     last_sequence: _builtins.int
@@ -47,6 +48,10 @@ class HelloRequest(_message.Message):
     """Chain at acknowledged_sequence; 32 bytes."""
     last_chain: _builtins.bytes
     """Chain at last_sequence; 32 bytes. Lets the plane tell an older copy of the same history from another one."""
+    @_builtins.property
+    def lost_stores(self) -> _containers.RepeatedCompositeFieldContainer[Global___LostStore]:
+        """Stores that were here before and are gone, oldest first; at most 16. Told at every connect."""
+
     def __init__(
         self,
         *,
@@ -57,14 +62,47 @@ class HelloRequest(_message.Message):
         acknowledged_sequence: _builtins.int = ...,
         acknowledged_chain: _builtins.bytes = ...,
         last_chain: _builtins.bytes = ...,
+        lost_stores: _abc.Iterable[Global___LostStore] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_chain", b"acknowledged_chain", "acknowledged_sequence", b"acknowledged_sequence", "incarnation", b"incarnation", "last_chain", b"last_chain", "last_sequence", b"last_sequence", "node", b"node", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_chain", b"acknowledged_chain", "acknowledged_sequence", b"acknowledged_sequence", "incarnation", b"incarnation", "last_chain", b"last_chain", "last_sequence", b"last_sequence", "lost_stores", b"lost_stores", "node", b"node", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HelloRequest: _TypeAlias = HelloRequest  # noqa: Y015
+
+@_typing.final
+class LostStore(_message.Message):
+    """A store whose records may be gone: those that had been answered, and that the plane had not taken yet."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    NOTICED_TIME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    incarnation: _builtins.str
+    """UUID of the store, as it last was; empty where that is not known."""
+    reason: _builtins.str
+    """What was found, for people; at most 256 bytes."""
+    @_builtins.property
+    def noticed_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was noticed, by the sidecar's clock."""
+
+    def __init__(
+        self,
+        *,
+        incarnation: _builtins.str = ...,
+        noticed_time: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["noticed_time", b"noticed_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["incarnation", b"incarnation", "noticed_time", b"noticed_time", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LostStore: _TypeAlias = LostStore  # noqa: Y015
 
 @_typing.final
 class HelloResponse(_message.Message):
