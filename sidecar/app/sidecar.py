@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -11,7 +12,7 @@ from sidecar import __version__
 from sidecar.app.container import Container, LoadedStore
 from sidecar.app.operations import SidecarOperations
 from sidecar.app.serving import grpc_server
-from sidecar.shared.config import SidecarConfig
+from sidecar.shared.config import SetAside, SidecarConfig
 from sidecar.shared.host.lifecycle import BackgroundTasks, StopSignal, run_daemon
 from sidecar.shared.host.listening import http_server
 from sidecar.shared.host.server import GrpcServer
@@ -30,11 +31,14 @@ class CannotRun(Exception):
     """The daemon cannot start, or cannot go on; the text is for people."""
 
 
-def run(config: SidecarConfig) -> int:
-    """Run until SIGTERM or SIGINT; the process's exit status."""
+def run(config: SidecarConfig, set_aside: Sequence[SetAside] = ()) -> int:
+    """Run until SIGTERM or SIGINT; the process's exit status.
+
+    `set_aside`: settings that gave way to others, for the log.
+    """
     return run_daemon(
         "sidecar",
-        Daemon(config).serve,
+        Daemon(config, set_aside).serve,
         (CannotRun, StoreInUse, StoreFormatError, OSError),
         log_level=config.log_level,
         log_format=config.log_format,
@@ -44,8 +48,9 @@ def run(config: SidecarConfig) -> int:
 class Daemon:
     """One sidecar. `serve` runs it from start to end."""
 
-    def __init__(self, config: SidecarConfig) -> None:
+    def __init__(self, config: SidecarConfig, set_aside: Sequence[SetAside] = ()) -> None:
         self._config = config
+        self._set_aside = set_aside
         self._health = Health()
         self._started_us = wall_us()
         self._failed = False
@@ -53,6 +58,13 @@ class Daemon:
     async def serve(self) -> None:
         """Start, serve until told to stop, and stop in order."""
         stop = StopSignal()
+        for given in self._set_aside:
+            log.warning(
+                "config.set_aside",
+                setting=given.field,
+                source=given.source.name,
+                by=given.by.name,
+            )
 
         def failed() -> None:
             self._failed = True

@@ -23,6 +23,9 @@ def command(**flags: str | None) -> None:
 
     SIGTERM and SIGINT drain it: readiness goes off, calls are finished, usage is sent; all within
     --drain-seconds-max. What could not be sent stays on disk and is sent after the next start.
+
+    --control and --standalone exclude each other. A flag wins over the environment, and that over a
+    file: with --standalone, TALLYD_CONTROL is set aside.
     """
     try:
         loaded = load_sidecar_config(flags, environment())
@@ -31,4 +34,4 @@ def command(**flags: str | None) -> None:
     # Here, so that a mistake in the settings is told without starting anything.
     from sidecar.app.sidecar import run
 
-    sys.exit(run(loaded.config))
+    sys.exit(run(loaded.config, loaded.set_aside))

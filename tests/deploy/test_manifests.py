@@ -143,6 +143,32 @@ def test_the_control_plane_lets_in_sidecars_only() -> None:
     assert callers.items() <= app.items()
 
 
+def test_only_prometheus_reaches_a_sidecars_probes_and_the_apps_ports_stay_open() -> None:
+    spec = find("NetworkPolicy", "tallyd-sidecar")["spec"]
+    app = find("Deployment", "example-app")["spec"]["template"]
+    (http,) = (
+        port["containerPort"]
+        for port in app["spec"]["initContainers"][0]["ports"]
+        if port["name"] == "tallyd-http"
+    )
+    guarded, opened = spec["ingress"]
+    open_to_all = {
+        (port["protocol"], number)
+        for port in opened["ports"]
+        for number in range(port["port"], port["endPort"] + 1)
+    }
+    everything = {(protocol, n) for protocol in ("TCP", "UDP") for n in range(1, 65_536)}
+
+    assert spec["podSelector"]["matchLabels"].items() <= app["metadata"]["labels"].items()
+    assert spec["policyTypes"] == ["Ingress"]
+    assert guarded["from"] == [
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    ]
+    assert guarded["ports"] == [{"port": http, "protocol": "TCP"}]
+    assert "from" not in opened
+    assert everything - open_to_all == {("TCP", http)}
+
+
 def kubectl() -> str:
     found = shutil.which("kubectl")
     if found is None:
@@ -165,6 +191,7 @@ def test_what_kustomize_renders_fits_the_schema_and_still_connects(folder: Path)
 
     problems = [problem_with(manifest, VERSIONS[0]) for manifest in manifests]
     assert problems == [""] * len(manifests)
-    (policy,) = (manifest for manifest in manifests if manifest["kind"] == "NetworkPolicy")
-    assert callers_let_in(policy) == [{"tallyd-sidecar": "true"}]
+    policies = {m["metadata"]["name"]: m for m in manifests if m["kind"] == "NetworkPolicy"}
+    assert set(policies) == {"tallyd-control", "tallyd-sidecar"}
+    assert callers_let_in(policies["tallyd-control"]) == [{"tallyd-sidecar": "true"}]
     assert {"Deployment", "StatefulSet", "Service", "ConfigMap"} <= {m["kind"] for m in manifests}

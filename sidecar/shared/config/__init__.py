@@ -4,6 +4,7 @@ from sidecar.shared.config.errors import ConfigError, SettingProblem
 from sidecar.shared.config.fields import SettingField, fields
 from sidecar.shared.config.loading import (
     Loaded,
+    SetAside,
     SettingSource,
     SettingSourceKind,
     load_control_config,
@@ -16,6 +17,7 @@ __all__ = [
     "ConfigError",
     "ControlConfig",
     "Loaded",
+    "SetAside",
     "SettingField",
     "SettingProblem",
     "SettingSource",

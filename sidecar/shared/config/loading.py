@@ -31,6 +31,12 @@ _SECTIONS: Final[Mapping[str, type[Struct]]] = {
 _OTHER_VARIABLES: Final = frozenset({FILE_VARIABLE, PREFIX + "SIDECAR", PREFIX + "SHARED"})
 """Variables of the prefix that no field owns: this file, the command line's, the tests'."""
 
+_ALTERNATIVES: Final[Mapping[type[Struct], tuple[str, str]]] = {
+    SidecarConfig: ("control", "standalone")
+}
+"""Fields of which only one can be set. Where both are, that of the higher source is; where one
+source sets both, it is a mistake."""
+
 _HOST: Final = "_SERVICE_HOST"
 
 ConfigT = TypeVar("ConfigT", bound=Struct)
@@ -54,12 +60,25 @@ class SettingSource(Struct, frozen=True):
     """The file's path, the variable or the flag; "default" for a default."""
 
 
+_KINDS: Final = list(SettingSourceKind)
+_DEFAULT: Final = SettingSource(SettingSourceKind.DEFAULT, "default")
+
+
+class SetAside(Struct, frozen=True):
+    """A value that gave way to its alternative, which a higher source had set."""
+
+    field: str
+    source: SettingSource
+    by: SettingSource
+
+
 class Loaded(Struct, Generic[ConfigT], frozen=True):
-    """A configuration, and where each of its values came from."""
+    """A configuration, where each of its values came from, and what gave way."""
 
     config: ConfigT
     sources: Mapping[str, SettingSource]
     """By field name; every field is there."""
+    set_aside: tuple[SetAside, ...] = ()
 
 
 class _Given(Struct):
@@ -85,7 +104,8 @@ def _sidecar_problems(loaded: Loaded[SidecarConfig]) -> Iterator[SettingProblem]
     """Yield what is wrong between fields that are right each by itself."""
     config, sources = loaded.config, loaded.sources
     if config.control and config.standalone:
-        both = f"{sources['control'].name} and {sources['standalone'].name}"
+        names = dict.fromkeys((sources["control"].name, sources["standalone"].name))
+        both = " and ".join(names)
         yield SettingProblem(both, "", "set only one of control and standalone")
     if not config.control and not config.standalone:
         message = "set the control plane's address with --control, or a catalog with --standalone"
@@ -117,17 +137,30 @@ def _load(
     read_text: ReadText | None,
 ) -> Loaded[ConfigT]:
     known = {field.name: field for field in fields(config)}
-    default = SettingSource(SettingSourceKind.DEFAULT, "default")
-    given = _Given({}, dict.fromkeys(known, default), [])
+    given = _Given({}, dict.fromkeys(known, _DEFAULT), [])
     path = flags.get(FILE_FLAG) or environ.get(FILE_VARIABLE)
     if path:
         _take_file(given, known, str(path), section, read_text or _read_file)
     _take_environment(given, known, environ)
     _take_flags(given, known, flags)
-    loaded = Loaded(config(**given.values), given.sources)
+    set_aside = tuple(_set_aside(given, config))
+    loaded = Loaded(config(**given.values), given.sources, set_aside)
     if problems := given.problems or list(problems_between(loaded)):
         raise ConfigError(problems)
     return loaded
+
+
+def _set_aside(given: _Given, config: type[Struct]) -> Iterator[SetAside]:
+    """Take back what a lower source has set, where a higher one has set the alternative."""
+    fields_set = [name for name in _ALTERNATIVES.get(config, ()) if given.values.get(name)]
+    rising = sorted(fields_set, key=lambda name: _KINDS.index(given.sources[name].kind))
+    if len(rising) < 2:
+        return
+    lower, higher = (given.sources[name] for name in rising)
+    if lower.kind is not higher.kind:
+        yield SetAside(rising[0], lower, higher)
+        del given.values[rising[0]]
+        given.sources[rising[0]] = _DEFAULT
 
 
 def _take(given: _Given, field: SettingField, value: object, source: SettingSource) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import Annotated, Literal
 
@@ -32,14 +33,28 @@ def _host_name() -> str:
     return socket.gethostname().encode()[:NODE_BYTES_MAX].decode(errors="ignore") or "unknown"
 
 
+def _http_listen(port: int) -> str:
+    """Loopback; the pod's address in a container of Kubernetes, since probes come from the node."""
+    host = "0.0.0.0" if "KUBERNETES_SERVICE_HOST" in os.environ else "127.0.0.1"  # noqa: S104
+    return f"{host}:{port}"
+
+
+def _sidecar_http_listen() -> str:
+    return _http_listen(7712)
+
+
+def _control_http_listen() -> str:
+    return _http_listen(7722)
+
+
 Path = Annotated[str, Meta(extra={"check": _check_path})]
 ListenAddress = Annotated[str, Meta(extra={"check": check_listen_address})]
 
 HttpListen = Annotated[
     ListenAddress,
     Meta(
-        description="HOST:PORT for the probes and metrics over HTTP; empty for none. "
-        "Probes of Kubernetes need an address of the pod, not loopback."
+        description="HOST:PORT for the probes and metrics over HTTP; empty for none. By default "
+        "on loopback, but on 0.0.0.0 in Kubernetes, whose probes come from outside the pod."
     ),
 ]
 ConcurrentCallsMax = Annotated[
@@ -61,7 +76,10 @@ LogFormat = Annotated[
 
 
 class SidecarConfig(Struct, frozen=True, kw_only=True):
-    """Configuration of `tallyd sidecar`. Exactly one of `control` and `standalone` is set."""
+    """Configuration of `tallyd sidecar`. Exactly one of `control` and `standalone` is set.
+
+    Where both are, the one of the higher source counts: a flag, then the environment, then a file.
+    """
 
     control: Annotated[
         str,
@@ -73,7 +91,8 @@ class SidecarConfig(Struct, frozen=True, kw_only=True):
     standalone: Annotated[
         str,
         Meta(
-            description="Catalog file: the sidecar is then the authority, without a control plane."
+            description="Catalog file: the sidecar is then the authority, without a control plane. "
+            "As a flag it wins over a control plane that the environment or a file names."
         ),
     ] = ""
     node: Annotated[
@@ -108,7 +127,7 @@ class SidecarConfig(Struct, frozen=True, kw_only=True):
     listen: Annotated[
         ListenAddress, Meta(description="HOST:PORT to serve gRPC on; empty for none.")
     ] = "127.0.0.1:7711"
-    http_listen: HttpListen = "0.0.0.0:7712"
+    http_listen: HttpListen = field(default_factory=_sidecar_http_listen)
     concurrent_calls_max: ConcurrentCallsMax = 1024
     watches_max: Annotated[
         int,
@@ -195,7 +214,7 @@ class ControlConfig(Struct, frozen=True, kw_only=True):
     listen: Annotated[ListenAddress, Meta(description="HOST:PORT to serve gRPC on.")] = (
         "127.0.0.1:7721"
     )
-    http_listen: HttpListen = "0.0.0.0:7722"
+    http_listen: HttpListen = field(default_factory=_control_http_listen)
     concurrent_calls_max: ConcurrentCallsMax = 1024
     message_bytes_max: Annotated[
         int,

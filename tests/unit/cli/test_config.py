@@ -44,7 +44,7 @@ def test_show_tells_each_setting_with_its_source(file: Path) -> None:
     assert ["listen", "127.0.0.1:1", "flag", "--listen"] in rows
     assert ["log_format", "console", "environment", "TALLYD_LOG_FORMAT"] in rows
     assert ["log_level", "debug", "file", str(file)] in rows
-    assert ["http_listen", "0.0.0.0:7722", "default", "-"] in rows
+    assert ["http_listen", "127.0.0.1:7722", "default", "-"] in rows
 
 
 def test_show_with_json_has_both_daemons(file: Path) -> None:

@@ -240,10 +240,10 @@ def test_no_file_is_read_where_none_is_named() -> None:
             id="no-way-in",
         ),
         pytest.param(
+            {"standalone": "catalog.yaml"},
             {},
-            {"TALLYD_STANDALONE": "catalog.yaml"},
             "",
-            "--control and TALLYD_STANDALONE: set only one of control and standalone",
+            "--control and --standalone: set only one of control and standalone",
             id="two-authorities",
         ),
     ],
