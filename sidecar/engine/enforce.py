@@ -192,6 +192,7 @@ class Enforcer:
             at_us,
             now_us,
             authority=self._plane_status.authority,
+            has_happened=mode is _RECORD_ONLY,
         )
         decision = decide(check.quantity, mode, reading.usages, now_us, reading.rates)
         if not decision.allowed:

@@ -26,8 +26,8 @@ class LimitUsage:
 
     `counted`: counters by key, since limits that count the same thing share one: it is counted on
     once. `rates` and `rate_keys` belong together, and so do `throttled` and its keys; the key of a
-    rate is empty where the request happened too long ago to fill its bucket. `ended`: windows that
-    are over, of limits that roll over.
+    rate is empty where what is reported happened too long ago to fill its bucket. `ended`: windows
+    that are over, of limits that roll over.
     """
 
     __slots__ = ("carried", "counted", "ended", "rate_keys", "rates", "throttled", "usages")
@@ -84,12 +84,15 @@ def read_limit_usage(
     now_us: int,
     *,
     authority: bool,
+    has_happened: bool = False,
 ) -> LimitUsage:
     """Read everything that applies to a request.
 
-    `authority`: there is no plane that could tell what was carried over.
+    `authority`: there is no plane that could tell what was carried over. `has_happened`: it is a
+    report, which meets the buckets of rates as of its time; who asks meets them as they are now.
     """
     reading = LimitUsage()
+    rated_us = event_time_us if has_happened else now_us
     for meter in feature.meters:
         address = meter.address(dimensions, event_time_us)
         if address is None:
@@ -104,11 +107,9 @@ def read_limit_usage(
             )
             if carried is not None:
                 reading.carry(address, carried, company, meter, now_us)
-            usage = _full_usage(
-                transaction, meter, address.ref, counter, carried, now_us, event_time_us
-            )
+            usage = _full_usage(transaction, meter, address.ref, counter, carried, now_us, rated_us)
             throttle = meter.limit.throttle
-            if throttle is not None and not _is_late(throttle, now_us, event_time_us):
+            if throttle is not None and not _is_late(throttle, now_us, rated_us):
                 reading.throttled.append((usage, meter.throttle_key(address.ref.values)))
         reading.usages.append(usage)
         reading.counted[address.key] = (address, counter)
@@ -123,9 +124,9 @@ def read_limit_usage(
         values = rate.values(dimensions)
         if values is not None:
             key = rate.key(values)
-            usage_of_rate = _rate_usage(transaction, rate, values, key, now_us, event_time_us)
+            usage_of_rate = _rate_usage(transaction, rate, values, key, now_us, rated_us)
             reading.rates.append(usage_of_rate)
-            late = _is_late(rate.limit.rate, now_us, event_time_us)
+            late = _is_late(rate.limit.rate, now_us, rated_us)
             reading.rate_keys.append(_NO_KEY if late else key)
     return reading
 
@@ -190,7 +191,7 @@ def _rate_usage(
 
 
 def _level(transaction: Transaction, key: bytes, rate: Rate, now_us: int, event_us: int) -> int:
-    bucket = None if _is_late(rate, now_us, event_us) else transaction.bucket(key)
+    bucket = None if _is_late(rate, now_us, event_us) else transaction.bucket(key, now_us)
     return level_at(bucket, rate, now_us, event_us)
 
 

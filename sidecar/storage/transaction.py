@@ -11,6 +11,7 @@ from hashlib import sha256
 import msgspec
 
 from sidecar.domain.limits.rates import Bucket
+from sidecar.domain.time.windows import END_INSTANT_US
 from sidecar.storage import codec, keys
 from sidecar.storage.codec import (
     ENTRY_VERSION,
@@ -37,10 +38,11 @@ class OutboxHead(msgspec.Struct, frozen=True):
 class Transaction:
     """Reads and writes of one step."""
 
-    __slots__ = ("_engine", "head", "incarnation", "kv")
+    __slots__ = ("_buckets_ahead_us", "_engine", "head", "incarnation", "kv")
 
     def __init__(self, engine: KvEngine, incarnation: Incarnation, head: OutboxHead) -> None:
         self._engine = engine
+        self._buckets_ahead_us = 0
         self.kv: KvTransaction | None = None
         self.incarnation = incarnation
         self.head = head
@@ -79,16 +81,32 @@ class Transaction:
                 return True
         return False
 
-    def bucket(self, key: bytes) -> Bucket | None:
-        """The bucket of a rate under a key; `None` for one that is empty."""
+    def bucket(self, key: bytes, now_us: int) -> Bucket | None:
+        """The bucket of a rate under a key; `None` for one that is empty.
+
+        Buckets live on a time that never goes back. One that was filled later than now says that
+        the clock was set back since: then that time goes on from there, ahead of the clock, and
+        every bucket drains on as it did. So nothing is locked for as long as the clock jumped, and
+        what callers were told to wait stays true.
+        """
         assert self.kv is not None
         data = self.kv.get(key)
-        return None if data is None else codec.decode_bucket(data)
+        if data is None:
+            return None
+        kept = codec.decode_bucket(data)
+        if kept.updated_us > END_INSTANT_US:
+            return None  # of no time that there is: what is left in it can't be told
+        updated_us = kept.updated_us - self._buckets_ahead_us
+        if updated_us > now_us:
+            self._buckets_ahead_us += updated_us - now_us
+            updated_us = now_us
+        return Bucket(kept.level, updated_us)
 
     def put_bucket(self, key: bytes, bucket: Bucket, over_us: int) -> None:
         """Set a bucket, which may be forgotten from `over_us` on."""
         assert self.kv is not None
-        self.kv.put(key, codec.encode_bucket(bucket, over_us))
+        kept = Bucket(bucket.level, bucket.updated_us + self._buckets_ahead_us)
+        self.kv.put(key, codec.encode_bucket(kept, over_us))
 
     def answer(self, key: bytes, now_us: int) -> StoredAnswer | None:
         """The stored answer under a key, unless it has expired."""

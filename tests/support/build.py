@@ -63,7 +63,7 @@ def limit(
 
 def throttled(
     name: str = "throttled",
-    amount: int = 100,
+    amount: int | None = 100,
     rate: Rate = TEN_A_SECOND,
     window: WindowSpec = MONTH,
     *,

@@ -8,11 +8,16 @@ bucket by `period_us`, and is gone after period / count. This is the continuous-
 Rules
 - What conforms is what fits. A denied request fills nothing.
 - Usage that has already happened fills the bucket past its brim: the debt drains first.
-- What happened earlier has drained since, for as long as the bucket was empty anyway: a level below
-  0 says for how long it was. So nobody gets past a rate by stamping events a little late, and many
-  events that are handed in late do not count as one burst.
+- Who asks, asks for now: a check meets the bucket as it is, whatever time it is stamped with. So in
+  any stretch of time no more passes than the burst and what drains meanwhile, and no stamp is a way
+  around that.
+- What has happened fills the bucket from when it did: it has drained since, for as long as the
+  bucket was empty anyway, and a level below 0 says for how long it was. So many events that are
+  reported late do not count as one burst. A level below 0 is room for what is reported late only:
+  whatever the level, no more than the burst conforms.
 - What happened long ago (`late_us`) does not meet the rate and fills nothing: importing the usage
   of last week does not deny what happens now.
+- A bucket lives on a time that never goes back: see `Transaction.bucket`.
 - A SHADOW rate that would deny is not filled, as it would not be if it did deny.
 """
 
@@ -33,10 +38,10 @@ class Bucket(msgspec.Struct, frozen=True, gc=False):
 
 
 def level_at(bucket: Bucket | None, rate: Rate, now_us: int, event_us: int) -> int:
-    """How full a bucket is now, for what happens at `event_us`.
+    """How full a bucket is now, for what happened at `event_us`; for what asks, that is now.
 
-    Below 0 for an event of the past, as far as the bucket was empty since. One never used is empty;
-    a clock set back drains nothing.
+    Below 0 for an event of the past, as far as the bucket was empty since. One never used is empty,
+    and one from the future as full as it will be.
     """
     empty = (event_us - now_us) * rate.count if event_us < now_us else 0
     if bucket is None:
@@ -47,13 +52,13 @@ def level_at(bucket: Bucket | None, rate: Rate, now_us: int, event_us: int) -> i
 
 
 def late_us(rate: Rate) -> int:
-    """The age past which an event does not meet the rate: an hour, or a full bucket's drain."""
+    """The age past which usage does not meet the rate: an hour, or a full bucket's drain."""
     return max(HOUR_US, rate.burst * rate.period_us // rate.count)
 
 
 def room(rate: Rate, level: int) -> int:
-    """Most that conforms now, in units."""
-    free = rate.burst * rate.period_us - level
+    """Most that conforms now, in units: the burst at the most."""
+    free = rate.burst * rate.period_us - max(0, level)
     return 0 if free < 0 else free // rate.period_us
 
 
@@ -61,7 +66,7 @@ def wait_us(rate: Rate, level: int, quantity: int) -> int | None:
     """How long until a quantity conforms, if nothing else happens; `None` if it never does."""
     if quantity > rate.burst:
         return None
-    excess = level + (quantity - rate.burst) * rate.period_us
+    excess = max(0, level) + (quantity - rate.burst) * rate.period_us
     return max(0, -(-excess // rate.count))
 
 

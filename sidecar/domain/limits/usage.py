@@ -102,7 +102,8 @@ class QuotaUsage(msgspec.Struct, frozen=True, gc=False):
     `values`: of the limit's dimensions, in their order. Quantities in the feature's unit.
     `carried`: what rolled over into the window and may be used beyond the amount; together they are
     at most 2^63-1.
-    `throttle_level`: for THROTTLE, how full the bucket of its rate is (see `rates`).
+    `throttle_level`: for THROTTLE, how full the bucket of its rate is (see `rates`). Nothing fills
+    it while the limit is unlimited: nothing lies above no amount.
     """
 
     limit: Limit
@@ -146,11 +147,11 @@ class QuotaUsage(msgspec.Struct, frozen=True, gc=False):
         return min((wait for wait in waits if wait is not None), default=None)
 
     def after(self, granted: int) -> QuotaUsage:
-        level, throttle = self.throttle_level, self.limit.throttle
+        level, throttle, ceiling = self.throttle_level, self.limit.throttle, self.ceiling
         used = self.used + granted
-        if throttle is not None:
+        if throttle is not None and ceiling is not None:
             # What lies above the amount fills the bucket of the rate past it.
-            above = min(granted, max(0, used - (self.ceiling or 0)))
+            above = min(granted, max(0, used - ceiling))
             level = filled(throttle, level, above)
         return QuotaUsage(self.limit, self.window, used, self.values, self.carried, level)
 

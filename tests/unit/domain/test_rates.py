@@ -96,7 +96,7 @@ def test_an_event_of_the_past_has_drained_as_far_as_the_bucket_was_empty(
         pytest.param(TEN_A_SECOND, FULL - SECOND_US + 1, 0, id="not quite a unit"),
         pytest.param(TEN_A_SECOND, FULL - SECOND_US, 1, id="a unit"),
         pytest.param(TEN_A_SECOND, 5 * FULL, 0, id="debt: none, not less"),
-        pytest.param(TEN_A_SECOND, -SECOND_US, 21, id="of the past: the burst and the rest"),
+        pytest.param(TEN_A_SECOND, -1000 * SECOND_US, 20, id="of the past: no more than the burst"),
         pytest.param(THREE_A_MILLISECOND, 1, 3, id="a third of a microsecond is missing"),
         pytest.param(FASTEST, 0, RATE_PRODUCT_MAX // 1_000, id="fastest"),
         pytest.param(SLOWEST, 1, 0, id="slowest"),
@@ -110,6 +110,7 @@ def test_what_fits_conforms(rate: Rate, level: int, expected: int) -> None:
     ("rate", "level", "quantity", "expected"),
     [
         pytest.param(TEN_A_SECOND, 0, 20, 0, id="fits"),
+        pytest.param(TEN_A_SECOND, -1000 * SECOND_US, 20, 0, id="of the past: as an empty one"),
         pytest.param(TEN_A_SECOND, FULL, 0, 0, id="nothing asked"),
         pytest.param(TEN_A_SECOND, FULL, 1, SECOND_US // 10, id="the next unit"),
         pytest.param(TEN_A_SECOND, FULL, 20, 2 * SECOND_US, id="a whole burst"),

@@ -9,12 +9,12 @@ import pytest
 
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import EntitlementGrant, Limit, Rate, RateLimit
-from sidecar.domain.limits.rates import late_us
+from sidecar.domain.limits.rates import Bucket, late_us
 from sidecar.domain.limits.reasons import GrantMode, Reason
 from sidecar.domain.time.units import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from sidecar.engine.enforce import Answer
 from sidecar.engine.needs import Needs
-from sidecar.storage import keys
+from sidecar.storage import codec, keys
 from sidecar.storage.sweep import Sweep
 from tests.support.build import (
     NOW_US,
@@ -96,14 +96,48 @@ def test_a_bucket_survives_a_restart() -> None:
     assert (LIMITED, TENTH_US // 2) == answer(sidecar)
 
 
-def test_a_clock_that_was_set_back_drains_nothing_and_locks_nobody_out() -> None:
+@pytest.mark.parametrize("back_us", [1, 30 * SECOND_US, HOUR_US, 365 * DAY_US])
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_clock_that_was_set_back_locks_nobody_out(back_us: int, restarts: bool) -> None:
+    """What is in a bucket stays there, drains as it would have, and waits stay true."""
     sidecar = sidecar_of(rates=[BURST])
     answer(sidecar, 20)
-    sidecar.now_us -= HOUR_US
+    sidecar.now_us -= back_us
+    if restarts:
+        sidecar.reopen()
     assert (LIMITED, TENTH_US) == answer(sidecar)
+    sidecar.now_us += TENTH_US
+    assert [("ALLOWED", 0), (LIMITED, TENTH_US)] == [answer(sidecar), answer(sidecar)]
     answer(sidecar, 1, mode=RECORD_ONLY)
+    assert (LIMITED, 2 * TENTH_US) == answer(sidecar)
     sidecar.now_us += 2 * TENTH_US
     assert ("ALLOWED", 0) == answer(sidecar)
+
+
+def test_a_bucket_of_no_time_that_there_is_locks_nobody_out() -> None:
+    sidecar = sidecar_of(rates=[BURST])
+    answer(sidecar, 20)
+    (key,) = [key for key in sidecar.contents() if key.startswith(keys.BUCKETS)]
+    damaged = codec.encode_bucket(Bucket(20 * SECOND_US, INT64_MAX), INT64_MAX)
+    sidecar.opened.store.transact(lambda transaction: transaction.keyspace.put(key, damaged))
+    assert ("ALLOWED", 0) == answer(sidecar, 20)
+    assert (LIMITED, TENTH_US) == answer(sidecar)
+
+
+def test_what_was_used_while_a_throttle_limit_was_unlimited_is_no_burst_of_the_past() -> None:
+    """The add-on that made it so is dropped: what is used stays used, and is let pass as slowly."""
+    amounts: list[int | None] = [5, None, 5]
+    sidecar = sidecar_of([throttled(amount=amounts[0])])
+    assert ("ALLOWED", 0) == answer(sidecar, 5)
+    for amount in amounts[1:]:
+        grant = metered("calls", throttled(amount=amount))
+        sidecar.apply(catalog({"basic": [grant]}))
+        if amount is None:
+            assert ("ALLOWED", 0) == answer(sidecar, 5000)
+    assert 0 == buckets(sidecar)
+    told = sidecar.decide(20).decision
+    assert (True, 5025, 5020) == (told.allowed, told.binding_limit.used, told.binding_limit.overage)
+    assert (LIMITED, TENTH_US) == answer(sidecar)
 
 
 def test_another_speed_keeps_what_is_in_the_bucket() -> None:
@@ -153,14 +187,52 @@ def test_what_happened_in_a_busy_time_fills_the_bucket_unless_it_was_long_ago(
     assert expected == answer(sidecar, 20)[0]
 
 
-def test_events_that_are_stamped_a_little_late_do_not_get_past_the_rate() -> None:
-    sidecar = sidecar_of(rates=[BURST])
+AGES: Final = [
+    pytest.param(TENTH_US, id="a little late"),
+    pytest.param(100 * SECOND_US, id="late"),
+    pytest.param(2 * HOUR_US, id="longer ago than a rate is met by reports"),
+    pytest.param(34 * DAY_US, id="last month"),
+    pytest.param(-MINUTE_US, id="in the near future"),
+]
+LIMITED_BY_A_RATE: Final = [
+    pytest.param([], [BURST], id="rate"),
+    pytest.param([throttled(amount=0)], [], id="throttle"),
+]
+
+
+@pytest.mark.parametrize("age_us", AGES)
+@pytest.mark.parametrize(("limits", "rates"), LIMITED_BY_A_RATE)
+def test_no_stamp_is_a_way_around_a_rate(
+    limits: list[Limit], rates: list[RateLimit], age_us: int
+) -> None:
+    sidecar = sidecar_of(limits, rates)
     found = []
     for _ in range(40):
         sidecar.now_us += TENTH_US // 10
-        found.append(answer(sidecar, at_us=sidecar.now_us - TENTH_US)[0])
-    # The burst, what flows in during 390 ms, and once what flowed in while they were late.
-    assert 20 + (39 + 10) // 10 == found.count("ALLOWED")
+        found.append(answer(sidecar, at_us=sidecar.now_us - age_us)[0])
+    # The burst, and what flows in during 390 ms.
+    assert 20 + 39 // 10 == found.count("ALLOWED")
+
+
+@pytest.mark.parametrize("age_us", AGES)
+@pytest.mark.parametrize(("limits", "rates"), LIMITED_BY_A_RATE)
+def test_a_retry_passes_after_the_wait_that_was_told_whatever_its_stamp(
+    limits: list[Limit], rates: list[RateLimit], age_us: int
+) -> None:
+    sidecar = sidecar_of(limits, rates)
+    at_us = NOW_US - age_us
+    answer(sidecar, 20)
+    reason, wait_us = answer(sidecar, 20, at_us=at_us)
+    assert (LIMITED, 2 * SECOND_US) == (reason, wait_us)
+    sidecar.now_us += wait_us
+    assert ("ALLOWED", 0) == answer(sidecar, 20, at_us=at_us)
+
+
+def test_events_that_are_reported_late_do_not_count_as_one_burst() -> None:
+    sidecar = sidecar_of(rates=[BURST])
+    for age in range(1000, 0, -1):
+        answer(sidecar, 1, mode=RECORD_ONLY, at_us=NOW_US - age * TENTH_US)
+    assert ("ALLOWED", 0) == answer(sidecar, 20)
 
 
 def test_importing_the_usage_of_last_week_does_not_deny_what_happens_now() -> None:
