@@ -27,6 +27,7 @@ OUTBOX_WARN_RECORDS: Final = 100_000
 STORE_WARN_PERCENT: Final = 80
 STORE_FAIL_PERCENT: Final = 95
 DISK_WARN_PERCENT: Final = 10
+_NAMES_MAX: Final = 5
 _NETWORK_FILE_SYSTEMS: Final = ("nfs", "cifs", "smb", "fuse.sshfs", "ceph", "glusterfs")
 _MOUNTS: Final = Path("/proc/self/mounts")
 
@@ -136,6 +137,7 @@ def path_results(path: Path) -> Iterator[Result]:
         yield Result("store path", Outcome.FAIL, f"{path} is not a directory", hint)
         return
     yield _permissions(path, facts)
+    yield _files(path)
     yield _free_space(path)
     kind = file_system_of(path.resolve(), _mounts())
     on_network = kind.startswith(_NETWORK_FILE_SYSTEMS)
@@ -158,6 +160,22 @@ def _permissions(path: Path, facts: os.stat_result) -> Result:
     loose = mode & (stat.S_IRWXG | stat.S_IRWXO)
     hint = "others may look into it; chmod 0700 keeps them out"
     return graded("store path", Outcome.WARN if loose else Outcome.OK, found, hint)
+
+
+def _files(path: Path) -> Result:
+    """Look at the modes of what is in the directory of a store."""
+    loose = []
+    try:
+        for entry in sorted(path.iterdir()):
+            mode = entry.lstat().st_mode
+            if not stat.S_ISLNK(mode) and mode & (stat.S_IRWXG | stat.S_IRWXO):
+                loose.append(f"{entry.name} {stat.S_IMODE(mode):04o}")
+    except OSError as error:
+        hint = "run this as the sidecar's user"
+        return Result("store files", Outcome.WARN, f"cannot be seen: {error.strerror}", hint)
+    found = f"open to others: {', '.join(loose[:_NAMES_MAX])}" if loose else "the owner's alone"
+    hint = "the sidecar narrows them when it starts, if they are its user's; or: chmod 0600"
+    return graded("store files", Outcome.WARN if loose else Outcome.OK, found, hint)
 
 
 def _free_space(path: Path) -> Result:

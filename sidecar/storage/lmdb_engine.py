@@ -84,6 +84,7 @@ class LmdbEngine:
                 readahead=False,
                 meminit=False,
                 lock=False,
+                mode=0o600,
                 lib_version=_LMDB_FORMAT_0_9,
             )
         except (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PanicError) as error:

@@ -22,6 +22,7 @@ from typing import Final
 import lmdb
 import structlog
 
+from sidecar.shared.private_files import keep_folder_private
 from sidecar.storage.lmdb_engine import OwnerLock, StoreDamaged
 from sidecar.storage.mapped_engine import open_engine
 from sidecar.storage.store import Store, open_store
@@ -30,6 +31,8 @@ from sidecar.storage.verification import is_cut_short, verifies
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _IN_USE: Final = "in-use"
 _NOT_IN_USE: Final = "not-in-use"
+_DAMAGED: Final = "damaged-"
+_FILES: Final = frozenset({"owner.lock", _IN_USE, _NOT_IN_USE, "data.mdb"})
 
 _DAMAGE: Final = (
     lmdb.CorruptedError,
@@ -69,6 +72,7 @@ def open_folder(
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = OwnerLock(folder)
     try:
+        keep_folder_private(folder, _is_ours)
         boot = _boot_id()
         left_by = _boot_in(folder / _IN_USE)
         power_lost = left_by not in (None, boot)
@@ -123,7 +127,7 @@ def new_incarnation() -> str:
 
 def _set_aside(folder: Path) -> None:
     moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-    aside = Path(tempfile.mkdtemp(prefix=f"damaged-{moment}-", dir=folder))
+    aside = Path(tempfile.mkdtemp(prefix=f"{_DAMAGED}{moment}-", dir=folder))
     with contextlib.suppress(FileNotFoundError):
         (folder / "data.mdb").rename(aside / "data.mdb")
     log.error("store.set_aside", folder=str(aside))
@@ -162,6 +166,10 @@ def _sync(folder: Path) -> None:
         os.fsync(opened)
     finally:
         os.close(opened)
+
+
+def _is_ours(name: str) -> bool:
+    return name in _FILES or name.startswith(_DAMAGED)
 
 
 def _boot_id() -> str:

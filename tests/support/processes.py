@@ -55,7 +55,7 @@ class Daemon:
 
     `name` is the command, `options` its flags without the dashes, `ready` the log event that says
     that it has started, `address` where it serves gRPC. `events` are the lines of its log, over all
-    its lives.
+    its lives. `umask`: the one that it inherits.
     """
 
     def __init__(self, name: str, ready: str, options: Mapping[str, object], address: str) -> None:
@@ -63,6 +63,7 @@ class Daemon:
         self.options = dict(options)
         self.address = address
         self.events: list[Event] = []
+        self.umask = -1  # this process's
         self.starts = 0
         self.kills = 0
         self._ready = ready
@@ -123,6 +124,7 @@ class Daemon:
             stderr=asyncio.subprocess.PIPE,
             limit=_LINE_BYTES_MAX,
             start_new_session=True,
+            umask=self.umask,
         )
         self.starts += 1
         assert self._process.stderr is not None

@@ -14,6 +14,7 @@ import uvloop
 
 from sidecar.shared.host.listening import CannotListen
 from sidecar.shared.ops.logs import configure_logging
+from sidecar.shared.private_files import UMASK
 
 CANNOT_RUN: Final = 4
 """Exit status of a daemon that cannot start, or cannot go on."""
@@ -37,6 +38,7 @@ def run_daemon(
     their text is for people.
     """
     refusals = (CannotListen, *refusals)
+    os.umask(UMASK)
     configure_logging(log_level, log_format)
     try:
         uvloop.run(serve())

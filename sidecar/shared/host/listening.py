@@ -13,7 +13,11 @@ from sidecar.shared.host.addresses import split_host_port
 from sidecar.shared.ops.http import HttpServer, Route
 
 SOCKET_MODE: Final = 0o660
-"""Whoever shares the socket's group may call: in a pod, the application under another user id."""
+"""Whoever shares the socket's group may call: in a pod, the application under another user id.
+
+A daemon's umask gives it less until then, never more."""
+_SOCKET_FOLDER_MODE: Final = 0o750
+"""Of a folder that is made for the socket: whoever may call has to get through it."""
 BACKLOG: Final = 1024
 """Connections that wait to be accepted; the kernel lowers it to its own bound."""
 
@@ -65,7 +69,7 @@ def make_way(path: str) -> None:
         mode = file.stat().st_mode
     except FileNotFoundError:
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(file.parent)
         except OSError as error:
             raise CannotListen(f"cannot listen on the socket {path}: {error}") from error
         return
@@ -82,6 +86,12 @@ def make_way(path: str) -> None:
         except OSError as error:
             raise CannotListen(f"cannot look at {path}: {error.strerror}") from error
     raise CannotListen(f"the socket {path} is in use by another process")
+
+
+def _make_folder(folder: Path) -> None:
+    for missing in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
+        missing.mkdir(exist_ok=True)
+        missing.chmod(_SOCKET_FOLDER_MODE)
 
 
 def http_server(address: str, routes: Mapping[str, Route]) -> HttpServer:

@@ -121,7 +121,17 @@ def test_a_store_is_for_its_owner_alone(tmp_path: Path, mode: int, outcome: str)
 
     assert outcome == results["store path"].outcome.value
     assert f"mode {mode:04o}" in results["store path"].found
-    assert {"store path", "disk", "file system"} == set(results)
+    assert {"store path", "store files", "disk", "file system"} == set(results)
+
+
+def test_files_of_a_store_that_others_may_read_are_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "data.mdb").touch(0o600)
+    (closed,) = (result for result in path_results(tmp_path) if result.name == "store files")
+    (tmp_path / "data.mdb").chmod(0o644)
+    (open_to_others,) = (r for r in path_results(tmp_path) if r.name == "store files")
+
+    assert (Outcome.OK, Outcome.WARN) == (closed.outcome, open_to_others.outcome)
+    assert "data.mdb 0644" in open_to_others.found
 
 
 def test_a_store_that_is_not_there_or_no_directory_fails(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from sidecar.control.storage.sqlite.migrate import migrate
 from sidecar.control.storage.sqlite.reads import SqliteReads
 from sidecar.control.storage.sqlite.writes import SqliteWrites
 from sidecar.domain.errors import Unavailable
+from sidecar.shared.private_files import keep_private
 
 MEMORY: Final = ":memory:"
 
@@ -36,6 +37,8 @@ class SqliteStore:
         self._write_lock = threading.Lock()
         self._idle_readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
         self._reader_slots = threading.BoundedSemaphore(_READERS_MAX)
+        # Before, since SQLite gives the files beside it the mode of the database.
+        self._keep_private()
         try:
             self._writer = self._connect()
         except sqlite3.Error as error:
@@ -50,6 +53,7 @@ class SqliteStore:
         except StoreRefused:
             self._writer.close()
             raise
+        self._keep_private()
 
     @contextmanager
     def read(self) -> Iterator[SqliteReads]:
@@ -85,6 +89,11 @@ class SqliteStore:
             while not self._idle_readers.empty():
                 self._idle_readers.get_nowait().close()
             self._writer.close()
+
+    def _keep_private(self) -> None:
+        if self._path != MEMORY:
+            for suffix in ("", "-wal", "-shm"):
+                keep_private(Path(self._path + suffix))
 
     def _reader(self) -> sqlite3.Connection:
         try:
