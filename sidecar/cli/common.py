@@ -11,6 +11,7 @@ from typing import IO, Any, Final, TypeVar
 import click
 
 from sidecar.domain.bounds import INT64_MAX
+from sidecar.domain.text import is_displayable
 from sidecar.domain.time.units import SECOND_US, UNIT_US
 
 DEFAULT_SIDECAR: Final = "unix:/run/tallyd/sidecar.sock"
@@ -50,10 +51,10 @@ def examples(*lines: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Escape control characters, so that data cannot steer the terminal."""
-    if text.isprintable():
+    """Escape what could steer the terminal, or turn around what is beside it."""
+    if text.isascii() and text.isprintable():
         return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if is_displayable(c) else c.encode("unicode_escape").decode() for c in text)
 
 
 class CliError(click.ClickException):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from sidecar.domain import bounds
 from sidecar.domain.formatting import duration_text
+from sidecar.domain.text import KNOWN_NAMES, NEW_NAMES
 from sidecar.domain.time.windows import END_INSTANT_US, FIRST_INSTANT_US
 
 Path: TypeAlias = tuple[str | int, ...]
+
+_UTF8_BYTES_MAX: Final = 4
+"""Most bytes of a character."""
 
 
 class RuleProblem(NamedTuple):
@@ -28,18 +32,22 @@ def field_path_text(path: Path) -> str:
 
 
 def identifier_problems(path: Path, text: str) -> Iterator[RuleProblem]:
-    """Yield what keeps a text from being an identifier: 1 to 128 bytes of printable UTF-8."""
+    """Yield what keeps a text from being an identifier of 1 to 128 bytes of UTF-8."""
     yield from name_problems(path, text, bounds.IDENTIFIER_BYTES_MAX)
 
 
 def name_problems(path: Path, text: str, bytes_max: int) -> Iterator[RuleProblem]:
-    """Yield what keeps a text from being so many bytes of printable UTF-8, and one at least."""
-    if not text:
-        yield RuleProblem(path, "must not be empty")
-    elif not text.isprintable():
-        yield RuleProblem(path, "must be printable")
-    else:
-        yield from text_problems(path, text, bytes_max)
+    """Yield what keeps a text from being a name of so many bytes of UTF-8, and one at least."""
+    problem = KNOWN_NAMES.identifier_problem(text, bytes_max)
+    if problem is not None:
+        yield RuleProblem(path, problem)
+
+
+def new_name_problems(path: Path, text: str) -> Iterator[RuleProblem]:
+    """Yield what keeps a text that is within its bounds from being given as a name now."""
+    problem = NEW_NAMES.problem(text, len(text) * _UTF8_BYTES_MAX)
+    if problem is not None:
+        yield RuleProblem(path, problem)
 
 
 def text_problems(path: Path, text: str, bytes_max: int) -> Iterator[RuleProblem]:

@@ -17,6 +17,7 @@ from sidecar.domain.catalog.model import FailAction, Feature, FeatureKind
 from sidecar.domain.errors import FieldError
 from sidecar.domain.limits.reasons import Basis, FallbackCause, GrantMode, Reason
 from sidecar.domain.limits.requests import Check
+from sidecar.domain.text import NEW_NAMES
 from sidecar.engine.needs import NOTHING, Needs
 from sidecar.engine.plane_status import PlaneStatus
 
@@ -93,6 +94,7 @@ class Gate:
     ) -> Admission:
         feature = company.feature(check.feature)
         if feature is None:
+            NEW_NAMES.require_identifier("feature", check.feature)
             return Admission(Reason.UNKNOWN_FEATURE, basis, check.mode)
         entitlement = feature.entitlement
         reason, mode = entitlement.reason, check.mode
@@ -119,6 +121,7 @@ class Gate:
         basis = self._fallback(now_us, FallbackCause.NO_SNAPSHOT)
         final = check.company in asked.snapshots
         if self._directory.is_absent(check.company, now_us, final=final):
+            NEW_NAMES.require_identifier("company", check.company)
             company = self._directory.default_company(check.company)
             if company is not None:
                 known = self._plane_status.basis(company.version, now_us)

@@ -110,7 +110,9 @@ class UsualChecks:
         if not prepared.counted:
             return None
         if key:
-            if len(key) > IDENTIFIER_BYTES_MAX or not (key.isascii() and key.isprintable()):
+            if len(key) > IDENTIFIER_BYTES_MAX or not (
+                key.isascii() and key.isprintable() and " " not in key
+            ):
                 return None
             answer_key = keys.answer_key(company_id, key)
             if kv.get(answer_key) is not None:

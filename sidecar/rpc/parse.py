@@ -20,11 +20,10 @@ from sidecar.domain.limits.requests import (
     Check,
     require_dimensions,
     require_event_time,
-    require_identifier,
     require_metadata,
-    require_printable,
     require_quantity,
 )
+from sidecar.domain.text import KNOWN_NAMES, NEW_NAMES
 from sidecar.domain.time.units import SECOND_US
 from sidecar.rpc.utf8_errors import malformed_field
 from sidecar.shared.convert.times import optional_instant
@@ -81,8 +80,8 @@ def parse_record(request: pb.RecordUsageRequest, now_us: int) -> Check:
 
 def parse_question(request: pb.CheckRequest, now_us: int) -> Check:
     """A question that counts nothing."""
-    require_identifier("company", request.company)
-    require_identifier("feature", request.feature)
+    KNOWN_NAMES.require_identifier("company", request.company)
+    KNOWN_NAMES.require_identifier("feature", request.feature)
     if request.grant_mode not in _MODES:
         raise InvalidInput("grant_mode", f"is not known: {request.grant_mode}")
     quantity = _quantity(request)
@@ -100,8 +99,8 @@ def parse_question(request: pb.CheckRequest, now_us: int) -> Check:
 
 def parse_explanation(request: pb.ExplainEntitlementRequest, now_us: int) -> Check:
     """A question for an explanation. Its instant may lie in any of the years 2 to 9998."""
-    require_identifier("company", request.company)
-    require_identifier("feature", request.feature)
+    KNOWN_NAMES.require_identifier("company", request.company)
+    KNOWN_NAMES.require_identifier("feature", request.feature)
     quantity = _quantity(request)
     at_us = optional_instant(request, "at", "")
     dimensions = dict(request.dimensions)
@@ -143,11 +142,11 @@ def _check(
 ) -> Check:
     company = request.company
     feature = request.feature
-    require_identifier("company", company)
-    require_identifier("feature", feature)
+    KNOWN_NAMES.require_identifier("company", company)
+    KNOWN_NAMES.require_identifier("feature", feature)
     key = request.idempotency_key
     if key:
-        require_printable("idempotency_key", key, IDENTIFIER_BYTES_MAX)
+        NEW_NAMES.require("idempotency_key", key, IDENTIFIER_BYTES_MAX)
     dimensions, metadata = attributes(request)
     # Whether it is too old is for the enforcer to say: a retry gets its answer also when it has
     # become so.

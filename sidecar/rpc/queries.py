@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.domain.limits.requests import require_identifier
+from sidecar.domain.text import KNOWN_NAMES
 from sidecar.engine.query import Queries
 from sidecar.engine.runner import Runner
 from sidecar.engine.slicing import in_slices, in_steps
@@ -48,9 +48,9 @@ class QueryMethods:
         """Usage of a company."""
         now_us = self._now()
         request = parse.parse_message(pb.GetUsageRequest, data)
-        require_identifier("company", request.company)
+        KNOWN_NAMES.require_identifier("company", request.company)
         if request.feature:
-            require_identifier("feature", request.feature)
+            KNOWN_NAMES.require_identifier("feature", request.feature)
         at_us = parse.parse_event_time("at", request, now_us)
         async with self._snapshot_fetcher.obtained(
             {request.company}, now_us, context.time_remaining
@@ -65,8 +65,8 @@ class QueryMethods:
         """What a company may do with one feature."""
         now_us = self._now()
         request = parse.parse_message(pb.GetEntitlementRequest, data)
-        require_identifier("company", request.company)
-        require_identifier("feature", request.feature)
+        KNOWN_NAMES.require_identifier("company", request.company)
+        KNOWN_NAMES.require_identifier("feature", request.feature)
         at_us = parse.parse_event_time("at", request, now_us)
         async with self._snapshot_fetcher.obtained(
             {request.company}, now_us, context.time_remaining
@@ -86,7 +86,7 @@ class QueryMethods:
         """What a company may do with every feature."""
         now_us = self._now()
         request = parse.parse_message(pb.ListEntitlementsRequest, data)
-        require_identifier("company", request.company)
+        KNOWN_NAMES.require_identifier("company", request.company)
         at_us = parse.parse_event_time("at", request, now_us)
         async with self._snapshot_fetcher.obtained(
             {request.company}, now_us, context.time_remaining

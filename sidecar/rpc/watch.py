@@ -14,7 +14,8 @@ from typing import Final
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.limits.reasons import Reason
-from sidecar.domain.limits.requests import require_dimensions, require_identifier
+from sidecar.domain.limits.requests import require_dimensions
+from sidecar.domain.text import KNOWN_NAMES
 from sidecar.domain.time.units import SECOND_US
 from sidecar.engine.runner import Runner
 from sidecar.engine.slicing import in_steps
@@ -128,11 +129,11 @@ def _changes(
 
 def _subject(data: bytes) -> Subject:
     request = parse.parse_message(pb.WatchEntitlementsRequest, data)
-    require_identifier("company", request.company)
+    KNOWN_NAMES.require_identifier("company", request.company)
     if len(request.features) > FEATURES_MAX:
         raise InvalidInput("features", f"must have at most {FEATURES_MAX} entries")
     for at, feature in enumerate(request.features):
-        require_identifier(f"features[{at}]", feature)
+        KNOWN_NAMES.require_identifier(f"features[{at}]", feature)
     dimensions = dict(request.dimensions)
     require_dimensions("dimensions", dimensions)
     return Subject(request.company, tuple(request.features), dimensions)

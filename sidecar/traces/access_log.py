@@ -11,6 +11,7 @@ import re
 from typing import Final
 
 from sidecar.domain.bounds import DIMENSION_VALUE_BYTES_MAX, INT64_MAX
+from sidecar.domain.text import SPACES, is_displayable
 from sidecar.traces.model import LineError, TraceCheck
 from sidecar.traces.times import parse_log
 
@@ -74,7 +75,7 @@ def _unescaped(escape: re.Match[bytes]) -> bytes:
 
 
 def _printable(char: str) -> str:
-    if char.isprintable() and char != " ":
+    if is_displayable(char) and char not in SPACES:
         return char
     return "".join(f"%{byte:02X}" for byte in char.encode(errors="surrogateescape"))
 

@@ -11,11 +11,10 @@ from sidecar.domain.errors import InvalidInput
 from sidecar.domain.limits.reasons import GrantMode
 from sidecar.domain.limits.requests import (
     require_dimensions,
-    require_identifier,
     require_metadata,
-    require_printable,
     require_quantity,
 )
+from sidecar.domain.text import KNOWN_NAMES, NEW_NAMES
 
 
 class TraceError(Exception):
@@ -74,10 +73,10 @@ def require_valid(check: TraceCheck) -> None:
     Looked at here, where the line is known, rather than left to the answer.
     """
     try:
-        require_identifier("company", check.company)
-        require_identifier("feature", check.feature)
+        KNOWN_NAMES.require_identifier("company", check.company)
+        KNOWN_NAMES.require_identifier("feature", check.feature)
         require_quantity("quantity", check.quantity)
-        require_printable("idempotency_key", check.idempotency_key, IDENTIFIER_BYTES_MAX)
+        NEW_NAMES.require("idempotency_key", check.idempotency_key, IDENTIFIER_BYTES_MAX)
         require_dimensions("dimensions", check.dimensions)
         require_metadata("metadata", check.metadata)
     except InvalidInput as error:

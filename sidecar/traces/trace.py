@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 from sidecar.domain.bounds import IDENTIFIER_BYTES_MAX
+from sidecar.domain.text import NEW_NAMES
 from sidecar.traces.formats import COMPANIES_DEFAULT, FORMATS
 from sidecar.traces.model import (
     LineError,
@@ -133,7 +134,7 @@ def with_row_key(check: TraceCheck, trace: str, line: int) -> TraceCheck:
     for a retry of the first.
     """
     key = f"{trace}-{line}-{check.feature}"
-    if len(key.encode()) > IDENTIFIER_BYTES_MAX:
+    if NEW_NAMES.problem(key, IDENTIFIER_BYTES_MAX) is not None:
         key = f"{trace}-{line}-{hashlib.sha256(check.feature.encode()).hexdigest()[:32]}"
     return replace(check, idempotency_key=key)
 

@@ -52,6 +52,10 @@ def invalid(field: str) -> Failure:
         pytest.param({"company": LONG}, invalid("company"), id="long company"),
         pytest.param({"company": HUGE}, invalid("company"), id="huge company"),
         pytest.param({"company": "a\nb"}, invalid("company"), id="line break"),
+        pytest.param({"company": " acme"}, invalid("company"), id="a space before"),
+        pytest.param({"company": "acme\u3000"}, invalid("company"), id="a wide space behind"),
+        pytest.param({"company": "a\u0378"}, invalid("company"), id="an unassigned code point"),
+        pytest.param({"feature": "calls "}, invalid("feature"), id="a space behind"),
         pytest.param({"feature": ""}, invalid("feature"), id="no feature"),
         pytest.param({"feature": LONG}, invalid("feature"), id="long feature"),
         pytest.param({"quantity": -1}, invalid("quantity"), id="negative"),
@@ -64,6 +68,10 @@ def invalid(field: str) -> Failure:
         pytest.param({"dimensions": {HUGE: "x"}}, invalid("dimensions"), id="huge key"),
         pytest.param(
             {"dimensions": {"user": "v" * 257}}, invalid("dimensions[user]"), id="long value"
+        ),
+        pytest.param({"dimensions": {"user ": "x"}}, invalid("dimensions"), id="a key's space"),
+        pytest.param(
+            {"dimensions": {"user": "bob\u00a0"}}, invalid("dimensions[user]"), id="a value's space"
         ),
         pytest.param(
             {"event_time": stamp(NOW_US - 36 * DAY_US)},
@@ -110,6 +118,7 @@ async def test_fields_past_their_bounds(
     [
         ({"idempotency_key": LONG}, "idempotency_key"),
         ({"idempotency_key": "a\0b"}, "idempotency_key"),
+        ({"idempotency_key": "k "}, "idempotency_key"),
         ({"metadata": {"k": "v" * 4096}}, "metadata"),
         ({"metadata": {HUGE: HUGE}}, "metadata"),
     ],

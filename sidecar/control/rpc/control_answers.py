@@ -16,7 +16,6 @@ from sidecar.control.rpc.request_validation import (
     line_of_token,
     page_token,
     require_count,
-    require_identifier,
     require_incarnation,
     size_or,
 )
@@ -26,6 +25,7 @@ from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import LedgerLine, UsageSum, record_id
 from sidecar.domain.difference.changes import Change
 from sidecar.domain.errors import InvalidInput
+from sidecar.domain.text import KNOWN_NAMES
 from sidecar.domain.time.units import EPOCH
 from sidecar.domain.time.windows import LIFETIME_WINDOW, Window
 from sidecar.shared.convert.catalog import (
@@ -55,7 +55,7 @@ def apply_state(
     require_count("companies", len(request.companies), 0, COMPANIES_MAX)
     require_count("remove_companies", len(request.remove_companies), 0, COMPANIES_MAX)
     for at, company in enumerate(request.remove_companies):
-        require_identifier(f"remove_companies[{at}]", company)
+        KNOWN_NAMES.require_identifier(f"remove_companies[{at}]", company)
     catalog = None
     if request.HasField("catalog"):
         catalog = catalog_from_message(request.catalog, "catalog")
@@ -92,7 +92,9 @@ def get_company(
     store: PlaneStore, request: control_pb2.GetCompanyRequest
 ) -> control_pb2.GetCompanyResponse:
     """Answer to GetCompany."""
-    stored = directory.get_company(store, require_identifier("company", request.company))
+    stored = directory.get_company(
+        store, KNOWN_NAMES.require_identifier("company", request.company)
+    )
     return control_pb2.GetCompanyResponse(
         company=company_to_message(stored.company),
         snapshot=snapshot_to_message(stored.snapshot),
@@ -133,9 +135,9 @@ def company_usage(
     store: PlaneStore, request: control_pb2.GetCompanyUsageRequest, now_us: int
 ) -> control_pb2.GetCompanyUsageResponse:
     """Answer to GetCompanyUsage."""
-    company = require_identifier("company", request.company)
+    company = KNOWN_NAMES.require_identifier("company", request.company)
     if request.feature:
-        require_identifier("feature", request.feature)
+        KNOWN_NAMES.require_identifier("feature", request.feature)
     at_us = instant(request.at, "at") if request.HasField("at") else now_us
     limits, truncated = usage.company_usage(store, company, request.feature, at_us)
     return control_pb2.GetCompanyUsageResponse(
@@ -147,7 +149,7 @@ def list_records(
     store: PlaneStore, request: control_pb2.ListRecordsRequest
 ) -> control_pb2.ListRecordsResponse:
     """Answer to ListRecords."""
-    require_identifier("company", request.company)
+    KNOWN_NAMES.require_identifier("company", request.company)
     size = size_or("page_size", request.page_size, PAGE_DEFAULT, PAGE_MAX)
     after = line_of_token(request.page_token)
     lines, following = usage.list_lines(store, line_filter(request), after, size)

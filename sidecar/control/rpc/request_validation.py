@@ -13,7 +13,7 @@ from sidecar.api.control.v1 import control_pb2
 from sidecar.control.storage.values import LineFilter, LinePosition
 from sidecar.domain.bounds import BEGINNING_US, FOREVER_US, INT64_MAX
 from sidecar.domain.errors import InvalidInput
-from sidecar.domain.validation import identifier_problems
+from sidecar.domain.text import KNOWN_NAMES
 from sidecar.shared.convert.times import instant
 
 Position = TypeVar("Position", str, LinePosition)
@@ -30,13 +30,6 @@ def require_incarnation(incarnation: str) -> str:
     if parsed == _NIL or str(parsed) != incarnation:
         raise InvalidInput("incarnation", "must be a UUID of 36 characters in lower case")
     return incarnation
-
-
-def require_identifier(field: str, text: str) -> str:
-    """1 to 128 bytes of printable UTF-8."""
-    for problem in identifier_problems((), text):
-        raise InvalidInput(field, problem.message)
-    return text
 
 
 def require_count(field: str, count: int, least: int, most: int) -> int:
@@ -57,7 +50,7 @@ def line_filter(
     """The lines that a request means."""
     for field, text in (("company", request.company), ("feature", request.feature)):
         if text:
-            require_identifier(field, text)
+            KNOWN_NAMES.require_identifier(field, text)
     from_us, until_us = BEGINNING_US, FOREVER_US
     if request.HasField("from"):
         from_us = instant(getattr(request, "from"), "from")  # a keyword in Python
@@ -80,7 +73,7 @@ def company_of_token(token: str) -> str:
     if not token:
         return ""
     company = _decode(token, str)
-    if any(identifier_problems((), company)):
+    if KNOWN_NAMES.identifier_problem(company) is not None:
         raise _bad_token()
     return company
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from sidecar.api.control.v1 import control_pb2
-from sidecar.control.rpc.request_validation import require_count, require_identifier
+from sidecar.control.rpc.request_validation import require_count
 from sidecar.control.services import subscriptions
 from sidecar.control.storage.port import PlaneStore
 from sidecar.domain.bounds import ADD_ON_QUANTITY_MAX
@@ -26,6 +26,7 @@ from sidecar.domain.company.subscription_changes import (
     When,
 )
 from sidecar.domain.errors import InvalidInput
+from sidecar.domain.text import KNOWN_NAMES
 from sidecar.shared.convert.companies import company_to_message, snapshot_to_message
 from sidecar.shared.convert.times import optional_instant, required_instant, timestamp
 
@@ -34,7 +35,7 @@ def change_subscription(
     store: PlaneStore, request: control_pb2.ChangeSubscriptionRequest, now_us: int
 ) -> control_pb2.ChangeSubscriptionResponse:
     """Answer to ChangeSubscription."""
-    company = require_identifier("company", request.company)
+    company = KNOWN_NAMES.require_identifier("company", request.company)
     when = _when(request)
     change = _change(request)
     done = subscriptions.change_subscription(store, company, change, when, now_us)
@@ -66,12 +67,12 @@ def _change(request: control_pb2.ChangeSubscriptionRequest) -> SubscriptionChang
 
 
 def _plan(message: control_pb2.ChangePlan) -> ChangePlan:
-    require_identifier("plan.plan", message.plan)
+    KNOWN_NAMES.require_identifier("plan.plan", message.plan)
     return ChangePlan(message.plan, message.reset_usage, message.move_anchor)
 
 
 def _add_on(message: control_pb2.SetAddOn) -> SetAddOn:
-    require_identifier("add_on.add_on", message.add_on)
+    KNOWN_NAMES.require_identifier("add_on.add_on", message.add_on)
     require_count("add_on.quantity", message.quantity, 0, ADD_ON_QUANTITY_MAX)
     return SetAddOn(message.add_on, message.quantity)
 

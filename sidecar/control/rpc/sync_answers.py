@@ -11,7 +11,6 @@ from typing import Final
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.control.rpc.request_validation import (
     require_count,
-    require_identifier,
     require_incarnation,
 )
 from sidecar.control.rules.history import Greeting, Run
@@ -21,6 +20,7 @@ from sidecar.control.storage.values import CHAIN_BYTES, CounterKey
 from sidecar.domain.bounds import BATCH_MAX, IDENTIFIER_BYTES_MAX, INT64_MAX
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.limits.counters import CounterTotal
+from sidecar.domain.text import KNOWN_NAMES
 from sidecar.shared.convert.catalog import catalog_snapshot_to_message
 from sidecar.shared.convert.companies import snapshot_to_message
 from sidecar.shared.convert.counters import total_to_message
@@ -37,8 +37,7 @@ def hello(store: PlaneStore, request: sync_pb2.HelloRequest, now_us: int) -> syn
     if acknowledged:
         _require_chain("acknowledged_chain", request.acknowledged_chain)
     for field, text in (("node", request.node), ("version", request.version)):
-        if len(text.encode()) > IDENTIFIER_BYTES_MAX:
-            raise InvalidInput(field, f"must be at most {IDENTIFIER_BYTES_MAX} bytes")
+        KNOWN_NAMES.require(field, text, IDENTIFIER_BYTES_MAX)
     if request.last_chain:
         _require_chain("last_chain", request.last_chain)
     greeting = Greeting(last, acknowledged, request.acknowledged_chain, request.last_chain)
@@ -78,7 +77,7 @@ def fetch(
     incarnation = require_incarnation(request.incarnation)
     require_count("companies", len(request.companies), 1, COMPANIES_MAX)
     for at, company in enumerate(request.companies):
-        require_identifier(f"companies[{at}]", company)
+        KNOWN_NAMES.require_identifier(f"companies[{at}]", company)
     known = request.known_catalog_version
     fetched = snapshots.fetch(store, request.companies, known, incarnation, now_us)
     catalog = fetched.catalog

@@ -24,6 +24,7 @@ from sidecar.domain.validation import (
     duration_problems,
     identifier_problems,
     name_problems,
+    new_name_problems,
     number_problems,
     repeated_problems,
     text_problems,
@@ -48,6 +49,16 @@ def grant_problems(grant: EntitlementGrant) -> Iterator[RuleProblem]:
     for at, rate in enumerate(grant.rates):
         if rate.id in limits:
             yield RuleProblem(("rates", at, "id"), f"a limit is named {rate.id!r} already")
+
+
+def grant_names(grant: EntitlementGrant) -> Iterator[RuleProblem]:
+    """Yield what of a grant may be there, but not be given as a name any more."""
+    for at, limit in enumerate(grant.limits):
+        yield from new_name_problems(("limits", at, "id"), limit.id)
+        yield from below(("limits", at, "scope"), _scope_names(limit.scope))
+    for at, rate in enumerate(grant.rates):
+        yield from new_name_problems(("rates", at, "id"), rate.id)
+        yield from below(("rates", at, "scope"), _scope_names(rate.scope))
 
 
 def grant_references(
@@ -143,6 +154,14 @@ def _scope_problems(scope: Scope) -> Iterator[RuleProblem]:
             yield RuleProblem(path, f"{name!r} is here twice")
         if name in scope.dimensions:
             yield RuleProblem(path, f"{name!r} cannot be fixed and a dimension at once")
+
+
+def _scope_names(scope: Scope) -> Iterator[RuleProblem]:
+    for at, dimension in enumerate(scope.dimensions):
+        yield from new_name_problems(("dimensions", at), dimension)
+    for name, value in scope.match:
+        yield from new_name_problems(("match", name), name)
+        yield from new_name_problems(("match", name), value)
 
 
 def _percents_problems(percents: tuple[int, ...]) -> Iterator[RuleProblem]:

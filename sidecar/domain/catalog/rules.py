@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Final
 
 from sidecar.domain import bounds
-from sidecar.domain.catalog.grant_rules import grant_problems, grant_references
+from sidecar.domain.catalog.grant_rules import grant_names, grant_problems, grant_references
 from sidecar.domain.catalog.model import (
     AddOn,
     Catalog,
@@ -24,13 +24,14 @@ from sidecar.domain.catalog.model import (
     Plan,
 )
 from sidecar.domain.company.model import Company
-from sidecar.domain.company.rules import company_problems, company_references
+from sidecar.domain.company.rules import company_names, company_problems, company_references
 from sidecar.domain.validation import (
     RuleProblem,
     below,
     count_problems,
     duration_problems,
     identifier_problems,
+    new_name_problems,
     number_problems,
     repeated_problems,
     text_problems,
@@ -48,6 +49,7 @@ def problems(catalog: Catalog, companies: Iterable[Company] = ()) -> Iterator[Ru
     Paths start with `features`, `plans`, `add_ons`, `default_plan` or `companies`.
     """
     yield from catalog_problems(catalog)
+    yield from catalog_names(catalog)
     yield from catalog_references(catalog)
     yield from companies_problems(companies, catalog)
 
@@ -60,6 +62,7 @@ def companies_problems(companies: Iterable[Company], catalog: Catalog) -> Iterat
     ids: set[str] = set()
     for at, company in enumerate(companies):
         yield from below(("companies", at), company_problems(company))
+        yield from below(("companies", at), company_names(company))
         yield from below(("companies", at), company_references(company, plans, kinds, add_ons))
         if company.id in ids:
             yield RuleProblem(("companies", at, "id"), f"{company.id!r} is here twice")
@@ -88,6 +91,21 @@ def catalog_checks(catalog: Catalog) -> Iterator[Iterator[RuleProblem]]:
     yield repeated_problems(("features",), key, [feature.key for feature in catalog.features])
     yield repeated_problems(("plans",), key, [plan.key for plan in catalog.plans])
     yield repeated_problems(("add_ons",), key, [add_on.key for add_on in catalog.add_ons])
+
+
+def catalog_names(catalog: Catalog) -> Iterator[RuleProblem]:
+    """Yield what of a catalog may be there, but not be given as a name any more."""
+    for at, feature in enumerate(catalog.features):
+        yield from new_name_problems(("features", at, "key"), feature.key)
+    for at, plan in enumerate(catalog.plans):
+        yield from new_name_problems(("plans", at, "key"), plan.key)
+        for index, grant in enumerate(plan.entitlements):
+            yield from below(("plans", at, "entitlements", index), grant_names(grant))
+    for at, add_on in enumerate(catalog.add_ons):
+        yield from new_name_problems(("add_ons", at, "key"), add_on.key)
+        for index, given in enumerate(add_on.entitlements):
+            path = ("add_ons", at, "entitlements", index, "entitlement")
+            yield from below(path, grant_names(given.grant))
 
 
 def catalog_references(catalog: Catalog) -> Iterator[RuleProblem]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from sidecar.domain import bounds
-from sidecar.domain.catalog.grant_rules import grant_problems, grant_references
+from sidecar.domain.catalog.grant_rules import grant_names, grant_problems, grant_references
 from sidecar.domain.catalog.model import FeatureKind
 from sidecar.domain.company.model import (
     AddOnSubscription,
@@ -28,6 +28,7 @@ from sidecar.domain.validation import (
     count_problems,
     identifier_problems,
     instant_problems,
+    new_name_problems,
     number_problems,
     repeated_problems,
     text_problems,
@@ -67,6 +68,13 @@ def company_problems(company: Company) -> Iterator[RuleProblem]:
     if cuts > bounds.CUTS_MAX:  # most of them are expiries: a subscription alone has fewer
         message = f"something would change at {cuts} instants, at most are {bounds.CUTS_MAX}"
         yield RuleProblem(("overrides",), message)
+
+
+def company_names(company: Company) -> Iterator[RuleProblem]:
+    """Yield what of a company may be there, but not be given as a name any more."""
+    yield from new_name_problems(("id",), company.id)
+    for at, override in enumerate(company.overrides):
+        yield from below(("overrides", at, "entitlement"), grant_names(override.entitlement))
 
 
 def company_references(

@@ -35,7 +35,8 @@ from sidecar.domain.credits.grants import (
     require_grant,
 )
 from sidecar.domain.errors import Conflict, Exhausted, OutOfRange
-from sidecar.domain.limits.requests import require_identifier, require_quantity
+from sidecar.domain.limits.requests import require_quantity
+from sidecar.domain.text import NEW_NAMES
 
 GRANTS_MAX = 10_000
 """Grants that one balance holds, spent and expired ones included; `forget` makes room."""
@@ -130,7 +131,7 @@ def debit(
     one copy of a dictionary. Raises `InvalidInput`, `Conflict` if the id belongs to a debit of
     another amount, and `Exhausted` at `DEBITS_MAX`.
     """
-    require_identifier("debit", debit_id)
+    NEW_NAMES.require_identifier("debit", debit_id)
     require_quantity("amount", amount)
     known = balance.debits.get(debit_id)
     if known is not None:

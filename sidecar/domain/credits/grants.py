@@ -20,7 +20,7 @@ import msgspec
 
 from sidecar.domain.bounds import BEGINNING_US, FOREVER_US, INT64_MAX
 from sidecar.domain.errors import InvalidInput
-from sidecar.domain.limits.requests import require_identifier
+from sidecar.domain.text import NEW_NAMES
 
 PRIORITY_MAX = 2**31 - 1
 
@@ -143,7 +143,7 @@ def close(held: HeldGrant, at_us: int) -> tuple[HeldGrant, int]:
 
 def require_grant(grant: CreditGrant) -> None:
     """A grant within its bounds, else `InvalidInput`."""
-    require_identifier("grant.id", grant.id)
+    NEW_NAMES.require_identifier("grant.id", grant.id)
     if not 1 <= grant.amount <= INT64_MAX:
         raise InvalidInput("grant.amount", f"must be 1 to 2^63-1, not {grant.amount}")
     if not 0 <= grant.priority <= PRIORITY_MAX:

@@ -15,11 +15,11 @@ from sidecar.domain.bounds import (
     DIMENSIONS_MAX,
     EVENT_FUTURE_US_MAX,
     EVENT_PAST_US_MAX,
-    IDENTIFIER_BYTES_MAX,
     METADATA_BYTES_MAX,
 )
 from sidecar.domain.errors import InvalidInput, OutOfRange
 from sidecar.domain.limits.reasons import GrantMode
+from sidecar.domain.text import NEW_NAMES
 
 NO_ATTRIBUTES: Mapping[str, str] = {}
 # Digests are stored and sent: what they were made of stays, whatever the modes are called.
@@ -42,22 +42,6 @@ class Check(msgspec.Struct, frozen=True):
     metadata: Mapping[str, str] = NO_ATTRIBUTES
 
 
-def require_identifier(field: str, text: str) -> None:
-    """1 to 128 bytes of printable UTF-8, else `InvalidInput`."""
-    if not text:
-        raise InvalidInput(field, "must not be empty")
-    require_printable(field, text, IDENTIFIER_BYTES_MAX)
-
-
-def require_printable(field: str, text: str, bytes_max: int) -> None:
-    """Printable text of at most so many bytes of UTF-8, else `InvalidInput`."""
-    # One character is at most four bytes: short texts need no encoding to be measured.
-    if len(text) * 4 > bytes_max and len(text.encode()) > bytes_max:
-        raise InvalidInput(field, f"must be at most {bytes_max} bytes of UTF-8")
-    if not text.isprintable():
-        raise InvalidInput(field, "must be printable: no control characters or line breaks")
-
-
 def require_quantity(field: str, quantity: int) -> None:
     """0 or more, else `InvalidInput`; the wire type keeps it below 2^63."""
     if quantity < 0:
@@ -73,14 +57,18 @@ def require_event_time(field: str, at_us: int, now_us: int) -> None:
 
 
 def require_dimensions(field: str, dimensions: Mapping[str, str]) -> None:
-    """At most 16, keys to 64 bytes and values to 256, printable, else `InvalidInput`."""
+    """At most 16, names to 64 bytes and values to 256, else `InvalidInput`."""
     if len(dimensions) > DIMENSIONS_MAX:
         raise InvalidInput(field, f"must have at most {DIMENSIONS_MAX} entries")
     for key, value in dimensions.items():
         if not key:
             raise InvalidInput(field, "must not have an empty key")
-        require_printable(field, key, DIMENSION_KEY_BYTES_MAX)
-        require_printable(f"{field}[{key}]", value, DIMENSION_VALUE_BYTES_MAX)
+        problem = NEW_NAMES.problem(key, DIMENSION_KEY_BYTES_MAX)
+        if problem is not None:
+            raise InvalidInput(field, f"a key {problem}")
+        problem = NEW_NAMES.problem(value, DIMENSION_VALUE_BYTES_MAX)
+        if problem is not None:
+            raise InvalidInput(f"{field}[{key}]", problem)
 
 
 def require_metadata(field: str, metadata: Mapping[str, str]) -> None:
@@ -99,8 +87,8 @@ def digest_of(feature: str, quantity: int, mode: GrantMode, dimensions: Mapping[
     """The same, from its parts.
 
     SHA-256, cut, over feature, quantity, grant mode and dimensions. The event time is left out: a
-    client that stamps a retry anew means the same usage. All texts are printable, so NUL keeps them
-    apart.
+    client that stamps a retry anew means the same usage. No text has control characters, so NUL
+    keeps them apart.
     """
     if not dimensions:
         return plain_digest(feature, quantity, mode)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from sidecar.domain.text import KNOWN_NAMES
 from sidecar.shared.config.addresses import check_listen_address, check_socket_path, check_target
 
 KIB = 1024
@@ -24,8 +25,9 @@ def _check_path(path: str) -> None:
 
 
 def _check_node(name: str) -> None:
-    if not name or len(name.encode()) > NODE_BYTES_MAX:
-        raise ValueError(f"must be a name of 1 to {NODE_BYTES_MAX} bytes, not {name!r}")
+    problem = KNOWN_NAMES.identifier_problem(name, NODE_BYTES_MAX)
+    if problem is not None:
+        raise ValueError(problem)
 
 
 def _host_name() -> str:

@@ -255,3 +255,25 @@ def test_many_companies_are_applied_and_listed_in_pages(store: PlaneStore) -> No
         if not after:
             break
     assert names == listed
+
+
+@pytest.mark.parametrize("id_", ["acme ", "\u3000acme", "a\u0378", "a\nb"])
+def test_a_company_that_nobody_may_be_named_as_is_refused(store: PlaneStore, id_: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        apply.apply(store, Desired(CATALOG, (company(id_),)), NOW_US)
+    assert ("companies[0].id", 0) == (caught.value.field, len(_ids(store)))
+
+
+def test_a_company_that_was_named_before_is_there_until_it_is_removed(store: PlaneStore) -> None:
+    set_up(store, "a")
+    with store.write() as transaction:
+        (stored,) = transaction.companies(["a"]).values()
+        named = msgspec.structs.replace(stored.company, id="acme ")
+        snapshot = msgspec.structs.replace(stored.snapshot, company="acme ")
+        transaction.put_companies(
+            [msgspec.structs.replace(stored, company=named, snapshot=snapshot)]
+        )
+    change_subscription(store, "acme ", ResetUsage(), NOW, NOW_US)
+    assert ["a", "acme "] == _ids(store)
+    apply.apply(store, Desired(None, (), remove=("acme ",)), NOW_US)
+    assert ["a"] == _ids(store)

@@ -21,6 +21,7 @@ from sidecar.domain.catalog.model import (
     Plan,
     Rate,
     RateLimit,
+    Scope,
 )
 from sidecar.domain.catalog.rules import problems
 from sidecar.domain.company.model import Company, Override, Subscription
@@ -66,6 +67,32 @@ def test_a_catalog_at_its_bounds_has_no_problems() -> None:
 
 
 CATALOGS: dict[str, tuple[Catalog, Path]] = {
+    "a space at an end of a feature's key": (
+        replace(CATALOG, features=(TOKENS, SSO, replace(SSO, key="sso "))),
+        ("features", 2, "key"),
+    ),
+    "a space at an end of a plan's key": (
+        replace(CATALOG, plans=(PLAN, replace(PLAN, key=" pro"))),
+        ("plans", 1, "key"),
+    ),
+    "a code point in an add-on's key that is not assigned": (
+        replace(CATALOG, add_ons=(AddOn("a\u0378"),)),
+        ("add_ons", 0, "key"),
+    ),
+    "a space at an end of a limit's name": (
+        replace(
+            CATALOG, plans=(Plan("pro", "", (replace(GRANT, limits=(replace(LIMIT, id="a "),)),)),)
+        ),
+        ("plans", 0, "entitlements", 0, "limits", 0, "id"),
+    ),
+    "a space at an end of a dimension": (
+        _with_add_on(replace(GRANT, limits=(replace(LIMIT, scope=Scope((" user",))),))),
+        ("add_ons", 0, "entitlements", 0, "entitlement", "limits", 0, "scope", "dimensions", 0),
+    ),
+    "a space at an end of a fixed value": (
+        _with_add_on(replace(GRANT, limits=(replace(LIMIT, scope=Scope((), (("m", "x "),))),))),
+        ("add_ons", 0, "entitlements", 0, "entitlement", "limits", 0, "scope", "match", "m"),
+    ),
     "a feature twice": (
         replace(CATALOG, features=(TOKENS, SSO, TOKENS)),
         ("features", 2, "key"),

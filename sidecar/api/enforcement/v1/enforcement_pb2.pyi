@@ -5,6 +5,9 @@ What an application asks the sidecar beside it.
 
 Bounds that hold for every request: identifiers are 1 to 128 bytes of printable UTF-8; at most 16
 dimensions, their keys to 64 bytes and their values to 256; metadata to 4,096 bytes in all.
+Printable is what has no control characters, line breaks, overrides of the direction of writing or
+code points that Unicode 17 does not assign, and no spaces at either end. Whatever a script needs is
+fine, such as joiners. Texts are compared as they are written: send NFC, if two spellings are to be one.
 Past a bound the call fails with INVALID_ARGUMENT and nothing is counted; the status carries
 google.rpc.ErrorInfo (domain "tallyd") with the field's name in metadata["field"].
 
