@@ -11,10 +11,12 @@ from sidecar.control.storage.sqlite import SqliteStore
 from tests.support.small_disks import said_on_small_disk
 
 _CHILD = """
+import os
 import sys
 from pathlib import Path
 from sidecar.control.storage.sqlite import SqliteStore
 
+os.umask(0o077)  # as a daemon does
 disk = Path(sys.argv[1])
 store = SqliteStore(disk / "plane.db")
 with store.write() as transaction:
