@@ -13,6 +13,7 @@ from sidecar.app.container import Container, LoadedStore
 from sidecar.app.operations import SidecarOperations
 from sidecar.app.serving import grpc_server
 from sidecar.shared.config import SetAside, SidecarConfig
+from sidecar.shared.host.foothold import GroundLost, ground_lost, keep_sockets
 from sidecar.shared.host.lifecycle import BackgroundTasks, StopSignal, run_daemon
 from sidecar.shared.host.listening import http_server
 from sidecar.shared.host.server import GrpcServer
@@ -54,6 +55,7 @@ class Daemon:
         self._health = Health()
         self._started_us = wall_us()
         self._failed = False
+        self._ground_lost = ""
 
     async def serve(self) -> None:
         """Start, serve until told to stop, and stop in order."""
@@ -78,6 +80,11 @@ class Daemon:
         finally:
             await background.end()
             await container.close()
+        if self._ground_lost:
+            raise GroundLost(
+                f"{self._ground_lost}, and was in use; started again, the sidecar goes on with "
+                "what is there"
+            )
         log.info("sidecar.stopped")
         if self._failed:
             raise CannotRun("a background task failed; see the log")
@@ -98,6 +105,8 @@ class Daemon:
                 http = http_server(config.http_listen, routes)
             await server.start()
             self._run_background(container, background)
+            background.start(keep_sockets(server, self._health))
+            background.start(self._watch_ground(container, server, stop))
             log.info(
                 "sidecar.listening",
                 version=__version__,
@@ -126,6 +135,21 @@ class Daemon:
             self._health.start()
             log.info("sidecar.ready")
         await stopped
+
+    async def _watch_ground(
+        self, container: Container, server: GrpcServer, stop: StopSignal
+    ) -> None:
+        """Answer nothing more once the store is no longer where it was, and end the process.
+
+        What was answered until then is still open here: the control plane gets it on the way out.
+        """
+        self._ground_lost = await ground_lost(container.opened.lost)
+        # The loop does not turn until all calls are cut, so none is answered after the look.
+        self._health.fail(self._ground_lost)
+        log.error("store.gone", what=self._ground_lost, waiting=container.store.waiting_records())
+        await server.stop(0)
+        stop.set()
+        await asyncio.Event().wait()
 
     async def _shut_down(
         self, container: Container, server: GrpcServer, operations: SidecarOperations

@@ -25,6 +25,7 @@ from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.sqlite import SqliteStore
 from sidecar.domain.errors import TallydError
 from sidecar.shared.host.addresses import join_host_port, split_host_port
+from sidecar.shared.host.foothold import GroundLost, ground_lost
 from sidecar.shared.host.grpcio import GrpcioServer
 from sidecar.shared.host.lifecycle import BackgroundTasks, StopSignal, run_daemon
 from sidecar.shared.host.listening import http_server
@@ -65,14 +66,23 @@ class Settings(Protocol):
 
 
 class ControlPlane:
-    """A control plane on a store: `start` it, and `stop` it once. The store stays the caller's."""
+    """A control plane on a store: `start` it, and `stop` it once. The store stays the caller's.
+
+    `gone`: told once the store is no longer where it was; nothing is answered from then on.
+    """
 
     def __init__(
-        self, settings: Settings, store: PlaneStore, clock: Callable[[], int] = wall_us
+        self,
+        settings: Settings,
+        store: PlaneStore,
+        clock: Callable[[], int] = wall_us,
+        gone: Callable[[], None] = lambda: None,
     ) -> None:
         self.grpc_address = ""
         self.http_address = ""
         self._settings = settings
+        self._store = store
+        self._gone = gone
         self._workers = Workers(store)
         self._hub = Hub(self._workers)
         self._metrics = ControlMetrics(
@@ -112,6 +122,7 @@ class ControlPlane:
         await self._server.start()
         start = self._background.start
         start(keep_beating(self._health))
+        start(self._watch_ground())
         start(self._hub.poll())
         start(self._hub.spread_totals())
         start(self._sweep())
@@ -138,6 +149,15 @@ class ControlPlane:
         if self._http is not None:
             await asyncio.to_thread(self._http.close)
 
+    async def _watch_ground(self) -> None:
+        """Answer nothing more once the database is no longer where it was."""
+        lost = await ground_lost(self._store.lost)
+        self._health.fail(lost)
+        _log.error("control.store_gone", what=lost)
+        await self._server.stop(0)
+        self._gone()
+        await asyncio.Event().wait()
+
     def _note_failure(self) -> None:
         """A background task has failed: calls should go elsewhere."""
         self._health.hold("background", "a background task failed; see the log")
@@ -161,8 +181,8 @@ async def serve(settings: Settings) -> None:
     """
     store = await asyncio.to_thread(SqliteStore, settings.database_path)
     with contextlib.closing(store):
-        plane = ControlPlane(settings, store)
         stop = StopSignal()
+        plane = ControlPlane(settings, store, gone=stop.set)
         await plane.start()
         _log.info(
             "control.ready",
@@ -174,6 +194,11 @@ async def serve(settings: Settings) -> None:
         await stop.wait()
         _log.info("control.stopping")
         await plane.stop()
+        if lost := store.lost():
+            raise GroundLost(
+                f"{lost}: the database was in use, and what came since is not in what is there. "
+                "Restore a backup, or start on what is there"
+            )
     _log.info("control.stopped")
 
 

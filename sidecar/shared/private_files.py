@@ -36,8 +36,6 @@ def keep_private(path: Path) -> None:
         path.chmod(stat.S_IMODE(facts.st_mode) & ~_OTHERS)
     except OSError as error:
         _warn(path, facts, str(error))
-    else:
-        log.info("file.made_private", path=str(path), mode=_text(facts))
 
 
 def keep_folder_private(folder: Path, is_ours: Callable[[str], bool]) -> None:
@@ -62,11 +60,7 @@ def _warn(path: Path, facts: os.stat_result, reason: str) -> None:
     log.warning(
         "file.open_to_others",
         path=str(path),
-        mode=_text(facts),
+        mode=f"{stat.S_IMODE(facts.st_mode):04o}",
         owner=facts.st_uid,
         reason=reason,
     )
-
-
-def _text(facts: os.stat_result) -> str:
-    return f"{stat.S_IMODE(facts.st_mode):04o}"

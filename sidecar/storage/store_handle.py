@@ -22,6 +22,7 @@ from typing import Final
 import lmdb
 import structlog
 
+from sidecar.shared.held_files import HeldFiles
 from sidecar.shared.private_files import keep_folder_private
 from sidecar.storage.lmdb_engine import OwnerLock, StoreDamaged
 from sidecar.storage.mapped_engine import open_engine
@@ -51,12 +52,20 @@ class StoreHandle:
         self.store = store
         self._lock = lock
         self._folder = folder
+        self._held = HeldFiles()
+        for path in (folder, folder / "owner.lock", folder / "data.mdb"):
+            self._held.hold(path)
+
+    def lost(self) -> str:
+        """What of the store was deleted or replaced, in words; empty where all is in its place."""
+        return self._held.lost()
 
     def close(self) -> None:
-        """Let go of the store, in order."""
+        """Let go of the store, in order. What stands in its place by now stays as it is."""
         self.store.close()
-        with contextlib.suppress(FileNotFoundError):
-            (self._folder / _IN_USE).rename(self._folder / _NOT_IN_USE)
+        if not self.lost():
+            with contextlib.suppress(FileNotFoundError):
+                (self._folder / _IN_USE).rename(self._folder / _NOT_IN_USE)
         self._lock.release()
 
 

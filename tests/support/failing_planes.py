@@ -78,6 +78,7 @@ class FailingStore:
     """
 
     def __init__(self, inner: PlaneStore, fuse: Fuse) -> None:
+        self.lost = inner.lost
         self.close = inner.close
         self._inner = inner
         self._fuse = fuse

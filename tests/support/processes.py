@@ -144,6 +144,10 @@ class Daemon:
         self._process.send_signal(signal.SIGTERM)
         return await self._ended()
 
+    async def ended(self) -> int:
+        """Wait until it ends by itself; its exit status."""
+        return await self._ended()
+
     async def event(self, name: str) -> Event:
         """The first event of this name in this life of the process; waits for it."""
         found = await self._await_event(name)

@@ -232,6 +232,14 @@ class PlaneStore(Protocol):
         """A transaction that changes; it ends with the block, and undoes all on an exception."""
         ...
 
+    def lost(self) -> str:
+        """What of the database was deleted or replaced, in words; empty where all is in its place.
+
+        Then every transaction raises `Unavailable` (reason STORE_GONE), one that changes something
+        perhaps after the change.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of the database. To be called when no transaction is open."""
         ...

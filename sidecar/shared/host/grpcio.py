@@ -6,16 +6,17 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import grpc
+from google.rpc import code_pb2
 
 from sidecar.shared.host.addresses import split_host_port
 from sidecar.shared.host.context import Metadata
-from sidecar.shared.host.errors import CallStatus, RichStatus, status_of
-from sidecar.shared.host.listening import SOCKET_MODE, CannotListen, make_way
+from sidecar.shared.host.errors import CallFailed, CallStatus, RichStatus, status_of
+from sidecar.shared.host.listening import SOCKET_MODE, BoundSocket, CannotListen, make_way
 from sidecar.shared.host.service import (
     BidiStreamMethod,
     ClientStreamMethod,
@@ -27,6 +28,11 @@ from sidecar.shared.host.service import (
 
 _Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 _Options: TypeAlias = Sequence[tuple[str, Any]]
+
+_UNAVAILABLE: Final[int] = code_pb2.UNAVAILABLE
+_STOPS: Final = "the server stops"
+_CUT_SECONDS: Final = 1.0
+"""What calls that are given up may take to tell their callers."""
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -42,11 +48,13 @@ class GrpcioServer:
         options: _Options,
         concurrent_calls_max: int,
     ) -> None:
+        self._bound: list[BoundSocket] = []
         self._server = grpc.aio.server(
             options=options, maximum_concurrent_rpcs=concurrent_calls_max
         )
+        self._handlers = _Handlers(rich)
         for service in services:
-            handlers = _Handlers(rich).of(service)
+            handlers = self._handlers.of(service)
             handler = grpc.method_handlers_generic_handler(service.name, handlers)
             self._server.add_generic_rpc_handlers((handler,))
 
@@ -56,6 +64,7 @@ class GrpcioServer:
         try:
             self._server.add_insecure_port(f"unix:{path}")
             Path(path).chmod(SOCKET_MODE)
+            self._bound.append(BoundSocket(path))
         except (OSError, RuntimeError) as error:
             raise CannotListen(f"cannot listen on the socket {path}: {error}") from error
 
@@ -67,13 +76,26 @@ class GrpcioServer:
         except RuntimeError as error:
             raise CannotListen(f"cannot listen on {address}: {error}") from error
 
+    async def listen_again(self) -> list[str]:
+        """Grpcio cannot bind while it serves; a restart can, which `RuntimeError` asks for."""
+        for bound in self._bound:
+            if not bound.is_there():
+                raise RuntimeError(f"the socket {bound.path} is gone; grpcio cannot bind it again")
+        return []
+
     async def start(self) -> None:
         """Serve."""
         await self._server.start()
 
     async def stop(self, grace_seconds: float) -> None:
         """Take no more calls, let those under way finish within the grace, and end."""
-        await self._server.stop(grace_seconds)
+        self._bound.clear()
+        # What grpcio itself cuts ends as CANCELLED, which no client tries again.
+        stopping = asyncio.ensure_future(self._server.stop(grace_seconds + 2 * _CUT_SECONDS))
+        await asyncio.wait((stopping,), timeout=grace_seconds)
+        if not stopping.done():
+            await self._handlers.give_up()
+        await stopping
 
 
 class GrpcioContext:
@@ -119,6 +141,37 @@ class _Handlers:
 
     def __init__(self, rich: RichStatus) -> None:
         self._rich = rich
+        self._under_way: set[asyncio.Task[Any]] = set()
+        self._given_up = False
+
+    async def give_up(self) -> None:
+        """End all calls that are under way, and those that still begin, as UNAVAILABLE."""
+        self._given_up = True
+        under_way = set(self._under_way)
+        for task in under_way:
+            task.cancel()
+        if under_way:
+            await asyncio.wait(under_way, timeout=_CUT_SECONDS)
+
+    @asynccontextmanager
+    async def _call(self, context: _Context) -> AsyncIterator[None]:
+        """What a call raises becomes its status; it is given up where the server stops."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._under_way.add(task)
+        try:
+            if self._given_up:
+                raise CallFailed(_UNAVAILABLE, _STOPS)
+            yield
+        except asyncio.CancelledError:
+            if not self._given_up:
+                raise  # by its caller
+            task.uncancel()
+            await _abort(context, CallStatus(_UNAVAILABLE, _STOPS))
+        except Exception as error:
+            await _abort(context, status_of(error, self._rich))
+        finally:
+            self._under_way.discard(task)
 
     def of(self, service: Service) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
         """Handlers of all methods, by name."""
@@ -139,11 +192,9 @@ class _Handlers:
         self, method: Callable[[Any, _Context], Awaitable[bytes]]
     ) -> Callable[[Any, _Context], Awaitable[bytes]]:
         async def behaviour(request: Any, context: _Context) -> bytes:
-            try:
+            async with self._call(context):
                 return await method(request, context)
-            except Exception as error:
-                await _abort(context, status_of(error, self._rich))
-                raise  # not reached: `abort` raises
+            raise AssertionError("`abort` raises")
 
         return behaviour
 
@@ -151,13 +202,13 @@ class _Handlers:
         self, method: ServerStreamMethod | BidiStreamMethod
     ) -> Callable[[Any, _Context], AsyncIterator[bytes]]:
         async def behaviour(request: Any, context: _Context) -> AsyncIterator[bytes]:
-            try:
-                # An iterator that is given up must be closed here, not by the collector.
-                async with aclosing(method(request, GrpcioContext(context))) as answers:
-                    async for answer in answers:
-                        yield answer
-            except Exception as error:
-                await _abort(context, status_of(error, self._rich))
+            # An iterator that is given up must be closed here, not by the collector.
+            async with (
+                self._call(context),
+                aclosing(method(request, GrpcioContext(context))) as answers,
+            ):
+                async for answer in answers:
+                    yield answer
 
         return behaviour
 

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 import structlog
 import uvloop
 
+from sidecar.shared.host.foothold import GroundLost
 from sidecar.shared.host.listening import CannotListen
 from sidecar.shared.ops.logs import configure_logging
 from sidecar.shared.private_files import UMASK
@@ -42,11 +43,20 @@ def run_daemon(
     configure_logging(log_level, log_format)
     try:
         uvloop.run(serve())
+    except GroundLost as error:
+        _tell_why(name, error)
+        sys.stderr.flush()
+        # At once: what is closed in order may be deleted by its path, where another's is by now.
+        os._exit(CANNOT_RUN)
     except refusals as error:
-        log.error("daemon.cannot_run", daemon=name, error=str(error))
-        sys.stderr.write(f"tallyd {name}: {error}\n")
+        _tell_why(name, error)
         return CANNOT_RUN
     return 0
+
+
+def _tell_why(name: str, error: Exception) -> None:
+    log.error("daemon.cannot_run", daemon=name, error=str(error))
+    sys.stderr.write(f"tallyd {name}: {error}\n")
 
 
 class StopSignal:

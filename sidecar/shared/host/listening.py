@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from sidecar.shared.held_files import HeldFiles
 from sidecar.shared.host.addresses import split_host_port
 from sidecar.shared.ops.http import HttpServer, Route
 
@@ -24,6 +25,25 @@ BACKLOG: Final = 1024
 
 class CannotListen(Exception):
     """An address cannot be listened on."""
+
+
+class BoundSocket:
+    """A Unix socket that was bound, by its path."""
+
+    def __init__(self, path: str) -> None:
+        """Just after it was bound."""
+        self.path = path
+        self._held = HeldFiles()
+        self._held.hold(Path(path))
+
+    def is_there(self) -> bool:
+        """Whether the path still leads to it: it was neither deleted nor replaced."""
+        return not self._held.lost()
+
+    def unlink(self) -> None:
+        """Remove it from its path, unless something else is there by now."""
+        if self.is_there():
+            Path(self.path).unlink(missing_ok=True)
 
 
 def unix_socket(path: str) -> socket.socket:
@@ -78,11 +98,14 @@ def make_way(path: str) -> None:
     if not stat.S_ISSOCK(mode):
         raise CannotListen(f"{path} exists and is not a socket")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
         try:
             probe.connect(path)
-        except ConnectionRefusedError:
+        except (ConnectionRefusedError, FileNotFoundError):
             file.unlink(missing_ok=True)
             return
+        except BlockingIOError:
+            pass
         except OSError as error:
             raise CannotListen(f"cannot look at {path}: {error.strerror}") from error
     raise CannotListen(f"the socket {path} is in use by another process")

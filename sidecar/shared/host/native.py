@@ -6,7 +6,6 @@ import asyncio
 import socket
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from functools import partial
-from pathlib import Path
 from types import coroutine
 from typing import Any
 
@@ -23,7 +22,7 @@ from sidecar.front import (
     unary_async,
 )
 from sidecar.shared.host.errors import RichStatus, status_of
-from sidecar.shared.host.listening import tcp_socket, unix_socket
+from sidecar.shared.host.listening import BoundSocket, tcp_socket, unix_socket
 from sidecar.shared.host.service import Service, UnaryMethod
 
 
@@ -43,7 +42,7 @@ class NativeServer:
         answer_read: Callable[[Sequence[UnaryCall]], None] | None = None,
         refused: Callable[[str], None],
     ) -> None:
-        self._paths: list[Path] = []
+        self._bound: list[BoundSocket] = []
         self._sockets: list[socket.socket] = []
         self._waiting: set[asyncio.Task[None]] = set()
         methods: dict[str, Method] = {}
@@ -60,7 +59,7 @@ class NativeServer:
 
     def listen_unix(self, path: str) -> None:
         self._sockets.append(unix_socket(path))
-        self._paths.append(Path(path))
+        self._bound.append(BoundSocket(path))
 
     def listen_tcp(self, address: str) -> int:
         listening = tcp_socket(address)
@@ -68,17 +67,27 @@ class NativeServer:
         port: int = listening.getsockname()[1]
         return port
 
+    async def listen_again(self) -> list[str]:
+        again = []
+        for at, bound in enumerate(self._bound):
+            if not bound.is_there():
+                listening = unix_socket(bound.path)
+                self._bound[at] = BoundSocket(bound.path)
+                await self._server.start(listening)
+                again.append(bound.path)
+        return again
+
     async def start(self) -> None:
         await self._server.start(*self._sockets)
         self._sockets.clear()
 
     async def stop(self, grace_seconds: float) -> None:
+        bound, self._bound = self._bound, []
         await self._server.stop(grace_seconds)
         for listening in self._sockets:
             listening.close()
-        for path in self._paths:
-            path.unlink(missing_ok=True)
-        self._paths.clear()
+        for socket_file in bound:
+            socket_file.unlink()
 
     def _methods_of(self, service: Service) -> dict[str, Method]:
         methods = {name: unary(handler) for name, handler in service.handlers.items()}

@@ -30,6 +30,13 @@ class GrpcServer(Protocol):
         """
         ...
 
+    async def listen_again(self) -> list[str]:
+        """Bind Unix sockets anew that are no longer at their paths; which these were.
+
+        Raises `CannotListen`, as where another process has bound one there.
+        """
+        ...
+
     async def start(self) -> None:
         """Serve."""
         ...

@@ -3,8 +3,8 @@
 - startup: passes once, when the first call could be answered, and stays passed.
 - readiness: passes after startup, while nothing holds it, until a drain begins. An unreachable
   control plane must not hold it: a sidecar decides without one, and readiness must not flap.
-- liveness: fails only when the event loop has stopped turning. It depends on nothing else, since
-  a restart would cure nothing else.
+- liveness: fails only when the event loop has stopped turning, or what the process stands on is
+  gone from the disk. It depends on nothing else, since a restart would cure nothing else.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Health:
         self._holds: dict[str, str] = {}
         self._started = False
         self._draining = ""
+        self._failed = ""
         self._last_beat: float | None = None
 
     def start(self) -> None:
@@ -68,6 +69,12 @@ class Health:
             self._draining = self._draining or reason
         self._tell()
 
+    def fail(self, reason: str) -> None:
+        """Say that only a restart can help: neither alive nor ready from now on, for good."""
+        with self._lock:
+            self._failed = self._failed or reason
+        self._tell()
+
     def beat(self) -> None:
         """Say that the event loop turns."""
         self._last_beat = self._clock()
@@ -80,12 +87,16 @@ class Health:
         """Whether callers should send calls."""
         with self._lock:
             reasons = [self._draining] if self._draining else list(self._holds.values())
+            if self._failed:
+                reasons.insert(0, self._failed)
         if not self._started:
             reasons.insert(0, "starting")
         return Verdict(not reasons, "; ".join(reasons) or "ready")
 
     def liveness(self) -> Verdict:
         """Whether the event loop turns. Before its first heartbeat, startup is what is judged."""
+        if self._failed:
+            return Verdict(False, self._failed)
         last_beat = self._last_beat
         if last_beat is None:
             return Verdict(True, "no event loop yet")

@@ -6,7 +6,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,7 @@ from sidecar.control.storage.sqlite.migrate import migrate
 from sidecar.control.storage.sqlite.reads import SqliteReads
 from sidecar.control.storage.sqlite.writes import SqliteWrites
 from sidecar.domain.errors import Unavailable
+from sidecar.shared.held_files import HeldFiles
 from sidecar.shared.private_files import keep_private
 
 MEMORY: Final = ":memory:"
@@ -22,6 +23,7 @@ MEMORY: Final = ":memory:"
 _BUSY_S: Final = 5.0
 _READERS_MAX: Final = 8
 _SWITCHES_MAX: Final = 100
+_NEVER_CLOSED: Final[list[sqlite3.Connection]] = []
 
 
 class SqliteStore:
@@ -34,6 +36,7 @@ class SqliteStore:
 
     def __init__(self, path: str | Path = MEMORY) -> None:
         self._path = str(path)
+        self._held = HeldFiles()
         self._write_lock = threading.Lock()
         self._idle_readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
         self._reader_slots = threading.BoundedSemaphore(_READERS_MAX)
@@ -54,6 +57,7 @@ class SqliteStore:
             self._writer.close()
             raise
         self._keep_private()
+        self._hold_files()
 
     @contextmanager
     def read(self) -> Iterator[SqliteReads]:
@@ -65,6 +69,7 @@ class SqliteStore:
         with self._reader_slots, _errors_translated():
             connection = self._reader()
             try:
+                self._require_all_there()
                 connection.execute("BEGIN")
                 yield SqliteReads(connection)
             finally:
@@ -79,21 +84,52 @@ class SqliteStore:
                 self._writer.execute("BEGIN IMMEDIATE")
                 yield SqliteWrites(self._writer)
                 self._writer.execute("COMMIT")
+                # What is committed to a file that nobody finds any more must not be acknowledged.
+                self._require_all_there()
             except BaseException:
                 self._writer.rollback()
                 raise
 
+    def lost(self) -> str:
+        """What of the database's files was deleted or replaced; empty where all are there."""
+        return self._held.lost()
+
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection.
+
+        Where files were replaced they stay open: SQLite would delete, by its path, the log of what
+        stands there by now. The process has to end without closing them (`os._exit`).
+        """
         with self._write_lock:
+            if self.lost():
+                _NEVER_CLOSED.append(self._writer)
+                while not self._idle_readers.empty():
+                    _NEVER_CLOSED.append(self._idle_readers.get_nowait())
+                return
             while not self._idle_readers.empty():
                 self._idle_readers.get_nowait().close()
             self._writer.close()
 
+    def _hold_files(self) -> None:
+        if self._path == MEMORY:
+            return
+        # A look makes the files beside the database, which are there as long as a connection is.
+        self._writer.execute("SELECT count(*) FROM meta").fetchone()
+        for path in self._files():
+            with suppress(FileNotFoundError):
+                self._held.hold(path)
+
+    def _require_all_there(self) -> None:
+        if lost := self.lost():
+            raise Unavailable("", f"the ledger's database: {lost}", "STORE_GONE")
+
+    def _files(self) -> list[Path]:
+        return [Path(self._path + suffix) for suffix in ("", "-wal", "-shm")]
+
     def _keep_private(self) -> None:
         if self._path != MEMORY:
-            for suffix in ("", "-wal", "-shm"):
-                keep_private(Path(self._path + suffix))
+            for path in self._files():
+                keep_private(path)
 
     def _reader(self) -> sqlite3.Connection:
         try:

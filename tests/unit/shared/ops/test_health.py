@@ -177,3 +177,19 @@ async def test_grpc_health_follows_readiness(
     response = health_pb2.HealthCheckResponse
     assert seen == [response.NOT_SERVING, response.SERVING, response.NOT_SERVING]
     watch.cancel()
+
+
+def test_what_only_a_restart_can_help_ends_liveness_and_readiness_for_good() -> None:
+    health = Health()
+    health.start()
+    health.beat()
+    told: list[bool] = []
+    health.subscribe(lambda: told.append(health.readiness().passed))
+
+    health.fail("the store was deleted")
+    health.fail("and more")
+    health.beat()
+
+    assert (False, "the store was deleted") == health.liveness()
+    assert (False, "the store was deleted") == health.readiness()
+    assert [False, False] == told

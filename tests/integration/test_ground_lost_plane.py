@@ -1,0 +1,110 @@
+"""The database of a running control plane is deleted, moved away or replaced."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from sidecar.control.storage.sqlite import SqliteStore
+from sidecar.control.storage.values import KnownIncarnation
+from sidecar.domain.errors import Unavailable
+from tests.support.audit import assert_exact
+from tests.support.daemons import ControlPlane, Sidecar
+from tests.support.ledger import apply, catalog_text, hold
+from tests.support.load import Books, load
+from tests.support.waits import answered
+
+CANNOT_RUN = 4
+INCARNATION = "11111111-2222-3333-4444-555555555555"
+
+
+def move_the_database(folder: Path) -> None:
+    for path in sorted(folder.glob("control.db*")):
+        path.rename(folder / f"moved-{path.name}")
+
+
+def move_the_log(folder: Path) -> None:
+    (folder / "control.db-wal").rename(folder / "moved-control.db-wal")
+
+
+def replace_the_database(folder: Path) -> None:
+    """By an older copy, as who restores a backup under a running plane does."""
+    with (
+        closing(sqlite3.connect(folder / "control.db")) as present,
+        closing(sqlite3.connect(folder / "restored.db")) as backup,
+    ):
+        present.backup(backup)
+    move_the_database(folder)
+    (folder / "restored.db").rename(folder / "control.db")
+
+
+def put_back(folder: Path) -> None:
+    for name in ("", "-wal", "-shm"):
+        moved = folder / f"moved-control.db{name}"
+        if moved.exists():
+            moved.rename(folder / f"control.db{name}")
+        elif name:
+            (folder / f"control.db{name}").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        move_the_database,
+        pytest.param(move_the_log, marks=pytest.mark.slow),
+        pytest.param(replace_the_database, marks=pytest.mark.slow),
+    ],
+)
+async def test_a_push_is_acknowledged_only_by_a_database_that_is_there(
+    tmp_path: Path, happens: Callable[[Path], None]
+) -> None:
+    books = Books()
+    folder = tmp_path / "plane"
+    folder.mkdir()
+    async with ControlPlane(folder / "control.db") as plane:
+        await apply(plane, catalog_text())
+        async with Sidecar(tmp_path, plane.address, push_linger_ms=0) as sidecar:
+            await hold(sidecar)
+            async with load(sidecar, books, seed=8, rest_s=0.001):
+                await answered(books, 500)
+                happens(folder)
+                assert CANNOT_RUN == await plane.ended()
+                assert plane.seen("control.store_gone")
+                put_back(folder)
+                await plane.start()
+                await answered(books, books.answers + 200)
+            await assert_exact(books, plane, sidecar)
+            assert [] == sidecar.seen("sync.fenced")
+
+
+@pytest.mark.parametrize("happens", [move_the_database, move_the_log, replace_the_database])
+def test_no_transaction_succeeds_once_the_files_are_elsewhere(
+    tmp_path: Path, happens: Callable[[Path], None]
+) -> None:
+    with closing(SqliteStore(tmp_path / "control.db")) as store:
+        with store.write() as transaction:
+            transaction.put_incarnation(KnownIncarnation(INCARNATION))
+        happens(tmp_path)
+        assert "was deleted" in store.lost() or "was replaced" in store.lost()
+        with pytest.raises(Unavailable) as writing, store.write() as transaction:
+            transaction.put_incarnation(KnownIncarnation(INCARNATION, watermark=1))
+        with pytest.raises(Unavailable) as reading, store.read():
+            pass
+        assert {"STORE_GONE"} == {writing.value.reason, reading.value.reason}
+
+
+def test_closing_leaves_the_files_of_the_database_that_took_the_place(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "control.db")
+    move_the_database(tmp_path)
+    with closing(SqliteStore(tmp_path / "control.db")) as successor:
+        with successor.write() as transaction:
+            transaction.put_incarnation(KnownIncarnation(INCARNATION))
+        store.close()
+        assert (tmp_path / "control.db-wal").exists()
+        assert "" == successor.lost()
+    shutil.rmtree(tmp_path)
