@@ -10,13 +10,14 @@ from uuid import UUID
 import msgspec
 
 from sidecar.api.control.v1 import control_pb2
+from sidecar.control.services.totals import TotalsPlace
 from sidecar.control.storage.values import LineFilter, LinePosition
 from sidecar.domain.bounds import BEGINNING_US, FOREVER_US, INT64_MAX
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.text import KNOWN_NAMES
 from sidecar.shared.convert.times import instant
 
-Position = TypeVar("Position", str, LinePosition)
+Position = TypeVar("Position", str, LinePosition, TotalsPlace)
 
 _NIL: Final = UUID(int=0)
 
@@ -61,7 +62,7 @@ def line_filter(
     return LineFilter(request.company, request.feature, from_us, until_us)
 
 
-def page_token(position: str | LinePosition | None) -> str:
+def page_token(position: str | LinePosition | TotalsPlace | None) -> str:
     """The token of a position; empty where there is no next page."""
     if not position:
         return ""
@@ -91,6 +92,22 @@ def line_of_token(token: str) -> LinePosition | None:
     except InvalidInput:
         raise _bad_token() from None
     return position
+
+
+def totals_of_token(token: str) -> TotalsPlace:
+    """The place that a token stands for; the start for none."""
+    if not token:
+        return TotalsPlace()
+    place = _decode(token, TotalsPlace)
+    key = place.key
+    if key is None or place.company not in ("", key.company):
+        raise _bad_token()
+    window = key.counter.window
+    if not all(-INT64_MAX <= at <= INT64_MAX for at in (window.start_us, window.end_us)):
+        raise _bad_token()
+    if not 0 <= place.version < INT64_MAX:
+        raise _bad_token()
+    return place
 
 
 def _decode(token: str, kind: type[Position]) -> Position:

@@ -17,7 +17,6 @@ from sidecar.control.rpc.watch_hub import Hub
 from sidecar.control.rpc.workers import Workers
 from sidecar.control.services.close_windows import RollingCatalogs, any_due, close_windows
 from sidecar.control.services.rollover_walk import Walker
-from sidecar.control.storage.values import CORRECTIONS
 from sidecar.domain.errors import TallydError
 
 IDLE_S: Final = 1.0
@@ -56,7 +55,7 @@ class RolloverTask:
             return False
         changed = await self._workers.write(close_windows, self._catalogs, now_us)
         self._metrics.carried.add(len(changed))
-        self._hub.touch(CORRECTIONS, changed)
+        self._hub.note_change()
         return True
 
     async def _walk(self) -> bool:
@@ -64,6 +63,6 @@ class RolloverTask:
         page = await self._workers.read(self._walker.next_page, now_us)
         if page is None:
             return False
-        begun = await self._workers.write(self._walker.look_at, page, now_us)
-        self._hub.touch(CORRECTIONS, begun)
+        await self._workers.write(self._walker.look_at, page, now_us)
+        self._hub.note_change()
         return True

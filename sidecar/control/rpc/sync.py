@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
 
 from sidecar.api.sync.v1 import sync_pb2, sync_pb2_grpc
 from sidecar.control.metrics import ControlMetrics
 from sidecar.control.rpc import sync_answers
-from sidecar.control.rpc.request_validation import require_count, require_incarnation
+from sidecar.control.rpc.request_validation import (
+    require_count,
+    require_incarnation,
+)
 from sidecar.control.rpc.watch_hub import Hub, Subscriber
 from sidecar.control.rpc.watch_page_cache import Pages
 from sidecar.control.rpc.workers import Workers
-from sidecar.control.services import snapshots
+from sidecar.control.services import snapshots, totals
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.errors import Unavailable
+from sidecar.domain.limits.counters import CounterTotal
+from sidecar.domain.text import KNOWN_NAMES
 
 HEARTBEAT_S: Final = 4.0
 """Longest silence on a watch; the API promises 5 seconds."""
@@ -45,17 +50,29 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
     ) -> sync_pb2.PushUsageResponse:
         response, pushed = await self._workers.write(sync_answers.push, request, self._clock())
         self._metrics.records.add(pushed.added)
-        touched = list(sync_answers.touched_by(pushed))
-        self._hub.note_interest(request.incarnation, (key.company for key in touched))
-        self._hub.touch(request.incarnation, touched)
+        self._hub.note_interest(request.incarnation, (total.company for total in pushed.totals))
+        self._hub.pushed(request.incarnation, pushed.totals)
         return response
 
     async def FetchSnapshots(  # noqa: N802
         self, request: sync_pb2.FetchSnapshotsRequest, context: Any
     ) -> sync_pb2.FetchSnapshotsResponse:
-        response = await self._workers.read(sync_answers.fetch, request, self._clock())
-        self._hub.note_interest(request.incarnation, request.companies)
-        return response
+        # Before they are read: what changes after that is told on the watch.
+        self._note_interest(request.incarnation, request.companies)
+        return await self._workers.read(sync_answers.fetch, request, self._clock())
+
+    async def ListTotals(  # noqa: N802
+        self, request: sync_pb2.ListTotalsRequest, context: Any
+    ) -> sync_pb2.ListTotalsResponse:
+        self._note_interest(request.incarnation, request.companies)
+        return await self._workers.read(sync_answers.list_totals, request, self._clock())
+
+    async def GetTotals(  # noqa: N802
+        self, request: sync_pb2.GetTotalsRequest, context: Any
+    ) -> sync_pb2.GetTotalsResponse:
+        companies = [address.company for address in request.counters]
+        self._note_interest(request.incarnation, companies, "counters[{}].company")
+        return await self._workers.read(sync_answers.get_totals, request, self._clock())
 
     async def WatchSnapshots(  # noqa: N802
         self, request: sync_pb2.WatchSnapshotsRequest, context: Any
@@ -66,9 +83,19 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
         with self._hub.watching(incarnation, everything=everything) as watcher:
             position = await self._workers.write(snapshots.start, resume, request.without_companies)
             await self._hub.refresh()
-            watch = _Watch(self._pages, self._hub, watcher, position, self._clock)
+            watch = _Watch(self._pages, self._workers, self._hub, watcher, position, self._clock)
             async for message in watch.messages():
                 yield message
+
+    def _note_interest(
+        self, incarnation: str, companies: Sequence[str], field: str = "companies[{}]"
+    ) -> None:
+        """Remember whom a sidecar works with. Raises `InvalidInput` for what no name can be."""
+        require_incarnation(incarnation)
+        require_count(field.partition("[")[0], len(companies), 0, sync_answers.NAMES_MAX)
+        for at, company in enumerate(companies):
+            KNOWN_NAMES.require_identifier(field.format(at), company)
+        self._hub.note_interest(incarnation, companies)
 
 
 class _Watch:
@@ -77,12 +104,14 @@ class _Watch:
     def __init__(
         self,
         pages: Pages,
+        workers: Workers,
         hub: Hub,
         watcher: Subscriber,
         position: snapshots.ResumePosition,
         clock: Clock,
     ) -> None:
         self._pages = pages
+        self._workers = workers
         self._hub = hub
         self._watcher = watcher
         self._position = position
@@ -102,8 +131,8 @@ class _Watch:
             if self._hub.state.revision > self._revision:
                 async for message in self._changes():
                     yield message
-            while totals := self._watcher.take_totals(TOTALS_A_MESSAGE):
-                yield self._sent(self._totals(totals))
+            while told := self._watcher.take_totals(TOTALS_A_MESSAGE):
+                yield self._sent(self._totals(told))
             if time.monotonic() >= self._heartbeat_due_s:
                 yield self._sent(self._totals([]))
 
@@ -111,13 +140,36 @@ class _Watch:
         """Every page from the position to the first one that is complete."""
         complete = False
         while not complete and not self._hub.closing:
+            start = self._position
             message, page, self._position = await self._pages.next(
-                self._hub.state, self._position, self._watcher.incarnation
+                self._hub.state, start, self._watcher.incarnation
             )
+            # Who is told of is not to be decided about without what it has used.
+            async for more in self._more_totals(page):
+                yield more
             complete = page.complete
             if complete:
                 self._revision = page.revision
+                if start.with_totals:
+                    message.totals_until_version = start.totals_version
             yield self._sent(message)
+
+    async def _more_totals(
+        self, page: snapshots.WatchPage
+    ) -> AsyncIterator[sync_pb2.WatchSnapshotsResponse]:
+        """Usage of a page's companies that did not fit its message: before it."""
+        companies = [snapshot.company for snapshot in page.snapshots]
+        wanted = totals.TotalsWanted(self._watcher.incarnation, companies)
+        listed = page.totals
+        while listed.after is not None and not self._hub.closing:
+            listed = await self._workers.read(
+                totals.list_totals, wanted, listed.after, self._clock()
+            )
+            yield self._sent(
+                sync_answers.watch_totals(
+                    self._epoch, self._revision, listed.totals, self._clock(), complete=False
+                )
+            )
 
     async def _wait(self) -> None:
         """Wait until something changes or the heartbeat is due."""
@@ -128,8 +180,11 @@ class _Watch:
             return
         self._watcher.changed.clear()
 
-    def _totals(self, totals: list[Any]) -> sync_pb2.WatchSnapshotsResponse:
-        return sync_answers.watch_totals(self._epoch, self._revision, totals, self._clock())
+    def _totals(self, told: Sequence[CounterTotal]) -> sync_pb2.WatchSnapshotsResponse:
+        """Totals, and what is complete with them."""
+        message = sync_answers.watch_totals(self._epoch, self._revision, told, self._clock())
+        message.totals_after_version, message.totals_until_version = self._watcher.take_told()
+        return message
 
     def _sent(self, message: sync_pb2.WatchSnapshotsResponse) -> sync_pb2.WatchSnapshotsResponse:
         self._heartbeat_due_s = time.monotonic() + HEARTBEAT_S

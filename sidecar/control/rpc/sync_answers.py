@@ -5,16 +5,18 @@ They run in worker threads, reading and building of messages included.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.control.rpc.request_validation import (
+    page_token,
     require_count,
     require_incarnation,
+    totals_of_token,
 )
 from sidecar.control.rules.history import Greeting, Run
-from sidecar.control.services import ingest, snapshots
+from sidecar.control.services import ingest, snapshots, totals
 from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import CHAIN_BYTES, CounterKey
 from sidecar.domain.bounds import BATCH_MAX, IDENTIFIER_BYTES_MAX, INT64_MAX
@@ -23,10 +25,11 @@ from sidecar.domain.limits.counters import CounterTotal
 from sidecar.domain.text import KNOWN_NAMES
 from sidecar.shared.convert.catalog import catalog_snapshot_to_message
 from sidecar.shared.convert.companies import snapshot_to_message
-from sidecar.shared.convert.counters import total_to_message
+from sidecar.shared.convert.counters import counter_from_message, total_to_message
 from sidecar.shared.convert.times import timestamp
 
-COMPANIES_MAX: Final = 1_000
+NAMES_MAX: Final = 1_000
+"""Most companies, or counters, that a sidecar asks for at once."""
 
 
 def hello(store: PlaneStore, request: sync_pb2.HelloRequest, now_us: int) -> sync_pb2.HelloResponse:
@@ -75,9 +78,8 @@ def fetch(
 ) -> sync_pb2.FetchSnapshotsResponse:
     """Answer to FetchSnapshots."""
     incarnation = require_incarnation(request.incarnation)
-    require_count("companies", len(request.companies), 1, COMPANIES_MAX)
-    for at, company in enumerate(request.companies):
-        KNOWN_NAMES.require_identifier(f"companies[{at}]", company)
+    require_count("companies", len(request.companies), 1, NAMES_MAX)
+    _require_identifiers(request.companies)
     known = request.known_catalog_version
     fetched = snapshots.fetch(store, request.companies, known, incarnation, now_us)
     catalog = fetched.catalog
@@ -85,8 +87,50 @@ def fetch(
         catalog=None if catalog is None else catalog_snapshot_to_message(catalog),
         companies=map(snapshot_to_message, fetched.snapshots),
         unknown_companies=fetched.unknown,
-        totals=map(total_to_message, fetched.totals),
+        totals=map(total_to_message, fetched.totals.totals),
         plane_time=timestamp(now_us),
+        totals_page_token=page_token(fetched.totals.after),
+        totals_version=fetched.totals.version,
+    )
+
+
+def list_totals(
+    store: PlaneStore, request: sync_pb2.ListTotalsRequest, now_us: int
+) -> sync_pb2.ListTotalsResponse:
+    """Answer to ListTotals."""
+    incarnation = require_incarnation(request.incarnation)
+    require_count("companies", len(request.companies), 0, NAMES_MAX)
+    after = require_count("after_version", request.after_version, 0, INT64_MAX - 1)
+    if not after and not request.companies:
+        raise InvalidInput("companies", "must be named, but for changes after a version")
+    place = totals_of_token(request.page_token)
+    wanted = totals.TotalsWanted(incarnation, request.companies, after)
+    page = totals.list_totals(store, wanted, place, now_us)
+    return sync_pb2.ListTotalsResponse(
+        totals=map(total_to_message, page.totals),
+        next_page_token=page_token(page.after),
+        version=page.version,
+        plane_time=timestamp(now_us),
+    )
+
+
+def get_totals(
+    store: PlaneStore, request: sync_pb2.GetTotalsRequest, now_us: int
+) -> sync_pb2.GetTotalsResponse:
+    """Answer to GetTotals."""
+    incarnation = require_incarnation(request.incarnation)
+    require_count("counters", len(request.counters), 1, NAMES_MAX)
+    keys = [
+        CounterKey(
+            KNOWN_NAMES.require_identifier(f"counters[{at}].company", address.company),
+            KNOWN_NAMES.require_identifier(f"counters[{at}].feature", address.feature),
+            counter_from_message(address.counter, f"counters[{at}].counter"),
+        )
+        for at, address in enumerate(request.counters)
+    ]
+    found, version = totals.get_totals(store, keys, incarnation)
+    return sync_pb2.GetTotalsResponse(
+        totals=map(total_to_message, found), version=version, plane_time=timestamp(now_us)
     )
 
 
@@ -102,7 +146,7 @@ def watch_page(
         catalog=None if catalog is None else catalog_snapshot_to_message(catalog),
         companies=map(snapshot_to_message, page.snapshots),
         removed_companies=page.removed,
-        totals=map(total_to_message, page.totals),
+        totals=map(total_to_message, page.totals.totals),
         plane_time=timestamp(now_us),
         epoch=page.epoch,
     )
@@ -110,23 +154,21 @@ def watch_page(
 
 
 def watch_totals(
-    epoch: str, revision: int, totals: Iterable[CounterTotal], now_us: int
+    epoch: str, revision: int, told: Iterable[CounterTotal], now_us: int, *, complete: bool = True
 ) -> sync_pb2.WatchSnapshotsResponse:
     """A step of WatchSnapshots that changes no snapshot; without totals it is a heartbeat."""
     return sync_pb2.WatchSnapshotsResponse(
         revision=revision,
-        complete=True,
-        totals=map(total_to_message, totals),
+        complete=complete,
+        totals=map(total_to_message, told),
         plane_time=timestamp(now_us),
         epoch=epoch,
     )
 
 
-def touched_by(pushed: ingest.Pushed) -> Iterable[CounterKey]:
-    """Counters that a push changed."""
-    if not pushed.added:
-        return ()
-    return (CounterKey(total.company, total.feature, total.counter) for total in pushed.totals)
+def _require_identifiers(companies: Sequence[str]) -> None:
+    for at, company in enumerate(companies):
+        KNOWN_NAMES.require_identifier(f"companies[{at}]", company)
 
 
 def _require_chain(field: str, chain: bytes) -> None:

@@ -1,32 +1,43 @@
 """Tells those who watch what has changed.
 
 Wake-ups stay within the process and carry no data: a watcher reads changes from the store, in
-their order, by itself. Other processes on the same database are noticed by asking for the revision
-every two seconds. Totals of counters are collected for a moment, read once for all watchers, and
-may be dropped where a watcher does not keep up: the next push or total brings them up to date.
-Everything here runs on the event loop.
+their order, by itself. Changes of totals are read from the store, too, by version, once for all
+watchers, after they were collected for a moment: so what is told is complete, whoever changed them.
+Each watcher hears up to which version it was told everything; where it does not keep up and totals
+are dropped, it sees the gap, and asks. Other processes on the same database are noticed by looking
+every two seconds. Everything here runs on the event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
 import structlog
 
 from sidecar.control.rpc.workers import Workers
+from sidecar.control.services.totals import changes, newest_version
 from sidecar.control.storage.port import PlaneStore
-from sidecar.control.storage.values import CounterKey, CounterState, PlaneState
+from sidecar.control.storage.values import (
+    CORRECTIONS,
+    CounterKey,
+    CounterState,
+    PlaneState,
+    TotalsPosition,
+)
 from sidecar.domain.errors import TallydError
 from sidecar.domain.limits.counters import CounterTotal
 
 POLL_S: Final = 2.0
 COALESCE_S: Final = 0.2
-TOUCHED_MAX: Final = 10_000
+PUSHED_MAX: Final = 10_000
+"""Counters of which it is remembered who changed them; of others the one who did is told, too."""
 TOTALS_MAX: Final = 10_000
+CHANGES_AT_ONCE: Final = 2_000
 INTERESTS_MAX: Final = 4_096
 INTEREST_COMPANIES_MAX: Final = 100_000
 
@@ -51,16 +62,23 @@ class Interest:
 
 
 class Subscriber:
-    """One open watch. `changed` is set when there is something to look for."""
+    """One open watch. `changed` is set when there is something to look for.
 
-    def __init__(self, incarnation: str, interest: Interest) -> None:
+    `version`: of the ledger, as far as changes were read when it began.
+    """
+
+    def __init__(self, incarnation: str, interest: Interest, version: int) -> None:
         self.incarnation = incarnation
         self.changed = asyncio.Event()
         self._interest = interest
         self._totals: dict[CounterKey, CounterTotal] = {}
+        self._after, self._until = version, version
 
-    def offer(self, states: Iterable[CounterState]) -> int:
-        """Take totals of the companies of interest; returns how many found no room."""
+    def offer(self, states: Iterable[CounterState], until: int) -> int:
+        """Take totals of the companies of interest; returns how many found no room.
+
+        `until`: with these, all changes up to this version were offered.
+        """
         dropped = 0
         for state in states:
             key = state.key
@@ -68,24 +86,32 @@ class Subscriber:
                 continue
             if len(self._totals) >= TOTALS_MAX and key not in self._totals:
                 dropped += 1
+                self._after = max(self._after, state.version)
                 continue
-            own = state.parts.get(self.incarnation, 0)
-            self._totals[key] = CounterTotal(
-                key.company,
-                key.feature,
-                key.counter,
-                state.total,
-                own,
-                state.version,
-                state.carried,
-            )
+            self._totals[key] = _total_for(self.incarnation, state)
             self.changed.set()
+        self._until = until
         return dropped
+
+    def skip(self, version: int) -> None:
+        """Changes up to a version are not offered: they were not read, as nobody watched."""
+        self._after = max(self._after, version)
 
     def take_totals(self, most: int) -> list[CounterTotal]:
         """Hand out totals that wait, so many at most; empty if there are none."""
         keys = list(self._totals)[:most]
         return [self._totals.pop(key) for key in keys]
+
+    def take_told(self) -> tuple[int, int]:
+        """After and up to which version everything was handed out; zeros where it cannot be said.
+
+        What is said is said once: the next time, it goes on from there.
+        """
+        if self._totals or self._until < self._after:
+            return 0, 0
+        told = self._after, self._until
+        self._after = self._until
+        return told
 
 
 class Hub:
@@ -98,8 +124,9 @@ class Hub:
         self._workers = workers
         self._watchers: set[Subscriber] = set()
         self._interests: OrderedDict[str, Interest] = OrderedDict()
-        self._touched: dict[CounterKey, str | None] = {}
-        self._any_touched = asyncio.Event()
+        self._pushed: dict[CounterKey, tuple[str, int]] = {}
+        self._any_change = asyncio.Event()
+        self._position: TotalsPosition | None = None
 
     @property
     def watchers(self) -> int:
@@ -110,7 +137,7 @@ class Hub:
     def watching(self, incarnation: str, *, everything: bool) -> Iterator[Subscriber]:
         """Take part as a watcher: of everything, or of companies that the sidecar asks for."""
         interest = Interest(everything=True) if everything else self._interest(incarnation)
-        watcher = Subscriber(incarnation, interest)
+        watcher = Subscriber(incarnation, interest, self._version())
         self._watchers.add(watcher)
         try:
             yield watcher
@@ -123,23 +150,28 @@ class Hub:
 
     async def refresh(self) -> None:
         """Read epoch and revision, and wake everyone if they are new."""
+        if self._position is None:
+            self._position = TotalsPosition(await self._workers.read(newest_version))
         state = await self._workers.read(_state)
         if state != self.state:
             self.state = state
             self._wake_all()
 
-    def touch(self, incarnation: str, keys: Iterable[CounterKey]) -> None:
-        """Note counters that a sidecar changed; the others will hear of it soon."""
-        for key in keys:
-            if key in self._touched:
-                if self._touched[key] != incarnation:
-                    self._touched[key] = None
-            elif len(self._touched) < TOUCHED_MAX:
-                self._touched[key] = incarnation
-            else:
-                self.dropped_totals += 1
-        if self._touched:
-            self._any_touched.set()
+    def pushed(self, incarnation: str, totals: Iterable[CounterTotal]) -> None:
+        """A sidecar changed counters, and was told their totals; the others will hear of it soon.
+
+        That it was told is a hint: without it, it is told once more.
+        """
+        for total in totals:
+            if len(self._pushed) == PUSHED_MAX:
+                break
+            key = CounterKey(total.company, total.feature, total.counter)
+            self._pushed[key] = (incarnation, total.version)
+        self._any_change.set()
+
+    def note_change(self) -> None:
+        """Counters were changed, by the plane itself."""
+        self._any_change.set()
 
     def close(self) -> None:
         """End every watch."""
@@ -158,21 +190,45 @@ class Hub:
     async def spread_totals(self) -> None:
         """Tell watchers of counters that others changed, until cancelled."""
         while True:
-            await self._any_touched.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._any_change.wait(), POLL_S)
             await asyncio.sleep(COALESCE_S)
-            touched, self._touched = self._touched, {}
-            self._any_touched.clear()
-            if not self._watchers:
-                continue
+            self._any_change.clear()
             try:
-                states = await self._workers.read(_counters, list(touched))
+                await self._spread()
             except TallydError as error:
                 _log.warning("control.totals_unreadable", error=str(error))
-                continue
+
+    async def _spread(self) -> None:
+        """Tell what changed since the last time, a page at a time."""
+        pushed, self._pushed = self._pushed, {}
+        if not self._watchers:
+            version = await self._workers.read(newest_version)
+            self._position = TotalsPosition(version)
+            for watcher in self._watchers:  # who came meanwhile
+                watcher.skip(version)
+            return
+        more = True
+        while more and self._watchers:
+            after = self._position
+            assert after is not None, "it was read before anybody could watch"
+            states, version = await self._workers.read(changes, after, CHANGES_AT_ONCE)
+            more = len(states) == CHANGES_AT_ONCE
+            # Of the last one's version there may be more.
+            self._position = TotalsPosition(version)
+            if more:
+                self._position = TotalsPosition(states[-1].version, states[-1].key)
             for watcher in tuple(self._watchers):
-                news = [state for state in states if touched[state.key] != watcher.incarnation]
-                self.dropped_totals += watcher.offer(news)
+                mine = watcher.incarnation
+                news = [state for state in states if pushed.get(state.key) != (mine, state.version)]
+                self.dropped_totals += watcher.offer(news, self._version())
                 await asyncio.sleep(0)  # calls go on between watchers, however many there are
+
+    def _version(self) -> int:
+        """Version of the ledger up to which all changes were read."""
+        position = self._position
+        assert position is not None, "it was read before anybody could watch"
+        return position.version - (position.key is not None)
 
     def _interest(self, incarnation: str) -> Interest:
         interest = self._interests.setdefault(incarnation, Interest())
@@ -191,6 +247,15 @@ def _state(store: PlaneStore) -> PlaneState:
         return transaction.state()
 
 
-def _counters(store: PlaneStore, keys: Sequence[CounterKey]) -> list[CounterState]:
-    with store.read() as transaction:
-        return transaction.counters(keys)
+def _total_for(incarnation: str, state: CounterState) -> CounterTotal:
+    key = state.key
+    return CounterTotal(
+        key.company,
+        key.feature,
+        key.counter,
+        state.total,
+        state.parts.get(incarnation, 0),
+        state.version,
+        state.carried,
+        state.parts.get(CORRECTIONS, 0),
+    )

@@ -8,31 +8,37 @@ transactions it took.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
-from sidecar.control.storage.port import PlaneStore, ReadTransaction
+from sidecar.control.services.totals import (
+    NO_TOTALS,
+    TotalsPage,
+    TotalsPlace,
+    TotalsWanted,
+    page_of,
+    version_of,
+)
+from sidecar.control.storage.port import PlaneStore
 from sidecar.domain.catalog.model import CatalogSnapshot
 from sidecar.domain.company.model import CompanySnapshot
-from sidecar.domain.limits.counters import CounterTotal
 
 PAGE_COMPANIES: Final = 200
-TOTALS_MAX: Final = 10_000
-"""Most totals in one answer, so that it stays below gRPC's usual 4 MiB."""
 
 
 class FetchedSnapshots(msgspec.Struct, frozen=True):
-    """Snapshots of companies that exist, ids of those that do not, and totals of open windows.
+    """Snapshots of companies that exist, ids of those that do not, and totals of both.
 
-    `catalog` is `None` where the caller has it already, or where there is none yet.
+    `catalog` is `None` where the caller has it already, or where there is none yet. `totals`: the
+    first page of them.
     """
 
     catalog: CatalogSnapshot | None
     snapshots: Sequence[CompanySnapshot]
     unknown: Sequence[str]
-    totals: Sequence[CounterTotal]
+    totals: TotalsPage
 
 
 class ResumePosition(msgspec.Struct, frozen=True):
@@ -40,7 +46,7 @@ class ResumePosition(msgspec.Struct, frozen=True):
 
     Everything up to (`revision`, `company`) was sent, and the catalog if its version is at most
     `catalog_version`. Removals are told if they are after `known_revision`. `with_totals`: usage
-    goes along, for a caller that starts with nothing.
+    goes along, for a caller that starts with nothing. `totals_version`: of the ledger, then.
     """
 
     revision: int
@@ -48,10 +54,14 @@ class ResumePosition(msgspec.Struct, frozen=True):
     catalog_version: int
     known_revision: int
     with_totals: bool
+    totals_version: int = 0
 
 
 class WatchPage(msgspec.Struct, frozen=True):
-    """A step of a watch. `complete`: with it, everything up to `revision` was sent."""
+    """A step of a watch. `complete`: with it, everything up to `revision` was sent.
+
+    `totals`: the first page of those of its companies, where usage goes along.
+    """
 
     epoch: str
     revision: int
@@ -59,7 +69,7 @@ class WatchPage(msgspec.Struct, frozen=True):
     catalog: CatalogSnapshot | None
     snapshots: Sequence[CompanySnapshot]
     removed: Sequence[str]
-    totals: Sequence[CounterTotal]
+    totals: TotalsPage
 
     @property
     def empty(self) -> bool:
@@ -75,7 +85,9 @@ def fetch(
         newest = transaction.catalog_version()
         catalog = transaction.catalog() if newest != known_catalog else None
         found = transaction.snapshots(companies)
-        totals = open_totals(transaction, found, incarnation, now_us)
+        # Of those that do not exist, too: they may be on the default plan.
+        wanted = TotalsWanted(incarnation, companies)
+        totals = page_of(transaction, wanted, TotalsPlace(), now_us)
     return FetchedSnapshots(
         catalog=catalog,
         snapshots=list(found.values()),
@@ -92,6 +104,7 @@ def start(store: PlaneStore, resume_revision: int, without_companies: bool) -> R
     """
     with store.read() as transaction:
         revision = transaction.state().revision
+        version = version_of(transaction)
     if resume_revision > revision:
         with store.write() as writing:
             if resume_revision > writing.state().revision:
@@ -99,8 +112,10 @@ def start(store: PlaneStore, resume_revision: int, without_companies: bool) -> R
         resume_revision = 0
     if resume_revision:
         return _after(resume_revision, resume_revision, resume_revision, False)
-    companies_after = revision if without_companies else 0
-    return _after(companies_after, 0, revision, not without_companies)
+    if without_companies:
+        return _after(revision, 0, revision, False)
+    start = _after(0, 0, revision, True)
+    return msgspec.structs.replace(start, totals_version=version)
 
 
 def next_page(
@@ -113,10 +128,10 @@ def next_page(
         catalog = transaction.catalog() if newest > position.catalog_version else None
         changes = transaction.company_changes(position.revision, position.company, PAGE_COMPANIES)
         present = [change.snapshot for change in changes if change.snapshot is not None]
-        totals: Sequence[CounterTotal] = ()
-        if position.with_totals:
-            ids = (snapshot.company for snapshot in present)
-            totals = open_totals(transaction, ids, incarnation, now_us)
+        totals = NO_TOTALS
+        if position.with_totals and present:
+            wanted = TotalsWanted(incarnation, [snapshot.company for snapshot in present])
+            totals = page_of(transaction, wanted, TotalsPlace(), now_us)
     complete = len(changes) < PAGE_COMPANIES
     page = WatchPage(
         epoch=state.epoch,
@@ -137,19 +152,6 @@ def next_page(
     return page, msgspec.structs.replace(
         position, revision=last.revision, company=last.id, catalog_version=newest
     )
-
-
-def open_totals(
-    transaction: ReadTransaction, companies: Iterable[str], incarnation: str, now_us: int
-) -> list[CounterTotal]:
-    """Usage in the windows of companies that hold an instant, up to the bound."""
-    totals: list[CounterTotal] = []
-    for company in companies:
-        left = TOTALS_MAX - len(totals)
-        if left == 0:
-            break
-        totals += transaction.open_counters(company, "", now_us, incarnation, left)
-    return totals
 
 
 def _after(revision: int, catalog_version: int, known: int, with_totals: bool) -> ResumePosition:

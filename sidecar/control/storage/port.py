@@ -29,6 +29,7 @@ from sidecar.control.storage.values import (
     RolloverWindow,
     StoredCompany,
     Tombstone,
+    TotalsPosition,
     UsageSum,
 )
 from sidecar.domain.catalog.model import Catalog, CatalogSnapshot
@@ -113,6 +114,30 @@ class ReadTransaction(Protocol):
         And those whose window begins within a minute, where unused amounts were carried into it.
         Company-wide ones first, so that a limit cuts off single users rather than the whole.
         """
+        ...
+
+    def ledger_version(self) -> int:
+        """Version of the ledger: that of the counter that changed last, or more."""
+        ...
+
+    def unended_totals(
+        self, company: str, after: CounterKey | None, at_us: int, incarnation: str, limit: int
+    ) -> list[CounterTotal]:
+        """Counters of a company whose window ends after an instant, behind one of them.
+
+        In the order of their keys, which never changes: what is added meanwhile has a later version
+        than the ledger had before.
+        """
+        ...
+
+    def changed_totals(
+        self, company: str, after: TotalsPosition, incarnation: str, limit: int
+    ) -> list[CounterTotal]:
+        """Counters of a company, or of all for an empty one, behind a position, in that order."""
+        ...
+
+    def changed_counters(self, after: TotalsPosition, limit: int) -> list[CounterState]:
+        """The same of all companies, with all their parts."""
         ...
 
     def lines(self, wanted: LineFilter, after: LinePosition | None, limit: int) -> list[LedgerLine]:

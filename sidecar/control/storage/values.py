@@ -133,6 +133,17 @@ class CounterState(msgspec.Struct, frozen=True):
     carried: tuple[int, ...] | None = None
 
 
+class TotalsPosition(msgspec.Struct, frozen=True):
+    """A place among counters in the order of (version, key).
+
+    Behind it are those of a later version, and where `key` is given, those of the same version
+    behind that key, too.
+    """
+
+    version: int
+    key: CounterKey | None = None
+
+
 class RolloverTerms(msgspec.Struct, frozen=True):
     """By what a window is closed: the limit's amount, in the feature's unit, and its rollover."""
 

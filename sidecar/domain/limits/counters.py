@@ -32,7 +32,8 @@ class CounterTotal(msgspec.Struct, frozen=True):
 
     `version` grows with every change of the plane's ledger: of two, the one with more is newer.
     `carried`: what rolled over into the window, by age, the youngest first; `None` where the plane
-    has not worked it out, or where nothing rolls over.
+    has not worked it out, or where nothing rolls over. `corrections`: the part of the total that is
+    the plane's own; without it a counter only grows. `None` where the plane does not say.
     """
 
     company: str
@@ -42,6 +43,7 @@ class CounterTotal(msgspec.Struct, frozen=True):
     own: int
     version: int
     carried: tuple[int, ...] | None = None
+    corrections: int | None = 0
 
 
 def slot_of(limit: Limit, generation: int = 0) -> str:

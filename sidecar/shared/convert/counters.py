@@ -57,6 +57,7 @@ def total_to_message(total: CounterTotal) -> sync_pb2.CounterTotal:
         version=total.version,
         carrying=total.carried is not None,
         carried=total.carried or (),
+        corrections=total.corrections,
     )
 
 
@@ -74,6 +75,7 @@ def total_from_message(message: sync_pb2.CounterTotal, field: str) -> CounterTot
         own=message.own,
         version=message.version,
         carried=_carried(message, f"{field}.carried") if message.carrying else None,
+        corrections=message.corrections if message.HasField("corrections") else None,
     )
 
 

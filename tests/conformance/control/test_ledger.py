@@ -135,7 +135,7 @@ def test_a_total_is_the_sum_of_its_parts(store: PlaneStore) -> None:
         totals = transaction.totals([key, other], ALICE)
         states = transaction.counters([key, key_of(per_user("nobody"))])
     assert [
-        CounterTotal("acme", "tokens", LIFETIME, 10, 6, 3),
+        CounterTotal("acme", "tokens", LIFETIME, 10, 6, 3, None, -3),
         CounterTotal("acme", "tokens", per_user("eve"), 1, 1, 1),
     ] == totals
     assert [CounterState(key, 10, 3, {ALICE: 6, BOB: 7, CORRECTIONS: -3})] == states

@@ -32,6 +32,7 @@ OLDER = range(1, NEWEST)
 ADDED: dict[int, dict[str, Row]] = {
     2: {"company": (None, None)},
     3: {"counter": (None, None, 0, None)},
+    4: {},
 }
 """What each migration gives to rows that were there."""
 

@@ -191,12 +191,12 @@ def test_usage_goes_along_with_every_page_of_a_start_and_with_none_behind_it(
     watcher, totals = Watcher(store), []
     while True:
         page = watcher.step()
-        totals += [(total.company, total.total) for total in page.totals]
+        totals += [(total.company, total.total) for total in page.totals.totals]
         if page.complete:
             break
     assert [(name, 5) for name in names] == totals
     apply.apply(store, Desired(MORE, (company(names[0], "max"),)), NOW_US)
-    assert [] == list(watcher.step().totals)
+    assert [] == list(watcher.step().totals.totals)
 
 
 @pytest.mark.parametrize("without_companies", [False, True], ids=["all", "changes alone"])

@@ -178,8 +178,10 @@ def test_unattributed_usage_is_put_on_its_counters_by_the_plane(store: PlaneStor
     set_up(store, "acme")
     pushed = _writer(ALICE, record(5, unattributed=True, user="eve")).push(store)
     assert {
-        CounterTotal("acme", "tokens", LIFETIME, total=5, own=0, version=NOW_US),
-        CounterTotal("acme", "tokens", per_user("eve"), total=5, own=0, version=NOW_US),
+        CounterTotal("acme", "tokens", LIFETIME, total=5, own=0, version=NOW_US, corrections=5),
+        CounterTotal(
+            "acme", "tokens", per_user("eve"), total=5, own=0, version=NOW_US, corrections=5
+        ),
     } == set(pushed.totals)
     assert [False] == [line.unattributed for line in _lines(store)]
 

@@ -262,8 +262,8 @@ def test_a_snapshot_comes_with_what_is_about_to_be_carried(plane: RolloverPlane)
     page, _ = snapshots.next_page(plane.store, position, ALICE, now_us)
 
     expected = {plane.key(JANUARY): (), plane.key(FEBRUARY): (60,)}
-    assert expected == {_key(total): total.carried for total in fetched.totals}
-    assert expected == {_key(total): total.carried for total in page.totals}
+    assert expected == {_key(total): total.carried for total in fetched.totals.totals}
+    assert expected == {_key(total): total.carried for total in page.totals.totals}
 
 
 def test_a_companys_usage_tells_what_was_carried(plane: RolloverPlane) -> None:

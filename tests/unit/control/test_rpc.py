@@ -185,6 +185,45 @@ BAD = {
         sync_pb2.FetchSnapshotsRequest(incarnation=ALICE),
         "companies",
     ),
+    "no companies, and no version either": (
+        "sync/ListTotals",
+        sync_pb2.ListTotalsRequest(incarnation=ALICE),
+        "companies",
+    ),
+    "too many companies": (
+        "sync/ListTotals",
+        sync_pb2.ListTotalsRequest(incarnation=ALICE, companies=["a"] * 1_001),
+        "companies",
+    ),
+    "a negative version": (
+        "sync/ListTotals",
+        sync_pb2.ListTotalsRequest(incarnation=ALICE, companies=["a"], after_version=-1),
+        "after_version",
+    ),
+    "a place among totals that is none": (
+        "sync/ListTotals",
+        sync_pb2.ListTotalsRequest(incarnation=ALICE, companies=["a"], page_token="e30="),
+        "page_token",
+    ),
+    "no counters": (
+        "sync/GetTotals",
+        sync_pb2.GetTotalsRequest(incarnation=ALICE),
+        "counters",
+    ),
+    "a counter whose window ends before it starts": (
+        "sync/GetTotals",
+        sync_pb2.GetTotalsRequest(
+            incarnation=ALICE,
+            counters=[
+                sync_pb2.CounterAddress(
+                    company="a",
+                    feature="f",
+                    counter=sync_pb2.Counter(slot="s", window_start_us=2, window_end_us=1),
+                )
+            ],
+        ),
+        "counters[0].counter.window_end_us",
+    ),
     "a negative revision": (
         "sync/WatchSnapshots",
         sync_pb2.WatchSnapshotsRequest(incarnation=ALICE, resume_revision=-1),
@@ -249,7 +288,9 @@ async def test_a_company_that_is_not_there_is_not_found(calls: Calls) -> None:
         pytest.param(b"\x0a\x02\xc3\x28", id="broken UTF-8"),
     ],
 )
-@pytest.mark.parametrize("method", ["Hello", "PushUsage", "FetchSnapshots"])
+@pytest.mark.parametrize(
+    "method", ["Hello", "PushUsage", "FetchSnapshots", "ListTotals", "GetTotals"]
+)
 async def test_garbage_on_the_wire_is_an_invalid_argument(
     calls: Calls, method: str, garbage: bytes
 ) -> None:

@@ -74,16 +74,25 @@ def test_a_fetch_leaves_out_the_catalog_that_is_known(
     assert sent is (snapshots.fetch(store, ["a"], known, ALICE, NOW_US).catalog is not None)
 
 
+def test_a_fetch_brings_the_usage_of_companies_that_do_not_exist_too(store: PlaneStore) -> None:
+    set_up(store, "acme")
+    alice = Writer(ALICE)
+    alice.write(record(5, name="on-the-default-plan"))
+    alice.push(store)
+    (total,) = snapshots.fetch(store, ["on-the-default-plan"], 0, BOB, NOW_US).totals.totals
+    assert ("on-the-default-plan", 5) == (total.company, total.total)
+
+
 def test_a_fetch_brings_the_usage_in_open_windows(store: PlaneStore) -> None:
     set_up(store, "acme")
     alice = Writer(ALICE)
     alice.write(record(5, counters=[LIFETIME, per_user("eve")]))
     alice.push(store)
-    today = snapshots.fetch(store, ["acme"], 0, BOB, NOW_US).totals
-    later = snapshots.fetch(store, ["acme"], 0, ALICE, NOW_US + DAY_US).totals
+    today = snapshots.fetch(store, ["acme"], 0, BOB, NOW_US).totals.totals
+    later = snapshots.fetch(store, ["acme"], 0, ALICE, NOW_US + DAY_US).totals.totals
     assert [
-        CounterTotal("acme", "tokens", LIFETIME, 5, 0, NOW_US),
         CounterTotal("acme", "tokens", per_user("eve"), 5, 0, NOW_US),
+        CounterTotal("acme", "tokens", LIFETIME, 5, 0, NOW_US),
     ] == list(today)
     assert [CounterTotal("acme", "tokens", LIFETIME, 5, 5, NOW_US)] == list(later)
 
@@ -102,7 +111,7 @@ def test_a_watch_from_0_brings_the_usage_along(store: PlaneStore) -> None:
     alice.write(record(5))
     alice.push(store)
     (page,), _ = _pages(store, snapshots.start(store, 0, False))
-    assert [CounterTotal("acme", "tokens", LIFETIME, 5, 0, NOW_US)] == list(page.totals)
+    assert [CounterTotal("acme", "tokens", LIFETIME, 5, 0, NOW_US)] == list(page.totals.totals)
 
 
 def test_a_watch_without_companies_gets_only_later_changes_of_them(store: PlaneStore) -> None:

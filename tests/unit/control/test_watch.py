@@ -11,12 +11,24 @@ import pytest
 
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.control.rpc import sync, watch_hub
-from sidecar.control.services import apply
+from sidecar.control.services import apply, totals
 from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import CounterState
+from sidecar.domain.bounds import FOREVER_US
+from sidecar.domain.limits.counters import CounterRef
+from sidecar.domain.time.windows import Window
 from tests.support.bounds import HANG_SECONDS_MAX
 from tests.unit.control.plane import Calls, running
-from tests.unit.control.support import ALICE, BOB, CAROL, NOW_US, Writer, company, key_of, record
+from tests.unit.control.support import (
+    ALICE,
+    BOB,
+    CAROL,
+    NOW_US,
+    Writer,
+    company,
+    key_of,
+    record,
+)
 
 Step = sync_pb2.WatchSnapshotsResponse
 
@@ -156,14 +168,78 @@ async def test_a_stop_ends_watches_cleanly(calls: Calls) -> None:
     assert grpc.StatusCode.OK == await watch.code()
 
 
-def test_totals_for_which_there_is_no_room_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_start_from_nothing_tells_all_usage_however_many_totals_there_are(
+    calls: Calls, store: PlaneStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(totals, "PAGE_TOTALS", 7)
+    alice = Writer(ALICE)
+    window = Window(0, FOREVER_US)
+    users = [CounterRef("LIFETIME|user|", (f"user-{at}",), window) for at in range(50)]
+    alice.write(*(record(at + 1, name="a", counters=[user]) for at, user in enumerate(users)))
+    alice.push(store)
+    watch = calls.watch(BOB)
+    steps = [await watch.read()]
+    while not steps[-1].complete:
+        steps.append(await watch.read())
+    assert [[]] * (len(steps) - 1) + [["a", "b"]] == [_ids(step) for step in steps]
+    told = [total.total for step in steps for total in step.totals]
+    assert list(range(1, 51)) == sorted(told)
+    assert (0, NOW_US) == _told(steps[-1])
+
+
+async def test_what_a_watch_says_to_be_told_goes_on_without_a_gap(calls: Calls) -> None:
+    watch, alice = calls.watch(BOB, without_companies=True), Writer(ALICE)
+    versions = []
+    until = (await _until(watch, lambda step: bool(step.totals_until_version))).totals_until_version
+    await calls.sync.FetchSnapshots(
+        sync_pb2.FetchSnapshotsRequest(incarnation=BOB, companies=["a"])
+    )
+    for at in range(5):
+        alice.write(record(1, name="a"))
+        pushed = await calls.push(alice, at + 1)
+        versions.append(pushed.totals[0].version)
+        step = await _until(watch, lambda step: bool(step.totals_until_version and step.totals))
+        assert step.totals_after_version <= until
+        until = step.totals_until_version
+        assert versions[-1] <= until
+
+
+async def test_usage_that_another_process_takes_in_is_told(calls: Calls, store: PlaneStore) -> None:
+    watch = calls.watch(BOB)
+    await watch.read()
+    await asyncio.to_thread(_pushed(ALICE, 3).push, store)
+    step = await _until(watch, lambda step: bool(step.totals))
+    assert [3] == [total.total for total in step.totals]
+
+
+def test_totals_for_which_there_is_no_room_are_dropped_and_leave_a_gap(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(watch_hub, "TOTALS_MAX", 2)
-    watcher = watch_hub.Subscriber(BOB, watch_hub.Interest(everything=True))
-    states = [_state(at, version=1) for at in range(3)]
-    assert 1 == watcher.offer(states)
-    assert 0 == watcher.offer([_state(0, version=2)])
-    assert [2, 1] == [total.version for total in watcher.take_totals(10)]
+    watcher = watch_hub.Subscriber(BOB, watch_hub.Interest(everything=True), 3)
+    assert 1 == watcher.offer([_state(at, version=4 + at) for at in range(3)], 6)
+    assert 0 == watcher.offer([_state(0, version=7)], 7)
+    assert (0, 0) == watcher.take_told()  # before all is handed out, nothing is said
+    assert [7, 5] == [total.version for total in watcher.take_totals(10)]
     assert [] == watcher.take_totals(10)
+    assert (6, 7) == watcher.take_told()  # who knows all up to 3 sees that something is missing
+    assert (7, 7) == watcher.take_told()
+
+
+def test_a_total_that_is_dropped_half_way_through_its_version_is_not_said_to_be_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watch_hub, "TOTALS_MAX", 1)
+    watcher = watch_hub.Subscriber(BOB, watch_hub.Interest(everything=True), 3)
+    assert 1 == watcher.offer([_state(at, version=9) for at in range(2)], 8)
+    watcher.take_totals(10)
+    assert (0, 0) == watcher.take_told()
+    watcher.offer([], 9)
+    assert (9, 9) == watcher.take_told()
+
+
+def _told(step: Step) -> tuple[int, int]:
+    return step.totals_after_version, step.totals_until_version
 
 
 def _state(at: int, version: int) -> CounterState:

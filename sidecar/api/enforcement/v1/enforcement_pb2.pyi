@@ -293,8 +293,9 @@ class Basis(_message.Message):
     snapshot_version: _builtins.int
     """Revision of the control plane that the snapshot or, if newer, the catalog is of. 0: none."""
     plane_age_ms: _builtins.int
-    """Milliseconds since this sidecar last heard from the control plane; since the Unix epoch if it never did. Absent: it
-    is the authority itself (standalone).
+    """Age of what this sidecar knows of the others' usage, in milliseconds: it knows all that the control plane knew then.
+    It grows while the control plane is silent, and until what was missed meanwhile has been heard; since the Unix epoch
+    where nothing was ever heard. Absent: this sidecar is the authority itself (standalone).
     """
     uncertainty: _builtins.int
     """Most by which the binding limit's true usage can exceed the one reported here, in the feature's unit. 0: exact.

@@ -384,6 +384,7 @@ class CounterTotal(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     CARRYING_FIELD_NUMBER: _builtins.int
     CARRIED_FIELD_NUMBER: _builtins.int
+    CORRECTIONS_FIELD_NUMBER: _builtins.int
     company: _builtins.str
     """Id of the company."""
     feature: _builtins.str
@@ -396,6 +397,10 @@ class CounterTotal(_message.Message):
     """Grows with every change of the ledger: of two totals of a counter, the one with the greater version is newer."""
     carrying: _builtins.bool
     """Whether unused amounts of a limit on this counter roll over, and the plane has worked out what came in."""
+    corrections: _builtins.int
+    """The part of the total that is the plane's own: duplicates taken back, usage moved to where it belongs. Without it a
+    counter only grows: one that shrinks shows that the plane lost state. Absent: not said.
+    """
     @_builtins.property
     def counter(self) -> Global___Counter:
         """The counter."""
@@ -417,12 +422,15 @@ class CounterTotal(_message.Message):
         version: _builtins.int = ...,
         carrying: _builtins.bool = ...,
         carried: _abc.Iterable[_builtins.int] | None = ...,
+        corrections: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["counter", b"counter"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_corrections", b"_corrections", "corrections", b"corrections", "counter", b"counter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["carried", b"carried", "carrying", b"carrying", "company", b"company", "counter", b"counter", "feature", b"feature", "own", b"own", "total", b"total", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_corrections", b"_corrections", "carried", b"carried", "carrying", b"carrying", "company", b"company", "corrections", b"corrections", "counter", b"counter", "feature", b"feature", "own", b"own", "total", b"total", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__corrections: _TypeAlias = _typing.Literal["corrections"]  # noqa: Y015
+    _WhichOneofArgType__corrections: _TypeAlias = _typing.Literal["_corrections", b"_corrections"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__corrections) -> _WhichOneofReturnType__corrections | None: ...
 
 Global___CounterTotal: _TypeAlias = CounterTotal  # noqa: Y015
 
@@ -469,6 +477,12 @@ class FetchSnapshotsResponse(_message.Message):
     UNKNOWN_COMPANIES_FIELD_NUMBER: _builtins.int
     TOTALS_FIELD_NUMBER: _builtins.int
     PLANE_TIME_FIELD_NUMBER: _builtins.int
+    TOTALS_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TOTALS_VERSION_FIELD_NUMBER: _builtins.int
+    totals_page_token: _builtins.str
+    """Where totals go on: for ListTotals, with the same companies. Empty: those are all."""
+    totals_version: _builtins.int
+    """Version of the ledger up to which the totals are complete, once all pages are read. 0: not said."""
     @_builtins.property
     def catalog(self) -> _catalog_pb2.CatalogSnapshot:
         """The catalog, if the caller does not have it."""
@@ -483,7 +497,9 @@ class FetchSnapshotsResponse(_message.Message):
 
     @_builtins.property
     def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___CounterTotal]:
-        """Usage on the counters of their windows that hold the present."""
+        """Usage of all companies asked for, also of those that do not exist, on the counters of their windows that have not
+        ended; perhaps not all of it.
+        """
 
     @_builtins.property
     def plane_time(self) -> _timestamp_pb2.Timestamp:
@@ -497,10 +513,12 @@ class FetchSnapshotsResponse(_message.Message):
         unknown_companies: _abc.Iterable[_builtins.str] | None = ...,
         totals: _abc.Iterable[Global___CounterTotal] | None = ...,
         plane_time: _timestamp_pb2.Timestamp | None = ...,
+        totals_page_token: _builtins.str = ...,
+        totals_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["catalog", b"catalog", "plane_time", b"plane_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalog", b"catalog", "companies", b"companies", "plane_time", b"plane_time", "totals", b"totals", "unknown_companies", b"unknown_companies"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalog", b"catalog", "companies", b"companies", "plane_time", b"plane_time", "totals", b"totals", "totals_page_token", b"totals_page_token", "totals_version", b"totals_version", "unknown_companies", b"unknown_companies"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -550,6 +568,8 @@ class WatchSnapshotsResponse(_message.Message):
     TOTALS_FIELD_NUMBER: _builtins.int
     PLANE_TIME_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
+    TOTALS_AFTER_VERSION_FIELD_NUMBER: _builtins.int
+    TOTALS_UNTIL_VERSION_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Revision that the changes belong to."""
     complete: _builtins.bool
@@ -560,6 +580,13 @@ class WatchSnapshotsResponse(_message.Message):
     """Identity of the plane's state; where it differs from the one known, revisions are not comparable and the caller
     starts from 0.
     """
+    totals_after_version: _builtins.int
+    """With this message, every change of a total above totals_after_version and up to totals_until_version was told on
+    this stream, of the companies that the caller works with. Who knows all up to totals_after_version knows all up to
+    totals_until_version; who does not asks ListTotals. Both 0: nothing is said.
+    """
+    totals_until_version: _builtins.int
+    """See totals_after_version."""
     @_builtins.property
     def catalog(self) -> _catalog_pb2.CatalogSnapshot:
         """The catalog, if it changed."""
@@ -591,11 +618,183 @@ class WatchSnapshotsResponse(_message.Message):
         totals: _abc.Iterable[Global___CounterTotal] | None = ...,
         plane_time: _timestamp_pb2.Timestamp | None = ...,
         epoch: _builtins.str = ...,
+        totals_after_version: _builtins.int = ...,
+        totals_until_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["catalog", b"catalog", "plane_time", b"plane_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalog", b"catalog", "companies", b"companies", "complete", b"complete", "epoch", b"epoch", "plane_time", b"plane_time", "removed_companies", b"removed_companies", "revision", b"revision", "totals", b"totals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalog", b"catalog", "companies", b"companies", "complete", b"complete", "epoch", b"epoch", "plane_time", b"plane_time", "removed_companies", b"removed_companies", "revision", b"revision", "totals", b"totals", "totals_after_version", b"totals_after_version", "totals_until_version", b"totals_until_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchSnapshotsResponse: _TypeAlias = WatchSnapshotsResponse  # noqa: Y015
+
+@_typing.final
+class ListTotalsRequest(_message.Message):
+    """Asks for totals, a page at a time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    COMPANIES_FIELD_NUMBER: _builtins.int
+    AFTER_VERSION_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    incarnation: _builtins.str
+    """UUID of the store."""
+    after_version: _builtins.int
+    """Only totals that changed after this version of the ledger, of whatever window. 0: those of every window that has not
+    ended.
+    """
+    page_token: _builtins.str
+    """next_page_token of the page before, with the rest of the request as it was. Empty: the first page."""
+    @_builtins.property
+    def companies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of companies, at most 1,000, whether or not they exist. Empty: all; only with after_version."""
+
+    def __init__(
+        self,
+        *,
+        incarnation: _builtins.str = ...,
+        companies: _abc.Iterable[_builtins.str] | None = ...,
+        after_version: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_version", b"after_version", "companies", b"companies", "incarnation", b"incarnation", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTotalsRequest: _TypeAlias = ListTotalsRequest  # noqa: Y015
+
+@_typing.final
+class ListTotalsResponse(_message.Message):
+    """A page of totals. It may be empty though others follow."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOTALS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    PLANE_TIME_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page. Empty: this was the last."""
+    version: _builtins.int
+    """Version of the ledger as of this page. Once all pages are read, everything up to that of the first is known."""
+    @_builtins.property
+    def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___CounterTotal]:
+        """Totals, in an order in which none is missed, whatever changes between two pages."""
+
+    @_builtins.property
+    def plane_time(self) -> _timestamp_pb2.Timestamp:
+        """The plane's clock."""
+
+    def __init__(
+        self,
+        *,
+        totals: _abc.Iterable[Global___CounterTotal] | None = ...,
+        next_page_token: _builtins.str = ...,
+        version: _builtins.int = ...,
+        plane_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["plane_time", b"plane_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "plane_time", b"plane_time", "totals", b"totals", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTotalsResponse: _TypeAlias = ListTotalsResponse  # noqa: Y015
+
+@_typing.final
+class CounterAddress(_message.Message):
+    """Names a counter."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPANY_FIELD_NUMBER: _builtins.int
+    FEATURE_FIELD_NUMBER: _builtins.int
+    COUNTER_FIELD_NUMBER: _builtins.int
+    company: _builtins.str
+    """Id of the company."""
+    feature: _builtins.str
+    """Key of the feature."""
+    @_builtins.property
+    def counter(self) -> Global___Counter:
+        """The counter."""
+
+    def __init__(
+        self,
+        *,
+        company: _builtins.str = ...,
+        feature: _builtins.str = ...,
+        counter: Global___Counter | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["counter", b"counter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "counter", b"counter", "feature", b"feature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CounterAddress: _TypeAlias = CounterAddress  # noqa: Y015
+
+@_typing.final
+class GetTotalsRequest(_message.Message):
+    """Asks for the totals of single counters."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    COUNTERS_FIELD_NUMBER: _builtins.int
+    incarnation: _builtins.str
+    """UUID of the store."""
+    @_builtins.property
+    def counters(self) -> _containers.RepeatedCompositeFieldContainer[Global___CounterAddress]:
+        """1 to 1,000 counters."""
+
+    def __init__(
+        self,
+        *,
+        incarnation: _builtins.str = ...,
+        counters: _abc.Iterable[Global___CounterAddress] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counters", b"counters", "incarnation", b"incarnation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTotalsRequest: _TypeAlias = GetTotalsRequest  # noqa: Y015
+
+@_typing.final
+class GetTotalsResponse(_message.Message):
+    """Totals of single counters."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOTALS_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    PLANE_TIME_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """Version of the ledger as of which they are."""
+    @_builtins.property
+    def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___CounterTotal]:
+        """One for each counter, in their order; 0 where nothing was counted."""
+
+    @_builtins.property
+    def plane_time(self) -> _timestamp_pb2.Timestamp:
+        """The plane's clock."""
+
+    def __init__(
+        self,
+        *,
+        totals: _abc.Iterable[Global___CounterTotal] | None = ...,
+        version: _builtins.int = ...,
+        plane_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["plane_time", b"plane_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plane_time", b"plane_time", "totals", b"totals", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTotalsResponse: _TypeAlias = GetTotalsResponse  # noqa: Y015

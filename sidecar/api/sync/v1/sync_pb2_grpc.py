@@ -55,6 +55,16 @@ class SyncServiceStub:
                 request_serializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.WatchSnapshotsRequest.SerializeToString,
                 response_deserializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.WatchSnapshotsResponse.FromString,
                 _registered_method=True)
+        self.ListTotals = channel.unary_unary(
+                '/sidecar.api.sync.v1.SyncService/ListTotals',
+                request_serializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.ListTotalsRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.ListTotalsResponse.FromString,
+                _registered_method=True)
+        self.GetTotals = channel.unary_unary(
+                '/sidecar.api.sync.v1.SyncService/GetTotals',
+                request_serializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.GetTotalsRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.GetTotalsResponse.FromString,
+                _registered_method=True)
 
 
 class SyncServiceServicer:
@@ -96,6 +106,20 @@ class SyncServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListTotals(self, request, context):
+        """Usage on the counters of companies, in pages: all that can still count, or what changed since a version.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTotals(self, request, context):
+        """Usage on single counters, such as those of a window that has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SyncServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -118,6 +142,16 @@ def add_SyncServiceServicer_to_server(servicer, server):
                     servicer.WatchSnapshots,
                     request_deserializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.WatchSnapshotsRequest.FromString,
                     response_serializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.WatchSnapshotsResponse.SerializeToString,
+            ),
+            'ListTotals': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTotals,
+                    request_deserializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.ListTotalsRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.ListTotalsResponse.SerializeToString,
+            ),
+            'GetTotals': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTotals,
+                    request_deserializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.GetTotalsRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.GetTotalsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -229,6 +263,60 @@ class SyncService:
             '/sidecar.api.sync.v1.SyncService/WatchSnapshots',
             sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.WatchSnapshotsRequest.SerializeToString,
             sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.WatchSnapshotsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTotals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.sync.v1.SyncService/ListTotals',
+            sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.ListTotalsRequest.SerializeToString,
+            sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.ListTotalsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTotals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.sync.v1.SyncService/GetTotals',
+            sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.GetTotalsRequest.SerializeToString,
+            sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.GetTotalsResponse.FromString,
             options,
             channel_credentials,
             insecure,

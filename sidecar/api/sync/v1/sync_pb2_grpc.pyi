@@ -50,6 +50,10 @@ class SyncServiceStub:
     """Changes since a revision, as they happen, until the caller ends the stream. Ends with UNAVAILABLE / EPOCH_CHANGED
     where the plane's state was replaced meanwhile: the caller then starts again from 0.
     """
+    ListTotals: _grpc.UnaryUnaryMultiCallable[_sync_pb2.ListTotalsRequest, _sync_pb2.ListTotalsResponse]
+    """Usage on the counters of companies, in pages: all that can still count, or what changed since a version."""
+    GetTotals: _grpc.UnaryUnaryMultiCallable[_sync_pb2.GetTotalsRequest, _sync_pb2.GetTotalsResponse]
+    """Usage on single counters, such as those of a window that has ended."""
 
 @_typing.type_check_only
 class SyncServiceAsyncStub(SyncServiceStub):
@@ -73,6 +77,10 @@ class SyncServiceAsyncStub(SyncServiceStub):
     """Changes since a revision, as they happen, until the caller ends the stream. Ends with UNAVAILABLE / EPOCH_CHANGED
     where the plane's state was replaced meanwhile: the caller then starts again from 0.
     """
+    ListTotals: _aio.UnaryUnaryMultiCallable[_sync_pb2.ListTotalsRequest, _sync_pb2.ListTotalsResponse]  # type: ignore[assignment]
+    """Usage on the counters of companies, in pages: all that can still count, or what changed since a version."""
+    GetTotals: _aio.UnaryUnaryMultiCallable[_sync_pb2.GetTotalsRequest, _sync_pb2.GetTotalsResponse]  # type: ignore[assignment]
+    """Usage on single counters, such as those of a window that has ended."""
 
 class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
     """Takes usage from sidecars and gives them what they decide by."""
@@ -117,5 +125,21 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
         """Changes since a revision, as they happen, until the caller ends the stream. Ends with UNAVAILABLE / EPOCH_CHANGED
         where the plane's state was replaced meanwhile: the caller then starts again from 0.
         """
+
+    @_abc_1.abstractmethod
+    def ListTotals(
+        self,
+        request: _sync_pb2.ListTotalsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_pb2.ListTotalsResponse, _abc.Awaitable[_sync_pb2.ListTotalsResponse]]:
+        """Usage on the counters of companies, in pages: all that can still count, or what changed since a version."""
+
+    @_abc_1.abstractmethod
+    def GetTotals(
+        self,
+        request: _sync_pb2.GetTotalsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_pb2.GetTotalsResponse, _abc.Awaitable[_sync_pb2.GetTotalsResponse]]:
+        """Usage on single counters, such as those of a window that has ended."""
 
 def add_SyncServiceServicer_to_server(servicer: SyncServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,4 +1,4 @@
-"""Questions to the store on SQLite: about usage, and those of `companies`, `rollover_queries`."""
+"""Questions to the store on SQLite: about usage, and those of `totals` and what it stands on."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from sidecar.control.storage.sqlite import codec
-from sidecar.control.storage.sqlite.rollover_queries import SqliteRollover
+from sidecar.control.storage.sqlite.totals import (
+    COUNTER_KEY,
+    COUNTER_WITH_PARTS,
+    TOTAL,
+    SqliteTotals,
+    total_of_row,
+)
 from sidecar.control.storage.values import (
-    CounterKey,
-    CounterState,
     IncarnationTally,
     KeyUse,
     KnownIncarnation,
@@ -21,26 +25,8 @@ from sidecar.control.storage.values import (
 from sidecar.domain.limits.counters import CounterTotal
 from sidecar.domain.time.units import DAY_US, MINUTE_US
 
-_COUNTER_IS: Final = (
-    "{0}.company = ? AND {0}.feature = ? AND {0}.window_end_us = ? "
-    "AND {0}.window_start_us = ? AND {0}.slot = ? AND {0}.dimension_values = ?"
-)
-_PART_OF: Final = (
-    "LEFT JOIN counter_part p ON p.company = c.company AND p.feature = c.feature "
-    "AND p.window_end_us = c.window_end_us AND p.window_start_us = c.window_start_us "
-    "AND p.slot = c.slot AND p.dimension_values = c.dimension_values AND p.incarnation = ?"
-)
-_TOTAL: Final = (
-    f"SELECT c.total, coalesce(p.amount, 0), c.version, c.carried FROM counter c {_PART_OF} "  # noqa: S608 - constants alone
-    f"WHERE {_COUNTER_IS.format('c')}"
-)
-_PARTS: Final = (
-    f"SELECT p.incarnation, p.amount FROM counter_part p WHERE {_COUNTER_IS.format('p')}"  # noqa: S608 - constants alone
-)
 _OPEN: Final = (
-    "SELECT c.feature, c.window_end_us, c.window_start_us, c.slot, c.dimension_values, "  # noqa: S608
-    "c.total, coalesce(p.amount, 0), c.version, c.carried "
-    f"FROM counter c {_PART_OF} WHERE c.company = ? "
+    f"SELECT {COUNTER_KEY}, {TOTAL} {COUNTER_WITH_PARTS} WHERE c.company = ? "
     "{feature} AND c.window_end_us > ? "
     "AND c.window_start_us <= CASE WHEN c.carried IS NULL THEN ? ELSE ? END "
     "ORDER BY c.dimension_values <> '[]', c.feature, c.slot, c.dimension_values LIMIT ?"
@@ -51,7 +37,7 @@ _LINE_COLUMNS: Final = (
 )
 
 
-class SqliteReads(SqliteRollover):
+class SqliteReads(SqliteTotals):
     """A `ReadTransaction` on a connection in which a transaction has begun."""
 
     def incarnation(self, incarnation: str) -> KnownIncarnation | None:
@@ -97,28 +83,6 @@ class SqliteReads(SqliteRollover):
                 found[key] = KeyUse(codec.incarnation_text(row[0]), row[1], row[2])
         return found
 
-    def totals(self, keys: Iterable[CounterKey], incarnation: str) -> list[CounterTotal]:
-        column = codec.incarnation_column(incarnation)
-        totals = []
-        for key in keys:
-            row = self._one(_TOTAL, column, *codec.counter_columns(key)) or (0, 0, 0, None)
-            totals.append(_total(key, *row))
-        return totals
-
-    def counters(self, keys: Iterable[CounterKey]) -> list[CounterState]:
-        states = []
-        sql = f"SELECT total, version, carried FROM counter c WHERE {_COUNTER_IS.format('c')}"  # noqa: S608
-        for key in keys:
-            columns = codec.counter_columns(key)
-            row = self._one(sql, *columns)
-            if row is not None:
-                parts = self._all(_PARTS, *columns)
-                by_incarnation = {codec.incarnation_text(part): amount for part, amount in parts}
-                total, version, carried = row
-                amounts = codec.carried(carried)
-                states.append(CounterState(key, total, version, by_incarnation, amounts))
-        return states
-
     def open_counters(
         self, company: str, feature: str, at_us: int, incarnation: str, limit: int
     ) -> list[CounterTotal]:
@@ -127,7 +91,7 @@ class SqliteReads(SqliteRollover):
         named = (feature,) if feature else ()
         soon_us = at_us + MINUTE_US
         rows = self._all(sql, column, company, *named, at_us, at_us, soon_us, limit)
-        return [_total(codec.counter_row_key(company, *row[:5]), *row[5:]) for row in rows]
+        return [total_of_row(*row) for row in rows]
 
     def lines(self, wanted: LineFilter, after: LinePosition | None, limit: int) -> list[LedgerLine]:
         conditions, parameters = _conditions(wanted)
@@ -160,13 +124,6 @@ class SqliteReads(SqliteRollover):
             limit,
         )
         return [_usage_sum(*row) for row in rows]
-
-
-def _total(
-    key: CounterKey, total: int, own: int, version: int, carried: str | None
-) -> CounterTotal:
-    amounts = codec.carried(carried)
-    return CounterTotal(key.company, key.feature, key.counter, total, own, version, amounts)
 
 
 def _conditions(wanted: LineFilter) -> tuple[str, list[object]]:
