@@ -26,6 +26,7 @@ from sidecar.cli.describe import (
     is_rate,
     limit_name,
     limit_table,
+    overruled_text,
     reason_name,
     reason_text,
     wait_text,
@@ -164,7 +165,7 @@ def _decision_facts(decision: pb.Decision, at_us: int) -> Iterable[tuple[str, Ce
     if decision.overage:
         yield "over", Painted(f"{number(decision.overage)} of it above a soft limit", "yellow")
     if fallback := fallback_text(decision.basis):
-        yield "fallback", Painted(fallback, "yellow")
+        yield "fallback", Painted(fallback + overruled_text(decision), "yellow")
     yield "basis", basis_text(decision.basis)
 
 

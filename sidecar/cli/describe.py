@@ -141,6 +141,12 @@ def basis_text(basis: pb.Basis) -> str:
     return ", ".join(parts)
 
 
+def overruled_text(decision: pb.Decision) -> str:
+    """Say what would have denied, had the fail policy not allowed; empty where nothing would."""
+    reason = decision.would_deny_reason
+    return f"; by what is known, denied: {reason_name(reason)}" if reason else ""
+
+
 def fallback_text(basis: pb.Basis) -> str:
     """Say why the fail policy decided; empty where it did not."""
     if basis.mode != pb.BASIS_MODE_FALLBACK:

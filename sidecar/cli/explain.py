@@ -24,6 +24,7 @@ from sidecar.cli.describe import (
     fail_policy_text,
     fallback_text,
     is_rate,
+    overruled_text,
     pairs,
     rate_words,
     reason_name,
@@ -174,7 +175,7 @@ def _why(answer: pb.ExplainEntitlementResponse, quantity: int) -> str:
     """Say in one sentence what decided."""
     decision, feature = answer.decision, answer.entitlement.feature
     if fallback := fallback_text(decision.basis):
-        return _sentence(fallback)
+        return _sentence(fallback + overruled_text(decision))
     if not decision.allowed:
         return _why_not(answer, quantity)
     if feature.kind != catalog_pb2.FEATURE_KIND_METERED:

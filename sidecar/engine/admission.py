@@ -15,6 +15,7 @@ from sidecar.directory.directory import Directory
 from sidecar.directory.resolved import ResolvedCompany, ResolvedFeature
 from sidecar.domain.catalog.model import FailAction, Feature, FeatureKind
 from sidecar.domain.errors import FieldError
+from sidecar.domain.limits.decision import Decision
 from sidecar.domain.limits.reasons import Basis, FallbackCause, GrantMode, Reason
 from sidecar.domain.limits.requests import Check
 from sidecar.domain.text import NEW_NAMES
@@ -31,7 +32,8 @@ class Admission(msgspec.Struct, frozen=True, gc=False):
 
     `reason`: ALLOWED, or why not. `mode`: RECORD_ONLY where it goes on all the same: since it has
     happened already, or since the fail policy allows. `feature` is `None` where there is nothing to
-    go on to.
+    go on to. `overruled`: where the fail policy allowed, as what is known is too old, the reason by
+    what is known, limits aside; else `None`.
     """
 
     reason: Reason
@@ -40,11 +42,21 @@ class Admission(msgspec.Struct, frozen=True, gc=False):
     company: ResolvedCompany | None = None
     feature: ResolvedFeature | None = None
     metered: bool = True
+    overruled: Reason | None = None
 
     @property
     def denied(self) -> bool:
         """Whether the request ends here."""
         return self.reason is not _ALLOWED and self.mode is not _RECORD_ONLY
+
+    def told(self, decision: Decision) -> Decision:
+        """What limits let pass, with the reason that is told of it."""
+        if self.overruled is None:
+            reason = decision.reason if self.reason is _ALLOWED else self.reason
+            return msgspec.structs.replace(decision, reason=reason)
+        against = decision.reason if self.overruled is _ALLOWED else self.overruled
+        would_deny = None if against is _ALLOWED else against
+        return msgspec.structs.replace(decision, reason=_ALLOWED, would_deny=would_deny)
 
 
 class Gate:
@@ -80,7 +92,6 @@ class Gate:
         lacks = any(
             isinstance(check, Check)
             and directory.company(check.company, check.event_time_us) is None
-            and check.mode is not _RECORD_ONLY
             and check.company not in asked.snapshots
             and not directory.is_absent(check.company, now_us)
             for check in checks
@@ -97,7 +108,7 @@ class Gate:
             NEW_NAMES.require_identifier("feature", check.feature)
             return Admission(Reason.UNKNOWN_FEATURE, basis, check.mode)
         entitlement = feature.entitlement
-        reason, mode = entitlement.reason, check.mode
+        reason, mode, overruled = entitlement.reason, check.mode, None
         stale_after_us = feature.stale_after_us
         # Where the fail policy has decided already, for want of a snapshot, none is too old.
         if (
@@ -110,11 +121,11 @@ class Gate:
                 version = basis.snapshot_version
                 basis = self._fallback(now_us, FallbackCause.STALE_SNAPSHOT, version)
                 if action is FailAction.ALLOW:
-                    reason, mode = _ALLOWED, _RECORD_ONLY
+                    reason, mode, overruled = _ALLOWED, _RECORD_ONLY, reason
                 else:
                     reason = Reason.SNAPSHOT_STALE
         metered = entitlement.feature.kind is FeatureKind.METERED
-        return Admission(reason, basis, mode, company, feature, metered)
+        return Admission(reason, basis, mode, company, feature, metered, overruled)
 
     def _admit_unknown(self, check: Check, now_us: int, asked: Needs) -> Admission | Needs:
         """Nothing is held of the company: it does not exist, or the plane has to be asked."""
@@ -126,9 +137,9 @@ class Gate:
             if company is not None:
                 known = self._plane_status.basis(company.version, now_us)
                 return self._admit_known(check, now_us, company, known)
+        elif not final:
+            return Needs(frozenset((check.company,)))
         elif check.mode is not _RECORD_ONLY:
-            if not final:
-                return Needs(frozenset((check.company,)))
             return self._fall_back(check, now_us, basis)
         return Admission(Reason.UNKNOWN_COMPANY, basis, check.mode)
 

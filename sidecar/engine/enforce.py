@@ -105,6 +105,7 @@ class Enforcer:
     ) -> Answer | Replay | Needs:
         """Decide and count, or say what the plane has to be asked for first.
 
+        A quantity of 0 is a question: it is decided, and nothing is written, no key either.
         `asked`: what it was asked for; if nothing is known of a company still, the fail policy
         decides. Raises `Conflict` for an idempotency key that was used with another payload,
         `OutOfRange` for an event time out of bounds or where a counter would overflow, `Exhausted`
@@ -174,7 +175,7 @@ class Enforcer:
         if admission.denied:
             return Answer(decide_unmetered(admission.reason), admission.basis)
         if not admission.metered and check.mode is not _RECORD_ONLY:
-            return Answer(decide_unmetered(_ALLOWED), admission.basis)
+            return Answer(admission.told(decide_unmetered(_ALLOWED)), admission.basis)
         feature = admission.feature
         if feature is None or not feature.entitlement.granted or not admission.metered:
             return self._record(call, admission)
@@ -197,8 +198,10 @@ class Enforcer:
         decision = decide(check.quantity, mode, reading.usages, now_us, reading.rates)
         if not decision.allowed:
             return Answer(decision, basis)
-        if admission.reason is not _ALLOWED:
-            decision = msgspec.structs.replace(decision, reason=admission.reason)
+        if admission.reason is not _ALLOWED or admission.overruled is not None:
+            decision = admission.told(decision)
+        if check.quantity == 0:
+            return Answer(decision, basis)
         if self._store.outbox_is_full():
             counted, basis = self._gate.admit_to_full_outbox(check, basis, now_us)
             if not counted:
@@ -226,6 +229,9 @@ class Enforcer:
     def _record(self, call: _Call, admission: Admission) -> Answer:
         """Allow, and record: for the plane to attribute where it is not known what it counts on."""
         check, basis = call.check, admission.basis
+        decision = admission.told(Decision(True, _ALLOWED, check.quantity))
+        if check.quantity == 0:
+            return Answer(decision, basis)
         if self._store.outbox_is_full():
             counted, basis = self._gate.admit_to_full_outbox(check, basis, call.now_us)
             if not counted:
@@ -244,7 +250,6 @@ class Enforcer:
             0,
             admission.metered or admission.feature is None,
         )
-        decision = Decision(True, admission.reason, check.quantity)
         return self._commit(call, decision, basis, record)
 
     def _commit(self, call: _Call, decision: Decision, basis: Basis, record: bytes) -> Answer:

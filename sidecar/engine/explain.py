@@ -133,6 +133,9 @@ def _sources(
 def _decision(
     question: Check, admission: Admission, usages: list[QuotaUsage], rates: list[RateUsage]
 ) -> Decision:
-    if admission.denied or not admission.metered:
+    if admission.denied:
         return decide_unmetered(admission.reason)
-    return decide(question.quantity, admission.mode, usages, question.event_time_us, rates)
+    if not admission.metered:
+        return admission.told(decide_unmetered(Reason.ALLOWED))
+    decision = decide(question.quantity, admission.mode, usages, question.event_time_us, rates)
+    return admission.told(decision) if decision.allowed else decision

@@ -86,12 +86,15 @@ class Queries:
             return CheckResult(decide_unmetered(admission.reason), (), admission.basis)
         feature = admission.feature
         if not admission.metered:
-            return CheckResult(decide_unmetered(Reason.ALLOWED), (), admission.basis)
+            decision = admission.told(decide_unmetered(Reason.ALLOWED))
+            return CheckResult(decision, (), admission.basis)
         if feature is None or admission.company is None:
             decision = Decision(True, Reason.ALLOWED, check.quantity)
             return self._unless_full(check, now_us, CheckResult(decision, (), admission.basis))
         reading = self._read(admission.company, feature, check, now_us)
         decision = decide(check.quantity, admission.mode, reading.usages, now_us, reading.rates)
+        if decision.allowed:
+            decision = admission.told(decision)
         usages: tuple[QuotaUsage | RateUsage, ...] = (*reading.usages, *reading.rates)
         return self._unless_full(check, now_us, CheckResult(decision, usages, admission.basis))
 
@@ -144,7 +147,8 @@ class Queries:
 
     def _unless_full(self, check: Check, now_us: int, result: CheckResult) -> CheckResult:
         """The result, unless it is to be counted, the outbox is full, and that decides."""
-        if not result.decision.allowed or not self._store.outbox_is_full():
+        counts = result.decision.allowed and check.quantity > 0
+        if not counts or not self._store.outbox_is_full():
             return result
         counted, basis = self._gate.admit_to_full_outbox(check, result.basis, now_us)
         decision = result.decision if counted else decide_unmetered(Reason.OUTBOX_FULL)

@@ -53,6 +53,7 @@ class ResponseEncoder:
             and decision.allowed
             and decision.granted > 0
             and not usage.carried
+            and decision.would_deny is None
         ):
             return _encode(decision, basis, record_id)
         if decision.warnings or decision.shadow_denials or decision.overage or decision.throttled:

@@ -78,6 +78,8 @@ def fill_decision(message: pb.Decision, decision: Decision, basis: Basis) -> Non
         message.overage = decision.overage
     if decision.throttled:
         message.throttled.extend(decision.throttled)
+    if decision.would_deny is not None:
+        message.would_deny_reason = decision.would_deny  # type: ignore[assignment]  # as above
     fill_basis(message.basis, basis)
 
 

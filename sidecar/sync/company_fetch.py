@@ -12,6 +12,8 @@ REQUESTS_MAX: Final = 256
 caller is still there: without a bound, callers who give up early could have any number of them."""
 REST_SECONDS: Final = 0.5
 """After a request that failed, calls are decided without another try for so long."""
+_PART_OF_REMAINING: Final = 0.75
+"""What is counted after the wait is to reach its caller still, who would count it again else."""
 
 
 class CompanyFetches:
@@ -44,12 +46,12 @@ class CompanyFetches:
     async def fetch(self, companies: Sequence[str], seconds: float | None) -> None:
         """Get companies that are not held.
 
-        Waits no longer than the caller has left, nor than is configured; not at all while the
-        plane is away.
+        Waits no longer than a part of what the caller has left, nor than is configured; not at all
+        while the plane is away.
         """
         patience = self._seconds
         if seconds is not None:
-            patience = max(0.0, min(patience, seconds))
+            patience = max(0.0, min(patience, seconds * _PART_OF_REMAINING))
         until = time.monotonic() + patience
         if self._wanted(companies) and await self._has_room(until):
             self._begin(self._wanted(companies))  # others may have begun with some meanwhile

@@ -71,11 +71,11 @@ async def test_without_a_quantity_it_is_1(sidecar: Serving) -> None:
     assert (True, "REASON_ALLOWED", 1) == outcome(await check(sidecar))
 
 
-async def test_a_quantity_of_0_is_counted_as_0(sidecar: Serving) -> None:
+async def test_a_quantity_of_0_asks_and_is_not_recorded(sidecar: Serving) -> None:
     answer = await check(sidecar, quantity=0)
     assert (True, "REASON_ALLOWED", 0) == outcome(answer)
     assert 0 == answer.decision.binding_limit.used
-    assert answer.record_id
+    assert ("", []) == (answer.record_id, records(sidecar))
 
 
 async def test_as_much_as_is_left(sidecar: Serving) -> None:

@@ -108,12 +108,14 @@ def test_what_is_carried_agrees_with_the_model(
     if not authority:
         _tell(sidecar, of, ())
     else:
-        sidecar.decide(0)
+        sidecar.decide(1)
+    begun = int(authority)  # what it takes for the authority to see the first window
     for day in days:
         for used in (day.used, *[0] * day.rest):
             if used:
                 sidecar.decide(used, mode=GrantMode.RECORD_ONLY)
-            model.ends(used)
+            model.ends(used + begun)
+            begun = 0
             sidecar.now_us += DAY_US
         expected = AMOUNT + sum(model.by_age)
         assert [True, False] == [sidecar.allows(expected), sidecar.allows(expected + 1)]

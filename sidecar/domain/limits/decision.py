@@ -22,7 +22,8 @@ class Decision(msgspec.Struct, frozen=True):
     a rate only where it denied, or where there is no limit; `None` where neither applied.
     `retry_after_us`: `None` where waiting does not help or is not needed. `overage`: quantity of
     this request above SOFT limits, the largest over the limits. `throttled`: THROTTLE limits that
-    are used up, and whose rate let the request pass.
+    are used up, and whose rate let the request pass. `would_deny`: what would have
+    denied, had a fail policy not allowed; else `None`.
     """
 
     allowed: bool
@@ -34,3 +35,4 @@ class Decision(msgspec.Struct, frozen=True):
     shadow_denials: tuple[str, ...] = ()
     overage: int = 0
     throttled: tuple[str, ...] = ()
+    would_deny: Reason | None = None

@@ -19,6 +19,7 @@ from sidecar.domain.catalog.model import (
     FailPolicy,
     FeatureKind,
 )
+from sidecar.domain.company.model import Subscription
 from sidecar.domain.limits.reasons import BasisMode, FallbackCause, Reason
 from sidecar.domain.time.units import MINUTE_US
 from tests.support.build import NOW_US, catalog, company, limit, metered
@@ -39,13 +40,15 @@ class Told(NamedTuple):
     allowed: bool
     reason: Reason
     cause: FallbackCause
+    would_deny: Reason | None = None
 
 
 def told(decision: pb.Decision) -> Told:
     """What an answer says; its mode must go with the cause."""
     cause = FallbackCause(decision.basis.fallback)
     assert (BasisMode.FALLBACK if cause else BasisMode.LOCAL) == BasisMode(decision.basis.mode)
-    return Told(decision.allowed, Reason(decision.reason), cause)
+    would_deny = Reason(decision.would_deny_reason) if decision.would_deny_reason else None
+    return Told(decision.allowed, Reason(decision.reason), cause, would_deny)
 
 
 def content(policy: FailPolicy, default_plan: str = "") -> Catalog:
@@ -124,7 +127,7 @@ async def test_without_a_snapshot_and_with_the_plane_away(
         (KEEP, 101, Told(False, Reason.LIMIT_EXCEEDED, NONE)),
         (DENY, 1, Told(False, Reason.SNAPSHOT_STALE, STALE)),
         (ALLOW, 100, Told(True, Reason.ALLOWED, STALE)),
-        (ALLOW, 101, Told(True, Reason.LIMIT_EXCEEDED, STALE)),
+        (ALLOW, 101, Told(True, Reason.ALLOWED, STALE, Reason.LIMIT_EXCEEDED)),
     ],
     ids=lambda value: value.name if isinstance(value, FailAction) else "",
 )
@@ -143,6 +146,23 @@ async def test_with_a_snapshot_once_the_plane_was_silent_for_long(
 
 
 @pytest.mark.parametrize("way", ALL_WAYS)
+@pytest.mark.parametrize("feature", ["calls", "sso"])
+async def test_what_a_policy_allows_is_told_with_what_denies_by_what_is_known(
+    way: str, feature: str
+) -> None:
+    subscription = Subscription("basic", 1_767_225_600_000_000, cancel_us=NOW_US)
+    canceled = msgspec.structs.replace(company(), subscription=subscription)
+    sidecar = Inside(
+        content(FailPolicy(stale=ALLOW, stale_after_us=MINUTE_US)),
+        canceled,
+    )
+    sidecar.now_us += MINUTE_US
+    (outcome,) = await call(way, sidecar, ask(feature))
+    expected = Told(True, Reason.ALLOWED, STALE, Reason.SUBSCRIPTION_CANCELED)
+    assert expected == told(outcome.response.decision)
+
+
+@pytest.mark.parametrize("way", ALL_WAYS)
 @pytest.mark.parametrize(
     ("action", "quantity", "expected"),
     [
@@ -157,7 +177,7 @@ async def test_with_a_full_outbox(
     way: str, action: FailAction, quantity: int, expected: Told
 ) -> None:
     sidecar = Inside(content(FailPolicy(outbox_full=action)), company(), outbox_records_max=1)
-    sidecar.decide(0)
+    sidecar.decide(1)
     if way == "record":
         reason = Reason.ALLOWED if quantity <= 100 else Reason.LIMIT_EXCEEDED
         expected = Told(True, reason, FULL)
@@ -189,7 +209,7 @@ async def test_without_a_snapshot_and_with_a_full_outbox(
     way: str, policy: FailPolicy, expected: Told
 ) -> None:
     sidecar = Inside(content(policy), company(), outbox_records_max=1)
-    sidecar.decide(0)
+    sidecar.decide(1)
     sidecar.plane.away = True
     asked = ask(quantity=3, company="stranger")
     await assert_told(sidecar, way, asked, expected, counted=False)
@@ -215,7 +235,7 @@ async def test_with_an_old_snapshot_and_a_full_outbox(
     way: str, policy: FailPolicy, expected: Told
 ) -> None:
     sidecar = Inside(content(policy), company(), outbox_records_max=1)
-    sidecar.decide(0)
+    sidecar.decide(1)
     sidecar.now_us += MINUTE_US
     await assert_told(sidecar, way, ask(quantity=3), expected, counted=True)
 
@@ -294,15 +314,15 @@ async def test_nothing_of_what_was_allowed_is_missing_from_the_outbox() -> None:
         sidecar.now_us += 20_000_000
         name = ("acme", "stranger", "later")[step % 3]
         way = (*COUNTING, "record")[step % 4]
-        (outcome,) = await call(way, sidecar, ask(quantity=step, company=name))
+        (outcome,) = await call(way, sidecar, ask(quantity=step + 1, company=name))
         decision = outcome.response.decision
         assert decision.allowed == bool(outcome.response.record_id)
         if decision.allowed:
-            ids.append((outcome.response.record_id, name, step))
+            ids.append((outcome.response.record_id, name, step + 1))
     records = sidecar.records()
     incarnation = sidecar.opened.store.incarnation.id
     assert ids == [
         (f"{incarnation}-{at}", record.company, record.quantity)
         for at, record in enumerate(records, 1)
     ]
-    assert len(ids) > 40
+    assert len(ids) > 35

@@ -8,6 +8,7 @@ import pytest
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.bounds import EVENT_PAST_US_MAX
+from sidecar.domain.catalog.model import Enforcement
 from sidecar.domain.errors import FieldError
 from sidecar.domain.limits.reasons import FallbackCause, Reason
 from sidecar.domain.time.units import DAY_US, HOUR_US, SECOND_US
@@ -109,13 +110,41 @@ async def test_questions_fetch_too(sidecar: Inside) -> None:
     assert [(["later"], None)] == sidecar.plane.asked
 
 
-async def test_usage_that_has_happened_is_recorded_without_asking_for_its_company(
+async def test_usage_that_has_happened_asks_for_its_company_as_a_check_does(
     sidecar: Inside,
 ) -> None:
-    await call("record", sidecar, ask(company="later", quantity=7))
-    assert [] == sidecar.plane.asked
-    found = [(record.company, record.quantity) for record in sidecar.records()]
-    assert [("later", 7)] == found
+    (outcome,) = await call("record", sidecar, ask(company="later", quantity=107))
+    assert (True, pb.REASON_LIMIT_EXCEEDED) == (
+        outcome.response.decision.allowed,
+        outcome.response.decision.reason,
+    )
+    assert [(["later"], None)] == sidecar.plane.asked
+    (record,) = sidecar.records()
+    assert ("later", 107, 1, False) == (
+        record.company,
+        record.quantity,
+        len(record.counters),
+        record.unattributed,
+    )
+
+
+async def test_usage_that_has_happened_is_recorded_where_its_company_cannot_be_had(
+    sidecar: Inside,
+) -> None:
+    sidecar.plane.away = True
+    (outcome,) = await call("record", sidecar, ask(company="later", quantity=7))
+    assert pb.REASON_UNKNOWN_COMPANY == outcome.response.decision.reason
+    (record,) = sidecar.records()
+    assert (7, 0, True) == (record.quantity, len(record.counters), record.unattributed)
+
+
+async def test_usage_above_a_soft_limit_is_known_as_such_from_the_first_record_on() -> None:
+    soft = limit("soft", 3, enforcement=Enforcement.SOFT)
+    sidecar = Inside(catalog({"basic": [metered("calls", soft)]}))
+    sidecar.plane.companies["later"] = company("later")
+    (outcome,) = await call("record", sidecar, ask(company="later", quantity=10))
+    assert 7 == outcome.response.decision.overage
+    assert [7] == [record.overage for record in sidecar.records()]
 
 
 async def test_every_decision_and_every_error_is_observed_once(

@@ -468,6 +468,7 @@ class Decision(_message.Message):
     OVERAGE_FIELD_NUMBER: _builtins.int
     BASIS_FIELD_NUMBER: _builtins.int
     THROTTLED_FIELD_NUMBER: _builtins.int
+    WOULD_DENY_REASON_FIELD_NUMBER: _builtins.int
     allowed: _builtins.bool
     """Whether the company may go on."""
     reason: Global___Reason.ValueType
@@ -476,6 +477,10 @@ class Decision(_message.Message):
     """Quantity granted, in the feature's unit. 0 if denied."""
     overage: _builtins.int
     """Quantity of this request above SOFT limits, in the feature's unit; the largest over the limits."""
+    would_deny_reason: Global___Reason.ValueType
+    """Where a fail policy allowed, since what is known is too old: what that would have denied for. The reason is ALLOWED
+    then. Unspecified: it would have allowed, or no fail policy allowed.
+    """
     @_builtins.property
     def binding_limit(self) -> Global___LimitStatus:
         """The limit that decided, or of the limits that applied the one with the least left. Absent where none applied."""
@@ -515,10 +520,11 @@ class Decision(_message.Message):
         overage: _builtins.int = ...,
         basis: Global___Basis | None = ...,
         throttled: _abc.Iterable[_builtins.str] | None = ...,
+        would_deny_reason: Global___Reason.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "binding_limit", b"binding_limit", "retry_after", b"retry_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "basis", b"basis", "binding_limit", b"binding_limit", "granted", b"granted", "overage", b"overage", "reason", b"reason", "retry_after", b"retry_after", "shadow_denials", b"shadow_denials", "throttled", b"throttled", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "basis", b"basis", "binding_limit", b"binding_limit", "granted", b"granted", "overage", b"overage", "reason", b"reason", "retry_after", b"retry_after", "shadow_denials", b"shadow_denials", "throttled", b"throttled", "warnings", b"warnings", "would_deny_reason", b"would_deny_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -583,7 +589,9 @@ class CheckAndIncrementRequest(_message.Message):
     feature: _builtins.str
     """Key of the feature."""
     quantity: _builtins.int
-    """Quantity in the feature's unit, 0 to 2^63-1. Absent: 1."""
+    """Quantity in the feature's unit, 0 to 2^63-1. Absent: 1. 0 asks: it is decided as always, nothing is recorded, and
+    no key remembered.
+    """
     idempotency_key: _builtins.str
     """Unique per company; up to 128 bytes of printable UTF-8. A retry with the same key and the same feature, quantity,
     grant mode and dimensions gets the original answer and counts nothing, for at least 24 hours; another payload
@@ -975,7 +983,7 @@ class RecordUsageRequest(_message.Message):
     feature: _builtins.str
     """Key of the feature. Usage of an unknown feature is recorded too."""
     quantity: _builtins.int
-    """Quantity in the feature's unit, 0 to 2^63-1. Absent: 1."""
+    """Quantity in the feature's unit, 0 to 2^63-1. Absent: 1. Of 0 nothing is recorded, and no key remembered."""
     idempotency_key: _builtins.str
     """As in CheckAndIncrementRequest."""
     @_builtins.property
@@ -1021,7 +1029,7 @@ class RecordUsageResponse(_message.Message):
     REPLAYED_FIELD_NUMBER: _builtins.int
     DECISION_FIELD_NUMBER: _builtins.int
     record_id: _builtins.str
-    """Id of the usage record."""
+    """Id of the usage record. Empty for a quantity of 0."""
     replayed: _builtins.bool
     """Whether this is the stored answer to an earlier request with the same idempotency key."""
     @_builtins.property
