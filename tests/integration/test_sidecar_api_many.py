@@ -51,8 +51,8 @@ async def test_outcomes_come_in_the_order_of_the_checks(sidecar: Serving) -> Non
 
 
 async def test_a_batch_of_1000_is_one_step(sidecar: Serving) -> None:
-    outcomes = await batch(sidecar, [ask("free", n) for n in range(1000)])
-    assert list(map(str, range(1000))) == list(map(brief, outcomes))
+    outcomes = await batch(sidecar, [ask("free", n) for n in range(1, 1001)])
+    assert list(map(str, range(1, 1001))) == list(map(brief, outcomes))
     ids = [outcome.response.record_id for outcome in outcomes]
     assert 1000 == len(set(ids)) == sidecar.container.store.head.sequence
 
@@ -110,7 +110,7 @@ async def test_a_key_twice_in_a_batch_is_counted_once(sidecar: Serving) -> None:
 
 
 async def test_a_batch_again_is_replayed_check_by_check(sidecar: Serving) -> None:
-    checks = [ask("free", n, idempotency_key=str(n)) for n in range(20)]
+    checks = [ask("free", n, idempotency_key=str(n)) for n in range(1, 21)]
     first = await batch(sidecar, checks)
     again = await batch(sidecar, [*checks, ask("free", 1, idempotency_key="new")])
     assert ["replayed"] * 20 + ["1"] == list(map(brief, again))

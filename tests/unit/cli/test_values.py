@@ -211,6 +211,7 @@ def test_json_of_a_message_has_every_key_and_exact_integers() -> None:
         "overage": 0,
         "basis": None,
         "throttled": [],
+        "would_deny_reason": None,
     }
     assert limit == {
         "limit": "",

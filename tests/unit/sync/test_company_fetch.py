@@ -168,3 +168,18 @@ async def test_removed_while_it_is_fetched_is_known_until_then() -> None:
     await rounds()
 
     assert set() == fetches.removed
+
+
+async def test_a_caller_keeps_time_to_hear_what_is_counted_after_the_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits: list[float | None] = []
+
+    async def wait(_: object, *, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        waits.append(timeout)
+
+    monkeypatch.setattr(asyncio, "wait", wait)
+    await CompanyFetches(SlowPlane().obtain, LONG).fetch(["acme"], 4.0)
+    (waited,) = waits
+    assert waited is not None
+    assert waited <= 3.0
