@@ -62,6 +62,11 @@ class SidecarOperations:
             return True
         return await pusher.flush(seconds)
 
+    async def flush_at_stop(self, seconds: float) -> bool:
+        """Send what is in the outbox, unless the plane does not take it; whether it has all."""
+        pusher = self._container.pusher
+        return pusher is None or await pusher.flush(seconds, while_plane_takes=True)
+
     async def drain(self, seconds: float) -> bool:
         """Turn readiness off, then flush."""
         self._draining = True

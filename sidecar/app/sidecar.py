@@ -154,13 +154,18 @@ class Daemon:
     async def _shut_down(
         self, container: Container, server: GrpcServer, operations: SidecarOperations
     ) -> None:
-        """Readiness off, calls finished, outbox flushed; all of it bounded in time."""
+        """Readiness off, calls finished, outbox flushed; all of it bounded in time.
+
+        What the plane does not take stays on disk, and is not waited for.
+        """
         seconds = self._config.drain_seconds_max
         log.info("sidecar.draining", outbox_records=operations.waiting_records())
         self._health.drain()
         container.watchlist.close()
         await server.stop(min(_CALLS_SECONDS, seconds))
-        complete = await operations.drain(seconds)
+        # Of a store that is gone, what is not sent now is lost: it is tried to the end.
+        flush = operations.flush if self._ground_lost else operations.flush_at_stop
+        complete = await flush(seconds)
         log.info("sidecar.drained", complete=complete, left=operations.waiting_records())
 
     def _load_catalog(self, container: Container) -> None:

@@ -87,30 +87,37 @@ class Pusher:
             except PlaneRefuses as error:
                 # Somebody has to look: the records stay in the outbox until the plane takes them.
                 log.error("sync.plane_refuses", error=str(error))
-                self._failed(str(error))
+                await self._failed(str(error))
             except PlaneAway as error:
-                self._failed(str(error))
+                await self._failed(str(error))
             except FieldError as error:
                 # What the plane sent does not make sense, or the store is in trouble.
                 log.error("sync.push_failed", error=str(error), reason=error.reason)
-                self._failed(str(error))
+                await self._failed(str(error))
             except Exception as error:
                 # Whatever an exchange raises is a failed exchange: the next one may go well.
                 log.exception("sync.push_failed", error=repr(error), reason="INTERNAL")
-                self._failed(repr(error))
+                await self._failed(repr(error))
 
-    async def flush(self, seconds: float) -> bool:
-        """Send without delay what has been accepted so far; whether the plane has all of it."""
+    async def flush(self, seconds: float, *, while_plane_takes: bool = False) -> bool:
+        """Send without delay what has been accepted so far; whether the plane has all of it.
+
+        `while_plane_takes`: give up as soon as an exchange has failed, as at a stop: what waits is
+        on disk, and goes out after the next start.
+        """
+        goal = _Goal(self._store)
         self._hurried += 1
         self._wake.set()
         try:
             async with asyncio.timeout(seconds), self._progress:
-                await self._progress.wait_for(_Goal(self._store).is_reached)
+                await self._progress.wait_for(
+                    lambda: goal.is_reached() or (while_plane_takes and self._failing)
+                )
         except TimeoutError:
             return False
         finally:
             self._hurried -= 1
-        return True
+        return goal.is_reached()
 
     async def _carry_out(self, action: SayHello | Push | Wait) -> None:
         if isinstance(action, Wait):
@@ -204,12 +211,14 @@ class Pusher:
         self._failing = False
         self._contact(True)
 
-    def _failed(self, why: str) -> None:
+    async def _failed(self, why: str) -> None:
         if not self._failing:
             log.warning("sync.plane_away", error=why)
         self._failing = True
         self._contact(False)
         self._machine.failed(_now_us())
+        async with self._progress:
+            self._progress.notify_all()
 
     def _view(self) -> OutboxView:
         oldest = self._store.incarnations[0]

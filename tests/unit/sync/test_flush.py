@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from sidecar.api.sync.v1 import sync_pb2
 from sidecar.storage.outbox import Outbox
 from tests.support.bounded import Bench, bench_of
+from tests.support.bounds import HANG_SECONDS_MAX
 
 RECORDS = 1_200
 COMMON = 500
@@ -67,3 +70,52 @@ async def test_a_flush_does_not_wait_for_what_is_accepted_after_it_began(
         bench.fill_outbox(10)
         async with bench.running(bench.container.pusher.run()):
             assert RECORDS <= await flush
+
+
+class PlaneInTrouble:
+    """Takes the first pushes, then fails until it is mended."""
+
+    def __init__(self, bench: Bench, pushes_taken: int) -> None:
+        self.mended = False
+        self.failures = 0
+        self._left = pushes_taken
+        self._push = bench.plane.PushUsage
+        bench.plane.PushUsage = self.push  # type: ignore[method-assign]
+
+    async def push(self, request: sync_pb2.PushUsageRequest, **fields: Any) -> bytes:
+        if self._left == 0 and not self.mended:
+            self.failures += 1
+            raise ConnectionError("the plane is in trouble")
+        self._left -= 1
+        return await self._push(request, **fields)
+
+
+@pytest.mark.parametrize("pushes_taken", [0, 1])
+async def test_at_a_stop_a_flush_ends_once_the_plane_takes_no_more(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pushes_taken: int
+) -> None:
+    async with bench_of(monkeypatch, tmp_path) as bench:
+        bench.fill_outbox(RECORDS)
+        plane = PlaneInTrouble(bench, pushes_taken)
+        pusher = bench.container.pusher
+        assert pusher is not None
+        async with bench.running(pusher.run()):
+            assert not await pusher.flush(HANG_SECONDS_MAX, while_plane_takes=True)
+        assert 1 == plane.failures
+        assert 0 < bench.container.store.waiting_records() <= RECORDS
+
+
+async def test_a_flush_that_was_asked_for_waits_until_the_plane_is_mended(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with bench_of(monkeypatch, tmp_path) as bench:
+        bench.fill_outbox(RECORDS)
+        plane = PlaneInTrouble(bench, 1)
+        pusher = bench.container.pusher
+        assert pusher is not None
+        async with bench.running(pusher.run()):
+            assert not await pusher.flush(HANG_SECONDS_MAX, while_plane_takes=True)
+            flushing = asyncio.create_task(flushed(bench))
+            await asyncio.sleep(0)
+            plane.mended = True
+            assert RECORDS == await flushing
