@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from pathlib import Path
-from typing import Final
-
-import structlog
 
 from sidecar import __version__
 from sidecar.app.clock import PlaneClock
@@ -26,8 +23,8 @@ from sidecar.rpc.explain import ExplainMethods
 from sidecar.rpc.snapshot_fetch import SnapshotFetcher
 from sidecar.rpc.watch import WatchMethods
 from sidecar.shared.config import SidecarConfig
-from sidecar.shared.wall_clock import wall_us
-from sidecar.storage.contact import read_contact
+from sidecar.shared.wall_clock import ticks_us, wall_us
+from sidecar.storage.contact import read_contact, read_time
 from sidecar.storage.counters import Counters
 from sidecar.storage.outbox import Outbox
 from sidecar.storage.snapshots import Snapshots
@@ -39,10 +36,6 @@ from sidecar.sync.pusher import Pusher
 from sidecar.sync.records import UsageRecordReader
 from sidecar.watch.states import StateReader
 from sidecar.watch.watchlist import Watchlist
-
-_CLOCK_ALARM_US: Final = 5_000_000
-
-log = structlog.get_logger(__name__)
 
 
 class LoadedStore:
@@ -71,7 +64,7 @@ class Container:
         self.plane_status = PlaneStatus(authority=bool(config.standalone))
         if config.control:
             self.plane_status.heard_us = read_contact(self.store)
-        self.clock = PlaneClock(self.plane_status)
+        self.clock = PlaneClock(self.plane_status, read_time(self.store), wall_us)
         self.runner: Runner = (
             GroupCommitRunner(self.store)
             if config.durability == "disk"
@@ -82,7 +75,7 @@ class Container:
         self.outbox = Outbox(self.store, UsageRecordReader())
         self.watchlist = Watchlist(config.watches_max)
         self.directory = self._directory(loaded.company_cache)
-        self.maintenance = Maintenance(self.store, self.outbox, self.runner, self.clock.now_us)
+        self.maintenance = Maintenance(self.store, self.outbox, self.runner, self.clock.sure_us)
         self.metrics = sidecar_metrics(self.store, self.plane_status, self.maintenance, self.clock)
         self.catalog_known = asyncio.Event()
         if self.directory.index is not None:
@@ -100,6 +93,7 @@ class Container:
         if self.plane is not None:
             await self.plane.close()
         await self.maintenance.keep_contact(self.plane_status.heard_us)
+        await self.maintenance.keep_time(self.clock.known())
         await self.runner.close()
         await asyncio.to_thread(self.opened.close)
 
@@ -120,15 +114,12 @@ class Container:
             self.config.control,
             node=self.config.node,
             version=__version__,
-            wall_us=wall_us,
+            ticks=ticks_us,
+            exchanged=self.clock.exchanged,
             heard=self._heard,
         )
 
-    def _heard(self, clock_offset_us: int) -> None:
-        known_us = self.plane_status.clock_offset_us
-        if abs(clock_offset_us) > _CLOCK_ALARM_US and abs(known_us) <= _CLOCK_ALARM_US:
-            log.warning("clock.far_off", offset_us=clock_offset_us)
-        self.plane_status.clock_offset_us = clock_offset_us
+    def _heard(self) -> None:
         self.plane_status.heard(self.clock.now_us())
 
     def _contact(self, connected: bool) -> None:

@@ -66,8 +66,11 @@ def sidecar_metrics(
         sync_lag_seconds=lag_seconds,
         plane_connected=lambda: int(plane_status.connected),
         snapshot_age_seconds=lag_seconds,
-        clock_offset_seconds=lambda: plane_status.clock_offset_us / SECOND_US,
+        clock_offset_seconds=lambda: clock.offset_us / SECOND_US,
+        clock_doubted_seconds=lambda: clock.doubted_us / SECOND_US,
         store_used_bytes=lambda: maintenance.vitals.store_used_bytes,
         store_max_bytes=store.engine.max_bytes,
     )
-    return SidecarMetrics(__version__, _REASONS, readings)
+    metrics = SidecarMetrics(__version__, _REASONS, readings)
+    clock.count_jump = metrics.clock_jumps.add
+    return metrics

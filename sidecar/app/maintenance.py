@@ -11,8 +11,9 @@ import msgspec
 import structlog
 
 from sidecar.domain.errors import FieldError
+from sidecar.domain.time.sure import KnownTime
 from sidecar.engine.runner import Runner
-from sidecar.storage.contact import write_contact
+from sidecar.storage.contact import write_contact, write_time
 from sidecar.storage.outbox import Outbox
 from sidecar.storage.store import Store
 from sidecar.storage.sweep import Sweep
@@ -24,6 +25,7 @@ _VITALS_SECONDS: Final = 1.0
 _ROOM_SECONDS: Final = 0.1
 _SETTLE_SECONDS: Final = 0.2
 _CONTACT_SECONDS: Final = 1.0
+_TIME_SECONDS: Final = 30.0
 
 T = TypeVar("T")
 
@@ -39,16 +41,16 @@ class Vitals(msgspec.Struct, frozen=True):
 
 
 class Maintenance:
-    """Sweeps the store and takes its vitals."""
+    """Sweeps the store and takes its vitals. `sure` gives what time has passed for certain."""
 
     def __init__(
-        self, store: Store, outbox: Outbox, runner: Runner, now: Callable[[], int]
+        self, store: Store, outbox: Outbox, runner: Runner, sure: Callable[[], int]
     ) -> None:
         self._store = store
         self._outbox = outbox
         self._sweep = Sweep(store)
         self._runner = runner
-        self._now = now
+        self._sure = sure
         self._in_trouble = False
         self._contact_us: int | None = None
         self.vitals = Vitals()
@@ -56,7 +58,8 @@ class Maintenance:
     async def sweep(self) -> None:
         """Forget what is over, for ever: a few keys at a time, then a rest after each round."""
         while True:
-            round_complete = await self._attempt(self._sweep_step, otherwise=True)
+            step = partial(self._sweep_step, self._sure())
+            round_complete = await self._attempt(step, otherwise=True)
             await asyncio.sleep(_REST_SECONDS if round_complete else _SWEEP_SECONDS)
 
     async def watch_vitals(self) -> None:
@@ -93,14 +96,24 @@ class Maintenance:
             await self._attempt(partial(write_contact, self._store, heard_us), otherwise=None)
             self._contact_us = heard_us
 
+    async def remember_time(self, known: Callable[[], KnownTime]) -> None:
+        """Keep what is known of the time, for ever."""
+        while True:
+            await self.keep_time(known())
+            await asyncio.sleep(_TIME_SECONDS)
+
+    async def keep_time(self, known: KnownTime) -> None:
+        """Keep what is known of the time, so that a restart notices a clock that was set."""
+        await self._attempt(partial(write_time, self._store, known), otherwise=None)
+
     async def settle(self) -> None:
         """Standalone: there is no plane to wait for, so what is accepted is settled at once."""
         while True:
             more = await self._attempt(self._settle_step, otherwise=False)
             await asyncio.sleep(0 if more else _SETTLE_SECONDS)
 
-    def _sweep_step(self) -> bool:
-        forgotten, round_complete = self._sweep.step(self._now(), _SWEEP_KEYS)
+    def _sweep_step(self, sure_us: int) -> bool:
+        forgotten, round_complete = self._sweep.step(sure_us, _SWEEP_KEYS)
         if forgotten:
             log.debug("store.swept", keys=forgotten)
         return round_complete

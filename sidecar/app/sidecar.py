@@ -194,6 +194,8 @@ class Daemon:
         background.start(container.maintenance.sweep())
         background.start(container.maintenance.watch_vitals())
         background.start(container.maintenance.watch_room())
+        background.start(container.maintenance.remember_time(container.clock.known))
+        background.start(container.clock.run())
         if container.pusher is not None:
             background.start(
                 container.maintenance.remember_contact(lambda: container.plane_status.heard_us)

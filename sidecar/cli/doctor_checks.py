@@ -67,8 +67,10 @@ def status_results(status: admin_pb2.GetStatusResponse, now_us: int) -> Iterator
         yield Result("drain", Outcome.WARN, "a drain has begun", hint)
     if not status.standalone:
         yield _plane(status, now_us)
-        yield _clock(status.clock_offset_us)
+        yield _clock(status, now_us)
         yield _outbox(status, now_us)
+    if status.clock_doubted_us:
+        yield _clock_doubted(status)
     yield _store(status)
 
 
@@ -83,7 +85,8 @@ def _plane(status: admin_pb2.GetStatusResponse, now_us: int) -> Result:
     return graded("control plane", Outcome.OK if good else Outcome.WARN, found, hint)
 
 
-def _clock(offset_us: int) -> Result:
+def _clock(status: admin_pb2.GetStatusResponse, now_us: int) -> Result:
+    offset_us = status.clock_offset_us
     far_us = abs(offset_us)
     outcome = (
         Outcome.FAIL
@@ -95,7 +98,18 @@ def _clock(offset_us: int) -> Result:
     side = "behind" if offset_us > 0 else "ahead of"
     near = far_us < CLOCK_NEAR_US
     found = "as the control plane's" if near else f"{span_of(far_us)} {side} the control plane's"
+    if not status.plane_connected and status.HasField("plane_heard_at"):
+        silence_us = max(0, now_us - instant_of(status.plane_heard_at))
+        found += f", as of {span_of(silence_us)} ago"
     return graded("clock", outcome, found, "let both machines take their time from NTP")
+
+
+def _clock_doubted(status: admin_pb2.GetStatusResponse) -> Result:
+    whose = "this machine's" if status.standalone else "the control plane's"
+    way = "ahead" if status.clock_doubted_us > 0 else "back"
+    found = f"{whose} clock has jumped {way} by {span_of(abs(status.clock_doubted_us))}"
+    hint = "it is not obeyed until it has said so for long; set right the clock that is wrong"
+    return Result("clock jump", Outcome.FAIL, found, hint)
 
 
 def _outbox(status: admin_pb2.GetStatusResponse, now_us: int) -> Result:

@@ -97,6 +97,9 @@ def _facts(status: admin_pb2.GetStatusResponse, at_us: int) -> Iterable[tuple[st
     yield "control plane", _plane(status, at_us)
     if not status.standalone:
         yield "clock offset", f"{number(status.clock_offset_us)} us"
+    if status.clock_doubted_us:
+        doubted = f"{number(status.clock_doubted_us)} us, not believed yet"
+        yield "clock jump", Painted(doubted, "yellow")
     yield "revision", number(status.revision)
     waiting = f"{number(status.outbox_records)} records, {size_text(status.outbox_bytes)}"
     yield "outbox", waiting

@@ -164,11 +164,12 @@ class Enforcer:
         if check.idempotency_key:
             call.answer_key = keys.answer_key(check.company, check.idempotency_key)
             call.digest = payload_digest(check)
-            stored = transaction.answer(call.answer_key, now_us)
+            stored = transaction.answer(call.answer_key)
             if stored is not None:
                 return _replay(stored, call.digest)
         if check.event_time_us != now_us:
-            require_event_time("event_time", check.event_time_us, now_us)
+            machine_ahead_us = self._plane_status.machine_ahead_us
+            require_event_time("event_time", check.event_time_us, now_us, machine_ahead_us)
         admission = self._gate.admit(check, now_us, asked)
         if isinstance(admission, Needs):
             return admission

@@ -11,12 +11,16 @@ _BASIS_STEP_US = 1_000
 
 
 class PlaneStatus:
-    """Clock and contact. `authority`: there is no plane, this process has the last word."""
+    """Contact, and clocks. `authority`: there is no plane, this process has the last word.
+
+    `machine_ahead_us`: how far the machine's clock is ahead of the time that decisions go by, at
+    most an hour. Callers stamp what they ask by it.
+    """
 
     def __init__(self, *, authority: bool) -> None:
         self.authority = authority
         self.heard_us: int | None = None
-        self.clock_offset_us = 0
+        self.machine_ahead_us = 0
         self.connected = False
         self._last: Basis | None = None
         self._last_version = -1

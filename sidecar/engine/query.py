@@ -145,6 +145,11 @@ class Queries:
             basis=self._plane_status.basis(company.version, now_us),
         )
 
+    @property
+    def machine_ahead_us(self) -> int:
+        """How far the clock that callers stamp by is ahead of the time gone by."""
+        return self._plane_status.machine_ahead_us
+
     def _unless_full(self, check: Check, now_us: int, result: CheckResult) -> CheckResult:
         """The result, unless it is to be counted, the outbox is full, and that decides."""
         counts = result.decision.allowed and check.quantity > 0

@@ -78,7 +78,7 @@ def parse_record(request: pb.RecordUsageRequest, now_us: int) -> Check:
     return _check(request, GrantMode.RECORD_ONLY, now_us)
 
 
-def parse_question(request: pb.CheckRequest, now_us: int) -> Check:
+def parse_question(request: pb.CheckRequest, now_us: int, machine_ahead_us: int = 0) -> Check:
     """A question that counts nothing."""
     KNOWN_NAMES.require_identifier("company", request.company)
     KNOWN_NAMES.require_identifier("feature", request.feature)
@@ -91,7 +91,7 @@ def parse_question(request: pb.CheckRequest, now_us: int) -> Check:
         request.company,
         request.feature,
         quantity,
-        parse_event_time("event_time", request, now_us),
+        parse_event_time("event_time", request, now_us, machine_ahead_us),
         _MODES[request.grant_mode],
         dimensions=dimensions,
     )
@@ -114,10 +114,10 @@ def parse_explanation(request: pb.ExplainEntitlementRequest, now_us: int) -> Che
     )
 
 
-def parse_event_time(field: str, request: Timed, now_us: int) -> int:
+def parse_event_time(field: str, request: Timed, now_us: int, machine_ahead_us: int) -> int:
     """Microseconds since the Unix epoch, within the bounds; the present if the field is absent."""
     at_us = _instant(field, request, now_us)
-    require_event_time(field, at_us, now_us)
+    require_event_time(field, at_us, now_us, machine_ahead_us)
     return at_us
 
 

@@ -34,7 +34,7 @@ class QueryMethods:
         """What a check would be answered."""
         now_us = self._now()
         request = parse.parse_message(pb.CheckRequest, data)
-        check = parse.parse_question(request, now_us)
+        check = parse.parse_question(request, now_us, self._queries.machine_ahead_us)
         result = await self._snapshot_fetcher.run(
             lambda asked: self._queries.check(check, now_us, asked), now_us, context.time_remaining
         )
@@ -51,7 +51,7 @@ class QueryMethods:
         KNOWN_NAMES.require_identifier("company", request.company)
         if request.feature:
             KNOWN_NAMES.require_identifier("feature", request.feature)
-        at_us = parse.parse_event_time("at", request, now_us)
+        at_us = parse.parse_event_time("at", request, now_us, self._queries.machine_ahead_us)
         async with self._snapshot_fetcher.obtained(
             {request.company}, now_us, context.time_remaining
         ):
@@ -67,7 +67,7 @@ class QueryMethods:
         request = parse.parse_message(pb.GetEntitlementRequest, data)
         KNOWN_NAMES.require_identifier("company", request.company)
         KNOWN_NAMES.require_identifier("feature", request.feature)
-        at_us = parse.parse_event_time("at", request, now_us)
+        at_us = parse.parse_event_time("at", request, now_us, self._queries.machine_ahead_us)
         async with self._snapshot_fetcher.obtained(
             {request.company}, now_us, context.time_remaining
         ):
@@ -87,7 +87,7 @@ class QueryMethods:
         now_us = self._now()
         request = parse.parse_message(pb.ListEntitlementsRequest, data)
         KNOWN_NAMES.require_identifier("company", request.company)
-        at_us = parse.parse_event_time("at", request, now_us)
+        at_us = parse.parse_event_time("at", request, now_us, self._queries.machine_ahead_us)
         async with self._snapshot_fetcher.obtained(
             {request.company}, now_us, context.time_remaining
         ):

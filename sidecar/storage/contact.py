@@ -1,7 +1,11 @@
-"""When the control plane was last heard, kept so that a restart knows how old its knowledge is."""
+"""When the control plane was last heard, and what is known of the time, kept for a restart.
+
+So it knows how old its knowledge is, and notices a clock that was set meanwhile.
+"""
 
 from __future__ import annotations
 
+from sidecar.domain.time.sure import KnownTime
 from sidecar.storage import codec, keys
 from sidecar.storage.store import Store
 
@@ -16,3 +20,15 @@ def write_contact(store: Store, heard_us: int) -> None:
     """Keep when the plane was last heard."""
     data = codec.encode_value(heard_us)
     store.transact(lambda transaction: transaction.keyspace.put(keys.META_CONTACT, data))
+
+
+def read_time(store: Store) -> KnownTime | None:
+    """What was known of the time; `None` for a new store, or one of a version before."""
+    data = store.transact(lambda transaction: transaction.keyspace.get(keys.META_TIME))
+    return None if data is None else codec.decode_value(data, KnownTime)
+
+
+def write_time(store: Store, known: KnownTime) -> None:
+    """Keep what is known of the time."""
+    data = codec.encode_value(known)
+    store.transact(lambda transaction: transaction.keyspace.put(keys.META_TIME, data))

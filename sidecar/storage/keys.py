@@ -41,6 +41,7 @@ META_CATALOG: Final = b"mcatalog"
 META_POSITION: Final = b"mposition"
 META_TALLY: Final = b"mtally"
 META_CONTACT: Final = b"mcontact"
+META_TIME: Final = b"mtime"
 META_STAGED: Final = b"mstaged"
 
 _SLOT_BYTES: Final = 8

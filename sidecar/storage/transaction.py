@@ -108,14 +108,11 @@ class Transaction:
         kept = Bucket(bucket.level, bucket.updated_us + self._buckets_ahead_us)
         self.kv.put(key, codec.encode_bucket(kept, over_us))
 
-    def answer(self, key: bytes, now_us: int) -> StoredAnswer | None:
-        """The stored answer under a key, unless it has expired."""
+    def answer(self, key: bytes) -> StoredAnswer | None:
+        """The stored answer under a key, until it is swept: no clock can take it away before."""
         assert self.kv is not None
         data = self.kv.get(key)
-        if data is None:
-            return None
-        stored = codec.decode_answer(data)
-        return stored if stored.expires_us > now_us else None
+        return None if data is None else codec.decode_answer(data)
 
     def put_answer(self, key: bytes, stored: StoredAnswer) -> None:
         """Keep an answer for retries."""

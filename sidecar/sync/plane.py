@@ -1,4 +1,4 @@
-"""The control plane, as the sidecar sees it: messages out and in, and its clock."""
+"""The control plane, as the sidecar sees it: messages out and in."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from sidecar.shared.convert.counters import totals_in_slices
 from sidecar.shared.convert.parsing import parsed_in_slices
 from sidecar.shared.convert.times import instant
 from sidecar.storage.outbox import OutboxRun
-from sidecar.sync.machine.clock import ClockEstimate
 from sidecar.sync.machine.push import HelloAnswer, PushAnswer, PushFenced, PushGap
 from sidecar.sync.machine.watch import WatchStep
 
@@ -88,7 +87,11 @@ class FetchAnswer(msgspec.Struct, frozen=True):
 
 
 class PlaneClient:
-    """Calls the plane's `SyncService`. `heard` is told the estimated clock offset each time."""
+    """Calls the plane's `SyncService`.
+
+    `heard` is called whenever it answers. `exchanged` is told when a call was sent and its answer
+    received, by `ticks`, and the plane's time; all in microseconds.
+    """
 
     def __init__(
         self,
@@ -96,17 +99,18 @@ class PlaneClient:
         *,
         node: str,
         version: str,
-        wall_us: Callable[[], int],
-        heard: Callable[[int], None],
+        ticks: Callable[[], int],
+        exchanged: Callable[[int, int, int], None],
+        heard: Callable[[], None],
     ) -> None:
         self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
         answers: Any = _AnswersAsBytes(self._channel)
         self._stub = sync_pb2_grpc.SyncServiceStub(answers)
         self._node = node
         self._version = version
-        self._wall_us = wall_us
+        self._ticks = ticks
+        self._exchanged = exchanged
         self._heard = heard
-        self._clock = ClockEstimate()
 
     async def hello(self, facts: HelloFacts) -> HelloAnswer:
         """Introduce an incarnation."""
@@ -169,7 +173,7 @@ class PlaneClient:
         )
         try:
             async for data in call:
-                self._tell_heard()
+                self._heard()
                 answer = await _parsed(sync_pb2.WatchSnapshotsResponse, data)
                 yield await in_slices(_watch_step(answer))
         except grpc.aio.AioRpcError as error:
@@ -194,20 +198,17 @@ class PlaneClient:
         self, method: Any, request: Any, kind: type[Answer], seconds: float
     ) -> Answer:
         """A unary call that also tells the time; raises the error of gRPC, or `PlaneAway`."""
-        sent_us = self._wall_us()
+        sent_us = self._ticks()
         data = await method(request, timeout=seconds)
-        received_us = self._wall_us()
+        received_us = self._ticks()
         answer = await _parsed(kind, data)
         try:
             plane_us = instant(answer.plane_time, "plane_time")
         except InvalidInput as error:
             raise PlaneAway(f"an answer of no time: {error}") from error
-        self._clock.exchanged(sent_us, received_us, plane_us)
-        self._tell_heard()
+        self._exchanged(sent_us, received_us, plane_us)
+        self._heard()
         return answer
-
-    def _tell_heard(self) -> None:
-        self._heard(self._clock.offset_us())
 
 
 class _AnswersAsBytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.limits.reasons import Reason
 from sidecar.domain.time.units import HOUR_US, MINUTE_US
+from sidecar.storage.sweep import Sweep
 from tests.support.build import NOW_US, catalog, limit, metered
 from tests.support.sidecar_api import (
     ACME,
@@ -73,6 +75,9 @@ async def test_a_key_is_forgotten_after_its_time(sidecar: Serving) -> None:
     sidecar.set_clock(NOW_US + 24 * HOUR_US - MINUTE_US)
     assert (await check(sidecar, idempotency_key="k")).replayed
     sidecar.set_clock(NOW_US + 24 * HOUR_US + MINUTE_US)
+    container = sidecar.container
+    step = partial(Sweep(container.store).step, container.clock.sure_us(), 1_000)
+    assert (1, True) == await container.runner.run_alone(step)
     assert not (await check(sidecar, idempotency_key="k")).replayed
 
 

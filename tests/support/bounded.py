@@ -30,7 +30,6 @@ from sidecar.shared.convert import catalog as convert_catalog
 from sidecar.shared.convert import companies as convert_companies
 from sidecar.shared.convert import counters as convert_counters
 from sidecar.shared.ops.health import Health
-from sidecar.shared.wall_clock import wall_us
 from sidecar.storage import store_handle
 from sidecar.storage.mapped_engine import open_engine
 from sidecar.storage.snapshots import SnapshotChanges
@@ -46,6 +45,7 @@ from tests.support.build import (
 )
 from tests.support.method_calls import ANYONE
 from tests.support.processes import until
+from tests.support.sidecars import set_clock
 from tests.support.stores import count_in, record_of
 from tests.support.stub_plane import StubPlane
 from tests.support.work import CountingEngine, Work
@@ -161,7 +161,7 @@ async def bench_of(
         **settings,
     )
     container = Container(config, LoadedStore(config))
-    container.plane_status.clock_offset_us = NOW_US - wall_us()
+    set_clock(container, NOW_US)
     try:
         yield Bench(container, plane, work)
     finally:

@@ -6,6 +6,7 @@ There is no network. Its control plane is a stand-in that has companies, lacks t
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -221,4 +222,4 @@ def _nothing() -> float | None:
     return None
 
 
-_NO_READINGS: Final = SidecarReadings(*[_nothing] * 9)
+_NO_READINGS: Final = SidecarReadings(*[_nothing] * len(dataclasses.fields(SidecarReadings)))

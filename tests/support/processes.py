@@ -22,6 +22,7 @@ import grpc
 
 from tests.support.bounds import HANG_SECONDS_MAX
 from tests.support.channels import channel_to
+from tests.support.clocks import SetClock
 
 ROOT: Final = Path(__file__).parents[2]
 EVENTS_KEPT_MAX: Final = 20_000
@@ -32,12 +33,15 @@ _PORTS: Final = range(20_000, 30_000)
 """Below the ports that kernels hand out by themselves: nobody takes one between two starts."""
 
 _TALLYD: Final = """
-import signal, sys
+import os, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if sys.platform == "linux":
     import ctypes
     PR_SET_PDEATHSIG = 1
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+if os.environ.get("TESTED_CLOCK"):
+    from tests.support.clocks import go_by
+    go_by(os.environ["TESTED_CLOCK"])
 from sidecar.cli.main import main
 main(sys.argv[1:])
 """
@@ -55,7 +59,8 @@ class Daemon:
 
     `name` is the command, `options` its flags without the dashes, `ready` the log event that says
     that it has started, `address` where it serves gRPC. `events` are the lines of its log, over all
-    its lives. `umask`: the one that it inherits.
+    its lives. `umask`: the one that it inherits. `clock`: how far ahead the machine's clock is for
+    it, where a test sets that, also while it runs.
     """
 
     def __init__(self, name: str, ready: str, options: Mapping[str, object], address: str) -> None:
@@ -64,6 +69,7 @@ class Daemon:
         self.address = address
         self.events: list[Event] = []
         self.umask = -1  # this process's
+        self.clock: SetClock | None = None
         self.starts = 0
         self.kills = 0
         self._ready = ready
@@ -118,7 +124,7 @@ class Daemon:
         self._process = await asyncio.create_subprocess_exec(
             *self.command(),
             cwd=ROOT,
-            env=environment(),
+            env=environment() | ({"TESTED_CLOCK": str(self.clock.file)} if self.clock else {}),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,

@@ -25,8 +25,9 @@ from sidecar.domain.company.model import Company
 from sidecar.domain.company.timeline import compile_snapshot
 from sidecar.shared.config import SidecarConfig
 from sidecar.shared.ops.health import Health
-from sidecar.shared.wall_clock import wall_us
+from sidecar.shared.wall_clock import ticks_us
 from sidecar.storage.snapshots import SnapshotChanges
+from sidecar.sync.machine.clock import TimeEstimate
 from tests.support.build import NOW_US, catalog_snapshot
 from tests.support.channels import channel_to
 
@@ -68,7 +69,14 @@ class Serving:
 
     def set_clock(self, now_us: int) -> None:
         """Let it be this instant for the sidecar; time goes on from there."""
-        self.container.plane_status.clock_offset_us = now_us - wall_us()
+        set_clock(self.container, now_us)
+
+
+def set_clock(container: Container, now_us: int) -> None:
+    """Let it be this instant for a sidecar in the test's process; time goes on from there."""
+    clock, authority = container.clock, container.plane_status.authority
+    clock._estimate = TimeEstimate(None, "", now_us, ticks_us(), authority=authority)
+    clock._follow(None)
 
 
 @asynccontextmanager

@@ -48,11 +48,14 @@ def require_quantity(field: str, quantity: int) -> None:
         raise InvalidInput(field, f"must be 0 or more, not {quantity}")
 
 
-def require_event_time(field: str, at_us: int, now_us: int) -> None:
-    """At most 35 days past and 5 minutes ahead, else `OutOfRange`."""
+def require_event_time(field: str, at_us: int, now_us: int, machine_ahead_us: int = 0) -> None:
+    """At most 35 days past and 5 minutes ahead, else `OutOfRange`.
+
+    `machine_ahead_us`: how far the clock that callers stamp by is ahead of the time gone by.
+    """
     if at_us < now_us - EVENT_PAST_US_MAX:
         raise OutOfRange(field, "is more than 35 days in the past")
-    if at_us > now_us + EVENT_FUTURE_US_MAX:
+    if at_us > now_us + machine_ahead_us + EVENT_FUTURE_US_MAX:
         raise OutOfRange(field, "is more than 5 minutes in the future")
 
 

@@ -90,7 +90,9 @@ class SidecarReadings:
     snapshot_age_seconds: Value
     """Age of the oldest snapshot in use."""
     clock_offset_seconds: Value
-    """The control plane's clock minus this one."""
+    """The time gone by, which is the control plane's, minus this machine's clock."""
+    clock_doubted_seconds: Value
+    """What a clock says that is not believed yet, minus the time gone by."""
     store_used_bytes: Value
     store_max_bytes: Value
 
@@ -115,6 +117,12 @@ class SidecarMetrics:
             "What the gRPC transport refused peers, by the bound that they passed.",
             "kind",
         )
+        self.clock_jumps = LabelledCounter(
+            "tallyd_clock_jumps",
+            "Jumps of the control plane's and of this machine's clock.",
+            "clock",
+            "direction",
+        )
         self.registry: CollectorRegistry = registry_of(
             [
                 self.decisions,
@@ -123,6 +131,7 @@ class SidecarMetrics:
                 self.fallbacks,
                 self.shadow_denials,
                 self.refusals,
+                self.clock_jumps,
                 *_gauges(readings),
                 build_info("sidecar", version),
             ]
@@ -174,8 +183,13 @@ def _gauges(readings: SidecarReadings) -> list[MetricReading]:
         ),
         MetricReading(
             "tallyd_clock_offset_seconds",
-            "The control plane's clock minus this machine's.",
+            "The time gone by, which is the control plane's, minus this machine's clock.",
             readings.clock_offset_seconds,
+        ),
+        MetricReading(
+            "tallyd_clock_doubted_seconds",
+            "What a clock that jumped says beyond the time gone by, until it is believed.",
+            readings.clock_doubted_seconds,
         ),
         MetricReading(
             "tallyd_store_used_bytes",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sidecar.storage.contact import read_contact, write_contact
+from sidecar.domain.time.sure import KnownTime
+from sidecar.storage.contact import read_contact, read_time, write_contact, write_time
 from tests.support.build import NOW_US
 from tests.support.stores import OpenedStore
 
@@ -16,3 +17,15 @@ def test_the_last_contact_outlives_a_restart(opened: OpenedStore) -> None:
     write_contact(opened.store, NOW_US + 5)
     opened.reopen()
     assert NOW_US + 5 == read_contact(opened.store)
+
+
+def test_what_is_known_of_the_time_is_kept(opened: OpenedStore) -> None:
+    assert read_time(opened.store) is None
+    for known in (
+        KnownTime(NOW_US, NOW_US - 5, -600_000_000, "one", 7),
+        KnownTime(-(2**63), 0, 2**62, "", 2**62),
+    ):
+        write_time(opened.store, known)
+        assert known == read_time(opened.store)
+        opened.reopen()
+        assert known == read_time(opened.store)

@@ -87,7 +87,7 @@ def test_what_an_earlier_format_knew_is_there_and_goes_on(disk: Disk, number: in
         assert {"calls": Tally(5, 43), "tokens": Tally(1, 4)} == opened.tallies()
         assert 17 == opened.used()
         assert ANSWER == opened.store.transact(
-            lambda transaction: transaction.answer(keys.answer_key("acme", "key"), NOW_US)
+            lambda transaction: transaction.answer(keys.answer_key("acme", "key"))
         )
         catalog = opened.snapshots.catalog()
         assert catalog is not None

@@ -286,4 +286,4 @@ def test_answers_outlive_a_fencing(opened: OpenedStore) -> None:
     opened.count(1)
     fence(opened, 0)
     opened.reopen(power_lost=True)
-    assert stored == opened.store.transact(lambda transaction: transaction.answer(b"i1", 99))
+    assert stored == opened.store.transact(lambda transaction: transaction.answer(b"i1"))

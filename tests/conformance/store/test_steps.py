@@ -41,7 +41,7 @@ def test_a_step_that_raises_has_no_effect(opened: OpenedStore, error: BaseExcept
         opened.store.transact(work)
     assert 5 == opened.used()
     assert before == opened.store.head
-    assert opened.store.transact(lambda transaction: transaction.answer(b"i1", NOW_US)) is None
+    assert opened.store.transact(lambda transaction: transaction.answer(b"i1")) is None
     assert [("life-1", 1, 5)] == opened.waiting()
 
 
@@ -174,24 +174,12 @@ def test_what_was_committed_is_there_after_closing(disk: Disk) -> None:
     opened.store.transact(lambda transaction: transaction.put_answer(b"i1", ANSWER))
     opened.reopen()
     assert 3 == opened.used()
-    assert ANSWER == opened.store.transact(lambda transaction: transaction.answer(b"i1", NOW_US))
+    assert ANSWER == opened.store.transact(lambda transaction: transaction.answer(b"i1"))
     assert chain_of(*records) == opened.store.head.chain
     assert "life-1" == opened.store.incarnation.id
     records += opened.count_each(3)
     assert chain_of(*records) == opened.store.head.chain
     opened.close()
-
-
-@pytest.mark.parametrize(
-    ("now_us", "expected"),
-    [(NOW_US, ANSWER), (NOW_US + 1, None), (NOW_US + 2, None)],
-    ids=["before", "at", "after"],
-)
-def test_an_answer_is_forgotten_when_it_expires(
-    opened: OpenedStore, now_us: int, expected: StoredAnswer | None
-) -> None:
-    opened.store.transact(lambda transaction: transaction.put_answer(b"i1", ANSWER))
-    assert expected == opened.store.transact(lambda t: t.answer(b"i1", now_us))
 
 
 def test_record_ids_name_incarnation_and_sequence(opened: OpenedStore) -> None:

@@ -61,6 +61,28 @@ def status(**changes: object) -> admin_pb2.GetStatusResponse:
         ({"clock_offset_us": 2_000_000}, "clock", "warn", "2 s behind the control plane's"),
         ({"clock_offset_us": -60_000_000}, "clock", "fail", "1 min ahead of the control plane's"),
         (
+            {
+                "clock_offset_us": 600_000_000,
+                "plane_connected": False,
+                "heard_us": NOW_US - 3_600_000_000,
+            },
+            "clock",
+            "fail",
+            "10 min behind the control plane's, as of 1 h ago",
+        ),
+        (
+            {"clock_doubted_us": 400_000_000},
+            "clock jump",
+            "fail",
+            "the control plane's clock has jumped ahead by 6 min 40 s",
+        ),
+        (
+            {"clock_doubted_us": -60_000_000, "standalone": True},
+            "clock jump",
+            "fail",
+            "this machine's clock has jumped back by 1 min",
+        ),
+        (
             {"outbox_records": 100_000, "outbox_bytes": 2048},
             "outbox",
             "ok",

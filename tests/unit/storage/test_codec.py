@@ -36,6 +36,7 @@ from sidecar.domain.company.model import (
     SubscriptionStatus,
 )
 from sidecar.domain.limits.rates import Bucket
+from sidecar.domain.time.sure import KnownTime
 from sidecar.storage import codec
 from sidecar.storage.codec import (
     CatalogHead,
@@ -221,6 +222,12 @@ INCARNATIONS_HEX: Final = (
 
 POSITION_HEX: Final = "0182a565706f6368a565706f6368a87265766973696f6ecd012c"
 
+TIME: Final = KnownTime(1773576000000000, 1773575940000000, -600000000, "one", 7)
+TIME_HEX: Final = (
+    "0185a66e6f775f7573cf00064d0ed7765000a7737572655f7573cf00064d0ed3e2c900a96f66667365745f7573d2"
+    "dc3cba00a4626f6f74a36f6e65a87469636b735f757307"
+)
+
 TALLIES_HEX: Final = "0181a563616c6c7382a77265636f72647303a87175616e74697479ce00011170"
 
 CATALOG_HEX: Final = (
@@ -267,6 +274,7 @@ COMPANY_HEX: Final = (
     [
         pytest.param(INCARNATIONS, tuple[Incarnation, ...], INCARNATIONS_HEX, id="incarnations"),
         pytest.param(WatchPosition("epoch", 300), WatchPosition, POSITION_HEX, id="position"),
+        pytest.param(TIME, KnownTime, TIME_HEX, id="time"),
         pytest.param({"calls": Tally(3, 70_000)}, dict[str, Tally], TALLIES_HEX, id="tallies"),
         pytest.param(CatalogSnapshot(9, BASIC), CatalogSnapshot, CATALOG_HEX, id="catalog"),
         pytest.param(

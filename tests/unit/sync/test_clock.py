@@ -1,82 +1,337 @@
-"""The plane's clock, estimated from exchanges with it."""
+"""The time that a sidecar goes by: estimated from exchanges with the plane, and not its jumps."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
-from sidecar.sync.machine.clock import TOLERANCE_US, ClockEstimate
+from sidecar.domain.time.sure import KnownTime
+from sidecar.domain.time.units import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from sidecar.sync.machine.clock import (
+    JUMP_US,
+    QUIET_US,
+    STEP_US,
+    TOLERANCE_US,
+    ClockNews,
+    TimeEstimate,
+)
 from tests.support.build import NOW_US
 
-SECOND_US = 1_000_000
+YEAR_US = 365 * DAY_US
+BOOT_US = 3 * DAY_US
+"""Ticks at the start."""
 
 
-def exchange(
-    clock: ClockEstimate, at_us: int, round_trip_us: int, offset_us: int, skew: float = 0.5
-) -> None:
-    """One in which the plane looked at its clock after a part of the round trip."""
-    read_us = at_us + int(round_trip_us * skew)
-    clock.exchanged(at_us, at_us + round_trip_us, read_us + offset_us)
+class Node:
+    """A machine, and a plane that may be asked: true time goes on, and each has a clock.
+
+    `wall_us` and `plane_us`: how far the clock is ahead of the true time. `known`, `boot`: as of
+    the process before.
+    """
+
+    def __init__(
+        self,
+        *,
+        wall_us: int = 0,
+        plane_us: int = 0,
+        known: KnownTime | None = None,
+        boot: str = "one",
+        authority: bool = False,
+        later_us: int = 0,
+    ) -> None:
+        self.true_us, self.ticks_us = NOW_US + later_us, BOOT_US + later_us
+        self.wall_us, self.plane_us = wall_us, plane_us
+        self.boot, self.authority = boot, authority
+        self.news: list[ClockNews] = []
+        self.open(known)
+
+    def open(self, known: KnownTime | None) -> None:
+        self.estimate = TimeEstimate(
+            known, self.boot, self.true_us + self.wall_us, self.ticks_us, authority=self.authority
+        )
+
+    def restart(self, *, down_us: int = 0, boot: str = "one") -> None:
+        """End the process; after so long there is another, perhaps after another boot."""
+        known = self.estimate.known(self.ticks_us)
+        self.true_us += down_us
+        self.ticks_us = self.ticks_us + down_us if boot == self.boot else MINUTE_US
+        self.boot = boot
+        self.open(known)
+
+    @property
+    def off_us(self) -> int:
+        """How far the time gone by is ahead of the true one."""
+        return self.ticks_us + self.estimate.ahead_us - self.true_us
+
+    @property
+    def missing_us(self) -> int:
+        """How far what is certain is behind the time gone by."""
+        return self.ticks_us + self.estimate.ahead_us - self.estimate.sure_us(self.ticks_us)
+
+    def exchange(self, round_trip_us: int = 1000, skew: float = 0.5) -> None:
+        """Ask the plane, which looks at its clock after a part of the round trip."""
+        sent_us = self.ticks_us
+        plane_us = self.true_us + int(round_trip_us * skew) + self.plane_us
+        self.ticks_us += round_trip_us
+        self.true_us += round_trip_us
+        wall_us = self.true_us + self.wall_us
+        self._hear(self.estimate.exchanged(sent_us, self.ticks_us, plane_us, wall_us))
+
+    def goes_on(self, for_us: int, *, exchanges: bool = True, each_us: int = SECOND_US) -> None:
+        """Let time pass, with a look at the clock and an exchange now and then."""
+        for _ in range(max(1, for_us // each_us)):
+            self.true_us += each_us
+            self.ticks_us += each_us
+            self._hear(self.estimate.looked(self.true_us + self.wall_us, self.ticks_us))
+            if exchanges:
+                self.exchange()
+
+    def _hear(self, news: ClockNews | None) -> None:
+        if news is not None:
+            self.news.append(news)
 
 
-def test_nothing_is_known_before_the_first_exchange() -> None:
-    assert 0 == ClockEstimate().offset_us()
+def test_the_machines_clock_is_what_there_is_before_the_first_exchange() -> None:
+    assert 7 * SECOND_US == Node(wall_us=7 * SECOND_US).off_us
 
 
-@pytest.mark.parametrize("offset_us", [3600 * SECOND_US, -3600 * SECOND_US, SECOND_US])
-def test_an_offset_is_found(offset_us: int) -> None:
-    clock = ClockEstimate()
-    exchange(clock, NOW_US, 1000, offset_us)
-    assert offset_us == clock.offset_us()
+@pytest.mark.parametrize("wall_us", [HOUR_US, -HOUR_US, SECOND_US, YEAR_US])
+def test_with_nothing_to_lose_the_plane_is_believed_at_once(wall_us: int) -> None:
+    node = Node(wall_us=wall_us)
+    node.exchange()
+    assert (0, -wall_us) == (node.off_us, node.estimate.offset_us)
 
 
-@pytest.mark.parametrize("offset_us", [0, TOLERANCE_US, -TOLERANCE_US])
-def test_small_offsets_are_left_alone(offset_us: int) -> None:
-    clock = ClockEstimate()
-    exchange(clock, NOW_US, 1000, offset_us)
-    assert 0 == clock.offset_us()
+@pytest.mark.parametrize("wall_us", [0, TOLERANCE_US, -TOLERANCE_US])
+def test_small_offsets_are_left_alone(wall_us: int) -> None:
+    node = Node(wall_us=wall_us)
+    node.goes_on(MINUTE_US)
+    assert (wall_us, 0) == (node.off_us, node.estimate.offset_us)
 
 
 @pytest.mark.parametrize("skew", [0.0, 1.0])
 def test_the_error_is_at_most_half_the_round_trip(skew: float) -> None:
-    clock = ClockEstimate()
-    exchange(clock, NOW_US, 2 * SECOND_US, 10 * SECOND_US, skew)
-    assert abs(clock.offset_us() - 10 * SECOND_US) <= SECOND_US
+    node = Node(wall_us=10 * SECOND_US)
+    node.exchange(2 * SECOND_US, skew)
+    assert abs(node.off_us) <= SECOND_US
 
 
 @pytest.mark.parametrize("skew", [0.0, 1.0])
 def test_a_clock_that_is_right_stays_so_however_long_exchanges_take(skew: float) -> None:
-    clock = ClockEstimate()
+    node = Node()
     for n in range(20):
-        exchange(clock, NOW_US + n * SECOND_US, SECOND_US - n, 0, skew)
-        assert 0 == clock.offset_us()
+        node.goes_on(SECOND_US, exchanges=False)
+        node.exchange(SECOND_US - n, skew)
+        assert 0 == node.off_us
+    assert [] == node.news
 
 
 def test_the_shortest_round_trip_is_believed() -> None:
-    clock = ClockEstimate()
+    node = Node(wall_us=SECOND_US, known=KnownTime(NOW_US + SECOND_US, 0, 0, "one", BOOT_US))
     for round_trip_us, skew in [(SECOND_US, 0.0), (1000, 0.5), (SECOND_US, 1.0)]:
-        exchange(clock, NOW_US, round_trip_us, 2 * SECOND_US, skew)
-    assert 2 * SECOND_US == clock.offset_us()
+        node.exchange(round_trip_us, skew)
+    node.goes_on(MINUTE_US, exchanges=False)
+    assert 0 == node.off_us
 
 
 def test_a_slow_drift_is_followed() -> None:
-    clock = ClockEstimate()
-    exchange(clock, NOW_US, 10, SECOND_US)
-    for n in range(1, 20):
-        exchange(clock, NOW_US + n * SECOND_US, 1000, SECOND_US + n * 100_000)
-    assert abs(clock.offset_us() - (SECOND_US + 19 * 100_000)) <= 8 * 100_000
+    node = Node()
+    node.exchange()
+    for _ in range(600):
+        node.plane_us += 10_000
+        node.goes_on(SECOND_US)
+        assert abs(node.off_us - node.plane_us) <= 3 * TOLERANCE_US
+    assert [] == node.news
 
 
-@pytest.mark.parametrize("jump_us", [3600 * SECOND_US, -3600 * SECOND_US])
-def test_a_clock_that_is_set_is_noticed_at_once(jump_us: int) -> None:
-    clock = ClockEstimate()
-    for n in range(8):
-        exchange(clock, NOW_US + n * SECOND_US, 1000, 0)
-    exchange(clock, NOW_US + jump_us, 2000, -jump_us)
-    assert -jump_us == clock.offset_us()
+@pytest.mark.parametrize("jump_us", [30 * SECOND_US, -400 * SECOND_US, HOUR_US, YEAR_US, -YEAR_US])
+def test_a_clock_that_is_set_while_the_sidecar_runs_changes_nothing(jump_us: int) -> None:
+    node = Node()
+    node.goes_on(MINUTE_US)
+    node.wall_us += jump_us
+    node.goes_on(HOUR_US)
+    assert (0, -jump_us) == (node.off_us, node.estimate.offset_us)
+    assert [] == node.news
 
 
-def test_a_clock_set_back_during_an_exchange_voids_what_was_known() -> None:
-    clock = ClockEstimate()
-    exchange(clock, NOW_US, 1000, 3600 * SECOND_US)
-    clock.exchanged(NOW_US, NOW_US - SECOND_US, NOW_US)
-    assert 0 == clock.offset_us()
+@pytest.mark.parametrize("jump_us", [30 * SECOND_US, -400 * SECOND_US, HOUR_US, YEAR_US, -YEAR_US])
+def test_a_plane_that_jumps_is_not_obeyed_at_once_and_may_take_it_back(jump_us: int) -> None:
+    node = Node()
+    node.goes_on(MINUTE_US)
+    node.plane_us += jump_us
+    node.goes_on(min(abs(jump_us) // 2, HOUR_US))
+    assert (0, [ClockNews.DOUBTED]) == (node.off_us, node.news)
+    assert abs(node.estimate.doubted_us - jump_us) <= JUMP_US
+    node.plane_us -= jump_us
+    node.goes_on(QUIET_US + SECOND_US)
+    assert 0 == node.off_us == node.estimate.doubted_us
+    assert [ClockNews.DOUBTED, ClockNews.TAKEN_BACK] == node.news
+
+
+@pytest.mark.parametrize(
+    ("jump_us", "repeated_us"),
+    [
+        pytest.param(5 * SECOND_US, 30 * SECOND_US, id="half a minute at least"),
+        pytest.param(-400 * SECOND_US, 400 * SECOND_US, id="as long as it is wide"),
+        pytest.param(YEAR_US, DAY_US, id="a day at the most"),
+    ],
+)
+def test_a_jump_that_is_repeated_for_long_is_believed(jump_us: int, repeated_us: int) -> None:
+    node = Node()
+    node.exchange()
+    node.plane_us += jump_us
+    node.exchange()
+    each_us = repeated_us // 20
+    node.goes_on(repeated_us - each_us, each_us=each_us)
+    assert [ClockNews.DOUBTED] == node.news
+    node.goes_on(2 * each_us, each_us=each_us)
+    assert [ClockNews.DOUBTED, ClockNews.BELIEVED] == node.news
+    node.goes_on(2 * STEP_US)
+    assert jump_us == node.off_us
+
+
+def test_a_jump_is_not_believed_for_being_said_twice_and_long_apart() -> None:
+    node = Node()
+    node.exchange()
+    node.plane_us += HOUR_US
+    for _ in range(2):
+        node.exchange()
+        node.goes_on(DAY_US, exchanges=False, each_us=HOUR_US)
+    assert (0, [ClockNews.DOUBTED]) == (node.off_us, node.news)
+
+
+def test_what_is_believed_is_made_up_for_slowly() -> None:
+    node = Node()
+    node.exchange()
+    node.plane_us += MINUTE_US
+    node.goes_on(MINUTE_US + 5 * SECOND_US)
+    while node.off_us != MINUTE_US:
+        before_us = node.off_us
+        node.goes_on(SECOND_US)
+        assert 0 < node.off_us - before_us <= SECOND_US // 2 + 1000
+
+
+def test_two_planes_that_disagree_are_one_trouble() -> None:
+    """Behind one address, and asked in turns: neither news each time, nor ever obeyed."""
+    node = Node()
+    node.exchange()
+    for _ in range(1000):
+        node.plane_us = 400 * SECOND_US - node.plane_us
+        node.goes_on(SECOND_US)
+    assert (0, [ClockNews.DOUBTED]) == (node.off_us, node.news)
+
+
+def test_where_the_machines_clock_says_the_same_a_jump_takes_an_hour_at_most() -> None:
+    """As after a machine that was halted for two days: its counter has stood still, too."""
+    node = Node()
+    node.exchange()
+    node.plane_us = node.wall_us = 2 * DAY_US
+    node.goes_on(HOUR_US - MINUTE_US, each_us=MINUTE_US)
+    assert 0 == node.off_us
+    node.goes_on(2 * MINUTE_US, each_us=MINUTE_US)
+    assert abs(node.off_us - 2 * DAY_US) <= TOLERANCE_US
+
+
+@pytest.mark.parametrize("jump_us", [YEAR_US, -YEAR_US, 30 * SECOND_US])
+@pytest.mark.parametrize("authority", [True, False])
+def test_without_the_plane_a_clock_that_is_set_is_doubted_like_one(
+    jump_us: int, authority: bool
+) -> None:
+    node = Node(authority=authority)
+    node.goes_on(MINUTE_US, exchanges=False)
+    node.wall_us = jump_us
+    node.goes_on(29 * SECOND_US, exchanges=False)
+    assert (0, [ClockNews.DOUBTED]) == (node.off_us, node.news)
+    node.goes_on(25 * HOUR_US, exchanges=False, each_us=10 * SECOND_US)
+    assert (jump_us, [ClockNews.DOUBTED, ClockNews.BELIEVED]) == (node.off_us, node.news)
+
+
+@pytest.mark.parametrize("boot", ["one", "two"])
+def test_the_offset_is_known_after_a_restart_without_the_plane(boot: str) -> None:
+    node = Node(wall_us=-600 * SECOND_US)
+    node.exchange()
+    for _ in range(3):
+        node.restart(down_us=10 * MINUTE_US, boot=boot)
+        node.goes_on(MINUTE_US, exchanges=False)
+        assert (0, 600 * SECOND_US) == (node.off_us, node.estimate.offset_us)
+    node.exchange()
+    assert (0, []) == (node.off_us, node.news)
+
+
+@pytest.mark.parametrize("jump_us", [HOUR_US, YEAR_US, -YEAR_US])
+def test_a_clock_set_between_two_processes_of_a_boot_is_noticed(jump_us: int) -> None:
+    node = Node()
+    node.exchange()
+    node.wall_us = jump_us
+    node.restart(down_us=MINUTE_US)
+    node.goes_on(HOUR_US - 2 * MINUTE_US, exchanges=False)
+    assert (0, max(0, -jump_us)) == (node.off_us, node.missing_us)
+    node.exchange()
+    assert 0 == node.off_us
+
+
+def test_a_clock_that_is_behind_after_another_boot_waits_for_the_plane() -> None:
+    node = Node()
+    node.exchange()
+    node.wall_us = -YEAR_US
+    node.restart(down_us=HOUR_US, boot="two")
+    node.goes_on(MINUTE_US, exchanges=False)
+    assert -HOUR_US == node.off_us  # never before what was known
+    node.exchange()
+    assert 0 == node.off_us
+
+
+def test_a_clock_put_right_while_the_machine_was_off_is_believed_with_the_plane() -> None:
+    node = Node(wall_us=-600 * SECOND_US)
+    node.exchange()
+    node.wall_us = 0
+    node.restart(down_us=HOUR_US, boot="two")
+    node.exchange()
+    assert (0, 0) == (node.off_us, node.estimate.offset_us)
+
+
+@pytest.mark.parametrize("boot", ["one", "two"])
+def test_a_plane_that_jumped_between_two_processes_is_doubted(boot: str) -> None:
+    node = Node()
+    node.exchange()
+    node.plane_us = YEAR_US
+    node.restart(down_us=MINUTE_US, boot=boot)
+    node.goes_on(HOUR_US)
+    assert (0, [ClockNews.DOUBTED]) == (node.off_us, node.news)
+
+
+def _forgetting(node: Node, steps: Sequence[str]) -> None:
+    for step in steps:
+        match step:
+            case "plane jumps":
+                node.plane_us = YEAR_US
+            case "clock jumps":
+                node.wall_us = YEAR_US
+            case "restart":
+                node.restart(down_us=SECOND_US)
+            case "reboot":
+                node.restart(down_us=SECOND_US, boot="two")
+        node.goes_on(HOUR_US, exchanges="plane jumps" in steps, each_us=10 * SECOND_US)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        pytest.param(["plane jumps"], id="plane"),
+        pytest.param(["clock jumps"], id="machine"),
+        pytest.param(["plane jumps", "clock jumps"], id="both"),
+        pytest.param(["plane jumps", "restart"], id="plane, then a restart"),
+        pytest.param(["clock jumps", "restart"], id="machine, then a restart"),
+        pytest.param(["clock jumps", "reboot"], id="machine, then another boot"),
+        pytest.param(["plane jumps", "clock jumps", "reboot"], id="both, then another boot"),
+    ],
+)
+def test_no_year_has_passed_for_certain_after_hours(steps: list[str]) -> None:
+    """Whoever says so: what expires within a day is still there, and was never forgotten."""
+    node = Node()
+    node.exchange()
+    started_us = node.true_us
+    _forgetting(node, steps)
+    assert node.estimate.sure_us(node.ticks_us) <= node.true_us
+    assert node.true_us - started_us < DAY_US

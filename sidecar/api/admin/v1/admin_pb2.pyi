@@ -119,6 +119,7 @@ class GetStatusResponse(_message.Message):
     OLDEST_WAITING_AT_FIELD_NUMBER: _builtins.int
     LOSSES_FIELD_NUMBER: _builtins.int
     QUARANTINED_FIELD_NUMBER: _builtins.int
+    CLOCK_DOUBTED_US_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """Version of the program."""
     incarnation: _builtins.str
@@ -132,7 +133,9 @@ class GetStatusResponse(_message.Message):
     plane_connected: _builtins.bool
     """Whether the control plane can be reached."""
     clock_offset_us: _builtins.int
-    """Estimate of the plane's clock minus this machine's, in microseconds."""
+    """The time that this sidecar goes by, which is the plane's as far as it is known, minus this machine's clock; in
+    microseconds. It is kept across restarts: without contact it is as old as that.
+    """
     last_sequence: _builtins.int
     """Sequence of the last usage record written."""
     acknowledged_sequence: _builtins.int
@@ -149,6 +152,10 @@ class GetStatusResponse(_message.Message):
     """Most that it may use."""
     durability: Global___Durability.ValueType
     """How the store is kept safe."""
+    clock_doubted_us: _builtins.int
+    """How far the plane's clock, or without a plane this machine's, has jumped ahead of the time that this sidecar goes by,
+    in microseconds; negative: back. A jump is obeyed once it was repeated for long enough. 0: nothing is in doubt.
+    """
     @_builtins.property
     def plane_heard_at(self) -> _timestamp_pb2.Timestamp:
         """When the control plane was last heard. Absent: never."""
@@ -197,10 +204,11 @@ class GetStatusResponse(_message.Message):
         oldest_waiting_at: _timestamp_pb2.Timestamp | None = ...,
         losses: _abc.Iterable[Global___StoreLoss] | None = ...,
         quarantined: _abc.Iterable[Global___QuarantineCount] | None = ...,
+        clock_doubted_us: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["oldest_waiting_at", b"oldest_waiting_at", "plane_heard_at", b"plane_heard_at", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_sequence", b"acknowledged_sequence", "clock_offset_us", b"clock_offset_us", "draining", b"draining", "durability", b"durability", "incarnation", b"incarnation", "last_sequence", b"last_sequence", "losses", b"losses", "oldest_waiting_at", b"oldest_waiting_at", "outbox_bytes", b"outbox_bytes", "outbox_records", b"outbox_records", "plane_connected", b"plane_connected", "plane_heard_at", b"plane_heard_at", "quarantined", b"quarantined", "ready", b"ready", "revision", b"revision", "standalone", b"standalone", "started_at", b"started_at", "store_max_bytes", b"store_max_bytes", "store_used_bytes", b"store_used_bytes", "tallies", b"tallies", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_sequence", b"acknowledged_sequence", "clock_doubted_us", b"clock_doubted_us", "clock_offset_us", b"clock_offset_us", "draining", b"draining", "durability", b"durability", "incarnation", b"incarnation", "last_sequence", b"last_sequence", "losses", b"losses", "oldest_waiting_at", b"oldest_waiting_at", "outbox_bytes", b"outbox_bytes", "outbox_records", b"outbox_records", "plane_connected", b"plane_connected", "plane_heard_at", b"plane_heard_at", "quarantined", b"quarantined", "ready", b"ready", "revision", b"revision", "standalone", b"standalone", "started_at", b"started_at", "store_max_bytes", b"store_max_bytes", "store_used_bytes", b"store_used_bytes", "tallies", b"tallies", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
