@@ -20,10 +20,12 @@ from sidecar.control.rpc.status import status_of_error
 from sidecar.control.rpc.sync import SyncServicer
 from sidecar.control.rpc.watch_hub import Hub
 from sidecar.control.rpc.workers import Workers
+from sidecar.control.services.apply import uncounted
 from sidecar.control.services.sweep import sweep
 from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.sqlite import SqliteStore
 from sidecar.domain.errors import TallydError
+from sidecar.domain.validation import field_path_text
 from sidecar.shared.host.addresses import join_host_port, split_host_port
 from sidecar.shared.host.foothold import GroundLost, ground_lost
 from sidecar.shared.host.grpcio import GrpcioServer
@@ -119,6 +121,8 @@ class ControlPlane:
     async def _start(self) -> None:
         self._listen()
         await self._hub.refresh()
+        for path, problem in await self._workers.read(uncounted):
+            _log.warning("control.limits_not_counted", field=field_path_text(path), problem=problem)
         await self._server.start()
         start = self._background.start
         start(keep_beating(self._health))

@@ -13,15 +13,17 @@ from sidecar.control.storage.port import PlaneStore, ReadTransaction, WriteTrans
 from sidecar.control.storage.values import StoredCompany
 from sidecar.domain.catalog.canonical import canonical_catalog, canonical_company
 from sidecar.domain.catalog.model import Catalog
-from sidecar.domain.catalog.rules import companies_problems, problems
+from sidecar.domain.catalog.rules import companies_problems, overrides_problems, problems
 from sidecar.domain.company.model import Company
 from sidecar.domain.company.rules import company_references
 from sidecar.domain.difference.changes import Change, ChangeAction, catalog_changes, company_change
+from sidecar.domain.entitlement.counted_limits import CountedLimits
 from sidecar.domain.errors import InvalidInput
-from sidecar.domain.validation import Path, RuleProblem, field_path_text
+from sidecar.domain.validation import Path, RuleProblem, below, field_path_text
 
 CHANGES_MAX: Final = 1_000
 _PAGE: Final = 500
+_UNCOUNTED_TOLD_MAX: Final = 10
 
 
 class Desired(msgspec.Struct, frozen=True):
@@ -89,6 +91,15 @@ def preview(store: PlaneStore, desired: Desired) -> Applied:
     """Say what `apply` would change, and change nothing."""
     with store.read() as transaction:
         return _steps(transaction, desired).applied(transaction.state().revision)
+
+
+def uncounted(store: PlaneStore) -> list[RuleProblem]:
+    """Where a catalog that an earlier version took counts on more than usage names; the first."""
+    with store.read() as transaction:
+        stored = transaction.catalog()
+    catalog = Catalog() if stored is None else stored.catalog
+    found = below(("catalog",), CountedLimits(catalog).problems())
+    return list(islice(found, _UNCOUNTED_TOLD_MAX))
 
 
 def _take(transaction: WriteTransaction, steps: _Steps, revision: int, now_us: int) -> None:
@@ -177,12 +188,19 @@ def _refuse_orphans(
     lost += [
         feature.key for feature in before.features if kinds.get(feature.key) is not feature.kind
     ]
+    counted = CountedLimits(after)
+    grown = counted.grown_since(CountedLimits(before))
+    lost += grown
     for company in _companies_naming(transaction, lost):
         if company.id in gone:
             continue
         for path, message in company_references(company, plans, kinds, add_ons):
             where = field_path_text(path)
             raise InvalidInput(_lost(path), f"company {company.id!r} needs it ({where}): {message}")
+        overrides = [each for each in company.overrides if each.entitlement.feature in grown]
+        for path, message in overrides_problems(overrides, counted):
+            where = f"company {company.id!r} ({field_path_text(path)})"
+            raise InvalidInput("catalog.plans", f"{where}: {message}")
 
 
 def _lost(path: Path) -> str:

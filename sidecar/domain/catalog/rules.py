@@ -23,8 +23,9 @@ from sidecar.domain.catalog.model import (
     FeatureKind,
     Plan,
 )
-from sidecar.domain.company.model import Company
+from sidecar.domain.company.model import Company, Override
 from sidecar.domain.company.rules import company_names, company_problems, company_references
+from sidecar.domain.entitlement.counted_limits import CountedLimits
 from sidecar.domain.validation import (
     RuleProblem,
     below,
@@ -51,6 +52,7 @@ def problems(catalog: Catalog, companies: Iterable[Company] = ()) -> Iterator[Ru
     yield from catalog_problems(catalog)
     yield from catalog_names(catalog)
     yield from catalog_references(catalog)
+    yield from CountedLimits(catalog).problems()
     yield from companies_problems(companies, catalog)
 
 
@@ -59,14 +61,25 @@ def companies_problems(companies: Iterable[Company], catalog: Catalog) -> Iterat
     kinds = {feature.key: feature.kind for feature in catalog.features}
     plans = {plan.key for plan in catalog.plans}
     add_ons = {add_on.key for add_on in catalog.add_ons}
+    counted = CountedLimits(catalog)
     ids: set[str] = set()
     for at, company in enumerate(companies):
         yield from below(("companies", at), company_problems(company))
         yield from below(("companies", at), company_names(company))
         yield from below(("companies", at), company_references(company, plans, kinds, add_ons))
+        yield from below(("companies", at), overrides_problems(company.overrides, counted))
         if company.id in ids:
             yield RuleProblem(("companies", at, "id"), f"{company.id!r} is here twice")
         ids.add(company.id)
+
+
+def overrides_problems(
+    overrides: Iterable[Override], counted: CountedLimits
+) -> Iterator[RuleProblem]:
+    """Yield which of a company's overrides count on too much, with what the catalog has."""
+    for at, override in enumerate(overrides):
+        path = ("overrides", at, "entitlement")
+        yield from below(path, counted.override_problems(override.entitlement))
 
 
 def catalog_problems(catalog: Catalog) -> Iterator[RuleProblem]:

@@ -154,7 +154,8 @@ class CatalogIndex:
 
         Usage is counted on them too, so that a company that changes its plan, from an unlimited one
         say, is known to have used what it has used. Only limits without dimensions: counters for
-        each user of everybody, that no limit asks for, would cost more than they tell.
+        each user of everybody, that no limit asks for, would cost more than they tell. All of them,
+        where the catalog passed `CountedLimits`; of one that an earlier version took, the first.
         """
         key = entitlement.feature.key
         others = self._company_wide.get(key)

@@ -17,7 +17,9 @@ from sidecar.domain.catalog.model import (
     EntitlementGrant,
     Feature,
     FeatureKind,
+    Limit,
     Plan,
+    Scope,
 )
 from sidecar.domain.company.model import (
     AddOnSubscription,
@@ -30,6 +32,7 @@ from sidecar.domain.company.subscription_changes import NOW, ResetUsage
 from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot
 from sidecar.domain.difference.changes import Change, ChangeAction, FieldChange
 from sidecar.domain.errors import InvalidInput, NotFound
+from sidecar.domain.time.windows import WindowSpec, WindowUnit
 from tests.unit.control.support import CATALOG, NOW_US, company, set_up
 
 CREATED, UPDATED, REMOVED = ChangeAction.CREATED, ChangeAction.UPDATED, ChangeAction.REMOVED
@@ -277,3 +280,38 @@ def test_a_company_that_was_named_before_is_there_until_it_is_removed(store: Pla
     assert ["a", "acme "] == _ids(store)
     apply.apply(store, Desired(None, (), remove=("acme ",)), NOW_US)
     assert ["a"] == _ids(store)
+
+
+def _by_model(first: int, last: int) -> EntitlementGrant:
+    return EntitlementGrant(
+        "tokens",
+        limits=tuple(
+            Limit(
+                f"m{model}",
+                WindowSpec(WindowUnit.DAY),
+                1,
+                scope=Scope((), (("model", str(model)),)),
+            )
+            for model in range(first, last)
+        ),
+    )
+
+
+def test_a_catalog_that_would_leave_usage_of_an_override_out_is_refused(store: PlaneStore) -> None:
+    held = msgspec.structs.replace(company("a"), overrides=(Override(_by_model(0, 30)),))
+    apply.apply(store, Desired(CATALOG, (held,)), NOW_US)
+    more = Plan("more", "", (_by_model(30, 40),))
+    wider = msgspec.structs.replace(CATALOG, plans=(*CATALOG.plans, more))
+    with pytest.raises(InvalidInput) as caught:
+        apply.apply(store, Desired(wider, ()), NOW_US)
+    assert "catalog.plans" == caught.value.field
+    assert "company 'a' (overrides[0].entitlement.limits)" in caught.value.message
+
+
+def test_a_catalog_of_before_that_leaves_usage_out_is_told(store: PlaneStore) -> None:
+    set_up(store)
+    assert [] == apply.uncounted(store)
+    plans = (Plan("one", "", (_by_model(0, 30),)), Plan("two", "", (_by_model(30, 40),)))
+    with store.write() as transaction:
+        transaction.put_catalog(msgspec.structs.replace(CATALOG, plans=plans), 2)
+    assert ("catalog", "plans", 0, "entitlements", 0, "limits") == apply.uncounted(store)[0].path
