@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from sidecar.directory.directory import Directory
 from sidecar.domain.catalog.model import CatalogSnapshot
 from sidecar.domain.company.model import Company, CompanySnapshot
@@ -54,7 +56,7 @@ def _changed(
     if held is None:
         return compile_snapshot(company, version)
     now = continue_snapshot(held, company, version, now_us)
-    return None if now.segments == held.segments else now
+    return None if msgspec.structs.replace(now, version=held.version) == held else now
 
 
 def _all_held(snapshots: Snapshots) -> Iterator[str]:

@@ -107,7 +107,11 @@ def call_options(function: Callable[..., None]) -> Callable[..., None]:
 def send(call: Call, told: str, when: ChangeInstant = NOW, **change: Any) -> None:
     """Ask for one change, and print what came of it. `told`: the change, in words."""
     request = control_pb2.ChangeSubscriptionRequest(
-        company=call.company, when=when.time, at=when.at, **change
+        company=call.company,
+        when=when.time,
+        at=when.at,
+        accepts_spans=not call.as_json,  # scripts have what they always had
+        **change,
     )
     with connect("control", call.address) as channel:
         stub = control_pb2_grpc.ControlServiceStub(channel)
@@ -142,7 +146,9 @@ def show(call: Call) -> None:
     """Show COMPANY's subscription and its timeline."""
     with connect("control", call.address) as channel:
         stub = control_pb2_grpc.ControlServiceStub(channel)
-        request = control_pb2.GetCompanyRequest(company=call.company)
+        request = control_pb2.GetCompanyRequest(
+            company=call.company, accepts_spans=not call.as_json
+        )
         answer = stub.GetCompany(request, timeout=call.timeout_s)
     if call.as_json:
         output.print_json(json_of_company(answer, wall_us()))

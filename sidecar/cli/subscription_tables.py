@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from sidecar.api.control.v1 import control_pb2
@@ -11,12 +11,14 @@ from sidecar.cli.describe import status_name
 from sidecar.cli.output import NOTHING, Cell, Painted
 from sidecar.cli.times import local_time, until
 from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
-from sidecar.domain.company.model import Segment, SubscriptionStatus
+from sidecar.domain.company.model import CompanySnapshot, Segment, SubscriptionStatus
+from sidecar.domain.company.spans import segments_of
 from sidecar.domain.company.subscription_lifecycle import billing_period
 from sidecar.domain.company.timeline import segment_at
 from sidecar.domain.time.windows import Window
 from sidecar.shared.api_json import instant_of, json_of_message
-from sidecar.shared.convert.companies import company_from_message, snapshot_from_message
+from sidecar.shared.convert.companies import company_from_message
+from sidecar.shared.convert.snapshots import snapshot_from_message
 from sidecar.shared.convert.times import timestamp
 
 _COLOURS: Final = {
@@ -38,7 +40,7 @@ def print_change(
     change = output.printable(told)
     output.print_line(f"{company}: {change}; takes effect {effect}; revision {answer.revision}")
     output.print_line()
-    print_timeline(snapshot_from_message(answer.snapshot, "snapshot").segments, now_us)
+    print_timeline(snapshot_from_message(answer.snapshot, "snapshot"), now_us)
 
 
 def print_company(answer: control_pb2.GetCompanyResponse, now_us: int) -> None:
@@ -60,7 +62,7 @@ def print_company(answer: control_pb2.GetCompanyResponse, now_us: int) -> None:
         facts.append(("billing period", f"since {local_time(period.start_us)}, ends {ends}"))
     output.print_facts(facts)
     output.print_line()
-    print_timeline(snapshot.segments, now_us)
+    print_timeline(snapshot, now_us)
 
 
 def json_of_company(answer: control_pb2.GetCompanyResponse, now_us: int) -> dict[str, object]:
@@ -84,13 +86,13 @@ def json_of_company(answer: control_pb2.GetCompanyResponse, now_us: int) -> dict
     }
 
 
-def print_timeline(segments: Sequence[Segment], now_us: int) -> None:
+def print_timeline(snapshot: CompanySnapshot, now_us: int) -> None:
     """Print what was, is and will be in force."""
-    rows = list(_rows(segments, now_us))
+    rows = list(_rows(segments_of(snapshot), now_us))
     output.print_table(("from", "until", "status", "plan", "add-ons", "note"), rows, tight=True)
 
 
-def _rows(segments: Sequence[Segment], now_us: int) -> Iterator[list[Cell]]:
+def _rows(segments: Iterable[Segment], now_us: int) -> Iterator[list[Cell]]:
     before: Segment | None = None
     for segment in segments:
         from_us, until_us = segment.from_us, segment.until_us

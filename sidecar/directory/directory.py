@@ -93,7 +93,8 @@ class Directory:
         if index is None or not index.catalog.default_plan:
             return None
         snapshot = default_snapshot(company, index.catalog.default_plan, index.version)
-        resolved = ResolvedCompany(snapshot, snapshot.segments[0], index, is_default=True)
+        segment = segment_at(snapshot, BEGINNING_US)
+        resolved = ResolvedCompany(snapshot, segment, index, is_default=True)
         _remember(self._defaults, company, resolved, self._companies_max)
         return resolved
 

@@ -119,7 +119,7 @@ class Meter:
 
     def window_elsewhere(self, at_us: int) -> Window:
         """The same for an instant that is not the one that calls are about: it is not kept."""
-        return company_window(self._snapshot.segments, self.limit.window, at_us)
+        return company_window(self._snapshot.phases, self.limit.window, at_us)
 
 
 @lru_cache(maxsize=1024)

@@ -12,18 +12,22 @@ from typing import Final, TypeVar
 import msgspec
 
 from sidecar.domain.bounds import INT64_MAX
-from sidecar.domain.company.model import CompanySnapshot, Segment
+from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.limits.rates import Bucket
+from sidecar.storage.older_snapshots import decode_version_1, decode_version_2
 
 T = TypeVar("T")
 
-STORE_FORMAT: Final = 3
+STORE_FORMAT: Final = 4
 """Format 2 knows counters into which amounts were carried, buckets, and segments of their own;
-format 3 has a key for each tally, and the catalog in parts."""
+format 3 has a key for each tally, and the catalog in parts; format 4 names once what a timeline
+holds."""
 _VERSION: Final = 1
 _CARRYING: Final = 2
 """Version of a counter that ends in values and carried amounts, instead of values alone."""
-_SNAPSHOT: Final = 2
+_SEGMENTS: Final = 2
+"""Version of a snapshot whose segments each say all that holds."""
+_SNAPSHOT: Final = 3
 _CATALOG_HEAD: Final = 2
 """Version of the head of a catalog in parts, instead of a catalog in one piece."""
 _VERSION_BYTE: Final = bytes([_VERSION])
@@ -242,15 +246,14 @@ def encode_snapshot(snapshot: CompanySnapshot) -> bytes:
 
 
 def decode_snapshot(data: bytes) -> CompanySnapshot:
-    """A company's snapshot; one of version 1 had its time zone and anchor beside the segments."""
+    """A company's snapshot, of this version or an earlier one."""
+    body = memoryview(data)[1:]
     if data[0] == _SNAPSHOT:
-        return msgspec.msgpack.decode(memoryview(data)[1:], type=CompanySnapshot)
-    old = decode_value(data, _SnapshotV1)
-    segments = tuple(
-        msgspec.structs.replace(segment, time_zone=old.time_zone, anchor_us=old.anchor_us)
-        for segment in old.segments
-    )
-    return CompanySnapshot(old.company, old.version, segments)
+        return msgspec.msgpack.decode(body, type=CompanySnapshot)
+    if data[0] == _SEGMENTS:
+        return decode_version_2(body)
+    _require(data[0])
+    return decode_version_1(body)
 
 
 def version_of(encoded_snapshot: bytes) -> int:
@@ -295,14 +298,6 @@ def decode_value(data: bytes, kind: type[T]) -> T:
 
 class _Versioned(msgspec.Struct, frozen=True):
     version: int
-
-
-class _SnapshotV1(msgspec.Struct, frozen=True):
-    company: str
-    version: int
-    time_zone: str = "UTC"
-    anchor_us: int | None = None
-    segments: tuple[Segment, ...] = (Segment(),)
 
 
 def _require(version: int) -> None:

@@ -30,7 +30,7 @@ T = TypeVar("T")
 WRITTEN_AT_ONCE: Final = 200
 """Companies whose snapshots are written in one step."""
 _WEIGHT_AT_ONCE: Final = 1_000
-"""Segments and overrides of them, beyond those of the first company."""
+"""Phases, add-ons and overrides, beyond those of the first company."""
 _PARTS_AT_ONCE: Final = 4
 _NO_CATALOG: Final = CatalogHead(0, 0, 0)
 
@@ -235,7 +235,7 @@ def _batches(companies: Sequence[CompanySnapshot]) -> Iterator[list[CompanySnaps
     batch: list[CompanySnapshot] = []
     weight = 0
     for company in companies:
-        added = sum(1 + len(segment.overrides) for segment in company.segments)
+        added = len(company.phases) + len(company.add_ons) + len(company.overrides)
         if batch and (weight + added > _WEIGHT_AT_ONCE or len(batch) == WRITTEN_AT_ONCE):
             yield batch
             batch, weight = [], 0

@@ -19,9 +19,9 @@ from sidecar.domain.slices import Slices
 from sidecar.engine.slicing import in_slices
 from sidecar.shared.call_errors import error_info
 from sidecar.shared.convert.catalog import catalog_snapshot_in_slices
-from sidecar.shared.convert.companies import snapshots_in_slices
 from sidecar.shared.convert.counters import totals_in_slices
 from sidecar.shared.convert.parsing import parsed_in_slices
+from sidecar.shared.convert.snapshots import snapshots_in_slices
 from sidecar.shared.convert.times import instant
 from sidecar.storage.outbox import OutboxRun
 from sidecar.sync.machine.push import HelloAnswer, PushAnswer, PushFenced, PushGap
@@ -78,12 +78,13 @@ class HelloFacts(msgspec.Struct, frozen=True):
 
 
 class FetchAnswer(msgspec.Struct, frozen=True):
-    """Snapshots that were asked for."""
+    """Snapshots that were asked for. `left_out`: companies to be asked for again."""
 
     catalog: CatalogSnapshot | None
     companies: Sequence[CompanySnapshot]
     unknown: Sequence[str]
     totals: Sequence[CounterTotal]
+    left_out: Sequence[str] = ()
 
 
 class PlaneClient:
@@ -155,6 +156,7 @@ class PlaneClient:
             incarnation=incarnation,
             companies=companies,
             known_catalog_version=known_catalog_version,
+            accepts_spans=True,
         )
         kind = sync_pb2.FetchSnapshotsResponse
         answer = await self._call(self._stub.FetchSnapshots, request, kind, seconds)
@@ -169,6 +171,7 @@ class PlaneClient:
                 incarnation=incarnation,
                 resume_revision=resume_revision,
                 without_companies=without_companies,
+                accepts_spans=True,
             )
         )
         try:
@@ -266,6 +269,7 @@ def _fetched(answer: sync_pb2.FetchSnapshotsResponse) -> Slices[FetchAnswer]:
         companies=(yield from snapshots_in_slices(answer.companies, "companies")),
         unknown=tuple(answer.unknown_companies),
         totals=(yield from totals_in_slices(answer.totals, "totals")),
+        left_out=tuple(answer.left_out_companies),
     )
 
 

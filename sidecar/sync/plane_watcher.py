@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -203,8 +203,8 @@ class PlaneWatcher:
     async def _ask_for_totals(self, companies: Sequence[str]) -> None:
         """The totals alone are kept: snapshots come in order on the stream, removals too."""
         incarnation = self._store.incarnation.id
-        fetched = await self._request(incarnation, companies, SILENCE_SECONDS)
-        await self._hearing.hear(incarnation, fetched.totals)
+        async for fetched in self._answers(incarnation, companies, SILENCE_SECONDS):
+            await self._hearing.hear(incarnation, fetched.totals)
 
     async def _renew_or_drop(self) -> None:
         """After a start from nothing: get rid of, or renew, what was held from before."""
@@ -225,10 +225,12 @@ class PlaneWatcher:
 
     async def _renew(self, companies: Sequence[str]) -> None:
         incarnation = self._store.incarnation.id
-        fetched = await self._request(incarnation, companies, SILENCE_SECONDS)
-        changes = SnapshotChanges(fetched.catalog, fetched.companies, fetched.unknown, replace=True)
-        await self._hearing.hear(incarnation, fetched.totals)
-        await self._write(changes)
+        async for fetched in self._answers(incarnation, companies, SILENCE_SECONDS):
+            changes = SnapshotChanges(
+                fetched.catalog, fetched.companies, fetched.unknown, replace=True
+            )
+            await self._hearing.hear(incarnation, fetched.totals)
+            await self._write(changes)
 
     async def _fetch(self, companies: Sequence[str]) -> bool:
         try:
@@ -241,7 +243,11 @@ class PlaneWatcher:
     async def _obtain(self, companies: Sequence[str], seconds: float) -> None:
         """Ask for companies, and keep what comes; totals are told to the incarnation that asks."""
         incarnation = self._store.incarnation.id
-        fetched = await self._request(incarnation, companies, seconds)
+        async for fetched in self._answers(incarnation, companies, seconds):
+            await self._take(incarnation, fetched)
+
+    async def _take(self, incarnation: str, fetched: FetchAnswer) -> None:
+        """Keep what was asked for."""
         await self._catch_up(fetched)
         # Before the snapshots: nobody is to be decided about without what others have used.
         await self._hearing.hear(incarnation, fetched.totals)
@@ -272,6 +278,20 @@ class PlaneWatcher:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._fetch_seconds), self._followed:
                 await self._followed.wait_for(lambda: self._revision >= version)
+
+    async def _answers(
+        self, incarnation: str, companies: Sequence[str], seconds: float
+    ) -> AsyncIterator[FetchAnswer]:
+        """What the plane says of companies; in several answers where one has no room for all."""
+        asked = list(companies)
+        while asked:
+            answer = await self._request(incarnation, asked, seconds)
+            yield answer
+            left_out = set(answer.left_out)
+            rest = [company for company in asked if company in left_out]
+            if len(rest) == len(asked):
+                raise PlaneAway("an answer that leaves out everything that was asked for")
+            asked = rest
 
     async def _request(
         self, incarnation: str, companies: Sequence[str], seconds: float

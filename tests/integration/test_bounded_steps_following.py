@@ -19,8 +19,8 @@ from sidecar.domain.company.timeline import compile_snapshot
 from sidecar.domain.slices import pages
 from sidecar.engine.slicing import in_steps
 from sidecar.shared.convert.catalog import catalog_snapshot_to_message
-from sidecar.shared.convert.companies import snapshot_to_message
 from sidecar.shared.convert.counters import total_to_message
+from sidecar.shared.convert.snapshot_messages import snapshot_to_message
 from sidecar.storage.snapshots import SnapshotChanges
 from tests.support.bounded import CONTENT, PER_USER, Bench, bench_of
 from tests.support.build import (

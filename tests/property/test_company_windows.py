@@ -19,7 +19,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
-from sidecar.domain.company.model import Company, Segment, Subscription
+from sidecar.domain.company.model import Company, Phase, Subscription
 from sidecar.domain.company.timeline import (
     HISTORY_US,
     compile_snapshot,
@@ -56,14 +56,14 @@ _SPECS: Final = window_specs(st.sampled_from([*_DAYS, *_MONTHS])).filter(
 
 def _timeline(
     first: str, changes: list[tuple[int, str]], anchor_us: int | None = None
-) -> list[Segment]:
+) -> list[Phase]:
     starts = [
         (BEGINNING_US, first),
         *((_START_US + step * _STEP_US, zone) for step, zone in changes),
     ]
     ends = [from_us for from_us, _ in starts[1:]] + [FOREVER_US]
     return [
-        Segment(from_us, until_us, time_zone=zone, anchor_us=anchor_us)
+        Phase(from_us, until_us, time_zone=zone, anchor_us=anchor_us)
         for (from_us, zone), until_us in zip(starts, ends, strict=True)
     ]
 
@@ -107,7 +107,7 @@ def _boundaries(spec: WindowSpec, zone: str, anchor_us: int) -> list[int]:
     return found
 
 
-def _model(segments: list[Segment], spec: WindowSpec, anchor_us: int) -> list[Window]:
+def _model(segments: list[Phase], spec: WindowSpec, anchor_us: int) -> list[Window]:
     windows: list[Window] = []
     start_us = _boundaries(spec, segments[0].time_zone, anchor_us)[0]
     while start_us < _START_US + _LAST_CHANGE * _STEP_US:
@@ -184,7 +184,7 @@ def test_what_is_forgotten_renames_no_counter_that_goes_on(
 
     now_us = anchor_us = _START_US
     snapshot = compile_snapshot(company(first, anchor_us), 1)
-    known = [(BEGINNING_US, snapshot.segments[0])]
+    known = [(BEGINNING_US, snapshot.phases[0])]
     for version, (days, zone, moves_anchor, resets_usage) in enumerate(steps, start=2):
         now_us += days * DAY_US
         anchor_us = now_us if moves_anchor else anchor_us
@@ -207,4 +207,4 @@ def test_what_is_forgotten_renames_no_counter_that_goes_on(
             found.anchored_generation,
         )
         window = company_window(everything, spec, at_us)
-        assert window == company_window(snapshot.segments, spec, at_us)
+        assert window == company_window(snapshot.phases, spec, at_us)

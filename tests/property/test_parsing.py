@@ -15,9 +15,9 @@ from sidecar.domain.company.timeline import compile_snapshot
 from sidecar.domain.slices import whole
 from sidecar.shared.convert import parsing
 from sidecar.shared.convert.catalog import catalog_snapshot_to_message
-from sidecar.shared.convert.companies import snapshot_to_message
 from sidecar.shared.convert.counters import total_to_message
 from sidecar.shared.convert.parsing import parsed_in_slices
+from sidecar.shared.convert.snapshot_messages import snapshot_to_message
 from tests.support.build import (
     catalog,
     catalog_snapshot,

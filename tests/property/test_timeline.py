@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
 from sidecar.domain.company.model import Company, CompanySnapshot, Segment
+from sidecar.domain.company.spans import segments_of
 from sidecar.domain.company.timeline import (
     HISTORY_US,
     compile_snapshot,
@@ -90,7 +91,7 @@ def test_a_generation_never_stands_for_two_stretches(history: list[Step]) -> Non
     starts: dict[tuple[str, int], int] = {}
     for timeline in _timelines(history):
         for name in ("generation", "anchored_generation"):
-            for earlier, later in pairwise(timeline.segments):
+            for earlier, later in pairwise(segments_of(timeline)):
                 if getattr(earlier, name) != getattr(later, name):
                     generation = (name, getattr(later, name))
                     assert later.from_us == starts.setdefault(generation, later.from_us)
@@ -122,7 +123,7 @@ def test_the_same_state_again_changes_nothing(history: list[Step], later_us: int
 @given(_HISTORIES)
 def test_segments_cover_all_time_and_differ_from_their_neighbours(history: list[Step]) -> None:
     for timeline in _timelines(history):
-        segments = timeline.segments
+        segments = list(segments_of(timeline))
         assert (BEGINNING_US, FOREVER_US) == (segments[0].from_us, segments[-1].until_us)
         for earlier, later in pairwise(segments):
             assert earlier.from_us < earlier.until_us == later.from_us < later.until_us

@@ -31,8 +31,8 @@ from sidecar.engine.enforce import Answer, Enforcer
 from sidecar.engine.needs import Needs
 from sidecar.engine.plane_status import PlaneStatus
 from sidecar.shared.convert.catalog import catalog_snapshot_in_slices
-from sidecar.shared.convert.companies import snapshot_from_message
 from sidecar.shared.convert.counters import total_from_message, total_to_message
+from sidecar.shared.convert.snapshots import snapshot_from_message
 from sidecar.storage.snapshots import SnapshotChanges, WatchPosition
 from sidecar.sync.machine.watch import Apply, WatchMachine, WatchStep
 from tests.support.stores import MemoryDisk, OpenedStore
@@ -150,14 +150,15 @@ class World:
     def _watch(self) -> None:
         """Resume the watch where it was, and follow it to the present."""
         resume = self._machine.resume_revision()
-        position = snapshots.start(self.plane, resume, without_companies=False)
+        position = snapshots.start(self.plane, resume, without_companies=False, accepts_spans=True)
         complete = False
         while not complete:
-            message, page, position = sync_answers.watch_page(
+            messages, page, position = sync_answers.watch_page(
                 self.plane, position, INCARNATION, self.now_us
             )
             complete = page.complete
-            self._take(message)
+            for message in messages:
+                self._take(message)
 
     def _take(self, message: sync_pb2.WatchSnapshotsResponse) -> None:
         catalog = None

@@ -27,8 +27,8 @@ from sidecar.rpc import response_messages
 from sidecar.rpc.admin import AdminMethods
 from sidecar.shared.config import SidecarConfig
 from sidecar.shared.convert import catalog as convert_catalog
-from sidecar.shared.convert import companies as convert_companies
 from sidecar.shared.convert import counters as convert_counters
+from sidecar.shared.convert import snapshots as convert_snapshots
 from sidecar.shared.ops.health import Health
 from sidecar.storage import store_handle
 from sidecar.storage.mapped_engine import open_engine
@@ -150,7 +150,7 @@ async def bench_of(
     plane = StubPlane(lambda: NOW_US)
     monkeypatch.setattr(sync_pb2_grpc, "SyncServiceStub", lambda _: plane)
     work.count(monkeypatch, convert_catalog, "_limit", "_feature")
-    work.count(monkeypatch, convert_companies, "_segment", "grant_from_message")
+    work.count(monkeypatch, convert_snapshots, "_phase", "_grant", "_span")
     work.count(monkeypatch, convert_counters, "total_from_message")
     work.count(monkeypatch, CatalogIndex, "resolve")
     work.count(monkeypatch, response_messages, "fill_limit_status", "limit_to_message")

@@ -33,11 +33,8 @@ from sidecar.shared.convert.catalog import (
     catalog_snapshot_to_message,
     limit_to_message,
 )
-from sidecar.shared.convert.companies import (
-    company_from_message,
-    company_to_message,
-    snapshot_to_message,
-)
+from sidecar.shared.convert.companies import company_from_message, company_to_message
+from sidecar.shared.convert.snapshot_messages import SEGMENTED_ANSWER_BYTES_MAX, snapshot_for_reader
 from sidecar.shared.convert.times import instant, timestamp
 
 COMPANIES_MAX: Final = 100_000
@@ -97,7 +94,11 @@ def get_company(
     )
     return control_pb2.GetCompanyResponse(
         company=company_to_message(stored.company),
-        snapshot=snapshot_to_message(stored.snapshot),
+        snapshot=snapshot_for_reader(
+            stored.snapshot,
+            accepts_spans=request.accepts_spans,
+            segmented_bytes_max=SEGMENTED_ANSWER_BYTES_MAX,
+        ),
     )
 
 

@@ -27,7 +27,8 @@ from sidecar.domain.company.subscription_changes import (
 )
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.text import KNOWN_NAMES
-from sidecar.shared.convert.companies import company_to_message, snapshot_to_message
+from sidecar.shared.convert.companies import company_to_message
+from sidecar.shared.convert.snapshot_messages import SEGMENTED_ANSWER_BYTES_MAX, snapshot_for_reader
 from sidecar.shared.convert.times import optional_instant, required_instant, timestamp
 
 
@@ -42,7 +43,11 @@ def change_subscription(
     return control_pb2.ChangeSubscriptionResponse(
         revision=done.revision,
         company=company_to_message(done.company),
-        snapshot=snapshot_to_message(done.snapshot),
+        snapshot=snapshot_for_reader(
+            done.snapshot,
+            accepts_spans=request.accepts_spans,
+            segmented_bytes_max=SEGMENTED_ANSWER_BYTES_MAX,
+        ),
         effective_at=timestamp(done.effective_us),
     )
 

@@ -81,7 +81,12 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
         resume = require_count("resume_revision", request.resume_revision, 0, INT64_MAX - 1)
         everything = resume > 0 or not request.without_companies
         with self._hub.watching(incarnation, everything=everything) as watcher:
-            position = await self._workers.write(snapshots.start, resume, request.without_companies)
+            position = await self._workers.write(
+                snapshots.start,
+                resume,
+                request.without_companies,
+                accepts_spans=request.accepts_spans,
+            )
             await self._hub.refresh()
             watch = _Watch(self._pages, self._workers, self._hub, watcher, position, self._clock)
             async for message in watch.messages():
@@ -141,7 +146,7 @@ class _Watch:
         complete = False
         while not complete and not self._hub.closing:
             start = self._position
-            message, page, self._position = await self._pages.next(
+            messages, page, self._position = await self._pages.next(
                 self._hub.state, start, self._watcher.incarnation
             )
             # Who is told of is not to be decided about without what it has used.
@@ -151,8 +156,9 @@ class _Watch:
             if complete:
                 self._revision = page.revision
                 if start.with_totals:
-                    message.totals_until_version = start.totals_version
-            yield self._sent(message)
+                    messages[-1].totals_until_version = start.totals_version
+            for message in messages:
+                yield self._sent(message)
 
     async def _more_totals(
         self, page: snapshots.WatchPage

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.control.rpc.request_validation import (
     page_token,
@@ -20,16 +21,21 @@ from sidecar.control.services import ingest, snapshots, totals
 from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import CHAIN_BYTES, CounterKey
 from sidecar.domain.bounds import BATCH_MAX, IDENTIFIER_BYTES_MAX, INT64_MAX
+from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.limits.counters import CounterTotal
 from sidecar.domain.text import KNOWN_NAMES
 from sidecar.shared.convert.catalog import catalog_snapshot_to_message
-from sidecar.shared.convert.companies import snapshot_to_message
 from sidecar.shared.convert.counters import counter_from_message, total_to_message
+from sidecar.shared.convert.snapshot_messages import SEGMENTED_BYTES_MAX, snapshot_for_reader
 from sidecar.shared.convert.times import timestamp
 
 NAMES_MAX: Final = 1_000
 """Most companies, or counters, that a sidecar asks for at once."""
+WATCH_BYTES: Final = 1 << 20
+"""Companies of one message of a watch; one that is larger is alone in its message."""
+FETCH_BYTES: Final = 16 << 20
+"""The same of an answer to a fetch."""
 
 
 def hello(store: PlaneStore, request: sync_pb2.HelloRequest, now_us: int) -> sync_pb2.HelloResponse:
@@ -83,15 +89,24 @@ def fetch(
     known = request.known_catalog_version
     fetched = snapshots.fetch(store, request.companies, known, incarnation, now_us)
     catalog = fetched.catalog
-    return sync_pb2.FetchSnapshotsResponse(
+    answer = sync_pb2.FetchSnapshotsResponse(
         catalog=None if catalog is None else catalog_snapshot_to_message(catalog),
-        companies=map(snapshot_to_message, fetched.snapshots),
         unknown_companies=fetched.unknown,
         totals=map(total_to_message, fetched.totals.totals),
         plane_time=timestamp(now_us),
         totals_page_token=page_token(fetched.totals.after),
         totals_version=fetched.totals.version,
+        left_out_companies=fetched.left_out,
     )
+    room = FETCH_BYTES
+    for snapshot in fetched.snapshots:
+        told = _told(snapshot, request.accepts_spans)
+        room -= told.ByteSize()
+        if room < 0 and answer.companies:
+            answer.left_out_companies.append(snapshot.company)
+        else:
+            answer.companies.append(told)
+    return answer
 
 
 def list_totals(
@@ -135,22 +150,34 @@ def get_totals(
 
 
 def watch_page(
-    store: PlaneStore, position: snapshots.ResumePosition, incarnation: str, now_us: int
-) -> tuple[sync_pb2.WatchSnapshotsResponse, snapshots.WatchPage, snapshots.ResumePosition]:
-    """A step of WatchSnapshots, and the position after it."""
+    store: PlaneStore,
+    position: snapshots.ResumePosition,
+    incarnation: str,
+    now_us: int,
+) -> tuple[list[sync_pb2.WatchSnapshotsResponse], snapshots.WatchPage, snapshots.ResumePosition]:
+    """A step of WatchSnapshots in messages of a bounded size, and the position after it.
+
+    All of them but the last say that the revision is not complete.
+    """
     page, after = snapshots.next_page(store, position, incarnation, now_us)
     catalog = page.catalog
-    message = sync_pb2.WatchSnapshotsResponse(
-        revision=page.revision,
-        complete=page.complete,
-        catalog=None if catalog is None else catalog_snapshot_to_message(catalog),
-        companies=map(snapshot_to_message, page.snapshots),
-        removed_companies=page.removed,
-        totals=map(total_to_message, page.totals.totals),
-        plane_time=timestamp(now_us),
-        epoch=page.epoch,
-    )
-    return message, page, after
+    message = _watch_message(page, now_us)
+    message.removed_companies.extend(page.removed)
+    message.totals.extend(map(total_to_message, page.totals.totals))
+    if catalog is not None:
+        message.catalog.CopyFrom(catalog_snapshot_to_message(catalog))
+    messages = [message]
+    room = WATCH_BYTES - message.ByteSize()
+    for snapshot in page.snapshots:
+        told = _told(snapshot, position.accepts_spans)
+        size = told.ByteSize()
+        if size > room:
+            messages.append(_watch_message(page, now_us))
+            room = WATCH_BYTES
+        messages[-1].companies.append(told)
+        room -= size
+    messages[-1].complete = page.complete
+    return messages, page, after
 
 
 def watch_totals(
@@ -169,6 +196,18 @@ def watch_totals(
 def _require_identifiers(companies: Sequence[str]) -> None:
     for at, company in enumerate(companies):
         KNOWN_NAMES.require_identifier(f"companies[{at}]", company)
+
+
+def _watch_message(page: snapshots.WatchPage, now_us: int) -> sync_pb2.WatchSnapshotsResponse:
+    return sync_pb2.WatchSnapshotsResponse(
+        revision=page.revision, plane_time=timestamp(now_us), epoch=page.epoch
+    )
+
+
+def _told(snapshot: CompanySnapshot, accepts_spans: bool) -> catalog_pb2.CompanySnapshot:
+    return snapshot_for_reader(
+        snapshot, accepts_spans=accepts_spans, segmented_bytes_max=SEGMENTED_BYTES_MAX
+    )
 
 
 def _require_chain(field: str, chain: bytes) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
 from sidecar.api.sync.v1 import sync_pb2
@@ -21,9 +21,9 @@ from sidecar.control.storage.values import PlaneState
 SHARED_MAX: Final = 16
 """Most pages that are kept for others: some may be some pages behind the first."""
 
-Step: TypeAlias = tuple[sync_pb2.WatchSnapshotsResponse, WatchPage, ResumePosition]
-"""The message, what it is made of, and the position after it."""
-_Place: TypeAlias = tuple[int, str, int]
+Step: TypeAlias = tuple[Sequence[sync_pb2.WatchSnapshotsResponse], WatchPage, ResumePosition]
+"""The messages, what they are made of, and the position after them."""
+_Place: TypeAlias = tuple[int, str, int, bool]
 
 
 class Pages:
@@ -43,7 +43,12 @@ class Pages:
         if state != self._state:
             self._state = state
             self._shared.clear()
-        place = (position.revision, position.company, position.catalog_version)
+        place = (
+            position.revision,
+            position.company,
+            position.catalog_version,
+            position.accepts_spans,
+        )
         reading = self._shared.get(place)
         if reading is None:
             reading = self._shared[place] = asyncio.create_task(self._read(position, incarnation))

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from sidecar.control.storage.values import CounterKey
 from sidecar.domain.catalog.model import Limit
-from sidecar.domain.company.model import CompanySnapshot, Segment
-from sidecar.domain.company.timeline import segment_at
+from sidecar.domain.company.model import CompanySnapshot, Phase
+from sidecar.domain.company.timeline import phase_at, segment_at
 from sidecar.domain.entitlement.resolve import CatalogIndex
 from sidecar.domain.limits.counters import (
     CounterRef,
@@ -72,12 +72,12 @@ def limits_at(
 def _counted(
     snapshot: CompanySnapshot, limits: Iterable[Limit], at_us: int
 ) -> Iterator[CountedLimit]:
-    segment = segment_at(snapshot, at_us)
+    phase = phase_at(snapshot, at_us)
     return (
         CountedLimit(
             limit,
-            slot_of(limit, generation_of(segment, limit.window)),
-            company_window(snapshot.segments, limit.window, at_us),
+            slot_of(limit, generation_of(phase, limit.window)),
+            company_window(snapshot.phases, limit.window, at_us),
         )
         for limit in limits
     )
@@ -87,13 +87,13 @@ def fits_timeline(
     snapshot: CompanySnapshot, counters: Iterable[CounterKey], event_time_us: int
 ) -> bool:
     """Whether counters are of the generations that were in force at the event time."""
-    last = snapshot.segments[-1]
+    last = snapshot.phases[-1]
     if not (last.generation or last.anchored_generation):  # they only grow: nothing started anew
         return not any(generation_in(key.counter.slot) for key in counters)
-    segment = segment_at(snapshot, event_time_us)
-    return all(_fits(segment, key.counter.slot) for key in counters)
+    phase = phase_at(snapshot, event_time_us)
+    return all(_fits(phase, key.counter.slot) for key in counters)
 
 
-def _fits(segment: Segment, slot: str) -> bool:
-    generation = segment.anchored_generation if is_anchored(slot) else segment.generation
+def _fits(phase: Phase, slot: str) -> bool:
+    generation = phase.anchored_generation if is_anchored(slot) else phase.generation
     return generation_in(slot) == generation

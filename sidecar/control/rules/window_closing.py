@@ -12,6 +12,7 @@ Rules
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from hashlib import sha256
 from typing import Final
@@ -19,8 +20,9 @@ from typing import Final
 import msgspec
 
 from sidecar.control.storage.values import CounterKey, RolloverTerms
-from sidecar.domain.catalog.model import Catalog, EntitlementGrant, Limit
-from sidecar.domain.company.model import CompanySnapshot, Segment
+from sidecar.domain.catalog.model import Catalog, EntitlementGrant
+from sidecar.domain.company.model import CompanySnapshot, OverrideSpan
+from sidecar.domain.company.spans import segments_of
 from sidecar.domain.company.timeline import segment_at
 from sidecar.domain.entitlement.resolve import CatalogIndex
 from sidecar.domain.limits.counters import CounterRef, slot_of
@@ -64,7 +66,7 @@ class RollingCatalog:
         if limit is None or limit.rollover is None or limit.amount is None:
             return None
         following = segment_at(snapshot, window.end_us)
-        next_window = company_window(snapshot.segments, limit.window, window.end_us)
+        next_window = company_window(snapshot.phases, limit.window, window.end_us)
         same_row = slot_of(limit, generation_of(following, limit.window)) == slot
         if not same_row or next_window.start_us != window.end_us:
             return None
@@ -75,26 +77,33 @@ class RollingCatalog:
 
     def beginnings(self, snapshot: CompanySnapshot, since_us: int) -> Iterator[CounterKey]:
         """Counters at which carrying begins, as far as it is known since an instant."""
-        before: set[tuple[str, str]] = set()
-        for segment in snapshot.segments:
+        own: dict[str, list[OverrideSpan]] = defaultdict(list)
+        for span in snapshot.overrides:
+            own[span.content.feature].append(span)
+        rolling = {
+            feature
+            for feature, spans in own.items()
+            if any(_rolls_over(span.content) for span in spans)
+        }
+        for feature in sorted(self.features | rolling):
+            # Other features' overrides come and go without a part in it.
+            narrowed = msgspec.structs.replace(snapshot, overrides=tuple(own.get(feature, ())))
+            yield from self._beginnings_of(narrowed, feature, since_us)
+
+    def _beginnings_of(
+        self, snapshot: CompanySnapshot, feature: str, since_us: int
+    ) -> Iterator[CounterKey]:
+        before: set[str] = set()
+        for segment in segments_of(snapshot):
             at_us = max(since_us, segment.from_us)
             if not segment.from_us <= at_us < min(segment.until_us, END_INSTANT_US):
                 continue
-            limits = self._limits_at(segment)
-            for (feature, slot), limit in limits.items():
-                if (feature, slot) not in before:
-                    window = company_window(snapshot.segments, limit.window, at_us)
+            limits = rolling_limits(self.index, segment, feature)
+            for slot, limit in limits.items():
+                if slot not in before:
+                    window = company_window(snapshot.phases, limit.window, at_us)
                     yield _counter_of(snapshot.company, feature, slot, window)
             before = set(limits)
-
-    def _limits_at(self, segment: Segment) -> dict[tuple[str, str], Limit]:
-        """Limits that roll over in a segment, by feature and slot."""
-        own = {override.feature for override in segment.overrides if _rolls_over(override)}
-        return {
-            (feature, slot): limit
-            for feature in sorted(self.features | own)
-            for slot, limit in rolling_limits(self.index, segment, feature).items()
-        }
 
 
 def due_us(window: Window) -> int:

@@ -2,8 +2,8 @@
 
 Watching goes through changes in the order of (revision, company), a page at a time, each page a
 short transaction of its own. A company that changes meanwhile moves behind the position, so the
-page that comes out short ends a state that is complete: nothing of it was missed, however many
-transactions it took.
+page behind which there is no more ends a state that is complete: nothing of it was missed, however
+many transactions it took.
 """
 
 from __future__ import annotations
@@ -26,19 +26,22 @@ from sidecar.domain.catalog.model import CatalogSnapshot
 from sidecar.domain.company.model import CompanySnapshot
 
 PAGE_COMPANIES: Final = 200
+PAGE_BYTES: Final = 4 << 20
+"""Most bytes of timelines, as they are stored, that are read at once; one may have more."""
 
 
 class FetchedSnapshots(msgspec.Struct, frozen=True):
     """Snapshots of companies that exist, ids of those that do not, and totals of both.
 
     `catalog` is `None` where the caller has it already, or where there is none yet. `totals`: the
-    first page of them.
+    first page of them. `left_out`: companies for whose snapshots there was no room.
     """
 
     catalog: CatalogSnapshot | None
     snapshots: Sequence[CompanySnapshot]
     unknown: Sequence[str]
     totals: TotalsPage
+    left_out: Sequence[str]
 
 
 class ResumePosition(msgspec.Struct, frozen=True):
@@ -47,6 +50,7 @@ class ResumePosition(msgspec.Struct, frozen=True):
     Everything up to (`revision`, `company`) was sent, and the catalog if its version is at most
     `catalog_version`. Removals are told if they are after `known_revision`. `with_totals`: usage
     goes along, for a caller that starts with nothing. `totals_version`: of the ledger, then.
+    `accepts_spans`: which form of snapshots the caller reads.
     """
 
     revision: int
@@ -55,6 +59,7 @@ class ResumePosition(msgspec.Struct, frozen=True):
     known_revision: int
     with_totals: bool
     totals_version: int = 0
+    accepts_spans: bool = False
 
 
 class WatchPage(msgspec.Struct, frozen=True):
@@ -84,19 +89,29 @@ def fetch(
     with store.read() as transaction:
         newest = transaction.catalog_version()
         catalog = transaction.catalog() if newest != known_catalog else None
-        found = transaction.snapshots(companies)
+        asked = list(dict.fromkeys(companies))
+        found, left_out = transaction.snapshots_within(asked, PAGE_BYTES)
         # Of those that do not exist, too: they may be on the default plan.
         wanted = TotalsWanted(incarnation, companies)
         totals = page_of(transaction, wanted, TotalsPlace(), now_us)
     return FetchedSnapshots(
         catalog=catalog,
         snapshots=list(found.values()),
-        unknown=[company for company in dict.fromkeys(companies) if company not in found],
+        unknown=[
+            company for company in asked[: len(asked) - len(left_out)] if company not in found
+        ],
         totals=totals,
+        left_out=left_out,
     )
 
 
-def start(store: PlaneStore, resume_revision: int, without_companies: bool) -> ResumePosition:
+def start(
+    store: PlaneStore,
+    resume_revision: int,
+    without_companies: bool,
+    *,
+    accepts_spans: bool = False,
+) -> ResumePosition:
     """Where a watch begins.
 
     A caller that knows a later revision than there is shows that this state was restored from a
@@ -111,11 +126,23 @@ def start(store: PlaneStore, resume_revision: int, without_companies: bool) -> R
                 writing.renew_epoch()
         resume_revision = 0
     if resume_revision:
-        return _after(resume_revision, resume_revision, resume_revision, False)
-    if without_companies:
-        return _after(revision, 0, revision, False)
-    start = _after(0, 0, revision, True)
-    return msgspec.structs.replace(start, totals_version=version)
+        return ResumePosition(
+            revision=resume_revision + 1,
+            company="",
+            catalog_version=resume_revision,
+            known_revision=resume_revision,
+            with_totals=False,
+            accepts_spans=accepts_spans,
+        )
+    return ResumePosition(
+        revision=1 + (revision if without_companies else 0),
+        company="",
+        catalog_version=0,
+        known_revision=revision,
+        with_totals=not without_companies,
+        totals_version=0 if without_companies else version,
+        accepts_spans=accepts_spans,
+    )
 
 
 def next_page(
@@ -126,13 +153,15 @@ def next_page(
         state = transaction.state()
         newest = transaction.catalog_version()
         catalog = transaction.catalog() if newest > position.catalog_version else None
-        changes = transaction.company_changes(position.revision, position.company, PAGE_COMPANIES)
+        changes, more = transaction.company_changes(
+            position.revision, position.company, PAGE_COMPANIES, PAGE_BYTES
+        )
         present = [change.snapshot for change in changes if change.snapshot is not None]
         totals = NO_TOTALS
         if position.with_totals and present:
             wanted = TotalsWanted(incarnation, [snapshot.company for snapshot in present])
             totals = page_of(transaction, wanted, TotalsPlace(), now_us)
-    complete = len(changes) < PAGE_COMPANIES
+    complete = not more
     page = WatchPage(
         epoch=state.epoch,
         revision=state.revision,
@@ -147,13 +176,15 @@ def next_page(
         totals=totals,
     )
     if complete:
-        return page, _after(state.revision, newest, position.known_revision, False)
+        # Behind every company of the revision: no id is empty.
+        return page, msgspec.structs.replace(
+            position,
+            revision=state.revision + 1,
+            company="",
+            catalog_version=newest,
+            with_totals=False,
+        )
     last = changes[-1]
     return page, msgspec.structs.replace(
         position, revision=last.revision, company=last.id, catalog_version=newest
     )
-
-
-def _after(revision: int, catalog_version: int, known: int, with_totals: bool) -> ResumePosition:
-    """The position behind every company of a revision: no id is empty."""
-    return ResumePosition(revision + 1, "", catalog_version, known, with_totals)

@@ -60,6 +60,12 @@ class ReadTransaction(Protocol):
         """What sidecars get of those of the companies that exist, by id; cheaper than all of it."""
         ...
 
+    def snapshots_within(
+        self, ids: Sequence[str], bytes_max: int
+    ) -> tuple[dict[str, CompanySnapshot], Sequence[str]]:
+        """The same as far as it has room, at least for the first, and the ids that have none."""
+        ...
+
     def tombstones(self, ids: Iterable[str]) -> dict[str, Tombstone]:
         """What stays of those of the companies that were removed, by id."""
         ...
@@ -78,8 +84,13 @@ class ReadTransaction(Protocol):
         """
         ...
 
-    def company_changes(self, revision: int, company: str, limit: int) -> list[CompanyChange]:
-        """Last changes, in the order of (revision, id), after that position."""
+    def company_changes(
+        self, revision: int, company: str, limit: int, bytes_max: int
+    ) -> tuple[list[CompanyChange], bool]:
+        """Last changes, in the order of (revision, id), after that position.
+
+        As many as there is room for, at least one; whether there may be more.
+        """
         ...
 
     def incarnation(self, incarnation: str) -> KnownIncarnation | None:

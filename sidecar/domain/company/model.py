@@ -6,10 +6,13 @@ Values only, like those of `domain.catalog`.
 from __future__ import annotations
 
 import enum
+from typing import Generic, TypeAlias, TypeVar
 
 from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
 from sidecar.domain.catalog.model import EntitlementGrant, Value
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
+
+T = TypeVar("T")
 
 MONTHLY = WindowSpec(WindowUnit.MONTH, 1, Alignment.ANCHORED)
 
@@ -104,12 +107,12 @@ class Company(Value, frozen=True):
     overrides: tuple[Override, ...] = ()
 
 
-class Segment(Value, frozen=True):
-    """A stretch [from_us, until_us) of a company's timeline in which nothing changes.
+class Phase(Value, frozen=True):
+    """A stretch [from_us, until_us) of a timeline in which a subscription stays as it is.
 
-    `after_trial`: the status is what a trial ended in. `past_grace`: PAST_DUE beyond its grace.
-    Counters of ANCHORED windows belong to `anchored_generation`, all others to `generation`; each
-    grows when those counters start anew.
+    Add-ons and overrides come and go by themselves, see `Span`. `after_trial`: the status is what a
+    trial ended in. `past_grace`: PAST_DUE beyond its grace. Counters of ANCHORED windows belong to
+    `anchored_generation`, all others to `generation`; each grows when those counters start anew.
     """
 
     from_us: int = BEGINNING_US
@@ -118,21 +121,42 @@ class Segment(Value, frozen=True):
     after_trial: bool = False
     past_grace: bool = False
     plan: str = ""
-    add_ons: tuple[AddOnSubscription, ...] = ()
-    overrides: tuple[EntitlementGrant, ...] = ()
     time_zone: str = "UTC"
     anchor_us: int | None = None
     generation: int = 0
     anchored_generation: int = 0
 
 
-class CompanySnapshot(Value, frozen=True):
-    """All that is needed, beside the catalog, to decide for one company.
+class Segment(Phase, frozen=True):
+    """A stretch of a company's timeline in which nothing at all changes, with all that holds."""
 
-    `version` is the control plane's revision. `segments` are contiguous and ascending, from
-    BEGINNING_US to FOREVER_US.
+    add_ons: tuple[AddOnSubscription, ...] = ()
+    overrides: tuple[EntitlementGrant, ...] = ()
+
+
+class Span(Value, Generic[T], frozen=True):
+    """Something that is in force in [from_us, until_us): an override's grant, or an add-on."""
+
+    content: T
+    from_us: int = BEGINNING_US
+    until_us: int = FOREVER_US
+
+
+AddOnSpan: TypeAlias = Span[AddOnSubscription]
+OverrideSpan: TypeAlias = Span[EntitlementGrant]
+
+
+class CompanySnapshot(Value, frozen=True):
+    """All that is needed, beside the catalog, to decide for one company: its timeline.
+
+    `version` is the control plane's revision. `phases` are contiguous and ascending, from
+    BEGINNING_US to FOREVER_US. Add-ons and overrides are named once, each with when it is in force,
+    in the order of their keys and times: those of one key do not overlap. So a timeline is as large
+    as what was bought, whatever number of segments comes of it.
     """
 
     company: str
     version: int
-    segments: tuple[Segment, ...] = (Segment(),)
+    phases: tuple[Phase, ...] = (Phase(),)
+    add_ons: tuple[AddOnSpan, ...] = ()
+    overrides: tuple[OverrideSpan, ...] = ()

@@ -97,12 +97,17 @@ def add_ons_problems(add_ons: tuple[AddOnSubscription, ...]) -> Iterator[RulePro
     """Yield what is wrong with the add-ons that a subscription holds."""
     yield from count_problems((), add_ons, bounds.COMPANY_ADD_ONS_MAX)
     for at, add_on_subscription in enumerate(add_ons):
-        quantity_max = bounds.ADD_ON_QUANTITY_MAX
-        yield from identifier_problems((at, "add_on"), add_on_subscription.add_on)
-        yield from number_problems((at, "quantity"), add_on_subscription.quantity, 1, quantity_max)
+        yield from below((at,), add_on_problems(add_on_subscription))
     yield from repeated_problems(
         (), ("add_on",), [add_on_subscription.add_on for add_on_subscription in add_ons]
     )
+
+
+def add_on_problems(add_on_subscription: AddOnSubscription) -> Iterator[RuleProblem]:
+    """Yield what is wrong with an add-on that a subscription holds."""
+    quantity_max = bounds.ADD_ON_QUANTITY_MAX
+    yield from identifier_problems(("add_on",), add_on_subscription.add_on)
+    yield from number_problems(("quantity",), add_on_subscription.quantity, 1, quantity_max)
 
 
 def _override_problems(override: Override, anchored: bool) -> Iterator[RuleProblem]:

@@ -2,6 +2,10 @@
 
 A sidecar that holds a timeline switches segments on time, with no network.
 
+A timeline is phases, in which the subscription stays as it is, and spans, of add-ons and overrides
+(`spans`). What holds at an instant is a segment, made of them when it is asked for: so a timeline
+is as large as what was bought, and changing it costs no more, however many segments there are.
+
 Rules
 - Canceled goes before ended, an ended trial before a pause, a pause before a late payment, and that
   before a trial that is running.
@@ -26,19 +30,32 @@ import msgspec
 from sidecar.domain.bounds import BEGINNING_US, EVENT_PAST_US_MAX, FOREVER_US
 from sidecar.domain.catalog.model import EntitlementGrant
 from sidecar.domain.company.model import (
+    AddOnSpan,
     AddOnSubscription,
     Company,
     CompanySnapshot,
+    OverrideSpan,
+    Phase,
     Segment,
+    Span,
     Subscription,
     SubscriptionStatus,
+)
+from sidecar.domain.company.spans import (
+    SpanBuilder,
+    arranged,
+    continued,
+    joined_phases,
+    segment_of,
+    stretch_at,
+    without_oldest,
 )
 from sidecar.domain.time.units import DAY_US
 
 HISTORY_US: Final = EVENT_PAST_US_MAX + DAY_US
 """How long what was in force is kept."""
-SEGMENTS_MAX: Final = 1_003
-"""Most segments of a timeline; past it the oldest history is forgotten."""
+PHASES_MAX: Final = 1_003
+"""Most phases of a timeline; past it the oldest history is forgotten."""
 
 
 class _Onset(msgspec.Struct, frozen=True):
@@ -51,7 +68,14 @@ class _Onset(msgspec.Struct, frozen=True):
 
 def compile_snapshot(company: Company, version: int) -> CompanySnapshot:
     """Turn what was applied of a company into what sidecars decide by, as of a revision."""
-    return CompanySnapshot(company.id, version, tuple(_compiled(company, _Onset())))
+    onset = _Onset()
+    return CompanySnapshot(
+        company.id,
+        version,
+        tuple(_phases(company, onset)),
+        _add_on_spans(company, onset.at_us),
+        _override_spans(company, onset.at_us),
+    )
 
 
 def continue_snapshot(
@@ -67,7 +91,7 @@ def continue_snapshot(
     `now_us` is not before that of the change before. `resets_usage`: every counter starts again
     from 0, now. So does a planned reset that becomes known only after its instant.
     """
-    before = segment_at(held, now_us)
+    before = phase_at(held, now_us)
     generation, anchored_generation = before.generation, before.anchored_generation
     subscription = company.subscription
     resets_now = resets_usage or any(
@@ -78,25 +102,36 @@ def continue_snapshot(
     if resets_now or anchor_at(subscription, now_us) != before.anchor_us:
         anchored_generation = _next_generation(anchored_generation, now_us)
     onset = _Onset(now_us, generation, anchored_generation)
-    segments = _joined([*_until(held.segments, now_us), *_compiled(company, onset)])
-    segments = _remembered(segments, now_us - HISTORY_US)[-SEGMENTS_MAX:]
-    segments[0] = msgspec.structs.replace(segments[0], from_us=BEGINNING_US)
-    return CompanySnapshot(company.id, version, tuple(segments))
+    horizon_us = now_us - HISTORY_US
+    phases = joined_phases([*_until(held.phases, now_us), *_phases(company, onset)])
+    phases = _remembered(phases, horizon_us)[-PHASES_MAX:]
+    phases[0] = msgspec.structs.replace(phases[0], from_us=BEGINNING_US)
+    add_ons, overrides = without_oldest(
+        continued(held.add_ons, _add_on_spans(company, now_us), now_us, horizon_us),
+        continued(held.overrides, _override_spans(company, now_us), now_us, horizon_us),
+        now_us,
+    )
+    return CompanySnapshot(company.id, version, tuple(phases), add_ons, overrides)
 
 
 def default_snapshot(company: str, plan: str, version: int) -> CompanySnapshot:
     """What decides for a company that is unknown, where the catalog has a default plan."""
-    return CompanySnapshot(
-        company, version, (Segment(status=SubscriptionStatus.ACTIVE, plan=plan),)
-    )
+    return CompanySnapshot(company, version, (Phase(status=SubscriptionStatus.ACTIVE, plan=plan),))
+
+
+def phase_at(snapshot: CompanySnapshot, at_us: int) -> Phase:
+    """The phase that holds an instant; the first one for instants before the Unix epoch."""
+    phases = snapshot.phases
+    if len(phases) == 1:
+        return phases[0]
+    return phases[max(0, bisect_right(phases, at_us, key=lambda phase: phase.from_us) - 1)]
 
 
 def segment_at(snapshot: CompanySnapshot, at_us: int) -> Segment:
     """The segment that holds an instant; the first one for instants before the Unix epoch."""
-    segments = snapshot.segments
-    if len(segments) == 1:
-        return segments[0]
-    return segments[max(0, bisect_right(segments, at_us, key=lambda segment: segment.from_us) - 1)]
+    at_us = max(BEGINNING_US, at_us)
+    phase = phase_at(snapshot, at_us)
+    return segment_of(phase, *stretch_at(snapshot, phase, at_us))
 
 
 def anchor_at(subscription: Subscription | None, at_us: int) -> int | None:
@@ -150,49 +185,68 @@ def _anchor_moves(subscription: Subscription) -> Iterator[int]:
         yield pause.until_us
 
 
-def _compiled(company: Company, onset: _Onset) -> list[Segment]:
-    """The segments from the onset on."""
-    starts = [onset.at_us, *sorted(cut for cut in cut_instants(company) if cut > onset.at_us)]
+def _phases(company: Company, onset: _Onset) -> list[Phase]:
+    """The phases from the onset on."""
+    subscription = company.subscription
+    cuts = set() if subscription is None else _subscription_cuts(subscription)
+    starts = [onset.at_us, *sorted(cut for cut in cuts if onset.at_us < cut < FOREVER_US)]
     ends = [*starts[1:], FOREVER_US]
-    return _joined(
-        [_segment(company, onset, start, end) for start, end in zip(starts, ends, strict=True)]
+    return joined_phases(
+        _phase(company, onset, start, end) for start, end in zip(starts, ends, strict=True)
     )
 
 
-def _segment(company: Company, onset: _Onset, from_us: int, until_us: int) -> Segment:
-    in_force: dict[str, EntitlementGrant] = {}
-    for override in company.overrides:
-        if from_us < override.expires_us:
-            in_force.setdefault(override.entitlement.feature, override.entitlement)
-    overrides = tuple(in_force[feature] for feature in sorted(in_force))
+def _phase(company: Company, onset: _Onset, from_us: int, until_us: int) -> Phase:
     subscription = company.subscription
     if subscription is None:
-        return Segment(
+        return Phase(
             from_us,
             until_us,
-            overrides=overrides,
             time_zone=company.time_zone,
             generation=onset.generation,
             anchored_generation=onset.anchored_generation,
         )
     status, after_trial, past_grace = _status_at(subscription, from_us)
-    plan, add_ons = plan_at(subscription, from_us)
+    plan, _ = plan_at(subscription, from_us)
     resets = list(_resets(subscription))
     fresh_starts = [*resets, *_anchor_moves(subscription)]
-    return Segment(
-        from_us=from_us,
-        until_us=until_us,
-        status=status,
-        after_trial=after_trial,
-        past_grace=past_grace,
-        plan=plan,
-        add_ons=add_ons,
-        overrides=overrides,
-        time_zone=company.time_zone,
-        anchor_us=anchor_at(subscription, from_us),
-        generation=_generation_at(from_us, onset.generation, resets),
-        anchored_generation=_generation_at(from_us, onset.anchored_generation, fresh_starts),
+    return Phase(
+        from_us,
+        until_us,
+        status,
+        after_trial,
+        past_grace,
+        plan,
+        company.time_zone,
+        anchor_at(subscription, from_us),
+        _generation_at(from_us, onset.generation, resets),
+        _generation_at(from_us, onset.anchored_generation, fresh_starts),
     )
+
+
+def _add_on_spans(company: Company, since_us: int) -> tuple[AddOnSpan, ...]:
+    """When each add-on is held, so many times, from an instant on."""
+    subscription = company.subscription
+    if subscription is None:
+        return ()
+    builder: SpanBuilder[AddOnSubscription] = SpanBuilder()
+    builder.add(since_us, plan_at(subscription, since_us)[1])
+    for change in subscription.changes:
+        if change.at_us > since_us and change.add_ons is not None:
+            builder.add(change.at_us, change.add_ons)
+    return builder.spans()
+
+
+def _override_spans(company: Company, since_us: int) -> tuple[OverrideSpan, ...]:
+    """When each override is in force, from an instant on; of several of a feature the first."""
+    spans: list[Span[EntitlementGrant]] = []
+    covered: dict[str, int] = {}
+    for override in company.overrides:
+        from_us = covered.get(override.entitlement.feature, since_us)
+        if from_us < override.expires_us:
+            spans.append(Span(override.entitlement, from_us, override.expires_us))
+            covered[override.entitlement.feature] = override.expires_us
+    return arranged(spans)
 
 
 def _generation_at(at_us: int, before: int, fresh_starts: Iterable[int]) -> int:
@@ -228,50 +282,36 @@ def _status_at(subscription: Subscription, at_us: int) -> tuple[SubscriptionStat
     return SubscriptionStatus.ACTIVE, False, False
 
 
-def _until(segments: Sequence[Segment], now_us: int) -> list[Segment]:
+def _until(phases: Sequence[Phase], now_us: int) -> list[Phase]:
     """What was in force before now."""
     return [
-        msgspec.structs.replace(segment, until_us=min(segment.until_us, now_us))
-        for segment in segments
-        if segment.from_us < now_us
+        msgspec.structs.replace(phase, until_us=min(phase.until_us, now_us))
+        for phase in phases
+        if phase.from_us < now_us
     ]
 
 
-def _remembered(segments: Sequence[Segment], horizon_us: int) -> list[Segment]:
-    """The segments without those that end at the horizon or before it.
+def _remembered(phases: Sequence[Phase], horizon_us: int) -> list[Phase]:
+    """The phases without those that end at the horizon or before it.
 
     As long as the counters of a generation go on, what names them stays: where the generation
     began, and the time zones since then, since a year is longer than the history. What is left out
-    is covered by the segment after it.
+    is covered by the phase after it.
     """
-    kept = [segments[-1]]
-    generation = segments[-1].generation
-    for segment in reversed(segments[:-1]):
+    kept = [phases[-1]]
+    generation = phases[-1].generation
+    for phase in reversed(phases[:-1]):
         later = kept[-1]
-        if segment.until_us > horizon_us:
-            kept.append(segment)
-            generation = segment.generation
-        elif later.generation == generation and _naming(segment) != _naming(later):
-            kept.append(segment)
+        if phase.until_us > horizon_us:
+            kept.append(phase)
+            generation = phase.generation
+        elif later.generation == generation and _naming(phase) != _naming(later):
+            kept.append(phase)
         else:
-            kept[-1] = msgspec.structs.replace(later, from_us=segment.from_us)
+            kept[-1] = msgspec.structs.replace(later, from_us=phase.from_us)
     kept.reverse()
     return kept
 
 
-def _naming(segment: Segment) -> tuple[str, int, int]:
-    return segment.time_zone, segment.generation, segment.anchored_generation
-
-
-def _joined(segments: Sequence[Segment]) -> list[Segment]:
-    """Neighbours that say the same, made one."""
-    joined: list[Segment] = []
-    for segment in segments:
-        if joined:
-            last = joined[-1]
-            whole = msgspec.structs.replace(last, until_us=segment.until_us)
-            if whole == msgspec.structs.replace(segment, from_us=last.from_us):
-                joined[-1] = whole
-                continue
-        joined.append(segment)
-    return joined
+def _naming(phase: Phase) -> tuple[str, int, int]:
+    return phase.time_zone, phase.generation, phase.anchored_generation

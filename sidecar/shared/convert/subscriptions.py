@@ -82,19 +82,24 @@ def add_ons_to_messages(
     add_ons: Iterable[AddOnSubscription],
 ) -> list[catalog_pb2.SubscriptionAddOn]:
     """Turn the add-ons that are held into messages."""
-    return [
-        catalog_pb2.SubscriptionAddOn(
-            add_on=add_on_subscription.add_on, quantity=add_on_subscription.quantity
-        )
-        for add_on_subscription in add_ons
-    ]
+    return list(map(add_on_to_message, add_ons))
 
 
 def add_ons_from_messages(
     messages: Iterable[catalog_pb2.SubscriptionAddOn],
 ) -> tuple[AddOnSubscription, ...]:
     """Read the add-ons that are held; a quantity of 0 is 1."""
-    return tuple(AddOnSubscription(message.add_on, message.quantity or 1) for message in messages)
+    return tuple(map(add_on_from_message, messages))
+
+
+def add_on_to_message(held: AddOnSubscription) -> catalog_pb2.SubscriptionAddOn:
+    """Turn an add-on that is held into a message."""
+    return catalog_pb2.SubscriptionAddOn(add_on=held.add_on, quantity=held.quantity)
+
+
+def add_on_from_message(message: catalog_pb2.SubscriptionAddOn) -> AddOnSubscription:
+    """Read an add-on that is held; a quantity of 0 is 1."""
+    return AddOnSubscription(message.add_on, message.quantity or 1)
 
 
 def change_to_message(change: ScheduledChange) -> catalog_pb2.ScheduledChange:

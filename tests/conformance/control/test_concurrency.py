@@ -17,6 +17,7 @@ from sidecar.control.services.subscriptions import change_subscription
 from sidecar.control.storage.port import PlaneStore, ReadTransaction
 from sidecar.control.storage.sqlite import SqliteStore
 from sidecar.control.storage.values import KnownIncarnation, LineFilter, StoredCompany
+from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.company.subscription_changes import NOW, ResetUsage
 from sidecar.domain.company.timeline import compile_snapshot
 from tests.conformance.control.conftest import Planes
@@ -147,7 +148,7 @@ def test_readers_see_all_of_a_transaction_or_nothing_and_never_go_back(
 def numbers_in(transaction: ReadTransaction) -> list[int]:
     numbers = [transaction.state().revision]
     numbers += [snapshot.version for snapshot in transaction.snapshots(NAMES).values()]
-    numbers += [change.revision for change in transaction.company_changes(0, "", 10)]
+    numbers += [change.revision for change in transaction.company_changes(0, "", 10, INT64_MAX)[0]]
     (total,) = transaction.totals([key_of()], ALICE)
     incarnation = transaction.incarnation(ALICE)
     assert incarnation is not None
@@ -239,5 +240,5 @@ def test_changes_of_a_company_and_of_others_at_once_each_have_a_revision(
     assert (sorted(resets), sorted(others)) == (resets, others)
     with stores[1].read() as transaction:
         assert 31 == transaction.state().revision
-        assert 16 == len(transaction.snapshots(["acme"])["acme"].segments)
+        assert 16 == len(transaction.snapshots(["acme"])["acme"].phases)
         assert 16 == len(transaction.companies_after("", 100))

@@ -19,6 +19,7 @@ from sidecar.control.services.apply import Desired
 from sidecar.control.services.subscriptions import change_subscription
 from sidecar.control.storage.sqlite import SqliteStore, migrate
 from sidecar.control.storage.values import LineFilter
+from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.company.subscription_changes import NOW, ResetUsage
 from tests.support.failing import Fuse, fails_at
 from tests.support.failing_planes import failing_connection
@@ -33,6 +34,7 @@ ADDED: dict[int, dict[str, Row]] = {
     2: {"company": (None, None)},
     3: {"counter": (None, None, 0, None)},
     4: {},
+    5: {},
 }
 """What each migration gives to rows that were there."""
 
@@ -162,7 +164,7 @@ def told(store: SqliteStore) -> object:
         }
         changes = [
             (change.id, change.revision, change.snapshot is None)
-            for change in transaction.company_changes(0, "", 10)
+            for change in transaction.company_changes(0, "", 10, INT64_MAX)[0]
         ]
         lines = [transaction.lines(LineFilter(name), None, 100) for name in names]
         sums = transaction.usage_sums(LineFilter(), True, True, 100)

@@ -16,6 +16,7 @@ from sidecar.control.storage.values import (
     StoredCompany,
     Tombstone,
 )
+from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import CatalogSnapshot, EntitlementGrant
 from sidecar.domain.company.model import (
     AddOnSubscription,
@@ -45,7 +46,7 @@ def test_a_new_store_is_empty(store: PlaneStore) -> None:
         assert transaction.catalog() is None
         assert transaction.catalog_version() == 0
         assert transaction.companies(["acme"]) == {}
-        assert transaction.company_changes(0, "", 10) == []
+        assert transaction.company_changes(0, "", 10, INT64_MAX)[0] == []
         assert transaction.incarnation(ALICE) is None
         assert transaction.tallies(ALICE) == []
 
@@ -139,8 +140,8 @@ def test_changes_come_in_the_order_of_revision_and_id(store: PlaneStore) -> None
     with store.write() as transaction:
         transaction.remove_companies(["c", "never was"], transaction.next_revision())
     with store.read() as transaction:
-        changes = transaction.company_changes(0, "", 10)
-        after_b = transaction.company_changes(1, "b", 1)
+        changes = transaction.company_changes(0, "", 10, INT64_MAX)[0]
+        after_b = transaction.company_changes(1, "b", 1, INT64_MAX)[0]
         present = transaction.companies(["a", "b", "c"])
         listed = transaction.companies_after("", 10)
     expected = [
@@ -160,7 +161,7 @@ def test_a_removed_company_can_come_back(store: PlaneStore) -> None:
         transaction.remove_companies(["acme"], transaction.next_revision())
     _put(store, company())
     with store.read() as transaction:
-        changes = transaction.company_changes(0, "", 10)
+        changes = transaction.company_changes(0, "", 10, INT64_MAX)[0]
     assert [CompanyChange("acme", 3, compile_snapshot(company(), 3))] == changes
 
 
@@ -181,7 +182,9 @@ def test_a_timeline_is_kept_as_it_was_put(store: PlaneStore) -> None:
         assert {"acme": stored} == transaction.companies(["acme"])
         assert {"acme": stored.snapshot} == transaction.snapshots(["nobody", "acme"])
         assert [stored] == transaction.companies_after("", 10)
-        assert [CompanyChange("acme", 2, stored.snapshot)] == transaction.company_changes(0, "", 9)
+        assert [CompanyChange("acme", 2, stored.snapshot)] == transaction.company_changes(
+            0, "", 9, INT64_MAX
+        )[0]
         assert {} == transaction.tombstones(["acme", "nobody"])
 
 
@@ -194,7 +197,9 @@ def test_a_tombstone_keeps_the_timeline(store: PlaneStore) -> None:
     with store.read() as transaction:
         assert {"acme": Tombstone(last, NOW_US)} == transaction.tombstones(["nobody", "acme"])
         assert {} == transaction.snapshots(["acme"])
-        assert [CompanyChange("acme", 3, None)] == transaction.company_changes(0, "", 9)
+        assert [CompanyChange("acme", 3, None)] == transaction.company_changes(0, "", 9, INT64_MAX)[
+            0
+        ]
 
 
 def test_an_incarnation_is_replaced_as_a_whole(store: PlaneStore) -> None:

@@ -8,6 +8,7 @@ from sidecar.control.services import apply, snapshots
 from sidecar.control.services.apply import Desired
 from sidecar.control.services.snapshots import ResumePosition, WatchPage
 from sidecar.control.storage.port import PlaneStore
+from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import Catalog, Plan
 from tests.support.seeds import rounds, seeded
 from tests.unit.control.support import ALICE, BOB, CATALOG, NOW_US, Writer, company, record, set_up
@@ -41,7 +42,9 @@ class Watcher:
     def step(self) -> WatchPage:
         page, self.position = snapshots.next_page(self.store, self.position, BOB, NOW_US)
         with self.store.read() as transaction:
-            revisions = {c.id: c.revision for c in transaction.company_changes(0, "", 1_000)}
+            revisions = {
+                c.id: c.revision for c in transaction.company_changes(0, "", 1_000, INT64_MAX)[0]
+            }
         for snapshot in page.snapshots:
             self.held[snapshot.company] = snapshot.version
             self.told.append((snapshot.company, snapshot.version))
@@ -140,7 +143,9 @@ def test_a_watcher_is_told_what_is_later_than_its_revision_in_that_order(
 
 def removals(store: PlaneStore, page: WatchPage) -> list[tuple[int, str]]:
     with store.read() as transaction:
-        revisions = {c.id: c.revision for c in transaction.company_changes(0, "", 1_000)}
+        revisions = {
+            c.id: c.revision for c in transaction.company_changes(0, "", 1_000, INT64_MAX)[0]
+        }
     return [(revisions[name], f"-{name}") for name in page.removed]
 
 

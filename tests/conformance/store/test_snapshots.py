@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.domain.catalog.model import Catalog, CatalogSnapshot, Feature, FeatureKind
-from sidecar.domain.company.model import CompanySnapshot, Segment
+from sidecar.domain.company.model import CompanySnapshot, Phase
 from sidecar.domain.company.timeline import compile_snapshot
 from sidecar.storage.snapshots import SnapshotChanges, WatchPosition
 from tests.support.build import catalog, catalog_snapshot, company, limit, metered
@@ -19,7 +19,7 @@ def named(version: int) -> CatalogSnapshot:
 
 
 def snapshot(version: int, name: str = "acme", time_zone: str = "UTC") -> CompanySnapshot:
-    return CompanySnapshot(name, version, (Segment(time_zone=time_zone),))
+    return CompanySnapshot(name, version, (Phase(time_zone=time_zone),))
 
 
 def test_a_new_store_holds_nothing(opened: OpenedStore) -> None:

@@ -11,7 +11,7 @@ from sidecar.control.services import directory
 from sidecar.control.storage.sqlite import SqliteStore
 from sidecar.domain.catalog.model import Catalog, Limit, RateLimit
 from sidecar.domain.catalog.rules import problems
-from sidecar.domain.company.timeline import compile_snapshot
+from sidecar.domain.company.timeline import compile_snapshot, segment_at
 from sidecar.domain.entitlement.resolve import CatalogIndex, Entitlement
 from sidecar.domain.limits.counters import scope_values
 from sidecar.shared.convert.catalog import catalog_from_message
@@ -32,7 +32,7 @@ from tests.bench.traffic import Traffic, company_id
 
 def entitlement(catalog: Catalog, feature: str) -> Entitlement:
     index = CatalogIndex(catalog, 1)
-    found = index.resolve(compile_snapshot(company("acme"), 1).segments[0], feature)
+    found = index.resolve(segment_at(compile_snapshot(company("acme"), 1), 0), feature)
     assert found is not None
     return found
 

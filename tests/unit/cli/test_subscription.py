@@ -23,7 +23,8 @@ from sidecar.domain.company.model import (
 )
 from sidecar.domain.company.timeline import compile_snapshot
 from sidecar.domain.time.units import DAY_US, HOUR_US
-from sidecar.shared.convert.companies import company_to_message, snapshot_to_message
+from sidecar.shared.convert.companies import company_to_message
+from sidecar.shared.convert.snapshot_messages import snapshot_to_message
 from sidecar.shared.convert.times import timestamp
 from tests.support.build import NOW_US
 from tests.unit.cli.fakes import Failure, FakeServer, tallyd
@@ -145,7 +146,8 @@ def test_asked_of_the_plane(fake: FakeServer, line: str, fields: dict[str, Any])
     result = tallyd("subscription", *line.split(), "--control", fake.address)
 
     assert ExitCode.OK == result.exit_code, result.output
-    assert [control_pb2.ChangeSubscriptionRequest(company="acme", **fields)] == fake.requests
+    asked = control_pb2.ChangeSubscriptionRequest(company="acme", accepts_spans=True, **fields)
+    assert [asked] == fake.requests
 
 
 TOLD = {
@@ -217,7 +219,8 @@ anchor          2026-01-30 12:00:00 UTC
 billing period  since 2026-02-28 12:00:00 UTC, ends in 14 d 23 h (2026-03-30 11:00:00 UTC)
 """
     assert expected + TIMELINE == result.stdout
-    assert [control_pb2.GetCompanyRequest(company="acme")] == fake.requests
+    asked = control_pb2.GetCompanyRequest(company="acme", accepts_spans=True)
+    assert [asked] == fake.requests
 
 
 def test_a_company_that_bought_nothing_is_shown(fake: FakeServer) -> None:

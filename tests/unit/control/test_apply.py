@@ -28,6 +28,7 @@ from sidecar.domain.company.model import (
     ScheduledChange,
     Subscription,
 )
+from sidecar.domain.company.spans import segments_of
 from sidecar.domain.company.subscription_changes import NOW, ResetUsage
 from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot
 from sidecar.domain.difference.changes import Change, ChangeAction, FieldChange
@@ -116,7 +117,7 @@ def test_an_update_holds_from_now_on_and_the_past_stays(store: PlaneStore) -> No
     apply.apply(store, Desired(companies=(berlin,)), NOW_US + 5)
     stored = directory.get_company(store, "acme")
     assert continue_snapshot(before, berlin, 2, NOW_US + 5) == stored.snapshot
-    assert ["UTC", "Europe/Berlin"] == [one.time_zone for one in stored.snapshot.segments]
+    assert ["UTC", "Europe/Berlin"] == [one.time_zone for one in segments_of(stored.snapshot)]
 
 
 def test_a_company_that_did_not_change_keeps_its_timeline(store: PlaneStore) -> None:
@@ -133,7 +134,7 @@ def test_a_removed_company_that_comes_back_goes_on_where_it_was(store: PlaneStor
     apply.apply(store, Desired(remove=("acme",)), NOW_US + 2)
     apply.apply(store, Desired(companies=(company(), company("new"))), NOW_US + 3)
     after = directory.get_company(store, "acme").snapshot
-    assert (4, before.segments) == (after.version, after.segments)
+    assert (4, before.phases) == (after.version, after.phases)
     assert compile_snapshot(company("new"), 4) == directory.get_company(store, "new").snapshot
 
 

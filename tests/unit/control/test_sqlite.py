@@ -11,6 +11,7 @@ from sidecar.control.errors import StoreRefused
 from sidecar.control.storage.sqlite import SqliteStore, codec
 from sidecar.control.storage.sqlite.migrate import migrations
 from sidecar.control.storage.values import CompanyChange, StoredCompany
+from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.company.timeline import compile_snapshot
 from sidecar.domain.errors import Unavailable
 from sidecar.domain.limits.counters import CounterTotal
@@ -108,7 +109,7 @@ def test_a_company_of_the_first_schema_gets_the_timeline_of_its_document(tmp_pat
         assert [
             CompanyChange("acme", 7, snapshot),
             CompanyChange("gone", 8, None),
-        ] == transaction.company_changes(0, "", 10)
+        ] == transaction.company_changes(0, "", 10, INT64_MAX)[0]
     store.close()
 
 

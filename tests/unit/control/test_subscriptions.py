@@ -15,6 +15,7 @@ from sidecar.control.storage.port import PlaneStore
 from sidecar.domain.bounds import CHANGES_MAX
 from sidecar.domain.catalog.model import AddOn, Plan
 from sidecar.domain.company.model import AddOnSubscription, Company, ScheduledChange, Subscription
+from sidecar.domain.company.spans import segments_of
 from sidecar.domain.company.subscription_changes import (
     NOW,
     CancelSubscription,
@@ -92,7 +93,7 @@ def test_changes_add_up(sold: PlaneStore) -> None:
         (),
         (AddOnSubscription("seat", 3),),
         (AddOnSubscription("gb"), AddOnSubscription("seat", 3)),
-    ] == [segment.add_ons for segment in done.snapshot.segments[1:]]
+    ] == [segment.add_ons for segment in list(segments_of(done.snapshot))[1:]]
 
 
 def test_what_changes_nothing_keeps_the_revision(sold: PlaneStore) -> None:
@@ -190,4 +191,4 @@ def test_what_the_file_says_replaces_what_was_changed(sold: PlaneStore) -> None:
     assert (3, 1) == (applied.revision, applied.changed)
     assert company() == stored.company
     assert continue_snapshot(changed, company(), 3, LATER_US + 5) == stored.snapshot
-    assert ["pro", "max", "pro"] == [segment.plan for segment in stored.snapshot.segments]
+    assert ["pro", "max", "pro"] == [segment.plan for segment in segments_of(stored.snapshot)]

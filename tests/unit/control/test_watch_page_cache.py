@@ -64,7 +64,7 @@ async def test_watchers_that_are_level_share_one_read(shared: Pages, reads: Read
     later = await shared.next(STATE, LEVEL, BOB)
     assert 1 == reads.count
     assert first is second is later
-    assert ["a", "b"] == [snapshot.company for snapshot in first[0].companies]
+    assert ["a", "b"] == [told.company for message in first[0] for told in message.companies]
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ INSTANTS: Final = [NOW_US - 1, *range(NOW_US - EVENT_PAST_US_MAX, NOW_US, DAY_US
 def named(snapshot: CompanySnapshot, spec: WindowSpec, at_us: int) -> tuple[str, Window]:
     """The counter of a limit on a window, for usage at an instant."""
     generation = generation_of(segment_at(snapshot, at_us), spec)
-    window = company_window(snapshot.segments, spec, at_us)
+    window = company_window(snapshot.phases, spec, at_us)
     return slot_of(limit(window=spec), generation), window
 
 
@@ -100,13 +100,13 @@ def test_usage_that_arrives_late_is_counted_in_its_own_window_and_generation(
 
 def test_a_year_goes_on_though_its_zone_is_history() -> None:
     first = compile_snapshot(BASIC, 1)
-    window = company_window(first.segments, YEAR, NOW_US)
+    window = company_window(first.phases, YEAR, NOW_US)
     snapshot = continue_snapshot(first, BERLIN, 2, NOW_US)
     for number in range(1, 10):
         now_us = NOW_US + number * 30 * DAY_US
         snapshot = continue_snapshot(snapshot, BERLIN, 2 + number, now_us)
-        assert window == company_window(snapshot.segments, YEAR, now_us)
-    following = company_window(snapshot.segments, YEAR, window.end_us)
+        assert window == company_window(snapshot.phases, YEAR, now_us)
+    following = company_window(snapshot.phases, YEAR, window.end_us)
     assert window.end_us == following.start_us
 
 

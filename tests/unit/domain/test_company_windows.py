@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
-from sidecar.domain.company.model import Segment
+from sidecar.domain.company.model import Phase
 from sidecar.domain.time.company_windows import company_window, generation_of
 from sidecar.domain.time.windows import Alignment, Window, WindowSpec, WindowUnit, window_at
 from tests.support.build import ANCHORED_MONTH, DAY, LIFETIME, MONTH
@@ -33,18 +33,18 @@ def window(start: str, end: str) -> Window:
     return Window(us(start), us(end))
 
 
-def timeline(*zones: str, anchor: str | None = None) -> list[Segment]:
+def timeline(*zones: str, anchor: str | None = None) -> list[Phase]:
     """A zone, then each further one as `instant zone`."""
     starts = [(BEGINNING_US, zones[0])]
     starts += [(us(at), zone) for at, zone in (text.split() for text in zones[1:])]
     ends = [from_us for from_us, _ in starts[1:]] + [FOREVER_US]
     return [
-        Segment(from_us, until_us, time_zone=zone, anchor_us=None if anchor is None else us(anchor))
+        Phase(from_us, until_us, time_zone=zone, anchor_us=None if anchor is None else us(anchor))
         for (from_us, zone), until_us in zip(starts, ends, strict=True)
     ]
 
 
-def row(segments: list[Segment], spec: WindowSpec, at_us: int, until_us: int) -> list[int]:
+def row(segments: list[Phase], spec: WindowSpec, at_us: int, until_us: int) -> list[int]:
     """The boundaries of the windows from that of an instant to that of another."""
     found = [company_window(segments, spec, at_us)]
     while found[-1].end_us <= until_us:
@@ -278,7 +278,7 @@ def test_windows_of_fixed_length_know_no_zone(spec: WindowSpec) -> None:
 def test_only_anchored_windows_have_a_generation_of_their_own(
     spec: WindowSpec, expected: int
 ) -> None:
-    assert expected == generation_of(Segment(generation=3, anchored_generation=5), spec)
+    assert expected == generation_of(Phase(generation=3, anchored_generation=5), spec)
 
 
 BERLIN, NEW_YORK = timeline(

@@ -20,9 +20,10 @@ from sidecar.domain.company.model import (
     Subscription,
     SubscriptionStatus,
 )
+from sidecar.domain.company.spans import segments_of
 from sidecar.domain.company.timeline import (
     HISTORY_US,
-    SEGMENTS_MAX,
+    PHASES_MAX,
     compile_snapshot,
     continue_snapshot,
     segment_at,
@@ -67,7 +68,7 @@ def told(snapshot: CompanySnapshot, *fields: str) -> list[tuple[object, ...]]:
     """Where each segment starts, and some of its fields."""
     return [
         (segment.from_us, *(getattr(segment, field) for field in fields))
-        for segment in snapshot.segments
+        for segment in segments_of(snapshot)
     ]
 
 
@@ -189,7 +190,7 @@ MOVE: Final = planning(ScheduledChange(day(0), moves_anchor=True))
     ],
 )
 def test_what_makes_counters_start_anew(company: Company, expected: tuple[int, int]) -> None:
-    last = after((day(0), company)).segments[-1]
+    last = after((day(0), company)).phases[-1]
     assert expected == (last.generation, last.anchored_generation)
 
 
@@ -220,7 +221,7 @@ def test_a_generation_that_was_planned_and_did_not_come_never_comes_back(instead
     found = after((day(-2), RESET), (day(-1), instead), (day(2), instead), resets=(day(2),))
     assert 0 == segment_at(found, day(0)).generation
     assert day(2) == segment_at(found, day(2)).generation
-    assert all(segment.generation != day(0) for segment in found.segments)
+    assert all(segment.generation != day(0) for segment in segments_of(found))
 
 
 def test_resets_in_one_microsecond_are_of_different_generations() -> None:
@@ -240,7 +241,7 @@ def test_of_two_changes_in_one_microsecond_the_last_one_holds() -> None:
 
 
 def test_equal_neighbours_are_joined() -> None:
-    assert after().segments == after((day(0), BASIC), (day(1), BASIC)).segments
+    assert after().phases == after((day(0), BASIC), (day(1), BASIC)).phases
     there_and_back = after((day(0), buying(plan="pro")), (day(1), BASIC), (day(2), BASIC))
     expected = [(BEGINNING_US, "basic"), (day(0), "pro"), (day(1), "basic")]
     assert expected == told(there_and_back, "plan")
@@ -292,15 +293,15 @@ def test_of_older_generations_one_stays_so_that_the_last_one_has_its_start() -> 
 
 
 def test_beyond_the_bound_the_oldest_history_is_forgotten() -> None:
-    steps = [(day(0) + at, buying(plan=f"p{at}")) for at in range(SEGMENTS_MAX + 5)]
-    segments = after(*steps).segments
-    assert (SEGMENTS_MAX, BEGINNING_US) == (len(segments), segments[0].from_us)
-    assert ("p5", f"p{SEGMENTS_MAX + 4}") == (segments[0].plan, segments[-1].plan)
+    steps = [(day(0) + at, buying(plan=f"p{at}")) for at in range(PHASES_MAX + 5)]
+    phases = after(*steps).phases
+    assert (PHASES_MAX, BEGINNING_US) == (len(phases), phases[0].from_us)
+    assert ("p5", f"p{PHASES_MAX + 4}") == (phases[0].plan, phases[-1].plan)
 
 
 def test_segments_cover_all_time_without_gap_or_overlap() -> None:
     steps = [(day(3 * at), buying(plan=f"p{at}", cancel_us=day(at * 4))) for at in range(30)]
-    segments = after(*steps).segments
+    segments = list(segments_of(after(*steps)))
     assert (BEGINNING_US, FOREVER_US) == (segments[0].from_us, segments[-1].until_us)
     assert [of.until_us for of in segments[:-1]] == [of.from_us for of in segments[1:]]
     assert all(of.from_us < of.until_us for of in segments)

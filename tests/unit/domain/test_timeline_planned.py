@@ -15,6 +15,7 @@ from sidecar.domain.company.model import (
     Segment,
     Subscription,
 )
+from sidecar.domain.company.spans import segments_of
 from sidecar.domain.company.timeline import anchor_at, compile_snapshot, plan_at
 from sidecar.domain.time.units import DAY_US
 from tests.support.build import MIDNIGHT_US, NOW_US
@@ -25,7 +26,7 @@ BOOST: Final = (AddOnSubscription("boost", 2),)
 
 
 def segments(subscription: Subscription) -> tuple[Segment, ...]:
-    return compile_snapshot(Company("acme", subscription=subscription), 3).segments
+    return tuple(segments_of(compile_snapshot(Company("acme", subscription=subscription), 3)))
 
 
 @pytest.mark.parametrize(

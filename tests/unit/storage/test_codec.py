@@ -31,10 +31,10 @@ from sidecar.domain.catalog.model import (
 )
 from sidecar.domain.company.model import (
     AddOnSubscription,
-    CompanySnapshot,
     Segment,
     SubscriptionStatus,
 )
+from sidecar.domain.company.spans import snapshot_of
 from sidecar.domain.limits.rates import Bucket
 from sidecar.domain.time.sure import KnownTime
 from sidecar.storage import codec
@@ -183,7 +183,7 @@ EVERYTHING: Final = Catalog(
     ),
     default_plan="basic",
 )
-ACME: Final = CompanySnapshot(
+ACME: Final = snapshot_of(
     "acme",
     9,
     (
@@ -258,7 +258,7 @@ EVERYTHING_HEX: Final = (
     "756c745f706c616ea56261736963"
 )
 
-COMPANY_HEX: Final = (
+COMPANY_V2_HEX: Final = (
     "0283a7636f6d70616e79a461636d65a776657273696f6e09a87365676d656e74739286a8756e74696c5f"
     "757346a673746174757301a4706c616ea56261736963a76164645f6f6e739182a66164645f6f6ea5626f"
     "6f7374a87175616e7469747903a974696d655f7a6f6e65ad4575726f70652f4265726c696ea9616e6368"
@@ -266,6 +266,17 @@ COMPANY_HEX: Final = (
     "70726fa96f76657272696465739182a766656174757265a373736fa7656e61626c6564c3a974696d655f"
     "7a6f6e65ad4575726f70652f4265726c696ea9616e63686f725f757346aa67656e65726174696f6e3cb3"
     "616e63686f7265645f67656e65726174696f6e46"
+)
+
+COMPANY_HEX: Final = (
+    "0385a7636f6d70616e79a461636d65a776657273696f6e09a67068617365739285a8756e74696c5f7573"
+    "46a673746174757301a4706c616ea56261736963a974696d655f7a6f6e65ad4575726f70652f4265726c"
+    "696ea9616e63686f725f75730588a766726f6d5f757346a673746174757303aa706173745f6772616365"
+    "c3a4706c616ea370726fa974696d655f7a6f6e65ad4575726f70652f4265726c696ea9616e63686f725f"
+    "757346aa67656e65726174696f6e3cb3616e63686f7265645f67656e65726174696f6e46a76164645f6f"
+    "6e739182a7636f6e74656e7482a66164645f6f6ea5626f6f7374a87175616e7469747903a8756e74696c"
+    "5f757346a96f76657272696465739182a7636f6e74656e7482a766656174757265a373736fa7656e6162"
+    "6c6564c3a766726f6d5f757346"
 )
 
 
@@ -292,6 +303,10 @@ def test_a_company_is_written_and_read_like_this() -> None:
     assert ACME == codec.decode_snapshot(bytes.fromhex(COMPANY_HEX))
 
 
+def test_in_a_company_of_version_2_each_segment_says_all_that_holds() -> None:
+    assert ACME == codec.decode_snapshot(bytes.fromhex(COMPANY_V2_HEX))
+
+
 @pytest.mark.parametrize(
     ("written", "read"),
     [
@@ -315,8 +330,8 @@ def test_a_company_is_written_and_read_like_this() -> None:
 def test_a_record_of_a_later_version_is_refused(
     written: str, read: Callable[[bytes], object]
 ) -> None:
-    with pytest.raises(StoreFormatError, match="version 3"):
-        read(bytes.fromhex("03" + written[2:]))
+    with pytest.raises(StoreFormatError, match="version 9"):
+        read(bytes.fromhex("09" + written[2:]))
 
 
 def test_a_tally_is_written_and_read_like_this() -> None:
@@ -333,10 +348,10 @@ def test_a_catalog_in_one_piece_is_its_own_head() -> None:
     assert CatalogHead(9, 0, 0) == codec.decode_catalog_head(bytes.fromhex(EVERYTHING_HEX))
 
 
-@pytest.mark.parametrize("written", [COMPANY_HEX, "01" + COMPANY_HEX[2:]])
+@pytest.mark.parametrize("written", [COMPANY_HEX, COMPANY_V2_HEX, "01" + COMPANY_V2_HEX[2:]])
 def test_the_version_of_a_company_is_read_alone(written: str) -> None:
     assert 9 == codec.version_of(bytes.fromhex(written))
 
 
-def test_the_format_of_the_store_is_3() -> None:
-    assert 3 == codec.STORE_FORMAT
+def test_the_format_of_the_store_is_4() -> None:
+    assert 4 == codec.STORE_FORMAT

@@ -9,7 +9,8 @@ from typing import Final
 
 from sidecar.domain.bounds import FOREVER_US
 from sidecar.domain.catalog.model import EntitlementGrant, FeatureKind
-from sidecar.domain.company.model import CompanySnapshot, Segment, SubscriptionStatus
+from sidecar.domain.company.model import Segment, SubscriptionStatus
+from sidecar.domain.company.spans import snapshot_of
 from sidecar.storage import codec, keys
 from sidecar.storage.codec import StoredCounter
 from sidecar.storage.snapshots import WatchPosition
@@ -50,7 +51,7 @@ INCARNATIONS_HEX: Final = (
     "6c65646765645f6279746573cd0384"
 )
 
-ACME: Final = CompanySnapshot(
+ACME: Final = snapshot_of(
     "acme",
     9,
     (
@@ -114,5 +115,5 @@ def test_a_store_of_format_1_is_of_this_format_once_it_was_opened() -> None:
     )
     opened.reopen()
     kv = disk.engine().begin()
-    assert b"3" == kv.get(keys.META_FORMAT)
+    assert b"%d" % codec.STORE_FORMAT == kv.get(keys.META_FORMAT)
     assert ACME == opened.snapshots.company("acme")

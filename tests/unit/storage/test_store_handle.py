@@ -8,12 +8,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import lmdb
 import pytest
 
 from sidecar.storage import keys
-from sidecar.storage.codec import StoreFormatError
+from sidecar.storage.codec import STORE_FORMAT, StoreFormatError
 from sidecar.storage.lmdb_engine import StoreInUse
 from sidecar.storage.outbox import Outbox
 from sidecar.storage.store import Store
@@ -32,6 +33,8 @@ from tests.support.stores import (
 )
 
 PAGE_BYTES = 4096
+
+NEWER_FORMAT: Final = b"%d" % (STORE_FORMAT + 1)
 
 
 @contextmanager
@@ -132,9 +135,9 @@ def test_a_second_opening_in_one_process_is_refused_too(folder: Path) -> None:
 def test_a_store_of_a_newer_format_is_refused_and_left_as_it_is(folder: Path) -> None:
     with opened_in(folder) as store:
         count(store)
-        put_format(store, b"4")
+        put_format(store, NEWER_FORMAT)
     before = (folder / "data.mdb").read_bytes()
-    with pytest.raises(StoreFormatError, match="format 4, written by a newer tallyd"):
+    with pytest.raises(StoreFormatError, match=rf"format {int(NEWER_FORMAT)}, written by a newer"):
         open_now(folder)
     assert before == (folder / "data.mdb").read_bytes()
     assert [] == damaged(folder)
@@ -142,7 +145,7 @@ def test_a_store_of_a_newer_format_is_refused_and_left_as_it_is(folder: Path) ->
 
 def test_after_a_refusal_the_folder_is_free_again(folder: Path) -> None:
     with opened_in(folder) as store:
-        put_format(store, b"4")
+        put_format(store, NEWER_FORMAT)
     for _ in range(2):
         with pytest.raises(StoreFormatError):
             open_now(folder)
@@ -168,7 +171,7 @@ def test_an_opening_that_fails_does_not_hide_a_loss_of_power(folder: Path) -> No
     with opened_in(folder) as store:
         count(store)
         first = store.incarnation.id
-        put_format(store, b"4")
+        put_format(store, NEWER_FORMAT)
     lose_power(folder)
     with pytest.raises(StoreFormatError):
         open_now(folder)

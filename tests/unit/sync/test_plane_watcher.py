@@ -11,7 +11,7 @@ from sidecar.directory.directory import Directory
 from sidecar.domain.company.timeline import compile_snapshot
 from sidecar.domain.errors import Exhausted
 from sidecar.domain.slices import Slices
-from sidecar.shared.convert.companies import snapshot_to_message
+from sidecar.shared.convert.snapshot_messages import snapshot_to_message
 from sidecar.storage.snapshots import SnapshotChanges
 from tests.support.bounded import CONTENT, bench_of
 from tests.support.build import company

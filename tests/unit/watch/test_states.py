@@ -194,8 +194,8 @@ def test_a_pause_leaves_the_limits_to_be_seen() -> None:
 def test_the_generation_of_each_limit_is_that_of_its_counter() -> None:
     known = Known()
     snapshot = compile_snapshot(company(), 2)
-    segment = msgspec.structs.replace(snapshot.segments[0], generation=5, anchored_generation=7)
-    again = msgspec.structs.replace(snapshot, segments=(segment,))
+    phase = msgspec.structs.replace(snapshot.phases[0], generation=5, anchored_generation=7)
+    again = msgspec.structs.replace(snapshot, phases=(phase,))
     known.directory.apply(SnapshotChanges(companies=[again]))
     known.opened.count(2)  # on generation 0
     (calls,) = known.states("calls")

@@ -1114,11 +1114,11 @@ class Segment(_message.Message):
 
     @_builtins.property
     def overrides(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntitlementGrant]:
-        """Overrides in force, at most one for each feature."""
+        """Overrides in force, at most one for each feature, beside those of the snapshot's override_spans."""
 
     @_builtins.property
     def add_ons(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubscriptionAddOn]:
-        """Add-ons in force."""
+        """Add-ons in force, beside those of the snapshot's add_on_spans."""
 
     @_builtins.property
     def anchor(self) -> _timestamp_pb2.Timestamp:
@@ -1148,8 +1148,72 @@ class Segment(_message.Message):
 Global___Segment: _TypeAlias = Segment  # noqa: Y015
 
 @_typing.final
+class OverrideSpan(_message.Message):
+    """An override, named once for all the time that it is in force."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTITLEMENT_FIELD_NUMBER: _builtins.int
+    FROM_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def entitlement(self) -> Global___EntitlementGrant:
+        """What is granted."""
+
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """First instant at which it is no longer in force. Absent: no end is known."""
+
+    def __init__(
+        self,
+        *,
+        entitlement: Global___EntitlementGrant | None = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entitlement", b"entitlement", "from", b"from", "until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entitlement", b"entitlement", "from", b"from", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OverrideSpan: _TypeAlias = OverrideSpan  # noqa: Y015
+
+@_typing.final
+class AddOnSpan(_message.Message):
+    """An add-on, named once for all the time that so many of it are held."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADD_ON_FIELD_NUMBER: _builtins.int
+    FROM_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def add_on(self) -> Global___SubscriptionAddOn:
+        """The add-on."""
+
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """First instant at which it is no longer held like that. Absent: no end is known."""
+
+    def __init__(
+        self,
+        *,
+        add_on: Global___SubscriptionAddOn | None = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["add_on", b"add_on", "from", b"from", "until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_on", b"add_on", "from", b"from", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddOnSpan: _TypeAlias = AddOnSpan  # noqa: Y015
+
+@_typing.final
 class CompanySnapshot(_message.Message):
-    """All that a sidecar needs, beside the catalog, to decide for one company without network."""
+    """All that a sidecar needs, beside the catalog, to decide for one company without network. Its size is that of what was
+    bought. For callers that do not say accepts_spans there are no spans: each segment then repeats all that holds.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1158,6 +1222,8 @@ class CompanySnapshot(_message.Message):
     TIME_ZONE_FIELD_NUMBER: _builtins.int
     ANCHOR_FIELD_NUMBER: _builtins.int
     SEGMENTS_FIELD_NUMBER: _builtins.int
+    OVERRIDE_SPANS_FIELD_NUMBER: _builtins.int
+    ADD_ON_SPANS_FIELD_NUMBER: _builtins.int
     company: _builtins.str
     """Id of the company."""
     version: _builtins.int
@@ -1172,6 +1238,14 @@ class CompanySnapshot(_message.Message):
     def segments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Segment]:
         """The timeline: contiguous segments in ascending order, at most 1,003."""
 
+    @_builtins.property
+    def override_spans(self) -> _containers.RepeatedCompositeFieldContainer[Global___OverrideSpan]:
+        """Overrides, whatever segments they are in force in; those of one feature do not overlap. At most 20,000."""
+
+    @_builtins.property
+    def add_on_spans(self) -> _containers.RepeatedCompositeFieldContainer[Global___AddOnSpan]:
+        """Add-ons, whatever segments they are held in; those of one key do not overlap. At most 20,000."""
+
     def __init__(
         self,
         *,
@@ -1180,10 +1254,12 @@ class CompanySnapshot(_message.Message):
         time_zone: _builtins.str = ...,
         anchor: _timestamp_pb2.Timestamp | None = ...,
         segments: _abc.Iterable[Global___Segment] | None = ...,
+        override_spans: _abc.Iterable[Global___OverrideSpan] | None = ...,
+        add_on_spans: _abc.Iterable[Global___AddOnSpan] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["anchor", b"anchor"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor", b"anchor", "company", b"company", "segments", b"segments", "time_zone", b"time_zone", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_on_spans", b"add_on_spans", "anchor", b"anchor", "company", b"company", "override_spans", b"override_spans", "segments", b"segments", "time_zone", b"time_zone", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

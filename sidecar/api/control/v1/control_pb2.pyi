@@ -306,16 +306,22 @@ class GetCompanyRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     COMPANY_FIELD_NUMBER: _builtins.int
+    ACCEPTS_SPANS_FIELD_NUMBER: _builtins.int
     company: _builtins.str
     """Id of the company."""
+    accepts_spans: _builtins.bool
+    """Whether the caller reads spans of snapshots. Without it each segment repeats all that holds, as far as that has room
+    in an answer: what is planned beyond it is not told.
+    """
     def __init__(
         self,
         *,
         company: _builtins.str = ...,
+        accepts_spans: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepts_spans", b"accepts_spans", "company", b"company"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -650,12 +656,15 @@ class ChangeSubscriptionRequest(_message.Message):
     PAID_FIELD_NUMBER: _builtins.int
     RESET_USAGE_FIELD_NUMBER: _builtins.int
     DROP_PLANNED_FIELD_NUMBER: _builtins.int
+    ACCEPTS_SPANS_FIELD_NUMBER: _builtins.int
     company: _builtins.str
     """Id of the company."""
     when: Global___ChangeTime.ValueType
     """When it takes effect. ChangePlan, SetAddOn, ResetUsage, PauseSubscription, ResumeSubscription and CancelSubscription
     can be planned, the others are for now.
     """
+    accepts_spans: _builtins.bool
+    """The same as in GetCompanyRequest."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
         """CHANGE_TIME_AT: the instant, in the future."""
@@ -716,10 +725,11 @@ class ChangeSubscriptionRequest(_message.Message):
         paid: Global___MarkPaid | None = ...,
         reset_usage: Global___ResetUsage | None = ...,
         drop_planned: Global___DropPlannedChanges | None = ...,
+        accepts_spans: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["add_on", b"add_on", "at", b"at", "cancel", b"cancel", "change", b"change", "drop_planned", b"drop_planned", "paid", b"paid", "past_due", b"past_due", "pause", b"pause", "plan", b"plan", "renew", b"renew", "reset_usage", b"reset_usage", "resume", b"resume"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_on", b"add_on", "at", b"at", "cancel", b"cancel", "change", b"change", "company", b"company", "drop_planned", b"drop_planned", "paid", b"paid", "past_due", b"past_due", "pause", b"pause", "plan", b"plan", "renew", b"renew", "reset_usage", b"reset_usage", "resume", b"resume", "when", b"when"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepts_spans", b"accepts_spans", "add_on", b"add_on", "at", b"at", "cancel", b"cancel", "change", b"change", "company", b"company", "drop_planned", b"drop_planned", "paid", b"paid", "past_due", b"past_due", "pause", b"pause", "plan", b"plan", "renew", b"renew", "reset_usage", b"reset_usage", "resume", b"resume", "when", b"when"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["plan", "add_on", "pause", "resume", "cancel", "renew", "past_due", "paid", "reset_usage", "drop_planned"]  # noqa: Y015
     _WhichOneofArgType_change: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015

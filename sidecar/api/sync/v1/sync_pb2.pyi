@@ -443,10 +443,15 @@ class FetchSnapshotsRequest(_message.Message):
     INCARNATION_FIELD_NUMBER: _builtins.int
     COMPANIES_FIELD_NUMBER: _builtins.int
     KNOWN_CATALOG_VERSION_FIELD_NUMBER: _builtins.int
+    ACCEPTS_SPANS_FIELD_NUMBER: _builtins.int
     incarnation: _builtins.str
     """UUID of the store."""
     known_catalog_version: _builtins.int
     """Version of the catalog that the caller has; the catalog is left out of the answer if it is still that. 0: none."""
+    accepts_spans: _builtins.bool
+    """Whether the caller reads spans of snapshots. Without it each segment repeats all that holds, as far as that has room
+    in a message: what is planned beyond it is not told.
+    """
     @_builtins.property
     def companies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Ids of companies, 1 to 1,000."""
@@ -457,10 +462,11 @@ class FetchSnapshotsRequest(_message.Message):
         incarnation: _builtins.str = ...,
         companies: _abc.Iterable[_builtins.str] | None = ...,
         known_catalog_version: _builtins.int = ...,
+        accepts_spans: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["companies", b"companies", "incarnation", b"incarnation", "known_catalog_version", b"known_catalog_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepts_spans", b"accepts_spans", "companies", b"companies", "incarnation", b"incarnation", "known_catalog_version", b"known_catalog_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -479,6 +485,7 @@ class FetchSnapshotsResponse(_message.Message):
     PLANE_TIME_FIELD_NUMBER: _builtins.int
     TOTALS_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     TOTALS_VERSION_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_COMPANIES_FIELD_NUMBER: _builtins.int
     totals_page_token: _builtins.str
     """Where totals go on: for ListTotals, with the same companies. Empty: those are all."""
     totals_version: _builtins.int
@@ -505,6 +512,10 @@ class FetchSnapshotsResponse(_message.Message):
     def plane_time(self) -> _timestamp_pb2.Timestamp:
         """The plane's clock."""
 
+    @_builtins.property
+    def left_out_companies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of companies that found no room in this answer; to be asked for again. The first one asked for always has room."""
+
     def __init__(
         self,
         *,
@@ -515,10 +526,11 @@ class FetchSnapshotsResponse(_message.Message):
         plane_time: _timestamp_pb2.Timestamp | None = ...,
         totals_page_token: _builtins.str = ...,
         totals_version: _builtins.int = ...,
+        left_out_companies: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["catalog", b"catalog", "plane_time", b"plane_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalog", b"catalog", "companies", b"companies", "plane_time", b"plane_time", "totals", b"totals", "totals_page_token", b"totals_page_token", "totals_version", b"totals_version", "unknown_companies", b"unknown_companies"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalog", b"catalog", "companies", b"companies", "left_out_companies", b"left_out_companies", "plane_time", b"plane_time", "totals", b"totals", "totals_page_token", b"totals_page_token", "totals_version", b"totals_version", "unknown_companies", b"unknown_companies"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -533,22 +545,26 @@ class WatchSnapshotsRequest(_message.Message):
     INCARNATION_FIELD_NUMBER: _builtins.int
     RESUME_REVISION_FIELD_NUMBER: _builtins.int
     WITHOUT_COMPANIES_FIELD_NUMBER: _builtins.int
+    ACCEPTS_SPANS_FIELD_NUMBER: _builtins.int
     incarnation: _builtins.str
     """UUID of the store."""
     resume_revision: _builtins.int
     """Everything up to this revision is known to the caller. 0: nothing is; the stream then starts with all there is."""
     without_companies: _builtins.bool
     """Leave out companies at the start of a stream that resumes from 0; they are fetched when they are needed."""
+    accepts_spans: _builtins.bool
+    """The same as in FetchSnapshotsRequest."""
     def __init__(
         self,
         *,
         incarnation: _builtins.str = ...,
         resume_revision: _builtins.int = ...,
         without_companies: _builtins.bool = ...,
+        accepts_spans: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["incarnation", b"incarnation", "resume_revision", b"resume_revision", "without_companies", b"without_companies"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepts_spans", b"accepts_spans", "incarnation", b"incarnation", "resume_revision", b"resume_revision", "without_companies", b"without_companies"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

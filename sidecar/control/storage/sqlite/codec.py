@@ -10,7 +10,15 @@ import msgspec
 from sidecar.control.storage.values import CORRECTIONS, CounterKey, RolloverTerms, RolloverWindow
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import Catalog
-from sidecar.domain.company.model import Company, CompanySnapshot, Segment
+from sidecar.domain.company.model import (
+    AddOnSpan,
+    Company,
+    CompanySnapshot,
+    OverrideSpan,
+    Phase,
+    Segment,
+)
+from sidecar.domain.company.spans import snapshot_of
 from sidecar.domain.company.timeline import compile_snapshot
 from sidecar.domain.limits.counters import CounterRef
 from sidecar.domain.time.windows import Window
@@ -20,10 +28,18 @@ RolloverColumns: TypeAlias = tuple[str, str | None, bool, int | None]
 
 _PLANE_BYTES: Final = bytes(16)
 
+
+class _Timeline(msgspec.Struct, frozen=True, omit_defaults=True):
+    phases: tuple[Phase, ...]
+    add_ons: tuple[AddOnSpan, ...] = ()
+    overrides: tuple[OverrideSpan, ...] = ()
+
+
 _encoder: Final = msgspec.json.Encoder()
 _catalogs: Final = msgspec.json.Decoder(Catalog)
 _companies: Final = msgspec.json.Decoder(Company)
-_timelines: Final = msgspec.json.Decoder(tuple[Segment, ...])
+_timelines: Final = msgspec.json.Decoder(_Timeline)
+_segments: Final = msgspec.json.Decoder(tuple[Segment, ...])
 _values: Final = msgspec.json.Decoder(tuple[str, ...])
 _amounts: Final = msgspec.json.Decoder(tuple[int, ...])
 _terms: Final = msgspec.json.Decoder(RolloverTerms)
@@ -39,9 +55,14 @@ def incarnation_text(column: bytes) -> str:
     return CORRECTIONS if column == _PLANE_BYTES else str(UUID(bytes=column))
 
 
-def document(value: Catalog | Company | tuple[Segment, ...]) -> bytes:
+def document(value: Catalog | Company) -> bytes:
     """A value as JSON."""
     return _encoder.encode(value)
+
+
+def timeline_column(snapshot: CompanySnapshot) -> bytes:
+    """A timeline as JSON: an object; up to schema 4 it was a list of segments."""
+    return _encoder.encode(_Timeline(snapshot.phases, snapshot.add_ons, snapshot.overrides))
 
 
 def text_in_document(text: str) -> bytes:
@@ -59,18 +80,16 @@ def company(column: bytes) -> Company:
     return _companies.decode(column)
 
 
-def segments(column: bytes) -> tuple[Segment, ...]:
-    """The segments of a timeline."""
-    return _timelines.decode(column)
-
-
 def snapshot(
-    company_id: str, revision: int, timeline: bytes | None, document: bytes
+    company_id: str, revision: int, timeline: bytes | None, document: bytes = b""
 ) -> CompanySnapshot:
     """What sidecars get of a company; where no timeline was stored, what its document says."""
     if timeline is None:
         return compile_snapshot(company(document), revision)
-    return CompanySnapshot(company_id, revision, segments(timeline))
+    if timeline.startswith(b"["):
+        return snapshot_of(company_id, revision, _segments.decode(timeline))
+    read = _timelines.decode(timeline)
+    return CompanySnapshot(company_id, revision, read.phases, read.add_ons, read.overrides)
 
 
 def counter_columns(key: CounterKey) -> CounterColumns:

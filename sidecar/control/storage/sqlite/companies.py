@@ -8,12 +8,14 @@ from typing import Any, Final
 
 from sidecar.control.storage.sqlite import codec
 from sidecar.control.storage.values import CompanyChange, PlaneState, StoredCompany, Tombstone
+from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import CatalogSnapshot
 from sidecar.domain.company.model import CompanySnapshot
 
 _KEYS_LOOKED_FOR_MAX: Final = 20
 """Past so many keys, looking for each takes longer than reading everything once."""
 _COMPANY_COLUMNS: Final = "company, revision, document, timeline, coalesce(changed_us, 0)"
+_TIMELINE: Final = "timeline, CASE WHEN timeline IS NULL THEN document END"
 
 
 class SqliteCompanies:
@@ -49,16 +51,27 @@ class SqliteCompanies:
         return found
 
     def snapshots(self, ids: Iterable[str]) -> dict[str, CompanySnapshot]:
+        found, _ = self.snapshots_within(list(ids), INT64_MAX)
+        return found
+
+    def snapshots_within(
+        self, ids: Sequence[str], bytes_max: int
+    ) -> tuple[dict[str, CompanySnapshot], Sequence[str]]:
         found: dict[str, CompanySnapshot] = {}
         sql = (
-            "SELECT revision, timeline, CASE WHEN timeline IS NULL THEN document END FROM company "
+            f"SELECT revision, {_TIMELINE} FROM company "  # noqa: S608 - constants alone
             "WHERE company = ? AND document IS NOT NULL"
         )
-        for company in ids:
+        room = bytes_max
+        for at, company in enumerate(ids):
             row = self._one(sql, company)
-            if row is not None:
-                found[company] = codec.snapshot(company, *row)
-        return found
+            if row is None:
+                continue
+            room -= _size_of(*row[1:])
+            if room < 0 and found:
+                return found, ids[at:]
+            found[company] = codec.snapshot(company, *row)
+        return found, ()
 
     def tombstones(self, ids: Iterable[str]) -> dict[str, Tombstone]:
         found: dict[str, Tombstone] = {}
@@ -70,7 +83,7 @@ class SqliteCompanies:
             row = self._one(sql, company)
             if row is not None:
                 revision, timeline, changed_us = row
-                last = CompanySnapshot(company, revision, codec.segments(timeline))
+                last = codec.snapshot(company, revision, timeline)
                 found[company] = Tombstone(last, changed_us)
         return found
 
@@ -101,19 +114,27 @@ class SqliteCompanies:
         )
         return [_stored_company(*row) for row in rows]
 
-    def company_changes(self, revision: int, company: str, limit: int) -> list[CompanyChange]:
-        rows = self._all(
-            "SELECT company, revision, document IS NOT NULL, timeline, "
-            "CASE WHEN timeline IS NULL THEN document END FROM company "
+    def company_changes(
+        self, revision: int, company: str, limit: int, bytes_max: int
+    ) -> tuple[list[CompanyChange], bool]:
+        rows = self._connection.execute(
+            f"SELECT company, revision, document IS NOT NULL, {_TIMELINE} FROM company "  # noqa: S608 - constants alone
             "WHERE (revision, company) > (?, ?) ORDER BY revision, company LIMIT ?",
-            revision,
-            company,
-            limit,
+            (revision, company, limit),
         )
-        return [
-            CompanyChange(key, changed, codec.snapshot(key, changed, *rest) if exists else None)
-            for key, changed, exists, *rest in rows
-        ]
+        changes: list[CompanyChange] = []
+        room = bytes_max
+        for key, changed, exists, timeline, document in rows:
+            room -= _size_of(timeline, document) if exists else 0
+            if room < 0 and changes:
+                return changes, True
+            snapshot = codec.snapshot(key, changed, timeline, document) if exists else None
+            changes.append(CompanyChange(key, changed, snapshot))
+        return changes, len(changes) == limit
+
+
+def _size_of(timeline: bytes | None, document: bytes | None) -> int:
+    return len(timeline or document or b"")
 
 
 def _stored_company(

@@ -83,7 +83,7 @@ class SqliteWrites(SqliteReads):
                     stored.company.id,
                     stored.snapshot.version,
                     codec.document(stored.company),
-                    codec.document(stored.snapshot.segments),
+                    codec.timeline_column(stored.snapshot),
                     stored.changed_us,
                 )
                 for stored in companies

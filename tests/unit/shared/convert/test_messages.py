@@ -29,14 +29,22 @@ from sidecar.domain.company.model import (
     AddOnSubscription,
     Company,
     CompanySnapshot,
-    Segment,
+    Phase,
     SubscriptionStatus,
 )
 from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot
 from sidecar.domain.limits.counters import CounterRef, CounterTotal
 from sidecar.domain.slices import whole
 from sidecar.domain.time.windows import LIFETIME_WINDOW, Alignment, Window, WindowSpec, WindowUnit
-from sidecar.shared.convert import catalog, companies, counters, limits, subscriptions
+from sidecar.shared.convert import (
+    catalog,
+    companies,
+    counters,
+    limits,
+    snapshot_messages,
+    snapshots,
+    subscriptions,
+)
 from tests.unit.shared.convert import strategies
 from tests.unit.shared.convert.samples import (
     ANCHOR_US,
@@ -67,8 +75,8 @@ def _company_over_the_wire(value: Company) -> Company:
 
 
 def _snapshot_over_the_wire(value: CompanySnapshot) -> CompanySnapshot:
-    data = companies.snapshot_to_message(value).SerializeToString()
-    return companies.snapshot_from_message(catalog_pb2.CompanySnapshot.FromString(data), "")
+    data = snapshot_messages.snapshot_to_message(value).SerializeToString()
+    return snapshots.snapshot_from_message(catalog_pb2.CompanySnapshot.FromString(data), "")
 
 
 @pytest.mark.parametrize("value", [FULL_CATALOG, Catalog()])
@@ -118,7 +126,7 @@ def test_a_timeline_survives_the_wire(value: Company) -> None:
 def test_a_timeline_with_a_past_without_a_subscription_survives_the_wire() -> None:
     held = compile_snapshot(BARE_COMPANY, 3)
     snapshot = continue_snapshot(held, FULL_COMPANY, 4, ANCHOR_US - 1, resets_usage=True)
-    assert snapshot.segments[0].anchor_us is None
+    assert snapshot.phases[0].anchor_us is None
     assert snapshot == _snapshot_over_the_wire(snapshot)
 
 
@@ -140,29 +148,31 @@ def test_a_sidecar_that_knows_no_zone_of_a_segment_reads_that_of_the_last() -> N
         "acme",
         3,
         (
-            Segment(until_us=LATER_US),
-            Segment(from_us=LATER_US, time_zone="Asia/Tokyo", anchor_us=ANCHOR_US),
+            Phase(until_us=LATER_US),
+            Phase(from_us=LATER_US, time_zone="Asia/Tokyo", anchor_us=ANCHOR_US),
         ),
     )
-    message = companies.snapshot_to_message(snapshot)
+    message = snapshot_messages.snapshot_to_message(snapshot)
     assert ("Asia/Tokyo", ANCHOR_US // 1_000_000) == (message.time_zone, message.anchor.seconds)
 
 
 def test_the_segments_of_an_older_plane_have_zone_and_anchor_of_the_snapshot() -> None:
-    message = companies.snapshot_to_message(compile_snapshot(FULL_COMPANY, 3))
+    message = snapshot_messages.snapshot_to_message(compile_snapshot(FULL_COMPANY, 3))
     for segment in message.segments:
         segment.ClearField("time_zone")
         segment.ClearField("anchor")
-    segments = companies.snapshot_from_message(message, "").segments
-    last = compile_snapshot(FULL_COMPANY, 3).segments[-1]
-    assert {("Europe/Berlin", last.anchor_us)} == {(s.time_zone, s.anchor_us) for s in segments}
+    phases = snapshots.snapshot_from_message(message, "").phases
+    last = compile_snapshot(FULL_COMPANY, 3).phases[-1]
+    assert {("Europe/Berlin", last.anchor_us)} == {
+        (phase.time_zone, phase.anchor_us) for phase in phases
+    }
 
 
 def test_the_segments_of_an_older_plane_have_no_anchor_without_a_subscription() -> None:
     message = catalog_pb2.CompanySnapshot(
         company="acme", version=3, segments=[catalog_pb2.Segment()]
     )
-    assert (Segment(),) == companies.snapshot_from_message(message, "").segments
+    assert (Phase(),) == snapshots.snapshot_from_message(message, "").phases
 
 
 class TestLeftOut:

@@ -12,10 +12,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
-from sidecar.domain.company.timeline import SEGMENTS_MAX, compile_snapshot
+from sidecar.domain.company.timeline import PHASES_MAX, compile_snapshot
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.validation import field_path_text
-from sidecar.shared.convert import catalog, companies, counters
+from sidecar.shared.convert import catalog, companies, counters, snapshot_messages, snapshots
 from sidecar.shared.convert.times import (
     duration,
     duration_us,
@@ -198,7 +198,7 @@ TIMELINES: dict[str, tuple[Change, str]] = {
     "no start": (lambda m: m.segments.pop(0), "segments[0].from"),
     "no end": (lambda m: m.segments.pop(), "segments[2].until"),
     "too many segments": (
-        lambda m: m.segments.extend([m.segments[0]] * SEGMENTS_MAX),
+        lambda m: m.segments.extend([m.segments[0]] * PHASES_MAX),
         "segments",
     ),
     "a strange status": (lambda m: setattr(m.segments[1], "status", 99), "segments[1].status"),
@@ -223,10 +223,10 @@ TIMELINES: dict[str, tuple[Change, str]] = {
 
 @pytest.mark.parametrize(("change", "field"), TIMELINES.values(), ids=TIMELINES)
 def test_a_timeline_is_refused_by_its_path(change: Change, field: str) -> None:
-    message = companies.snapshot_to_message(compile_snapshot(FULL_COMPANY, 3))
+    message = snapshot_messages.segmented_to_message(compile_snapshot(FULL_COMPANY, 3), 1 << 20)
     change(message)
     with pytest.raises(InvalidInput) as refused:
-        companies.snapshot_from_message(message, "")
+        snapshots.snapshot_from_message(message, "")
     assert field == refused.value.field
 
 

@@ -1,0 +1,3 @@
+-- From here on a timeline is an object that names each add-on and override once, with its time, where
+-- it was a list of segments that repeat them. Lists are read as they are, until the company changes;
+-- a program of before would refuse the object, and so has to refuse the database.
