@@ -1,0 +1,1 @@
+"""Hostile peers and damaged disks, against real processes."""

@@ -1,0 +1,261 @@
+"""A plane that says anything: it stands before an honest one, and tells its answers otherwise.
+
+What it is asked reaches the honest plane, or does not; what is told may be late, an older answer,
+one with other fields, bytes that are no message, an error with odd details, or nothing at all. It
+lies about everything but one thing: which records the honest plane has. A sidecar forgets what is
+acknowledged, and offers anew what the plane is said to have lost, and must; so what it may forget
+is true, too little, or more than was ever sent, and what is fenced is true, or no record of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Final
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2, status_pb2
+
+from sidecar.api.sync.v1 import sync_pb2
+from tests.fuzz.mutation import garbled, mutate
+from tests.support.bounds import HANG_SECONDS_MAX
+from tests.support.channels import channel_to
+
+SERVICE: Final = "sidecar.api.sync.v1.SyncService"
+ANSWERS: Final[dict[str, type[Message]]] = {
+    "Hello": sync_pb2.HelloResponse,
+    "PushUsage": sync_pb2.PushUsageResponse,
+    "FetchSnapshots": sync_pb2.FetchSnapshotsResponse,
+}
+WAYS: Final = ("other fields", "no message", "an error", "an older one", "twice", "late")
+REASONS: Final = ("SEQUENCE_GAP", "FENCED", "EPOCH_CHANGED", "", "NEVER_HEARD_OF")
+NUMBERS: Final = ("", "0x1", "seven", "-7", "9" * 99, "\u0667", " 1", "1e3", str(1 << 62))
+LATE_SECONDS: Final = 0.05
+TIMES_S: Final = (1 << 62, -(1 << 62), 253_402_300_799, -62_135_596_800)
+"""Beyond the calendar, or at its very ends."""
+CALENDAR_S: Final = range(-62_000_000_000, 253_000_000_000)
+
+
+class HostilePlane:
+    """A server at `address`. Honest until `hostile` is set; `sells`: lies of what is sold, too.
+
+    `told`: how often it was odd, by what and how.
+    """
+
+    def __init__(self, honest: str, rng: random.Random, *, sells: bool) -> None:
+        self.address = ""
+        self.hostile = False
+        self.told: Counter[str] = Counter()
+        self._honest = honest
+        self._rng = rng
+        self._sells = sells
+        self._earlier: dict[str, bytes] = {}
+        self._server = grpc.aio.server()
+        self._channel: grpc.aio.Channel | None = None
+
+    async def __aenter__(self) -> HostilePlane:
+        self._channel = channel_to(self._honest)
+        handlers: dict[str, Any] = {
+            name: grpc.unary_unary_rpc_method_handler(self._answering(name)) for name in ANSWERS
+        }
+        handlers["WatchSnapshots"] = grpc.unary_stream_rpc_method_handler(self._watch)
+        self._server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(SERVICE, handlers),)
+        )
+        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        await self._server.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._server.stop(0)
+        assert self._channel is not None
+        await self._channel.close()
+
+    def odd(self) -> int:
+        """How many odd answers it has given."""
+        return self.told.total()
+
+    def _answering(self, name: str) -> Any:
+        async def answer(request: bytes, context: Any) -> bytes:
+            return await self._answer(name, request, context)
+
+        return answer
+
+    async def _answer(self, name: str, request: bytes, context: Any) -> bytes:
+        """An answer of the honest plane, or something else."""
+        rng = self._rng
+        if not self.hostile or rng.random() < 0.3:
+            return self._kept(name, await self._ask(name, request, context))
+        way = rng.choice(
+            ("other fields", "no message", "an error", "an older one", "twice", "late")
+        )
+        self.told[f"{name}: {way}"] += 1
+        if way == "an error":
+            if rng.random() < 0.5:
+                await self._ask(name, request, context)
+            await self._fail(context)
+        if way == "twice":
+            await self._ask(name, request, context)
+        true = self._kept(name, await self._ask(name, request, context))
+        if way == "late":
+            await asyncio.sleep(rng.uniform(0, LATE_SECONDS))
+        elif way == "other fields":
+            return self._told(name, true, request)
+        elif way == "no message":
+            return self._guarded(name, garbled(rng, true), true, request)
+        elif way == "an older one":
+            return self._guarded(name, self._earlier.get(name, true), true, request)
+        return true
+
+    def _kept(self, name: str, answer: bytes) -> bytes:
+        """Remember an answer sometimes, to tell it once more later."""
+        if self._rng.random() < 0.2:
+            self._earlier[name] = answer
+        return answer
+
+    async def _ask(self, name: str, request: bytes, context: Any) -> bytes:
+        assert self._channel is not None
+        call: Any = self._channel.unary_unary(f"/{SERVICE}/{name}")
+        try:
+            data: bytes = await call(request, timeout=HANG_SECONDS_MAX)
+        except grpc.aio.AioRpcError as error:
+            metadata = tuple(error.trailing_metadata() or ())
+            await context.abort(error.code(), error.details() or "", metadata)
+            raise
+        return data
+
+    def _told(self, name: str, true: bytes, request: bytes) -> bytes:
+        answer = ANSWERS[name].FromString(true)
+        mutate(self._rng, answer, self._rng.choice((1, 1, 2, 5)))
+        self._jump(answer)
+        return self._guarded(name, answer.SerializeToString(), true, request)
+
+    def _jump(self, answer: Any) -> None:
+        """Let its clock say something else, now and then."""
+        if self._rng.random() < 0.3:
+            answer.plane_time.seconds = self._rng.choice(TIMES_S)
+            answer.plane_time.nanos = self._rng.choice((0, -1, 999_999_999))
+
+    def _guarded(self, name: str, told: bytes, true: bytes, request: bytes) -> bytes:
+        """Take back a lie that nobody can see through: records that it does not have."""
+        kind = ANSWERS[name]
+        try:
+            answer: Any = kind.FromString(told)
+        except DecodeError:
+            return told
+        honest: Any = kind.FromString(true)
+        if name == "FetchSnapshots":
+            _keep_time(answer, honest)
+            if not self._sells:
+                _sell_truly(answer, honest)
+            return bytes(answer.SerializeToString())
+        _keep_time(answer, honest)
+        sent = _last_sequence(name, request)
+        if not (answer.watermark <= honest.watermark or answer.watermark > sent):
+            answer.watermark = honest.watermark
+        if name == "Hello" and answer.common_sequence <= sent:
+            answer.fenced, answer.common_sequence = honest.fenced, honest.common_sequence
+        return bytes(answer.SerializeToString())
+
+    async def _fail(self, context: Any) -> None:
+        """End a call with a status and details that make more or less sense."""
+        rng = self._rng
+        code = rng.choice([code for code in grpc.StatusCode if code is not grpc.StatusCode.OK])
+        info = error_details_pb2.ErrorInfo(reason=rng.choice(REASONS), domain="tallyd")
+        for key in ("expected_sequence", "common_sequence"):
+            if rng.random() < 0.7:
+                info.metadata[key] = rng.choice(NUMBERS)
+        detail = AnyMessage()
+        detail.Pack(info)
+        status_code = rng.choice((code.value[0], 0, 99))
+        status = status_pb2.Status(code=status_code, message="no", details=[detail])
+        details = status.SerializeToString()
+        if rng.random() < 0.3:
+            details = garbled(rng, details)
+        metadata = (("grpc-status-details-bin", details),) if rng.random() < 0.8 else ()
+        await context.abort(code, rng.choice(("", "no", "x" * 2_000)), metadata)
+
+    async def _watch(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
+        assert self._channel is not None
+        rng = self._rng
+        method: Any = self._channel.unary_stream(f"/{SERVICE}/WatchSnapshots")
+        call = method(request)
+        earlier = b""
+        try:
+            async for step in call:
+                for told in self._steps(step, earlier):
+                    yield told
+                earlier = step
+                if self.hostile and rng.random() < 0.3:
+                    self.told["WatchSnapshots: cut"] += 1
+                    await self._fail(context)
+        finally:
+            call.cancel()
+
+    def _steps(self, true: bytes, earlier: bytes) -> list[bytes]:
+        """What is told instead of a step of a watch."""
+        rng = self._rng
+        if not self.hostile or rng.random() < 0.4:
+            return [true]
+        way = rng.choice(("other fields", "no message", "none", "twice", "an older one"))
+        self.told[f"WatchSnapshots: {way}"] += 1
+        if way == "none":
+            return []
+        if way == "twice":
+            return [true, true]
+        if way == "an older one":
+            return [earlier or true, true]
+        if way == "no message":
+            return [self._step(garbled(rng, true), true)]
+        step = sync_pb2.WatchSnapshotsResponse.FromString(true)
+        mutate(rng, step, rng.choice((1, 1, 2, 5)))
+        self._jump(step)
+        if rng.random() < 0.2:
+            step.epoch = rng.choice(("", "another", "x" * 300))
+        return [self._step(step.SerializeToString(), true)]
+
+    def _step(self, told: bytes, true: bytes) -> bytes:
+        try:
+            answer = sync_pb2.WatchSnapshotsResponse.FromString(told)
+        except DecodeError:
+            return told
+        honest = sync_pb2.WatchSnapshotsResponse.FromString(true)
+        _keep_time(answer, honest)
+        if not self._sells:
+            _sell_truly(answer, honest)
+            del answer.removed_companies[:]
+            answer.removed_companies.extend(honest.removed_companies)
+        return answer.SerializeToString()
+
+
+def _keep_time(answer: Any, honest: Any) -> None:
+    """Let no clock jump to where it could be: what holds then is another test's."""
+    if answer.plane_time.seconds in CALENDAR_S:
+        answer.plane_time.CopyFrom(honest.plane_time)
+
+
+def _sell_truly(answer: Any, honest: Any) -> None:
+    """Let it say the truth of catalog and companies, and of nothing else."""
+    answer.ClearField("catalog")
+    if honest.HasField("catalog"):
+        answer.catalog.CopyFrom(honest.catalog)
+    del answer.companies[:]
+    answer.companies.extend(honest.companies)
+
+
+def _last_sequence(name: str, request: bytes) -> int:
+    """The last record that a request shows to have been written."""
+    if name == "Hello":
+        return int(sync_pb2.HelloRequest.FromString(request).last_sequence)
+    push = sync_pb2.PushUsageRequest.FromString(request)
+    return int(push.first_sequence) + len(push.records) - 1
