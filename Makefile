@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 TESTS ?= tests
 SPINNERS ?= 8
+ROUNDS ?= 1000
 CASES ?= ../shared/cases
 TRACE ?=
 FORMAT ?=
@@ -49,6 +50,10 @@ test-slow: $(DEV_STAMP) clients tools ## Run the long tests: crash loops, many s
 .PHONY: test-busy
 test-busy: $(DEV_STAMP) ## Run the tests on a machine that SPINNERS=8 processes keep busy
 	$(BIN)/python -m tests.busy --spinners $(SPINNERS) -- $(MAKE) test
+
+.PHONY: kills
+kills: $(DEV_STAMP) ## Start a sidecar ROUNDS=1000 times on a disk that fails, and kill it each time
+	$(BIN)/python -m tests.crash.lives --rounds $(ROUNDS)
 
 .PHONY: clients
 clients: $(DEV_STAMP) ## Build the example clients, for their tests, where Go and Node.js are there

@@ -28,7 +28,7 @@ class Findings:
     altered: list[int] = field(default_factory=list)
     """In the ledger with other contents than were asked for."""
     denied: list[int] = field(default_factory=list)
-    """Answered as denied, but in the ledger."""
+    """Answered as denied, or refused, but in the ledger."""
     uncalled: list[str] = field(default_factory=list)
     """Ids of lines that no call asked for."""
     wrong: list[str] = field(default_factory=list)
@@ -116,7 +116,7 @@ def _audit_call(
         findings.doubled.append(call.number)
     if call.record_id and ids_kept and [call.record_id] != [line.id for line in lines]:
         findings.renamed.append(call.number)
-    if call.answered and not call.record_id and lines:
+    if (call.refused or (call.answered and not call.record_id)) and lines:
         findings.denied.append(call.number)
     if any(_altered(call, line, ids_kept) for line in lines):
         findings.altered.append(call.number)

@@ -2,7 +2,8 @@
 
 Every call has a number that travels in its record's metadata, so that the ledger can be held
 against the books, call by call. A call with an idempotency key is repeated until it is answered;
-one without is never repeated.
+one without is never repeated. A sidecar may refuse, where its disk fails, only with what the books
+say.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 import grpc
+from google.rpc import status_pb2
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.api.enforcement.v1 import enforcement_pb2_grpc
+from sidecar.shared.call_errors import error_info
 from tests.support.bounds import HANG_SECONDS_MAX
 from tests.support.channels import channel_to
 from tests.support.daemons import Sidecar
@@ -28,6 +31,7 @@ from tests.support.seeds import seeded
 BATCH_MAX: Final = 20
 _CALLS_MAX: Final = 200_000
 _USERS: Final = ("ann", "bob", "")
+_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 _GONE: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
@@ -44,6 +48,8 @@ class Call:
     answered: bool = False
     record_id: str = ""
     """Empty where it was denied, or never answered."""
+    refused: bool = False
+    """It has no key, and the sidecar said that it could not: then it has counted nothing."""
 
     def request(self) -> pb.CheckAndIncrementRequest:
         return pb.CheckAndIncrementRequest(
@@ -68,6 +74,19 @@ class Books:
     """By the address of the sidecar that gave them."""
     wrong: list[str] = field(default_factory=list)
     """Answers that no sidecar may give."""
+    refusals: frozenset[grpc.StatusCode] = frozenset()
+    """What it may say, though, with a reason: the tests of failing disks set it."""
+    refused: int = 0
+    refused_last: str = ""
+    """Why a call was refused, as told last."""
+
+    def refuses(self, call: Call, code: grpc.StatusCode, why: str) -> None:
+        """Note that a call was refused, with a reason."""
+        self.refused += 1
+        self.refused_last = why
+        call.refused = not call.key
+        if code not in self.refusals:
+            self.wrong.append(f"{call}: {code.name}: {why}")
 
     def answered(self, call: Call, answer: pb.CheckAndIncrementResponse) -> None:
         """Note an answer."""
@@ -88,7 +107,8 @@ class Books:
         answered = sum(call.answered for call in self.calls)
         return (
             f"{len(self.calls)} calls, {answered} answered, {allowed} allowed, "
-            f"{self.replays} replayed, {self.broken_off} requests broken off"
+            f"{self.replays} replayed, {self.refused} refused, "
+            f"{self.broken_off} requests broken off"
         )
 
 
@@ -157,27 +177,40 @@ class Caller:
         try:
             answers = await self._exchange(stub, calls)
         except grpc.aio.AioRpcError as error:
-            if error.code() not in _GONE:
-                self._books.wrong.append(f"{error.code().name}: {error.details()}")
-            self._books.broken_off += 1
-            self._unanswered = [call for call in calls if call.key]
+            self._failed(calls, error)
             return
         self._unanswered = []
         for call, answer in zip(calls, answers, strict=True):
-            self._books.answered(call, answer)
-        self._books.answers_of[self._address] += len(answers)
+            if isinstance(answer, status_pb2.Status):
+                self._books.refuses(call, _CODES[answer.code], answer.message)
+                self._unanswered += [call] if call.key else []
+            else:
+                self._books.answered(call, answer)
+                self._books.answers_of[self._address] += 1
+
+    def _failed(self, calls: list[Call], error: grpc.aio.AioRpcError) -> None:
+        code, said = error.code(), error.details() or ""
+        is_reasoned = error_info(cast("grpc.Call", error)) is not None
+        if is_reasoned and (code not in _GONE or code in self._books.refusals):
+            for call in calls:
+                self._books.refuses(call, code, said)
+        elif code not in _GONE:
+            self._books.wrong.append(f"{code.name}: {said}")
+        self._books.broken_off += 1
+        self._unanswered = [call for call in calls if call.key]
 
     async def _exchange(
         self, stub: enforcement_pb2_grpc.EnforcementServiceAsyncStub, calls: Sequence[Call]
-    ) -> list[pb.CheckAndIncrementResponse]:
+    ) -> list[pb.CheckAndIncrementResponse | status_pb2.Status]:
         """One request, waiting for the server if it is not there."""
         if len(calls) == 1:
             return [await stub.CheckAndIncrement(calls[0].request(), timeout=HANG_SECONDS_MAX)]
         batch = pb.BatchCheckAndIncrementRequest(checks=[call.request() for call in calls])
         many = await stub.BatchCheckAndIncrement(batch, timeout=HANG_SECONDS_MAX)
-        errors = [outcome.error for outcome in many.outcomes if outcome.HasField("error")]
-        self._books.wrong += map(str, errors)
-        return [outcome.response for outcome in many.outcomes]
+        return [
+            outcome.error if outcome.HasField("error") else outcome.response
+            for outcome in many.outcomes
+        ]
 
 
 @asynccontextmanager

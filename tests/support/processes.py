@@ -60,7 +60,7 @@ class Daemon:
     `name` is the command, `options` its flags without the dashes, `ready` the log event that says
     that it has started, `address` where it serves gRPC. `events` are the lines of its log, over all
     its lives. `umask`: the one that it inherits. `clock`: how far ahead the machine's clock is for
-    it, where a test sets that, also while it runs.
+    it, where a test sets that, also while it runs. `environment` is added to that of the tests.
     """
 
     def __init__(self, name: str, ready: str, options: Mapping[str, object], address: str) -> None:
@@ -70,6 +70,7 @@ class Daemon:
         self.events: list[Event] = []
         self.umask = -1  # this process's
         self.clock: SetClock | None = None
+        self.environment: Mapping[str, str] = {}
         self.starts = 0
         self.kills = 0
         self._ready = ready
@@ -101,6 +102,11 @@ class Daemon:
         return self._process.pid
 
     @property
+    def runs(self) -> bool:
+        """Whether it was started and has not ended, by itself or otherwise."""
+        return self._process is not None and self._process.returncode is None
+
+    @property
     def channel(self) -> grpc.aio.Channel:
         """The one channel of tests to this life of the process; its calls wait for the server."""
         if self._channel is None:
@@ -124,7 +130,7 @@ class Daemon:
         self._process = await asyncio.create_subprocess_exec(
             *self.command(),
             cwd=ROOT,
-            env=environment() | ({"TESTED_CLOCK": str(self.clock.file)} if self.clock else {}),
+            env=self._environment(),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
@@ -135,6 +141,10 @@ class Daemon:
         self.starts += 1
         assert self._process.stderr is not None
         self._reader = asyncio.create_task(self._read_log(self._process.stderr))
+
+    def _environment(self) -> dict[str, str]:
+        clock = {"TESTED_CLOCK": str(self.clock.file)} if self.clock else {}
+        return {**environment(), **clock, **self.environment}
 
     async def kill(self) -> None:
         """End it as `kill -9` does, if it runs."""
@@ -152,6 +162,7 @@ class Daemon:
 
     async def ended(self) -> int:
         """Wait until it ends by itself; its exit status."""
+        assert self._process is not None, f"{self.name} does not run"
         return await self._ended()
 
     async def event(self, name: str) -> Event:

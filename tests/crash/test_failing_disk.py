@@ -1,0 +1,80 @@
+"""Sidecars whose disk is full, breaks, or takes half of what is written, and that are killed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.crash.lives import WAYS, Way, play
+from tests.support.bounds import HANG_SECONDS_MAX
+from tests.support.failing_disk import SYNCS, WRITES, FailingDisk
+
+WRITER = """
+import os, sys
+opened = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+try:
+    print(os.pwrite(opened, bytes(16384), 0), flush=True)
+    os.fsync(opened)
+    print("synced", flush=True)
+except OSError as error:
+    print(error.errno, flush=True)
+"""
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize(
+    ("way", "lives", "seed"),
+    [
+        pytest.param(Way("disk", True), 6, 61, id="6 lives"),
+        *(
+            pytest.param(way, 20, 161 + number, id=f"20 lives, {way}", marks=pytest.mark.slow)
+            for number, way in enumerate(WAYS)
+        ),
+    ],
+)
+async def test_every_answered_call_is_in_the_ledger_once_whatever_the_disk_does(
+    tmp_path: Path, way: Way, lives: int, seed: int
+) -> None:
+    fates = await play(tmp_path, way, lives, seed)
+    assert lives == fates.total()
+
+
+def written(disk: FailingDisk, file: Path) -> tuple[list[str], int]:
+    """What a process says that writes four pages and syncs them, and how many bytes there are."""
+    done = subprocess.run(
+        [sys.executable, "-c", WRITER, str(file)],
+        env={**os.environ, **disk.environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=HANG_SECONDS_MAX,
+    )
+    return done.stdout.split(), file.stat().st_size
+
+
+def test_the_failing_disk_fails_as_it_is_told(tmp_path: Path) -> None:
+    disk = FailingDisk(tmp_path / "library", tmp_path / "below", seed=5)
+    file, beside = tmp_path / "below" / "file", tmp_path / "beside"
+    disk.fail(errno.ENOSPC, kinds=WRITES)
+    assert ([str(errno.ENOSPC)], 0) == written(disk, file)
+    assert (["16384", "synced"], 16384) == written(disk, beside)
+    disk.fail(errno.EIO, kinds=SYNCS)
+    assert (["16384", str(errno.EIO)], 16384) == written(disk, file)
+    disk.mend()
+    disk.write_short(1_000)
+    file.unlink()
+    assert (["8192", "synced"], 8192) == written(disk, file)
+    disk.mend()
+    disk.kill_at(2)
+    assert (["16384"], 16384) == written(disk, file)
+    disk.kill_at(1)
+    file.unlink()
+    said, size_bytes = written(disk, file)
+    assert [] == said
+    assert 0 == size_bytes % 4096
+    assert (3, 8) == (disk.failed, disk.calls)
