@@ -25,7 +25,6 @@ from sidecar.control.services.attribution import Attributor
 from sidecar.control.services.close_windows import follow
 from sidecar.control.storage.port import PlaneStore, WriteTransaction
 from sidecar.control.storage.values import (
-    CORRECTIONS,
     CounterKey,
     KnownIncarnation,
     LedgerLine,
@@ -184,9 +183,8 @@ def _add(
     transaction.append(lines, verdict.chains)
     transaction.put_key_uses(uses, now_us)
     version = transaction.next_ledger_version(now_us)
-    transaction.add_to_counters(incarnation, counted, version)
     corrected = {key: amount for key, amount in corrected.items() if amount}
-    transaction.add_to_counters(CORRECTIONS, corrected, version)
+    transaction.add_to_counters(incarnation, counted, version, corrected)
     return corrected
 
 

@@ -236,9 +236,17 @@ class WriteTransaction(ReadTransaction, Protocol):
         ...
 
     def add_to_counters(
-        self, incarnation: str, amounts: Mapping[CounterKey, int], version: int
+        self,
+        incarnation: str,
+        amounts: Mapping[CounterKey, int],
+        version: int,
+        corrections: Mapping[CounterKey, int] | None = None,
     ) -> None:
-        """Add amounts to an incarnation's parts, and so to the totals."""
+        """Add amounts to an incarnation's parts, corrections to the plane's, both to totals.
+
+        Both at once: no total saturates by what is taken back of it in the same step. One that
+        saturated before is made of its parts again once something is taken back.
+        """
         ...
 
     def put_rollover_windows(self, windows: Iterable[RolloverWindow], version: int) -> None:

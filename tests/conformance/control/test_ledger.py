@@ -163,6 +163,32 @@ def test_sums_saturate_at_the_ends_of_int64(store: PlaneStore) -> None:
     assert (-INT64_MAX, -INT64_MAX) == (lowest.total, lowest.own)
 
 
+def _total(store: PlaneStore) -> int:
+    with store.read() as transaction:
+        (found,) = transaction.totals([key_of()], ALICE)
+    return found.total
+
+
+def test_what_is_taken_back_at_once_does_not_saturate_a_total(store: PlaneStore) -> None:
+    half = 2**62
+    with store.write() as transaction:
+        transaction.add_to_counters(ALICE, {key_of(): half}, 1)
+    for writer in (BOB, ALICE, BOB):
+        with store.write() as transaction:
+            transaction.add_to_counters(writer, {key_of(): half}, 2, {key_of(): -half})
+        assert half == _total(store)
+
+
+def test_a_total_that_saturated_is_exact_again_once_it_fits(store: PlaneStore) -> None:
+    with store.write() as transaction:
+        transaction.add_to_counters(ALICE, {key_of(): INT64_MAX}, 1)
+        transaction.add_to_counters(BOB, {key_of(): 7}, 1)
+    assert INT64_MAX == _total(store)
+    with store.write() as transaction:
+        transaction.add_to_counters(CORRECTIONS, {key_of(): -10}, 2)
+    assert INT64_MAX + 7 - 10 == _total(store)
+
+
 def test_open_counters_are_those_whose_window_holds_the_instant(store: PlaneStore) -> None:
     window = per_user("eve").window
     with store.write() as transaction:

@@ -142,6 +142,16 @@ def test_a_duplicate_within_one_run_is_found(store: PlaneStore) -> None:
     assert ["", f"{ALICE}-1"] == [line.duplicate_of for line in _lines(store)]
 
 
+@pytest.mark.parametrize("size", [1, 2, 5])
+@pytest.mark.parametrize("incarnations", [(ALICE,), (ALICE, BOB), (ALICE, BOB, CAROL)])
+def test_large_duplicates_leave_the_total_exact(
+    store: PlaneStore, incarnations: tuple[str, ...], size: int
+) -> None:
+    for incarnation in incarnations:
+        _writer(incarnation, *[record(2**62, key="k")] * size).push(store)
+    assert 2**62 == used(store)
+
+
 @pytest.mark.parametrize(
     ("second", "expected"),
     [

@@ -9,6 +9,7 @@ from uuid import uuid4
 from sidecar.control.storage.sqlite import codec
 from sidecar.control.storage.sqlite.reads import SqliteReads
 from sidecar.control.storage.values import (
+    CORRECTIONS,
     CounterKey,
     KeyUse,
     KnownIncarnation,
@@ -17,6 +18,7 @@ from sidecar.control.storage.values import (
     RolloverWindow,
     StoredCompany,
 )
+from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import Catalog
 
 # SQLite turns a sum that int64 does not hold into a floating-point number, which compares exactly
@@ -33,6 +35,14 @@ _ADD_TO_COUNTER: Final = (
     "total = max(min(total + excluded.total, 9223372036854775807), -9223372036854775807), "
     "version = excluded.version"
 )
+_COUNTER_IS: Final = (
+    "WHERE company = ? AND feature = ? AND window_end_us = ? AND window_start_us = ? "
+    "AND slot = ? AND dimension_values = ?"
+)
+# Constants alone are put together.
+_TOTAL_OF: Final = f"SELECT total FROM counter {_COUNTER_IS}"  # noqa: S608
+_PARTS_OF: Final = f"SELECT amount FROM counter_part {_COUNTER_IS}"  # noqa: S608
+_SET_TOTAL: Final = f"UPDATE counter SET total = ? {_COUNTER_IS}"  # noqa: S608
 _PUT_ROLLOVER: Final = (
     "INSERT INTO counter (company, feature, window_end_us, window_start_us, slot, "
     "dimension_values, carried, rollover_terms, rollover_settled, rollover_due_us, total, version) "
@@ -183,20 +193,41 @@ class SqliteWrites(SqliteReads):
         return len(old)
 
     def add_to_counters(
-        self, incarnation: str, amounts: Mapping[CounterKey, int], version: int
+        self,
+        incarnation: str,
+        amounts: Mapping[CounterKey, int],
+        version: int,
+        corrections: Mapping[CounterKey, int] | None = None,
     ) -> None:
-        column = codec.incarnation_column(incarnation)
-        rows = [
-            (codec.counter_columns(key), codec.saturated(amount)) for key, amount in amounts.items()
-        ]
+        sums = dict(amounts)
+        self._add_to_parts(incarnation, amounts)
+        if corrections:
+            self._add_to_parts(CORRECTIONS, corrections)
+            for key, amount in corrections.items():
+                sums[key] = sums.get(key, 0) + amount
+        rows = [(codec.counter_columns(key), codec.saturated(sums[key])) for key in sums]
+        saturated = [columns for columns, net in rows if net < 0 and self._is_saturated(columns)]
         self._connection.executemany(
-            _ADD_TO_COUNTER,
-            [(*key, amount, version) for key, amount in rows],
+            _ADD_TO_COUNTER, [(*columns, amount, version) for columns, amount in rows]
         )
+        for columns in saturated:
+            parts = self._all(_PARTS_OF, *columns)
+            total = codec.saturated(sum(amount for (amount,) in parts))
+            self._connection.execute(_SET_TOTAL, (total, *columns))
+
+    def _add_to_parts(self, incarnation: str, amounts: Mapping[CounterKey, int]) -> None:
+        column = codec.incarnation_column(incarnation)
         self._connection.executemany(
             _ADD_TO_PART,
-            [(*key, column, amount) for key, amount in rows],
+            [
+                (*codec.counter_columns(key), column, codec.saturated(amount))
+                for key, amount in amounts.items()
+            ],
         )
+
+    def _is_saturated(self, key: codec.CounterColumns) -> bool:
+        row = self._one(_TOTAL_OF, *key)
+        return row is not None and row[0] == INT64_MAX
 
     def put_rollover_windows(self, windows: Iterable[RolloverWindow], version: int) -> None:
         self._connection.executemany(
