@@ -15,7 +15,13 @@ class ControlMetrics:
     """
 
     def __init__(
-        self, version: str, watchers: Value, revision: Value, dropped_totals: Value
+        self,
+        version: str,
+        *,
+        watchers: Value,
+        revision: Value,
+        dropped_totals: Value,
+        clock_held: Value,
     ) -> None:
         self.records = MetricCounter(
             "tallyd_ledger_records", "Usage records taken into the ledger."
@@ -34,6 +40,11 @@ class ControlMetrics:
                     "Totals that watchers were not told of, since too many waited.",
                     dropped_totals,
                     kind="counter",
+                ),
+                MetricReading(
+                    "tallyd_clock_held_seconds",
+                    "How far this machine's clock has leapt ahead of what is believed of it.",
+                    clock_held,
                 ),
                 build_info("control", version),
             ]

@@ -21,9 +21,10 @@ from sidecar.control.rpc.sync import SyncServicer
 from sidecar.control.rpc.watch_hub import Hub
 from sidecar.control.rpc.workers import Workers
 from sidecar.control.services.apply import uncounted
-from sidecar.control.services.sweep import sweep
+from sidecar.control.services.sweep import keep_time, last_known_time, sweep
 from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.sqlite import SqliteStore
+from sidecar.control.sure_clock import SureClock
 from sidecar.domain.errors import TallydError
 from sidecar.domain.validation import field_path_text
 from sidecar.shared.host.addresses import join_host_port, split_host_port
@@ -35,7 +36,7 @@ from sidecar.shared.host.server import with_standard_services
 from sidecar.shared.host.servicers import service_of
 from sidecar.shared.ops.health import Health, keep_beating
 from sidecar.shared.ops.http import HttpServer, probe_routes
-from sidecar.shared.wall_clock import wall_us
+from sidecar.shared.wall_clock import ticks_us, wall_us
 
 SWEEP_S: Final = 60.0
 SWEEP_PAUSE_S: Final = 0.05
@@ -70,7 +71,8 @@ class Settings(Protocol):
 class ControlPlane:
     """A control plane on a store: `start` it, and `stop` it once. The store stays the caller's.
 
-    `gone`: told once the store is no longer where it was; nothing is answered from then on.
+    `clock` and `ticks` give the machine's clock and its counter, in microseconds. `gone`: told once
+    the store is no longer where it was; nothing is answered from then on.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class ControlPlane:
         settings: Settings,
         store: PlaneStore,
         clock: Callable[[], int] = wall_us,
+        ticks: Callable[[], int] = ticks_us,
         gone: Callable[[], None] = lambda: None,
     ) -> None:
         self.grpc_address = ""
@@ -87,14 +90,16 @@ class ControlPlane:
         self._gone = gone
         self._workers = Workers(store)
         self._hub = Hub(self._workers)
+        self._clock = clock
+        self._sure_clock = SureClock(clock, ticks)
         self._metrics = ControlMetrics(
             __version__,
             watchers=lambda: self._hub.watchers,
             revision=lambda: self._hub.state.revision,
             dropped_totals=lambda: self._hub.dropped_totals,
+            clock_held=self._sure_clock.held_seconds,
         )
         self._health = Health()
-        self._clock = clock
         self._http: HttpServer | None = None
         self._background = BackgroundTasks(self._note_failure)
         control = ControlServicer(self._workers, self._hub, self._clock)
@@ -123,6 +128,7 @@ class ControlPlane:
         await self._hub.refresh()
         for path, problem in await self._workers.read(uncounted):
             _log.warning("control.limits_not_counted", field=field_path_text(path), problem=problem)
+        self._sure_clock.go_on_from(await self._workers.read(last_known_time))
         await self._server.start()
         start = self._background.start
         start(keep_beating(self._health))
@@ -130,7 +136,7 @@ class ControlPlane:
         start(self._hub.poll())
         start(self._hub.spread_totals())
         start(self._sweep())
-        start(RolloverTask(self._workers, self._hub, self._metrics, self._clock).run())
+        start(RolloverTask(self._workers, self._hub, self._metrics, self._sure_clock.now_us).run())
         self._health.start()
 
     def _listen(self) -> None:
@@ -167,10 +173,12 @@ class ControlPlane:
         self._health.hold("background", "a background task failed; see the log")
 
     async def _sweep(self) -> None:
-        """Forget old idempotency keys, in steps so small that no call notices."""
+        """Forget old idempotency keys, in steps so small that no call notices; keep the time."""
         while True:
             try:
-                more = await self._workers.write(sweep, self._clock())
+                more = await self._workers.write(sweep, self._sure_clock.now_us())
+                if not more:
+                    await self._workers.write(keep_time, self._sure_clock.known())
             except TallydError as error:
                 _log.warning("control.sweep_failed", error=str(error))
                 more = False

@@ -26,7 +26,11 @@ _log = structlog.get_logger(__name__)
 
 
 class RolloverTask:
-    """The background task. `clock` gives microseconds since the Unix epoch."""
+    """The background task.
+
+    `clock` gives microseconds since the Unix epoch, as far as they have come for certain: what is
+    closed for good stays so.
+    """
 
     def __init__(
         self, workers: Workers, hub: Hub, metrics: ControlMetrics, clock: Callable[[], int]

@@ -35,6 +35,7 @@ from sidecar.control.storage.values import (
 from sidecar.domain.catalog.model import Catalog, CatalogSnapshot
 from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.limits.counters import CounterTotal
+from sidecar.domain.time.sure import KnownTime
 
 
 class ReadTransaction(Protocol):
@@ -42,6 +43,10 @@ class ReadTransaction(Protocol):
 
     def state(self) -> PlaneState:
         """Epoch and revision."""
+        ...
+
+    def known_time(self) -> KnownTime | None:
+        """What was last known of the time; `None` before the first."""
         ...
 
     def catalog(self) -> CatalogSnapshot | None:
@@ -194,6 +199,10 @@ class WriteTransaction(ReadTransaction, Protocol):
 
     def renew_epoch(self) -> None:
         """Give the state a new identity."""
+        ...
+
+    def put_known_time(self, known: KnownTime) -> None:
+        """Replace what is known of the time."""
         ...
 
     def next_revision(self) -> int:

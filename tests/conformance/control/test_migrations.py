@@ -35,6 +35,7 @@ ADDED: dict[int, dict[str, Row]] = {
     3: {"counter": (None, None, 0, None)},
     4: {},
     5: {},
+    6: {},
 }
 """What each migration gives to rows that were there."""
 

@@ -26,6 +26,7 @@ from sidecar.domain.company.model import (
     Subscription,
 )
 from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot
+from sidecar.domain.time.sure import KnownTime
 from tests.unit.control.support import ALICE, BOB, CATALOG, NOW_US, company
 
 
@@ -49,6 +50,19 @@ def test_a_new_store_is_empty(store: PlaneStore) -> None:
         assert transaction.company_changes(0, "", 10, INT64_MAX)[0] == []
         assert transaction.incarnation(ALICE) is None
         assert transaction.tallies(ALICE) == []
+
+
+def test_what_is_known_of_the_time_is_kept(store: PlaneStore) -> None:
+    with store.read() as transaction:
+        assert transaction.known_time() is None
+    for known in (
+        KnownTime(NOW_US, NOW_US - 5, 0, "one", 7),
+        KnownTime(NOW_US + 9, NOW_US, -6, "", 2**62),
+    ):
+        with store.write() as transaction:
+            transaction.put_known_time(known)
+        with store.read() as transaction:
+            assert known == transaction.known_time()
 
 
 def test_an_epoch_stays_until_it_is_renewed(store: PlaneStore) -> None:

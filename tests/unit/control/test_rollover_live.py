@@ -14,8 +14,9 @@ from sidecar.api.sync.v1 import sync_pb2, sync_pb2_grpc
 from sidecar.control.rpc import rollover_task, watch_hub
 from sidecar.control.server import ControlPlane
 from sidecar.control.storage.port import PlaneStore
+from sidecar.control.storage.values import CounterKey
 from sidecar.domain.limits.counters import CounterRef, CounterTotal
-from sidecar.domain.time.units import SECOND_US
+from sidecar.domain.time.units import DAY_US, HOUR_US, SECOND_US
 from sidecar.domain.time.windows import Window
 from sidecar.shared.convert.catalog import catalog_to_message
 from sidecar.shared.convert.companies import company_to_message
@@ -32,12 +33,17 @@ FEBRUARY: Final = CounterRef("MONTH/1/CALENDAR||", (), Window(utc(2026, 2, 1), u
 
 
 class Clock:
-    """The plane's clock, as the test sets it."""
+    """The plane's clock, as the test sets it. `leapt_us`: how far it has leapt ahead of itself."""
 
     def __init__(self, now_us: int) -> None:
         self.now_us = now_us
+        self.leapt_us = 0
 
     def __call__(self) -> int:
+        return self.now_us + self.leapt_us
+
+    def ticks(self) -> int:
+        """The counter, which nobody sets."""
         return self.now_us
 
 
@@ -54,7 +60,7 @@ async def calls(
     monkeypatch.setattr(watch_hub, "COALESCE_S", 0.02)
     monkeypatch.setattr(rollover_task, "IDLE_S", 0.02)
     monkeypatch.setattr(rollover_task, "PAUSE_S", 0.0)
-    plane = ControlPlane(CONFIG, store, clock)
+    plane = ControlPlane(CONFIG, store, clock, clock.ticks)
     await plane.start()
     try:
         async with channel_to(plane.grpc_address) as channel:
@@ -133,3 +139,65 @@ async def test_usage_of_a_company_tells_what_was_carried(calls: Calls, clock: Cl
 
     (limit,) = answer.limits
     assert (100, 100, 0) == (limit.limit.amount, limit.carried, limit.used)
+
+
+def _settled(store: PlaneStore) -> bool:
+    """Whether January is closed for good."""
+    with store.read() as transaction:
+        window = transaction.rollover_window(CounterKey("acme", "tokens", JANUARY))
+    return window is not None and window.settled
+
+
+async def test_a_clock_that_leaps_by_a_year_closes_nothing_for_good(
+    calls: Calls, clock: Clock, store: PlaneStore
+) -> None:
+    """It is taken back after an hour; and so it is when another one leaps, and stays for a day."""
+    sure = calls.plane._sure_clock
+
+    async def is_held(*, is_so: bool) -> None:
+        async def seen() -> bool:
+            return is_so == (sure.held_seconds() > 0)
+
+        await until(seen, f"the clock is not as it was to be: {is_so}")
+
+    clock.leapt_us = 365 * DAY_US
+    await is_held(is_so=True)
+    clock.now_us += HOUR_US
+    await calls.push(_used(25, clock.now_us))
+    assert not _settled(store)
+    clock.leapt_us = 0
+    await is_held(is_so=False)
+    assert not _settled(store)
+    clock.leapt_us = 40 * DAY_US
+    await is_held(is_so=True)
+    clock.now_us += DAY_US
+    await is_held(is_so=False)
+
+    async def settled() -> bool:
+        return _settled(store)
+
+    await until(settled, "January is not closed, though it has been February for a day")
+
+
+async def test_a_restart_under_a_clock_that_has_leapt_goes_on_with_what_was_certain(
+    calls: Calls, clock: Clock, store: PlaneStore
+) -> None:
+    async def kept() -> bool:
+        with store.read() as transaction:
+            return transaction.known_time() is not None
+
+    await until(kept, "the time is not kept")
+    clock.leapt_us = 365 * DAY_US
+    clock.now_us += HOUR_US
+    again = ControlPlane(CONFIG, store, clock, clock.ticks)
+    await again.start()
+    try:
+        assert clock.now_us == again._sure_clock.now_us()
+    finally:
+        await again.stop()
+
+
+def _used(quantity: int, at_us: int) -> Writer:
+    writer = Writer()
+    writer.write(record(quantity, at_us=at_us, counters=[JANUARY]))
+    return writer

@@ -23,6 +23,7 @@ from sidecar.control.storage.values import (
     UsageSum,
 )
 from sidecar.domain.limits.counters import CounterTotal
+from sidecar.domain.time.sure import KnownTime
 from sidecar.domain.time.units import DAY_US, MINUTE_US
 
 _OPEN: Final = (
@@ -61,6 +62,10 @@ class SqliteReads(SqliteTotals):
                 last,
             )
         )
+
+    def known_time(self) -> KnownTime | None:
+        rows = self._all("SELECT now_us, sure_us, offset_us, boot, ticks_us FROM known_time")
+        return KnownTime(*rows[0]) if rows else None
 
     def tallies(self, incarnation: str) -> list[IncarnationTally]:
         rows = self._all(

@@ -20,6 +20,7 @@ from sidecar.control.storage.values import (
 )
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import Catalog
+from sidecar.domain.time.sure import KnownTime
 
 # SQLite turns a sum that int64 does not hold into a floating-point number, which compares exactly
 # with integers: so max and min bring it back to the nearest integer.
@@ -166,6 +167,12 @@ class SqliteWrites(SqliteReads):
                 (*key, records, codec.saturated(quantity))
                 for key, (records, quantity) in sums.items()
             ],
+        )
+
+    def put_known_time(self, known: KnownTime) -> None:
+        self._connection.execute(
+            "REPLACE INTO known_time VALUES (1, ?, ?, ?, ?, ?)",
+            (known.now_us, known.sure_us, known.offset_us, known.boot, known.ticks_us),
         )
 
     def put_key_uses(self, uses: Mapping[tuple[str, str], KeyUse], received_us: int) -> None:
