@@ -28,7 +28,7 @@ from sidecar.engine.limit_usage import read_limit_usage
 from sidecar.engine.needs import NOTHING, Needs
 from sidecar.engine.plane_status import PlaneStatus
 from sidecar.storage import keys
-from sidecar.storage.codec import StoredAnswer
+from sidecar.storage.answer_codec import StoredAnswer
 from sidecar.storage.record_wire import encode_owner, encode_record
 from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
@@ -71,13 +71,13 @@ Outcome: TypeAlias = Answer | Replay | FieldError
 class _Call:
     """One check on its way through a step, and where its answer is kept for retries."""
 
-    __slots__ = ("answer_key", "check", "digest", "now_us", "transaction")
+    __slots__ = ("answer_hash", "check", "digest", "now_us", "transaction")
 
     def __init__(self, transaction: Transaction, check: Check, now_us: int) -> None:
         self.transaction = transaction
         self.check = check
         self.now_us = now_us
-        self.answer_key = b""
+        self.answer_hash = b""
         self.digest = _NO_DIGEST
 
 
@@ -162,9 +162,9 @@ class Enforcer:
     ) -> Answer | Replay | Needs:
         call = _Call(transaction, check, now_us)
         if check.idempotency_key:
-            call.answer_key = keys.answer_key(check.company, check.idempotency_key)
+            call.answer_hash = keys.answer_hash(check.company, check.idempotency_key)
             call.digest = payload_digest(check)
-            stored = transaction.answer(call.answer_key)
+            stored = transaction.answer(call.answer_hash)
             if stored is not None:
                 return _replay(stored, call.digest)
         if check.event_time_us != now_us:
@@ -257,15 +257,15 @@ class Enforcer:
         transaction = call.transaction
         record_id = transaction.next_record_id()
         transaction.append(record)
-        if not call.answer_key:
+        if not call.answer_hash:
             return Answer(decision, basis, record_id)
         kept = self._encode(decision, basis, record_id)
         expires_us = call.now_us + self._answers_kept_us
-        transaction.put_answer(call.answer_key, StoredAnswer(expires_us, call.digest, kept))
+        transaction.keep_answer(call.answer_hash, expires_us, call.digest, kept, record_id)
         return Answer(decision, basis, record_id, kept)
 
 
 def _replay(stored: StoredAnswer, digest: bytes) -> Replay:
-    if stored.digest != digest:
+    if not stored.is_of(digest):
         raise Conflict("idempotency_key", "was used before with another payload")
     return Replay(stored.answer)

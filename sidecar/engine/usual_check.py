@@ -26,7 +26,7 @@ from sidecar.domain.limits.requests import NO_ATTRIBUTES, digest_of, plain_diges
 from sidecar.domain.time.windows import Window
 from sidecar.engine.plane_status import PlaneStatus
 from sidecar.storage import keys
-from sidecar.storage.codec import ANSWER_VERSION, counted_up, pack_answer
+from sidecar.storage.codec import counted_up
 from sidecar.storage.record_wire import encode_record
 from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
@@ -114,15 +114,15 @@ class UsualChecks:
                 key.isascii() and key.isprintable() and " " not in key
             ):
                 return None
-            answer_key = keys.answer_key(company_id, key)
-            if kv.get(answer_key) is not None:
+            answer_hash = keys.answer_hash(company_id, key)
+            if transaction.stores_answer(answer_hash):
                 return None
             if dimensions:
                 digest = digest_of(feature_key, quantity, _ALL_OR_NOTHING, dimensions)
             else:
                 digest = plain_digest(feature_key, quantity, _ALL_OR_NOTHING)
         else:
-            answer_key = digest = b""
+            answer_hash = digest = b""
         reading = _read(transaction, prepared.counted, quantity, dimensions, now_us)
         if reading is None or not self._store.admits():
             return None
@@ -140,7 +140,7 @@ class UsualChecks:
         answer = self._encode.plain(_ALLOWED, quantity, frame, used, values, basis, record_id)
         if key:
             expires_us = now_us + self._answers_kept_us
-            kv.put(answer_key, pack_answer(ANSWER_VERSION, expires_us, digest) + answer)
+            transaction.keep_answer(answer_hash, expires_us, digest, answer, record_id)
         return answer
 
     def _prepare(

@@ -18,10 +18,10 @@ from sidecar.storage.older_snapshots import decode_version_1, decode_version_2
 
 T = TypeVar("T")
 
-STORE_FORMAT: Final = 4
+STORE_FORMAT: Final = 5
 """Format 2 knows counters into which amounts were carried, buckets, and segments of their own;
 format 3 has a key for each tally, and the catalog in parts; format 4 names once what a timeline
-holds."""
+holds; format 5 has answers in partitions."""
 _VERSION: Final = 1
 _CARRYING: Final = 2
 """Version of a counter that ends in values and carried amounts, instead of values alone."""
@@ -33,14 +33,10 @@ _CATALOG_HEAD: Final = 2
 _VERSION_BYTE: Final = bytes([_VERSION])
 
 _COUNTER = struct.Struct("<BIqqqq")
-_ANSWER = struct.Struct("<Bq16s")
 _ENTRY = struct.Struct("<BQ32s")
 pack_entry: Final = _ENTRY.pack
 """What comes before the record in an outbox entry: version, `total_bytes`, `chain`."""
 ENTRY_VERSION: Final = _VERSION
-pack_answer: Final = _ANSWER.pack
-"""What comes before the bytes of a stored answer: version, `expires_us`, `digest`."""
-ANSWER_VERSION: Final = _VERSION
 _BUCKET = struct.Struct("<Bqqq")
 _TALLY = struct.Struct("<Bqq")
 
@@ -71,14 +67,6 @@ class StoredCounter(msgspec.Struct, frozen=True, gc=False):
     def used(self) -> int:
         """Usage as far as it is known here."""
         return max(0, min(INT64_MAX, self.own + self.others))
-
-
-class StoredAnswer(msgspec.Struct, frozen=True, gc=False):
-    """The answer that a retry gets: opaque bytes, the payload's digest, and its expiry."""
-
-    expires_us: int
-    digest: bytes
-    answer: bytes
 
 
 class OutboxEntry(msgspec.Struct, frozen=True, gc=False):
@@ -214,23 +202,6 @@ def decode_bucket(data: bytes) -> Bucket:
 def over_of(data: bytes) -> int:
     """From when on an encoded bucket may be forgotten, for the sweep."""
     return int(_BUCKET.unpack(data)[3])
-
-
-def encode_answer(stored: StoredAnswer) -> bytes:
-    """Bytes of a stored answer."""
-    return _ANSWER.pack(_VERSION, stored.expires_us, stored.digest) + stored.answer
-
-
-def decode_answer(data: bytes) -> StoredAnswer:
-    """A stored answer."""
-    version, expires_us, digest = _ANSWER.unpack_from(data)
-    _require(version)
-    return StoredAnswer(expires_us, digest, data[_ANSWER.size :])
-
-
-def expiry_of(data: bytes) -> int:
-    """When an encoded answer is forgotten, for the sweep."""
-    return int(_ANSWER.unpack_from(data)[1])
 
 
 def decode_entry(data: bytes) -> OutboxEntry:

@@ -7,8 +7,10 @@ path of pages to every commit (measured: 16 % of an engine call).
 |-----------------------------------------------------------------|-------------------|
 | `c` company NUL feature NUL slot-hash values-hash window-start   | counter           |
 | `g` company NUL feature NUL slot-hash values-hash                | bucket of a rate  |
-| `i` hash of company and idempotency key                          | stored answer     |
+| `h` partition hash of company and idempotency key                | stored answer     |
+| `i` the same hash: up to format 3                                | stored answer     |
 | `m` name                                                         | facts of the store|
+| `mname` incarnation                                              | its id            |
 | `mtally` incarnation feature                                     | tally             |
 | `p` generation number                                            | part of a catalog |
 | `s` company                                                      | company snapshot  |
@@ -28,7 +30,8 @@ from typing import Final
 
 COUNTERS: Final = b"c"
 BUCKETS: Final = b"g"
-ANSWERS: Final = b"i"
+ANSWERS: Final = b"h"
+UNPARTITIONED_ANSWERS: Final = b"i"
 META: Final = b"m"
 CATALOG_PARTS: Final = b"p"
 SNAPSHOTS: Final = b"s"
@@ -43,6 +46,8 @@ META_TALLY: Final = b"mtally"
 META_CONTACT: Final = b"mcontact"
 META_TIME: Final = b"mtime"
 META_STAGED: Final = b"mstaged"
+META_ANSWERS: Final = b"manswers"
+META_NAME: Final = b"mname"
 
 _SLOT_BYTES: Final = 8
 _VALUES_BYTES: Final = 16
@@ -91,10 +96,15 @@ def counters_of(company: str, feature: str, slot: str) -> bytes:
     return counter_base(company, feature, slot, ())
 
 
-def answer_key(company: str, idempotency_key: str) -> bytes:
-    """Key of a stored answer. Hashed: short keys keep the tree shallow."""
+def answer_hash(company: str, idempotency_key: str) -> bytes:
+    """What the key of a stored answer ends in. Hashed: short keys keep the tree shallow."""
     name = f"{company}\0{idempotency_key}".encode()
-    return ANSWERS + blake2b(name, digest_size=16).digest()
+    return blake2b(name, digest_size=16).digest()
+
+
+def answers_of(partition: int) -> bytes:
+    """What the keys of a partition's stored answers begin with; 0: of those without a partition."""
+    return ANSWERS + bytes([partition & 0xFF]) if partition else UNPARTITIONED_ANSWERS
 
 
 def snapshot_key(company: str) -> bytes:
@@ -110,6 +120,16 @@ def staged_key(company: str) -> bytes:
 def catalog_part_key(generation: int, number: int) -> bytes:
     """Key of a part of a catalog."""
     return _CATALOG_PART.pack(CATALOG_PARTS, generation, number)
+
+
+def name_key(incarnation: int) -> bytes:
+    """Key of the id of an incarnation."""
+    return META_NAME + _ORDINAL.pack(incarnation)
+
+
+def ordinal_of(incarnation_name_key: bytes) -> int:
+    """The incarnation in the key of its id."""
+    return int(_ORDINAL.unpack_from(incarnation_name_key, len(META_NAME))[0])
 
 
 def tallies_of(incarnation: int) -> bytes:
@@ -138,5 +158,6 @@ def sequence_of(outbox_entry_key: bytes) -> int:
 
 
 def after(prefix: bytes) -> bytes:
-    """The first key behind all that begin with a prefix; no prefix of ours ends in 0xff bytes."""
+    """The first key behind all that begin with a prefix; no prefix of ours is all 0xff bytes."""
+    prefix = prefix.rstrip(b"\xff")
     return prefix[:-1] + bytes([prefix[-1] + 1])

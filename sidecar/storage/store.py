@@ -19,8 +19,8 @@ from sidecar.domain.errors import Exhausted, FieldError, Unavailable
 from sidecar.storage import codec, keys
 from sidecar.storage.codec import Incarnation, StoreFormatError
 from sidecar.storage.kv_engine import KvEngine, KvFailure, KvFull, KvShort, KvTransaction
-from sidecar.storage.transaction import OutboxHead, Transaction
-from sidecar.storage.upgrade import take_over_tallies
+from sidecar.storage.transaction import AnswerPlace, OutboxHead, Transaction
+from sidecar.storage.upgrade import take_over_answers, take_over_tallies
 
 T = TypeVar("T")
 
@@ -28,7 +28,11 @@ _ROOM_CHECK_EVERY: Final = 256
 """Most steps between two looks at the room that is left."""
 _STEP_BYTES_MAX: Final = 64 << 10
 """By so much a step's record, answer and counters may enlarge the store."""
+_RESERVE_DIVISOR: Final = 8
+"""This part of the store is reserved for records: by default 512 MiB, more than may wait."""
 _INCARNATIONS_MAX: Final = 16
+_NAMES_MAX: Final = 100_000
+"""More than there can be incarnations in two days, since new ones back off."""
 
 log = structlog.get_logger(__name__)
 
@@ -42,16 +46,19 @@ class Store:
         incarnations: tuple[Incarnation, ...],
         head: OutboxHead,
         outbox_records_max: int,
+        answer_place: AnswerPlace,
     ) -> None:
         self._engine = engine
         self._incarnations = incarnations
-        self._transaction = Transaction(engine, incarnations[-1], head)
+        self._transaction = Transaction(engine, incarnations[-1], head, answer_place)
         self._outbox_records_max = outbox_records_max
         self._sequence_max = 0  # of the present incarnation, once as many records wait as may
         self._steps_to_room_check = 0
         self._backlog_records = 0
         self._head_before = head
+        self._answer_bytes_before = 0
         self._group_failed = False
+        self.answer_place = answer_place
 
     @property
     def incarnations(self) -> tuple[Incarnation, ...]:
@@ -88,6 +95,7 @@ class Store:
             try:
                 # As `_begin`: a call more is felt on the path of a check.
                 self._head_before, self._group_failed = transaction.head, False
+                self._answer_bytes_before = self.answer_place.bytes_put
                 kv = transaction.kv = self._engine.begin()
                 try:
                     result = work(transaction)
@@ -154,6 +162,7 @@ class Store:
         kv, transaction.kv = transaction.kv, None
         assert kv is not None, "no group is under way"
         transaction.head = self._head_before
+        self.answer_place.bytes_put = self._answer_bytes_before
         kv.abort()
 
     @contextmanager
@@ -185,6 +194,27 @@ class Store:
                     "", "the store has reached its size bound, or its disk is full", "STORE_FULL"
                 )
 
+    def reserve_bytes(self) -> int:
+        """What is reserved for records.
+
+        A part of the room that the store can have: its bound, or what a full disk has given.
+        """
+        engine = self._engine
+        return (engine.used_bytes() + engine.room_bytes()) // _RESERVE_DIVISOR
+
+    def is_short_of_room(self) -> bool:
+        """Whether answers are in the way of records."""
+        return self._engine.room_bytes() < self.reserve_bytes()
+
+    def is_out_of_spare_room(self) -> bool:
+        """Whether what is left is for records alone."""
+        return self._engine.room_bytes() < self.reserve_bytes() // 2
+
+    def require_spare_room(self) -> None:
+        """Raise `Exhausted` where what is left is for records alone: before anything else grows."""
+        if self.is_out_of_spare_room():
+            raise Exhausted("", "what room the store has is reserved for records", "STORE_FULL")
+
     def admits(self) -> bool:
         """Whether one more record may wait. Raises `Exhausted` where there is no room for it."""
         self._steps_to_room_check -= 1
@@ -204,6 +234,7 @@ class Store:
         """Take over what a committed step wrote of the incarnations; for the outbox module."""
         self._incarnations = incarnations
         self._transaction.incarnation = incarnations[-1]
+        self.answer_place.names[incarnations[-1].ordinal] = incarnations[-1].id
         self._transaction.head = head
         self._backlog_records = backlog_records
         sent = incarnations[-1].acknowledged_sequence
@@ -217,6 +248,7 @@ class Store:
         transaction = self._transaction
         assert transaction.kv is None, "a step is under way"
         self._head_before = transaction.head
+        self._answer_bytes_before = self.answer_place.bytes_put
         self._group_failed = False
         transaction.kv = self._engine.begin()
 
@@ -257,13 +289,18 @@ def open_store(
         }
         incarnations = (*(incarnation for incarnation in earlier if waiting[incarnation]), present)
         take_over_tallies(engine, kv, present)
-        if incarnations != stored:  # on a full disk nothing more can be written
+        names = _read_names(engine, kv)
+        answer_place = AnswerPlace(names)
+        answer_place.take_over(take_over_answers(engine, kv))
+        # On a full disk nothing more can be written.
+        if incarnations != stored or present.ordinal not in names:
             write_incarnations(kv, incarnations)
+            names[present.ordinal] = present.id
         kv.commit()
     except BaseException:
         kv.abort()
         raise
-    store = Store(engine, incarnations, heads[present], outbox_records_max)
+    store = Store(engine, incarnations, heads[present], outbox_records_max, answer_place)
     store.set_incarnations(incarnations, heads[present], sum(waiting.values()))
     return store
 
@@ -283,8 +320,19 @@ def read_head(engine: KvEngine, kv: KvTransaction, incarnation: Incarnation) -> 
 
 
 def write_incarnations(kv: KvTransaction, incarnations: tuple[Incarnation, ...]) -> None:
-    """Put the incarnations; for the outbox module."""
+    """Put the incarnations, and the present one's name for its answers; for the outbox module."""
+    present = incarnations[-1]
     kv.put(keys.META_INCARNATIONS, codec.encode_value(incarnations))
+    kv.put(keys.name_key(present.ordinal), present.id.encode())
+
+
+def _read_names(engine: KvEngine, kv: KvTransaction) -> dict[int, str]:
+    """Ids of incarnations that kept answers refer to, by ordinal; the newest that there are."""
+    start, stop = keys.name_key(0), keys.after(keys.META_NAME)
+    return {
+        keys.ordinal_of(key): data.decode()
+        for key, data in engine.scan(kv, start, stop, _NAMES_MAX)
+    }
 
 
 def _read_incarnations(kv: KvTransaction) -> tuple[Incarnation, ...]:

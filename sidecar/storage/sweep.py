@@ -1,9 +1,9 @@
-"""The sweep: forgets stored answers, counters, buckets and tallies once they are over.
+"""The sweep: forgets counters, buckets and tallies once they are over.
 
-Answers are when they expire, counters when late events can no longer land in their window, and
-buckets of rates when they have drained, also for events that come late. Of the counters of a limit
-that rolls over the newest stays longer: after a long rest, what is carried on begins with it.
-Tallies are when their incarnation is not the present one.
+Counters are when late events can no longer land in their window, and buckets of rates when they
+have drained, also for events that come late. Of the counters of a limit that rolls over the newest
+stays longer: after a long rest, what is carried on begins with it. Tallies are when their
+incarnation is not the present one. Stored answers go by themselves (`answers.py`).
 
 The sweep walks the keys in small steps, each a transaction of its own, and starts again at the end.
 So no index by time has to be kept up to date on the path of a call.
@@ -38,10 +38,15 @@ class Sweep:
 
         def work(transaction: Transaction) -> tuple[int, bytes]:
             kv = transaction.keyspace
-            stop = keys.after(keys.META)
+            scan = self._store.engine.scan
             ours = keys.tallies_of(transaction.incarnation.ordinal)
             # One more than is looked at, to see what comes behind the last.
-            pairs = self._store.engine.scan(kv, self._position, stop, most + 1)
+            pairs = []
+            if self._position < keys.ANSWERS:
+                pairs = scan(kv, self._position, keys.ANSWERS, most + 1)
+            if len(pairs) <= most:
+                start = max(self._position, keys.META_TALLY)
+                pairs += scan(kv, start, keys.after(keys.META_TALLY), most + 1 - len(pairs))
             followers = [key for key, _ in pairs[1:]] + [b""]
             forgotten = 0
             for (key, data), follower in zip(pairs[:most], followers, strict=False):
@@ -60,8 +65,6 @@ def _is_over(key: bytes, data: bytes, follower: bytes, ours: bytes, now_us: int)
         newest = not follower.startswith(key[:-_START_BYTES])
         kept_us = CHAIN_KEPT_US if newest and codec.is_carrying(data) else COUNTER_KEPT_US
         return codec.window_end_of(data) < now_us - kept_us
-    if key.startswith(keys.ANSWERS):
-        return codec.expiry_of(data) <= now_us
     if key.startswith(keys.BUCKETS):
         return codec.over_of(data) <= now_us
     return key.startswith(keys.META_TALLY) and not key.startswith(ours)

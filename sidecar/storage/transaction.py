@@ -13,18 +13,20 @@ import msgspec
 from sidecar.domain.limits.rates import Bucket
 from sidecar.domain.time.windows import END_INSTANT_US
 from sidecar.storage import codec, keys
-from sidecar.storage.codec import (
-    ENTRY_VERSION,
-    Incarnation,
+from sidecar.storage.answer_codec import (
+    Partitions,
     StoredAnswer,
-    StoredCounter,
-    pack_entry,
+    decode_answer,
+    encode_answer,
 )
+from sidecar.storage.codec import ENTRY_VERSION, Incarnation, StoredCounter, pack_entry
 from sidecar.storage.keys import OUTBOX, pack_outbox_key
 from sidecar.storage.kv_engine import KvEngine, KvTransaction
 
 _CHAIN_START = bytes(32)
 _WINDOWS_LOOKED_AT_MAX = 40
+_ANSWER_OVERHEAD_BYTES = 28
+"""An answer's key, and what the tree keeps beside key and value."""
 
 
 class OutboxHead(msgspec.Struct, frozen=True):
@@ -35,14 +37,51 @@ class OutboxHead(msgspec.Struct, frozen=True):
     total_bytes: int = 0
 
 
+class AnswerPlace:
+    """Where answers are kept, as the path of a call needs it; `Answers` sees to the rest.
+
+    `current`, `previous`: how keys of the partitions begin; `previous` is empty where there is
+    none. `takes`: whether there is room. `bytes_put`: to the current one, since it was last asked.
+    `not_kept`: answers without room. `names`: ids of incarnations, by ordinal.
+    """
+
+    __slots__ = ("bytes_put", "current", "names", "not_kept", "previous", "takes")
+
+    def __init__(self, names: dict[int, str]) -> None:
+        self.names = names
+        self.takes = True
+        self.bytes_put = self.not_kept = 0
+        self.take_over(Partitions())
+
+    def take_over(self, partitions: Partitions) -> None:
+        """Go by what is stored of the partitions."""
+        previous = partitions.previous
+        self.current = keys.answers_of(partitions.current)
+        self.previous = b"" if previous is None else keys.answers_of(previous)
+
+
 class Transaction:
     """Reads and writes of one step."""
 
-    __slots__ = ("_buckets_ahead_us", "_engine", "head", "incarnation", "kv")
+    __slots__ = (
+        "_buckets_ahead_us",
+        "_engine",
+        "answer_place",
+        "head",
+        "incarnation",
+        "kv",
+    )
 
-    def __init__(self, engine: KvEngine, incarnation: Incarnation, head: OutboxHead) -> None:
+    def __init__(
+        self,
+        engine: KvEngine,
+        incarnation: Incarnation,
+        head: OutboxHead,
+        answer_place: AnswerPlace,
+    ) -> None:
         self._engine = engine
         self._buckets_ahead_us = 0
+        self.answer_place = answer_place
         self.kv: KvTransaction | None = None
         self.incarnation = incarnation
         self.head = head
@@ -108,16 +147,38 @@ class Transaction:
         kept = Bucket(bucket.level, bucket.updated_us + self._buckets_ahead_us)
         self.kv.put(key, codec.encode_bucket(kept, over_us))
 
-    def answer(self, key: bytes) -> StoredAnswer | None:
-        """The stored answer under a key, until it is swept: no clock can take it away before."""
+    def stores_answer(self, name: bytes) -> bool:
+        """Whether there is an answer under a hash."""
         assert self.kv is not None
-        data = self.kv.get(key)
-        return None if data is None else codec.decode_answer(data)
+        place = self.answer_place
+        return self.kv.get(place.current + name) is not None or (
+            place.previous != b"" and self.kv.get(place.previous + name) is not None
+        )
 
-    def put_answer(self, key: bytes, stored: StoredAnswer) -> None:
-        """Keep an answer for retries."""
+    def answer(self, name: bytes) -> StoredAnswer | None:
+        """The stored answer under a hash, until it is removed: no clock takes it away before."""
         assert self.kv is not None
-        self.kv.put(key, codec.encode_answer(stored))
+        place = self.answer_place
+        data = self.kv.get(place.current + name)
+        if data is None and place.previous:
+            data = self.kv.get(place.previous + name)
+        if data is None:
+            return None
+        return decode_answer(data, place.names)
+
+    def keep_answer(
+        self, name: bytes, expires_us: int, digest: bytes, answer: bytes, record_id: str
+    ) -> None:
+        """Keep an answer for retries, if there is room; it ends in the id of the last record."""
+        assert self.kv is not None
+        place = self.answer_place
+        if not place.takes:
+            place.not_kept += 1
+            return
+        ordinal, sequence = self.incarnation.ordinal, self.head.sequence
+        data = encode_answer(expires_us, digest, answer, ordinal, sequence, len(record_id))
+        self.kv.put(place.current + name, data)
+        place.bytes_put += len(data) + _ANSWER_OVERHEAD_BYTES
 
     def append(self, record: bytes) -> None:
         """Put a usage record at the end of the outbox, under the next sequence."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from sidecar.storage import codec, keys
+from sidecar.storage.answer_codec import NO_PARTITION, Partitions
 from sidecar.storage.codec import Incarnation, Tally
 from sidecar.storage.kv_engine import KvEngine, KvTransaction
 
@@ -23,3 +24,16 @@ def take_over_tallies(engine: KvEngine, kv: KvTransaction, present: Incarnation)
         if key == b"%b%d" % (_TALLIES_UP_TO_2, present.ordinal):
             for feature, tally in codec.decode_value(data, dict[str, Tally]).items():
                 kv.put(keys.tally_key(present.ordinal, feature), codec.encode_tally(tally))
+
+
+def take_over_answers(engine: KvEngine, kv: KvTransaction) -> Partitions:
+    """The partitions of stored answers; up to format 3 answers had none, and are the previous one.
+
+    What is not kept yet is what it would be, so that on a full disk nothing needs to be written.
+    """
+    data = kv.get(keys.META_ANSWERS)
+    if data is not None:
+        return codec.decode_value(data, Partitions)
+    start = keys.UNPARTITIONED_ANSWERS
+    is_old = bool(engine.scan(kv, start, keys.after(start), 1))
+    return Partitions(previous=NO_PARTITION if is_old else None)

@@ -29,7 +29,8 @@ from sidecar.rpc.parse import parse_check
 from sidecar.shared.catalog_file.load import load_catalog_file
 from sidecar.shared.config.settings import SidecarConfig
 from sidecar.storage import keys
-from sidecar.storage.codec import StoredAnswer, StoredCounter
+from sidecar.storage.answer_codec import StoredAnswer
+from sidecar.storage.codec import StoredCounter
 from sidecar.storage.snapshots import SnapshotChanges, WatchPosition
 from sidecar.storage.transaction import Transaction
 from tests.bench.inside import Engine, now_us, open_engine
@@ -107,8 +108,10 @@ def _write_counters(
 
 def _write_answers(transaction: Transaction, answer: StoredAnswer, count: int) -> None:
     """Idempotency entries under random keys, in their order."""
-    for key in sorted(keys.answer_key("", idempotency_key()) for _ in range(count)):
-        transaction.put_answer(key, answer)
+    record_id = f"{transaction.incarnation.id}-{transaction.head.sequence}"
+    assert answer.answer.endswith(record_id.encode())
+    for name in sorted(keys.answer_hash("", idempotency_key()) for _ in range(count)):
+        transaction.keep_answer(name, answer.expires_us, answer.digest, answer.answer, record_id)
 
 
 def _counter(

@@ -45,4 +45,4 @@ def test_answers_have_equal_keys_only_for_equal_company_and_idempotency_key(
     company: str, key: str, other_company: str, other_key: str
 ) -> None:
     same = (company, key) == (other_company, other_key)
-    assert same == (keys.answer_key(company, key) == keys.answer_key(other_company, other_key))
+    assert same == (keys.answer_hash(company, key) == keys.answer_hash(other_company, other_key))

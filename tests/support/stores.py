@@ -12,6 +12,7 @@ from sidecar.api.sync.v1 import sync_pb2
 from sidecar.domain.limits.counters import CounterRef
 from sidecar.domain.slices import whole
 from sidecar.storage import keys
+from sidecar.storage.answer_codec import StoredAnswer
 from sidecar.storage.codec import StoredCounter, Tally
 from sidecar.storage.counters import Counters
 from sidecar.storage.kv_engine import KvEngine
@@ -227,6 +228,19 @@ def chain_of(*records: bytes, previous: bytes = bytes(32)) -> bytes:
     for record in records:
         previous = sha256(previous + record).digest()
     return previous
+
+
+def keep_answer(
+    transaction: Transaction,
+    name: bytes = b"name",
+    expires_us: int = NOW_US + 1,
+    digest: bytes = bytes(8),
+) -> StoredAnswer:
+    """Keep an answer within a step: it ends in the id of the last record, as each does."""
+    record_id = f"{transaction.incarnation.id}-{transaction.head.sequence}"
+    answer = f"answer {record_id}".encode()
+    transaction.keep_answer(name, expires_us, digest, answer, record_id)
+    return StoredAnswer(expires_us, digest, answer)
 
 
 def encode_counter_ref(counter: CounterRef) -> bytes:

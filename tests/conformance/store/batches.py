@@ -6,14 +6,15 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from sidecar.domain.company.model import CompanySnapshot
+from sidecar.domain.time.units import DAY_US
 from sidecar.storage import keys
-from sidecar.storage.codec import StoredAnswer
+from sidecar.storage.answers import Answers
 from sidecar.storage.contact import write_contact
 from sidecar.storage.snapshots import SnapshotChanges, WatchPosition
 from sidecar.storage.sweep import COUNTER_KEPT_US, Sweep
 from sidecar.storage.transaction import Transaction
 from tests.support.build import NOW_US, counter_ref, limit, total
-from tests.support.stores import MONTHLY, OpenedStore, count_in
+from tests.support.stores import MONTHLY, OpenedStore, count_in, keep_answer
 
 USERS = [counter_ref(limit("by_user", each=["user"]), (name,)) for name in ("ann", "bob")]
 LATER_US = MONTHLY.window.end_us + COUNTER_KEPT_US + 1
@@ -34,8 +35,7 @@ def a_call(opened: OpenedStore) -> None:
     def work(transaction: Transaction) -> None:
         count_in(transaction, 3)
         count_in(transaction, 4, USERS[0])
-        key = keys.answer_key("acme", "key")
-        transaction.put_answer(key, StoredAnswer(NOW_US, bytes(16), b"answer"))
+        keep_answer(transaction, keys.answer_hash("acme", "key"), NOW_US)
 
     opened.store.transact(work)
 
@@ -86,6 +86,20 @@ def held_companies(opened: OpenedStore) -> None:
     opened.snapshots.apply(SnapshotChanges(None, companies, (), WatchPosition("epoch", 1)))
 
 
+def begin_a_partition(opened: OpenedStore) -> None:
+    Answers(opened.store, quota_bytes=1, kept_us=DAY_US).tend(NOW_US)
+
+
+def two_partitions(opened: OpenedStore) -> None:
+    some_calls(opened)
+    begin_a_partition(opened)
+    a_call(opened)
+
+
+def remove_a_partition(opened: OpenedStore) -> None:
+    Answers(opened.store, quota_bytes=1 << 20, kept_us=DAY_US).tend(NOW_US + DAY_US)
+
+
 BATCHES = {
     "a call": Batch(a_call, a_call),
     "a group of calls": Batch(a_call, some_calls),
@@ -99,5 +113,7 @@ BATCHES = {
     "a step of moving": Batch(fenced, lambda o: o.outbox.move_fenced()),
     "companies": Batch(held_companies, take_companies),
     "a contact": Batch(a_call, lambda o: write_contact(o.store, 5)),
+    "a new partition of answers": Batch(some_calls, begin_a_partition),
+    "a step of removing answers": Batch(two_partitions, remove_a_partition),
     "a step of the sweep": Batch(some_calls, lambda o: Sweep(o.store).step(LATER_US, 2)),
 }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from itertools import count
 
 import pytest
 
 from sidecar.storage import codec, keys
-from sidecar.storage.codec import STORE_FORMAT, Incarnation, StoredAnswer, StoreFormatError, Tally
+from sidecar.storage.answer_codec import StoredAnswer
+from sidecar.storage.codec import STORE_FORMAT, Incarnation, StoreFormatError, Tally
 from sidecar.storage.kv_engine import KvEngine
 from sidecar.storage.store import open_store
 from tests.conformance.store.conftest import MakeDisk
@@ -42,7 +44,9 @@ def lived_in(number: int) -> Pairs:
     pairs[keys.META_INCARNATIONS] = codec.encode_value((PAST, PRESENT))
     pairs[b"mtallies/1"] = codec.encode_value({"calls": Tally(9, 9)})
     pairs[b"mtallies/2"] = codec.encode_value(LEFT)
-    pairs[keys.answer_key("acme", "key")] = codec.encode_answer(ANSWER)
+    pairs[keys.UNPARTITIONED_ANSWERS + keys.answer_hash("acme", "key")] = (
+        struct.pack("<Bq16s", 1, ANSWER.expires_us, ANSWER.digest) + ANSWER.answer
+    )
     pairs[keys.META_CONTACT] = codec.encode_value(77)
     for ordinal, records in ((1, RECORDS[:1]), (2, RECORDS[1:])):
         incarnation = (PAST, PRESENT)[ordinal - 1]
@@ -87,7 +91,7 @@ def test_what_an_earlier_format_knew_is_there_and_goes_on(disk: Disk, number: in
         assert {"calls": Tally(5, 43), "tokens": Tally(1, 4)} == opened.tallies()
         assert 17 == opened.used()
         assert ANSWER == opened.store.transact(
-            lambda transaction: transaction.answer(keys.answer_key("acme", "key"))
+            lambda transaction: transaction.answer(keys.answer_hash("acme", "key"))
         )
         catalog = opened.snapshots.catalog()
         assert catalog is not None
@@ -116,7 +120,8 @@ def test_nothing_is_changed_but_what_is_kept_in_another_form(disk: Disk, number:
     tallies = {keys.tally_key(2, name): codec.encode_tally(tally) for name, tally in LEFT.items()}
     gone = {b"mtallies/1", b"mtallies/2"}
     kept = {key: value for key, value in before.items() if key not in gone}
-    assert {**kept, **tallies, keys.META_FORMAT: b"%d" % STORE_FORMAT} == after
+    new = {keys.META_FORMAT: b"%d" % STORE_FORMAT, keys.name_key(2): b"life-2"}
+    assert {**kept, **tallies, **new} == after
     open_on(engine)
     assert after == everything(engine), "opened again, nothing is left to be done"
     engine.close()

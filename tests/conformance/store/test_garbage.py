@@ -10,7 +10,7 @@ import pytest
 from sidecar.domain.limits.rates import Bucket
 from sidecar.domain.time.units import DAY_US
 from sidecar.storage import keys
-from sidecar.storage.codec import StoredAnswer, StoredCounter
+from sidecar.storage.codec import StoredCounter
 from sidecar.storage.outbox import STEP_RECORDS
 from sidecar.storage.sweep import CHAIN_KEPT_US, COUNTER_KEPT_US, Sweep
 from sidecar.storage.transaction import Transaction
@@ -35,10 +35,6 @@ def _counter(*carried: int, carries: bool = False) -> Put:
     return put
 
 
-def _answer(transaction: Transaction, key: bytes, over_us: int) -> None:
-    transaction.put_answer(key, StoredAnswer(over_us, bytes(16), b"answer"))
-
-
 def _bucket(transaction: Transaction, key: bytes, over_us: int) -> None:
     transaction.put_bucket(key, Bucket(5, over_us - 5), over_us)
 
@@ -48,7 +44,6 @@ def key_of(number: int) -> bytes:
 
 
 KINDS: Final[dict[str, tuple[Put, bytes, int]]] = {
-    "answer": (_answer, keys.answer_key("acme", "key"), 0),
     "bucket": (_bucket, keys.bucket_base("acme", "calls", "slot"), 0),
     "counter": (_counter(), key_of(1), COUNTER_KEPT_US + 1),
     "counter that carries": (_counter(3, carries=True), key_of(1), CHAIN_KEPT_US + 1),
@@ -87,17 +82,23 @@ def test_each_kind_goes_at_its_instant_and_not_a_microsecond_before(
 def test_what_a_round_forgets_does_not_depend_on_the_size_of_its_steps(
     opened: OpenedStore, most: int
 ) -> None:
-    """A row that carries, one that does not, answers, buckets, and tallies of all lives."""
+    """A row that carries, one that does not, buckets, and tallies of all lives."""
     fill(opened)
-    total = len(opened.pairs(keys.COUNTERS, keys.after(keys.META)))
+    total = looked_at(opened)
     forgotten = swept(opened, OVER_US + COUNTER_KEPT_US + 1, most)
     assert (total + most - 1) // most == len(forgotten)
     assert max(forgotten) <= most
-    assert sum(forgotten) == total - len(opened.pairs(keys.COUNTERS, keys.after(keys.META)))
+    assert sum(forgotten) == total - looked_at(opened)
     assert kept_after_a_round() == [key for key, _ in opened.pairs()]
     before = opened.pairs()
     assert {0} == set(swept(opened, OVER_US + COUNTER_KEPT_US + 1, most))
     assert before == opened.pairs()
+
+
+def looked_at(opened: OpenedStore) -> int:
+    """How many keys a round looks at."""
+    tallies = opened.pairs(keys.META_TALLY, keys.after(keys.META_TALLY))
+    return len(opened.pairs(keys.COUNTERS, keys.ANSWERS)) + len(tallies)
 
 
 def base_of(feature: str) -> bytes:
@@ -118,7 +119,6 @@ def fill(opened: OpenedStore) -> None:
         key = keys.counter_key(base_of("rests"), window)
         put(opened, key, _counter(), OVER_US + window)
     for number, over_us in enumerate((OVER_US, YOUNG_US)):
-        put(opened, keys.answer_key("acme", f"key {number}"), _answer, over_us)
         put(opened, keys.bucket_base("acme", f"f{number}", "slot"), _bucket, over_us)
 
 
@@ -129,9 +129,10 @@ def kept_after_a_round() -> list[bytes]:
         keys.counter_key(base_of("rests"), 2),
         keys.counter_key(base_of("rolls"), 2),
         keys.bucket_base("acme", "f1", "slot"),
-        keys.answer_key("acme", "key 1"),
         keys.META_FORMAT,
         keys.META_INCARNATIONS,
+        keys.name_key(1),
+        keys.name_key(2),
         keys.tally_key(2, "calls"),
     ]
     return sorted(kept)

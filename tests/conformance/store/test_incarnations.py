@@ -7,11 +7,11 @@ from hashlib import sha256
 import pytest
 
 from sidecar.api.sync.v1 import sync_pb2
-from sidecar.storage.codec import StoredAnswer, StoredCounter, Tally
+from sidecar.storage.codec import StoredCounter, Tally
 from sidecar.storage.outbox import STEP_RECORDS, OutboxRun
 from sidecar.storage.record_wire import encode_identity
 from tests.support.build import counter_ref, limit, total
-from tests.support.stores import MONTHLY, OpenedStore, chain_of, record_of
+from tests.support.stores import MONTHLY, OpenedStore, chain_of, keep_answer, record_of
 
 BY_USER = limit("by_user", each=["user"])
 
@@ -281,9 +281,8 @@ def test_a_moved_record_with_a_swept_counter_is_still_sent(opened: OpenedStore) 
 
 
 def test_answers_outlive_a_fencing(opened: OpenedStore) -> None:
-    stored = StoredAnswer(100, bytes(16), b"answer")
-    opened.store.transact(lambda transaction: transaction.put_answer(b"i1", stored))
+    stored = opened.store.transact(lambda transaction: keep_answer(transaction, b"name", 100))
     opened.count(1)
     fence(opened, 0)
     opened.reopen(power_lost=True)
-    assert stored == opened.store.transact(lambda transaction: transaction.answer(b"i1"))
+    assert stored == opened.store.transact(lambda transaction: transaction.answer(b"name"))

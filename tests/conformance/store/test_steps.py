@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from sidecar.domain.errors import Conflict, FieldError, Unavailable
-from sidecar.storage.codec import StoredAnswer
+from sidecar.storage.answer_codec import StoredAnswer
 from sidecar.storage.transaction import Transaction
 from tests.support.build import NOW_US
-from tests.support.stores import Disk, OpenedStore, chain_of, count_in
+from tests.support.stores import Disk, OpenedStore, chain_of, count_in, keep_answer
 
-ANSWER = StoredAnswer(NOW_US + 1, bytes(16), b"answer")
+ANSWER = StoredAnswer(NOW_US + 1, bytes(8), b"answer life-1-0")
 
 
 @pytest.fixture
@@ -34,14 +34,14 @@ def test_a_step_that_raises_has_no_effect(opened: OpenedStore, error: BaseExcept
 
     def work(transaction: Transaction) -> None:
         count_in(transaction, 7)
-        transaction.put_answer(b"i1", ANSWER)
+        keep_answer(transaction)
         raise error
 
     with pytest.raises(type(error)):
         opened.store.transact(work)
     assert 5 == opened.used()
     assert before == opened.store.head
-    assert opened.store.transact(lambda transaction: transaction.answer(b"i1")) is None
+    assert opened.store.transact(lambda transaction: transaction.answer(b"name")) is None
     assert [("life-1", 1, 5)] == opened.waiting()
 
 
@@ -171,10 +171,10 @@ def test_a_group_within_a_step_is_a_mistake(opened: OpenedStore) -> None:
 def test_what_was_committed_is_there_after_closing(disk: Disk) -> None:
     opened = OpenedStore(disk)
     records = opened.count_each(1, 2)
-    opened.store.transact(lambda transaction: transaction.put_answer(b"i1", ANSWER))
+    kept = opened.store.transact(keep_answer)
     opened.reopen()
     assert 3 == opened.used()
-    assert ANSWER == opened.store.transact(lambda transaction: transaction.answer(b"i1"))
+    assert kept == opened.store.transact(lambda transaction: transaction.answer(b"name"))
     assert chain_of(*records) == opened.store.head.chain
     assert "life-1" == opened.store.incarnation.id
     records += opened.count_each(3)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from sidecar.domain.company.model import CompanySnapshot
+from sidecar.domain.limits.rates import Bucket
 from sidecar.domain.time.units import DAY_US
 from sidecar.storage import keys
-from sidecar.storage.codec import StoredAnswer
 from sidecar.storage.snapshots import SnapshotChanges, WatchPosition
 from sidecar.storage.sweep import COUNTER_KEPT_US, Sweep
 from tests.support.build import LIFETIME, NOW_US, catalog, catalog_snapshot, counter_ref, limit
-from tests.support.stores import MONTHLY, OpenedStore
+from tests.support.stores import MONTHLY, OpenedStore, keep_answer
 
 END_US = MONTHLY.window.end_us
 FOREVER = counter_ref(limit(window=LIFETIME))
@@ -27,10 +27,10 @@ def sweep(opened: OpenedStore, now_us: int, most: int = 1000) -> tuple[int, int]
     raise AssertionError("never done")
 
 
-def put_answer(opened: OpenedStore, name: str, expires_us: int) -> bytes:
-    key = keys.answer_key("acme", name)
-    stored = StoredAnswer(expires_us, bytes(16), b"answer")
-    opened.store.transact(lambda transaction: transaction.put_answer(key, stored))
+def put_bucket(opened: OpenedStore, name: str, over_us: int) -> bytes:
+    key = keys.bucket_base("acme", name, "slot")
+    bucket = Bucket(5, over_us - 5)
+    opened.store.transact(lambda transaction: transaction.put_bucket(key, bucket, over_us))
     return key
 
 
@@ -38,8 +38,8 @@ def test_an_empty_store_is_swept_at_once(opened: OpenedStore) -> None:
     assert (0, 1) == sweep(opened, NOW_US)
 
 
-def test_answers_are_forgotten_once_they_expired(opened: OpenedStore) -> None:
-    kept, gone = put_answer(opened, "kept", NOW_US + 1), put_answer(opened, "gone", NOW_US)
+def test_buckets_are_forgotten_once_they_have_drained(opened: OpenedStore) -> None:
+    kept, gone = put_bucket(opened, "kept", NOW_US + 1), put_bucket(opened, "gone", NOW_US)
     assert 1 == sweep(opened, NOW_US)[0]
     held = opened.store.transact(
         lambda transaction: [transaction.keyspace.get(key) is not None for key in (kept, gone)]
@@ -65,6 +65,7 @@ def test_a_lifetime_counter_is_never_forgotten(opened: OpenedStore) -> None:
 
 def test_everything_else_is_left_alone(opened: OpenedStore) -> None:
     record = opened.count(5)
+    kept = opened.store.transact(keep_answer)
     opened.snapshots.apply(
         SnapshotChanges(
             catalog_snapshot(catalog({})),
@@ -78,6 +79,7 @@ def test_everything_else_is_left_alone(opened: OpenedStore) -> None:
     assert run is not None
     assert (record,) == run.records
     assert opened.snapshots.catalog() is not None
+    assert kept == opened.store.transact(lambda transaction: transaction.answer(b"name", NOW_US))
     assert opened.snapshots.company("acme") is not None
     assert WatchPosition("e", 1) == opened.snapshots.position()
 
@@ -85,14 +87,14 @@ def test_everything_else_is_left_alone(opened: OpenedStore) -> None:
 def test_steps_are_bounded_and_reach_every_key(opened: OpenedStore) -> None:
     with opened.store.group():
         for number in range(50):
-            put_answer(opened, str(number), NOW_US - number % 2)
+            put_bucket(opened, str(number), NOW_US - number % 2)
             opened.count(1, counter_ref(limit(each=["user"]), (str(number),)))
     assert (50, 15) == sweep(opened, NOW_US, most=7)
 
 
 def test_the_next_round_starts_again_from_the_first_key(opened: OpenedStore) -> None:
     found = Sweep(opened.store)
-    put_answer(opened, "a", NOW_US)
+    put_bucket(opened, "a", NOW_US)
     assert (1, True) == found.step(NOW_US, 10)
-    put_answer(opened, "a", NOW_US)
+    put_bucket(opened, "a", NOW_US)
     assert (1, True) == found.step(NOW_US, 10)

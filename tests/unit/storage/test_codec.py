@@ -38,11 +38,16 @@ from sidecar.domain.company.spans import snapshot_of
 from sidecar.domain.limits.rates import Bucket
 from sidecar.domain.time.sure import KnownTime
 from sidecar.storage import codec
+from sidecar.storage.answer_codec import (
+    StoredAnswer,
+    decode_answer,
+    encode_answer,
+    expiry_of,
+)
 from sidecar.storage.codec import (
     CatalogHead,
     Incarnation,
     OutboxEntry,
-    StoredAnswer,
     StoredCounter,
     StoreFormatError,
     Tally,
@@ -52,6 +57,7 @@ from tests.support.build import DAY, MONTH, SHADOW, SOFT, THROTTLE, catalog, lim
 
 CHAIN: Final = bytes(range(32))
 DIGEST: Final = bytes(range(16))
+NAMES: Final = {300: "life"}
 
 COUNTER: Final = StoredCounter(300, -2, 77, 1_775_001_600_000_000)
 COUNTER_HEX: Final = (
@@ -78,8 +84,17 @@ BUCKET_HEX: Final = (
     "0000d8c35a4e0600"  # from when on it may be forgotten
 )
 
-ANSWER: Final = StoredAnswer(1_775_001_600_000_000, DIGEST, b"answer")
-ANSWER_HEX: Final = "01" + "0000d8c35a4e0600" + DIGEST.hex() + b"answer".hex()
+WHOLE_ANSWER: Final = StoredAnswer(1_775_001_600_000_000, DIGEST, b"answer")
+WHOLE_ANSWER_HEX: Final = "01" + "0000d8c35a4e0600" + DIGEST.hex() + b"answer".hex()
+ANSWER: Final = StoredAnswer(1_775_001_600_000_000, DIGEST[:8], b"answer life-70000")
+ANSWER_HEX: Final = (
+    "02"  # version
+    "0000d8c35a4e0600"  # expiry
+    + DIGEST[:8].hex()
+    + "ac02"  # incarnation
+    + "f0a204"  # sequence
+    + b"answer ".hex()
+)
 
 TALLY_HEX: Final = "01" + "0300000000000000" + "7011010000000000"  # records and quantity
 
@@ -133,10 +148,22 @@ def test_a_counter_of_an_earlier_incarnation_is_others_alone() -> None:
     assert expected == codec.decode_counter(bytes.fromhex(BY_USER_HEX), 3)
 
 
-def test_a_stored_answer_is_written_and_read_like_this() -> None:
-    assert ANSWER_HEX == codec.encode_answer(ANSWER).hex()
-    assert ANSWER == codec.decode_answer(bytes.fromhex(ANSWER_HEX))
-    assert ANSWER.expires_us == codec.expiry_of(bytes.fromhex(ANSWER_HEX))
+def test_an_answer_is_written_and_read_like_this() -> None:
+    written = encode_answer(
+        ANSWER.expires_us, DIGEST, ANSWER.answer, 300, 70_000, len("life-70000")
+    )
+    assert ANSWER_HEX == written.hex()
+    assert ANSWER == decode_answer(bytes.fromhex(ANSWER_HEX), NAMES)
+    assert ANSWER.expires_us == expiry_of(bytes.fromhex(ANSWER_HEX))
+
+
+def test_an_answer_that_was_kept_as_a_whole_is_read_like_this() -> None:
+    assert WHOLE_ANSWER == decode_answer(bytes.fromhex(WHOLE_ANSWER_HEX), {})
+    assert WHOLE_ANSWER.expires_us == expiry_of(bytes.fromhex(WHOLE_ANSWER_HEX))
+
+
+def test_an_answer_whose_incarnation_is_not_known_any_more_is_none() -> None:
+    assert decode_answer(bytes.fromhex(ANSWER_HEX), {}) is None
 
 
 def test_an_outbox_entry_is_written_and_read_like_this() -> None:
@@ -318,7 +345,7 @@ def test_in_a_company_of_version_2_each_segment_says_all_that_holds() -> None:
         ),
         pytest.param(BUCKET_HEX, codec.decode_bucket, id="bucket"),
         pytest.param(COMPANY_HEX, codec.decode_snapshot, id="company"),
-        pytest.param(ANSWER_HEX, codec.decode_answer, id="answer"),
+        pytest.param(ANSWER_HEX, lambda data: decode_answer(data, NAMES), id="answer"),
         pytest.param(ENTRY_HEX, codec.decode_entry, id="entry"),
         pytest.param(TALLY_HEX, codec.decode_tally, id="tally"),
         pytest.param(HEAD_HEX, codec.decode_catalog_head, id="head of a catalog"),

@@ -29,7 +29,7 @@ VALUES = ("\u00e4" * (DIMENSION_VALUE_BYTES_MAX // 2),) * DIMENSIONS_MAX
         keys.counter_key(keys.counter_base(LONG, LONG, SLOT, VALUES), END_INSTANT_US),
         keys.counter_key(keys.counter_base(LONG, LONG, SLOT, VALUES), FIRST_INSTANT_US),
         keys.bucket_base(LONG, LONG, SLOT) + keys.values_hash(VALUES),
-        keys.answer_key(LONG, LONG),
+        keys.answers_of(255) + keys.answer_hash(LONG, LONG),
         keys.snapshot_key(LONG),
         keys.outbox_key(2**32 - 1, 2**63 - 1),
     ],
@@ -43,7 +43,7 @@ def test_each_kind_of_key_has_a_place_of_its_own() -> None:
     found = [
         keys.counter_key(keys.counter_base("acme", "calls", "slot", ()), 0),
         keys.bucket_base("acme", "calls", "slot"),
-        keys.answer_key("acme", "key"),
+        keys.answers_of(1) + keys.answer_hash("acme", "key"),
         keys.META_FORMAT,
         keys.snapshot_key("acme"),
         keys.outbox_key(1, 1),
@@ -69,7 +69,10 @@ def test_keys_are_written_like_this() -> None:
     bucket = keys.bucket_base("acme", "calls", "RATE/60000000/burst|user|")
     assert b"gacme\0calls\0" == bucket[:12]
     assert "3eade220ad59310d" == bucket[12:].hex()
-    assert "69cb8de8f8f562aa71c641edd160305800" == keys.answer_key("acme", "key").hex()
+    assert "cb8de8f8f562aa71c641edd160305800" == keys.answer_hash("acme", "key").hex()
+    assert [b"i", b"h\1", b"h\xff", b"h\0"] == [keys.answers_of(n) for n in (0, 1, 255, 256)]
+    assert "6d6e616d6500000002" == keys.name_key(2).hex()
+    assert 2 == keys.ordinal_of(keys.name_key(2))
     assert b"sacme" == keys.snapshot_key("acme")
     assert "7a00000002000000000000012c" == keys.outbox_key(2, 300).hex()
     assert 300 == keys.sequence_of(keys.outbox_key(2, 300))

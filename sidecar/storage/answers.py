@@ -1,0 +1,213 @@
+"""Answers that are kept for retries: in two partitions by time, within a quota of their own.
+
+New answers go to the current partition; the one before is only read. Once the current one takes
+half of the quota, or is as old as answers are kept, a new one begins, and what was before it goes
+as a whole: in the order of its keys, so that whole pages come free, a few keys at a time. So the
+oldest go first, a call pays one look-up more, and no index by time is kept up to date on its path.
+
+Answers never take the room that is reserved for records: where that is touched they go early, and
+where half of it is gone none is kept. How far back keys are remembered is known exactly, and said.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+import structlog
+
+from sidecar.storage import codec, keys
+from sidecar.storage.answer_codec import NO_PARTITION, Partitions, expiry_of
+from sidecar.storage.store import Store
+from sidecar.storage.transaction import Transaction
+from sidecar.storage.upgrade import take_over_answers
+
+STEP_KEYS: Final = 200
+"""Most answers that a step removes."""
+_PAGES_FOR_BYTES: Final = 3, 2
+"""Pages of a tree with keys in random order are two thirds full."""
+_EXCESS_DIVISOR: Final = 8
+"""By this part of the quota answers may be more, while what is over is being removed."""
+
+log = structlog.get_logger(__name__)
+
+
+class Answers:
+    """Keeps the partitions within their bounds. Runs on the thread that owns the store.
+
+    `kept_us`: how long an answer is promised to be kept. `forgotten`: answers that went before
+    their time.
+    """
+
+    def __init__(self, store: Store, *, quota_bytes: int, kept_us: int) -> None:
+        self._store = store
+        self._kept_us = kept_us
+        self._place = store.answer_place
+        self._state = store.transact(
+            lambda transaction: take_over_answers(store.engine, transaction.keyspace)
+        )
+        self._not_kept_seen = self._place.not_kept
+        self._is_short = False
+        self.quota_bytes = quota_bytes
+        self.forgotten = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """The room that answers take, as estimated."""
+        state = self._state
+        return self._current_bytes() + state.previous_bytes + state.going_bytes
+
+    @property
+    def not_kept(self) -> int:
+        """Answers that there was no room to keep."""
+        return self._place.not_kept
+
+    def remembered_us(self, now_us: int) -> int | None:
+        """How far back idempotency keys are remembered; `None`: as far as promised."""
+        if not self._place.takes:
+            return 0
+        age_us = now_us - self._state.complete_from_us
+        return None if age_us >= self._kept_us else max(0, age_us)
+
+    def tend(self, now_us: int) -> bool:
+        """Take one small step; whether more is to be done at once."""
+        before = self._state
+        after = self._next(before, now_us)
+        going = after.going
+
+        def work(transaction: Transaction) -> tuple[Partitions, int]:
+            state, forgotten = after, 0
+            if going is not None:
+                removed, forgotten = self._remove(transaction, going, now_us)
+                if removed < STEP_KEYS:
+                    state = self._without_going(transaction, state)
+            if state != before:
+                transaction.keyspace.put(keys.META_ANSWERS, codec.encode_value(state))
+            return state, forgotten
+
+        self._state, forgotten = self._store.transact(work)
+        if after.going_early:
+            self.forgotten += forgotten
+        self._take_over(now_us)
+        return self._state.going is not None
+
+    def _next(self, state: Partitions, now_us: int) -> Partitions:
+        """What is to be, by time, by size, and by the room that is left."""
+        over_us = now_us + self._kept_us
+        state = msgspec.structs.replace(
+            state,
+            size_bytes=self._current_bytes(),
+            # Not known yet; or of a clock that was ahead.
+            since_us=min(state.since_us or now_us, now_us),
+            previous_over_us=min(state.previous_over_us or over_us, over_us),
+            complete_from_us=min(state.complete_from_us, now_us),
+        )
+        if not self._place.takes or self._place.not_kept != self._not_kept_seen:
+            self._not_kept_seen = self._place.not_kept
+            state = msgspec.structs.replace(state, complete_from_us=now_us)
+        if state.going is not None:
+            return state
+        is_short = self._is_in_the_way(state)
+        if state.previous is not None and (
+            is_short
+            or state.previous_over_us <= now_us
+            or state.size_bytes + state.previous_bytes > self.quota_bytes
+        ):
+            return _without_previous(state, now_us)
+        if state.size_bytes and (
+            is_short
+            or state.size_bytes >= self.quota_bytes // 2
+            or now_us - state.since_us >= self._kept_us
+        ):
+            return self._with_new(_without_previous(state, now_us), now_us)
+        return state
+
+    def _is_in_the_way(self, state: Partitions) -> bool:
+        """Whether records lack room that answers take; what is next to nothing may stay."""
+        return self._store.is_short_of_room() and (
+            state.previous == NO_PARTITION or self.size_bytes >= self._store.reserve_bytes() // 8
+        )
+
+    def _with_new(self, state: Partitions, now_us: int) -> Partitions:
+        """With a new partition, and the current one as the previous."""
+        return msgspec.structs.replace(
+            state,
+            current=state.current + 1,
+            since_us=now_us,
+            size_bytes=0,
+            ordinal=self._store.incarnation.ordinal,
+            previous=state.current,
+            previous_over_us=now_us + self._kept_us,
+            previous_bytes=state.size_bytes,
+            previous_ordinal=state.ordinal,
+        )
+
+    def _remove(self, transaction: Transaction, partition: int, now_us: int) -> tuple[int, int]:
+        """Remove some of a partition: how many, and how many of them had not expired."""
+        kv, start = transaction.keyspace, keys.answers_of(partition)
+        pairs = self._store.engine.scan(kv, start, keys.after(start), STEP_KEYS)
+        for key, _ in pairs:
+            kv.delete(key)
+        return len(pairs), sum(expiry_of(data) > now_us for _, data in pairs)
+
+    def _without_going(self, transaction: Transaction, state: Partitions) -> Partitions:
+        """Without what has been removed, and the incarnations that only it referred to."""
+        kv, engine = transaction.keyspace, self._store.engine
+        oldest = _oldest_ordinal(state)
+        for key, _ in engine.scan(kv, keys.name_key(0), keys.name_key(oldest), STEP_KEYS):
+            kv.delete(key)
+        return msgspec.structs.replace(state, going=None, going_bytes=0, going_early=False)
+
+    def _current_bytes(self) -> int:
+        times, by = _PAGES_FOR_BYTES
+        return self._state.size_bytes + self._place.bytes_put * times // by
+
+    def _take_over(self, now_us: int) -> None:
+        """Let calls see what was committed."""
+        state, place = self._state, self._place
+        place.take_over(state)
+        place.bytes_put = 0
+        if state.going is None:
+            for ordinal in [known for known in place.names if known < _oldest_ordinal(state)]:
+                del place.names[ordinal]
+        excess_bytes = self.size_bytes - self.quota_bytes
+        place.takes = (
+            not self._store.is_out_of_spare_room()
+            and excess_bytes < self.quota_bytes // _EXCESS_DIVISOR
+        )
+        remembered_us = self.remembered_us(now_us)
+        if self._is_short == (remembered_us is not None):
+            return
+        self._is_short = not self._is_short
+        if self._is_short:
+            log.warning(
+                "answers.forgotten_early",
+                remembered_us=remembered_us,
+                size_bytes=self.size_bytes,
+                quota_bytes=self.quota_bytes,
+            )
+        else:
+            log.info("answers.kept_as_promised", size_bytes=self.size_bytes)
+
+
+def _oldest_ordinal(state: Partitions) -> int:
+    """The first incarnation that kept answers may refer to."""
+    return state.ordinal if state.previous is None else state.previous_ordinal
+
+
+def _without_previous(state: Partitions, now_us: int) -> Partitions:
+    """With the previous partition, if there is one, on its way out."""
+    if state.previous is None:
+        return state
+    is_early = state.previous_over_us > now_us
+    complete_from_us = state.complete_from_us
+    return msgspec.structs.replace(
+        state,
+        previous=None,
+        previous_bytes=0,
+        going=state.previous,
+        going_bytes=state.previous_bytes,
+        going_early=is_early,
+        # The last answer of the previous one came when the current one began.
+        complete_from_us=max(complete_from_us, state.since_us) if is_early else complete_from_us,
+    )
