@@ -24,6 +24,7 @@ from sidecar.rpc.snapshot_fetch import SnapshotFetcher
 from sidecar.rpc.watch import WatchMethods
 from sidecar.shared.config import SidecarConfig
 from sidecar.shared.wall_clock import ticks_us, wall_us
+from sidecar.storage.answers import Answers
 from sidecar.storage.contact import read_contact, read_time
 from sidecar.storage.counters import Counters
 from sidecar.storage.outbox import Outbox
@@ -61,6 +62,11 @@ class Container:
         self.config = config
         self.opened = loaded.opened
         self.store = self.opened.store
+        self.answers = Answers(
+            self.store,
+            quota_bytes=config.store_bytes_max * config.answers_percent_max // 100,
+            kept_us=config.idempotency_hours * HOUR_US,
+        )
         self.plane_status = PlaneStatus(authority=bool(config.standalone))
         if config.control:
             self.plane_status.heard_us = read_contact(self.store)
@@ -75,7 +81,14 @@ class Container:
         self.outbox = Outbox(self.store, UsageRecordReader())
         self.watchlist = Watchlist(config.watches_max)
         self.directory = self._directory(loaded.company_cache)
-        self.maintenance = Maintenance(self.store, self.outbox, self.runner, self.clock.sure_us)
+        self.maintenance = Maintenance(
+            self.store,
+            self.outbox,
+            self.answers,
+            self.plane_status,
+            self.runner,
+            self.clock.sure_us,
+        )
         self.metrics = sidecar_metrics(self.store, self.plane_status, self.maintenance, self.clock)
         self.catalog_known = asyncio.Event()
         if self.directory.index is not None:

@@ -12,7 +12,9 @@ import structlog
 
 from sidecar.domain.errors import FieldError
 from sidecar.domain.time.sure import KnownTime
+from sidecar.engine.plane_status import PlaneStatus
 from sidecar.engine.runner import Runner
+from sidecar.storage.answers import Answers
 from sidecar.storage.contact import write_contact, write_time
 from sidecar.storage.outbox import Outbox
 from sidecar.storage.store import Store
@@ -26,6 +28,9 @@ _ROOM_SECONDS: Final = 0.1
 _SETTLE_SECONDS: Final = 0.2
 _CONTACT_SECONDS: Final = 1.0
 _TIME_SECONDS: Final = 30.0
+_ANSWERS_SECONDS: Final = 0.25
+_REMOVAL_SECONDS: Final = 0.01
+"""Between two steps of removing answers: faster than they can be given, and hardly felt."""
 
 T = TypeVar("T")
 
@@ -44,10 +49,18 @@ class Maintenance:
     """Sweeps the store and takes its vitals. `sure` gives what time has passed for certain."""
 
     def __init__(
-        self, store: Store, outbox: Outbox, runner: Runner, sure: Callable[[], int]
+        self,
+        store: Store,
+        outbox: Outbox,
+        answers: Answers,
+        plane_status: PlaneStatus,
+        runner: Runner,
+        sure: Callable[[], int],
     ) -> None:
         self._store = store
         self._outbox = outbox
+        self._answers = answers
+        self._plane_status = plane_status
         self._sweep = Sweep(store)
         self._runner = runner
         self._sure = sure
@@ -61,6 +74,19 @@ class Maintenance:
             step = partial(self._sweep_step, self._sure())
             round_complete = await self._attempt(step, otherwise=True)
             await asyncio.sleep(_REST_SECONDS if round_complete else _SWEEP_SECONDS)
+
+    async def tend_answers(self) -> None:
+        """Keep answers for retries within their quota, for ever."""
+        while True:
+            more = await self.tend_answers_once()
+            await asyncio.sleep(_REMOVAL_SECONDS if more else _ANSWERS_SECONDS)
+
+    async def tend_answers_once(self) -> bool:
+        """Take a step of it, and have every basis say what is remembered; whether more is due."""
+        sure_us = self._sure()
+        more = await self._attempt(partial(self._answers.tend, sure_us), otherwise=False)
+        self._plane_status.remembered_us = self._answers.remembered_us(sure_us)
+        return more
 
     async def watch_vitals(self) -> None:
         """Take the vitals once a second, for ever."""

@@ -192,6 +192,7 @@ class Daemon:
     def _run_background(self, container: Container, background: BackgroundTasks) -> None:
         background.start(keep_beating(self._health))
         background.start(container.maintenance.sweep())
+        background.start(container.maintenance.tend_answers())
         background.start(container.maintenance.watch_vitals())
         background.start(container.maintenance.watch_room())
         background.start(container.maintenance.remember_time(container.clock.known))

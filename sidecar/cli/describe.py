@@ -138,6 +138,8 @@ def basis_text(basis: pb.Basis) -> str:
         parts.append(f"true usage up to {number(basis.uncertainty)} higher")
     else:
         parts.append("exact")
+    if basis.HasField("remembered"):
+        parts.append(f"keys remembered for {span_of(basis.remembered.ToMicroseconds())}")
     return ", ".join(parts)
 
 

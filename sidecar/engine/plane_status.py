@@ -14,7 +14,8 @@ class PlaneStatus:
     """Contact, and clocks. `authority`: there is no plane, this process has the last word.
 
     `machine_ahead_us`: how far the machine's clock is ahead of the time that decisions go by, at
-    most an hour. Callers stamp what they ask by it.
+    most an hour. Callers stamp what they ask by it. `remembered_us`: how far back idempotency keys
+    are remembered, where less than promised; here since it is a part of every basis.
     """
 
     def __init__(self, *, authority: bool) -> None:
@@ -22,6 +23,7 @@ class PlaneStatus:
         self.heard_us: int | None = None
         self.machine_ahead_us = 0
         self.connected = False
+        self.remembered_us: int | None = None
         self._last: Basis | None = None
         self._last_version = -1
         self._last_from_us = self._last_until_us = 0
@@ -64,5 +66,6 @@ class PlaneStatus:
     ) -> Basis:
         if self.authority:
             exact = 0 if mode is BasisMode.LOCAL else None
-            return Basis(mode, version, None, exact, cause)
-        return Basis(mode, version, self.silence_us(now_us) // 1000, None, cause)
+            return Basis(mode, version, None, exact, cause, self.remembered_us)
+        silence_ms = self.silence_us(now_us) // 1000
+        return Basis(mode, version, silence_ms, None, cause, self.remembered_us)

@@ -15,6 +15,7 @@ from sidecar.domain.catalog.model import Limit
 from sidecar.domain.limits.decision import Decision
 from sidecar.domain.limits.reasons import Basis
 from sidecar.domain.limits.usage import QuotaUsage
+from sidecar.domain.time.units import SECOND_US
 from sidecar.domain.time.windows import Window
 from sidecar.rpc.response_messages import fill_decision, fill_limit_status
 from sidecar.shared.protobuf_wire import SMALL, delimited, text, varint
@@ -159,6 +160,9 @@ def _basis_bytes(basis: Basis) -> bytes:
         body += b"\x20" + varint(basis.uncertainty)
     if basis.fallback:
         body += b"\x28" + varint(basis.fallback)
+    if basis.remembered_us is not None:
+        seconds = basis.remembered_us // SECOND_US
+        body += delimited(b"\x32", b"\x08" + varint(seconds) if seconds else b"")
     return delimited(b"\x4a", body)
 
 

@@ -93,6 +93,8 @@ def fill_basis(message: pb.Basis, basis: Basis) -> None:
         message.uncertainty = basis.uncertainty
     if basis.fallback:
         message.fallback = basis.fallback  # type: ignore[assignment]  # as above
+    if basis.remembered_us is not None:
+        message.remembered.FromSeconds(basis.remembered_us // SECOND_US)
 
 
 def fill_limit_status(message: pb.LimitStatus, headroom: Headroom) -> None:

@@ -172,8 +172,7 @@ class Answers:
                 del place.names[ordinal]
         excess_bytes = self.size_bytes - self.quota_bytes
         place.takes = (
-            not self._store.is_out_of_spare_room()
-            and excess_bytes < self.quota_bytes // _EXCESS_DIVISOR
+            self._store.takes_answers() and excess_bytes < self.quota_bytes // _EXCESS_DIVISOR
         )
         remembered_us = self.remembered_us(now_us)
         if self._is_short == (remembered_us is not None):

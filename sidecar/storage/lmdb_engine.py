@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,8 @@ from sidecar.storage.kv_engine import KvFailure, KvFull, KvTransaction
 RESERVE_BYTES: Final = 64 << 20
 """Room beyond the bound, so that what frees room (acknowledging, sweeping) never lacks it."""
 _LMDB_FORMAT_0_9: Final = 0
+_REFUSED_SECONDS: Final = 2.0
+"""For so long after a full disk refused a commit there is room only for what fits the file."""
 
 
 class StoreInUse(Exception):
@@ -68,6 +71,7 @@ class LmdbEngine:
         Raises `OSError` for want of room, `StoreDamaged`, or `lmdb.Error`.
         """
         self._max_bytes = max_bytes
+        self._refused_until = 0.0
         self._env = self._open(folder, max_bytes + RESERVE_BYTES, sync_commits=sync_commits)
         self._page_bytes = int(self._env.stat()["psize"])
 
@@ -119,6 +123,8 @@ class LmdbEngine:
             return cursor.item()
 
     def failure_of(self, error: Exception) -> KvFailure:
+        if isinstance(error, lmdb.DiskError):
+            self._refused_until = time.monotonic() + _REFUSED_SECONDS
         if isinstance(error, lmdb.MapFullError | lmdb.DiskError | lmdb.TxnFullError):
             return KvFull(str(error))
         return KvFailure(str(error))
@@ -132,7 +138,10 @@ class LmdbEngine:
         return self._max_bytes
 
     def room_bytes(self) -> int:
-        return max(0, self._max_bytes - self.used_bytes())
+        most = self._max_bytes
+        if time.monotonic() < self._refused_until:
+            most = min(most, (self._env.info()["last_pgno"] + 1) * self._page_bytes)
+        return max(0, most - self.used_bytes())
 
     def is_short_of_room(self) -> bool:
         return False

@@ -132,8 +132,11 @@ class Snapshots:
         """The same in bounded steps; others may read in between, and must not write.
 
         In one of them all is seen at once; `switched` begins in the same step, and goes on in
-        further ones. It is told whether the catalog was taken.
+        further ones. It is told whether the catalog was taken. Raises `Exhausted` where what room
+        is left is for records alone: what is known then goes on until there is more.
         """
+        if changes.companies or changes.catalog is not None:
+            self._store.require_spare_room()
         yield from self._cleared()
         if _fits_a_step(changes):
             self._store.transact(lambda transaction: _write(transaction, changes))

@@ -206,13 +206,13 @@ class Store:
         """Whether answers are in the way of records."""
         return self._engine.room_bytes() < self.reserve_bytes()
 
-    def is_out_of_spare_room(self) -> bool:
-        """Whether what is left is for records alone."""
-        return self._engine.room_bytes() < self.reserve_bytes() // 2
+    def takes_answers(self) -> bool:
+        """Whether there is room for answers: half of the reserve is never theirs."""
+        return self._engine.room_bytes() >= self.reserve_bytes() // 2
 
     def require_spare_room(self) -> None:
-        """Raise `Exhausted` where what is left is for records alone: before anything else grows."""
-        if self.is_out_of_spare_room():
+        """Raise `Exhausted` where what is left is for records alone: before knowledge grows."""
+        if self._engine.room_bytes() < self.reserve_bytes() // 4:
             raise Exhausted("", "what room the store has is reserved for records", "STORE_FULL")
 
     def admits(self) -> bool:

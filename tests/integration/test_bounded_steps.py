@@ -142,7 +142,14 @@ async def test_maintenance_of_a_large_store(bench: Bench) -> None:
     container = bench.container
     later_us = NOW_US + COUNTER_KEPT_US + 2 * DAY_US
     sweep = Sweep(container.store)
-    maintenance = Maintenance(container.store, container.outbox, container.runner, lambda: later_us)
+    maintenance = Maintenance(
+        container.store,
+        container.outbox,
+        container.answers,
+        container.plane_status,
+        container.runner,
+        lambda: later_us,
+    )
 
     async def swept() -> bool:
         return sweep.step(later_us, 200)[1]

@@ -55,6 +55,7 @@ class Basis(msgspec.Struct, frozen=True):
     `snapshot_version`: revision of the control plane, 0 for none. `plane_age_ms`: since the plane
     was last heard, `None` where this process is the authority. `uncertainty`: most by which the
     binding limit's true usage can exceed the one reported, `None` where no bound is known.
+    `remembered_us`: how far back idempotency keys are remembered, `None` where as far as promised.
     """
 
     mode: BasisMode
@@ -62,3 +63,4 @@ class Basis(msgspec.Struct, frozen=True):
     plane_age_ms: int | None
     uncertainty: int | None
     fallback: FallbackCause = FallbackCause.NONE
+    remembered_us: int | None = None

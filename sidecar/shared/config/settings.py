@@ -184,6 +184,15 @@ class SidecarConfig(Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=24, le=24 * 90, description="Hours that an idempotency key is remembered."),
     ] = 24
+    answers_percent_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=75,
+            description="Percent of store_bytes_max for answers that are kept for retries; past it "
+            "the oldest are forgotten before idempotency_hours are over.",
+        ),
+    ] = 50
 
     outbox_records_max: Annotated[
         int,

@@ -7,7 +7,10 @@ import threading
 import pytest
 
 from sidecar.app.maintenance import Maintenance
+from sidecar.domain.time.units import DAY_US
+from sidecar.engine.plane_status import PlaneStatus
 from sidecar.engine.runner import InlineRunner
+from sidecar.storage.answers import Answers
 from sidecar.storage.kv_engine import KvFailure
 from sidecar.storage.memory import MemoryEngine
 from sidecar.storage.outbox import Outbox
@@ -56,7 +59,12 @@ def engine() -> Short:
 def maintenance(engine: Short) -> Maintenance:
     store = open_store(engine, new_incarnation=lambda: "life-1")
     return Maintenance(
-        store, Outbox(store, UsageRecordReader()), InlineRunner(store), lambda: NOW_US
+        store,
+        Outbox(store, UsageRecordReader()),
+        Answers(store, quota_bytes=1 << 20, kept_us=DAY_US),
+        PlaneStatus(authority=False),
+        InlineRunner(store),
+        lambda: NOW_US,
     )
 
 

@@ -288,6 +288,7 @@ class Basis(_message.Message):
     PLANE_AGE_MS_FIELD_NUMBER: _builtins.int
     UNCERTAINTY_FIELD_NUMBER: _builtins.int
     FALLBACK_FIELD_NUMBER: _builtins.int
+    REMEMBERED_FIELD_NUMBER: _builtins.int
     mode: Global___BasisMode.ValueType
     """What kind of knowledge decided."""
     snapshot_version: _builtins.int
@@ -303,6 +304,13 @@ class Basis(_message.Message):
     """
     fallback: Global___FallbackCause.ValueType
     """FALLBACK: why the fail policy decided."""
+    @_builtins.property
+    def remembered(self) -> _duration_pb2.Duration:
+        """How far back this sidecar remembers idempotency keys, where that is less than promised: answers kept for retries have
+        a share of the store, and the oldest go first. A retry of what was answered earlier counts again here; the control
+        plane takes that back. Absent: as far as promised.
+        """
+
     def __init__(
         self,
         *,
@@ -311,10 +319,11 @@ class Basis(_message.Message):
         plane_age_ms: _builtins.int | None = ...,
         uncertainty: _builtins.int | None = ...,
         fallback: Global___FallbackCause.ValueType = ...,
+        remembered: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_plane_age_ms", b"_plane_age_ms", "_uncertainty", b"_uncertainty", "plane_age_ms", b"plane_age_ms", "uncertainty", b"uncertainty"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_plane_age_ms", b"_plane_age_ms", "_uncertainty", b"_uncertainty", "plane_age_ms", b"plane_age_ms", "remembered", b"remembered", "uncertainty", b"uncertainty"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_plane_age_ms", b"_plane_age_ms", "_uncertainty", b"_uncertainty", "fallback", b"fallback", "mode", b"mode", "plane_age_ms", b"plane_age_ms", "snapshot_version", b"snapshot_version", "uncertainty", b"uncertainty"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_plane_age_ms", b"_plane_age_ms", "_uncertainty", b"_uncertainty", "fallback", b"fallback", "mode", b"mode", "plane_age_ms", b"plane_age_ms", "remembered", b"remembered", "snapshot_version", b"snapshot_version", "uncertainty", b"uncertainty"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__plane_age_ms: _TypeAlias = _typing.Literal["plane_age_ms"]  # noqa: Y015
     _WhichOneofArgType__plane_age_ms: _TypeAlias = _typing.Literal["_plane_age_ms", b"_plane_age_ms"]  # noqa: Y015
@@ -594,8 +603,9 @@ class CheckAndIncrementRequest(_message.Message):
     """
     idempotency_key: _builtins.str
     """Unique per company; up to 128 bytes of printable UTF-8. A retry with the same key and the same feature, quantity,
-    grant mode and dimensions gets the original answer and counts nothing, for at least 24 hours; another payload
-    under the same key fails with ALREADY_EXISTS (reason IDEMPOTENCY_CONFLICT). Empty: no protection against retries.
+    grant mode and dimensions gets the original answer and counts nothing, for at least 24 hours, or for as long as the
+    basis says (Basis.remembered); another payload under the same key fails with ALREADY_EXISTS (reason
+    IDEMPOTENCY_CONFLICT). Empty: no protection against retries.
     """
     grant_mode: Global___GrantMode.ValueType
     """How much of the quantity may be granted."""

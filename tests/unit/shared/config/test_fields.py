@@ -23,7 +23,17 @@ def test_every_field_is_described_in_a_sentence(config: type[Struct]) -> None:
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_every_number_has_its_unit_in_its_name(config: type[Struct]) -> None:
-    units = {"bytes", "calls", "companies", "hours", "ms", "records", "seconds", "watches"}
+    units = {
+        "bytes",
+        "calls",
+        "companies",
+        "hours",
+        "ms",
+        "percent",
+        "records",
+        "seconds",
+        "watches",
+    }
 
     numbers = [field for field in fields(config) if field.type is int]
 
