@@ -185,7 +185,6 @@ class Container:
             self.plane_status,
             DecisionObserver(self.metrics),
             self.clock.now_us,
-            answers_kept_us=self.config.idempotency_hours * HOUR_US,
             watchlist=self.watchlist,
         )
         return EnforcementMethods(self.store, checks.deciding, self.runner, self.snapshot_fetcher)

@@ -30,14 +30,13 @@ def wire_checks(
     observer: Observer,
     now: Callable[[], int],
     *,
-    answers_kept_us: int,
     watchlist: Watchlist | None = None,
     usual: bool = True,
 ) -> CheckWay:
     """`now`: microseconds by the plane's clock. `usual`: whether there is the prepared way."""
     encode = ResponseEncoder()
     basics = (store, directory, plane_status, encode)
-    enforcer = Enforcer(*basics, answers_kept_us=answers_kept_us)
-    usual_checks = UsualChecks(*basics, answers_kept_us=answers_kept_us) if usual else None
+    enforcer = Enforcer(*basics)
+    usual_checks = UsualChecks(*basics) if usual else None
     deciding = Deciding(enforcer, usual_checks, encode, observer, now, watchlist)
     return CheckWay(enforcer, encode, deciding)

@@ -90,15 +90,12 @@ class Enforcer:
         directory: Directory,
         plane_status: PlaneStatus,
         encode: EncodeResponse,
-        *,
-        answers_kept_us: int,
     ) -> None:
         self._store = store
         self._directory = directory
         self._gate = Gate(directory, plane_status)
         self._plane_status = plane_status
         self._encode = encode
-        self._answers_kept_us = answers_kept_us
 
     def check_and_increment(
         self, check: Check, now_us: int, asked: Needs = NOTHING
@@ -260,8 +257,7 @@ class Enforcer:
         if not call.answer_hash:
             return Answer(decision, basis, record_id)
         kept = self._encode(decision, basis, record_id)
-        expires_us = call.now_us + self._answers_kept_us
-        transaction.keep_answer(call.answer_hash, expires_us, call.digest, kept, record_id)
+        transaction.keep_answer(call.answer_hash, call.digest, kept, record_id)
         return Answer(decision, basis, record_id, kept)
 
 

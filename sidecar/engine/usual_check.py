@@ -71,14 +71,11 @@ class UsualChecks:
         directory: Directory,
         plane_status: PlaneStatus,
         encode: EncodePlain,
-        *,
-        answers_kept_us: int,
     ) -> None:
         self._store = store
         self._directory = directory
         self._plane_status = plane_status
         self._encode = encode
-        self._answers_kept_us = answers_kept_us
 
     def answer(  # noqa: C901 - one function from request to answer: each call would cost
         self,
@@ -139,8 +136,7 @@ class UsualChecks:
         basis = self._plane_status.basis(company.version, now_us)
         answer = self._encode.plain(_ALLOWED, quantity, frame, used, values, basis, record_id)
         if key:
-            expires_us = now_us + self._answers_kept_us
-            transaction.keep_answer(answer_hash, expires_us, digest, answer, record_id)
+            transaction.keep_answer(answer_hash, digest, answer, record_id)
         return answer
 
     def _prepare(

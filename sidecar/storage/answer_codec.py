@@ -1,8 +1,8 @@
 """Stored answers on disk: their bytes, and what is stored of their partitions.
 
 An answer ends in the id of its record, which is the incarnation's id and a sequence. Version 2
-keeps the incarnation's ordinal and the sequence in its place, and half of the digest: a third less
-room. The answer comes back as it was, byte by byte.
+keeps the incarnation's ordinal and the sequence in its place, half of the digest, and no expiry,
+since its partition has one: a third less room. The answer comes back as it was, byte by byte.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ NO_PARTITION: Final = 0
 """The partition of answers that an earlier format kept without one."""
 _VERSION: Final = 2
 _WHOLE: Final = 1
-"""Version of an answer that was kept as a whole, with a digest of 16 bytes: up to format 3."""
-_HEAD = struct.Struct("<Bq8s")
+"""Version of an answer that was kept as a whole, with its expiry and a digest of 16 bytes: up to
+format 3."""
+_VERSION_BYTE: Final = bytes([_VERSION])
 _WHOLE_HEAD = struct.Struct("<Bq16s")
-_pack_head: Final = _HEAD.pack
+_NUMBERS_FROM: Final = 1 + DIGEST_BYTES
 
 
 class StoredAnswer(msgspec.Struct, frozen=True, gc=False):
-    """The answer that a retry gets: its expiry, what is kept of the payload's digest, and bytes."""
+    """The answer that a retry gets: opaque bytes, and what is kept of the payload's digest."""
 
-    expires_us: int
     digest: bytes
     answer: bytes
 
@@ -44,8 +44,8 @@ class Partitions(msgspec.Struct, frozen=True):
     """The partitions of stored answers: the current one, the one before, one that is going.
 
     `since_us`: when the current one began; 0: not known yet. `previous_over_us`: by then all of
-    the previous one has expired. Bytes are estimates of the room that each takes. Ordinals are of
-    the incarnations under which a partition began. `going_early`: before it had expired.
+    the previous one was kept as long as promised. Bytes are estimates of the room that each takes.
+    Ordinals are of the incarnations under which a partition began. `going_early`: before that.
     `complete_from_us`: of what was answered since, nothing is forgotten before its time.
     """
 
@@ -64,11 +64,12 @@ class Partitions(msgspec.Struct, frozen=True):
 
 
 def encode_answer(
-    expires_us: int, digest: bytes, answer: bytes, ordinal: int, sequence: int, id_bytes: int
+    digest: bytes, answer: bytes, ordinal: int, sequence: int, id_bytes: int
 ) -> bytes:
     """Bytes of an answer that ends in the id of a record, of `id_bytes`, of an incarnation."""
-    return b"%b%b%b%b" % (
-        _pack_head(_VERSION, expires_us, digest[:DIGEST_BYTES]),
+    return b"%b%b%b%b%b" % (
+        _VERSION_BYTE,
+        digest[:DIGEST_BYTES],
         varint(ordinal),
         varint(sequence),
         answer[:-id_bytes],
@@ -82,19 +83,14 @@ def decode_answer(data: bytes, names: Mapping[int, str]) -> StoredAnswer | None:
     """
     version = data[0]
     if version == _WHOLE:
-        _, expires_us, digest = _WHOLE_HEAD.unpack_from(data)
-        return StoredAnswer(expires_us, digest, data[_WHOLE_HEAD.size :])
+        _, _, digest = _WHOLE_HEAD.unpack_from(data)
+        return StoredAnswer(digest, data[_WHOLE_HEAD.size :])
     if version != _VERSION:
         raise StoreFormatError(f"an answer of version {version}, which this program cannot read")
-    _, expires_us, digest = _HEAD.unpack_from(data)
-    ordinal, position = read_varint(data, _HEAD.size)
+    ordinal, position = read_varint(data, _NUMBERS_FROM)
     sequence, position = read_varint(data, position)
     name = names.get(ordinal)
     if name is None:
         return None
-    return StoredAnswer(expires_us, digest, data[position:] + f"{name}-{sequence}".encode())
-
-
-def expiry_of(data: bytes) -> int:
-    """When an encoded answer is forgotten; in the same place in both versions."""
-    return int(_HEAD.unpack_from(data)[1])
+    answer = data[position:] + f"{name}-{sequence}".encode()
+    return StoredAnswer(data[1:_NUMBERS_FROM], answer)

@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from sidecar.storage import codec, keys
-from sidecar.storage.answer_codec import NO_PARTITION, Partitions, expiry_of
+from sidecar.storage.answer_codec import NO_PARTITION, Partitions
 from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
 from sidecar.storage.upgrade import take_over_answers
@@ -76,18 +76,18 @@ class Answers:
         going = after.going
 
         def work(transaction: Transaction) -> tuple[Partitions, int]:
-            state, forgotten = after, 0
+            state, removed = after, 0
             if going is not None:
-                removed, forgotten = self._remove(transaction, going, now_us)
+                removed = self._remove(transaction, going)
                 if removed < STEP_KEYS:
                     state = self._without_going(transaction, state)
             if state != before:
                 transaction.keyspace.put(keys.META_ANSWERS, codec.encode_value(state))
-            return state, forgotten
+            return state, removed
 
-        self._state, forgotten = self._store.transact(work)
+        self._state, removed = self._store.transact(work)
         if after.going_early:
-            self.forgotten += forgotten
+            self.forgotten += removed
         self._take_over(now_us)
         return self._state.going is not None
 
@@ -142,13 +142,13 @@ class Answers:
             previous_ordinal=state.ordinal,
         )
 
-    def _remove(self, transaction: Transaction, partition: int, now_us: int) -> tuple[int, int]:
-        """Remove some of a partition: how many, and how many of them had not expired."""
+    def _remove(self, transaction: Transaction, partition: int) -> int:
+        """Remove some of a partition: how many."""
         kv, start = transaction.keyspace, keys.answers_of(partition)
         pairs = self._store.engine.scan(kv, start, keys.after(start), STEP_KEYS)
         for key, _ in pairs:
             kv.delete(key)
-        return len(pairs), sum(expiry_of(data) > now_us for _, data in pairs)
+        return len(pairs)
 
     def _without_going(self, transaction: Transaction, state: Partitions) -> Partitions:
         """Without what has been removed, and the incarnations that only it referred to."""

@@ -166,9 +166,7 @@ class Transaction:
             return None
         return decode_answer(data, place.names)
 
-    def keep_answer(
-        self, name: bytes, expires_us: int, digest: bytes, answer: bytes, record_id: str
-    ) -> None:
+    def keep_answer(self, name: bytes, digest: bytes, answer: bytes, record_id: str) -> None:
         """Keep an answer for retries, if there is room; it ends in the id of the last record."""
         assert self.kv is not None
         place = self.answer_place
@@ -176,7 +174,7 @@ class Transaction:
             place.not_kept += 1
             return
         ordinal, sequence = self.incarnation.ordinal, self.head.sequence
-        data = encode_answer(expires_us, digest, answer, ordinal, sequence, len(record_id))
+        data = encode_answer(digest, answer, ordinal, sequence, len(record_id))
         self.kv.put(place.current + name, data)
         place.bytes_put += len(data) + _ANSWER_OVERHEAD_BYTES
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.app.wiring import wire_checks
 from sidecar.directory.directory import Directory
-from sidecar.domain.time.units import HOUR_US
 from sidecar.engine.enforce import Answer
 from sidecar.engine.needs import NOTHING, Needs
 from sidecar.engine.plane_status import PlaneStatus
@@ -72,7 +71,6 @@ def open_engine(
             PlaneStatus(authority=True),
             _NobodyObserves(),
             now_us,
-            answers_kept_us=defaults.idempotency_hours * HOUR_US,
         )
         yield Engine(store, directory, checks.deciding)
     finally:

@@ -24,10 +24,8 @@ from sidecar.domain.catalog.model import Catalog, CatalogSnapshot
 from sidecar.domain.company.model import Company
 from sidecar.domain.company.timeline import compile_snapshot
 from sidecar.domain.limits.requests import payload_digest
-from sidecar.domain.time.units import HOUR_US
 from sidecar.rpc.parse import parse_check
 from sidecar.shared.catalog_file.load import load_catalog_file
-from sidecar.shared.config.settings import SidecarConfig
 from sidecar.storage import keys
 from sidecar.storage.answer_codec import StoredAnswer
 from sidecar.storage.codec import StoredCounter
@@ -91,9 +89,8 @@ def _answer(engine: Engine, traffic: Traffic) -> StoredAnswer:
     request = traffic.check()
     answer = engine.decide(request)
     assert isinstance(answer, bytes)
-    expires_us = at_us + SidecarConfig().idempotency_hours * HOUR_US
     digest = payload_digest(parse_check(request, at_us))
-    return StoredAnswer(expires_us, digest, answer)
+    return StoredAnswer(digest, answer)
 
 
 def _write_counters(
@@ -111,7 +108,7 @@ def _write_answers(transaction: Transaction, answer: StoredAnswer, count: int) -
     record_id = f"{transaction.incarnation.id}-{transaction.head.sequence}"
     assert answer.answer.endswith(record_id.encode())
     for name in sorted(keys.answer_hash("", idempotency_key()) for _ in range(count)):
-        transaction.keep_answer(name, answer.expires_us, answer.digest, answer.answer, record_id)
+        transaction.keep_answer(name, answer.digest, answer.answer, record_id)
 
 
 def _counter(

@@ -107,7 +107,6 @@ class StoreMachine(RuleBasedStateMachine):
             Directory(self.opened.snapshots, 10),
             PlaneStatus(authority=True),
             ResponseEncoder(),
-            answers_kept_us=24 * HOUR_US,
         )
 
     @rule(asked=_CHECKS)

@@ -26,7 +26,6 @@ from sidecar.domain.limits.decision import Decision
 from sidecar.domain.limits.reasons import Basis
 from sidecar.domain.limits.requests import Check
 from sidecar.domain.slices import whole
-from sidecar.domain.time.units import HOUR_US
 from sidecar.engine.enforce import Answer, Enforcer
 from sidecar.engine.needs import Needs
 from sidecar.engine.plane_status import PlaneStatus
@@ -65,7 +64,6 @@ class World:
             self._directory,
             self._plane_status,
             _encode,
-            answers_kept_us=24 * HOUR_US,
         )
         self._keys = count(1)
 

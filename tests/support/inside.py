@@ -21,7 +21,6 @@ from sidecar.domain.company.model import Company, CompanySnapshot
 from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot
 from sidecar.domain.limits.reasons import GrantMode, Reason
 from sidecar.domain.limits.requests import NO_ATTRIBUTES
-from sidecar.domain.time.units import HOUR_US
 from sidecar.engine.enforce import Replay
 from sidecar.engine.needs import Needs
 from sidecar.engine.plane_status import PlaneStatus
@@ -201,7 +200,6 @@ class Inside:
             self.plane_status,
             observer,
             now,
-            answers_kept_us=24 * HOUR_US,
             watchlist=Watchlist(1),
             usual=self._usual,
         )

@@ -231,16 +231,13 @@ def chain_of(*records: bytes, previous: bytes = bytes(32)) -> bytes:
 
 
 def keep_answer(
-    transaction: Transaction,
-    name: bytes = b"name",
-    expires_us: int = NOW_US + 1,
-    digest: bytes = bytes(8),
+    transaction: Transaction, name: bytes = b"name", digest: bytes = bytes(8)
 ) -> StoredAnswer:
     """Keep an answer within a step: it ends in the id of the last record, as each does."""
     record_id = f"{transaction.incarnation.id}-{transaction.head.sequence}"
     answer = f"answer {record_id}".encode()
-    transaction.keep_answer(name, expires_us, digest, answer, record_id)
-    return StoredAnswer(expires_us, digest, answer)
+    transaction.keep_answer(name, digest, answer, record_id)
+    return StoredAnswer(digest, answer)
 
 
 def encode_counter_ref(counter: CounterRef) -> bytes:

@@ -35,7 +35,7 @@ def a_call(opened: OpenedStore) -> None:
     def work(transaction: Transaction) -> None:
         count_in(transaction, 3)
         count_in(transaction, 4, USERS[0])
-        keep_answer(transaction, keys.answer_hash("acme", "key"), NOW_US)
+        keep_answer(transaction, keys.answer_hash("acme", "key"))
 
     opened.store.transact(work)
 

@@ -31,7 +31,7 @@ from tests.unit.storage import test_format_2 as format_2
 PAST = Incarnation(1, "life-1", acknowledged_sequence=2, acknowledged_chain=b"p" * 32)
 PRESENT = Incarnation(2, "life-2", acknowledged_sequence=3, acknowledged_chain=b"q" * 32)
 RECORDS = [record_of(quantity) for quantity in (5, 6, 7)]
-ANSWER = StoredAnswer(NOW_US + 1, bytes(16), b"answer")
+ANSWER = StoredAnswer(bytes(16), b"answer")
 LEFT = {"calls": Tally(3, 30), "tokens": Tally(1, 4)}
 
 Pairs = Mapping[bytes, bytes]
@@ -45,7 +45,7 @@ def lived_in(number: int) -> Pairs:
     pairs[b"mtallies/1"] = codec.encode_value({"calls": Tally(9, 9)})
     pairs[b"mtallies/2"] = codec.encode_value(LEFT)
     pairs[keys.UNPARTITIONED_ANSWERS + keys.answer_hash("acme", "key")] = (
-        struct.pack("<Bq16s", 1, ANSWER.expires_us, ANSWER.digest) + ANSWER.answer
+        struct.pack("<Bq16s", 1, NOW_US + 1, ANSWER.digest) + ANSWER.answer
     )
     pairs[keys.META_CONTACT] = codec.encode_value(77)
     for ordinal, records in ((1, RECORDS[:1]), (2, RECORDS[1:])):

@@ -281,7 +281,7 @@ def test_a_moved_record_with_a_swept_counter_is_still_sent(opened: OpenedStore) 
 
 
 def test_answers_outlive_a_fencing(opened: OpenedStore) -> None:
-    stored = opened.store.transact(lambda transaction: keep_answer(transaction, b"name", 100))
+    stored = opened.store.transact(keep_answer)
     opened.count(1)
     fence(opened, 0)
     opened.reopen(power_lost=True)

@@ -7,12 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from sidecar.domain.errors import Conflict, FieldError, Unavailable
-from sidecar.storage.answer_codec import StoredAnswer
 from sidecar.storage.transaction import Transaction
-from tests.support.build import NOW_US
 from tests.support.stores import Disk, OpenedStore, chain_of, count_in, keep_answer
-
-ANSWER = StoredAnswer(NOW_US + 1, bytes(8), b"answer life-1-0")
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def test_everything_else_is_left_alone(opened: OpenedStore) -> None:
     assert run is not None
     assert (record,) == run.records
     assert opened.snapshots.catalog() is not None
-    assert kept == opened.store.transact(lambda transaction: transaction.answer(b"name", NOW_US))
+    assert kept == opened.store.transact(lambda transaction: transaction.answer(b"name"))
     assert opened.snapshots.company("acme") is not None
     assert WatchPosition("e", 1) == opened.snapshots.position()
 

@@ -42,7 +42,6 @@ from sidecar.storage.answer_codec import (
     StoredAnswer,
     decode_answer,
     encode_answer,
-    expiry_of,
 )
 from sidecar.storage.codec import (
     CatalogHead,
@@ -84,12 +83,11 @@ BUCKET_HEX: Final = (
     "0000d8c35a4e0600"  # from when on it may be forgotten
 )
 
-WHOLE_ANSWER: Final = StoredAnswer(1_775_001_600_000_000, DIGEST, b"answer")
+WHOLE_ANSWER: Final = StoredAnswer(DIGEST, b"answer")
 WHOLE_ANSWER_HEX: Final = "01" + "0000d8c35a4e0600" + DIGEST.hex() + b"answer".hex()
-ANSWER: Final = StoredAnswer(1_775_001_600_000_000, DIGEST[:8], b"answer life-70000")
+ANSWER: Final = StoredAnswer(DIGEST[:8], b"answer life-70000")
 ANSWER_HEX: Final = (
     "02"  # version
-    "0000d8c35a4e0600"  # expiry
     + DIGEST[:8].hex()
     + "ac02"  # incarnation
     + "f0a204"  # sequence
@@ -149,17 +147,13 @@ def test_a_counter_of_an_earlier_incarnation_is_others_alone() -> None:
 
 
 def test_an_answer_is_written_and_read_like_this() -> None:
-    written = encode_answer(
-        ANSWER.expires_us, DIGEST, ANSWER.answer, 300, 70_000, len("life-70000")
-    )
+    written = encode_answer(DIGEST, ANSWER.answer, 300, 70_000, len("life-70000"))
     assert ANSWER_HEX == written.hex()
     assert ANSWER == decode_answer(bytes.fromhex(ANSWER_HEX), NAMES)
-    assert ANSWER.expires_us == expiry_of(bytes.fromhex(ANSWER_HEX))
 
 
 def test_an_answer_that_was_kept_as_a_whole_is_read_like_this() -> None:
     assert WHOLE_ANSWER == decode_answer(bytes.fromhex(WHOLE_ANSWER_HEX), {})
-    assert WHOLE_ANSWER.expires_us == expiry_of(bytes.fromhex(WHOLE_ANSWER_HEX))
 
 
 def test_an_answer_whose_incarnation_is_not_known_any_more_is_none() -> None:
