@@ -23,7 +23,7 @@ NO_PARTITION: Final = 0
 _VERSION: Final = 2
 _WHOLE: Final = 1
 """Version of an answer that was kept as a whole, with its expiry and a digest of 16 bytes: up to
-format 3."""
+format 4."""
 _VERSION_BYTE: Final = bytes([_VERSION])
 _WHOLE_HEAD = struct.Struct("<Bq16s")
 _NUMBERS_FROM: Final = 1 + DIGEST_BYTES

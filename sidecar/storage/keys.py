@@ -8,7 +8,7 @@ path of pages to every commit (measured: 16 % of an engine call).
 | `c` company NUL feature NUL slot-hash values-hash window-start   | counter           |
 | `g` company NUL feature NUL slot-hash values-hash                | bucket of a rate  |
 | `h` partition hash of company and idempotency key                | stored answer     |
-| `i` the same hash: up to format 3                                | stored answer     |
+| `i` the same hash: up to format 4                                | stored answer     |
 | `m` name                                                         | facts of the store|
 | `mname` incarnation                                              | its id            |
 | `mtally` incarnation feature                                     | tally             |

@@ -27,7 +27,7 @@ def take_over_tallies(engine: KvEngine, kv: KvTransaction, present: Incarnation)
 
 
 def take_over_answers(engine: KvEngine, kv: KvTransaction) -> Partitions:
-    """The partitions of stored answers; up to format 3 answers had none, and are the previous one.
+    """The partitions of stored answers; up to format 4 answers had none, and are the previous one.
 
     What is not kept yet is what it would be, so that on a full disk nothing needs to be written.
     """

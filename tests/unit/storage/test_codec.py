@@ -374,5 +374,5 @@ def test_the_version_of_a_company_is_read_alone(written: str) -> None:
     assert 9 == codec.version_of(bytes.fromhex(written))
 
 
-def test_the_format_of_the_store_is_4() -> None:
-    assert 4 == codec.STORE_FORMAT
+def test_the_format_of_the_store_is_5() -> None:
+    assert 5 == codec.STORE_FORMAT
