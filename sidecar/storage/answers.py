@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from sidecar.storage import codec, keys
+from sidecar.storage import codec, keys, room
 from sidecar.storage.answer_codec import NO_PARTITION, Partitions
 from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
@@ -124,8 +124,9 @@ class Answers:
 
     def _is_in_the_way(self, state: Partitions) -> bool:
         """Whether records lack room that answers take; what is next to nothing may stay."""
-        return self._store.is_short_of_room() and (
-            state.previous == NO_PARTITION or self.size_bytes >= self._store.reserve_bytes() // 8
+        engine = self._store.engine
+        return room.is_touched(engine) and (
+            state.previous == NO_PARTITION or self.size_bytes >= room.reserve_bytes(engine) // 8
         )
 
     def _with_new(self, state: Partitions, now_us: int) -> Partitions:
@@ -172,7 +173,8 @@ class Answers:
                 del place.names[ordinal]
         excess_bytes = self.size_bytes - self.quota_bytes
         place.takes = (
-            self._store.takes_answers() and excess_bytes < self.quota_bytes // _EXCESS_DIVISOR
+            room.takes_answers(self._store.engine)
+            and excess_bytes < self.quota_bytes // _EXCESS_DIVISOR
         )
         remembered_us = self.remembered_us(now_us)
         if self._is_short == (remembered_us is not None):

@@ -18,9 +18,10 @@ from sidecar.domain.slices import Slices
 from sidecar.storage import codec, keys
 from sidecar.storage.bounded_scan import STEP_BYTES, scan_bounded
 from sidecar.storage.codec import Incarnation, OutboxEntry, StoredCounter
+from sidecar.storage.incarnations import read_head, write_incarnations
 from sidecar.storage.record_reader import RecordReader, RecordSummary
 from sidecar.storage.record_wire import encode_identity
-from sidecar.storage.store import Store, read_head, write_incarnations
+from sidecar.storage.store import Store
 from sidecar.storage.tallies import AcceptedTallies, AcceptedUsage, Amount, settle
 from sidecar.storage.transaction import OutboxHead, Transaction
 

@@ -22,6 +22,7 @@ from sidecar.storage import codec, keys
 from sidecar.storage.bounded_scan import scan_bounded
 from sidecar.storage.catalog_parts import joined, parts_of
 from sidecar.storage.codec import CatalogHead
+from sidecar.storage.room import require_room_for_snapshots
 from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
 
@@ -136,7 +137,7 @@ class Snapshots:
         is left is for records alone: what is known then goes on until there is more.
         """
         if changes.companies or changes.catalog is not None:
-            self._store.require_spare_room()
+            require_room_for_snapshots(self._store.engine)
         yield from self._cleared()
         if _fits_a_step(changes):
             self._store.transact(lambda transaction: _write(transaction, changes))

@@ -18,6 +18,13 @@ import structlog
 from sidecar.domain.errors import Exhausted, FieldError, Unavailable
 from sidecar.storage import codec, keys
 from sidecar.storage.codec import Incarnation, StoreFormatError
+from sidecar.storage.incarnations import (
+    read_head,
+    read_incarnations,
+    read_names,
+    with_new_incarnation,
+    write_incarnations,
+)
 from sidecar.storage.kv_engine import KvEngine, KvFailure, KvFull, KvShort, KvTransaction
 from sidecar.storage.transaction import AnswerPlace, OutboxHead, Transaction
 from sidecar.storage.upgrade import take_over_answers, take_over_tallies
@@ -28,11 +35,6 @@ _ROOM_CHECK_EVERY: Final = 256
 """Most steps between two looks at the room that is left."""
 _STEP_BYTES_MAX: Final = 64 << 10
 """By so much a step's record, answer and counters may enlarge the store."""
-_RESERVE_DIVISOR: Final = 8
-"""This part of the store is reserved for records: by default 512 MiB, more than may wait."""
-_INCARNATIONS_MAX: Final = 16
-_NAMES_MAX: Final = 100_000
-"""More than there can be incarnations in two days, since new ones back off."""
 
 log = structlog.get_logger(__name__)
 
@@ -194,27 +196,6 @@ class Store:
                     "", "the store has reached its size bound, or its disk is full", "STORE_FULL"
                 )
 
-    def reserve_bytes(self) -> int:
-        """What is reserved for records.
-
-        A part of the room that the store can have: its bound, or what a full disk has given.
-        """
-        engine = self._engine
-        return (engine.used_bytes() + engine.room_bytes()) // _RESERVE_DIVISOR
-
-    def is_short_of_room(self) -> bool:
-        """Whether answers are in the way of records."""
-        return self._engine.room_bytes() < self.reserve_bytes()
-
-    def takes_answers(self) -> bool:
-        """Whether there is room for answers: half of the reserve is never theirs."""
-        return self._engine.room_bytes() >= self.reserve_bytes() // 2
-
-    def require_spare_room(self) -> None:
-        """Raise `Exhausted` where what is left is for records alone: before knowledge grows."""
-        if self._engine.room_bytes() < self.reserve_bytes() // 4:
-            raise Exhausted("", "what room the store has is reserved for records", "STORE_FULL")
-
     def admits(self) -> bool:
         """Whether one more record may wait. Raises `Exhausted` where there is no room for it."""
         self._steps_to_room_check -= 1
@@ -275,12 +256,12 @@ def open_store(
     kv = engine.begin()
     try:
         _require_format(kv)
-        stored = incarnations = _read_incarnations(kv)
+        stored = incarnations = read_incarnations(kv)
         if not incarnations:
             incarnations = (Incarnation(1, new_incarnation()),)
         elif power_lost:
             log.warning("store.power_lost", left=incarnations[-1].id)
-            incarnations = _with_new_incarnation(incarnations, new_incarnation())
+            incarnations = with_new_incarnation(incarnations, new_incarnation())
         heads = {incarnation: read_head(engine, kv, incarnation) for incarnation in incarnations}
         *earlier, present = incarnations
         waiting = {
@@ -289,7 +270,7 @@ def open_store(
         }
         incarnations = (*(incarnation for incarnation in earlier if waiting[incarnation]), present)
         take_over_tallies(engine, kv, present)
-        names = _read_names(engine, kv)
+        names = read_names(engine, kv)
         answer_place = AnswerPlace(names)
         answer_place.take_over(take_over_answers(engine, kv))
         # On a full disk nothing more can be written.
@@ -303,49 +284,6 @@ def open_store(
     store = Store(engine, incarnations, heads[present], outbox_records_max, answer_place)
     store.set_incarnations(incarnations, heads[present], sum(waiting.values()))
     return store
-
-
-def read_head(engine: KvEngine, kv: KvTransaction, incarnation: Incarnation) -> OutboxHead:
-    """Where the outbox of an incarnation ends; for the outbox module."""
-    start = keys.outbox_key(incarnation.ordinal, 0)
-    last = engine.last(kv, start, keys.outbox_key(incarnation.ordinal + 1, 0))
-    if last is None:
-        return OutboxHead(
-            incarnation.acknowledged_sequence,
-            incarnation.acknowledged_chain,
-            incarnation.acknowledged_bytes,
-        )
-    entry = codec.decode_entry(last[1])
-    return OutboxHead(keys.sequence_of(last[0]), entry.chain, entry.total_bytes)
-
-
-def write_incarnations(kv: KvTransaction, incarnations: tuple[Incarnation, ...]) -> None:
-    """Put the incarnations, and the present one's name for its answers; for the outbox module."""
-    present = incarnations[-1]
-    kv.put(keys.META_INCARNATIONS, codec.encode_value(incarnations))
-    kv.put(keys.name_key(present.ordinal), present.id.encode())
-
-
-def _read_names(engine: KvEngine, kv: KvTransaction) -> dict[int, str]:
-    """Ids of incarnations that kept answers refer to, by ordinal; the newest that there are."""
-    start, stop = keys.name_key(0), keys.after(keys.META_NAME)
-    return {
-        keys.ordinal_of(key): data.decode()
-        for key, data in engine.scan(kv, start, stop, _NAMES_MAX)
-    }
-
-
-def _read_incarnations(kv: KvTransaction) -> tuple[Incarnation, ...]:
-    data = kv.get(keys.META_INCARNATIONS)
-    return () if data is None else codec.decode_value(data, tuple[Incarnation, ...])
-
-
-def _with_new_incarnation(
-    incarnations: tuple[Incarnation, ...], incarnation_id: str
-) -> tuple[Incarnation, ...]:
-    if len(incarnations) >= _INCARNATIONS_MAX:
-        return incarnations
-    return (*incarnations, Incarnation(incarnations[-1].ordinal + 1, incarnation_id))
 
 
 def _require_format(kv: KvTransaction) -> None:

@@ -11,6 +11,7 @@ from sidecar.domain.time.units import HOUR_US, SECOND_US
 from sidecar.storage import keys
 from sidecar.storage.answers import STEP_KEYS, Answers
 from sidecar.storage.kv_engine import KvEngine
+from sidecar.storage.room import reserve_bytes
 from sidecar.storage.transaction import Transaction
 from tests.conformance.store.conftest import MakeDisk
 from tests.support.build import NOW_US
@@ -235,7 +236,7 @@ def test_calls_with_keys_go_on_for_ever_once_their_records_are_sent(make_disk: M
         opened.outbox.acknowledge("life-1", opened.store.head.sequence)
         retries.tend()
         retries.now_us += SECOND_US
-        assert engine.room_bytes() >= opened.store.reserve_bytes() // 2
+        assert engine.room_bytes() >= reserve_bytes(engine) // 2
     assert 0 == retries.answers.not_kept
     remembered_us = retries.remembered_us()
     assert remembered_us is not None
