@@ -30,7 +30,7 @@ except OSError as error:
 @pytest.mark.parametrize(
     ("way", "lives", "seed"),
     [
-        pytest.param(Way("disk", True), 6, 61, id="6 lives"),
+        pytest.param(Way("disk", True), 4, 61, id="4 lives"),
         *(
             pytest.param(way, 20, 161 + number, id=f"20 lives, {way}", marks=pytest.mark.slow)
             for number, way in enumerate(WAYS)

@@ -19,6 +19,7 @@ from typing import Any, Final
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
 
 from sidecar.api.sync.v1 import sync_pb2
@@ -26,11 +27,12 @@ from tests.fuzz.mutation import garbled, mutate
 from tests.support.bounds import HANG_SECONDS_MAX
 from tests.support.channels import channel_to
 
-SERVICE: Final = "sidecar.api.sync.v1.SyncService"
+_SERVICE: Final = sync_pb2.DESCRIPTOR.services_by_name["SyncService"]
+SERVICE: Final = _SERVICE.full_name
 ANSWERS: Final[dict[str, type[Message]]] = {
-    "Hello": sync_pb2.HelloResponse,
-    "PushUsage": sync_pb2.PushUsageResponse,
-    "FetchSnapshots": sync_pb2.FetchSnapshotsResponse,
+    method.name: GetMessageClass(method.output_type)
+    for method in _SERVICE.methods
+    if not method.server_streaming
 }
 WAYS: Final = ("other fields", "no message", "an error", "an older one", "twice", "late")
 REASONS: Final = ("SEQUENCE_GAP", "FENCED", "EPOCH_CHANGED", "", "NEVER_HEARD_OF")
@@ -154,12 +156,11 @@ class HostilePlane:
         except DecodeError:
             return told
         honest: Any = kind.FromString(true)
-        if name == "FetchSnapshots":
-            _keep_time(answer, honest)
-            if not self._sells:
-                _sell_truly(answer, honest)
-            return bytes(answer.SerializeToString())
         _keep_time(answer, honest)
+        if name == "FetchSnapshots" and not self._sells:
+            _sell_truly(answer, honest)
+        if name not in ("Hello", "PushUsage"):
+            return bytes(answer.SerializeToString())
         sent = _last_sequence(name, request)
         if not (answer.watermark <= honest.watermark or answer.watermark > sent):
             answer.watermark = honest.watermark

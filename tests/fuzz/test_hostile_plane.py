@@ -56,8 +56,14 @@ def exports_of(records: Iterable[control_pb2.LedgerRecord]) -> Counter[str]:
 
 
 @pytest.mark.crash
-@pytest.mark.parametrize(("phases", "seed"), rounds(3, 41, slow=25, seeds=(141, 142, 143)))
-@pytest.mark.parametrize("sells", [False, True], ids=["", "sells anything"])
+@pytest.mark.parametrize(("phases", "seed"), rounds(2, 41, slow=25, seeds=(141, 142)))
+@pytest.mark.parametrize(
+    "sells",
+    [
+        pytest.param(False, id="sells what it should"),
+        pytest.param(True, id="sells anything", marks=pytest.mark.slow),
+    ],
+)
 async def test_what_was_answered_beside_a_hostile_plane_is_in_the_ledger_once(
     tmp_path: Path, phases: int, seed: int, sells: bool
 ) -> None:
