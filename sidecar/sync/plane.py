@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar, cast
 
 import grpc
@@ -11,11 +11,13 @@ import msgspec
 from google.protobuf.message import DecodeError, Message
 
 from sidecar.api.sync.v1 import sync_pb2, sync_pb2_grpc
+from sidecar.domain.bounds import IDENTIFIER_BYTES_MAX
 from sidecar.domain.catalog.model import CatalogSnapshot
 from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.limits.counters import CounterTotal
 from sidecar.domain.slices import Slices
+from sidecar.domain.text import KNOWN_NAMES
 from sidecar.engine.slicing import in_slices
 from sidecar.shared.call_errors import error_info
 from sidecar.shared.convert.catalog import catalog_snapshot_in_slices
@@ -267,20 +269,26 @@ def _fetched(answer: sync_pb2.FetchSnapshotsResponse) -> Slices[FetchAnswer]:
     return FetchAnswer(
         catalog=(yield from _catalog(answer)),
         companies=(yield from snapshots_in_slices(answer.companies, "companies")),
-        unknown=tuple(answer.unknown_companies),
+        unknown=_companies(answer.unknown_companies),
         totals=(yield from totals_in_slices(answer.totals, "totals")),
-        left_out=tuple(answer.left_out_companies),
+        left_out=_companies(answer.left_out_companies),
     )
 
 
+def _companies(names: Iterable[str]) -> tuple[str, ...]:
+    """Those that there can be: of another company there is nothing to do."""
+    return tuple(name for name in names if KNOWN_NAMES.identifier_problem(name) is None)
+
+
 def _watch_step(answer: sync_pb2.WatchSnapshotsResponse) -> Slices[WatchStep]:
+    KNOWN_NAMES.require("epoch", answer.epoch, IDENTIFIER_BYTES_MAX)
     return WatchStep(
         epoch=answer.epoch,
         revision=answer.revision,
         complete=answer.complete,
         catalog=(yield from _catalog(answer)),
         companies=(yield from snapshots_in_slices(answer.companies, "companies")),
-        removed=tuple(answer.removed_companies),
+        removed=_companies(answer.removed_companies),
         totals=(yield from totals_in_slices(answer.totals, "totals")),
     )
 

@@ -12,6 +12,7 @@ from sidecar.api.sync.v1 import sync_pb2
 from sidecar.control.storage.values import CounterKey
 from sidecar.domain import bounds
 from sidecar.domain.errors import InvalidInput
+from sidecar.domain.text import KNOWN_NAMES
 from sidecar.domain.time.windows import END_INSTANT_US
 from sidecar.shared.convert.counters import counter_from_message
 
@@ -54,16 +55,14 @@ def _read(data: bytes, field: str) -> Record:
         raise InvalidInput(field, "is no UsageRecord message") from None
     company, feature = message.company, message.feature
     event_time_us, accepted_us = message.event_time_us, message.accepted_time_us
-    for name, text in (("company", company), ("feature", feature)):
-        if not 0 < len(text.encode()) <= bounds.IDENTIFIER_BYTES_MAX:
-            raise InvalidInput(f"{field}.{name}", "must be 1 to 128 bytes")
+    KNOWN_NAMES.require_identifier(f"{field}.company", company)
+    KNOWN_NAMES.require_identifier(f"{field}.feature", feature)
     if message.quantity < 0 or message.overage < 0:
         raise InvalidInput(f"{field}.quantity", "quantity and overage must not be negative")
     if not (0 <= event_time_us < END_INSTANT_US and 0 <= accepted_us < END_INSTANT_US):
         raise InvalidInput(f"{field}.event_time_us", "times must lie in the years 1970 to 9998")
     key, digest = message.idempotency_key, message.payload_digest
-    if len(key.encode()) > bounds.IDENTIFIER_BYTES_MAX:
-        raise InvalidInput(f"{field}.idempotency_key", "must be at most 128 bytes")
+    KNOWN_NAMES.require(f"{field}.idempotency_key", key, bounds.IDENTIFIER_BYTES_MAX)
     if key and len(digest) != _DIGEST_BYTES:
         raise InvalidInput(f"{field}.payload_digest", f"must be {_DIGEST_BYTES} bytes")
     if len(message.counters) > bounds.LIMITS_MAX:

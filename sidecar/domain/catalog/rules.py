@@ -92,6 +92,8 @@ def catalog_checks(catalog: Catalog) -> Iterator[Iterator[RuleProblem]]:
     yield count_problems(("features",), catalog.features, bounds.FEATURES_MAX)
     yield count_problems(("plans",), catalog.plans, bounds.PLANS_MAX)
     yield count_problems(("add_ons",), catalog.add_ons, bounds.ADD_ONS_MAX)
+    if catalog.default_plan:
+        yield identifier_problems(("default_plan",), catalog.default_plan)
     for at, feature in enumerate(catalog.features):
         yield below(("features", at), _feature_problems(feature))
     for at, plan in enumerate(catalog.plans):

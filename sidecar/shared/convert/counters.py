@@ -11,6 +11,7 @@ from sidecar.domain import bounds
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.limits.counters import CounterRef, CounterTotal
 from sidecar.domain.slices import Slices
+from sidecar.domain.text import KNOWN_NAMES
 from sidecar.domain.time.windows import (
     END_INSTANT_US,
     FIRST_INSTANT_US,
@@ -38,6 +39,8 @@ def counter_from_message(message: sync_pb2.Counter, field: str) -> CounterRef:
         raise InvalidInput(f"{field}.slot", f"must be 1 to {_SLOT_BYTES_MAX} characters")
     if len(message.values) > bounds.DIMENSIONS_MAX:
         raise InvalidInput(f"{field}.values", f"must be at most {bounds.DIMENSIONS_MAX}")
+    for at, value in enumerate(message.values):
+        KNOWN_NAMES.require(f"{field}.values[{at}]", value, bounds.DIMENSION_VALUE_BYTES_MAX)
     start_us, end_us = message.window_start_us, message.window_end_us
     if start_us >= end_us:
         raise InvalidInput(f"{field}.window_end_us", "must be after window_start_us")
@@ -63,9 +66,8 @@ def total_to_message(total: CounterTotal) -> sync_pb2.CounterTotal:
 
 def total_from_message(message: sync_pb2.CounterTotal, field: str) -> CounterTotal:
     """Read a total; `InvalidInput` for what cannot be kept: names, counter, amounts carried."""
-    for name in ("company", "feature"):
-        if not 0 < len(getattr(message, name).encode()) <= bounds.IDENTIFIER_BYTES_MAX:
-            raise InvalidInput(f"{field}.{name}", "must be 1 to 128 bytes")
+    KNOWN_NAMES.require_identifier(f"{field}.company", message.company)
+    KNOWN_NAMES.require_identifier(f"{field}.feature", message.feature)
     counter = counter_from_message(message.counter, f"{field}.counter")
     return CounterTotal(
         company=message.company,

@@ -31,6 +31,7 @@ from sidecar.domain.company.spans import (
 from sidecar.domain.company.timeline import PHASES_MAX
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.slices import Slices, whole
+from sidecar.domain.time.zones import load_zone
 from sidecar.domain.validation import RuleProblem, identifier_problems
 from sidecar.domain.validation import below as located
 from sidecar.shared.convert._checks import below, member, refuse_any
@@ -218,6 +219,12 @@ def _phase_problems(phase: Phase, expected_us: int) -> Iterator[RuleProblem]:
         yield RuleProblem(("from",), "must be where the segment before ends")
     if phase.until_us <= phase.from_us:
         yield RuleProblem(("until",), "must be after from")
+    if phase.plan:
+        yield from identifier_problems(("plan",), phase.plan)
+    try:
+        load_zone(phase.time_zone)
+    except ValueError:
+        yield RuleProblem(("time_zone",), f"unknown time zone {phase.time_zone!r}")
     for name in ("generation", "anchored_generation"):
         if getattr(phase, name) < 0:
             yield RuleProblem((name,), "must not be negative")

@@ -141,6 +141,7 @@ async def lives(bench: Bench, monkeypatch: pytest.MonkeyPatch, method: str, answ
         pytest.param({"company": "x" * 129}, id="a company too long for a key"),
         pytest.param({"feature": "é" * 65}, id="a feature too long for a key"),
         pytest.param({"company": ""}, id="no company"),
+        pytest.param({"company": "acme\0x"}, id="a company that would be two in a key"),
         pytest.param({"start": INT64_MIN, "end": 0}, id="a window before all time"),
         pytest.param({"start": 0, "end": INT64_MAX - 1}, id="a window beyond all time"),
         pytest.param({"start": 9, "end": 9}, id="a window of nothing"),

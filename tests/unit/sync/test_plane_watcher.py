@@ -62,3 +62,18 @@ async def test_changes_that_the_store_had_no_room_for_are_applied_once_it_has(
             await bench.followed("e", 2)
         assert [0, 1, 1] == plane.resumed
         assert ["a", "b"] == bench.container.snapshots.company_ids("", 10)
+
+
+async def test_companies_that_there_cannot_be_keep_no_news_away(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with bench_of(monkeypatch, tmp_path, snapshots="all") as bench:
+        bench.apply(CONTENT)
+        watcher, plane = bench.container.watcher, bench.plane
+        assert watcher is not None
+        odd = page(2, "c")
+        odd.removed_companies.extend(["", "a\0", "x" * 600, "b"])
+        plane.pages = [page(1, "a", "b"), odd]
+        async with bench.running(watcher.run()):
+            await bench.followed("e", 2)
+        assert ["a", "c"] == bench.container.snapshots.company_ids("", 10)

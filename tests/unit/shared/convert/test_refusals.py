@@ -56,6 +56,7 @@ CATALOGS: dict[str, tuple[Change, str]] = {
     "no kind": (lambda m: m.features[1].ClearField("kind"), "features[1].kind"),
     "an unknown kind": (lambda m: setattr(m.features[1], "kind", 99), "features[1].kind"),
     "no key": (lambda m: m.plans[0].ClearField("key"), "plans[0].key"),
+    "a long default plan": (lambda m: setattr(m, "default_plan", "x" * 129), "default_plan"),
     "a long key": (lambda m: setattr(m.plans[0], "key", "x" * 129), "plans[0].key"),
     "a key that is there": (lambda m: setattr(m.plans[0], "key", "pro"), "plans[1].key"),
     "a long name": (lambda m: setattr(m.plans[1], "name", "ä" * 129), "plans[1].name"),
@@ -214,6 +215,13 @@ TIMELINES: dict[str, tuple[Change, str]] = {
         lambda m: setattr(m.segments[1].anchor, "seconds", 253_402_300_799),
         "segments[1].anchor",
     ),
+    "an unknown zone": (
+        lambda m: setattr(m.segments[1], "time_zone", "Moon/Base"),
+        "segments[1].time_zone",
+    ),
+    "a long plan": (lambda m: setattr(m.segments[1], "plan", "x" * 129), "segments[1].plan"),
+    "a company with a line break": (lambda m: setattr(m, "company", "a\nb"), "company"),
+    "a long company": (lambda m: setattr(m, "company", "x" * 512), "company"),
     "a broken override": (
         lambda m: m.segments[0].overrides[1].limits[0].ClearField("id"),
         "segments[0].overrides[1].limits[0].id",
@@ -230,9 +238,29 @@ def test_a_timeline_is_refused_by_its_path(change: Change, field: str) -> None:
     assert field == refused.value.field
 
 
+def test_a_timeline_of_a_company_that_was_named_before_is_read() -> None:
+    message = snapshot_messages.segmented_to_message(compile_snapshot(FULL_COMPANY, 3), 1 << 20)
+    message.company = " acme "
+    assert " acme " == snapshots.snapshot_from_message(message, "").company
+
+
 COUNTERS: dict[str, tuple[sync_pb2.CounterTotal, str]] = {
     "no company": (sync_pb2.CounterTotal(feature="f"), "company"),
     "no feature": (sync_pb2.CounterTotal(company="c"), "feature"),
+    "a company with a NUL": (sync_pb2.CounterTotal(company="acme\0x", feature="f"), "company"),
+    "a long feature": (sync_pb2.CounterTotal(company="c", feature="f" * 129), "feature"),
+    "a value with a NUL": (
+        sync_pb2.CounterTotal(
+            company="c", feature="f", counter=sync_pb2.Counter(slot="s", values=["v", "a\0b"])
+        ),
+        "counter.values[1]",
+    ),
+    "a long value": (
+        sync_pb2.CounterTotal(
+            company="c", feature="f", counter=sync_pb2.Counter(slot="s", values=["v" * 257])
+        ),
+        "counter.values[0]",
+    ),
     "no counter": (sync_pb2.CounterTotal(company="c", feature="f"), "counter.slot"),
     "no window": (
         sync_pb2.CounterTotal(company="c", feature="f", counter=sync_pb2.Counter(slot="s")),
