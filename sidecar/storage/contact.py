@@ -23,9 +23,10 @@ def write_contact(store: Store, heard_us: int) -> None:
 
 
 def read_time(store: Store) -> KnownTime | None:
-    """What was known of the time; `None` for a new store, or one of a version before."""
+    """What was known of the time; `None` for a new store, one of a version before, or nonsense."""
     data = store.transact(lambda transaction: transaction.keyspace.get(keys.META_TIME))
-    return None if data is None else codec.decode_value(data, KnownTime)
+    known = None if data is None else codec.decode_value(data, KnownTime)
+    return known if known is not None and known.is_possible else None
 
 
 def write_time(store: Store, known: KnownTime) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from sidecar.domain.time.units import DAY_US, MINUTE_US
+from sidecar.domain.time.windows import END_INSTANT_US, FIRST_INSTANT_US
 
 NEAR_US: Final = MINUTE_US
 """A clock that is ahead by no more is followed at once: nothing is kept so exactly."""
@@ -33,6 +34,12 @@ class KnownTime(msgspec.Struct, frozen=True):
     offset_us: int
     boot: str
     ticks_us: int
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether it lies in the calendar, as whatever was on a disk need not."""
+        instants = (self.now_us, self.sure_us, self.now_us - self.offset_us)
+        return all(FIRST_INSTANT_US <= instant_us < END_INSTANT_US for instant_us in instants)
 
     def passed_us(self, boot: str, ticks_us: int) -> int | None:
         """How much time has passed since, by the counter; `None` where it can't be told."""

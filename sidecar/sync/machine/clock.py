@@ -15,7 +15,9 @@ Rules
   second; one of more than a quarter of an hour is taken in one step, for it has been said for long.
 - The first exchange after a start is believed at once where there is nothing to lose or to doubt:
   nothing is remembered, the plane and what is remembered agree, the plane and the machine's clock
-  agree after another boot, or the machine's clock is evidently behind what was known before.
+  agree after another boot, or the machine's clock is evidently behind what was known before. It
+  is no more than a first word: where the plane comes to agree with the machine's clock after all,
+  half a minute is enough.
 - Until the plane was heard, the machine's clock stands in for it, under the same rules.
 - What is remembered (`KnownTime`) goes on by the counter within a boot. After another one there is
   only the machine's clock, as far ahead or behind as it was known to be, and never earlier than
@@ -102,7 +104,7 @@ class TimeEstimate:
         self._same_boot = known is not None and known.passed_us(boot, ticks_us) is not None
         now_us, self._is_open = self._resumed(known, wall_us, ticks_us)
         self.ahead_us = self._aim_us = now_us - ticks_us
-        self.plane_heard = False
+        self.plane_heard = self._by_first_word = False
         self._wall_ahead_us = wall_us - ticks_us
         self._samples: deque[_Sample] = deque(maxlen=_SAMPLES)
         self._doubt: _Doubt | None = None
@@ -133,8 +135,11 @@ class TimeEstimate:
             self._samples.clear()
             if self._is_believed_first(sample, wall):
                 self._begin(sample)
+                self._by_first_word = not _agree(sample, wall)
                 return None
-        most_us = HOUR_US if _agree(sample, wall) else DAY_US
+        most_us = DAY_US
+        if _agree(sample, wall):
+            most_us = REPEATED_US_MIN if self._by_first_word else HOUR_US
         return self._said(sample, received_ticks_us, most_us)
 
     def looked(self, wall_us: int, ticks_us: int) -> ClockNews | None:
@@ -145,6 +150,7 @@ class TimeEstimate:
             said = _Sample(0, wall_us + self._offset_us - ticks_us)
             news = self._said(said, ticks_us, DAY_US)
         self._approach(ticks_us)
+        self._sure.at(ticks_us + self.ahead_us, ticks_us)
         return news
 
     def sure_us(self, ticks_us: int) -> int:
@@ -166,9 +172,10 @@ class TimeEstimate:
     def known(self, ticks_us: int) -> KnownTime:
         """What to remember."""
         offset_us = self.offset_us if self.plane_heard else self._offset_us
-        return KnownTime(
-            ticks_us + self.ahead_us, self.sure_us(ticks_us), offset_us, self._boot, ticks_us
-        )
+        now_us = ticks_us + self.ahead_us
+        # What is doubted now may be taken back, and is no reason to hold back for longer.
+        sure_us = self._sure.at(now_us, ticks_us)
+        return KnownTime(now_us, sure_us, offset_us, self._boot, ticks_us)
 
     def _is_believed_first(self, sample: _Sample, wall: _Sample) -> bool:
         """Whether the plane's first word is believed at once."""
@@ -202,6 +209,7 @@ class TimeEstimate:
         if doubt.repeated < REPEATED_MIN or at_ticks_us - doubt.first_ticks_us < needed_us:
             return None
         self._aim_us, self._part, self._doubt = doubt.sample.ahead_us, _JUMP_PART, None
+        self._by_first_word = False
         self._samples.clear()
         self._samples.append(doubt.sample)
         if abs(self._aim_us - self.ahead_us) > STEP_US:

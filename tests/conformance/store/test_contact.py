@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import msgspec
+import pytest
+
 from sidecar.domain.time.sure import KnownTime
 from sidecar.storage.contact import read_contact, read_time, write_contact, write_time
 from tests.support.build import NOW_US
@@ -23,9 +26,17 @@ def test_what_is_known_of_the_time_is_kept(opened: OpenedStore) -> None:
     assert read_time(opened.store) is None
     for known in (
         KnownTime(NOW_US, NOW_US - 5, -600_000_000, "one", 7),
-        KnownTime(-(2**63), 0, 2**62, "", 2**62),
+        KnownTime(NOW_US + 5, NOW_US - 5, 0, "", 2**62),
     ):
         write_time(opened.store, known)
         assert known == read_time(opened.store)
         opened.reopen()
         assert known == read_time(opened.store)
+
+
+@pytest.mark.parametrize("nonsense", [2**62, -(2**62)])
+@pytest.mark.parametrize("field", ["now_us", "sure_us", "offset_us"])
+def test_a_time_that_cannot_be_is_not_known(opened: OpenedStore, field: str, nonsense: int) -> None:
+    known = KnownTime(NOW_US, NOW_US, 0, "one", 7)
+    write_time(opened.store, msgspec.structs.replace(known, **{field: nonsense}))
+    assert read_time(opened.store) is None
