@@ -6,6 +6,8 @@ import asyncio
 import random
 from pathlib import Path
 
+import structlog
+
 from sidecar import __version__
 from sidecar.app.clock import PlaneClock
 from sidecar.app.instrumentation import DecisionObserver, sidecar_metrics
@@ -30,6 +32,8 @@ from sidecar.storage.counters import Counters
 from sidecar.storage.outbox import Outbox
 from sidecar.storage.snapshots import Snapshots
 from sidecar.storage.store_handle import StoreHandle, new_incarnation, open_folder
+from sidecar.sync.apply_totals import TotalsApplier
+from sidecar.sync.coverage_keeper import CoverageKeeper
 from sidecar.sync.machine.push import PushMachine
 from sidecar.sync.plane import PlaneClient
 from sidecar.sync.plane_watcher import PlaneWatcher
@@ -37,6 +41,8 @@ from sidecar.sync.pusher import Pusher
 from sidecar.sync.records import UsageRecordReader
 from sidecar.watch.states import StateReader
 from sidecar.watch.watchlist import Watchlist
+
+log = structlog.get_logger(__name__)
 
 
 class LoadedStore:
@@ -94,6 +100,17 @@ class Container:
         if self.directory.index is not None:
             self.catalog_known.set()
         self.plane = self._plane() if config.control else None
+        if self.plane:
+            self._keeper = CoverageKeeper(
+                self.store,
+                self.runner,
+                self.plane_status,
+                self.clock.now_us,
+                held_nobody=not self.snapshots.company_ids("", 1),
+            )
+            self._hearing = TotalsApplier(
+                self.counters, self.runner, self.watchlist, self._keeper.coverage
+            )
         self.watcher = self._watcher(self.plane) if self.plane else None
         self.pusher = self._pusher(self.plane) if self.plane else None
         self.snapshot_fetcher = SnapshotFetcher(self.directory, self.runner, self.watcher)
@@ -130,10 +147,16 @@ class Container:
             ticks=ticks_us,
             exchanged=self.clock.exchanged,
             heard=self._heard,
+            left_out=self._left_out,
         )
 
     def _heard(self) -> None:
         self.plane_status.heard(self.clock.now_us())
+
+    def _left_out(self, totals: int) -> None:
+        if not self.metrics.totals_left_out.value:
+            log.warning("sync.totals_left_out", totals=totals)
+        self.metrics.totals_left_out.add(totals)
 
     def _contact(self, connected: bool) -> None:
         self.plane_status.connected = connected
@@ -146,10 +169,11 @@ class Container:
         return PlaneWatcher(
             self.store,
             self.snapshots,
-            self.counters,
             self.directory,
             self.runner,
             plane,
+            self._hearing,
+            self._keeper,
             everyone=self.config.snapshots == "all",
             now=self.clock.now_us,
             fetch_seconds=self.config.fetch_timeout_ms / 1000,
@@ -167,7 +191,8 @@ class Container:
         return Pusher(
             self.store,
             self.outbox,
-            self.counters,
+            self._hearing,
+            self._keeper.coverage,
             self.runner,
             plane,
             machine,
@@ -175,7 +200,6 @@ class Container:
             new_incarnation=new_incarnation,
             contact=self._contact,
             caught_up=self._caught_up,
-            watchlist=self.watchlist,
         )
 
     def _methods(self) -> EnforcementMethods:

@@ -50,10 +50,11 @@ def sidecar_metrics(
 ) -> SidecarMetrics:
     """All metrics of a sidecar. What is read here are plain numbers in memory."""
 
+    def since(at_us: int | None) -> float | None:
+        return None if at_us is None else max(0, clock.now_us() - at_us) / SECOND_US
+
     def lag_seconds() -> float | None:
-        if plane_status.heard_us is None:
-            return None
-        return max(0, clock.now_us() - plane_status.heard_us) / SECOND_US
+        return since(plane_status.heard_us)
 
     def outbox_age_seconds() -> float:
         oldest_us = maintenance.vitals.oldest_accepted_us
@@ -64,6 +65,7 @@ def sidecar_metrics(
         outbox_bytes=lambda: maintenance.vitals.outbox_bytes,
         outbox_oldest_age_seconds=outbox_age_seconds,
         sync_lag_seconds=lag_seconds,
+        usage_age_seconds=lambda: since(plane_status.known_us),
         plane_connected=lambda: int(plane_status.connected),
         snapshot_age_seconds=lag_seconds,
         clock_offset_seconds=lambda: clock.offset_us / SECOND_US,

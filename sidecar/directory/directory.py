@@ -141,9 +141,9 @@ class Directory:
                 if not self._wanted[company]:
                     del self._wanted[company]
 
-    def in_memory(self) -> list[str]:
-        """Ids of the companies that were used of late."""
-        return list(self._resolved)
+    def in_use(self) -> list[str]:
+        """Ids of the companies that were used of late, also of those known not to exist."""
+        return [*self._resolved, *self._absent]
 
     def remember_absent(self, company: str, until_us: int) -> None:
         """The control plane has no such company: do not ask again before an instant."""

@@ -13,6 +13,11 @@ _BASIS_STEP_US = 1_000
 class PlaneStatus:
     """Contact, and clocks. `authority`: there is no plane, this process has the last word.
 
+    `heard_us`: when the plane last spoke. `known_us`: when all that others had counted was last
+    known here; it may speak, and yet not have told what was missed. `heard_since`: of a counter
+    that was heard of at this version of the ledger or later no change was missed; `None`: nothing
+    was heard. Instants are by the plane's clock.
+
     `machine_ahead_us`: how far the machine's clock is ahead of the time that decisions go by, at
     most an hour. Callers stamp what they ask by it. `remembered_us`: how far back idempotency keys
     are remembered, where less than promised; here since it is a part of every basis.
@@ -21,6 +26,8 @@ class PlaneStatus:
     def __init__(self, *, authority: bool) -> None:
         self.authority = authority
         self.heard_us: int | None = None
+        self.known_us: int | None = None
+        self.heard_since: int | None = None
         self.machine_ahead_us = 0
         self.connected = False
         self.remembered_us: int | None = None
@@ -67,5 +74,5 @@ class PlaneStatus:
         if self.authority:
             exact = 0 if mode is BasisMode.LOCAL else None
             return Basis(mode, version, None, exact, cause, self.remembered_us)
-        silence_ms = self.silence_us(now_us) // 1000
-        return Basis(mode, version, silence_ms, None, cause, self.remembered_us)
+        age_ms = max(0, now_us - (self.known_us or 0)) // 1000
+        return Basis(mode, version, age_ms, None, cause, self.remembered_us)

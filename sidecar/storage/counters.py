@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -35,20 +35,26 @@ class Counters:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def hear(self, incarnation_id: str, totals: Sequence[CounterTotal]) -> None:
-        """Take over totals that the plane sent to an incarnation of this store.
+    def hear(
+        self,
+        incarnation_id: str,
+        totals: Sequence[CounterTotal],
+        follows: Callable[[str], bool] | None = None,
+    ) -> bool:
+        """Take over totals that the plane sent to an incarnation of this store; False: not taken.
 
         The plane says how much of a total is that incarnation's own; the rest is others'. Local
         counting goes on in between, so the own part is never overwritten. News older than what was
         heard before is ignored, and so is an answer to an incarnation that has been left: once the
         present one has reported, it is told anew. While records of an earlier incarnation wait, the
         plane's totals lack what was counted with them: what is known here is more then, and stays.
+        `follows`: whether counters of a company are wanted that are not there; `None`: all are.
         """
         incarnation = self._store.incarnation
         if len(self._store.incarnations) > 1:
-            return
+            return False
         if incarnation.id != incarnation_id and incarnation.acknowledged_sequence > 0:
-            return
+            return False
         own_counts = incarnation.id == incarnation_id
 
         def work(transaction: Transaction) -> None:
@@ -58,6 +64,8 @@ class Counters:
                 key = keys.counter_key(base, ref.window.start_us)
                 known = transaction.counter(key)
                 if known is None:
+                    if follows is not None and not follows(total.company):
+                        continue
                     known = StoredCounter(0, 0, 0, ref.window.end_us, ref.values)
                 if total.version < known.heard:
                     continue
@@ -72,6 +80,7 @@ class Counters:
 
         if totals:
             self._store.transact(work)
+        return True
 
     def of_slot(
         self, company: str, feature: str, slot: str, window_start_us: int, most: int

@@ -48,6 +48,7 @@ META_TIME: Final = b"mtime"
 META_STAGED: Final = b"mstaged"
 META_ANSWERS: Final = b"manswers"
 META_NAME: Final = b"mname"
+META_COVERAGE: Final = b"mcoverage"
 
 _SLOT_BYTES: Final = 8
 _VALUES_BYTES: Final = 16

@@ -2,41 +2,36 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from typing import Any, Final, TypeVar, cast
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Any, Final, Protocol, TypeVar
 
 import grpc
 import msgspec
 from google.protobuf.message import DecodeError, Message
 
 from sidecar.api.sync.v1 import sync_pb2, sync_pb2_grpc
-from sidecar.domain.bounds import IDENTIFIER_BYTES_MAX
-from sidecar.domain.catalog.model import CatalogSnapshot
-from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.errors import InvalidInput
-from sidecar.domain.limits.counters import CounterTotal
-from sidecar.domain.slices import Slices
-from sidecar.domain.text import KNOWN_NAMES
+from sidecar.domain.limits.counters import CounterName, CounterTotal
 from sidecar.engine.slicing import in_slices
-from sidecar.shared.call_errors import error_info
-from sidecar.shared.convert.catalog import catalog_snapshot_in_slices
-from sidecar.shared.convert.counters import totals_in_slices
+from sidecar.shared.convert.counters import counter_to_message, totals_in_slices
 from sidecar.shared.convert.parsing import parsed_in_slices
-from sidecar.shared.convert.snapshots import snapshots_in_slices
 from sidecar.shared.convert.times import instant
 from sidecar.storage.outbox import OutboxRun
 from sidecar.sync.machine.push import HelloAnswer, PushAnswer, PushFenced, PushGap
 from sidecar.sync.machine.watch import WatchStep
-
-_REFUSALS: Final = frozenset(
-    {
-        grpc.StatusCode.INVALID_ARGUMENT,
-        grpc.StatusCode.OUT_OF_RANGE,
-        grpc.StatusCode.RESOURCE_EXHAUSTED,
-        grpc.StatusCode.UNIMPLEMENTED,
-    }
+from sidecar.sync.plane_answers import (
+    FetchAnswer,
+    ListedTotals,
+    PlaneAway,
+    describe,
+    failure_of,
+    fetched_in_slices,
+    got_in_slices,
+    listed_in_slices,
+    refusal_of,
+    watch_step_in_slices,
 )
+
 _CALL_SECONDS: Final = 10.0
 _MESSAGE_BYTES_MAX: Final = 64 << 20
 _OPTIONS: Final = (
@@ -58,15 +53,14 @@ Answer = TypeVar(
     sync_pb2.HelloResponse,
     sync_pb2.PushUsageResponse,
     sync_pb2.FetchSnapshotsResponse,
+    sync_pb2.ListTotalsResponse,
+    sync_pb2.GetTotalsResponse,
 )
 
 
-class PlaneAway(Exception):
-    """No usable answer from the plane."""
-
-
-class PlaneRefuses(PlaneAway):
-    """The plane answers, and does not take what it was sent: trying again helps nothing."""
+class _WithTotals(Protocol):
+    @property
+    def totals(self) -> Sequence[sync_pb2.CounterTotal]: ...
 
 
 class HelloFacts(msgspec.Struct, frozen=True):
@@ -79,21 +73,12 @@ class HelloFacts(msgspec.Struct, frozen=True):
     last_chain: bytes
 
 
-class FetchAnswer(msgspec.Struct, frozen=True):
-    """Snapshots that were asked for. `left_out`: companies to be asked for again."""
-
-    catalog: CatalogSnapshot | None
-    companies: Sequence[CompanySnapshot]
-    unknown: Sequence[str]
-    totals: Sequence[CounterTotal]
-    left_out: Sequence[str] = ()
-
-
 class PlaneClient:
     """Calls the plane's `SyncService`.
 
     `heard` is called whenever it answers. `exchanged` is told when a call was sent and its answer
-    received, by `ticks`, and the plane's time; all in microseconds.
+    received, by `ticks`, and the plane's time; all in microseconds. `left_out` is told how many
+    totals of an answer cannot be kept.
     """
 
     def __init__(
@@ -105,6 +90,7 @@ class PlaneClient:
         ticks: Callable[[], int],
         exchanged: Callable[[int, int, int], None],
         heard: Callable[[], None],
+        left_out: Callable[[int], None],
     ) -> None:
         self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
         answers: Any = _AnswersAsBytes(self._channel)
@@ -114,6 +100,7 @@ class PlaneClient:
         self._ticks = ticks
         self._exchanged = exchanged
         self._heard = heard
+        self._left_out = left_out
 
     async def hello(self, facts: HelloFacts) -> HelloAnswer:
         """Introduce an incarnation."""
@@ -142,8 +129,9 @@ class PlaneClient:
                 self._stub.PushUsage, request, sync_pb2.PushUsageResponse, _CALL_SECONDS
             )
         except grpc.aio.AioRpcError as error:
-            return _refusal(error)
+            return refusal_of(error)
         totals = await in_slices(totals_in_slices(answer.totals, "totals"))
+        self._note_left_out(answer, totals)
         return PushAnswer(answer.watermark, totals)
 
     async def fetch(
@@ -162,7 +150,51 @@ class PlaneClient:
         )
         kind = sync_pb2.FetchSnapshotsResponse
         answer = await self._call(self._stub.FetchSnapshots, request, kind, seconds)
-        return await in_slices(_fetched(answer))
+        fetched = await in_slices(fetched_in_slices(answer))
+        self._note_left_out(answer, fetched.totals.totals)
+        return fetched
+
+    async def list_totals(
+        self,
+        incarnation: str,
+        companies: Sequence[str],
+        after_version: int,
+        token: str,
+        seconds: float,
+    ) -> ListedTotals:
+        """Get a page of totals; raises `PlaneLacks` where the plane knows no pages."""
+        request = sync_pb2.ListTotalsRequest(
+            incarnation=incarnation,
+            companies=companies,
+            after_version=after_version,
+            page_token=token,
+        )
+        kind = sync_pb2.ListTotalsResponse
+        answer = await self._call(self._stub.ListTotals, request, kind, seconds)
+        listed = await in_slices(listed_in_slices(answer))
+        self._note_left_out(answer, listed.totals)
+        return listed
+
+    async def get_totals(
+        self, incarnation: str, names: Sequence[CounterName], seconds: float
+    ) -> Sequence[CounterTotal]:
+        """Get the totals of single counters; raises `PlaneLacks` where the plane tells none."""
+        request = sync_pb2.GetTotalsRequest(
+            incarnation=incarnation,
+            counters=[
+                sync_pb2.CounterAddress(
+                    company=name.company,
+                    feature=name.feature,
+                    counter=counter_to_message(name.counter),
+                )
+                for name in names
+            ],
+        )
+        kind = sync_pb2.GetTotalsResponse
+        answer = await self._call(self._stub.GetTotals, request, kind, seconds)
+        totals = await in_slices(got_in_slices(answer))
+        self._note_left_out(answer, totals)
+        return totals
 
     async def watch(
         self, incarnation: str, resume_revision: int, *, without_companies: bool
@@ -180,9 +212,11 @@ class PlaneClient:
             async for data in call:
                 self._heard()
                 answer = await _parsed(sync_pb2.WatchSnapshotsResponse, data)
-                yield await in_slices(_watch_step(answer))
+                step = await in_slices(watch_step_in_slices(answer))
+                self._note_left_out(answer, step.totals)
+                yield step
         except grpc.aio.AioRpcError as error:
-            raise PlaneAway(_describe(error)) from error
+            raise PlaneAway(describe(error)) from error
         finally:
             call.cancel()
 
@@ -197,7 +231,7 @@ class PlaneClient:
         try:
             return await self._exchange(method, request, kind, seconds)
         except grpc.aio.AioRpcError as error:
-            raise _failure(error) from error
+            raise failure_of(error) from error
 
     async def _exchange(
         self, method: Any, request: Any, kind: type[Answer], seconds: float
@@ -214,6 +248,11 @@ class PlaneClient:
         self._exchanged(sent_us, received_us, plane_us)
         self._heard()
         return answer
+
+    def _note_left_out(self, answer: _WithTotals, kept: Sequence[CounterTotal]) -> None:
+        """Count totals that cannot be kept: they are left out, without keeping others away."""
+        if left_out := len(answer.totals) - len(kept):
+            self._left_out(left_out)
 
 
 class _AnswersAsBytes:
@@ -235,67 +274,3 @@ async def _parsed(kind: type[M], data: bytes) -> M:
         return await in_slices(parsed_in_slices(kind, data))
     except DecodeError as error:
         raise PlaneAway(f"an answer that is none: {error}") from error
-
-
-_SEQUENCE: Final = re.compile(r"[0-9]{1,20}", re.ASCII)
-_REFUSED_AT: Final = (
-    ("SEQUENCE_GAP", "expected_sequence", PushGap),
-    ("FENCED", "common_sequence", PushFenced),
-)
-"""Reasons, and where they say which record is meant."""
-
-
-def _refusal(error: grpc.aio.AioRpcError) -> PushGap | PushFenced:
-    """What a push was refused for; raises `PlaneAway` where it was not refused but failed."""
-    info = error_info(cast("grpc.Call", error))  # it only reads details and metadata
-    if info is not None:
-        for reason, name, refusal in _REFUSED_AT:
-            sequence = info.metadata.get(name, "")
-            if info.reason == reason and _SEQUENCE.fullmatch(sequence):
-                return refusal(int(sequence))
-    raise _failure(error) from error
-
-
-def _failure(error: grpc.aio.AioRpcError) -> PlaneAway:
-    kind = PlaneRefuses if error.code() in _REFUSALS else PlaneAway
-    return kind(_describe(error))
-
-
-def _describe(error: grpc.aio.AioRpcError) -> str:
-    return f"{error.code().name}: {error.details()}"
-
-
-def _fetched(answer: sync_pb2.FetchSnapshotsResponse) -> Slices[FetchAnswer]:
-    return FetchAnswer(
-        catalog=(yield from _catalog(answer)),
-        companies=(yield from snapshots_in_slices(answer.companies, "companies")),
-        unknown=_companies(answer.unknown_companies),
-        totals=(yield from totals_in_slices(answer.totals, "totals")),
-        left_out=_companies(answer.left_out_companies),
-    )
-
-
-def _companies(names: Iterable[str]) -> tuple[str, ...]:
-    """Those that there can be: of another company there is nothing to do."""
-    return tuple(name for name in names if KNOWN_NAMES.identifier_problem(name) is None)
-
-
-def _watch_step(answer: sync_pb2.WatchSnapshotsResponse) -> Slices[WatchStep]:
-    KNOWN_NAMES.require("epoch", answer.epoch, IDENTIFIER_BYTES_MAX)
-    return WatchStep(
-        epoch=answer.epoch,
-        revision=answer.revision,
-        complete=answer.complete,
-        catalog=(yield from _catalog(answer)),
-        companies=(yield from snapshots_in_slices(answer.companies, "companies")),
-        removed=_companies(answer.removed_companies),
-        totals=(yield from totals_in_slices(answer.totals, "totals")),
-    )
-
-
-def _catalog(
-    answer: sync_pb2.FetchSnapshotsResponse | sync_pb2.WatchSnapshotsResponse,
-) -> Slices[CatalogSnapshot | None]:
-    if not answer.HasField("catalog"):
-        return None
-    return (yield from catalog_snapshot_in_slices(answer.catalog, "catalog"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -19,15 +19,17 @@ from sidecar.domain.slices import pages
 from sidecar.domain.time.units import SECOND_US
 from sidecar.engine.runner import Runner
 from sidecar.shared.backoff import Backoff
-from sidecar.storage.counters import Counters
 from sidecar.storage.snapshots import SnapshotChanges, Snapshots, WatchPosition
 from sidecar.storage.store import Store
 from sidecar.sync.apply_changes import ChangesApplier
 from sidecar.sync.apply_totals import TotalsApplier
 from sidecar.sync.company_fetch import CompanyFetches
+from sidecar.sync.coverage_keeper import CoverageKeeper
 from sidecar.sync.machine.watch import HELD_BACK_MAX, Apply, StartOver, WatchMachine, WatchStep
-from sidecar.sync.plane import FetchAnswer, PlaneAway, PlaneClient
+from sidecar.sync.plane import PlaneClient
+from sidecar.sync.plane_answers import FetchAnswer, PlaneAway
 from sidecar.sync.refresh import CHUNK, TotalsRefresh
+from sidecar.sync.snapshot_requests import SnapshotRequests
 from sidecar.watch.watchlist import Watchlist
 
 ABSENT_US: Final = 60 * SECOND_US
@@ -45,16 +47,18 @@ class PlaneWatcher:
     `everyone`: hold all companies; otherwise those that were asked for. `fetch_seconds`: how long a
     call waits for a company's first snapshot. `catalog_known` is set once there is a catalog.
     `lost_contact` is called when the plane does not answer. `watchlist`: who is woken by news.
+    `hearing` takes over totals, and `keeper` keeps how many of them were told.
     """
 
     def __init__(
         self,
         store: Store,
         snapshots: Snapshots,
-        counters: Counters,
         directory: Directory,
         runner: Runner,
         plane: PlaneClient,
+        hearing: TotalsApplier,
+        keeper: CoverageKeeper,
         *,
         everyone: bool,
         now: Callable[[], int],
@@ -65,7 +69,8 @@ class PlaneWatcher:
     ) -> None:
         self._store = store
         self._snapshots = snapshots
-        self._hearing = TotalsApplier(counters, runner, watchlist)
+        self._hearing = hearing
+        self._keeper = keeper
         self._applying = ChangesApplier(directory, runner, watchlist, catalog_known)
         self._directory = directory
         self._runner = runner
@@ -80,10 +85,22 @@ class PlaneWatcher:
         self._revision = position.revision
         self._backoff = Backoff(random.random)
         self._seen: set[str] | None = None
-        self._totals = TotalsRefresh(snapshots, directory, runner, self._ask_for_totals, self._away)
+        self._totals = TotalsRefresh(
+            store,
+            snapshots,
+            directory,
+            runner,
+            plane,
+            hearing,
+            keeper,
+            everyone=everyone,
+            now=now,
+            ask=self._ask_for_totals,
+        )
         self._is_away = False
         self._followed = asyncio.Condition()
         self._fetches = CompanyFetches(self._fetch, fetch_seconds)
+        self._requests = SnapshotRequests(plane, directory)
 
     @property
     def revision(self) -> int:
@@ -113,8 +130,10 @@ class PlaneWatcher:
         revision = self._machine.resume_revision()
         self._seen = set() if revision == 0 and self._everyone else None
         incarnation = self._store.incarnation.id
+        # Before all that a start from nothing brings: what changes from here on is asked for.
+        began_us, began_at = self._now(), 0 if revision else await self._totals.newest_version()
         stream = self._plane.watch(incarnation, revision, without_companies=not self._everyone)
-        await self._totals.note_in_use()
+        self._keeper.coverage.stream_began()
         refreshed = False
         while True:
             async with asyncio.timeout(SILENCE_SECONDS):
@@ -133,7 +152,7 @@ class PlaneWatcher:
                 await stream.aclose()
                 return
             # Before the snapshots: who is held from now on is not decided without its usage.
-            await self._hearing.hear(incarnation, step.totals)
+            await self._hear(incarnation, step)
             if action is not None:
                 await self._apply(action)
             if not refreshed and step.complete:
@@ -141,10 +160,17 @@ class PlaneWatcher:
                 # Who watches a company that could not be had while the plane was away asks again.
                 self._fetches.resume()
                 self._watchlist.touch_all()
-                if revision:
-                    self.refresh_totals_soon()
-                else:
-                    self._totals.heard_all()
+                if not revision:
+                    await self._keeper.restarted(began_at, began_us)
+                self._totals.start()
+            elif refreshed:
+                await self._keeper.plane_spoke()
+                self._totals.ensure()
+
+    async def _hear(self, incarnation: str, step: WatchStep) -> None:
+        follows = None if self._everyone else self._follows
+        if await self._hearing.hear(incarnation, step.totals, follows):
+            self._keeper.coverage.told(step.totals_after, step.totals_until)
 
     async def _stepped(self, step: WatchStep) -> Apply | StartOver | None:
         """Tell the machine what concerns this store: the rest must not fill what it holds back."""
@@ -197,14 +223,14 @@ class PlaneWatcher:
             self._followed.notify_all()
 
     def refresh_totals_soon(self) -> None:
-        """Totals that changed while there was no stream are not repeated: ask for them once."""
+        """Totals that changed while there was no stream are not repeated: ask for them."""
         self._totals.start()
 
     async def _ask_for_totals(self, companies: Sequence[str]) -> None:
         """The totals alone are kept: snapshots come in order on the stream, removals too."""
         incarnation = self._store.incarnation.id
-        async for fetched in self._answers(incarnation, companies, SILENCE_SECONDS):
-            await self._hearing.hear(incarnation, fetched.totals)
+        async for asked, fetched in self._requests.answers(incarnation, companies, SILENCE_SECONDS):
+            await self._totals.hear_all(incarnation, asked, fetched.totals)
 
     async def _renew_or_drop(self) -> None:
         """After a start from nothing: get rid of, or renew, what was held from before."""
@@ -225,11 +251,11 @@ class PlaneWatcher:
 
     async def _renew(self, companies: Sequence[str]) -> None:
         incarnation = self._store.incarnation.id
-        async for fetched in self._answers(incarnation, companies, SILENCE_SECONDS):
+        async for asked, fetched in self._requests.answers(incarnation, companies, SILENCE_SECONDS):
             changes = SnapshotChanges(
                 fetched.catalog, fetched.companies, fetched.unknown, replace=True
             )
-            await self._hearing.hear(incarnation, fetched.totals)
+            await self._totals.hear_all(incarnation, asked, fetched.totals)
             await self._write(changes)
 
     async def _fetch(self, companies: Sequence[str]) -> bool:
@@ -243,14 +269,18 @@ class PlaneWatcher:
     async def _obtain(self, companies: Sequence[str], seconds: float) -> None:
         """Ask for companies, and keep what comes; totals are told to the incarnation that asks."""
         incarnation = self._store.incarnation.id
-        async for fetched in self._answers(incarnation, companies, seconds):
-            await self._take(incarnation, fetched)
+        async for asked, fetched in self._requests.answers(incarnation, companies, seconds):
+            await self._take(incarnation, asked, fetched, seconds)
 
-    async def _take(self, incarnation: str, fetched: FetchAnswer) -> None:
+    async def _take(
+        self, incarnation: str, asked: Sequence[str], fetched: FetchAnswer, seconds: float
+    ) -> None:
         """Keep what was asked for."""
+        began_us = self._now()
         await self._catch_up(fetched)
         # Before the snapshots: nobody is to be decided about without what others have used.
-        await self._hearing.hear(incarnation, fetched.totals)
+        await self._totals.hear_all(incarnation, asked, fetched.totals, seconds=seconds)
+        await self._keeper.began_anew(fetched.totals.version, began_us)
         until_us = self._now() + ABSENT_US
 
         changes = SnapshotChanges(fetched.catalog, fetched.companies)
@@ -279,27 +309,6 @@ class PlaneWatcher:
             async with asyncio.timeout(self._fetch_seconds), self._followed:
                 await self._followed.wait_for(lambda: self._revision >= version)
 
-    async def _answers(
-        self, incarnation: str, companies: Sequence[str], seconds: float
-    ) -> AsyncIterator[FetchAnswer]:
-        """What the plane says of companies; in several answers where one has no room for all."""
-        asked = list(companies)
-        while asked:
-            answer = await self._request(incarnation, asked, seconds)
-            yield answer
-            left_out = set(answer.left_out)
-            rest = [company for company in asked if company in left_out]
-            if len(rest) == len(asked):
-                raise PlaneAway("an answer that leaves out everything that was asked for")
-            asked = rest
-
-    async def _request(
-        self, incarnation: str, companies: Sequence[str], seconds: float
-    ) -> FetchAnswer:
-        index = self._directory.index
-        known = 0 if index is None else index.version
-        return await self._plane.fetch(incarnation, companies, known, seconds)
-
     def _away(self, why: str) -> None:
         """Log the start of an outage, once: calls go on during it, and must not write lines."""
         if not self._is_away:
@@ -308,8 +317,8 @@ class PlaneWatcher:
         self._lost_contact()
 
     def _held_of(self, companies: Sequence[CompanySnapshot]) -> Sequence[CompanySnapshot]:
-        return [
-            snapshot
-            for snapshot in companies
-            if snapshot.company in self._fetches or self._directory.follows(snapshot.company)
-        ]
+        return [snapshot for snapshot in companies if self._follows(snapshot.company)]
+
+    def _follows(self, company: str) -> bool:
+        """Whether news of a company are wanted; called on the store's thread."""
+        return company in self._fetches or self._directory.follows(company)

@@ -12,10 +12,10 @@ import structlog
 from sidecar.domain.errors import FieldError
 from sidecar.domain.time.units import SECOND_US
 from sidecar.engine.runner import Runner
-from sidecar.storage.counters import Counters
 from sidecar.storage.outbox import Outbox, OutboxRun
 from sidecar.storage.store import Store
 from sidecar.sync.apply_totals import TotalsApplier
+from sidecar.sync.machine.coverage import Coverage
 from sidecar.sync.machine.push import (
     Acknowledge,
     Effect,
@@ -30,8 +30,8 @@ from sidecar.sync.machine.push import (
     TakeNewIncarnation,
     Wait,
 )
-from sidecar.sync.plane import HelloFacts, PlaneAway, PlaneClient, PlaneRefuses
-from sidecar.watch.watchlist import Watchlist
+from sidecar.sync.plane import HelloFacts, PlaneClient
+from sidecar.sync.plane_answers import PlaneAway, PlaneRefuses
 
 RUN_BYTES_MAX: Final = 1 << 20
 
@@ -42,14 +42,15 @@ class Pusher:
     """Empties the outbox in the background, for as long as `run` is running.
 
     `contact` is told whether the plane answers, `caught_up` when earlier incarnations are through.
-    `watchlist`: who is to be woken by totals.
+    `hearing` takes over the totals of answers; `coverage` is told where such an answer is lost.
     """
 
     def __init__(
         self,
         store: Store,
         outbox: Outbox,
-        counters: Counters,
+        hearing: TotalsApplier,
+        coverage: Coverage,
         runner: Runner,
         plane: PlaneClient,
         machine: PushMachine,
@@ -58,7 +59,6 @@ class Pusher:
         new_incarnation: Callable[[], str],
         contact: Callable[[bool], None],
         caught_up: Callable[[], None],
-        watchlist: Watchlist,
     ) -> None:
         self._store = store
         self._outbox = outbox
@@ -69,7 +69,8 @@ class Pusher:
         self._new_incarnation = new_incarnation
         self._contact = contact
         self._caught_up = caught_up
-        self._hearing = TotalsApplier(counters, runner, watchlist)
+        self._hearing = hearing
+        self._coverage = coverage
         self._wake = asyncio.Event()
         self._progress = asyncio.Condition()
         self._hurried = 0
@@ -141,6 +142,15 @@ class Pusher:
             # What was seen to wait was undone since: the writer thread's commit failed.
             self._machine.failed(_now_us())
             return
+        heard = False
+        self._coverage.push_began()
+        try:
+            heard = await self._send(run)
+        finally:
+            self._coverage.push_ended(heard=heard)
+
+    async def _send(self, run: OutboxRun) -> bool:
+        """Send a run, and do what follows from the answer; whether it brought totals."""
         answer = await self._plane.push(run)
         if isinstance(answer, PushAnswer):
             _require_sent(answer.watermark, run.first_sequence + len(run.records) - 1)
@@ -151,6 +161,7 @@ class Pusher:
             effects = self._machine.push_refused(_now_us(), answer)
         self._reached()
         await self._take_effect(effects)
+        return isinstance(answer, PushAnswer)
 
     async def _take_effect(self, effects: Sequence[Effect]) -> None:
         behind = len(self._store.incarnations) > 1

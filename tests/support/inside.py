@@ -56,6 +56,7 @@ class StandInPlane:
             return
         sidecar = self._sidecar
         sidecar.plane_status.heard(sidecar.now_us)
+        sidecar.plane_status.known_us = sidecar.now_us
         found = [self.companies[name] for name in companies if name in self.companies]
         if found:
             sidecar.apply(None, *found)
@@ -89,6 +90,7 @@ class Inside:
         self.opened = OpenedStore(disk or MemoryDisk(), outbox_records_max=outbox_records_max)
         self.plane_status = PlaneStatus(authority=authority)
         self.plane_status.heard(NOW_US)
+        self.plane_status.known_us = NOW_US
         self.plane = StandInPlane(self)
         self._cached_max = companies_cached_max
         self._held_max = companies_held_max

@@ -16,8 +16,9 @@ class StubPlane:
     It takes what is pushed, and fences whom it is told to.
 
     `common`: for incarnations that are fenced, what it has in common with them. `pages`: what a
-    watch is told; `resumed`: from where each one was asked for. `fetched`: the answer to a fetch;
-    `totals`: what every push is answered.
+    watch is told; `resumed`: from where each was asked for. `fetched`: the answer to a fetch;
+    `totals`: what every push is answered. `listed`: the totals that were asked for; `list_totals`
+    answers that.
     """
 
     def __init__(self, now: Callable[[], int]) -> None:
@@ -28,6 +29,10 @@ class StubPlane:
         self.pages: Sequence[sync_pb2.WatchSnapshotsResponse] = ()
         self.fetched = sync_pb2.FetchSnapshotsResponse()
         self.totals: Sequence[sync_pb2.CounterTotal] = ()
+        self.listed: list[sync_pb2.ListTotalsRequest] = []
+        self.list_totals: Callable[[sync_pb2.ListTotalsRequest], sync_pb2.ListTotalsResponse] = (
+            lambda _: sync_pb2.ListTotalsResponse(version=1)
+        )
 
     async def Hello(self, request: sync_pb2.HelloRequest, **_: Any) -> bytes:  # noqa: N802
         await asyncio.sleep(0)
@@ -56,6 +61,15 @@ class StubPlane:
         await asyncio.sleep(0)
         self.fetched.plane_time.CopyFrom(timestamp(self._now()))
         return self.fetched.SerializeToString()
+
+    async def ListTotals(  # noqa: N802
+        self, request: sync_pb2.ListTotalsRequest, **_: Any
+    ) -> bytes:
+        await asyncio.sleep(0)
+        self.listed.append(request)
+        answer = self.list_totals(request)
+        answer.plane_time.CopyFrom(timestamp(self._now()))
+        return answer.SerializeToString()
 
     def WatchSnapshots(self, request: sync_pb2.WatchSnapshotsRequest) -> _Stream:  # noqa: N802
         self.resumed.append(request.resume_revision)

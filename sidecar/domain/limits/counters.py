@@ -27,6 +27,14 @@ class CounterRef(msgspec.Struct, frozen=True):
     window: Window
 
 
+class CounterName(msgspec.Struct, frozen=True):
+    """A counter, and whose it is."""
+
+    company: str
+    feature: str
+    counter: CounterRef
+
+
 class CounterTotal(msgspec.Struct, frozen=True):
     """Usage on a counter over all sidecars, and the part of it that one incarnation reported.
 

@@ -15,6 +15,7 @@ from sidecar.shared.ops.instruments import (
     BuildInfo,
     DurationHistogram,
     LabelledCounter,
+    MetricCounter,
     MetricReading,
     registry_of,
 )
@@ -86,6 +87,8 @@ class SidecarReadings:
     """Age of the oldest record in the outbox; 0 when it is empty."""
     sync_lag_seconds: Value
     """Time since the control plane was last heard."""
+    usage_age_seconds: Value
+    """Time since all that others had counted was last known."""
     plane_connected: Value
     snapshot_age_seconds: Value
     """Age of the oldest snapshot in use."""
@@ -123,6 +126,10 @@ class SidecarMetrics:
             "clock",
             "direction",
         )
+        self.totals_left_out = MetricCounter(
+            "tallyd_totals_left_out",
+            "Totals of the control plane that cannot be kept, and were left out.",
+        )
         self.registry: CollectorRegistry = registry_of(
             [
                 self.decisions,
@@ -132,6 +139,7 @@ class SidecarMetrics:
                 self.shadow_denials,
                 self.refusals,
                 self.clock_jumps,
+                self.totals_left_out,
                 *_gauges(readings),
                 build_info("sidecar", version),
             ]
@@ -170,6 +178,11 @@ def _gauges(readings: SidecarReadings) -> list[MetricReading]:
             "tallyd_sync_lag_seconds",
             "Time since the control plane was last heard.",
             readings.sync_lag_seconds,
+        ),
+        MetricReading(
+            "tallyd_usage_age_seconds",
+            "Time since all that other sidecars had counted was last known here.",
+            readings.usage_age_seconds,
         ),
         MetricReading(
             "tallyd_plane_connected",

@@ -25,7 +25,11 @@ HELD_BACK_MAX: Final = 20_000
 
 
 class WatchStep(msgspec.Struct, frozen=True):
-    """One message of the stream."""
+    """One message of the stream.
+
+    With it, all totals that changed after one version of the ledger and up to another were told;
+    zeros: nothing is said of that.
+    """
 
     epoch: str
     revision: int
@@ -34,6 +38,8 @@ class WatchStep(msgspec.Struct, frozen=True):
     companies: Sequence[CompanySnapshot] = ()
     removed: Sequence[str] = ()
     totals: Sequence[CounterTotal] = ()
+    totals_after: int = 0
+    totals_until: int = 0
 
 
 class Apply(msgspec.Struct, frozen=True):

@@ -81,9 +81,9 @@ async def test_who_is_in_memory_stays_beyond_the_bound() -> None:
     sidecar = sidecar_of(2, cached_max=2)
     await use(sidecar, "ab")
     await use(sidecar, "c")
-    assert ("abc", ["b", "c"]) == (held(sidecar), sidecar.directory.in_memory())
+    assert ("abc", ["b", "c"]) == (held(sidecar), sidecar.directory.in_use())
     await use(sidecar, "d")
-    assert ("bcd", ["c", "d"]) == (held(sidecar), sidecar.directory.in_memory())
+    assert ("bcd", ["c", "d"]) == (held(sidecar), sidecar.directory.in_use())
 
 
 async def test_as_many_as_one_call_needs_are_held_for_it_and_go_with_the_next() -> None:

@@ -108,10 +108,10 @@ def test_memory_is_bounded_and_the_store_has_the_rest(opened: OpenedStore) -> No
     directory.apply(changes(100, 1, "a", "b", "c"))
     for name in "abcabc":
         assert [100, 100] == amounts(directory, name)
-    assert ["b", "c"] == directory.in_memory()
+    assert ["b", "c"] == directory.in_use()
     assert [100, 100] == amounts(directory, "b")
     assert [100, 100] == amounts(directory, "a")
-    assert ["b", "a"] == directory.in_memory()
+    assert ["b", "a"] == directory.in_use()
 
 
 def test_an_unknown_feature_is_none(opened: OpenedStore) -> None:

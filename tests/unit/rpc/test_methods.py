@@ -192,7 +192,7 @@ async def test_the_basis_tells_how_old_it_is(sidecar: Inside) -> None:
 
 
 async def test_a_plane_that_was_never_heard_is_as_old_as_can_be(sidecar: Inside) -> None:
-    sidecar.plane_status.heard_us = None
+    sidecar.plane_status.heard_us = sidecar.plane_status.known_us = None
     assert NOW_US // 1000 == (await check(sidecar, ask())).decision.basis.plane_age_ms
 
 

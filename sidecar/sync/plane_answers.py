@@ -1,0 +1,157 @@
+"""What the control plane answers: its messages as values, and its refusals as errors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final, cast
+
+import grpc
+import msgspec
+
+from sidecar.api.sync.v1 import sync_pb2
+from sidecar.domain.bounds import IDENTIFIER_BYTES_MAX
+from sidecar.domain.catalog.model import CatalogSnapshot
+from sidecar.domain.company.model import CompanySnapshot
+from sidecar.domain.limits.counters import CounterTotal
+from sidecar.domain.slices import Slices
+from sidecar.domain.text import KNOWN_NAMES
+from sidecar.shared.call_errors import error_info
+from sidecar.shared.convert.catalog import catalog_snapshot_in_slices
+from sidecar.shared.convert.counters import totals_in_slices
+from sidecar.shared.convert.snapshots import snapshots_in_slices
+from sidecar.sync.machine.push import PushFenced, PushGap
+from sidecar.sync.machine.watch import WatchStep
+
+_REFUSALS: Final = frozenset(
+    {
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.OUT_OF_RANGE,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.UNIMPLEMENTED,
+    }
+)
+
+
+class PlaneAway(Exception):
+    """No usable answer from the plane."""
+
+
+class PlaneRefuses(PlaneAway):
+    """The plane answers, and does not take what it was sent: trying again helps nothing."""
+
+
+class PlaneLacks(PlaneRefuses):
+    """The plane is of a version that does not know what it was asked."""
+
+
+class ListedTotals(msgspec.Struct, frozen=True):
+    """A page of totals as of a version of the ledger, 0 where that is not said.
+
+    `next_token`: for the page behind it, with the same companies; empty for the last.
+    """
+
+    totals: Sequence[CounterTotal]
+    next_token: str
+    version: int
+
+
+class FetchAnswer(msgspec.Struct, frozen=True):
+    """Snapshots that were asked for. `left_out`: companies to be asked for again."""
+
+    catalog: CatalogSnapshot | None
+    companies: Sequence[CompanySnapshot]
+    unknown: Sequence[str]
+    totals: ListedTotals
+    left_out: Sequence[str] = ()
+
+
+_SEQUENCE: Final = re.compile(r"[0-9]{1,20}", re.ASCII)
+_REFUSED_AT: Final = (
+    ("SEQUENCE_GAP", "expected_sequence", PushGap),
+    ("FENCED", "common_sequence", PushFenced),
+)
+"""Reasons, and where they say which record is meant."""
+
+
+def refusal_of(error: grpc.aio.AioRpcError) -> PushGap | PushFenced:
+    """What a push was refused for; raises `PlaneAway` where it was not refused but failed."""
+    info = error_info(cast("grpc.Call", error))  # it only reads details and metadata
+    if info is not None:
+        for reason, name, refusal in _REFUSED_AT:
+            sequence = info.metadata.get(name, "")
+            if info.reason == reason and _SEQUENCE.fullmatch(sequence):
+                return refusal(int(sequence))
+    raise failure_of(error) from error
+
+
+def failure_of(error: grpc.aio.AioRpcError) -> PlaneAway:
+    """What a call failed with."""
+    if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+        return PlaneLacks(describe(error))
+    kind = PlaneRefuses if error.code() in _REFUSALS else PlaneAway
+    return kind(describe(error))
+
+
+def describe(error: grpc.aio.AioRpcError) -> str:
+    """An error for people."""
+    return f"{error.code().name}: {error.details()}"
+
+
+def fetched_in_slices(answer: sync_pb2.FetchSnapshotsResponse) -> Slices[FetchAnswer]:
+    """An answer to FetchSnapshots."""
+    totals = yield from totals_in_slices(answer.totals, "totals")
+    return FetchAnswer(
+        catalog=(yield from _catalog(answer)),
+        companies=(yield from snapshots_in_slices(answer.companies, "companies")),
+        unknown=_companies(answer.unknown_companies),
+        totals=ListedTotals(totals, answer.totals_page_token, version_of(answer.totals_version)),
+        left_out=_companies(answer.left_out_companies),
+    )
+
+
+def listed_in_slices(answer: sync_pb2.ListTotalsResponse) -> Slices[ListedTotals]:
+    """An answer to ListTotals."""
+    totals = yield from totals_in_slices(answer.totals, "totals")
+    return ListedTotals(totals, answer.next_page_token, version_of(answer.version))
+
+
+def got_in_slices(answer: sync_pb2.GetTotalsResponse) -> Slices[Sequence[CounterTotal]]:
+    """An answer to GetTotals; totals are as of the ledger's version, whenever they changed."""
+    version = version_of(answer.version)
+    totals = yield from totals_in_slices(answer.totals, "totals")
+    return [msgspec.structs.replace(total, version=max(total.version, version)) for total in totals]
+
+
+def watch_step_in_slices(answer: sync_pb2.WatchSnapshotsResponse) -> Slices[WatchStep]:
+    """A message of a watch."""
+    KNOWN_NAMES.require("epoch", answer.epoch, IDENTIFIER_BYTES_MAX)
+    return WatchStep(
+        epoch=answer.epoch,
+        revision=answer.revision,
+        complete=answer.complete,
+        catalog=(yield from _catalog(answer)),
+        companies=(yield from snapshots_in_slices(answer.companies, "companies")),
+        removed=_companies(answer.removed_companies),
+        totals=(yield from totals_in_slices(answer.totals, "totals")),
+        totals_after=version_of(answer.totals_after_version),
+        totals_until=version_of(answer.totals_until_version),
+    )
+
+
+def _companies(names: Iterable[str]) -> tuple[str, ...]:
+    """Those that there can be: of another company there is nothing to do."""
+    return tuple(name for name in names if KNOWN_NAMES.identifier_problem(name) is None)
+
+
+def version_of(said: int) -> int:
+    """A version of the ledger; 0 for what is none."""
+    return max(0, said)
+
+
+def _catalog(
+    answer: sync_pb2.FetchSnapshotsResponse | sync_pb2.WatchSnapshotsResponse,
+) -> Slices[CatalogSnapshot | None]:
+    if not answer.HasField("catalog"):
+        return None
+    return (yield from catalog_snapshot_in_slices(answer.catalog, "catalog"))
