@@ -95,7 +95,13 @@ class Container:
             self.runner,
             self.clock.sure_us,
         )
-        self.metrics = sidecar_metrics(self.store, self.plane_status, self.maintenance, self.clock)
+        self.metrics = sidecar_metrics(
+            self.store,
+            self.plane_status,
+            self.maintenance,
+            self.clock,
+            lambda: self.watcher.unreadable_companies if self.watcher is not None else 0,
+        )
         self.catalog_known = asyncio.Event()
         if self.directory.index is not None:
             self.catalog_known.set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sidecar import __version__
 from sidecar.app.clock import PlaneClock
@@ -46,7 +46,11 @@ class DecisionObserver:
 
 
 def sidecar_metrics(
-    store: Store, plane_status: PlaneStatus, maintenance: Maintenance, clock: PlaneClock
+    store: Store,
+    plane_status: PlaneStatus,
+    maintenance: Maintenance,
+    clock: PlaneClock,
+    unreadable_companies: Callable[[], int],
 ) -> SidecarMetrics:
     """All metrics of a sidecar. What is read here are plain numbers in memory."""
 
@@ -67,6 +71,7 @@ def sidecar_metrics(
         sync_lag_seconds=lag_seconds,
         usage_age_seconds=lambda: since(plane_status.known_us),
         plane_connected=lambda: int(plane_status.connected),
+        unreadable_companies=unreadable_companies,
         snapshot_age_seconds=lag_seconds,
         clock_offset_seconds=lambda: clock.offset_us / SECOND_US,
         clock_doubted_seconds=lambda: clock.doubted_us / SECOND_US,

@@ -46,6 +46,7 @@ class SidecarOperations:
             outbox_records=accepted.waiting,
             outbox_bytes=container.maintenance.vitals.outbox_bytes,
             revision=0 if watcher is None else watcher.revision,
+            unreadable_companies=0 if watcher is None else watcher.unreadable_companies,
             store_used_bytes=container.maintenance.vitals.store_used_bytes,
             store_max_bytes=container.store.engine.max_bytes(),
             durability=_DURABILITY[container.config.durability],

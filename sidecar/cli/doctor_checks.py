@@ -69,6 +69,13 @@ def status_results(status: admin_pb2.GetStatusResponse, now_us: int) -> Iterator
         yield _plane(status, now_us)
         yield _clock(status, now_us)
         yield _outbox(status, now_us)
+        if status.unreadable_companies:
+            yield Result(
+                "news",
+                Outcome.FAIL,
+                f"the news of {number(status.unreadable_companies)} companies cannot be read",
+                "they go on with what was known before; its log names one and says what is wrong",
+            )
     if status.clock_doubted_us:
         yield _clock_doubted(status)
     yield _store(status)

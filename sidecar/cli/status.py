@@ -101,6 +101,9 @@ def _facts(status: admin_pb2.GetStatusResponse, at_us: int) -> Iterable[tuple[st
         doubted = f"{number(status.clock_doubted_us)} us, not believed yet"
         yield "clock jump", Painted(doubted, "yellow")
     yield "revision", number(status.revision)
+    if status.unreadable_companies:
+        behind = f"{number(status.unreadable_companies)} companies, whose news cannot be read"
+        yield "behind", Painted(behind, "red")
     waiting = f"{number(status.outbox_records)} records, {size_text(status.outbox_bytes)}"
     yield "outbox", waiting
     acknowledged = number(status.acknowledged_sequence)

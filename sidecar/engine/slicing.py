@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from functools import partial
 from typing import Final, Generic, TypeVar
 
@@ -13,6 +14,8 @@ T = TypeVar("T")
 
 SLICE_UNITS: Final = 50
 """Units of work that needs no store, between two looks at the event loop: about a millisecond."""
+_SLICE_NS: Final = 1_000_000
+"""Where units take longer, there are fewer of them."""
 
 
 class _Done(Generic[T]):
@@ -45,9 +48,12 @@ async def in_steps(runner: Runner, work: Slices[T]) -> T:
 
 def _advance(work: Slices[T], units: int) -> _Done[T] | None:
     """Do up to so many units; the result, if that was the last of them."""
+    until_ns = time.perf_counter_ns() + _SLICE_NS
     try:
         for _ in range(units):
             next(work)
+            if time.perf_counter_ns() > until_ns:
+                break  # units differ: a grant may have one limit, or 64
     except StopIteration as end:
         return _Done(end.value)
     return None

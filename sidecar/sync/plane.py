@@ -14,7 +14,7 @@ from sidecar.domain.errors import InvalidInput
 from sidecar.domain.limits.counters import CounterName, CounterTotal
 from sidecar.engine.slicing import in_slices
 from sidecar.shared.convert.counters import counter_to_message, totals_in_slices
-from sidecar.shared.convert.parsing import parsed_in_slices
+from sidecar.shared.convert.parsing import apart_in_slices, parsed_in_slices
 from sidecar.shared.convert.times import instant
 from sidecar.storage.outbox import OutboxRun
 from sidecar.sync.machine.push import HelloAnswer, PushAnswer, PushFenced, PushGap
@@ -31,6 +31,7 @@ from sidecar.sync.plane_answers import (
     refusal_of,
     watch_step_in_slices,
 )
+from sidecar.sync.told_companies import Wanted, read_companies
 
 _CALL_SECONDS: Final = 10.0
 _MESSAGE_BYTES_MAX: Final = 64 << 20
@@ -149,8 +150,9 @@ class PlaneClient:
             accepts_spans=True,
         )
         kind = sync_pb2.FetchSnapshotsResponse
-        answer = await self._call(self._stub.FetchSnapshots, request, kind, seconds)
-        fetched = await in_slices(fetched_in_slices(answer))
+        told: list[bytes] = []
+        answer = await self._call(self._stub.FetchSnapshots, request, kind, seconds, told)
+        fetched = await in_slices(fetched_in_slices(answer, await read_companies(told)))
         self._note_left_out(answer, fetched.totals.totals)
         return fetched
 
@@ -197,9 +199,17 @@ class PlaneClient:
         return totals
 
     async def watch(
-        self, incarnation: str, resume_revision: int, *, without_companies: bool
+        self,
+        incarnation: str,
+        resume_revision: int,
+        *,
+        without_companies: bool,
+        wanted: Wanted | None = None,
     ) -> AsyncGenerator[WatchStep, None]:
-        """Follow changes, until the plane or the caller ends it; raises `PlaneAway`."""
+        """Follow changes, until the plane or the caller ends it; raises `PlaneAway`.
+
+        `wanted`: which companies are read; the others are passed over. `None`: all.
+        """
         call = self._stub.WatchSnapshots(
             sync_pb2.WatchSnapshotsRequest(
                 incarnation=incarnation,
@@ -211,8 +221,9 @@ class PlaneClient:
         try:
             async for data in call:
                 self._heard()
-                answer = await _parsed(sync_pb2.WatchSnapshotsResponse, data)
-                step = await in_slices(watch_step_in_slices(answer))
+                answer, companies = await _parsed_apart(sync_pb2.WatchSnapshotsResponse, data)
+                told = await read_companies(companies, wanted)
+                step = await in_slices(watch_step_in_slices(answer, told))
                 self._note_left_out(answer, step.totals)
                 yield step
         except grpc.aio.AioRpcError as error:
@@ -225,22 +236,36 @@ class PlaneClient:
         await self._channel.close()
 
     async def _call(
-        self, method: Any, request: Any, kind: type[Answer], seconds: float = _CALL_SECONDS
+        self,
+        method: Any,
+        request: Any,
+        kind: type[Answer],
+        seconds: float = _CALL_SECONDS,
+        companies: list[bytes] | None = None,
     ) -> Answer:
-        """A unary call; raises `PlaneAway`."""
+        """A unary call; raises `PlaneAway`. `companies`: takes those of the answer, encoded."""
         try:
-            return await self._exchange(method, request, kind, seconds)
+            return await self._exchange(method, request, kind, seconds, companies)
         except grpc.aio.AioRpcError as error:
             raise failure_of(error) from error
 
     async def _exchange(
-        self, method: Any, request: Any, kind: type[Answer], seconds: float
+        self,
+        method: Any,
+        request: Any,
+        kind: type[Answer],
+        seconds: float,
+        companies: list[bytes] | None = None,
     ) -> Answer:
         """A unary call that also tells the time; raises the error of gRPC, or `PlaneAway`."""
         sent_us = self._ticks()
         data = await method(request, timeout=seconds)
         received_us = self._ticks()
-        answer = await _parsed(kind, data)
+        if companies is None:
+            answer = await _parsed(kind, data)
+        else:
+            answer, told = await _parsed_apart(kind, data)
+            companies += told
         try:
             plane_us = instant(answer.plane_time, "plane_time")
         except InvalidInput as error:
@@ -272,5 +297,13 @@ async def _parsed(kind: type[M], data: bytes) -> M:
     """An answer of the plane; raises `PlaneAway` where it is none."""
     try:
         return await in_slices(parsed_in_slices(kind, data))
+    except DecodeError as error:
+        raise PlaneAway(f"an answer that is none: {error}") from error
+
+
+async def _parsed_apart(kind: type[M], data: bytes) -> tuple[M, list[bytes]]:
+    """The same but for its companies, which stay encoded."""
+    try:
+        return await in_slices(apart_in_slices(kind, data, "companies"))
     except DecodeError as error:
         raise PlaneAway(f"an answer that is none: {error}") from error

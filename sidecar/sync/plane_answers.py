@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, cast
 
 import grpc
@@ -19,9 +19,9 @@ from sidecar.domain.text import KNOWN_NAMES
 from sidecar.shared.call_errors import error_info
 from sidecar.shared.convert.catalog import catalog_snapshot_in_slices
 from sidecar.shared.convert.counters import totals_in_slices
-from sidecar.shared.convert.snapshots import snapshots_in_slices
 from sidecar.sync.machine.push import PushFenced, PushGap
 from sidecar.sync.machine.watch import WatchStep
+from sidecar.sync.told_companies import ToldCompanies
 
 _REFUSALS: Final = frozenset(
     {
@@ -57,13 +57,26 @@ class ListedTotals(msgspec.Struct, frozen=True):
 
 
 class FetchAnswer(msgspec.Struct, frozen=True):
-    """Snapshots that were asked for. `left_out`: companies to be asked for again."""
+    """Snapshots that were asked for.
+
+    `left_out`: companies to be asked for again. `unreadable`: what is wrong with those that could
+    not be read.
+    """
 
     catalog: CatalogSnapshot | None
     companies: Sequence[CompanySnapshot]
     unknown: Sequence[str]
     totals: ListedTotals
     left_out: Sequence[str] = ()
+    unreadable: Mapping[str, str] = msgspec.field(default_factory=dict)
+
+    @property
+    def version(self) -> int:
+        """The latest revision that it tells of."""
+        versions = [snapshot.version for snapshot in self.companies]
+        if self.catalog is not None:
+            versions.append(self.catalog.version)
+        return max(versions, default=0)
 
 
 _SEQUENCE: Final = re.compile(r"[0-9]{1,20}", re.ASCII)
@@ -98,15 +111,18 @@ def describe(error: grpc.aio.AioRpcError) -> str:
     return f"{error.code().name}: {error.details()}"
 
 
-def fetched_in_slices(answer: sync_pb2.FetchSnapshotsResponse) -> Slices[FetchAnswer]:
-    """An answer to FetchSnapshots."""
+def fetched_in_slices(
+    answer: sync_pb2.FetchSnapshotsResponse, told: ToldCompanies
+) -> Slices[FetchAnswer]:
+    """An answer to FetchSnapshots, but for its companies: those are `told`."""
     totals = yield from totals_in_slices(answer.totals, "totals")
     return FetchAnswer(
         catalog=(yield from _catalog(answer)),
-        companies=(yield from snapshots_in_slices(answer.companies, "companies")),
+        companies=told.snapshots,
         unknown=_companies(answer.unknown_companies),
         totals=ListedTotals(totals, answer.totals_page_token, version_of(answer.totals_version)),
         left_out=_companies(answer.left_out_companies),
+        unreadable=told.unreadable,
     )
 
 
@@ -123,19 +139,22 @@ def got_in_slices(answer: sync_pb2.GetTotalsResponse) -> Slices[Sequence[Counter
     return [msgspec.structs.replace(total, version=max(total.version, version)) for total in totals]
 
 
-def watch_step_in_slices(answer: sync_pb2.WatchSnapshotsResponse) -> Slices[WatchStep]:
-    """A message of a watch."""
+def watch_step_in_slices(
+    answer: sync_pb2.WatchSnapshotsResponse, told: ToldCompanies
+) -> Slices[WatchStep]:
+    """A message of a watch, but for its companies: those are `told`."""
     KNOWN_NAMES.require("epoch", answer.epoch, IDENTIFIER_BYTES_MAX)
     return WatchStep(
         epoch=answer.epoch,
         revision=answer.revision,
         complete=answer.complete,
         catalog=(yield from _catalog(answer)),
-        companies=(yield from snapshots_in_slices(answer.companies, "companies")),
+        companies=told.snapshots,
         removed=_companies(answer.removed_companies),
         totals=(yield from totals_in_slices(answer.totals, "totals")),
         totals_after=version_of(answer.totals_after_version),
         totals_until=version_of(answer.totals_until_version),
+        unreadable=told.unreadable,
     )
 
 

@@ -9,13 +9,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-import msgspec
 import structlog
 
 from sidecar.directory.directory import Directory
-from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.errors import FieldError
-from sidecar.domain.slices import pages
 from sidecar.domain.time.units import SECOND_US
 from sidecar.engine.runner import Runner
 from sidecar.shared.backoff import Backoff
@@ -28,8 +25,11 @@ from sidecar.sync.coverage_keeper import CoverageKeeper
 from sidecar.sync.machine.watch import HELD_BACK_MAX, Apply, StartOver, WatchMachine, WatchStep
 from sidecar.sync.plane import PlaneClient
 from sidecar.sync.plane_answers import FetchAnswer, PlaneAway
+from sidecar.sync.reached import Reached
 from sidecar.sync.refresh import CHUNK, TotalsRefresh
 from sidecar.sync.snapshot_requests import SnapshotRequests
+from sidecar.sync.told_companies import chosen
+from sidecar.sync.unreadable import UnreadableCompanies
 from sidecar.watch.watchlist import Watchlist
 
 ABSENT_US: Final = 60 * SECOND_US
@@ -82,7 +82,7 @@ class PlaneWatcher:
         self._watchlist = watchlist
         position = snapshots.position()
         self._machine = WatchMachine(position.epoch, position.revision)
-        self._revision = position.revision
+        self._reached = Reached(position.revision)
         self._backoff = Backoff(random.random)
         self._seen: set[str] | None = None
         self._totals = TotalsRefresh(
@@ -98,33 +98,42 @@ class PlaneWatcher:
             ask=self._ask_for_totals,
         )
         self._is_away = False
-        self._followed = asyncio.Condition()
         self._fetches = CompanyFetches(self._fetch, fetch_seconds)
         self._requests = SnapshotRequests(plane, directory)
+        self._unreadable = UnreadableCompanies(self._ask_again)
 
     @property
     def revision(self) -> int:
         """Revision of the plane that has been applied."""
-        return self._revision
+        return self._reached.revision
+
+    @property
+    def unreadable_companies(self) -> int:
+        """Companies whose last news from the plane could not be read."""
+        return len(self._unreadable)
 
     async def run(self) -> None:
         """Follow until cancelled."""
-        while True:
-            try:
-                await self._follow()
-                self._backoff.succeeded()
-            except (PlaneAway, TimeoutError) as error:
-                self._away(str(error) or "silence")
-            except FieldError as error:
-                log.error("sync.watch_failed", error=str(error), reason=error.reason)
-            except Exception as error:
-                # As above: whatever an exchange raises is a failed exchange.
-                log.exception("sync.watch_failed", error=repr(error), reason="INTERNAL")
-            await asyncio.sleep(self._backoff.failed() / SECOND_US)
+        async with contextlib.aclosing(self._unreadable):
+            while True:
+                try:
+                    await self._follow()
+                    self._backoff.succeeded()
+                except (PlaneAway, TimeoutError) as error:
+                    self._away(str(error) or "silence")
+                except FieldError as error:
+                    log.error("sync.watch_failed", error=str(error), reason=error.reason)
+                except Exception as error:
+                    # As above: whatever an exchange raises is a failed exchange.
+                    log.exception("sync.watch_failed", error=repr(error), reason="INTERNAL")
+                await asyncio.sleep(self._backoff.failed() / SECOND_US)
 
     async def fetch(self, companies: Sequence[str], seconds: float | None) -> None:
-        """Get companies that are not held, as long as the caller and the settings let it wait."""
-        await self._fetches.fetch(companies, seconds)
+        """Get companies that are not held, as long as the caller and the settings let it wait.
+
+        Those whose news cannot be read are asked for in the background alone.
+        """
+        await self._fetches.fetch(self._unreadable.others(companies), seconds)
 
     async def _follow(self) -> None:
         revision = self._machine.resume_revision()
@@ -132,7 +141,12 @@ class PlaneWatcher:
         incarnation = self._store.incarnation.id
         # Before all that a start from nothing brings: what changes from here on is asked for.
         began_us, began_at = self._now(), 0 if revision else await self._totals.newest_version()
-        stream = self._plane.watch(incarnation, revision, without_companies=not self._everyone)
+        stream = self._plane.watch(
+            incarnation,
+            revision,
+            without_companies=not self._everyone,
+            wanted=None if self._everyone else self._followed_of,
+        )
         self._keeper.coverage.stream_began()
         refreshed = False
         while True:
@@ -146,8 +160,9 @@ class PlaneWatcher:
                 # What a total says to be own is then others': watch as who this store now is.
                 await stream.aclose()
                 return
-            action = await self._stepped(step)
+            action = self._stepped(step)
             if isinstance(action, StartOver):
+                self._reached.start_over()
                 log.warning("sync.plane_epoch_changed", epoch=self._machine.epoch)
                 await stream.aclose()
                 return
@@ -172,14 +187,10 @@ class PlaneWatcher:
         if await self._hearing.hear(incarnation, step.totals, follows):
             self._keeper.coverage.told(step.totals_after, step.totals_until)
 
-    async def _stepped(self, step: WatchStep) -> Apply | StartOver | None:
-        """Tell the machine what concerns this store: the rest must not fill what it holds back."""
-        if not self._everyone and step.companies:
-            followed: list[CompanySnapshot] = []
-            for some in pages(step.companies, CHUNK):
-                followed += await self._runner.run_alone(partial(self._held_of, some))
-                await asyncio.sleep(0)
-            step = msgspec.structs.replace(step, companies=followed)
+    def _stepped(self, step: WatchStep) -> Apply | StartOver | None:
+        self._unreadable.told(step.companies, step.removed, step.unreadable)
+        if self._seen is not None:
+            self._seen.update(step.unreadable)
         applied_early = self._machine.applied_early
         action = self._machine.stepped(step)
         if self._machine.applied_early > applied_early:
@@ -198,29 +209,28 @@ class PlaneWatcher:
         if self._seen is not None:
             self._seen.update(snapshot.company for snapshot in companies)
         self._fetches.note_removed(action.removed)
-        position = None
-        if action.revision is not None:
-            position = WatchPosition(action.epoch, action.revision)
+        revision = action.revision
+        reached = None if revision is None else WatchPosition(action.epoch, revision)
+        position = None if self._unreadable else reached
         if action.all_known:
             # The position comes last: until the rest is done, a restart starts over.
             await self._write(
                 SnapshotChanges(action.catalog, companies, action.removed, replace=action.replace)
             )
             await self._renew_or_drop()
-            await self._write(SnapshotChanges(position=position))
+            await self._write(SnapshotChanges(position=position), reached)
         else:
             await self._write(
                 SnapshotChanges(
                     action.catalog, companies, action.removed, position, replace=action.replace
-                )
+                ),
+                reached,
             )
 
-    async def _write(self, changes: SnapshotChanges) -> None:
+    async def _write(self, changes: SnapshotChanges, reached: WatchPosition | None = None) -> None:
+        """Apply changes. `reached`: where they lead to, whether or not the store is to know."""
         await self._applying.apply(changes)
-        if changes.position is not None:
-            self._revision = changes.position.revision
-        async with self._followed:
-            self._followed.notify_all()
+        await self._reached.note(reached)
 
     def refresh_totals_soon(self) -> None:
         """Totals that changed while there was no stream are not repeated: ask for them."""
@@ -259,25 +269,24 @@ class PlaneWatcher:
             await self._write(changes)
 
     async def _fetch(self, companies: Sequence[str]) -> bool:
+        incarnation, seconds = self._store.incarnation.id, self._fetch_seconds
         try:
-            await self._obtain(companies, self._fetch_seconds)
+            async for asked, fetched in self._requests.answers(incarnation, companies, seconds):
+                await self._take(incarnation, asked, fetched, seconds)
         except (PlaneAway, FieldError) as error:
             self._away(str(error))
             return False
         return True
-
-    async def _obtain(self, companies: Sequence[str], seconds: float) -> None:
-        """Ask for companies, and keep what comes; totals are told to the incarnation that asks."""
-        incarnation = self._store.incarnation.id
-        async for asked, fetched in self._requests.answers(incarnation, companies, seconds):
-            await self._take(incarnation, asked, fetched, seconds)
 
     async def _take(
         self, incarnation: str, asked: Sequence[str], fetched: FetchAnswer, seconds: float
     ) -> None:
         """Keep what was asked for."""
         began_us = self._now()
-        await self._catch_up(fetched)
+        if self._directory.index is not None:
+            # Let the watch bring what is newer here first, with all that was changed along with it:
+            # taken from here alone, others would for a moment be decided by a mixture.
+            await self._reached.wait(fetched.version, self._fetch_seconds)
         # Before the snapshots: nobody is to be decided about without what others have used.
         await self._totals.hear_all(incarnation, asked, fetched.totals, seconds=seconds)
         await self._keeper.began_anew(fetched.totals.version, began_us)
@@ -291,23 +300,14 @@ class PlaneWatcher:
                 self._directory.remember_absent(company, until_us)
 
         await self._runner.run_alone(remember)
+        self._unreadable.told(fetched.companies, fetched.unknown, fetched.unreadable)
         self._watchlist.applied(SnapshotChanges(removed=fetched.unknown))
 
-    async def _catch_up(self, fetched: FetchAnswer) -> None:
-        """Let the watch bring what is newer here first, with all that was changed along with it.
-
-        Taken from here alone, other companies would for a moment be decided by a mixture. Bounded,
-        in case that the watch is cut off.
-        """
-        if self._directory.index is None:
-            return
-        versions = [snapshot.version for snapshot in fetched.companies]
-        if fetched.catalog is not None:
-            versions.append(fetched.catalog.version)
-        version = max(versions, default=0)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._fetch_seconds), self._followed:
-                await self._followed.wait_for(lambda: self._revision >= version)
+    async def _ask_again(self, companies: Sequence[str]) -> None:
+        """Get companies whose news could not be read; once all can be, the position moves on."""
+        await self._fetches.fetch(companies, None)
+        if not self._unreadable and self._reached.position is not None:
+            await self._write(SnapshotChanges(position=self._reached.position))
 
     def _away(self, why: str) -> None:
         """Log the start of an outage, once: calls go on during it, and must not write lines."""
@@ -316,8 +316,9 @@ class PlaneWatcher:
         self._is_away = True
         self._lost_contact()
 
-    def _held_of(self, companies: Sequence[CompanySnapshot]) -> Sequence[CompanySnapshot]:
-        return [snapshot for snapshot in companies if self._follows(snapshot.company)]
+    async def _followed_of(self, companies: Sequence[str]) -> set[str]:
+        """Those that concern this store: the rest is not even read."""
+        return await chosen(self._runner, companies, self._follows)
 
     def _follows(self, company: str) -> bool:
         """Whether news of a company are wanted; called on the store's thread."""

@@ -150,7 +150,7 @@ async def bench_of(
     plane = StubPlane(lambda: NOW_US)
     monkeypatch.setattr(sync_pb2_grpc, "SyncServiceStub", lambda _: plane)
     work.count(monkeypatch, convert_catalog, "_limit", "_feature")
-    work.count(monkeypatch, convert_snapshots, "_phase", "_grant", "_span")
+    work.count(monkeypatch, convert_snapshots, "_phase", "grant_from_message")
     work.count(monkeypatch, convert_counters, "total_from_message")
     work.count(monkeypatch, CatalogIndex, "resolve")
     work.count(monkeypatch, response_messages, "fill_limit_status", "limit_to_message")

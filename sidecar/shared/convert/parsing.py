@@ -26,6 +26,7 @@ class _Field(NamedTuple):
     """A field on the wire: [start, end), of which [body, end) is what it holds."""
 
     number: int
+    kind: int
     start: int
     body: int
     end: int
@@ -36,6 +37,38 @@ def parsed_in_slices(kind: type[M], data: bytes) -> Slices[M]:
     message = kind()
     yield from _merge(message, memoryview(data))
     return message
+
+
+def apart_in_slices(kind: type[M], data: bytes, name: str) -> Slices[tuple[M, list[bytes]]]:
+    """The message without one of its repeated fields of messages, and that field's elements.
+
+    Those stay encoded, to be looked at one by one. Raises as `parsed_in_slices` does.
+    """
+    number = kind.DESCRIPTOR.fields_by_name[name].number
+    view = memoryview(data)
+    elements: list[bytes] = []
+    rest: list[memoryview] = []
+    for field in _fields(view):
+        if field.number == number and field.kind == _DELIMITED:
+            elements.append(bytes(view[field.body : field.end]))
+        else:
+            rest.append(view[field.start : field.end])
+        yield
+    message = kind()
+    yield from _merge(message, memoryview(b"".join(rest)))
+    return message, elements
+
+
+def first_text(data: bytes, number: int) -> str:
+    """The first text in a field of an encoded message; empty where there is none."""
+    view = memoryview(data)
+    try:
+        for field in _fields(view):
+            if field.number == number and field.kind == _DELIMITED:
+                return bytes(view[field.body : field.end]).decode()
+    except (DecodeError, UnicodeDecodeError):
+        pass
+    return ""
 
 
 def _merge(message: Message, data: memoryview) -> Slices[None]:
@@ -77,7 +110,7 @@ def _fields(data: memoryview) -> Iterator[_Field]:
             raise DecodeError(f"a field of wire type {kind}")
         if end > len(data):
             raise DecodeError("a field ends behind the message")
-        yield _Field(tag >> 3, start, body, end)
+        yield _Field(tag >> 3, kind, start, body, end)
         start = end
 
 

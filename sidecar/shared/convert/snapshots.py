@@ -153,15 +153,18 @@ def _grants(
         data = message.SerializeToString(deterministic=True)
         grant = known.get(data)
         if grant is None:
-            grant = known[data] = _grant(message, below(field, f"overrides[{at}]"))
+            grant = known[data] = yield from _grant(message, below(field, f"overrides[{at}]"))
         found.append(grant)
         yield
     return found
 
 
-def _grant(message: catalog_pb2.EntitlementGrant, field: str) -> EntitlementGrant:
+def _grant(message: catalog_pb2.EntitlementGrant, field: str) -> Slices[EntitlementGrant]:
+    """Read a grant; a slice for each of its limits, which are most of the work."""
     grant = grant_from_message(message, field)
     refuse_any(grant_problems(grant), field)
+    for _ in range(1 + len(grant.limits) + len(grant.rates)):
+        yield
     return grant
 
 
@@ -182,8 +185,8 @@ def _override_spans(
     found = []
     for at, message in enumerate(messages):
         path = f"{field}[{at}]"
-        found.append(_span(_grant(message.entitlement, below(path, "entitlement")), message, path))
-        yield
+        grant = yield from _grant(message.entitlement, below(path, "entitlement"))
+        found.append(_span(grant, message, path))
     return found
 
 

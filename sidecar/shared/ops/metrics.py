@@ -90,6 +90,8 @@ class SidecarReadings:
     usage_age_seconds: Value
     """Time since all that others had counted was last known."""
     plane_connected: Value
+    unreadable_companies: Value
+    """Companies whose last news from the control plane could not be read."""
     snapshot_age_seconds: Value
     """Age of the oldest snapshot in use."""
     clock_offset_seconds: Value
@@ -188,6 +190,11 @@ def _gauges(readings: SidecarReadings) -> list[MetricReading]:
             "tallyd_plane_connected",
             "1 while connected to the control plane, else 0.",
             readings.plane_connected,
+        ),
+        MetricReading(
+            "tallyd_unreadable_companies",
+            "Companies whose last news from the control plane could not be read.",
+            readings.unreadable_companies,
         ),
         MetricReading(
             "tallyd_snapshot_age_seconds",

@@ -12,7 +12,7 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -28,7 +28,7 @@ class WatchStep(msgspec.Struct, frozen=True):
     """One message of the stream.
 
     With it, all totals that changed after one version of the ledger and up to another were told;
-    zeros: nothing is said of that.
+    zeros: nothing is said of that. `unreadable`: what is wrong with companies that were left out.
     """
 
     epoch: str
@@ -40,6 +40,7 @@ class WatchStep(msgspec.Struct, frozen=True):
     totals: Sequence[CounterTotal] = ()
     totals_after: int = 0
     totals_until: int = 0
+    unreadable: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 class Apply(msgspec.Struct, frozen=True):

@@ -120,6 +120,7 @@ class GetStatusResponse(_message.Message):
     LOSSES_FIELD_NUMBER: _builtins.int
     QUARANTINED_FIELD_NUMBER: _builtins.int
     CLOCK_DOUBTED_US_FIELD_NUMBER: _builtins.int
+    UNREADABLE_COMPANIES_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """Version of the program."""
     incarnation: _builtins.str
@@ -155,6 +156,10 @@ class GetStatusResponse(_message.Message):
     clock_doubted_us: _builtins.int
     """How far the plane's clock, or without a plane this machine's, has jumped ahead of the time that this sidecar goes by,
     in microseconds; negative: back. A jump is obeyed once it was repeated for long enough. 0: nothing is in doubt.
+    """
+    unreadable_companies: _builtins.int
+    """Companies whose last news from the control plane could not be read: they go on with what was known before, and are
+    asked for again.
     """
     @_builtins.property
     def plane_heard_at(self) -> _timestamp_pb2.Timestamp:
@@ -205,10 +210,11 @@ class GetStatusResponse(_message.Message):
         losses: _abc.Iterable[Global___StoreLoss] | None = ...,
         quarantined: _abc.Iterable[Global___QuarantineCount] | None = ...,
         clock_doubted_us: _builtins.int = ...,
+        unreadable_companies: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["oldest_waiting_at", b"oldest_waiting_at", "plane_heard_at", b"plane_heard_at", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_sequence", b"acknowledged_sequence", "clock_doubted_us", b"clock_doubted_us", "clock_offset_us", b"clock_offset_us", "draining", b"draining", "durability", b"durability", "incarnation", b"incarnation", "last_sequence", b"last_sequence", "losses", b"losses", "oldest_waiting_at", b"oldest_waiting_at", "outbox_bytes", b"outbox_bytes", "outbox_records", b"outbox_records", "plane_connected", b"plane_connected", "plane_heard_at", b"plane_heard_at", "quarantined", b"quarantined", "ready", b"ready", "revision", b"revision", "standalone", b"standalone", "started_at", b"started_at", "store_max_bytes", b"store_max_bytes", "store_used_bytes", b"store_used_bytes", "tallies", b"tallies", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_sequence", b"acknowledged_sequence", "clock_doubted_us", b"clock_doubted_us", "clock_offset_us", b"clock_offset_us", "draining", b"draining", "durability", b"durability", "incarnation", b"incarnation", "last_sequence", b"last_sequence", "losses", b"losses", "oldest_waiting_at", b"oldest_waiting_at", "outbox_bytes", b"outbox_bytes", "outbox_records", b"outbox_records", "plane_connected", b"plane_connected", "plane_heard_at", b"plane_heard_at", "quarantined", b"quarantined", "ready", b"ready", "revision", b"revision", "standalone", b"standalone", "started_at", b"started_at", "store_max_bytes", b"store_max_bytes", "store_used_bytes", b"store_used_bytes", "tallies", b"tallies", "unreadable_companies", b"unreadable_companies", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

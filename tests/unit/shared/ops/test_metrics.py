@@ -69,6 +69,7 @@ def test_the_exposition_has_every_metric_with_help_and_type() -> None:
         "tallyd_snapshot_age_seconds": "gauge",
         "tallyd_clock_offset_seconds": "gauge",
         "tallyd_clock_doubted_seconds": "gauge",
+        "tallyd_unreadable_companies": "gauge",
         "tallyd_clock_jumps": "counter",
         "tallyd_store_used_bytes": "gauge",
         "tallyd_store_max_bytes": "gauge",
