@@ -167,6 +167,11 @@ class Container:
     def _contact(self, connected: bool) -> None:
         self.plane_status.connected = connected
 
+    def _lost_contact(self) -> None:
+        self._contact(False)
+        if self.pusher is not None:
+            self.pusher.plane_was_away()
+
     def _caught_up(self) -> None:
         if self.watcher is not None:
             self.watcher.refresh_totals_soon()
@@ -184,7 +189,7 @@ class Container:
             now=self.clock.now_us,
             fetch_seconds=self.config.fetch_timeout_ms / 1000,
             catalog_known=self.catalog_known,
-            lost_contact=lambda: self._contact(False),
+            lost_contact=self._lost_contact,
             watchlist=self.watchlist,
         )
 

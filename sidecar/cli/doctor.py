@@ -24,6 +24,7 @@ from sidecar.cli.common import (
     timeout_option_of,
 )
 from sidecar.cli.doctor_checks import Outcome, Result, graded, path_results, status_results
+from sidecar.cli.losses import losses_of, summary
 from sidecar.cli.output import Painted
 from sidecar.cli.servers import connect, health_of
 from sidecar.cli.times import span_of
@@ -94,7 +95,7 @@ def _results(
     if status is not None:
         yield from status_results(status, wall_us())
     if status is None or not status.standalone:
-        yield _control(control_address, timeout_s)
+        yield from _control(control_address, timeout_s)
     if store is not None:
         yield from path_results(store)
 
@@ -109,19 +110,26 @@ def _health(channel: grpc.Channel, timeout_s: float) -> Iterator[Result]:
     yield graded("readiness", outcome, readiness, hint)
 
 
-def _control(address: str, timeout_s: float) -> Result:
+def _control(address: str, timeout_s: float) -> Iterator[Result]:
     name = "control plane, from here"
     try:
         with connect("control", address) as channel:
             started_ns = time.perf_counter_ns()
             health = health_of(channel, "", timeout_s)
             trip_us = (time.perf_counter_ns() - started_ns) // 1000
+            lost = losses_of(channel, timeout_s)
     except CliError as error:
         # The sidecar may reach what this machine or user does not.
-        return Result(name, Outcome.WARN, error.message, "name its address with --control")
+        yield Result(name, Outcome.WARN, error.message, "name its address with --control")
+        return
     outcome = Outcome.OK if health == "SERVING" else Outcome.WARN
     found = f"{address} says {health} after {span_of(trip_us)}"
-    return graded(name, outcome, found, "its logs say why")
+    yield graded(name, outcome, found, "its logs say why")
+    if lost.unacknowledged:
+        hint = "`tallyd reconcile` shows them; once seen to: --acknowledge-losses"
+        yield Result("usage", Outcome.FAIL, f"is gone, {summary(lost)}", hint)
+    else:
+        yield Result("usage", Outcome.OK, "no loss is known that nobody has acknowledged")
 
 
 def _print(results: list[Result]) -> None:

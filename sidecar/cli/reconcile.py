@@ -12,7 +12,7 @@ import click
 
 from sidecar.api.admin.v1 import admin_pb2, admin_pb2_grpc
 from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
-from sidecar.cli import output
+from sidecar.cli import losses, output
 from sidecar.cli.common import (
     CliError,
     ExitCode,
@@ -24,6 +24,7 @@ from sidecar.cli.common import (
 )
 from sidecar.cli.flush import ANSWER_MARGIN_S, duration_of
 from sidecar.cli.servers import connect
+from sidecar.shared.api_json import json_of_message
 
 ATTEMPTS_MAX: Final = 10
 PAUSE_S: Final = 0.2
@@ -35,7 +36,11 @@ Compare what the sidecar's store accepted with what the ledger received of it.
 First sends what waits in the outbox, then compares numbers of records and sums of quantities
 by feature. Where usage comes in meanwhile, it tries again, a few times. The last line of the
 output is one JSON object; "accepted" and "ledger" are records, and "difference" is 0 only where
-records and all quantities agree. Ends with 1 otherwise.
+records and all quantities agree.
+
+Also shows losses that the control plane knows of: records that it had confirmed and no longer has,
+as after a restored or deleted database, and stores that sidecars have lost. They are shown until
+--acknowledge-losses says that they were seen to. Ends with 1 where there are some, or a difference.
 """
 
 
@@ -63,6 +68,7 @@ class Comparison:
     flushed: bool
     waiting: int
     fenced: bool
+    losses: control_pb2.ListLossesResponse
 
     @property
     def settled(self) -> bool:
@@ -115,6 +121,9 @@ class Comparison:
             "flushed": self.flushed,
             "settled": self.settled,
             "fenced": self.fenced,
+            "losses": self.losses.unacknowledged,
+            "lost_records": self.losses.lost_records,
+            "lost": [json_of_message(loss) for loss in self.losses.losses],
         }
 
 
@@ -127,6 +136,11 @@ class Comparison:
 )
 @sidecar_option
 @control_option
+@click.option(
+    "--acknowledge-losses",
+    is_flag=True,
+    help="Say that the losses that are shown were seen to; they are not shown again.",
+)
 @timeout_option
 @json_option
 @click.pass_context
@@ -134,6 +148,7 @@ def command(
     ctx: click.Context,
     sidecar_address: str,
     control_address: str,
+    acknowledge_losses: bool,
     timeout_s: float,
     as_json: bool,
 ) -> None:
@@ -143,6 +158,11 @@ def command(
         print_comparison(comparison)
     click.echo(json.dumps(comparison.as_dict(), ensure_ascii=False))
     good = comparison.settled and comparison.difference == 0
+    if acknowledge_losses:
+        with connect("control", control_address) as channel:
+            losses.acknowledge(channel, comparison.losses, timeout_s)
+    elif comparison.losses.unacknowledged:
+        good = False
     ctx.exit(ExitCode.OK if good else ExitCode.NEGATIVE)
 
 
@@ -171,7 +191,8 @@ def reconcile(sidecar_address: str, control_address: str, timeout_s: float) -> C
             control = control_pb2_grpc.ControlServiceStub(channel)
             request = control_pb2.GetIncarnationRequest(incarnation=status.incarnation)
             held = control.GetIncarnation(request, timeout=timeout_s)
-        comparison = _compare(status, flush, held)
+            lost = losses.losses_of(channel, timeout_s)
+        comparison = _compare(status, flush, held, lost)
         if comparison.settled or not flush.complete:
             break
     return comparison
@@ -188,6 +209,7 @@ def print_comparison(comparison: Comparison) -> None:
         ):
             rows.append((feature, what, here, there, here - there))
     output.print_table(("feature", "", "accepted", "ledger", "difference"), rows)
+    losses.print_losses(comparison.losses)
     if comparison.fenced:
         output.print_line("The control plane has fenced this store: it is a copy or was restored.")
     if not comparison.flushed:
@@ -201,6 +223,7 @@ def _compare(
     status: admin_pb2.GetStatusResponse,
     flush: admin_pb2.FlushResponse,
     held: control_pb2.GetIncarnationResponse,
+    lost: control_pb2.ListLossesResponse,
 ) -> Comparison:
     return Comparison(
         incarnation=status.incarnation,
@@ -211,4 +234,5 @@ def _compare(
         flushed=flush.complete,
         waiting=flush.outbox_records,
         fenced=held.fenced,
+        losses=lost,
     )

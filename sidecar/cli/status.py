@@ -21,6 +21,7 @@ from sidecar.cli.common import (
     sidecar_option,
     timeout_option,
 )
+from sidecar.cli.losses import losses_of
 from sidecar.cli.output import Cell, Painted, number
 from sidecar.cli.servers import connect, health_of
 from sidecar.cli.times import span_of
@@ -133,6 +134,7 @@ def _control_status(address: str, timeout_s: float, as_json: bool) -> bool:
         round_trip_us = (time.perf_counter_ns() - started_ns) // 1000
         control = control_pb2_grpc.ControlServiceStub(channel)
         held = control.GetCatalog(control_pb2.GetCatalogRequest(), timeout=timeout_s)
+        lost = losses_of(channel, timeout_s)
     catalog = held.catalog.catalog
     facts: dict[str, object] = {
         "address": address,
@@ -141,6 +143,8 @@ def _control_status(address: str, timeout_s: float, as_json: bool) -> bool:
         "catalog_revision": held.catalog.version if held.HasField("catalog") else None,
         "features": len(catalog.features),
         "plans": len(catalog.plans),
+        "losses": lost.unacknowledged,
+        "lost_records": lost.lost_records,
     }
     if as_json:
         output.print_json(facts)

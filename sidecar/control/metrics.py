@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry
 
+from sidecar.control.storage.values import LossCount
 from sidecar.shared.ops.instruments import MetricCounter, MetricReading, registry_of
 from sidecar.shared.ops.metrics import Value, build_info
 
@@ -22,6 +25,7 @@ class ControlMetrics:
         revision: Value,
         dropped_totals: Value,
         clock_held: Value,
+        losses: Callable[[], LossCount],
     ) -> None:
         self.records = MetricCounter(
             "tallyd_ledger_records", "Usage records taken into the ledger."
@@ -45,6 +49,16 @@ class ControlMetrics:
                     "tallyd_clock_held_seconds",
                     "How far this machine's clock has leapt ahead of what is believed of it.",
                     clock_held,
+                ),
+                MetricReading(
+                    "tallyd_unacknowledged_losses",
+                    "Losses of usage that no operator has acknowledged.",
+                    lambda: losses().losses,
+                ),
+                MetricReading(
+                    "tallyd_lost_records",
+                    "Records of these losses, as far as they are known.",
+                    lambda: losses().records,
                 ),
                 build_info("control", version),
             ]

@@ -21,9 +21,11 @@ from sidecar.control.rpc.sync import SyncServicer
 from sidecar.control.rpc.watch_hub import Hub
 from sidecar.control.rpc.workers import Workers
 from sidecar.control.services.apply import uncounted
+from sidecar.control.services.losses import count_losses
 from sidecar.control.services.sweep import keep_time, last_known_time, sweep
 from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.sqlite import SqliteStore
+from sidecar.control.storage.values import LossCount
 from sidecar.control.sure_clock import SureClock
 from sidecar.domain.errors import TallydError
 from sidecar.domain.validation import field_path_text
@@ -40,6 +42,7 @@ from sidecar.shared.wall_clock import ticks_us, wall_us
 
 SWEEP_S: Final = 60.0
 SWEEP_PAUSE_S: Final = 0.05
+LOSSES_S: Final = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -52,6 +55,8 @@ class Settings(Protocol):
 
     @property
     def database_path(self) -> str: ...
+    @property
+    def database_missing(self) -> Literal["refuse", "begin_anew"]: ...
     @property
     def listen(self) -> str: ...
     @property
@@ -88,6 +93,7 @@ class ControlPlane:
         self._settings = settings
         self._store = store
         self._gone = gone
+        self._losses = LossCount()
         self._workers = Workers(store)
         self._hub = Hub(self._workers)
         self._clock = clock
@@ -98,6 +104,7 @@ class ControlPlane:
             revision=lambda: self._hub.state.revision,
             dropped_totals=lambda: self._hub.dropped_totals,
             clock_held=self._sure_clock.held_seconds,
+            losses=lambda: self._losses,
         )
         self._health = Health()
         self._http: HttpServer | None = None
@@ -136,6 +143,7 @@ class ControlPlane:
         start(self._hub.poll())
         start(self._hub.spread_totals())
         start(self._sweep())
+        start(self._count_losses())
         start(RolloverTask(self._workers, self._hub, self._metrics, self._sure_clock.now_us).run())
         self._health.start()
 
@@ -172,6 +180,18 @@ class ControlPlane:
         """A background task has failed: calls should go elsewhere."""
         self._health.hold("background", "a background task failed; see the log")
 
+    async def _count_losses(self) -> None:
+        """Keep the figure of losses for the metrics, and tell of each that is new."""
+        while True:
+            with contextlib.suppress(TallydError):
+                known, self._losses = self._losses, await self._workers.read(count_losses)
+                facts = {"losses": self._losses.losses, "records": self._losses.records}
+                if self._losses.losses > known.losses or self._losses.records > known.records:
+                    _log.error("control.usage_lost", **facts)
+                elif known.losses and not self._losses.losses:
+                    _log.info("control.losses_acknowledged")
+            await asyncio.sleep(LOSSES_S)
+
     async def _sweep(self) -> None:
         """Forget old idempotency keys, in steps so small that no call notices; keep the time."""
         while True:
@@ -191,7 +211,11 @@ async def serve(settings: Settings) -> None:
     Writes the log event "control.ready" with the addresses that are listened on. Raises
     `StoreRefused` and `CannotListen` where it cannot start.
     """
-    store = await asyncio.to_thread(SqliteStore, settings.database_path)
+    store = await asyncio.to_thread(
+        SqliteStore,
+        settings.database_path,
+        begin_anew=settings.database_missing == "begin_anew",
+    )
     with contextlib.closing(store):
         stop = StopSignal()
         plane = ControlPlane(settings, store, gone=stop.set)

@@ -100,6 +100,11 @@ class Pusher:
                 log.exception("sync.push_failed", error=repr(error), reason="INTERNAL")
                 await self._failed(repr(error))
 
+    def plane_was_away(self) -> None:
+        """The plane was not there for a while: greet it again, though nothing waits."""
+        self._machine.plane_was_away()
+        self._wake.set()
+
     async def flush(self, seconds: float, *, while_plane_takes: bool = False) -> bool:
         """Send without delay what has been accepted so far; whether the plane has all of it.
 

@@ -38,6 +38,7 @@ async def test_a_plane_that_lost_its_last_state_goes_on_and_the_sidecar_says_wha
             shutil.copy(backup, plane.database)
             await plane.start()
             await fenced(sidecar)
+            await plane.event("control.usage_lost")
             async with load(sidecar, books, seed=50, callers=2):
                 await answered(books, books.answers + 100)
             await flush(sidecar)
@@ -51,7 +52,11 @@ async def test_a_plane_that_lost_its_last_state_goes_on_and_the_sidecar_says_wha
             [event] = sidecar.seen("sync.fenced")
             assert event["plane_lost_state"]
             assert 1 == sidecar.starts
-            assert [] == sidecar.errors() + plane.errors()
+            assert [] == sidecar.errors()
+            [told] = plane.errors()
+            assert ("control.usage_lost", 1, len(lost)) == tuple(
+                told[name] for name in ("event", "losses", "records")
+            )
             print(f"{len(lost)} of {len(books.calls)} calls lost with the plane's state")
 
 

@@ -71,3 +71,13 @@ class ControlServicer(control_pb2_grpc.ControlServiceServicer):
         self, request: control_pb2.GetIncarnationRequest, context: Any
     ) -> control_pb2.GetIncarnationResponse:
         return await self._workers.read(control_answers.get_incarnation, request)
+
+    async def ListLosses(  # noqa: N802
+        self, request: control_pb2.ListLossesRequest, context: Any
+    ) -> control_pb2.ListLossesResponse:
+        return await self._workers.read(control_answers.list_losses, request)
+
+    async def AcknowledgeLosses(  # noqa: N802
+        self, request: control_pb2.AcknowledgeLossesRequest, context: Any
+    ) -> control_pb2.AcknowledgeLossesResponse:
+        return await self._workers.write(control_answers.acknowledge_losses, request, self._clock())

@@ -20,9 +20,9 @@ from sidecar.control.rpc.request_validation import (
     size_or,
 )
 from sidecar.control.rules.records import read_attributes
-from sidecar.control.services import apply, directory, usage
+from sidecar.control.services import apply, directory, losses, usage
 from sidecar.control.storage.port import PlaneStore
-from sidecar.control.storage.values import LedgerLine, UsageSum, record_id
+from sidecar.control.storage.values import LedgerLine, Loss, UsageSum, record_id
 from sidecar.domain.difference.changes import Change
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.text import KNOWN_NAMES
@@ -35,7 +35,7 @@ from sidecar.shared.convert.catalog import (
 )
 from sidecar.shared.convert.companies import company_from_message, company_to_message
 from sidecar.shared.convert.snapshot_messages import SEGMENTED_ANSWER_BYTES_MAX, snapshot_for_reader
-from sidecar.shared.convert.times import instant, timestamp
+from sidecar.shared.convert.times import instant, timestamp, timestamp_or_none
 
 COMPANIES_MAX: Final = 100_000
 FIELD_CHANGES_MAX: Final = 100
@@ -177,6 +177,39 @@ def get_incarnation(
         ],
         heard_at=timestamp(known.last_heard_us),
         fenced=known.fenced,
+    )
+
+
+def list_losses(
+    store: PlaneStore, request: control_pb2.ListLossesRequest
+) -> control_pb2.ListLossesResponse:
+    """Answer to ListLosses."""
+    found, count = losses.list_losses(store, with_acknowledged=request.with_acknowledged)
+    return control_pb2.ListLossesResponse(
+        losses=map(_loss, found), unacknowledged=count.losses, lost_records=count.records
+    )
+
+
+def acknowledge_losses(
+    store: PlaneStore, request: control_pb2.AcknowledgeLossesRequest, now_us: int
+) -> control_pb2.AcknowledgeLossesResponse:
+    """Answer to AcknowledgeLosses."""
+    if not request.HasField("noticed_until"):
+        raise InvalidInput("noticed_until", "is missing")
+    until_us = instant(request.noticed_until, "noticed_until")
+    acknowledged = losses.acknowledge_losses(store, until_us, now_us)
+    return control_pb2.AcknowledgeLossesResponse(acknowledged=acknowledged)
+
+
+def _loss(loss: Loss) -> control_pb2.Loss:
+    return control_pb2.Loss(
+        incarnation=loss.incarnation,
+        first_sequence=loss.first_sequence,
+        last_sequence=loss.last_sequence,
+        reason=loss.reason,
+        node=loss.node,
+        noticed_at=timestamp(loss.noticed_us),
+        acknowledged_at=timestamp_or_none(loss.acknowledged_us),
     )
 
 

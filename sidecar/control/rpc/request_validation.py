@@ -22,14 +22,14 @@ Position = TypeVar("Position", str, LinePosition, TotalsPlace)
 _NIL: Final = UUID(int=0)
 
 
-def require_incarnation(incarnation: str) -> str:
+def require_incarnation(incarnation: str, field: str = "incarnation") -> str:
     """A UUID in its canonical 36 characters."""
     try:
         parsed = UUID(incarnation)
     except ValueError:
         parsed = _NIL
     if parsed == _NIL or str(parsed) != incarnation:
-        raise InvalidInput("incarnation", "must be a UUID of 36 characters in lower case")
+        raise InvalidInput(field, "must be a UUID of 36 characters in lower case")
     return incarnation
 
 

@@ -18,6 +18,7 @@ from sidecar.control.rpc.request_validation import (
 )
 from sidecar.control.rules.history import Greeting, Run
 from sidecar.control.services import ingest, snapshots, totals
+from sidecar.control.services.losses import LostStore
 from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import CHAIN_BYTES, CounterKey
 from sidecar.domain.bounds import BATCH_MAX, IDENTIFIER_BYTES_MAX, INT64_MAX
@@ -28,8 +29,10 @@ from sidecar.domain.text import KNOWN_NAMES
 from sidecar.shared.convert.catalog import catalog_snapshot_to_message
 from sidecar.shared.convert.counters import counter_from_message, total_to_message
 from sidecar.shared.convert.snapshot_messages import SEGMENTED_BYTES_MAX, snapshot_for_reader
-from sidecar.shared.convert.times import timestamp
+from sidecar.shared.convert.times import instant, timestamp
 
+LOST_STORES_MAX: Final = 16
+REASON_BYTES_MAX: Final = 256
 NAMES_MAX: Final = 1_000
 """Most companies, or counters, that a sidecar asks for at once."""
 WATCH_BYTES: Final = 1 << 20
@@ -50,7 +53,8 @@ def hello(store: PlaneStore, request: sync_pb2.HelloRequest, now_us: int) -> syn
     if request.last_chain:
         _require_chain("last_chain", request.last_chain)
     greeting = Greeting(last, acknowledged, request.acknowledged_chain, request.last_chain)
-    welcome = ingest.greet(store, incarnation, request.node, greeting, now_us)
+    lost = _lost_stores(request)
+    welcome = ingest.greet(store, incarnation, request.node, greeting, now_us, lost)
     return sync_pb2.HelloResponse(
         watermark=welcome.watermark,
         fenced=welcome.fenced,
@@ -208,6 +212,20 @@ def _told(snapshot: CompanySnapshot, accepts_spans: bool) -> catalog_pb2.Company
     return snapshot_for_reader(
         snapshot, accepts_spans=accepts_spans, segmented_bytes_max=SEGMENTED_BYTES_MAX
     )
+
+
+def _lost_stores(request: sync_pb2.HelloRequest) -> list[LostStore]:
+    require_count("lost_stores", len(request.lost_stores), 0, LOST_STORES_MAX)
+    lost = []
+    for at, store in enumerate(request.lost_stores):
+        field = f"lost_stores[{at}]"
+        if store.incarnation:
+            require_incarnation(store.incarnation, f"{field}.incarnation")
+        if len(store.reason.encode()) > REASON_BYTES_MAX:
+            raise InvalidInput(f"{field}.reason", f"must be at most {REASON_BYTES_MAX} bytes")
+        noticed_us = instant(store.noticed_time, f"{field}.noticed_time")
+        lost.append(LostStore(store.incarnation, noticed_us, store.reason))
+    return lost
 
 
 def _require_chain(field: str, chain: bytes) -> None:

@@ -23,6 +23,7 @@ from sidecar.control.rules.history import (
 from sidecar.control.rules.records import Record, read_records
 from sidecar.control.services.attribution import Attributor
 from sidecar.control.services.close_windows import follow
+from sidecar.control.services.losses import LostStore, note_ledger_loss, note_lost_stores
 from sidecar.control.storage.port import PlaneStore, WriteTransaction
 from sidecar.control.storage.values import (
     CounterKey,
@@ -61,9 +62,17 @@ class Welcome(msgspec.Struct, frozen=True):
 
 
 def greet(
-    store: PlaneStore, incarnation: str, node: str, greeting: Greeting, now_us: int
+    store: PlaneStore,
+    incarnation: str,
+    node: str,
+    greeting: Greeting,
+    now_us: int,
+    lost_stores: Sequence[LostStore] = (),
 ) -> Welcome:
-    """Note that a sidecar is there, and compare what it and the plane know of each other."""
+    """Note that a sidecar is there, and compare what it and the plane know of each other.
+
+    What either has lost is remembered.
+    """
     with store.write() as transaction:
         known = _known(transaction, incarnation, now_us)
         acknowledged, last = greeting.acknowledged_sequence, greeting.last_sequence
@@ -75,6 +84,8 @@ def greet(
                 known, fenced=known.fenced or greeted.fenced, node=node, last_heard_us=now_us
             )
         )
+        note_ledger_loss(transaction, known, acknowledged, node, now_us)
+        note_lost_stores(transaction, lost_stores, node)
         state = transaction.state()
     if greeted.fenced:
         return Welcome(known.watermark, True, greeted.common_sequence, state)
@@ -93,6 +104,9 @@ def push(store: PlaneStore, incarnation: str, run: Run, now_us: int) -> Pushed:
         verdict = _judge(transaction, known, run)
         if isinstance(verdict, RunAccepted):
             return _accept(transaction, known, run, records, verdict, now_us)
+        if isinstance(verdict, HistoryGap):
+            # A sidecar pushes what follows the last record that it was told the ledger has.
+            note_ledger_loss(transaction, known, run.first_sequence - 1, known.node, now_us)
         fenced = known.fenced or isinstance(verdict, Diverged)
         transaction.put_incarnation(
             msgspec.structs.replace(known, fenced=fenced, last_heard_us=now_us)
@@ -129,6 +143,7 @@ def _accept(
     if new:
         corrected = _add(transaction, known.id, watermark + 1, new, run, verdict, now_us)
         touched.update(dict.fromkeys(corrected))
+        transaction.drop_losses(known.id, watermark + 1, run.last_sequence)
         watermark, head = run.last_sequence, verdict.chains[-1]
     transaction.put_incarnation(
         msgspec.structs.replace(known, watermark=watermark, head=head, last_heard_us=now_us)

@@ -24,6 +24,8 @@ from sidecar.control.storage.values import (
     LedgerLine,
     LineFilter,
     LinePosition,
+    Loss,
+    LossCount,
     PlaneState,
     RolloverWalk,
     RolloverWindow,
@@ -108,6 +110,18 @@ class ReadTransaction(Protocol):
 
     def tallies(self, incarnation: str) -> list[IncarnationTally]:
         """Sums by feature, in the order of the keys."""
+        ...
+
+    def losses(self, limit: int, *, with_acknowledged: bool) -> list[Loss]:
+        """Losses, those noticed last first."""
+        ...
+
+    def losses_of(self, incarnation: str, first_sequence: int) -> list[Loss]:
+        """Those of an incarnation from a sequence on, oldest first; at most 16."""
+        ...
+
+    def loss_count(self) -> LossCount:
+        """Losses that nobody has acknowledged."""
         ...
 
     def key_uses(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], KeyUse]:
@@ -230,6 +244,18 @@ class WriteTransaction(ReadTransaction, Protocol):
 
     def put_incarnation(self, incarnation: KnownIncarnation) -> None:
         """Create or replace what is known of a sidecar's store."""
+        ...
+
+    def put_loss(self, loss: Loss) -> None:
+        """Create or replace what is known of a loss: same incarnation, sequence and instant."""
+        ...
+
+    def drop_losses(self, incarnation: str, first: int, last: int) -> None:
+        """Forget those of an incarnation that begin at sequences first to last: they came."""
+        ...
+
+    def acknowledge_losses(self, noticed_until_us: int, now_us: int) -> int:
+        """Say that those noticed up to an instant were seen; how many were not before."""
         ...
 
     def append(self, lines: Sequence[LedgerLine], chains: Sequence[bytes]) -> None:

@@ -67,6 +67,34 @@ class KnownIncarnation(msgspec.Struct, frozen=True):
     last_heard_us: int = 0
 
 
+class Loss(msgspec.Struct, frozen=True):
+    """Usage that is gone: records first to last of an incarnation.
+
+    Sequences are 0, and the incarnation is empty, where they are not known. `acknowledged_us`: when
+    an operator said to have seen it.
+    """
+
+    incarnation: str
+    first_sequence: int
+    last_sequence: int
+    reason: str
+    node: str
+    noticed_us: int
+    acknowledged_us: int | None = None
+
+    @property
+    def records(self) -> int:
+        """How many they are, as far as that is known."""
+        return self.last_sequence - self.first_sequence + 1 if self.first_sequence else 0
+
+
+class LossCount(msgspec.Struct, frozen=True):
+    """Losses that nobody has acknowledged, and their records as far as known."""
+
+    losses: int = 0
+    records: int = 0
+
+
 class IncarnationTally(msgspec.Struct, frozen=True):
     """Sum of one feature over the records of an incarnation, duplicates included."""
 

@@ -222,6 +222,14 @@ class ControlConfig(Struct, frozen=True, kw_only=True):
     database_path: Annotated[
         Path, Meta(description="SQLite file of the control plane; its directory must exist.")
     ] = "/var/lib/tallyd/control.db"
+    database_missing: Annotated[
+        Literal["refuse", "begin_anew"],
+        Meta(
+            description="What to do where a database was and is missing or empty: "
+            '"refuse" to start, so that it can be restored, or "begin_anew" with an empty one; '
+            "usage that only it had is then lost, and `tallyd reconcile` shows it."
+        ),
+    ] = "refuse"
     listen: Annotated[ListenAddress, Meta(description="HOST:PORT to serve gRPC on.")] = (
         "127.0.0.1:7721"
     )

@@ -3,7 +3,8 @@
 Rules
 - One run is under way at a time, so records arrive in order; the plane ignores what it has.
 - An incarnation introduces itself (`SayHello`) before its first push and after every failure, since
-  the plane or this store may have been restored in between.
+  the plane or this store may have been restored in between; and once the plane was away, though
+  there is nothing to push: what it has lost is then known at once.
 - Records are forgotten only up to a watermark that the plane has confirmed.
 - The plane has more than this store ever wrote, or another history: fenced. The store takes a new
   incarnation and offers again what the plane does not have.
@@ -132,6 +133,7 @@ class PushMachine:
         self._backoff = Backoff(uniform)
         self._state = _State.STRANGER
         self._greeted = ""
+        self._greet_again = False
         self._pushed: Push | None = None
         self._acknowledged_sequence = 0
         self._not_before_us = 0
@@ -143,7 +145,12 @@ class PushMachine:
         assert self._state is not _State.UNDER_WAY, "one exchange at a time"
         if now_us < self._not_before_us:
             return Wait(self._not_before_us)
-        if self._state is _State.STRANGER or self._greeted != outbox.incarnation:
+        if (
+            self._state is _State.STRANGER
+            or self._greeted != outbox.incarnation
+            or self._greet_again
+        ):
+            self._greet_again = False
             self._state = _State.UNDER_WAY
             self._greeted = outbox.incarnation
             self._acknowledged_sequence = outbox.acknowledged_sequence
@@ -160,6 +167,10 @@ class PushMachine:
         self._state = _State.UNDER_WAY
         self._pushed = Push(outbox.incarnation, outbox.acknowledged_sequence + 1)
         return self._pushed
+
+    def plane_was_away(self) -> None:
+        """Introduce the incarnation again before anything else: the plane may be another one."""
+        self._greet_again = True
 
     def hello_answered(self, now_us: int, answer: HelloAnswer) -> Sequence[Effect]:
         """The plane has said what it has."""

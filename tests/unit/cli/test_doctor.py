@@ -211,6 +211,7 @@ def test_all_is_well(fake: FakeServer, tmp_path: Path) -> None:
         "outbox",
         "store size",
         "control plane, from here",
+        "usage",
     ] == [check["name"] for check in answer["checks"]]
     assert {"ok"} == {check["outcome"] for check in answer["checks"]}
     assert {None} == {check["hint"] for check in answer["checks"]}

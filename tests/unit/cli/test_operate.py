@@ -141,6 +141,8 @@ def test_a_control_plane_is_asked_for_its_health(
         "catalog_revision": 9,
         "features": 0,
         "plans": 1,
+        "losses": 0,
+        "lost_records": 0,
     }
     assert expected == answer
 

@@ -133,6 +133,9 @@ def test_equal_sides_have_no_difference(pair: FakePair) -> None:
         "flushed": True,
         "settled": True,
         "fenced": False,
+        "losses": 0,
+        "lost_records": 0,
+        "lost": [],
     }
     assert 0 == result.exit_code
     assert expected == last(result)

@@ -1292,3 +1292,153 @@ class GetIncarnationResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetIncarnationResponse: _TypeAlias = GetIncarnationResponse  # noqa: Y015
+
+@_typing.final
+class ListLossesRequest(_message.Message):
+    """Asks for losses."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WITH_ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
+    with_acknowledged: _builtins.bool
+    """Also those that were acknowledged."""
+    def __init__(
+        self,
+        *,
+        with_acknowledged: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["with_acknowledged", b"with_acknowledged"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLossesRequest: _TypeAlias = ListLossesRequest  # noqa: Y015
+
+@_typing.final
+class Loss(_message.Message):
+    """Usage that is gone: records that the ledger had confirmed and no longer has, or a sidecar's store."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    FIRST_SEQUENCE_FIELD_NUMBER: _builtins.int
+    LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    NOTICED_AT_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGED_AT_FIELD_NUMBER: _builtins.int
+    incarnation: _builtins.str
+    """UUID of the store that wrote the records; empty where that is not known."""
+    first_sequence: _builtins.int
+    """Sequence of the first record that is gone; 0 where that is not known."""
+    last_sequence: _builtins.int
+    """Sequence of the last one; 0 where that is not known."""
+    reason: _builtins.str
+    """What was found, for people."""
+    node: _builtins.str
+    """Name of the node that told of it."""
+    @_builtins.property
+    def noticed_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was noticed."""
+
+    @_builtins.property
+    def acknowledged_at(self) -> _timestamp_pb2.Timestamp:
+        """When an operator said to have seen it. Absent: not yet."""
+
+    def __init__(
+        self,
+        *,
+        incarnation: _builtins.str = ...,
+        first_sequence: _builtins.int = ...,
+        last_sequence: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        node: _builtins.str = ...,
+        noticed_at: _timestamp_pb2.Timestamp | None = ...,
+        acknowledged_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledged_at", b"acknowledged_at", "noticed_at", b"noticed_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_at", b"acknowledged_at", "first_sequence", b"first_sequence", "incarnation", b"incarnation", "last_sequence", b"last_sequence", "node", b"node", "noticed_at", b"noticed_at", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Loss: _TypeAlias = Loss  # noqa: Y015
+
+@_typing.final
+class ListLossesResponse(_message.Message):
+    """Losses."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOSSES_FIELD_NUMBER: _builtins.int
+    UNACKNOWLEDGED_FIELD_NUMBER: _builtins.int
+    LOST_RECORDS_FIELD_NUMBER: _builtins.int
+    unacknowledged: _builtins.int
+    """How many losses nobody has acknowledged, also beyond those listed."""
+    lost_records: _builtins.int
+    """How many records these are, as far as that is known."""
+    @_builtins.property
+    def losses(self) -> _containers.RepeatedCompositeFieldContainer[Global___Loss]:
+        """Newest first."""
+
+    def __init__(
+        self,
+        *,
+        losses: _abc.Iterable[Global___Loss] | None = ...,
+        unacknowledged: _builtins.int = ...,
+        lost_records: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["losses", b"losses", "lost_records", b"lost_records", "unacknowledged", b"unacknowledged"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLossesResponse: _TypeAlias = ListLossesResponse  # noqa: Y015
+
+@_typing.final
+class AcknowledgeLossesRequest(_message.Message):
+    """Says that losses were seen."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOTICED_UNTIL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def noticed_until(self) -> _timestamp_pb2.Timestamp:
+        """All that were noticed up to then; what came later was not seen."""
+
+    def __init__(
+        self,
+        *,
+        noticed_until: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["noticed_until", b"noticed_until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["noticed_until", b"noticed_until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcknowledgeLossesRequest: _TypeAlias = AcknowledgeLossesRequest  # noqa: Y015
+
+@_typing.final
+class AcknowledgeLossesResponse(_message.Message):
+    """What was acknowledged."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
+    acknowledged: _builtins.int
+    """How many losses."""
+    def __init__(
+        self,
+        *,
+        acknowledged: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcknowledgeLossesResponse: _TypeAlias = AcknowledgeLossesResponse  # noqa: Y015

@@ -80,6 +80,16 @@ class ControlServiceStub:
                 request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GetIncarnationRequest.SerializeToString,
                 response_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GetIncarnationResponse.FromString,
                 _registered_method=True)
+        self.ListLosses = channel.unary_unary(
+                '/sidecar.api.control.v1.ControlService/ListLosses',
+                request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListLossesRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListLossesResponse.FromString,
+                _registered_method=True)
+        self.AcknowledgeLosses = channel.unary_unary(
+                '/sidecar.api.control.v1.ControlService/AcknowledgeLosses',
+                request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.AcknowledgeLossesRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.AcknowledgeLossesResponse.FromString,
+                _registered_method=True)
 
 
 class ControlServiceServicer:
@@ -149,6 +159,20 @@ class ControlServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListLosses(self, request, context):
+        """Usage that is known to be gone, until somebody has acknowledged that: newest first, at most 1,000.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AcknowledgeLosses(self, request, context):
+        """Says that an operator has seen losses.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ControlServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -196,6 +220,16 @@ def add_ControlServiceServicer_to_server(servicer, server):
                     servicer.GetIncarnation,
                     request_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GetIncarnationRequest.FromString,
                     response_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GetIncarnationResponse.SerializeToString,
+            ),
+            'ListLosses': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLosses,
+                    request_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListLossesRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListLossesResponse.SerializeToString,
+            ),
+            'AcknowledgeLosses': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcknowledgeLosses,
+                    request_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.AcknowledgeLossesRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.AcknowledgeLossesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -442,6 +476,60 @@ class ControlService:
             '/sidecar.api.control.v1.ControlService/GetIncarnation',
             sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GetIncarnationRequest.SerializeToString,
             sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GetIncarnationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLosses(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.control.v1.ControlService/ListLosses',
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListLossesRequest.SerializeToString,
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListLossesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AcknowledgeLosses(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.control.v1.ControlService/AcknowledgeLosses',
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.AcknowledgeLossesRequest.SerializeToString,
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.AcknowledgeLossesResponse.FromString,
             options,
             channel_credentials,
             insecure,

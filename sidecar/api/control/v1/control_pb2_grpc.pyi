@@ -51,6 +51,10 @@ class ControlServiceStub:
     """Lines of the ledger, oldest event first."""
     GetIncarnation: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetIncarnationRequest, _control_pb2.GetIncarnationResponse]
     """What the ledger holds of one incarnation of a sidecar."""
+    ListLosses: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListLossesRequest, _control_pb2.ListLossesResponse]
+    """Usage that is known to be gone, until somebody has acknowledged that: newest first, at most 1,000."""
+    AcknowledgeLosses: _grpc.UnaryUnaryMultiCallable[_control_pb2.AcknowledgeLossesRequest, _control_pb2.AcknowledgeLossesResponse]
+    """Says that an operator has seen losses."""
 
 @_typing.type_check_only
 class ControlServiceAsyncStub(ControlServiceStub):
@@ -75,6 +79,10 @@ class ControlServiceAsyncStub(ControlServiceStub):
     """Lines of the ledger, oldest event first."""
     GetIncarnation: _aio.UnaryUnaryMultiCallable[_control_pb2.GetIncarnationRequest, _control_pb2.GetIncarnationResponse]  # type: ignore[assignment]
     """What the ledger holds of one incarnation of a sidecar."""
+    ListLosses: _aio.UnaryUnaryMultiCallable[_control_pb2.ListLossesRequest, _control_pb2.ListLossesResponse]  # type: ignore[assignment]
+    """Usage that is known to be gone, until somebody has acknowledged that: newest first, at most 1,000."""
+    AcknowledgeLosses: _aio.UnaryUnaryMultiCallable[_control_pb2.AcknowledgeLossesRequest, _control_pb2.AcknowledgeLossesResponse]  # type: ignore[assignment]
+    """Says that an operator has seen losses."""
 
 class ControlServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps the catalog and the companies, and answers for the ledger."""
@@ -150,5 +158,21 @@ class ControlServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.GetIncarnationResponse, _abc.Awaitable[_control_pb2.GetIncarnationResponse]]:
         """What the ledger holds of one incarnation of a sidecar."""
+
+    @_abc_1.abstractmethod
+    def ListLosses(
+        self,
+        request: _control_pb2.ListLossesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.ListLossesResponse, _abc.Awaitable[_control_pb2.ListLossesResponse]]:
+        """Usage that is known to be gone, until somebody has acknowledged that: newest first, at most 1,000."""
+
+    @_abc_1.abstractmethod
+    def AcknowledgeLosses(
+        self,
+        request: _control_pb2.AcknowledgeLossesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.AcknowledgeLossesResponse, _abc.Awaitable[_control_pb2.AcknowledgeLossesResponse]]:
+        """Says that an operator has seen losses."""
 
 def add_ControlServiceServicer_to_server(servicer: ControlServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

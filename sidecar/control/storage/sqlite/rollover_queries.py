@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sidecar.control.storage.sqlite import codec
-from sidecar.control.storage.sqlite.companies import SqliteCompanies
+from sidecar.control.storage.sqlite.losses import SqliteLosses
 from sidecar.control.storage.values import CounterKey, RolloverWalk, RolloverWindow
 
 _KEY: Final = "company, feature, window_end_us, window_start_us, slot, dimension_values"
@@ -13,7 +13,7 @@ _STATE: Final = "total, carried, rollover_terms, rollover_settled, rollover_due_
 _BY_OVERRIDES: Final = "AND instr(timeline, CAST('\"rollover\"' AS BLOB)) > 0"
 
 
-class SqliteRollover(SqliteCompanies):
+class SqliteRollover(SqliteLosses):
     """That part of a `ReadTransaction`, on a connection in which a transaction has begun."""
 
     def rollover_window(self, key: CounterKey) -> RolloverWindow | None:

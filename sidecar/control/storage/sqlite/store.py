@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from sidecar.control.errors import StoreRefused
+from sidecar.control.storage.sqlite.marker import expect, require_expected
 from sidecar.control.storage.sqlite.migrate import migrate
 from sidecar.control.storage.sqlite.reads import SqliteReads
 from sidecar.control.storage.sqlite.writes import SqliteWrites
@@ -34,12 +35,18 @@ class SqliteStore:
     a file. In memory there is one connection for all.
     """
 
-    def __init__(self, path: str | Path = MEMORY) -> None:
+    def __init__(self, path: str | Path = MEMORY, *, begin_anew: bool = False) -> None:
+        """Open a database, or make one where none was before.
+
+        `begin_anew`: also where one was, and is missing or empty. Raises `StoreRefused`.
+        """
         self._path = str(path)
         self._held = HeldFiles()
         self._write_lock = threading.Lock()
         self._idle_readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
         self._reader_slots = threading.BoundedSemaphore(_READERS_MAX)
+        if self._path != MEMORY:
+            require_expected(Path(self._path), begin_anew=begin_anew)
         # Before, since SQLite gives the files beside it the mode of the database.
         self._keep_private()
         try:
@@ -57,7 +64,7 @@ class SqliteStore:
             self._writer.close()
             raise
         self._keep_private()
-        self._hold_files()
+        self._take_hold()
 
     @contextmanager
     def read(self) -> Iterator[SqliteReads]:
@@ -110,11 +117,12 @@ class SqliteStore:
                 self._idle_readers.get_nowait().close()
             self._writer.close()
 
-    def _hold_files(self) -> None:
+    def _take_hold(self) -> None:
         if self._path == MEMORY:
             return
         # A look makes the files beside the database, which are there as long as a connection is.
-        self._writer.execute("SELECT count(*) FROM meta").fetchone()
+        (epoch,) = self._writer.execute("SELECT epoch FROM meta").fetchone()
+        expect(Path(self._path), epoch)
         for path in self._files():
             with suppress(FileNotFoundError):
                 self._held.hold(path)

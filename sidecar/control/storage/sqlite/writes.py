@@ -7,6 +7,7 @@ from typing import Final
 from uuid import uuid4
 
 from sidecar.control.storage.sqlite import codec
+from sidecar.control.storage.sqlite.losses import UNKNOWN
 from sidecar.control.storage.sqlite.reads import SqliteReads
 from sidecar.control.storage.values import (
     CORRECTIONS,
@@ -14,6 +15,7 @@ from sidecar.control.storage.values import (
     KeyUse,
     KnownIncarnation,
     LedgerLine,
+    Loss,
     RolloverWalk,
     RolloverWindow,
     StoredCompany,
@@ -121,6 +123,32 @@ class SqliteWrites(SqliteReads):
                 incarnation.last_heard_us,
             ),
         )
+
+    def put_loss(self, loss: Loss) -> None:
+        self._connection.execute(
+            "REPLACE INTO loss VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                codec.incarnation_column(loss.incarnation or UNKNOWN),
+                loss.first_sequence,
+                loss.noticed_us,
+                loss.last_sequence,
+                loss.reason,
+                loss.node,
+                loss.acknowledged_us,
+            ),
+        )
+
+    def drop_losses(self, incarnation: str, first: int, last: int) -> None:
+        self._connection.execute(
+            "DELETE FROM loss WHERE incarnation = ? AND first_sequence BETWEEN ? AND ?",
+            (codec.incarnation_column(incarnation), first, last),
+        )
+
+    def acknowledge_losses(self, noticed_until_us: int, now_us: int) -> int:
+        return self._connection.execute(
+            "UPDATE loss SET acknowledged_us = ? WHERE acknowledged_us IS NULL AND noticed_us <= ?",
+            (now_us, noticed_until_us),
+        ).rowcount
 
     def append(self, lines: Sequence[LedgerLine], chains: Sequence[bytes]) -> None:
         columns = {line.incarnation: b"" for line in lines}
