@@ -81,12 +81,16 @@ class EnforcementMethods:
         async with self._snapshot_fetcher.obtained(needs.snapshots, now_us, context.time_remaining):
             return await self._runner.run(job.work)
 
+    def record_usage_now(self, job: _RecordJob) -> None:
+        """The same, whatever is known of its company."""
+        self._runner.submit(job)
+
     def wait(self, job: _UnaryJob, needs: Needs) -> None:
         """Let a call wait, in a task of its own, for what its step needs."""
         try:
             job.defer()
         except Exception as error:
-            job.call.fail(error)
+            job.cannot_wait(needs, error)
             return
         task = asyncio.create_task(job.run_again(needs))
         self._waiting.add(task)
@@ -141,6 +145,10 @@ class _UnaryJob(_Job):
                 self.fail(error_in_encoding)
             else:
                 self.call.answer(data)
+
+    def cannot_wait(self, needs: Needs, error: Exception) -> None:
+        """Too many calls wait already: end this one with the error."""
+        self.call.fail(error)
 
     async def run_again(self, needs: Needs) -> None:
         """Get what the step needs, run it again, and answer."""
@@ -199,6 +207,11 @@ class _RecordJob(_CheckJob):
         request = parse.parse_message(pb.RecordUsageRequest, self.call.message)
         self.request = request
         return self.methods.deciding.report(request, self.asked)
+
+    def cannot_wait(self, needs: Needs, error: Exception) -> None:
+        """What has happened is recorded by what is known, rather than refused."""
+        self.asked = needs
+        self.methods.record_usage_now(self)
 
     def encoded(self, result: Decided) -> bytes:
         return response_messages.record_answer(super().encoded(result))

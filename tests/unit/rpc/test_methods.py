@@ -9,12 +9,12 @@ import pytest
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.bounds import EVENT_PAST_US_MAX
 from sidecar.domain.catalog.model import Enforcement
-from sidecar.domain.errors import FieldError
+from sidecar.domain.errors import Exhausted, FieldError
 from sidecar.domain.limits.reasons import FallbackCause, Reason
 from sidecar.domain.time.units import DAY_US, HOUR_US, SECOND_US
 from tests.support.build import NOW_US, SHADOW, catalog, company, limit, metered
 from tests.support.inside import Inside
-from tests.support.method_calls import ANYONE, answer_of, call
+from tests.support.method_calls import ANYONE, Call, answer_of, call
 from tests.support.sidecar_api import ask, stamp
 
 
@@ -136,6 +136,22 @@ async def test_usage_that_has_happened_is_recorded_where_its_company_cannot_be_h
     assert pb.REASON_UNKNOWN_COMPANY == outcome.response.decision.reason
     (record,) = sidecar.records()
     assert (7, 0, True) == (record.quantity, len(record.counters), record.unattributed)
+
+
+async def test_usage_that_has_happened_is_recorded_where_too_many_calls_wait(
+    sidecar: Inside,
+) -> None:
+    class Unwelcome(Call):
+        def defer(self) -> None:
+            raise Exhausted("", "too many calls are under way")
+
+    request = pb.RecordUsageRequest(company="later", feature="calls", quantity=7)
+    one = Unwelcome(request.SerializeToString())
+    sidecar.methods.record_usage(one)
+    answer = pb.RecordUsageResponse.FromString(await one.answered)
+    assert pb.REASON_UNKNOWN_COMPANY == answer.decision.reason
+    assert [("later", 7)] == [(record.company, record.quantity) for record in sidecar.records()]
+    assert [] == sidecar.plane.asked
 
 
 async def test_usage_above_a_soft_limit_is_known_as_such_from_the_first_record_on() -> None:
