@@ -45,6 +45,12 @@ CHANGES_MAX: Final = 100
 """Most changes of a subscription that are planned."""
 CUTS_MAX: Final = 900
 """Most instants at which something of a company is known to change."""
+COMPANY_PARTS_MAX: Final = 2_500
+"""Most overrides and add-ons of a company, now and planned."""
+COMPANY_BYTES_MAX: Final = 512 << 10
+"""Most that a company takes with all that it holds, encoded as sidecars store values."""
+CATALOG_PARTS_MAX: Final = 250_000
+"""Most entitlements, limits and rates of all plans and add-ons together."""
 BATCH_MAX: Final = 1000
 
 EVENT_PAST_US_MAX: Final = 35 * DAY_US

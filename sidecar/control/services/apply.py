@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
 
@@ -14,8 +14,10 @@ from sidecar.control.storage.values import StoredCompany
 from sidecar.domain.catalog.canonical import canonical_catalog, canonical_company
 from sidecar.domain.catalog.model import Catalog
 from sidecar.domain.catalog.rules import companies_problems, overrides_problems, problems
+from sidecar.domain.catalog.size import catalog_size_problems
 from sidecar.domain.company.model import Company
 from sidecar.domain.company.rules import company_references
+from sidecar.domain.company.size import company_size_problems
 from sidecar.domain.difference.changes import Change, ChangeAction, catalog_changes, company_change
 from sidecar.domain.entitlement.counted_limits import CountedLimits
 from sidecar.domain.errors import InvalidInput
@@ -130,6 +132,7 @@ def _steps(transaction: ReadTransaction, desired: Desired) -> _Steps:
         if change is not None:
             changes.append(change)
             put.append((company, held))
+    _refuse_large(desired, before, after, put)
     remove = list(_to_remove(transaction, desired, given))
     changes += [Change("company", company, ChangeAction.REMOVED) for company in remove]
     if catalog_changed and not desired.prune:
@@ -154,6 +157,21 @@ def _refuse_problems(desired: Desired, catalog: Catalog) -> None:
         if company in given:
             message = f"{company!r} cannot be removed, it is among the companies given"
             raise InvalidInput(f"remove_companies[{at}]", message)
+
+
+def _refuse_large(
+    desired: Desired,
+    before: Catalog,
+    after: Catalog,
+    put: Sequence[tuple[Company, StoredCompany | None]],
+) -> None:
+    """Refuse what would cost others: only of what changes, and gets larger by that."""
+    for path, message in catalog_size_problems(after, before):
+        raise InvalidInput(field_path_text(("catalog", *path)), message)
+    for company, held in put:
+        for _, message in company_size_problems(company, None if held is None else held.company):
+            at = [given.id for given in desired.companies].index(company.id)
+            raise InvalidInput(f"companies[{at}]", message)
 
 
 def _with_stored(

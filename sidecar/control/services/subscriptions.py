@@ -10,6 +10,7 @@ from sidecar.domain.catalog.canonical import canonical_company
 from sidecar.domain.catalog.model import Catalog
 from sidecar.domain.company.model import Company, CompanySnapshot
 from sidecar.domain.company.rules import company_problems
+from sidecar.domain.company.size import company_size_problems
 from sidecar.domain.company.subscription_changes import (
     ChangePlan,
     SetAddOn,
@@ -54,7 +55,7 @@ def change_subscription(
             revision = transaction.state().revision
             return ChangedSubscription(revision, stored.company, stored.snapshot, done.effective_us)
         after = msgspec.structs.replace(stored.company, subscription=done.subscription)
-        _refuse_problems(change, after)
+        _refuse_problems(change, after, stored.company)
         revision = transaction.next_revision()
         after = canonical_company(after)
         new = with_timeline(after, revision, at_us, stored, resets_usage=done.resets_usage)
@@ -73,6 +74,8 @@ def _refuse_unknown(change: SubscriptionChange, catalog: Catalog) -> None:
         raise InvalidInput("add_on.add_on", f"the catalog has no add-on {change.add_on!r}")
 
 
-def _refuse_problems(change: SubscriptionChange, company: Company) -> None:
+def _refuse_problems(change: SubscriptionChange, company: Company, before: Company) -> None:
     for path, message in company_problems(company):
         raise FailedPrecondition(change.field, f"{field_path_text(path)}: {message}")
+    for _, message in company_size_problems(company, before):
+        raise FailedPrecondition(change.field, message)
