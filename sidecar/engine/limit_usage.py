@@ -214,6 +214,7 @@ def _increased(
         counter.window_end_us,
         counter.values,
         counter.carried if carried is None else carried,
+        counter.corrections,
     )
 
 

@@ -18,13 +18,17 @@ from sidecar.storage.older_snapshots import decode_version_1, decode_version_2
 
 T = TypeVar("T")
 
-STORE_FORMAT: Final = 5
+STORE_FORMAT: Final = 6
 """Format 2 knows counters into which amounts were carried, buckets, and segments of their own;
 format 3 has a key for each tally, and the catalog in parts; format 4 names once what a timeline
-holds; format 5 has answers in partitions."""
+holds; format 5 has answers in partitions; format 6 knows what of a counter are corrections."""
 _VERSION: Final = 1
 _CARRYING: Final = 2
 """Version of a counter that ends in values and carried amounts, instead of values alone."""
+_CORRECTED: Final = 3
+"""Version of one that ends in values and corrections."""
+_CARRYING_CORRECTED: Final = 4
+"""Version of one that ends in values, carried amounts and corrections."""
 _SEGMENTS: Final = 2
 """Version of a snapshot whose segments each say all that holds."""
 _SNAPSHOT: Final = 3
@@ -54,6 +58,7 @@ class StoredCounter(msgspec.Struct, frozen=True, gc=False):
     may be negative after corrections. `heard`: the plane's version of what was last heard; older
     news is ignored. `values`: of the slot's dimensions. `carried`: what rolled over into the
     window, by age, the youngest first; `None` where nothing rolls over, or it is not known.
+    `corrections`: the plane's own part of `others`; 0 also where it was not told.
     """
 
     own: int
@@ -62,6 +67,7 @@ class StoredCounter(msgspec.Struct, frozen=True, gc=False):
     window_end_us: int
     values: tuple[str, ...] = ()
     carried: tuple[int, ...] | None = None
+    corrections: int = 0
 
     @property
     def used(self) -> int:
@@ -124,14 +130,21 @@ class Incarnation(msgspec.Struct, frozen=True):
 
 def encode_counter(counter: StoredCounter, incarnation: int) -> bytes:
     """Bytes of a counter, valid under an incarnation."""
-    carried = counter.carried
-    version = _VERSION if carried is None else _CARRYING
+    carried, corrections = counter.carried, counter.corrections
+    if carried is not None:
+        version = _CARRYING_CORRECTED if corrections else _CARRYING
+    else:
+        version = _CORRECTED if corrections else _VERSION
     fixed = _COUNTER.pack(
         version, incarnation, counter.own, counter.others, counter.heard, counter.window_end_us
     )
-    if carried is not None:
+    if version == _VERSION:
+        return fixed + _pack(counter.values) if counter.values else fixed
+    if version == _CARRYING:
         return fixed + _pack((counter.values, carried))
-    return fixed + _pack(counter.values) if counter.values else fixed
+    if version == _CORRECTED:
+        return fixed + _pack((counter.values, corrections))
+    return fixed + _pack((counter.values, carried, corrections))
 
 
 def decode_counter(
@@ -142,16 +155,20 @@ def decode_counter(
     `values`: what the counter's values are, where the caller knows them: they are not read then.
     """
     version, written_under, own, others, heard, window_end_us = _COUNTER.unpack_from(data)
-    carried = None
+    carried, corrections = None, 0
     if version == _CARRYING:
         values, carried = _unpack_carrying(data[_COUNTER.size :])
+    elif version == _CORRECTED:
+        values, corrections = _unpack_corrected(data[_COUNTER.size :])
+    elif version == _CARRYING_CORRECTED:
+        values, carried, corrections = _unpack_carrying_corrected(data[_COUNTER.size :])
     else:
         _require(version)
         if values is None:
             values = _unpack_values(data[_COUNTER.size :]) if len(data) > _COUNTER.size else ()
     if written_under != incarnation:
         own, others = 0, min(INT64_MAX, own + others)
-    return StoredCounter(own, others, heard, window_end_us, values, carried)
+    return StoredCounter(own, others, heard, window_end_us, values, carried, corrections)
 
 
 def counted_up(
@@ -168,9 +185,11 @@ def counted_up(
         return 0, (fixed + _pack(values) if values else fixed)
     version, written_under, own, others, heard, window_end_us = _COUNTER.unpack_from(data)
     own_after = own + quantity
-    if version != _VERSION or written_under != incarnation or own_after > INT64_MAX:
+    if written_under != incarnation or own_after > INT64_MAX:
         return None
-    fixed = _COUNTER.pack(_VERSION, incarnation, own_after, others, heard, window_end_us)
+    if version != _VERSION and version != _CORRECTED:
+        return None
+    fixed = _COUNTER.pack(version, incarnation, own_after, others, heard, window_end_us)
     used = own + others
     if used > INT64_MAX:
         return None
@@ -179,7 +198,7 @@ def counted_up(
 
 def is_carrying(data: bytes) -> bool:
     """Whether it is known of an encoded counter what was carried into its window."""
-    return data[0] == _CARRYING
+    return data[0] in (_CARRYING, _CARRYING_CORRECTED)
 
 
 def window_end_of(data: bytes) -> int:
@@ -278,3 +297,7 @@ def _require(version: int) -> None:
 
 _unpack_values = msgspec.msgpack.Decoder(tuple[str, ...]).decode
 _unpack_carrying = msgspec.msgpack.Decoder(tuple[tuple[str, ...], tuple[int, ...]]).decode
+_unpack_corrected = msgspec.msgpack.Decoder(tuple[tuple[str, ...], int]).decode
+_unpack_carrying_corrected = msgspec.msgpack.Decoder(
+    tuple[tuple[str, ...], tuple[int, ...], int]
+).decode

@@ -45,17 +45,18 @@ class Counters:
 
         The plane says how much of a total is that incarnation's own; the rest is others'. Local
         counting goes on in between, so the own part is never overwritten. News older than what was
-        heard before is ignored, and so is an answer to an incarnation that has been left: once the
-        present one has reported, it is told anew. While records of an earlier incarnation wait, the
+        heard before is ignored, and so is an answer to an incarnation that has been left: its own
+        part is another. While records of an earlier incarnation wait, the
         plane's totals lack what was counted with them: what is known here is more then, and stays.
-        `follows`: whether counters of a company are wanted that are not there; `None`: all are.
+        Without corrections a counter only grows; where the plane says less than it did, it has lost
+        state, and what was known stays. `follows`: whether counters of a company are wanted that
+        are not there; `None`: all are.
         """
         incarnation = self._store.incarnation
         if len(self._store.incarnations) > 1:
             return False
-        if incarnation.id != incarnation_id and incarnation.acknowledged_sequence > 0:
+        if incarnation.id != incarnation_id:
             return False
-        own_counts = incarnation.id == incarnation_id
 
         def work(transaction: Transaction) -> None:
             for total in totals:
@@ -69,11 +70,16 @@ class Counters:
                     known = StoredCounter(0, 0, 0, ref.window.end_us, ref.values)
                 if total.version < known.heard:
                     continue
-                others = total.total - (total.own if own_counts else 0)
-                others = max(-INT64_MAX, min(INT64_MAX, others))  # what a plane in trouble may say
+                others, corrections = _others(known, total)
                 carried = known.carried if total.carried is None else total.carried
                 heard = StoredCounter(
-                    known.own, others, total.version, known.window_end_us, known.values, carried
+                    known.own,
+                    others,
+                    total.version,
+                    known.window_end_us,
+                    known.values,
+                    carried,
+                    corrections,
                 )
                 if heard != known:
                     transaction.put_counter(key, heard)
@@ -109,6 +115,20 @@ class Counters:
         return self._store.transact(
             lambda transaction: engine.scan(transaction.keyspace, start, stop, LOOKED_AT_ONCE)
         )
+
+
+def _others(known: StoredCounter, total: CounterTotal) -> tuple[int, int]:
+    """What others have counted, and what of it are corrections; as far as the plane tells."""
+    others = total.total - total.own
+    corrections = total.corrections or 0
+    # Where corrections were not told before, it is not known what of the others they were.
+    if total.corrections is not None and (known.corrections or not corrections):
+        others = max(others - corrections, known.others - known.corrections) + corrections
+    return _bounded(others), _bounded(corrections)  # a plane in trouble may say anything
+
+
+def _bounded(amount: int) -> int:
+    return max(-INT64_MAX, min(INT64_MAX, amount))
 
 
 def _next_start(last: bytes, suffix: bytes) -> bytes:

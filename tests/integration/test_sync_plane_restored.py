@@ -7,7 +7,17 @@ from pathlib import Path
 
 from tests.support.audit import audit
 from tests.support.daemons import ControlPlane, Sidecar
-from tests.support.ledger import CALLS, apply, catalog_text, check, flush, hold, ledger_lines
+from tests.support.ledger import (
+    CALLS,
+    EXPORTS,
+    EXPORTS_MAX,
+    apply,
+    catalog_text,
+    check,
+    flush,
+    hold,
+    ledger_lines,
+)
 from tests.support.load import Books, load
 from tests.support.waits import answered, fenced, used
 
@@ -87,3 +97,38 @@ async def test_after_a_plane_lost_state_sidecars_hear_of_each_other_again(tmp_pa
             await flush(first)
             for sidecar in (first, second):
                 await used(sidecar, CALLS, 110)
+
+
+async def test_what_was_answered_stays_counted_where_a_plane_lost_it(tmp_path: Path) -> None:
+    async with ControlPlane(tmp_path / "control.db") as plane:
+        await apply(plane, catalog_text())
+        async with (
+            Sidecar(tmp_path / "a", plane.address) as first,
+            Sidecar(tmp_path / "b", plane.address) as second,
+        ):
+            for sidecar in (first, second):
+                await hold(sidecar)
+            await check(second, "acme", EXPORTS, 3)
+            await flush(second)
+            await used(first, EXPORTS, 3)
+            assert 0 == await plane.stop()
+            backup = plane.database.with_suffix(".backup")
+            shutil.copy(plane.database, backup)
+            await plane.start()
+            assert (await check(first, "acme", EXPORTS, EXPORTS_MAX - 5)).decision.allowed
+            await flush(first)
+            await used(second, EXPORTS, EXPORTS_MAX - 2)
+            assert 0 == await plane.stop()
+            shutil.copy(backup, plane.database)
+            await plane.start()
+            # What comes now is all that the plane has, beside what was in the backup.
+            await check(first, "acme", EXPORTS, 1)
+            await flush(first)
+            await fenced(first)
+            await used(first, EXPORTS, EXPORTS_MAX - 1)
+            for sidecar in (first, second):
+                assert not (await check(sidecar, "acme", EXPORTS, 3)).decision.allowed
+            assert 0 == await first.stop()
+            await first.start()
+            assert not (await check(first, "acme", EXPORTS, 2)).decision.allowed
+            assert (await check(first, "acme", EXPORTS, 1)).decision.allowed

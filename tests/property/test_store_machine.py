@@ -154,7 +154,9 @@ class StoreMachine(RuleBasedStateMachine):
         left = self.counted[ref] - own
         self.version += 1
         reported = own // 2
-        news = total(ref, left + others + reported, reported, self.version)
+        said = left + others + reported
+        # A plane that says nothing of corrections may say less than it did.
+        news = total(ref, said, reported, self.version, corrections=None)
         self.opened.counters.hear(self.opened.store.incarnation.id, [news])
         self.others[ref] = others
 

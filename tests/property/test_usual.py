@@ -96,6 +96,7 @@ class _Heard(NamedTuple):
     """The plane tells what others counted."""
 
     total: int
+    corrections: int | None
 
 
 _STEPS: Final = st.lists(
@@ -103,7 +104,7 @@ _STEPS: Final = st.lists(
         _REQUESTS,
         st.lists(_REQUESTS, min_size=1, max_size=4),
         st.builds(_Later, st.sampled_from([1, 400, SECOND_US, DAY_US, 40 * DAY_US])),
-        st.builds(_Heard, st.sampled_from([0, 5, -3, 55])),
+        st.builds(_Heard, st.sampled_from([0, 5, -3, 55]), st.sampled_from([None, 0, -3, 2])),
         st.just("restart"),
         st.just("new catalog"),
     ),
@@ -130,7 +131,9 @@ async def _taken(sidecar: Inside, step: Any, number: int) -> object:
     elif isinstance(step, _Heard):
         ref = counter_ref(WHOLE, at_us=sidecar.now_us)
         incarnation = sidecar.opened.store.incarnation.id
-        news = CounterTotal("acme", "calls", ref, step.total, 0, number)
+        news = CounterTotal(
+            "acme", "calls", ref, step.total, 0, number, corrections=step.corrections
+        )
         sidecar.opened.counters.hear(incarnation, [news])
     elif step == "restart":
         sidecar.reopen()

@@ -155,10 +155,16 @@ def counter_ref(of: Limit, values: tuple[str, ...] = (), at_us: int = NOW_US) ->
 
 
 def total(
-    of: CounterRef, total: int, own: int, version: int, *, company: str = "acme"
+    of: CounterRef,
+    total: int,
+    own: int,
+    version: int,
+    *,
+    company: str = "acme",
+    corrections: int | None = 0,
 ) -> CounterTotal:
     """What the plane says of a counter of the feature `calls`."""
-    return CounterTotal(company, "calls", of, total, own, version)
+    return CounterTotal(company, "calls", of, total, own, version, corrections=corrections)
 
 
 ANCHORED_MONTH: Final = WindowSpec(WindowUnit.MONTH, 1, Alignment.ANCHORED)

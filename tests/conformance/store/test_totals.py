@@ -35,7 +35,9 @@ def test_counting_goes_on_from_what_was_heard(opened: OpenedStore) -> None:
 
 def test_newer_totals_replace_older_ones(opened: OpenedStore) -> None:
     for version, heard in enumerate([10, 20, 15], start=1):
-        opened.counters.hear("life-1", [total(MONTHLY, heard, 0, version)])
+        corrections = -5 if heard == 15 else 0
+        said = total(MONTHLY, heard, 0, version, corrections=corrections)
+        opened.counters.hear("life-1", [said])
         assert heard == opened.used()
 
 
@@ -56,10 +58,56 @@ def test_older_totals_are_ignored_also_behind_newer_ones_that_changed_nothing(
 
 def test_corrections_can_make_others_negative_but_not_the_usage(opened: OpenedStore) -> None:
     opened.count(5)
-    opened.counters.hear("life-1", [total(MONTHLY, 2, 5, 1)])
-    assert (StoredCounter(5, -3, 1, END_US), 2) == (opened.counter(), opened.used())
-    opened.counters.hear("life-1", [total(MONTHLY, -9, 5, 2)])
+    opened.counters.hear("life-1", [total(MONTHLY, 2, 5, 1, corrections=-3)])
+    corrected = StoredCounter(5, -3, 1, END_US, corrections=-3)
+    assert (corrected, 2) == (opened.counter(), opened.used())
+    opened.counters.hear("life-1", [total(MONTHLY, -9, 5, 2, corrections=-14)])
     assert 0 == opened.used()
+
+
+def test_what_a_plane_has_lost_stays_counted(opened: OpenedStore) -> None:
+    opened.count(5)
+    opened.counters.hear("life-1", [total(MONTHLY, 95, 5, 1)])
+    opened.counters.hear("life-1", [total(MONTHLY, 10, 5, 2)])
+    assert 95 == opened.used()
+    opened.count(3)
+    opened.counters.hear("life-1", [total(MONTHLY, 13, 8, 3)])
+    assert 98 == opened.used()
+    opened.counters.hear("life-1", [total(MONTHLY, 120, 8, 4)])
+    assert 120 == opened.used()
+
+
+def test_what_this_store_counted_and_a_plane_has_lost_stays_counted_under_later_lives(
+    opened: OpenedStore,
+) -> None:
+    opened.count_each(90, 5)
+    opened.outbox.acknowledge("life-1", 2)
+    opened.counters.hear("life-1", [total(MONTHLY, 95, 95, 1)])
+    opened.reopen(power_lost=True)
+    opened.count(3)
+    opened.counters.hear("life-2", [total(MONTHLY, 3, 3, 2)])
+    assert 98 == opened.used()
+    opened.outbox.acknowledge("life-2", 1)
+    opened.reopen(power_lost=True)
+    opened.counters.hear("life-3", [total(MONTHLY, 3, 0, 3)])
+    assert 98 == opened.used()
+
+
+def test_a_correction_lowers_what_is_counted_also_after_a_loss(opened: OpenedStore) -> None:
+    opened.counters.hear("life-1", [total(MONTHLY, 40, 0, 1)])
+    opened.counters.hear("life-1", [total(MONTHLY, 38, 0, 2, corrections=-2)])
+    assert 38 == opened.used()
+    opened.counters.hear("life-1", [total(MONTHLY, 8, 0, 3, corrections=-2)])
+    assert 38 == opened.used()
+    opened.reopen()
+    opened.counters.hear("life-1", [total(MONTHLY, 3, 0, 4, corrections=-7)])
+    assert 33 == opened.used()
+
+
+def test_a_plane_that_says_nothing_of_corrections_is_believed(opened: OpenedStore) -> None:
+    opened.counters.hear("life-1", [total(MONTHLY, 40, 0, 1)])
+    opened.counters.hear("life-1", [total(MONTHLY, 30, 0, 2, corrections=None)])
+    assert 30 == opened.used()
 
 
 def test_several_totals_are_taken_over_at_once(opened: OpenedStore) -> None:
@@ -85,25 +133,15 @@ def test_after_a_new_life_reported_the_plane_says_what_is_its_own(opened: Opened
     assert (StoredCounter(2, 8, 4, END_US), 10) == (opened.counter(), opened.used())
 
 
-def test_an_answer_to_a_left_life_is_ignored_once_the_present_one_has_reported(
-    opened: OpenedStore,
-) -> None:
+def test_an_answer_to_a_left_life_is_not_taken(opened: OpenedStore) -> None:
     opened.count(5)
     opened.outbox.acknowledge("life-1", 1)
     opened.reopen(power_lost=True)
     opened.count(2)
-    opened.outbox.acknowledge("life-2", 1)
-    opened.counters.hear("life-1", [total(MONTHLY, 7, 5, 4)])
+    assert not opened.counters.hear("life-1", [total(MONTHLY, 9, 5, 4)])
     assert 7 == opened.used()
-
-
-def test_an_answer_to_a_left_life_counts_all_of_it_as_others(opened: OpenedStore) -> None:
-    opened.count(5)
-    opened.reopen(power_lost=True)
-    opened.count(2)
-    opened.outbox.acknowledge("life-1", 1)
-    opened.counters.hear("life-1", [total(MONTHLY, 9, 5, 4)])
-    assert (StoredCounter(2, 9, 4, END_US), 11) == (opened.counter(), opened.used())
+    assert opened.counters.hear("life-2", [total(MONTHLY, 9, 0, 4)])
+    assert 11 == opened.used()
 
 
 def test_an_answer_to_a_part_of_a_left_life_keeps_what_is_still_to_be_sent(

@@ -75,6 +75,10 @@ CARRYING_HEX: Final = (
 )
 CHAIN_BEGINS: Final = StoredCounter(300, -2, 77, 1_775_001_600_000_000, (), ())
 CHAIN_BEGINS_HEX: Final = "02" + COUNTER_HEX[2:] + "92" + "90" + "90"
+CORRECTED: Final = StoredCounter(300, -2, 77, 1_775_001_600_000_000, ("ann",), None, -9)
+CORRECTED_HEX: Final = "03" + COUNTER_HEX[2:] + "92" + "91a3616e6e" + "f7"  # and corrections
+CARRYING_CORRECTED: Final = StoredCounter(300, -2, 77, 1_775_001_600_000_000, (), (4, 0), 3)
+CARRYING_CORRECTED_HEX: Final = "04" + COUNTER_HEX[2:] + "93" + "90" + "920400" + "03"
 
 BUCKET_HEX: Final = (
     "01"  # version
@@ -122,10 +126,22 @@ def test_a_counter_into_which_amounts_were_carried_is_written_and_read_like_this
         assert CARRYING.window_end_us == codec.window_end_of(data)
 
 
+def test_a_counter_with_corrections_is_written_and_read_like_this() -> None:
+    for counter, written in (
+        (CORRECTED, CORRECTED_HEX),
+        (CARRYING_CORRECTED, CARRYING_CORRECTED_HEX),
+    ):
+        data = bytes.fromhex(written)
+        assert written == codec.encode_counter(counter, 2).hex()
+        assert counter == codec.decode_counter(data, 2)
+        assert counter.window_end_us == codec.window_end_of(data)
+
+
 def test_which_counters_are_carried_into_is_seen_without_reading_them() -> None:
-    written = [COUNTER_HEX, BY_USER_HEX, CARRYING_HEX, CHAIN_BEGINS_HEX]
+    written = [COUNTER_HEX, BY_USER_HEX, CARRYING_HEX, CHAIN_BEGINS_HEX, CORRECTED_HEX]
     found = [codec.is_carrying(bytes.fromhex(data)) for data in written]
-    assert [False, False, True, True] == found
+    assert [False, False, True, True, False] == found
+    assert codec.is_carrying(bytes.fromhex(CARRYING_CORRECTED_HEX))
 
 
 def test_values_that_are_known_are_not_read() -> None:
@@ -375,4 +391,4 @@ def test_the_version_of_a_company_is_read_alone(written: str) -> None:
 
 
 def test_the_format_of_the_store_is_5() -> None:
-    assert 5 == codec.STORE_FORMAT
+    assert 6 == codec.STORE_FORMAT
