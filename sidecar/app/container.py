@@ -12,6 +12,8 @@ from sidecar import __version__
 from sidecar.app.clock import PlaneClock
 from sidecar.app.instrumentation import DecisionObserver, sidecar_metrics
 from sidecar.app.maintenance import Maintenance
+from sidecar.app.room_metrics import room_instruments
+from sidecar.app.store_watch import StoreWatch
 from sidecar.app.wiring import wire_checks
 from sidecar.directory.company_cache import CompanyCache
 from sidecar.directory.directory import Directory
@@ -25,6 +27,8 @@ from sidecar.rpc.explain import ExplainMethods
 from sidecar.rpc.snapshot_fetch import SnapshotFetcher
 from sidecar.rpc.watch import WatchMethods
 from sidecar.shared.config import SidecarConfig
+from sidecar.shared.ops.health import Health
+from sidecar.shared.ops.trouble import Trouble
 from sidecar.shared.wall_clock import ticks_us, wall_us
 from sidecar.storage.answers import Answers
 from sidecar.storage.contact import read_contact, read_time
@@ -64,7 +68,9 @@ class LoadedStore:
 class Container:
     """Store, services and synchronisation of one sidecar. Made on the running event loop."""
 
-    def __init__(self, config: SidecarConfig, loaded: LoadedStore) -> None:
+    def __init__(
+        self, config: SidecarConfig, loaded: LoadedStore, health: Health | None = None
+    ) -> None:
         self.config = config
         self.opened = loaded.opened
         self.store = self.opened.store
@@ -87,11 +93,19 @@ class Container:
         self.outbox = Outbox(self.store, UsageRecordReader())
         self.watchlist = Watchlist(config.watches_max)
         self.directory = self._directory(loaded.company_cache)
+        self.store_watch = StoreWatch(
+            self.store,
+            self.runner,
+            Trouble("store", health or Health()),
+            folder=config.store_path,
+            outbox_records_max=config.outbox_records_max,
+        )
         self.maintenance = Maintenance(
             self.store,
             self.outbox,
             self.answers,
             self.plane_status,
+            self.store_watch,
             self.runner,
             self.clock.sure_us,
         )
@@ -101,6 +115,7 @@ class Container:
             self.maintenance,
             self.clock,
             lambda: self.watcher.unreadable_companies if self.watcher is not None else 0,
+            room_instruments(self.store_watch, self.answers, config),
         )
         self.catalog_known = asyncio.Event()
         if self.directory.index is not None:
@@ -218,7 +233,7 @@ class Container:
             self.store,
             self.directory,
             self.plane_status,
-            DecisionObserver(self.metrics),
+            DecisionObserver(self.metrics, self.store_watch.failed),
             self.clock.now_us,
             watchlist=self.watchlist,
         )

@@ -10,16 +10,24 @@ from sidecar.app.maintenance import Maintenance
 from sidecar.domain.limits.reasons import FallbackCause, Reason
 from sidecar.domain.time.units import SECOND_US
 from sidecar.engine.plane_status import PlaneStatus
+from sidecar.shared.ops.instruments import Instrument
 from sidecar.shared.ops.metrics import ALLOWED, DENIED, REPLAYED, SidecarMetrics, SidecarReadings
 from sidecar.storage.store import Store
 
 _REASONS = ("", *(reason.name for reason in Reason))
 
 
-class DecisionObserver:
-    """Counts decisions and errors."""
+def _nobody(_reason: str, _error: str) -> None:
+    """Tell nobody."""
 
-    def __init__(self, metrics: SidecarMetrics) -> None:
+
+class DecisionObserver:
+    """Counts decisions and errors. `failed` is told the reason of each error."""
+
+    def __init__(
+        self, metrics: SidecarMetrics, failed: Callable[[str, str], None] = _nobody
+    ) -> None:
+        self._failed = failed
         self._observe = metrics.decisions.observe
         self.counted = metrics.decisions.observe_counted
         self._errors = metrics.errors
@@ -43,6 +51,7 @@ class DecisionObserver:
     def failed(self, reason: str) -> None:
         """A check could not be answered."""
         self._errors.add(reason)
+        self._failed(reason, "calls fail")
 
 
 def sidecar_metrics(
@@ -51,6 +60,7 @@ def sidecar_metrics(
     maintenance: Maintenance,
     clock: PlaneClock,
     unreadable_companies: Callable[[], int],
+    more: Sequence[Instrument],
 ) -> SidecarMetrics:
     """All metrics of a sidecar. What is read here are plain numbers in memory."""
 
@@ -78,6 +88,6 @@ def sidecar_metrics(
         store_used_bytes=lambda: maintenance.vitals.store_used_bytes,
         store_max_bytes=store.engine.max_bytes,
     )
-    metrics = SidecarMetrics(__version__, _REASONS, readings)
+    metrics = SidecarMetrics(__version__, _REASONS, readings, more)
     clock.count_jump = metrics.clock_jumps.add
     return metrics

@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 import msgspec
 import structlog
 
+from sidecar.app.store_watch import StoreWatch
 from sidecar.domain.errors import FieldError
 from sidecar.domain.time.sure import KnownTime
 from sidecar.engine.plane_status import PlaneStatus
@@ -54,6 +55,7 @@ class Maintenance:
         outbox: Outbox,
         answers: Answers,
         plane_status: PlaneStatus,
+        store_watch: StoreWatch,
         runner: Runner,
         sure: Callable[[], int],
     ) -> None:
@@ -61,10 +63,10 @@ class Maintenance:
         self._outbox = outbox
         self._answers = answers
         self._plane_status = plane_status
+        self._store_watch = store_watch
         self._sweep = Sweep(store)
         self._runner = runner
         self._sure = sure
-        self._in_trouble = False
         self._contact_us: int | None = None
         self.vitals = Vitals()
 
@@ -83,9 +85,9 @@ class Maintenance:
 
     async def tend_answers_once(self) -> bool:
         """Take a step of it, and have every basis say what is remembered; whether more is due."""
-        sure_us = self._sure()
-        more = await self._attempt(partial(self._answers.tend, sure_us), otherwise=False)
-        self._plane_status.remembered_us = self._answers.remembered_us(sure_us)
+        step = partial(self._answers.tend, self._sure())
+        more = await self._attempt(step, otherwise=False)
+        self._plane_status.remembered_us = self._answers.remembered
         return more
 
     async def watch_vitals(self) -> None:
@@ -149,9 +151,7 @@ class Maintenance:
         try:
             return await self._runner.run_alone(step)
         except FieldError as error:
-            if not self._in_trouble:
-                log.error("store.upkeep_failed", error=str(error), reason=error.reason)
-            self._in_trouble = True
+            self._store_watch.failed(error.reason, error.message)
             return otherwise
 
     def _settle_step(self) -> bool:

@@ -9,7 +9,7 @@ from sidecar.api.admin.v1 import admin_pb2 as pb
 from sidecar.app.container import Container
 from sidecar.domain.slices import Slices
 from sidecar.engine.slicing import in_slices, in_steps
-from sidecar.shared.convert.times import timestamp, timestamp_or_none
+from sidecar.shared.convert.times import duration, timestamp, timestamp_or_none
 from sidecar.shared.ops.health import Health
 from sidecar.storage.codec import Tally
 
@@ -31,6 +31,7 @@ class SidecarOperations:
         accepted = await in_steps(container.runner, container.outbox.accepted())
         plane_status = container.plane_status
         watcher = container.watcher
+        remembered_us = container.answers.remembered
         status = pb.GetStatusResponse(
             version=__version__,
             incarnation=accepted.incarnation.id,
@@ -49,6 +50,13 @@ class SidecarOperations:
             unreadable_companies=0 if watcher is None else watcher.unreadable_companies,
             store_used_bytes=container.maintenance.vitals.store_used_bytes,
             store_max_bytes=container.store.engine.max_bytes(),
+            store_trouble=container.store_watch.trouble.error,
+            answers_bytes=container.answers.size_bytes,
+            answers_max_bytes=container.answers.quota_bytes,
+            remembered=None if remembered_us is None else duration(remembered_us),
+            outbox_max_records=container.config.outbox_records_max,
+            disk_free_bytes=container.store_watch.disk.free_bytes,
+            disk_bytes=container.store_watch.disk.size_bytes,
             durability=_DURABILITY[container.config.durability],
             started_at=timestamp(self._started_us),
             oldest_waiting_at=timestamp_or_none(container.maintenance.vitals.oldest_accepted_us),

@@ -73,7 +73,9 @@ class Daemon:
             stop.set()
 
         background = BackgroundTasks(failed)
-        container = Container(self._config, await asyncio.to_thread(LoadedStore, self._config))
+        container = Container(
+            self._config, await asyncio.to_thread(LoadedStore, self._config), self._health
+        )
         try:
             self._load_catalog(container)
             await self._serve_container(container, background, stop)
@@ -193,6 +195,7 @@ class Daemon:
         background.start(keep_beating(self._health))
         background.start(container.maintenance.sweep())
         background.start(container.maintenance.tend_answers())
+        background.start(container.store_watch.run())
         background.start(container.maintenance.watch_vitals())
         background.start(container.maintenance.watch_room())
         background.start(container.maintenance.remember_time(container.clock.known))

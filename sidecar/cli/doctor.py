@@ -122,9 +122,10 @@ def _control(address: str, timeout_s: float) -> Iterator[Result]:
         # The sidecar may reach what this machine or user does not.
         yield Result(name, Outcome.WARN, error.message, "name its address with --control")
         return
-    outcome = Outcome.OK if health == "SERVING" else Outcome.WARN
+    outcome = Outcome.OK if health == "SERVING" else Outcome.FAIL
     found = f"{address} says {health} after {span_of(trip_us)}"
-    yield graded(name, outcome, found, "its logs say why")
+    hint = "its database may be in trouble, as on a full disk, or it stops; its log says why"
+    yield graded(name, outcome, found, hint)
     if lost.unacknowledged:
         hint = "`tallyd reconcile` shows them; once seen to: --acknowledge-losses"
         yield Result("usage", Outcome.FAIL, f"is gone, {summary(lost)}", hint)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import os
-import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,14 @@ from sidecar.cli.status import size_text
 from sidecar.cli.times import span_of
 from sidecar.domain.time.units import MILLISECOND_US, MINUTE_US, SECOND_US
 from sidecar.shared.api_json import instant_of
+from sidecar.shared.ops.levels import (
+    DISK_FULL_PERCENT,
+    DISK_WARN_PERCENT,
+    FULL_PERCENT,
+    WARN_PERCENT,
+    Disk,
+    disk_of,
+)
 
 CLOCK_NEAR_US: Final = MILLISECOND_US
 CLOCK_WARN_US: Final = 2 * SECOND_US
@@ -24,9 +31,7 @@ CLOCK_FAIL_US: Final = MINUTE_US
 """Beyond, windows start and end visibly late or early."""
 SILENCE_WARN_US: Final = MINUTE_US
 OUTBOX_WARN_RECORDS: Final = 100_000
-STORE_WARN_PERCENT: Final = 80
-STORE_FAIL_PERCENT: Final = 95
-DISK_WARN_PERCENT: Final = 10
+"""Of a sidecar that does not say how many may wait."""
 _NAMES_MAX: Final = 5
 _NETWORK_FILE_SYSTEMS: Final = ("nfs", "cifs", "smb", "fuse.sshfs", "ceph", "glusterfs")
 _MOUNTS: Final = Path("/proc/self/mounts")
@@ -79,6 +84,13 @@ def status_results(status: admin_pb2.GetStatusResponse, now_us: int) -> Iterator
     if status.clock_doubted_us:
         yield _clock_doubted(status)
     yield _store(status)
+    if status.store_trouble:
+        hint = "calls that count are refused until there is room, or the disk is well again"
+        yield Result("store", Outcome.FAIL, status.store_trouble, hint)
+    if status.HasField("remembered"):
+        yield _answers(status)
+    if status.disk_bytes:
+        yield _disk("store's disk", Disk(status.disk_free_bytes, status.disk_bytes))
 
 
 def _plane(status: admin_pb2.GetStatusResponse, now_us: int) -> Result:
@@ -122,27 +134,47 @@ def _clock_doubted(status: admin_pb2.GetStatusResponse) -> Result:
 def _outbox(status: admin_pb2.GetStatusResponse, now_us: int) -> Result:
     records = status.outbox_records
     found = f"{number(records)} records wait, {size_text(status.outbox_bytes)}"
-    good = records <= OUTBOX_WARN_RECORDS and (status.plane_connected or not records)
+    most = status.outbox_max_records
+    many = most * WARN_PERCENT // 100 if most else OUTBOX_WARN_RECORDS
+    is_full = 0 < most * FULL_PERCENT // 100 <= records
+    good = records <= many and (status.plane_connected or not records)
     if status.HasField("oldest_waiting_at"):
         age_us = max(0, now_us - instant_of(status.oldest_waiting_at))
         found += f", the oldest for {span_of(age_us)}"
         good = good and age_us < SILENCE_WARN_US
     hint = "the ledger lacks them until the control plane is reached; then: tallyd flush"
+    if is_full:
+        found += f", of {number(most)} at most"
+        hint = "once it is full, fail policies decide whether usage is allowed; reach the plane"
+        return Result("outbox", Outcome.FAIL, found, hint)
     return graded("outbox", Outcome.OK if good else Outcome.WARN, found, hint)
 
 
 def _store(status: admin_pb2.GetStatusResponse) -> Result:
     percent = status.store_used_bytes * 100 // max(1, status.store_max_bytes)
-    outcome = (
-        Outcome.FAIL
-        if percent >= STORE_FAIL_PERCENT
-        else Outcome.WARN
-        if percent >= STORE_WARN_PERCENT
-        else Outcome.OK
-    )
+    outcome = _graded_by(percent, WARN_PERCENT, FULL_PERCENT)
     used, most = size_text(status.store_used_bytes), size_text(status.store_max_bytes)
     found = f"{used} of {most} used ({percent} %)"
     return graded("store size", outcome, found, "raise store_bytes_max before it is full")
+
+
+def _answers(status: admin_pb2.GetStatusResponse) -> Result:
+    span = span_of(status.remembered.ToMicroseconds())
+    size, most = size_text(status.answers_bytes), size_text(status.answers_max_bytes)
+    found = f"idempotency keys are remembered for {span}: {size} of {most} used for answers"
+    hint = "raise store_bytes_max or answers_percent_max; retries after that time count again"
+    return Result("answers", Outcome.WARN, found, hint)
+
+
+def _disk(name: str, disk: Disk) -> Result:
+    percent = 100 - disk.free_bytes * 100 // max(1, disk.size_bytes)
+    outcome = _graded_by(percent, DISK_WARN_PERCENT, DISK_FULL_PERCENT)
+    found = f"{size_text(disk.free_bytes)} free of {size_text(disk.size_bytes)}"
+    return graded(name, outcome, found, "a full disk turns writes away; make room")
+
+
+def _graded_by(percent: int, warn: int, fail: int) -> Outcome:
+    return Outcome.FAIL if percent >= fail else Outcome.WARN if percent >= warn else Outcome.OK
 
 
 def path_results(path: Path) -> Iterator[Result]:
@@ -159,7 +191,7 @@ def path_results(path: Path) -> Iterator[Result]:
         return
     yield _permissions(path, facts)
     yield _files(path)
-    yield _free_space(path)
+    yield _disk("disk", disk_of(str(path)))
     kind = file_system_of(path.resolve(), _mounts())
     on_network = kind.startswith(_NETWORK_FILE_SYSTEMS)
     yield graded(
@@ -197,15 +229,6 @@ def _files(path: Path) -> Result:
     found = f"open to others: {', '.join(loose[:_NAMES_MAX])}" if loose else "the owner's alone"
     hint = "the sidecar narrows them when it starts, if they are its user's; or: chmod 0600"
     return graded("store files", Outcome.WARN if loose else Outcome.OK, found, hint)
-
-
-def _free_space(path: Path) -> Result:
-    disk = shutil.disk_usage(path)
-    percent = disk.free * 100 // max(1, disk.total)
-    good = percent >= DISK_WARN_PERCENT
-    found = f"{size_text(disk.free)} free of {size_text(disk.total)}"
-    hint = "a full disk turns writes away; make room"
-    return graded("disk", Outcome.OK if good else Outcome.WARN, found, hint)
 
 
 def _mounts() -> str:

@@ -111,8 +111,23 @@ def _facts(status: admin_pb2.GetStatusResponse, at_us: int) -> Iterable[tuple[st
     yield "sequence", f"{number(status.last_sequence)}, acknowledged to {acknowledged}"
     used, most = size_text(status.store_used_bytes), size_text(status.store_max_bytes)
     yield "store", f"{used} of {most}"
+    if status.store_trouble:
+        yield "store trouble", Painted(status.store_trouble, "red")
+    if status.answers_max_bytes:
+        yield "answers", _answers(status)
+    if status.disk_bytes:
+        free, size = size_text(status.disk_free_bytes), size_text(status.disk_bytes)
+        yield "disk", f"{free} free of {size}"
     durability = enum_name(admin_pb2.Durability.DESCRIPTOR, status.durability)
     yield "durability", str(durability).lower()
+
+
+def _answers(status: admin_pb2.GetStatusResponse) -> Cell:
+    size, most = size_text(status.answers_bytes), size_text(status.answers_max_bytes)
+    if not status.HasField("remembered"):
+        return f"{size} of {most}"
+    span = span_of(status.remembered.ToMicroseconds())
+    return Painted(f"{size} of {most}, keys remembered for {span}", "yellow")
 
 
 def _plane(status: admin_pb2.GetStatusResponse, at_us: int) -> Cell:

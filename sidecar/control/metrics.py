@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry
 
 from sidecar.control.storage.values import LossCount
-from sidecar.shared.ops.instruments import MetricCounter, MetricReading, registry_of
+from sidecar.shared.ops.instruments import Instrument, MetricCounter, MetricReading, registry_of
 from sidecar.shared.ops.metrics import Value, build_info
 
 
@@ -26,6 +26,7 @@ class ControlMetrics:
         dropped_totals: Value,
         clock_held: Value,
         losses: Callable[[], LossCount],
+        more: Sequence[Instrument] = (),
     ) -> None:
         self.records = MetricCounter(
             "tallyd_ledger_records", "Usage records taken into the ledger."
@@ -60,6 +61,7 @@ class ControlMetrics:
                     "Records of these losses, as far as they are known.",
                     lambda: losses().records,
                 ),
+                *more,
                 build_info("control", version),
             ]
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
 import structlog
@@ -17,6 +18,7 @@ from sidecar.control.metrics import ControlMetrics
 from sidecar.control.rpc.control import ControlServicer
 from sidecar.control.rpc.rollover_task import RolloverTask
 from sidecar.control.rpc.status import status_of_error
+from sidecar.control.rpc.store_watch import StoreWatch
 from sidecar.control.rpc.sync import SyncServicer
 from sidecar.control.rpc.watch_hub import Hub
 from sidecar.control.rpc.workers import Workers
@@ -27,7 +29,7 @@ from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.sqlite import SqliteStore
 from sidecar.control.storage.values import LossCount
 from sidecar.control.sure_clock import SureClock
-from sidecar.domain.errors import TallydError
+from sidecar.domain.errors import TallydError, Unavailable
 from sidecar.domain.validation import field_path_text
 from sidecar.shared.host.addresses import join_host_port, split_host_port
 from sidecar.shared.host.foothold import GroundLost, ground_lost
@@ -38,6 +40,8 @@ from sidecar.shared.host.server import with_standard_services
 from sidecar.shared.host.servicers import service_of
 from sidecar.shared.ops.health import Health, keep_beating
 from sidecar.shared.ops.http import HttpServer, probe_routes
+from sidecar.shared.ops.metrics import disk_instruments, trouble_instruments
+from sidecar.shared.ops.trouble import Trouble
 from sidecar.shared.wall_clock import ticks_us, wall_us
 
 SWEEP_S: Final = 60.0
@@ -98,6 +102,13 @@ class ControlPlane:
         self._hub = Hub(self._workers)
         self._clock = clock
         self._sure_clock = SureClock(clock, ticks)
+        self._health = Health()
+        self._store_watch = StoreWatch(
+            self._workers,
+            Trouble("database", self._health),
+            self._sure_clock.known,
+            str(Path(settings.database_path).parent),
+        )
         self._metrics = ControlMetrics(
             __version__,
             watchers=lambda: self._hub.watchers,
@@ -105,8 +116,11 @@ class ControlPlane:
             dropped_totals=lambda: self._hub.dropped_totals,
             clock_held=self._sure_clock.held_seconds,
             losses=lambda: self._losses,
+            more=[
+                *trouble_instruments(self._store_watch.trouble),
+                *disk_instruments(lambda: self._store_watch.disk),
+            ],
         )
-        self._health = Health()
         self._http: HttpServer | None = None
         self._background = BackgroundTasks(self._note_failure)
         control = ControlServicer(self._workers, self._hub, self._clock)
@@ -140,6 +154,7 @@ class ControlPlane:
         start = self._background.start
         start(keep_beating(self._health))
         start(self._watch_ground())
+        start(self._store_watch.run())
         start(self._hub.poll())
         start(self._hub.spread_totals())
         start(self._sweep())
@@ -199,6 +214,8 @@ class ControlPlane:
                 more = await self._workers.write(sweep, self._sure_clock.now_us())
                 if not more:
                     await self._workers.write(keep_time, self._sure_clock.known())
+            except Unavailable:
+                more = False  # told as a trouble of the database
             except TallydError as error:
                 _log.warning("control.sweep_failed", error=str(error))
                 more = False

@@ -220,7 +220,9 @@ class _RecordJob(_CheckJob):
 class _BatchJob(_UnaryJob):
     __slots__ = ("requests",)
 
-    requests: Sequence[pb.CheckAndIncrementRequest]
+    def __init__(self, methods: EnforcementMethods, call: HostedCall) -> None:
+        super().__init__(methods, call)
+        self.requests: Sequence[pb.CheckAndIncrementRequest] = ()
 
     def step(self, transaction: Transaction) -> list[Decided | FieldError] | Needs:
         batch = parse.parse_message(pb.BatchCheckAndIncrementRequest, self.call.message)
@@ -232,6 +234,12 @@ class _BatchJob(_UnaryJob):
 
     def encoded(self, result: Sequence[Decided | FieldError]) -> bytes:
         return _encoded_outcomes(self, self.requests, result, "checks[{}]")
+
+    def fail(self, error: Exception) -> None:
+        """End the call with an error, which is that of each of its checks."""
+        for _ in self.requests[1:]:
+            self.methods.deciding.failed(error)
+        super().fail(error)
 
 
 class _StreamJob(_Job):

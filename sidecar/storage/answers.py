@@ -36,7 +36,7 @@ class Answers:
     """Keeps the partitions within their bounds. Runs on the thread that owns the store.
 
     `kept_us`: how long an answer is promised to be kept. `forgotten`: answers that went before
-    their time.
+    their time. `remembered`: what `remembered_us` was at the last step.
     """
 
     def __init__(self, store: Store, *, quota_bytes: int, kept_us: int) -> None:
@@ -47,7 +47,7 @@ class Answers:
             lambda transaction: take_over_answers(store.engine, transaction.keyspace)
         )
         self._not_kept_seen = self._place.not_kept
-        self._is_short = False
+        self.remembered: int | None = None
         self.quota_bytes = quota_bytes
         self.forgotten = 0
 
@@ -176,14 +176,13 @@ class Answers:
             room.takes_answers(self._store.engine)
             and excess_bytes < self.quota_bytes // _EXCESS_DIVISOR
         )
-        remembered_us = self.remembered_us(now_us)
-        if self._is_short == (remembered_us is not None):
+        was_short, self.remembered = self.remembered is not None, self.remembered_us(now_us)
+        if was_short == (self.remembered is not None):
             return
-        self._is_short = not self._is_short
-        if self._is_short:
+        if not was_short:
             log.warning(
                 "answers.forgotten_early",
-                remembered_us=remembered_us,
+                remembered_us=self.remembered,
                 size_bytes=self.size_bytes,
                 quota_bytes=self.quota_bytes,
             )

@@ -47,6 +47,7 @@ META_CONTACT: Final = b"mcontact"
 META_TIME: Final = b"mtime"
 META_STAGED: Final = b"mstaged"
 META_ANSWERS: Final = b"manswers"
+META_PROBE: Final = b"mprobe"
 META_NAME: Final = b"mname"
 META_COVERAGE: Final = b"mcoverage"
 

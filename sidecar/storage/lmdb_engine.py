@@ -71,6 +71,7 @@ class LmdbEngine:
         Raises `OSError` for want of room, `StoreDamaged`, or `lmdb.Error`.
         """
         self._max_bytes = max_bytes
+        self._folder = folder
         self._refused_until = 0.0
         self._env = self._open(folder, max_bytes + RESERVE_BYTES, sync_commits=sync_commits)
         self._page_bytes = int(self._env.stat()["psize"])
@@ -138,10 +139,11 @@ class LmdbEngine:
         return self._max_bytes
 
     def room_bytes(self) -> int:
-        most = self._max_bytes
-        if time.monotonic() < self._refused_until:
-            most = min(most, (self._env.info()["last_pgno"] + 1) * self._page_bytes)
-        return max(0, most - self.used_bytes())
+        most = (self._env.info()["last_pgno"] + 1) * self._page_bytes
+        if time.monotonic() >= self._refused_until:
+            disk = os.statvfs(self._folder)
+            most += disk.f_bavail * disk.f_frsize
+        return max(0, min(most, self._max_bytes) - self.used_bytes())
 
     def is_short_of_room(self) -> bool:
         return False

@@ -26,6 +26,7 @@ from sidecar.storage.incarnations import (
     write_incarnations,
 )
 from sidecar.storage.kv_engine import KvEngine, KvFailure, KvFull, KvShort, KvTransaction
+from sidecar.storage.room import STEP_BYTES_MAX, no_room
 from sidecar.storage.transaction import AnswerPlace, OutboxHead, Transaction
 from sidecar.storage.upgrade import take_over_answers, take_over_tallies
 
@@ -33,8 +34,6 @@ T = TypeVar("T")
 
 _ROOM_CHECK_EVERY: Final = 256
 """Most steps between two looks at the room that is left."""
-_STEP_BYTES_MAX: Final = 64 << 10
-"""By so much a step's record, answer and counters may enlarge the store."""
 
 log = structlog.get_logger(__name__)
 
@@ -189,12 +188,10 @@ class Store:
         """Raise `Exhausted` where the store has no room for more: before a record is added."""
         self._steps_to_room_check -= 1
         if self._steps_to_room_check < 0:
-            room_steps = self._engine.room_bytes() // _STEP_BYTES_MAX
+            room_steps = self._engine.room_bytes() // STEP_BYTES_MAX
             self._steps_to_room_check = min(room_steps, _ROOM_CHECK_EVERY) - 1
             if room_steps == 0:
-                raise Exhausted(
-                    "", "the store has reached its size bound, or its disk is full", "STORE_FULL"
-                )
+                raise no_room()
 
     def admits(self) -> bool:
         """Whether one more record may wait. Raises `Exhausted` where there is no room for it."""

@@ -147,6 +147,7 @@ async def test_maintenance_of_a_large_store(bench: Bench) -> None:
         container.outbox,
         container.answers,
         container.plane_status,
+        container.store_watch,
         container.runner,
         lambda: later_us,
     )

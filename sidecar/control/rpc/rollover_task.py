@@ -17,7 +17,7 @@ from sidecar.control.rpc.watch_hub import Hub
 from sidecar.control.rpc.workers import Workers
 from sidecar.control.services.close_windows import RollingCatalogs, any_due, close_windows
 from sidecar.control.services.rollover_walk import Walker
-from sidecar.domain.errors import TallydError
+from sidecar.domain.errors import TallydError, Unavailable
 
 IDLE_S: Final = 1.0
 PAUSE_S: Final = 0.02
@@ -48,6 +48,8 @@ class RolloverTask:
             try:
                 closed, walked = await self._close(), await self._walk()
                 more = closed or walked
+            except Unavailable:
+                more = False  # told as a trouble of the database
             except TallydError as error:
                 _log.warning("control.rollover_failed", error=str(error))
                 more = False

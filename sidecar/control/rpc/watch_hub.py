@@ -29,7 +29,7 @@ from sidecar.control.storage.values import (
     PlaneState,
     TotalsPosition,
 )
-from sidecar.domain.errors import TallydError
+from sidecar.domain.errors import TallydError, Unavailable
 from sidecar.domain.limits.counters import CounterTotal
 
 POLL_S: Final = 2.0
@@ -184,6 +184,8 @@ class Hub:
             await asyncio.sleep(POLL_S)
             try:
                 await self.refresh()
+            except Unavailable:
+                pass  # told as a trouble of the database
             except TallydError as error:
                 _log.warning("control.revision_unreadable", error=str(error))
 
@@ -196,6 +198,8 @@ class Hub:
             self._any_change.clear()
             try:
                 await self._spread()
+            except Unavailable:
+                pass  # as above
             except TallydError as error:
                 _log.warning("control.totals_unreadable", error=str(error))
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from sidecar.control.storage.port import PlaneStore
-from sidecar.domain.errors import Exhausted
+from sidecar.domain.errors import Exhausted, Unavailable
 
 READERS: Final = 2
 WAITING_MAX: Final = 1_000
@@ -43,6 +43,7 @@ class Workers:
 
     def __init__(self, store: PlaneStore) -> None:
         self._store = store
+        self._failure: Unavailable | None = None
         self._reading = _Lane("read", READERS)
         self._writing = _Lane("write", 1)
 
@@ -53,7 +54,7 @@ class Workers:
         **kwargs: Arguments.kwargs,
     ) -> Answer:
         """Run `work(store, ...)` in a thread for reading; `Exhausted` if too many wait."""
-        return await self._reading.run(lambda: work(self._store, *args, **kwargs))
+        return await self._noted(self._reading, lambda: work(self._store, *args, **kwargs))
 
     async def write(
         self,
@@ -65,7 +66,19 @@ class Workers:
 
         What has begun goes on, though the caller may have left.
         """
-        return await self._writing.run(lambda: work(self._store, *args, **kwargs))
+        return await self._noted(self._writing, lambda: work(self._store, *args, **kwargs))
+
+    async def _noted(self, lane: _Lane, work: Callable[[], Answer]) -> Answer:
+        try:
+            return await lane.run(work)
+        except Unavailable as error:
+            self._failure = error
+            raise
+
+    def taken_failure(self) -> Unavailable | None:
+        """What the store could not do since this was last asked; `None`: it could do all."""
+        failure, self._failure = self._failure, None
+        return failure
 
     def close(self) -> None:
         """End the threads, once what they are at is done."""

@@ -14,11 +14,14 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from sidecar.shared.ops.instruments import (
     BuildInfo,
     DurationHistogram,
+    Instrument,
     LabelledCounter,
     MetricCounter,
     MetricReading,
     registry_of,
 )
+from sidecar.shared.ops.levels import Disk
+from sidecar.shared.ops.trouble import Trouble
 
 DENIED: Final = 0
 ALLOWED: Final = 1
@@ -105,7 +108,13 @@ class SidecarReadings:
 class SidecarMetrics:
     """All metrics of a sidecar; `registry` is what the HTTP server exposes."""
 
-    def __init__(self, version: str, reasons: Sequence[str], readings: SidecarReadings) -> None:
+    def __init__(
+        self,
+        version: str,
+        reasons: Sequence[str],
+        readings: SidecarReadings,
+        more: Sequence[Instrument] = (),
+    ) -> None:
         self.decisions = DecisionMetrics(reasons)
         self.errors = LabelledCounter("tallyd_errors", "Calls that ended in an error.", "reason")
         self.fallbacks = LabelledCounter(
@@ -143,6 +152,7 @@ class SidecarMetrics:
                 self.clock_jumps,
                 self.totals_left_out,
                 *_gauges(readings),
+                *more,
                 build_info("sidecar", version),
             ]
         )
@@ -157,6 +167,39 @@ def build_info(role: str, version: str) -> BuildInfo:
         version=version,
         python=platform.python_version(),
     )
+
+
+def trouble_instruments(trouble: Trouble) -> list[Instrument]:
+    """Whether a store is in trouble, and how often it was."""
+    return [
+        MetricReading(
+            "tallyd_store_in_trouble",
+            "1 while the store or database takes no records, else 0.",
+            lambda: int(bool(trouble.reason)),
+        ),
+        MetricReading(
+            "tallyd_store_troubles",
+            "How often the store or database began to take no records.",
+            lambda: trouble.times,
+            kind="counter",
+        ),
+    ]
+
+
+def disk_instruments(disk: Callable[[], Disk]) -> list[Instrument]:
+    """What is left of a disk."""
+    return [
+        MetricReading(
+            "tallyd_disk_free_bytes",
+            "Bytes that are free on the disk of the store or database.",
+            lambda: disk().free_bytes,
+        ),
+        MetricReading(
+            "tallyd_disk_bytes",
+            "Bytes of the disk of the store or database.",
+            lambda: disk().size_bytes,
+        ),
+    ]
 
 
 def _gauges(readings: SidecarReadings) -> list[MetricReading]:

@@ -7,9 +7,12 @@ import threading
 import pytest
 
 from sidecar.app.maintenance import Maintenance
+from sidecar.app.store_watch import StoreWatch
 from sidecar.domain.time.units import DAY_US
 from sidecar.engine.plane_status import PlaneStatus
 from sidecar.engine.runner import InlineRunner
+from sidecar.shared.ops.health import Health
+from sidecar.shared.ops.trouble import Trouble
 from sidecar.storage.answers import Answers
 from sidecar.storage.kv_engine import KvFailure
 from sidecar.storage.memory import MemoryEngine
@@ -63,6 +66,7 @@ def maintenance(engine: Short) -> Maintenance:
         Outbox(store, UsageRecordReader()),
         Answers(store, quota_bytes=1 << 20, kept_us=DAY_US),
         PlaneStatus(authority=False),
+        StoreWatch(store, InlineRunner(store), Trouble("store", Health())),
         InlineRunner(store),
         lambda: NOW_US,
     )

@@ -12,7 +12,7 @@ from sidecar import __version__
 from sidecar.api.admin.v1 import admin_pb2
 from sidecar.cli.common import ExitCode
 from sidecar.cli.doctor_checks import Outcome, file_system_of, path_results, status_results
-from sidecar.shared.convert.times import timestamp
+from sidecar.shared.convert.times import duration, timestamp
 from sidecar.shared.wall_clock import wall_us
 from tests.unit.cli.fakes import FakeServer, tallyd
 
@@ -96,22 +96,69 @@ def status(**changes: object) -> admin_pb2.GetStatusResponse:
             "1 records wait, 0 bytes",
         ),
         (
-            {"store_used_bytes": 79 * GIB, "store_max_bytes": 100 * GIB},
+            {"outbox_records": 700, "outbox_max_records": 1_000},
+            "outbox",
+            "ok",
+            "700 records wait, 0 bytes",
+        ),
+        (
+            {"outbox_records": 701, "outbox_max_records": 1_000},
+            "outbox",
+            "warn",
+            "701 records wait, 0 bytes",
+        ),
+        (
+            {"outbox_records": 900, "outbox_max_records": 1_000},
+            "outbox",
+            "fail",
+            "900 records wait, 0 bytes, of 1000 at most",
+        ),
+        ({"store_trouble": "no room"}, "store", "fail", "no room"),
+        (
+            {
+                "remembered": duration(7_200_000_000),
+                "answers_bytes": GIB,
+                "answers_max_bytes": 2 * GIB,
+            },
+            "answers",
+            "warn",
+            "idempotency keys are remembered for 2 h: 1.0 GiB of 2.0 GiB used for answers",
+        ),
+        (
+            {"disk_free_bytes": 20 * GIB, "disk_bytes": 100 * GIB},
+            "store's disk",
+            "ok",
+            "20.0 GiB free of 100.0 GiB",
+        ),
+        (
+            {"disk_free_bytes": 15 * GIB, "disk_bytes": 100 * GIB},
+            "store's disk",
+            "warn",
+            "15.0 GiB free of 100.0 GiB",
+        ),
+        (
+            {"disk_free_bytes": GIB, "disk_bytes": 100 * GIB},
+            "store's disk",
+            "fail",
+            "1.0 GiB free of 100.0 GiB",
+        ),
+        (
+            {"store_used_bytes": 69 * GIB, "store_max_bytes": 100 * GIB},
             "store size",
             "ok",
-            "79.0 GiB of 100.0 GiB used (79 %)",
+            "69.0 GiB of 100.0 GiB used (69 %)",
         ),
         (
-            {"store_used_bytes": 80 * GIB, "store_max_bytes": 100 * GIB},
+            {"store_used_bytes": 70 * GIB, "store_max_bytes": 100 * GIB},
             "store size",
             "warn",
-            "80.0 GiB of 100.0 GiB used (80 %)",
+            "70.0 GiB of 100.0 GiB used (70 %)",
         ),
         (
-            {"store_used_bytes": 95 * GIB, "store_max_bytes": 100 * GIB},
+            {"store_used_bytes": 90 * GIB, "store_max_bytes": 100 * GIB},
             "store size",
             "fail",
-            "95.0 GiB of 100.0 GiB used (95 %)",
+            "90.0 GiB of 100.0 GiB used (90 %)",
         ),
     ],
 )

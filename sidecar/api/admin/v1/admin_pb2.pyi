@@ -121,6 +121,13 @@ class GetStatusResponse(_message.Message):
     QUARANTINED_FIELD_NUMBER: _builtins.int
     CLOCK_DOUBTED_US_FIELD_NUMBER: _builtins.int
     UNREADABLE_COMPANIES_FIELD_NUMBER: _builtins.int
+    STORE_TROUBLE_FIELD_NUMBER: _builtins.int
+    ANSWERS_BYTES_FIELD_NUMBER: _builtins.int
+    ANSWERS_MAX_BYTES_FIELD_NUMBER: _builtins.int
+    REMEMBERED_FIELD_NUMBER: _builtins.int
+    OUTBOX_MAX_RECORDS_FIELD_NUMBER: _builtins.int
+    DISK_FREE_BYTES_FIELD_NUMBER: _builtins.int
+    DISK_BYTES_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """Version of the program."""
     incarnation: _builtins.str
@@ -161,6 +168,18 @@ class GetStatusResponse(_message.Message):
     """Companies whose last news from the control plane could not be read: they go on with what was known before, and are
     asked for again.
     """
+    store_trouble: _builtins.str
+    """What keeps the store from taking records; empty where nothing does."""
+    answers_bytes: _builtins.int
+    """Bytes of the store that answers kept for retries take, as estimated."""
+    answers_max_bytes: _builtins.int
+    """Most that they may take."""
+    outbox_max_records: _builtins.int
+    """Usage records that may wait to be sent."""
+    disk_free_bytes: _builtins.int
+    """Bytes that are free on the store's disk."""
+    disk_bytes: _builtins.int
+    """Bytes of the store's disk; 0 where they cannot be told."""
     @_builtins.property
     def plane_heard_at(self) -> _timestamp_pb2.Timestamp:
         """When the control plane was last heard. Absent: never."""
@@ -184,6 +203,10 @@ class GetStatusResponse(_message.Message):
     @_builtins.property
     def quarantined(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuarantineCount]:
         """What was damaged and could be set aside, by kind; it is kept in the store for a look."""
+
+    @_builtins.property
+    def remembered(self) -> _duration_pb2.Duration:
+        """How far back idempotency keys are remembered, where that is less than promised. Absent: as far as promised."""
 
     def __init__(
         self,
@@ -211,10 +234,17 @@ class GetStatusResponse(_message.Message):
         quarantined: _abc.Iterable[Global___QuarantineCount] | None = ...,
         clock_doubted_us: _builtins.int = ...,
         unreadable_companies: _builtins.int = ...,
+        store_trouble: _builtins.str = ...,
+        answers_bytes: _builtins.int = ...,
+        answers_max_bytes: _builtins.int = ...,
+        remembered: _duration_pb2.Duration | None = ...,
+        outbox_max_records: _builtins.int = ...,
+        disk_free_bytes: _builtins.int = ...,
+        disk_bytes: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["oldest_waiting_at", b"oldest_waiting_at", "plane_heard_at", b"plane_heard_at", "started_at", b"started_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["oldest_waiting_at", b"oldest_waiting_at", "plane_heard_at", b"plane_heard_at", "remembered", b"remembered", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_sequence", b"acknowledged_sequence", "clock_doubted_us", b"clock_doubted_us", "clock_offset_us", b"clock_offset_us", "draining", b"draining", "durability", b"durability", "incarnation", b"incarnation", "last_sequence", b"last_sequence", "losses", b"losses", "oldest_waiting_at", b"oldest_waiting_at", "outbox_bytes", b"outbox_bytes", "outbox_records", b"outbox_records", "plane_connected", b"plane_connected", "plane_heard_at", b"plane_heard_at", "quarantined", b"quarantined", "ready", b"ready", "revision", b"revision", "standalone", b"standalone", "started_at", b"started_at", "store_max_bytes", b"store_max_bytes", "store_used_bytes", b"store_used_bytes", "tallies", b"tallies", "unreadable_companies", b"unreadable_companies", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_sequence", b"acknowledged_sequence", "answers_bytes", b"answers_bytes", "answers_max_bytes", b"answers_max_bytes", "clock_doubted_us", b"clock_doubted_us", "clock_offset_us", b"clock_offset_us", "disk_bytes", b"disk_bytes", "disk_free_bytes", b"disk_free_bytes", "draining", b"draining", "durability", b"durability", "incarnation", b"incarnation", "last_sequence", b"last_sequence", "losses", b"losses", "oldest_waiting_at", b"oldest_waiting_at", "outbox_bytes", b"outbox_bytes", "outbox_max_records", b"outbox_max_records", "outbox_records", b"outbox_records", "plane_connected", b"plane_connected", "plane_heard_at", b"plane_heard_at", "quarantined", b"quarantined", "ready", b"ready", "remembered", b"remembered", "revision", b"revision", "standalone", b"standalone", "started_at", b"started_at", "store_max_bytes", b"store_max_bytes", "store_trouble", b"store_trouble", "store_used_bytes", b"store_used_bytes", "tallies", b"tallies", "unreadable_companies", b"unreadable_companies", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,63 @@
+"""Looks after the database once a second: whether it takes what is written, and its disk.
+
+A database that takes nothing is a trouble: readiness is off until it does. What calls or background
+work could not write counts until the next look; and while there is reason for doubt, a look writes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from sidecar.control.rpc.workers import Workers
+from sidecar.control.services.sweep import keep_time
+from sidecar.domain.errors import TallydError
+from sidecar.domain.time.sure import KnownTime
+from sidecar.shared.ops.levels import Disk, disk_level, disk_of
+from sidecar.shared.ops.trouble import Trouble
+
+LOOK_SECONDS: Final = 1.0
+_DOUBTFUL_BYTES: Final = 16 << 20
+"""With less than this free on its disk, a look writes."""
+
+
+class StoreWatch:
+    """Keeps `trouble` and `disk` up to date. `folder`: of the database; empty where there is none.
+
+    `known`: what is known of the time, which is what a look writes.
+    """
+
+    def __init__(
+        self, workers: Workers, trouble: Trouble, known: Callable[[], KnownTime], folder: str
+    ) -> None:
+        self._workers = workers
+        self._known = known
+        self._folder = folder
+        self._disk_level = disk_level()
+        self.trouble = trouble
+        self.disk = Disk()
+
+    async def run(self) -> None:
+        """Look once a second, for ever."""
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def look(self) -> None:
+        """Take a look."""
+        disk = self.disk = await asyncio.to_thread(disk_of, self._folder)
+        self._disk_level.look(disk.size_bytes - disk.free_bytes, disk.size_bytes)
+        failure = self._workers.taken_failure()
+        is_doubtful = disk.size_bytes > 0 and disk.free_bytes < _DOUBTFUL_BYTES
+        if failure is None and (self.trouble.reason or is_doubtful):
+            try:
+                await self._workers.write(keep_time, self._known())
+            except TallydError:
+                failure = self._workers.taken_failure()
+                if failure is None:
+                    return  # too many calls wait: that says nothing of the database
+        if failure is None:
+            self.trouble.end()
+        else:
+            self.trouble.begin(failure.reason, failure.message)
