@@ -16,9 +16,9 @@ from sidecar.api.sync.v1 import sync_pb2_grpc
 from sidecar.control.errors import StoreRefused
 from sidecar.control.metrics import ControlMetrics
 from sidecar.control.rpc.control import ControlServicer
+from sidecar.control.rpc.database_watch import DatabaseWatch
 from sidecar.control.rpc.rollover_task import RolloverTask
 from sidecar.control.rpc.status import status_of_error
-from sidecar.control.rpc.store_watch import StoreWatch
 from sidecar.control.rpc.sync import SyncServicer
 from sidecar.control.rpc.watch_hub import Hub
 from sidecar.control.rpc.workers import Workers
@@ -103,7 +103,7 @@ class ControlPlane:
         self._clock = clock
         self._sure_clock = SureClock(clock, ticks)
         self._health = Health()
-        self._store_watch = StoreWatch(
+        self._database_watch = DatabaseWatch(
             self._workers,
             Trouble("database", self._health),
             self._sure_clock.known,
@@ -117,8 +117,8 @@ class ControlPlane:
             clock_held=self._sure_clock.held_seconds,
             losses=lambda: self._losses,
             more=[
-                *trouble_instruments(self._store_watch.trouble),
-                *disk_instruments(lambda: self._store_watch.disk),
+                *trouble_instruments(self._database_watch.trouble),
+                *disk_instruments(lambda: self._database_watch.disk),
             ],
         )
         self._http: HttpServer | None = None
@@ -154,7 +154,7 @@ class ControlPlane:
         start = self._background.start
         start(keep_beating(self._health))
         start(self._watch_ground())
-        start(self._store_watch.run())
+        start(self._database_watch.run())
         start(self._hub.poll())
         start(self._hub.spread_totals())
         start(self._sweep())

@@ -22,7 +22,7 @@ _DOUBTFUL_BYTES: Final = 16 << 20
 """With less than this free on its disk, a look writes."""
 
 
-class StoreWatch:
+class DatabaseWatch:
     """Keeps `trouble` and `disk` up to date. `folder`: of the database; empty where there is none.
 
     `known`: what is known of the time, which is what a look writes.
