@@ -73,8 +73,13 @@ class Serving:
 
 
 def set_clock(container: Container, now_us: int) -> None:
-    """Let it be this instant for a sidecar in the test's process; time goes on from there."""
+    """Let it be this instant for a sidecar in the test's process; time goes on from there.
+
+    Its machine's clock says the same: a check may be stamped by the one or by the other.
+    """
     clock, authority = container.clock, container.plane_status.authority
+    ahead_us = now_us - ticks_us()
+    clock._wall, clock._wall_ahead_us = lambda: ahead_us + ticks_us(), ahead_us
     clock._estimate = TimeEstimate(None, "", now_us, ticks_us(), authority=authority)
     clock._follow(None)
 

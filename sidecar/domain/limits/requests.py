@@ -63,6 +63,15 @@ def require_dimensions(field: str, dimensions: Mapping[str, str]) -> None:
     """At most 16, names to 64 bytes and values to 256, else `InvalidInput`."""
     if len(dimensions) > DIMENSIONS_MAX:
         raise InvalidInput(field, f"must have at most {DIMENSIONS_MAX} entries")
+    everything = "".join([*dimensions, *dimensions.values()])
+    if (
+        len(everything) <= DIMENSION_KEY_BYTES_MAX  # then none of them is too long by itself
+        and everything.isascii()
+        and everything.isprintable()
+        and " " not in everything
+        and "" not in dimensions
+    ):
+        return
     for key, value in dimensions.items():
         if not key:
             raise InvalidInput(field, "must not have an empty key")
