@@ -13,6 +13,7 @@ from sidecar.rpc.admin import AdminMethods
 from sidecar.rpc.services import admin_service, enforcement_service
 from sidecar.shared.convert.status import status_of
 from sidecar.shared.host.grpcio import GrpcioServer
+from sidecar.shared.host.lifecycle import descriptors_left_for_connections
 from sidecar.shared.host.native import NativeServer
 from sidecar.shared.host.server import GrpcServer, with_standard_services
 from sidecar.shared.host.service import Service
@@ -43,7 +44,12 @@ def grpc_server(container: Container, operations: SidecarOperations, health: Hea
     return NativeServer(
         hosted,
         rich=status_of,
-        bounds=Bounds(message_bytes_max=config.message_bytes_max, calls_max=calls_max),
+        bounds=Bounds(
+            message_bytes_max=config.message_bytes_max,
+            calls_max=calls_max,
+            # Past it connections are taken and cut; without descriptors they could not even be.
+            connections_max=min(Bounds().connections_max, descriptors_left_for_connections()),
+        ),
         answer_read=_answering_together(container.runner),
         refused=container.metrics.refusals.add,
     )

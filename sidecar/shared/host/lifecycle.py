@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Final, Literal
 
 import structlog
@@ -19,6 +21,9 @@ from sidecar.shared.private_files import UMASK
 
 CANNOT_RUN: Final = 4
 """Exit status of a daemon that cannot start, or cannot go on."""
+_DESCRIPTORS_MAX: Final = 1 << 16
+_DESCRIPTORS_KEPT: Final = 128
+"""For files, for the control plane, and for probes."""
 _SIGNALLED: Final = 128
 """What shells add to a signal's number for an exit status."""
 
@@ -40,6 +45,7 @@ def run_daemon(
     """
     refusals = (CannotListen, *refusals)
     os.umask(UMASK)
+    _take_all_descriptors()
     configure_logging(log_level, log_format)
     try:
         uvloop.run(serve())
@@ -52,6 +58,22 @@ def run_daemon(
         _tell_why(name, error)
         return CANNOT_RUN
     return 0
+
+
+def _take_all_descriptors() -> None:
+    """Have as many open files as the process may: connections are bounded where they are taken."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS_MAX if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS_MAX)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # with fewer it runs as well
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def descriptors_left_for_connections() -> int:
+    """How many connections this process can have open, beside all else that it opens."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft = _DESCRIPTORS_MAX if soft == resource.RLIM_INFINITY else soft
+    return max(1, soft - min(_DESCRIPTORS_KEPT, soft // 2))
 
 
 def _tell_why(name: str, error: Exception) -> None:

@@ -25,15 +25,17 @@ class Clock:
 def serving(
     routes: Mapping[str, Route],
     *,
-    connections_max: int = 16,
-    connection_seconds_max: float = HANG_SECONDS_MAX,
+    connections_max: int = 64,
+    head_seconds_max: float = HANG_SECONDS_MAX,
+    answer_seconds_max: float = HANG_SECONDS_MAX,
 ) -> Iterator[int]:
     server = HttpServer(
         "127.0.0.1",
         0,
         routes,
         connections_max=connections_max,
-        connection_seconds_max=connection_seconds_max,
+        head_seconds_max=head_seconds_max,
+        answer_seconds_max=answer_seconds_max,
     )
     try:
         yield server.port
@@ -174,41 +176,74 @@ def test_a_failing_route_is_500_and_tells_no_details() -> None:
         assert ask(port, "/fails")[:2] == (500, "internal error\n")
 
 
-def test_connections_beyond_the_bound_are_turned_away() -> None:
-    entered, leave = threading.Semaphore(0), threading.Event()
+def connected(port: int, source: str = "127.0.0.1") -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), HANG_SECONDS_MAX, (source, 0))
 
-    def slow() -> Response:
-        entered.release()
-        leave.wait(HANG_SECONDS_MAX)
-        return Response(HTTPStatus.OK, b"done\n")
 
-    answers: list[tuple[int, str]] = []
-    with serving({"/slow": slow}, connections_max=2) as port:
-        callers = [
-            threading.Thread(target=lambda: answers.append(ask(port, "/slow")[:2]))
-            for _ in range(2)
-        ]
-        for caller in callers:
-            caller.start()
-            assert entered.acquire(timeout=HANG_SECONDS_MAX)
+def is_cut(sock: socket.socket) -> bool:
+    """Whether the server has closed a connection."""
+    sock.setblocking(False)
+    try:
+        return sock.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
 
-        with socket.create_connection(("127.0.0.1", port), HANG_SECONDS_MAX) as sock:
-            refusal = sock.makefile("rb").read()
 
-        leave.set()
-        for caller in callers:
-            caller.join(HANG_SECONDS_MAX)
-        assert answers == [(200, "done\n"), (200, "done\n")]
-        assert refusal.startswith(b"HTTP/1.0 503 Service Unavailable\r\n")
-        # A place is free again a moment after its answer has gone out.
-        while (status := ask(port, "/elsewhere")[0]) == 503:
-            continue
-        assert status == 404
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET /livez HTTP/1.1\r\n"], ids=["silent", "half a request"]
+)
+@pytest.mark.parametrize("sources", [1, 40], ids=["one address", "many addresses"])
+def test_forty_slow_sockets_keep_no_probe_out(port: int, sources: int, sent: bytes) -> None:
+    with contextlib.ExitStack() as stack:
+        for number in range(200):
+            slow = stack.enter_context(connected(port, f"127.0.0.{1 + number % sources}"))
+            slow.sendall(sent)
+        for path in ("/livez", "/startupz", "/metrics") * 5:
+            assert ask(port, path)[0] in (200, 503)
+        assert ask(port, "/livez")[:2] == (200, "no event loop yet\n")
+
+
+def test_the_peer_with_most_connections_gives_way_and_its_oldest_goes_first() -> None:
+    with serving({}, connections_max=4) as port, contextlib.ExitStack() as stack:
+        few = stack.enter_context(connected(port, "127.0.0.2"))
+        many = [stack.enter_context(connected(port, "127.0.0.3")) for _ in range(6)]
+        assert ask(port, "/")[0] == 404  # behind them, so all of them were taken
+        assert [is_cut(sock) for sock in (few, *many)] == [False, *[True] * 4, *[False] * 2]
+
+
+def test_who_reads_no_answer_is_cut_and_keeps_nobody_waiting() -> None:
+    large = Response(HTTPStatus.OK, bytes(64 << 20))
+    with (
+        serving({"/large": lambda: large}, answer_seconds_max=0.0) as port,
+        connected(port) as sock,
+    ):
+        sock.sendall(b"GET /large HTTP/1.1\r\n\r\n")
+        assert ask(port, "/elsewhere")[0] == 404
+        received = 0
+        with contextlib.suppress(ConnectionResetError):
+            while read := sock.recv(1 << 20):
+                received += len(read)
+        assert received < len(large.body)
+
+
+def test_a_second_request_on_a_connection_is_not_answered(port: int) -> None:
+    with connected(port) as sock:
+        sock.sendall(b"GET /livez HTTP/1.1\r\n\r\n" * 100)
+        assert sock.makefile("rb").read().count(b"HTTP/1.1 200 OK\r\n") == 1
+
+
+def test_a_request_may_come_byte_by_byte(port: int) -> None:
+    with connected(port) as sock:
+        for byte in b"GET /livez HTTP/1.1\r\nHost: here\r\n\r\n":
+            sock.sendall(bytes((byte,)))
+        assert sock.makefile("rb").read().startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 def test_a_connection_that_never_finishes_its_request_is_cut() -> None:
     with (
-        serving({}, connections_max=1, connection_seconds_max=0.1) as port,
+        serving({}, head_seconds_max=0.1) as port,
         socket.create_connection(("127.0.0.1", port), HANG_SECONDS_MAX) as sock,
     ):
         sock.sendall(b"GET /livez HT")
