@@ -44,7 +44,8 @@ Send the checks that a file of recorded traffic stands for to a sidecar.
 The file may be compressed (.gz), and of any size. Lines that cannot be used are named on
 stderr and counted as skipped. The last line of the output is one JSON object; "replayed"
 counts those of the "allowed" that were stored answers to the same idempotency key, and
-"quantity" and "overage" include them. --timeout is how long to wait for the sidecar at first.
+"quantity" and "overage" include them; "asked" counts checks of quantity 0, which count
+nothing and whose keys are not remembered. --timeout is how long to wait for the sidecar at first.
 
 \b
 Formats:
@@ -233,6 +234,7 @@ def print_tally(tally: ReplaySummary) -> None:
             ("sent", tally.sent),
             ("allowed", tally.allowed),
             ("replayed", tally.replayed),
+            ("asked (quantity 0)", tally.asked),
             ("denied", f"{output.number(tally.denied)} ({reasons})" if reasons else tally.denied),
             ("errors", tally.errors),
             (

@@ -22,6 +22,7 @@ class ReplaySummary:
     """Outcomes of checks. Every one sent is allowed, denied or an error.
 
     `replayed` ones are among the allowed: stored answers to an earlier call with the same key.
+    `asked` are those of quantity 0, which count nothing, so that no key of theirs is remembered.
     `quantity` and `overage` are sums by feature over what was allowed, replayed ones included.
     """
 
@@ -29,6 +30,7 @@ class ReplaySummary:
     allowed: int = 0
     denied: int = 0
     replayed: int = 0
+    asked: int = 0
     errors: int = 0
     calls: int = 0
     quantity: Counter[str] = field(default_factory=Counter)
@@ -47,6 +49,7 @@ class ReplaySummary:
         """Count a decision."""
         decision = answer.decision
         self.sent += 1
+        self.asked += request.HasField("quantity") and request.quantity == 0
         # Also with nothing granted, so that the summary names every feature of the trace.
         self.quantity[request.feature] += decision.granted
         self.overage[request.feature] += decision.overage if decision.allowed else 0
@@ -85,6 +88,7 @@ class ReplaySummary:
             "allowed": self.allowed,
             "denied": self.denied,
             "replayed": self.replayed,
+            "asked": self.asked,
             "errors": self.errors,
             "quantity": _sorted(self.quantity),
             "overage": _sorted(self.overage),
