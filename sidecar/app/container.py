@@ -59,10 +59,11 @@ class LoadedStore:
             sync_commits=config.durability == "disk",
             outbox_records_max=config.outbox_records_max,
         )
-        self.snapshots = Snapshots(self.opened.store)
         self.company_cache: CompanyCache | None = None
-        if config.control and config.snapshots == "on_demand":
-            self.company_cache = CompanyCache(self.snapshots, config.companies_held_max)
+        with self.opened.watched():
+            self.snapshots = Snapshots(self.opened.store)
+            if config.control and config.snapshots == "on_demand":
+                self.company_cache = CompanyCache(self.snapshots, config.companies_held_max)
 
 
 class Container:
@@ -110,7 +111,7 @@ class Container:
             self.clock.sure_us,
         )
         self.metrics = sidecar_metrics(
-            self.store,
+            self.opened,
             self.plane_status,
             self.maintenance,
             self.clock,
@@ -169,6 +170,7 @@ class Container:
             exchanged=self.clock.exchanged,
             heard=self._heard,
             left_out=self._left_out,
+            lost_stores=self.opened.losses,
         )
 
     def _heard(self) -> None:

@@ -12,7 +12,7 @@ from sidecar.domain.time.units import SECOND_US
 from sidecar.engine.plane_status import PlaneStatus
 from sidecar.shared.ops.instruments import Instrument
 from sidecar.shared.ops.metrics import ALLOWED, DENIED, REPLAYED, SidecarMetrics, SidecarReadings
-from sidecar.storage.store import Store
+from sidecar.storage.store_handle import StoreHandle
 
 _REASONS = ("", *(reason.name for reason in Reason))
 
@@ -55,7 +55,7 @@ class DecisionObserver:
 
 
 def sidecar_metrics(
-    store: Store,
+    opened: StoreHandle,
     plane_status: PlaneStatus,
     maintenance: Maintenance,
     clock: PlaneClock,
@@ -63,6 +63,7 @@ def sidecar_metrics(
     more: Sequence[Instrument],
 ) -> SidecarMetrics:
     """All metrics of a sidecar. What is read here are plain numbers in memory."""
+    store = opened.store
 
     def since(at_us: int | None) -> float | None:
         return None if at_us is None else max(0, clock.now_us() - at_us) / SECOND_US
@@ -87,6 +88,8 @@ def sidecar_metrics(
         clock_doubted_seconds=lambda: clock.doubted_us / SECOND_US,
         store_used_bytes=lambda: maintenance.vitals.store_used_bytes,
         store_max_bytes=store.engine.max_bytes,
+        quarantined=lambda: sum(maintenance.vitals.quarantined.values()),
+        lost_stores=lambda: len(opened.losses),
     )
     metrics = SidecarMetrics(__version__, _REASONS, readings, more)
     clock.count_jump = metrics.clock_jumps.add

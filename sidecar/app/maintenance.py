@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, TypeVar
 
@@ -18,6 +18,7 @@ from sidecar.engine.runner import Runner
 from sidecar.storage.answers import Answers
 from sidecar.storage.contact import write_contact, write_time
 from sidecar.storage.outbox import Outbox
+from sidecar.storage.quarantine import quarantined
 from sidecar.storage.store import Store
 from sidecar.storage.sweep import Sweep
 
@@ -39,11 +40,15 @@ log = structlog.get_logger(__name__)
 
 
 class Vitals(msgspec.Struct, frozen=True):
-    """Figures of the store, taken once a second for metrics and status."""
+    """Figures of the store, taken once a second for metrics and status.
+
+    `quarantined`: what was damaged and set aside, by kind.
+    """
 
     outbox_bytes: int = 0
     oldest_accepted_us: int | None = None
     store_used_bytes: int = 0
+    quarantined: Mapping[str, int] = {}
 
 
 class Maintenance:
@@ -163,4 +168,5 @@ class Maintenance:
             outbox_bytes=self._outbox.waiting_bytes(),
             oldest_accepted_us=self._outbox.oldest_accepted_us(),
             store_used_bytes=self._store.engine.used_bytes(),
+            quarantined=self._store.transact(lambda step: quarantined(step.keyspace)),
         )

@@ -61,6 +61,7 @@ class SidecarOperations:
             started_at=timestamp(self._started_us),
             oldest_waiting_at=timestamp_or_none(container.maintenance.vitals.oldest_accepted_us),
         )
+        _fill_damage(status, container)
         await in_slices(_fill_tallies(status, accepted.tallies))
         return status
 
@@ -86,6 +87,19 @@ class SidecarOperations:
     def waiting_records(self) -> int:
         """Records that wait to be sent."""
         return self._container.store.waiting_records()
+
+
+def _fill_damage(status: pb.GetStatusResponse, container: Container) -> None:
+    for loss in container.opened.losses:
+        status.losses.add(
+            incarnation=loss.incarnation,
+            noticed_at=timestamp(loss.noticed_us),
+            reason=loss.reason,
+            last_sequence=loss.last_sequence,
+            acknowledged_sequence=loss.acknowledged_sequence,
+        )
+    for kind, count in sorted(container.maintenance.vitals.quarantined.items()):
+        status.quarantined.add(kind=kind, count=count)
 
 
 def _fill_tallies(status: pb.GetStatusResponse, tallies: Mapping[str, Tally]) -> Slices[None]:

@@ -12,6 +12,7 @@ from sidecar import __version__
 from sidecar.app.container import Container, LoadedStore
 from sidecar.app.operations import SidecarOperations
 from sidecar.app.serving import grpc_server
+from sidecar.domain.errors import FieldError
 from sidecar.shared.config import SetAside, SidecarConfig
 from sidecar.shared.host.foothold import GroundLost, ground_lost, keep_sockets
 from sidecar.shared.host.lifecycle import BackgroundTasks, StopSignal, run_daemon
@@ -21,7 +22,10 @@ from sidecar.shared.ops.health import Health, keep_beating
 from sidecar.shared.ops.http import HttpServer, probe_routes
 from sidecar.shared.wall_clock import wall_us
 from sidecar.storage.codec import StoreFormatError
+from sidecar.storage.damage import StoreDamaged
+from sidecar.storage.folder_marks import StoreUnsafe
 from sidecar.storage.lmdb_engine import StoreInUse
+from sidecar.storage.store import Store
 
 _CALLS_SECONDS: Final = 5.0
 
@@ -40,7 +44,7 @@ def run(config: SidecarConfig, set_aside: Sequence[SetAside] = ()) -> int:
     return run_daemon(
         "sidecar",
         Daemon(config, set_aside).serve,
-        (CannotRun, StoreInUse, StoreFormatError, OSError),
+        (CannotRun, StoreInUse, StoreFormatError, StoreUnsafe, StoreDamaged, OSError),
         log_level=config.log_level,
         log_format=config.log_format,
     )
@@ -73,9 +77,10 @@ class Daemon:
             stop.set()
 
         background = BackgroundTasks(failed)
-        container = Container(
-            self._config, await asyncio.to_thread(LoadedStore, self._config), self._health
-        )
+        loaded = await asyncio.to_thread(LoadedStore, self._config)
+        with loaded.opened.watched():
+            container = Container(self._config, loaded, self._health)
+        self._end_with(container.store, stop)
         try:
             self._load_catalog(container)
             await self._serve_container(container, background, stop)
@@ -88,8 +93,22 @@ class Daemon:
                 "what is there"
             )
         log.info("sidecar.stopped")
+        if container.store.ended_by is not None:
+            raise CannotRun(
+                f"{container.store.ended_by}; started again, it looks through the whole store"
+            )
         if self._failed:
             raise CannotRun("a background task failed; see the log")
+
+    def _end_with(self, store: Store, stop: StopSignal) -> None:
+        """Stop once the store takes no further step: nothing can be answered any more."""
+        loop = asyncio.get_running_loop()
+
+        def ended(error: FieldError) -> None:
+            self._health.drain(str(error))
+            loop.call_soon_threadsafe(stop.set)
+
+        store.when_ended(ended)
 
     async def _serve_container(
         self, container: Container, background: BackgroundTasks, stop: StopSignal
@@ -165,6 +184,8 @@ class Daemon:
         self._health.drain()
         container.watchlist.close()
         await server.stop(min(_CALLS_SECONDS, seconds))
+        if container.store.ended_by is not None:
+            return  # nothing can be read to be sent
         # Of a store that is gone, what is not sent now is lost: it is tried to the end.
         flush = operations.flush if self._ground_lost else operations.flush_at_stop
         complete = await flush(seconds)

@@ -84,6 +84,7 @@ def status_results(status: admin_pb2.GetStatusResponse, now_us: int) -> Iterator
     if status.clock_doubted_us:
         yield _clock_doubted(status)
     yield _store(status)
+    yield _damage(status)
     if status.store_trouble:
         hint = "calls that count are refused until there is room, or the disk is well again"
         yield Result("store", Outcome.FAIL, status.store_trouble, hint)
@@ -175,6 +176,15 @@ def _disk(name: str, disk: Disk) -> Result:
 
 def _graded_by(percent: int, warn: int, fail: int) -> Outcome:
     return Outcome.FAIL if percent >= fail else Outcome.WARN if percent >= warn else Outcome.OK
+
+
+def _damage(status: admin_pb2.GetStatusResponse) -> Result:
+    found = [f"{number(some.count)} of kind {some.kind} set aside" for some in status.quarantined]
+    if status.losses:
+        found.append(f"{number(len(status.losses))} stores lost before this one")
+    hint = "look at the disk; what is lost is in: tallyd status, tallyd reconcile"
+    outcome = Outcome.WARN if found else Outcome.OK
+    return graded("store content", outcome, ", ".join(found) or "no damage found", hint)
 
 
 def path_results(path: Path) -> Iterator[Result]:

@@ -118,6 +118,7 @@ def _facts(status: admin_pb2.GetStatusResponse, at_us: int) -> Iterable[tuple[st
     if status.disk_bytes:
         free, size = size_text(status.disk_free_bytes), size_text(status.disk_bytes)
         yield "disk", f"{free} free of {size}"
+    yield from _damage(status, at_us)
     durability = enum_name(admin_pb2.Durability.DESCRIPTOR, status.durability)
     yield "durability", str(durability).lower()
 
@@ -128,6 +129,22 @@ def _answers(status: admin_pb2.GetStatusResponse) -> Cell:
         return f"{size} of {most}"
     span = span_of(status.remembered.ToMicroseconds())
     return Painted(f"{size} of {most}, keys remembered for {span}", "yellow")
+
+
+def _damage(status: admin_pb2.GetStatusResponse, at_us: int) -> Iterable[tuple[str, Cell]]:
+    for found in status.quarantined:
+        yield "set aside", Painted(f"{number(found.count)} of kind {found.kind}, damaged", "red")
+    for loss in status.losses:
+        yield "lost store", Painted(_loss(loss, at_us), "red")
+
+
+def _loss(loss: admin_pb2.StoreLoss, at_us: int) -> str:
+    age = span_of(max(0, at_us - instant_of(loss.noticed_at)))
+    unsent = max(0, loss.last_sequence - loss.acknowledged_sequence)
+    return (
+        f"{loss.incarnation or 'of an unknown incarnation'}, noticed {age} ago: {loss.reason}; "
+        f"{number(unsent)} records waited when it was last noted"
+    )
 
 
 def _plane(status: admin_pb2.GetStatusResponse, at_us: int) -> Cell:

@@ -69,3 +69,10 @@ class Unavailable(FieldError):
 
     def __init__(self, field: str, message: str, reason: str = "UNAVAILABLE") -> None:
         super().__init__(field, message, reason)
+
+
+class DataLoss(FieldError):
+    """What is stored cannot be read; nothing was counted."""
+
+    def __init__(self, field: str, message: str, reason: str = "DATA_LOSS") -> None:
+        super().__init__(field, message, reason)

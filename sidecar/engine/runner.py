@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol, TypeAlias, TypeVar
 import structlog
 
 from sidecar.domain.errors import FieldError
+from sidecar.storage.damage import StoreDamaged
 from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
 
@@ -112,11 +113,14 @@ class InlineRunner:
     async def run(self, work: Callable[[], T]) -> T:
         # Between jobs of a group: it must see, and tell, only what is committed.
         self._commit()
-        return work()
+        try:
+            return work()
+        except StoreDamaged as error:
+            self._store.end(error)
+            raise
 
     async def run_alone(self, work: Callable[[], T]) -> T:
-        self._commit()
-        return work()
+        return await self.run(work)
 
     async def close(self) -> None:
         """Nothing is ever under way between two awaits."""
@@ -156,9 +160,8 @@ class InlineRunner:
     def _run_each_alone(self, error: Exception) -> None:
         """Nothing of the group was written. Each alone, so that only the culprit fails."""
         group, self._group = self._group, []
-        log.warning("store.group_failed", jobs=len(group), error=str(error))
-        for job, _, _ in group:
-            job.settle(*_attempt(self._store, job))
+        for job, result, error_of_job in _each_alone(self._store, group, error):
+            job.settle(result, error_of_job)
 
 
 class _Awaited:
@@ -238,7 +241,10 @@ class GroupCommitRunner:
             if first is None:
                 return
             if isinstance(first, _Awaited) and first.alone:
-                self._settle([(first, *first.attempt())])
+                result, error = first.attempt()
+                if isinstance(error, StoreDamaged):
+                    self._store.end(error)
+                self._settle([(first, result, error)])
                 continue
             group = [first]
             while len(group) < GROUP_MAX:
@@ -267,12 +273,25 @@ class GroupCommitRunner:
                         outcomes.append((job, None, error))
         except Exception as error:
             # Nothing of the group was written. Each alone, so that only the culprit fails.
-            log.warning("store.group_failed", jobs=len(group), error=str(error))
-            return [(job, *_attempt(self._store, job)) for job in group]
+            begun = outcomes + [(job, None, None) for job in group[len(outcomes) :]]
+            return _each_alone(self._store, begun, error)
         return outcomes
 
     def _settle(self, outcomes: Sequence[_Outcome]) -> None:
         self._loop.call_soon_threadsafe(_settle_all, outcomes)
+
+
+def _each_alone(store: Store, group: Sequence[_Outcome], error: Exception) -> list[_Outcome]:
+    """Run the jobs of a group of which nothing was written, one by one.
+
+    Whoever met damage in the store is told of it; the others are refused then.
+    """
+    if store.ended_by is None:
+        log.warning("store.group_failed", jobs=len(group), error=str(error))
+    return [
+        (job, None, met) if isinstance(met, StoreDamaged) else (job, *_attempt(store, job))
+        for job, _, met in group
+    ]
 
 
 def _attempt(store: Store, job: Job) -> tuple[Any, Exception | None]:

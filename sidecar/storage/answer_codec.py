@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from sidecar.shared.protobuf_wire import read_varint, varint
-from sidecar.storage.codec import StoreFormatError
+from sidecar.storage.damage import StoreDamaged, reads
 
 DIGEST_BYTES: Final = 8
 """What is kept of a payload's digest: enough to tell a mistake."""
@@ -76,17 +76,18 @@ def encode_answer(
     )
 
 
+@reads("a stored answer")
 def decode_answer(data: bytes, names: Mapping[int, str]) -> StoredAnswer | None:
     """A stored answer; `None` where its incarnation's id is not known any more.
 
-    `names`: the ids of incarnations, by ordinal. Raises `StoreFormatError`.
+    `names`: the ids of incarnations, by ordinal.
     """
     version = data[0]
     if version == _WHOLE:
         _, _, digest = _WHOLE_HEAD.unpack_from(data)
         return StoredAnswer(digest, data[_WHOLE_HEAD.size :])
     if version != _VERSION:
-        raise StoreFormatError(f"an answer of version {version}, which this program cannot read")
+        raise StoreDamaged(f"damage in the store: an answer of version {version}")
     ordinal, position = read_varint(data, _NUMBERS_FROM)
     sequence, position = read_varint(data, position)
     name = names.get(ordinal)

@@ -1,7 +1,8 @@
 """Records on disk: their bytes, and nothing else. Each begins with a version byte.
 
 Fixed parts are little-endian structs, since those are packed in a tenth of a microsecond; what is
-read rarely or nested is MessagePack. A golden-bytes test holds each format still.
+read rarely or nested is MessagePack. A golden-bytes test holds each format still. Bytes that nobody
+encoded are `StoreDamaged`, whatever is wrong with them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import msgspec
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.limits.rates import Bucket
+from sidecar.storage.damage import UNREADABLE, StoreDamaged, damaged, reads
 from sidecar.storage.older_snapshots import decode_version_1, decode_version_2
+from sidecar.storage.outbox_entry import FIRST_CHAIN
 
 T = TypeVar("T")
 
@@ -37,10 +40,6 @@ _CATALOG_HEAD: Final = 2
 _VERSION_BYTE: Final = bytes([_VERSION])
 
 _COUNTER = struct.Struct("<BIqqqq")
-_ENTRY = struct.Struct("<BQ32s")
-pack_entry: Final = _ENTRY.pack
-"""What comes before the record in an outbox entry: version, `total_bytes`, `chain`."""
-ENTRY_VERSION: Final = _VERSION
 _BUCKET = struct.Struct("<Bqqq")
 _TALLY = struct.Struct("<Bqq")
 
@@ -48,7 +47,7 @@ _pack = msgspec.msgpack.Encoder().encode
 
 
 class StoreFormatError(Exception):
-    """Bytes in the store that this version cannot read."""
+    """A store that a newer program wrote."""
 
 
 class StoredCounter(msgspec.Struct, frozen=True, gc=False):
@@ -73,17 +72,6 @@ class StoredCounter(msgspec.Struct, frozen=True, gc=False):
     def used(self) -> int:
         """Usage as far as it is known here."""
         return max(0, min(INT64_MAX, self.own + self.others))
-
-
-class OutboxEntry(msgspec.Struct, frozen=True, gc=False):
-    """A usage record in the outbox.
-
-    `total_bytes`: of all records of the incarnation up to here. `chain`: the chain at this record.
-    """
-
-    total_bytes: int
-    chain: bytes
-    record: bytes
 
 
 class Tally(msgspec.Struct, frozen=True):
@@ -124,7 +112,7 @@ class Incarnation(msgspec.Struct, frozen=True):
     id: str = msgspec.field(name="incarnation")
     fenced: bool = False
     acknowledged_sequence: int = 0
-    acknowledged_chain: bytes = bytes(32)
+    acknowledged_chain: bytes = FIRST_CHAIN
     acknowledged_bytes: int = 0
 
 
@@ -154,18 +142,23 @@ def decode_counter(
 
     `values`: what the counter's values are, where the caller knows them: they are not read then.
     """
-    version, written_under, own, others, heard, window_end_us = _COUNTER.unpack_from(data)
     carried, corrections = None, 0
-    if version == _CARRYING:
-        values, carried = _unpack_carrying(data[_COUNTER.size :])
-    elif version == _CORRECTED:
-        values, corrections = _unpack_corrected(data[_COUNTER.size :])
-    elif version == _CARRYING_CORRECTED:
-        values, carried, corrections = _unpack_carrying_corrected(data[_COUNTER.size :])
-    else:
-        _require(version)
-        if values is None:
-            values = _unpack_values(data[_COUNTER.size :]) if len(data) > _COUNTER.size else ()
+    try:
+        version, written_under, own, others, heard, window_end_us = _COUNTER.unpack_from(data)
+        if version == _CARRYING:
+            values, carried = _unpack_carrying(data[_COUNTER.size :])
+        elif version == _CORRECTED:
+            values, corrections = _unpack_corrected(data[_COUNTER.size :])
+        elif version == _CARRYING_CORRECTED:
+            values, carried, corrections = _unpack_carrying_corrected(data[_COUNTER.size :])
+        else:
+            _require(version)
+            if values is None:
+                values = _unpack_values(data[_COUNTER.size :]) if len(data) > _COUNTER.size else ()
+    except UNREADABLE as error:
+        raise damaged(error, "a counter") from error
+    if own < 0:
+        raise StoreDamaged("damage in the store: a counter below nothing")
     if written_under != incarnation:
         own, others = 0, min(INT64_MAX, own + others)
     return StoredCounter(own, others, heard, window_end_us, values, carried, corrections)
@@ -183,9 +176,12 @@ def counted_up(
     if data is None:
         fixed = _COUNTER.pack(_VERSION, incarnation, quantity, 0, 0, window_end_us)
         return 0, (fixed + _pack(values) if values else fixed)
-    version, written_under, own, others, heard, window_end_us = _COUNTER.unpack_from(data)
+    try:
+        version, written_under, own, others, heard, window_end_us = _COUNTER.unpack_from(data)
+    except struct.error as error:
+        raise damaged(error, "a counter") from error
     own_after = own + quantity
-    if written_under != incarnation or own_after > INT64_MAX:
+    if written_under != incarnation or not quantity <= own_after <= INT64_MAX:
         return None
     if version != _VERSION and version != _CORRECTED:
         return None
@@ -196,11 +192,13 @@ def counted_up(
     return (used if used > 0 else 0), fixed + data[_COUNTER.size :]
 
 
+@reads("a counter")
 def is_carrying(data: bytes) -> bool:
     """Whether it is known of an encoded counter what was carried into its window."""
     return data[0] in (_CARRYING, _CARRYING_CORRECTED)
 
 
+@reads("a counter")
 def window_end_of(data: bytes) -> int:
     """End of the window of an encoded counter, for the sweep."""
     return int(_COUNTER.unpack_from(data)[5])
@@ -211,6 +209,7 @@ def encode_bucket(bucket: Bucket, over_us: int) -> bytes:
     return _BUCKET.pack(_VERSION, bucket.level, bucket.updated_us, over_us)
 
 
+@reads("a rate's bucket")
 def decode_bucket(data: bytes) -> Bucket:
     """A rate's bucket."""
     version, level, updated_us, _ = _BUCKET.unpack(data)
@@ -218,16 +217,10 @@ def decode_bucket(data: bytes) -> Bucket:
     return Bucket(level, updated_us)
 
 
+@reads("a rate's bucket")
 def over_of(data: bytes) -> int:
     """From when on an encoded bucket may be forgotten, for the sweep."""
     return int(_BUCKET.unpack(data)[3])
-
-
-def decode_entry(data: bytes) -> OutboxEntry:
-    """An outbox entry."""
-    version, total_bytes, chain = _ENTRY.unpack_from(data)
-    _require(version)
-    return OutboxEntry(total_bytes, chain, data[_ENTRY.size :])
 
 
 def encode_snapshot(snapshot: CompanySnapshot) -> bytes:
@@ -235,6 +228,7 @@ def encode_snapshot(snapshot: CompanySnapshot) -> bytes:
     return bytes([_SNAPSHOT]) + _pack(snapshot)
 
 
+@reads("a company's snapshot")
 def decode_snapshot(data: bytes) -> CompanySnapshot:
     """A company's snapshot, of this version or an earlier one."""
     body = memoryview(data)[1:]
@@ -246,6 +240,7 @@ def decode_snapshot(data: bytes) -> CompanySnapshot:
     return decode_version_1(body)
 
 
+@reads("a company's snapshot")
 def version_of(encoded_snapshot: bytes) -> int:
     """The version of an encoded snapshot of a company."""
     return msgspec.msgpack.decode(memoryview(encoded_snapshot)[1:], type=_Versioned).version
@@ -256,6 +251,7 @@ def encode_tally(tally: Tally) -> bytes:
     return _TALLY.pack(_VERSION, tally.records, tally.quantity)
 
 
+@reads("a tally")
 def decode_tally(data: bytes) -> Tally:
     """A tally."""
     version, records, quantity = _TALLY.unpack(data)
@@ -268,6 +264,7 @@ def encode_catalog_head(head: CatalogHead) -> bytes:
     return bytes([_CATALOG_HEAD]) + _pack(head)
 
 
+@reads("the catalog")
 def decode_catalog_head(data: bytes) -> CatalogHead:
     """The head of a catalog; one without parts is in one piece, and in the place of the head."""
     if data[0] == _CATALOG_HEAD:
@@ -280,6 +277,7 @@ def encode_value(value: object) -> bytes:
     return _VERSION_BYTE + _pack(value)
 
 
+@reads("a value")
 def decode_value(data: bytes, kind: type[T]) -> T:
     """A value that `encode_value` wrote."""
     _require(data[0])
@@ -292,7 +290,8 @@ class _Versioned(msgspec.Struct, frozen=True):
 
 def _require(version: int) -> None:
     if version != _VERSION:
-        raise StoreFormatError(f"a record of version {version}, which this program cannot read")
+        # A store of a newer program was refused when it was opened, so nobody wrote this.
+        raise StoreDamaged(f"damage in the store: a record of version {version}")
 
 
 _unpack_values = msgspec.msgpack.Decoder(tuple[str, ...]).decode

@@ -13,6 +13,7 @@ path of pages to every commit (measured: 16 % of an engine call).
 | `mname` incarnation                                              | its id            |
 | `mtally` incarnation feature                                     | tally             |
 | `p` generation number                                            | part of a catalog |
+| `q` number                                                       | damaged: set aside|
 | `s` company                                                      | company snapshot  |
 | `t` company                                                      | one to be taken   |
 | `z` incarnation sequence                                         | outbox entry      |
@@ -28,12 +29,15 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
+from sidecar.storage.damage import reads
+
 COUNTERS: Final = b"c"
 BUCKETS: Final = b"g"
 ANSWERS: Final = b"h"
 UNPARTITIONED_ANSWERS: Final = b"i"
 META: Final = b"m"
 CATALOG_PARTS: Final = b"p"
+QUARANTINE: Final = b"q"
 SNAPSHOTS: Final = b"s"
 STAGED: Final = b"t"
 OUTBOX: Final = b"z"
@@ -50,6 +54,7 @@ META_ANSWERS: Final = b"manswers"
 META_PROBE: Final = b"mprobe"
 META_NAME: Final = b"mname"
 META_COVERAGE: Final = b"mcoverage"
+META_QUARANTINE: Final = b"mquarantine"
 
 _SLOT_BYTES: Final = 8
 _VALUES_BYTES: Final = 16
@@ -109,6 +114,12 @@ def answers_of(partition: int) -> bytes:
     return ANSWERS + bytes([partition & 0xFF]) if partition else UNPARTITIONED_ANSWERS
 
 
+@reads("the key of a stored answer")
+def partition_of(answer_key: bytes) -> int:
+    """The partition in the key of a stored answer; of those with the same last byte the first."""
+    return answer_key[1] or 0x100
+
+
 def snapshot_key(company: str) -> bytes:
     """Key of a company's snapshot."""
     return SNAPSHOTS + company.encode()
@@ -129,9 +140,16 @@ def name_key(incarnation: int) -> bytes:
     return META_NAME + _ORDINAL.pack(incarnation)
 
 
-def ordinal_of(incarnation_name_key: bytes) -> int:
+@reads("the key of an incarnation's id")
+def ordinal_of_name(incarnation_name_key: bytes) -> int:
     """The incarnation in the key of its id."""
     return int(_ORDINAL.unpack_from(incarnation_name_key, len(META_NAME))[0])
+
+
+@reads("the key of a snapshot")
+def company_of(snapshot_key: bytes) -> str:
+    """The company in the key of a snapshot, in its place or staged."""
+    return snapshot_key[1:].decode()
 
 
 def tallies_of(incarnation: int) -> bytes:
@@ -144,6 +162,7 @@ def tally_key(incarnation: int, feature: str) -> bytes:
     return tallies_of(incarnation) + feature.encode()
 
 
+@reads("the key of a tally")
 def feature_of(key: bytes) -> str:
     """The feature in the key of a tally."""
     return key[len(META_TALLY) + _ORDINAL.size :].decode()
@@ -154,9 +173,21 @@ def outbox_key(incarnation: int, sequence: int) -> bytes:
     return _OUTBOX_KEY.pack(OUTBOX, incarnation, sequence)
 
 
+@reads("the key of an outbox entry")
 def sequence_of(outbox_entry_key: bytes) -> int:
     """The sequence in the key of an outbox entry."""
     return int(_OUTBOX_KEY.unpack(outbox_entry_key)[2])
+
+
+@reads("the key of an outbox entry")
+def ordinal_of(outbox_entry_key: bytes) -> int:
+    """The number of the incarnation in the key of an outbox entry."""
+    return int(_OUTBOX_KEY.unpack(outbox_entry_key)[1])
+
+
+def quarantine_key(number: int) -> bytes:
+    """Key of something damaged that was set aside."""
+    return QUARANTINE + _START.pack(number)
 
 
 def after(prefix: bytes) -> bytes:

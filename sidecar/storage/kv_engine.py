@@ -23,6 +23,10 @@ class KvShort(KvFull):
     """There is no room yet: `make_room` may make some, and then the same may fit."""
 
 
+class KvDamaged(KvFailure):
+    """What the engine keeps does not hold together; no further transaction can be trusted."""
+
+
 class KvTransaction(Protocol):
     """One write transaction. Nothing of it is seen before `commit`. Belongs to one thread."""
 

@@ -21,28 +21,38 @@ from typing import Final
 
 import lmdb
 
-from sidecar.storage.kv_engine import KvFailure, KvFull, KvTransaction
+from sidecar.storage.damage import StoreDamaged
+from sidecar.storage.kv_engine import KvDamaged, KvFailure, KvFull, KvTransaction
 
 RESERVE_BYTES: Final = 64 << 20
 """Room beyond the bound, so that what frees room (acknowledging, sweeping) never lacks it."""
 _LMDB_FORMAT_0_9: Final = 0
 _REFUSED_SECONDS: Final = 2.0
 """For so long after a full disk refused a commit there is room only for what fits the file."""
+DAMAGE: Final = (
+    lmdb.CorruptedError,
+    lmdb.CursorFullError,
+    lmdb.IncompatibleError,
+    lmdb.InvalidError,
+    lmdb.PageFullError,
+    lmdb.PageNotFoundError,
+    lmdb.PanicError,
+    lmdb.VersionMismatchError,
+)
+"""What LMDB raises where pages are not what it wrote."""
 
 
 class StoreInUse(Exception):
     """Another process has the store open."""
 
 
-class StoreDamaged(Exception):
-    """The store's files do not verify."""
-
-
 class OwnerLock:
     """Holds `owner.lock` in the store's folder for as long as the process has the store open."""
 
     def __init__(self, folder: Path) -> None:
-        self._fd = os.open(folder / "owner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._fd = os.open(
+            folder / "owner.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+        )
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -92,8 +102,8 @@ class LmdbEngine:
                 mode=0o600,
                 lib_version=_LMDB_FORMAT_0_9,
             )
-        except (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PanicError) as error:
-            raise StoreDamaged(str(error)) from error
+        except DAMAGE as error:
+            raise StoreDamaged(f"damage in the store: {error}") from error
 
     def begin(self) -> lmdb.Transaction[bytes]:
         return self._env.begin(write=True, buffers=False)
@@ -128,6 +138,8 @@ class LmdbEngine:
             self._refused_until = time.monotonic() + _REFUSED_SECONDS
         if isinstance(error, lmdb.MapFullError | lmdb.DiskError | lmdb.TxnFullError):
             return KvFull(str(error))
+        if isinstance(error, DAMAGE):
+            return KvDamaged(str(error))
         return KvFailure(str(error))
 
     def used_bytes(self) -> int:

@@ -1,6 +1,8 @@
 """The outbox: usage records on their way to the control plane.
 
 Records leave it once they are acknowledged, never before; on leaving they are added to the tallies.
+Before one is sent it is held against its chain. One that is not what was written goes to
+quarantine, and what comes after it goes on under a new incarnation, whose chain is made anew.
 Incarnations are emptied one after another, oldest first. All work comes in steps that are bounded
 in records and in bytes, and a crash between any two of them loses and doubles nothing.
 """
@@ -8,29 +10,40 @@ in records and in bytes, and a crash between any two of them loses and doubles n
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
+import structlog
 
-from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.slices import Slices
-from sidecar.storage import codec, keys
+from sidecar.storage import keys
 from sidecar.storage.bounded_scan import STEP_BYTES, scan_bounded
-from sidecar.storage.codec import Incarnation, OutboxEntry, StoredCounter
+from sidecar.storage.codec import Incarnation
+from sidecar.storage.damage import StoreDamaged
 from sidecar.storage.incarnations import read_head, write_incarnations
+from sidecar.storage.moving import move_record
+from sidecar.storage.outbox_entry import ChainWalk, chain_in, record_in
+from sidecar.storage.quarantine import set_aside
 from sidecar.storage.record_reader import RecordReader, RecordSummary
-from sidecar.storage.record_wire import encode_identity
 from sidecar.storage.store import Store
-from sidecar.storage.tallies import AcceptedTallies, AcceptedUsage, Amount, settle
+from sidecar.storage.tallies import AcceptedTallies, AcceptedUsage, Amount, amount_in, settle
 from sidecar.storage.transaction import OutboxHead, Transaction
 
 STEP_RECORDS: Final = 100
 """Records of one step of maintenance: calls wait while it runs."""
+_CHECKED_AT_ONCE: Final = 50
+"""Records that are held against their chain between two looks at the event loop."""
+_CHECKED_BYTES_AT_ONCE: Final = 1 << 17
+
+_Pair: TypeAlias = tuple[bytes, bytes]
+
+log = structlog.get_logger(__name__)
 
 
 class OutboxRun(msgspec.Struct, frozen=True):
-    """Records to send, as `PushUsage` takes them."""
+    """Records to send, as `PushUsage` takes them; none where the first that waits is damaged."""
 
     incarnation: str
     first_sequence: int
@@ -45,41 +58,62 @@ class Outbox:
         self._store = store
         self._reader = reader
         self._accepted = AcceptedTallies(store, reader)
+        self._set_aside = 0
 
     def waiting_bytes(self) -> int:
         """Bytes of the records that wait, over all incarnations."""
 
         def work(transaction: Transaction) -> int:
             return sum(
-                self._head_of(transaction, incarnation).total_bytes - incarnation.acknowledged_bytes
-                for incarnation in self._store.incarnations
+                max(0, self._head_of(transaction, known).total_bytes - known.acknowledged_bytes)
+                for known in self._store.incarnations
             )
 
-        return self._store.transact(work)
+        # An entry of an incarnation that was left may say anything of its size.
+        return min(self._store.transact(work), self._store.engine.used_bytes())
 
     def oldest_accepted_us(self) -> int | None:
         """When the oldest record that waits was accepted; `None` where none waits."""
         incarnation = self._store.incarnations[0]
-        entries = self._store.transact(
-            lambda transaction: self._entries(transaction, incarnation, 1, STEP_BYTES)
+        pairs = self._store.transact(
+            lambda transaction: self._pairs(transaction, incarnation, 1, STEP_BYTES)
         )
-        return self._reader.accepted_us(entries[0][1].record) if entries else None
+        try:
+            return self._reader.accepted_us(record_in(pairs[0][1])) if pairs else None
+        except StoreDamaged:
+            return None
 
     def head_of(self, incarnation: Incarnation) -> OutboxHead:
         """Where an incarnation ends."""
         return self._store.transact(lambda transaction: self._head_of(transaction, incarnation))
 
-    def next_run(self, records_max: int, bytes_max: int) -> OutboxRun | None:
-        """The oldest records that wait, as many as fit the bounds but at least one."""
+    def next_run(self, records_max: int, bytes_max: int) -> Slices[OutboxRun | None]:
+        """The oldest records that wait, as many as fit the bounds but at least one.
+
+        They end before the first that is damaged: where that is the first of all, there are none.
+        """
         incarnation = self._store.incarnations[0]
-        entries = self._store.transact(
-            lambda transaction: self._entries(transaction, incarnation, records_max, bytes_max)
-        )
-        if not entries:
+        acknowledged = incarnation.acknowledged_sequence, incarnation.acknowledged_chain
+
+        def work(transaction: Transaction) -> tuple[list[_Pair], bytes | None]:
+            pairs = self._pairs(transaction, incarnation, records_max, bytes_max)
+            return pairs, self._behind(transaction, pairs[0][0]) if len(pairs) == 1 else None
+
+        pairs, behind = self._store.transact(work)
+        if not pairs:
             return None
-        records = tuple(entry.record for _, entry in entries)
-        first = incarnation.acknowledged_sequence + 1
-        return OutboxRun(incarnation.id, first, incarnation.acknowledged_chain, records)
+        walk, records, unchecked_bytes = ChainWalk(*acknowledged, self._reader.is_record), [], 0
+        for at, (key, entry) in enumerate(pairs):
+            follower = pairs[at + 1][1] if at + 1 < len(pairs) else behind
+            if not walk.follow(keys.sequence_of(key), entry, lambda: follower):  # noqa: B023
+                break
+            records.append(record_in(entry))
+            unchecked_bytes += len(entry)
+            if len(records) % _CHECKED_AT_ONCE == 0 or unchecked_bytes > _CHECKED_BYTES_AT_ONCE:
+                unchecked_bytes = 0
+                yield
+        sequence, chain = acknowledged
+        return OutboxRun(incarnation.id, sequence + 1, chain, tuple(records))
 
     def acknowledge(self, incarnation_id: str, watermark: int) -> bool:
         """Forget records up to the watermark, a bounded number of them; whether more are left.
@@ -93,15 +127,17 @@ class Outbox:
         amounts: list[Amount] = []
 
         def work(transaction: Transaction) -> tuple[Incarnation, ...]:
-            entries = self._entries_up_to(transaction, incarnation, watermark)
-            if not entries:
+            pairs = self._pairs_up_to(transaction, incarnation, watermark)
+            if not pairs:
                 return self._store.incarnations
             if incarnation.ordinal == transaction.incarnation.ordinal:
                 # Nobody asks for the tallies of an earlier one again. Set, since a step that does
                 # not fit is run again.
-                amounts[:] = [Amount(*self._reader.amount(entry.record)) for _, entry in entries]
+                found = [amount_in(self._reader, entry) for _, entry in pairs]
+                amounts[:] = [amount for amount in found if amount is not None]
                 settle(transaction, amounts)
-            return self._forget(transaction, incarnation, entries)
+            chain = self._chain_at_last(transaction, incarnation, pairs)
+            return self._forget(transaction, incarnation, pairs, chain)
 
         self._change(work)
         self._accepted.left(incarnation.ordinal, amounts)
@@ -143,48 +179,66 @@ class Outbox:
 
         They are appended to the present incarnation, under new sequences. One without an
         idempotency key gets its former name as one: a clone may hold the same record, and offer it
-        too.
+        too. One that is damaged goes to quarantine.
         """
         fenced = self._store.incarnations[0]
         if not fenced.fenced:
             return False
+        damaged: list[_Pair] = []
 
         def work(transaction: Transaction) -> tuple[Incarnation, ...]:
-            moved: list[tuple[bytes, OutboxEntry]] = []
-            counters = 0
-            for key, entry in self._entries(transaction, fenced, STEP_RECORDS, STEP_BYTES):
-                summary = self._reader.summary(entry.record)
-                counters += len(summary.counters)
+            moved: list[_Pair] = []
+            walk, counters = self._walk_of(fenced), 0
+            damaged.clear()
+            for key, entry in self._pairs(transaction, fenced, STEP_RECORDS, STEP_BYTES):
+                summary = self._summary(record_in(entry))
+                counters += len(summary.counters) if summary else 0
                 if moved and counters > STEP_RECORDS:
                     break
                 moved.append((key, entry))
-                _count_as_own(transaction, summary)
-                identity = b""
-                if not summary.keyed:
-                    name = f"{fenced.id}-{keys.sequence_of(key)}"
-                    identity = encode_identity(name, sha256(entry.record).digest()[:16])
-                transaction.append(entry.record + identity)
-            return self._forget(transaction, fenced, moved)
+                sequence, behind = keys.sequence_of(key), partial(self._behind, transaction, key)
+                if walk.follow(sequence, entry, behind) and summary:
+                    move_record(transaction, f"{fenced.id}-{sequence}", record_in(entry), summary)
+                else:
+                    damaged.append((key, entry))
+            for pair in damaged:
+                set_aside(transaction.keyspace, *pair, f"is no record of {fenced.id}, or another")
+            return self._forget(transaction, fenced, moved, walk.chain)
 
         self._change(work)
-        return self._store.incarnations[0].fenced
+        self._set_aside += len(damaged)
+        more = self._store.incarnations[0].fenced
+        if self._set_aside and not more:
+            log.error("outbox.set_aside", records=self._set_aside, left=fenced.id)
+            self._set_aside = 0
+        return more
+
+    def _summary(self, record: bytes) -> RecordSummary | None:
+        try:
+            return self._reader.summary(record)
+        except StoreDamaged:
+            return None
 
     def _forget(
         self,
         transaction: Transaction,
         incarnation: Incarnation,
-        entries: list[tuple[bytes, OutboxEntry]],
+        pairs: list[_Pair],
+        chain: bytes,
     ) -> tuple[Incarnation, ...]:
-        """Delete an incarnation's first entries; those that are left, without an emptied one."""
+        """Delete an incarnation's first entries; those that are left, without an emptied one.
+
+        `chain`: at the last of them.
+        """
         kv = transaction.keyspace
-        for key, _ in entries:
+        for key, _ in pairs:
             kv.delete(key)
-        last_key, last = entries[-1]
+        records_bytes = sum(len(record_in(entry)) for _, entry in pairs)
         moved = msgspec.structs.replace(
             incarnation,
-            acknowledged_sequence=keys.sequence_of(last_key),
-            acknowledged_chain=last.chain,
-            acknowledged_bytes=last.total_bytes,
+            acknowledged_sequence=keys.sequence_of(pairs[-1][0]),
+            acknowledged_chain=chain,
+            acknowledged_bytes=incarnation.acknowledged_bytes + records_bytes,
         )
         rest = self._store.incarnations[1:]
         is_emptied = rest and not self._waits(transaction, moved)
@@ -222,30 +276,42 @@ class Outbox:
             return transaction.head
         return read_head(self._store.engine, transaction.keyspace, incarnation)
 
-    def _entries(
+    def _walk_of(self, incarnation: Incarnation) -> ChainWalk:
+        """A walk from where an incarnation is acknowledged."""
+        sequence, chain = incarnation.acknowledged_sequence, incarnation.acknowledged_chain
+        return ChainWalk(sequence, chain, self._reader.is_record)
+
+    def _chain_at_last(
+        self, transaction: Transaction, incarnation: Incarnation, pairs: list[_Pair]
+    ) -> bytes:
+        """The chain at the last of an incarnation's first entries, which the plane has."""
+        before = chain_in(pairs[-2][1]) if len(pairs) > 1 else incarnation.acknowledged_chain
+        last = pairs[-1][1]
+        if sha256(before + record_in(last)).digest() == chain_in(last):
+            return chain_in(last)
+        walk = self._walk_of(incarnation)
+        for key, entry in pairs:
+            walk.follow(keys.sequence_of(key), entry, partial(self._behind, transaction, key))
+        return walk.chain
+
+    def _pairs(
         self, transaction: Transaction, incarnation: Incarnation, records_max: int, bytes_max: int
-    ) -> list[tuple[bytes, OutboxEntry]]:
+    ) -> list[_Pair]:
         """An incarnation's first entries, as many as fit the bounds but at least one, if any."""
         start = keys.outbox_key(incarnation.ordinal, incarnation.acknowledged_sequence + 1)
         stop = keys.outbox_key(incarnation.ordinal + 1, 0)
-        pairs = scan_bounded(
+        return scan_bounded(
             self._store.engine, transaction.keyspace, start, stop, records_max, bytes_max
         )
-        return [(key, codec.decode_entry(value)) for key, value in pairs]
 
-    def _entries_up_to(
+    def _pairs_up_to(
         self, transaction: Transaction, incarnation: Incarnation, watermark: int
-    ) -> list[tuple[bytes, OutboxEntry]]:
-        entries = self._entries(transaction, incarnation, STEP_RECORDS, STEP_BYTES)
-        return [pair for pair in entries if keys.sequence_of(pair[0]) <= watermark]
+    ) -> list[_Pair]:
+        pairs = self._pairs(transaction, incarnation, STEP_RECORDS, STEP_BYTES)
+        return [pair for pair in pairs if keys.sequence_of(pair[0]) <= watermark]
 
-
-def _count_as_own(transaction: Transaction, summary: RecordSummary) -> None:
-    """A moved record is reported under the present incarnation: it is no longer others'."""
-    for ref in summary.counters:
-        base = keys.counter_base(summary.company, summary.feature, ref.slot, ref.values)
-        key = keys.counter_key(base, ref.window.start_us)
-        known = transaction.counter(key) or StoredCounter(0, 0, 0, ref.window.end_us, ref.values)
-        own = min(INT64_MAX, known.own + summary.quantity)
-        others = max(-INT64_MAX, known.others - summary.quantity)
-        transaction.put_counter(key, msgspec.structs.replace(known, own=own, others=others))
+    def _behind(self, transaction: Transaction, key: bytes) -> bytes | None:
+        """The entry that stands behind one, of the same incarnation."""
+        stop = keys.outbox_key(keys.ordinal_of(key) + 1, 0)
+        found = self._store.engine.scan(transaction.keyspace, key + b"\0", stop, 1)
+        return found[0][1] if found else None

@@ -37,7 +37,7 @@ class FileRoom:
 
     def __init__(self, file: Path) -> None:
         """Open the file, or create an empty one. Raises `OSError`."""
-        self._fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         self.file = file
         self._lock = threading.Lock()
 

@@ -23,7 +23,11 @@ class RecordSummary(msgspec.Struct, frozen=True):
 
 
 class RecordReader(Protocol):
-    """Understands the bytes of usage records."""
+    """Understands the bytes of usage records; `StoreDamaged` for bytes that are none."""
+
+    def is_record(self, record: bytes, /) -> bool:
+        """Whether bytes are a record."""
+        ...
 
     def summary(self, record: bytes, /) -> RecordSummary:
         """All that the store has to know of a record."""

@@ -56,7 +56,7 @@ class SnapshotChanges(msgspec.Struct, frozen=True):
     replace: bool = False
 
 
-class _Staged(msgspec.Struct, frozen=True):
+class Staged(msgspec.Struct, frozen=True):
     """That the switch is behind what is staged, and where it leads to."""
 
     position: WatchPosition | None
@@ -71,7 +71,7 @@ class Snapshots:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._hides = self._read(keys.META_STAGED, _Staged) is not None
+        self._hides = self._read(keys.META_STAGED, Staged) is not None
         self._is_clear = False
         whole(self._cleared())
 
@@ -118,7 +118,7 @@ class Snapshots:
             found: set[str] = set()
             for kind in kinds:
                 pairs = engine.scan(kv, kind + after.encode() + b"\0", keys.after(kind), most)
-                found.update(key[1:].decode() for key, _ in pairs)
+                found.update(keys.company_of(key) for key, _ in pairs)
             return sorted(found)[:most]
 
         return self._store.transact(work)
@@ -209,7 +209,7 @@ class Snapshots:
         if not parts and self._hides:
             staged_to = kv.get(keys.META_STAGED)
             assert staged_to is not None
-            _put_position(transaction, codec.decode_value(staged_to, _Staged).position)
+            _put_position(transaction, codec.decode_value(staged_to, Staged).position)
             kv.delete(keys.META_STAGED)
         return bool(parts)
 
@@ -263,7 +263,7 @@ def _switch(
     """Let what is staged hide what is beside it."""
     if head is not None:
         transaction.keyspace.put(keys.META_CATALOG, codec.encode_catalog_head(head))
-    transaction.keyspace.put(keys.META_STAGED, codec.encode_value(_Staged(position)))
+    transaction.keyspace.put(keys.META_STAGED, codec.encode_value(Staged(position)))
 
 
 def _put_companies(

@@ -1,10 +1,12 @@
-"""The store: opening it, and running steps on it, each of them atomic.
+"""The store: running steps on it, each of them atomic.
 
 Invariants
 - One process, one thread: every step runs on the thread that owns the store.
 - Counter, stored answer and outbox entry of a call change in one step, or none of them does.
 - Sequences of an incarnation grow by one; each record is chained to the one before.
 - What a step changed in memory (the head of the outbox) is undone when the step fails.
+- A store in which damage was found takes no further step: its process ends, and the next one looks
+  through all of it before it answers.
 """
 
 from __future__ import annotations
@@ -16,19 +18,12 @@ from typing import Final, TypeVar
 import structlog
 
 from sidecar.domain.errors import Exhausted, FieldError, Unavailable
-from sidecar.storage import codec, keys
-from sidecar.storage.codec import Incarnation, StoreFormatError
-from sidecar.storage.incarnations import (
-    read_head,
-    read_incarnations,
-    read_names,
-    with_new_incarnation,
-    write_incarnations,
-)
-from sidecar.storage.kv_engine import KvEngine, KvFailure, KvFull, KvShort, KvTransaction
+from sidecar.storage.codec import Incarnation
+from sidecar.storage.damage import StoreDamaged
+from sidecar.storage.incarnations import read_head
+from sidecar.storage.kv_engine import KvDamaged, KvEngine, KvFailure, KvFull, KvShort, KvTransaction
 from sidecar.storage.room import STEP_BYTES_MAX, no_room
 from sidecar.storage.transaction import AnswerPlace, OutboxHead, Transaction
-from sidecar.storage.upgrade import take_over_answers, take_over_tallies
 
 T = TypeVar("T")
 
@@ -39,7 +34,7 @@ log = structlog.get_logger(__name__)
 
 
 class Store:
-    """A sidecar's store on an engine. Use `open_store`."""
+    """A sidecar's store on an engine. Use `open_store` (`opening.py`)."""
 
     def __init__(
         self,
@@ -60,6 +55,9 @@ class Store:
         self._answer_bytes_before = 0
         self._group_failed = False
         self.answer_place = answer_place
+        self._begin_kv: Callable[[], KvTransaction] = engine.begin
+        self._ended_by: FieldError | None = None
+        self._when_ended: Callable[[FieldError], None] | None = None
 
     @property
     def incarnations(self) -> tuple[Incarnation, ...]:
@@ -87,7 +85,7 @@ class Store:
         A step that did not fit is run again once room was made for it. Within a group the commit
         comes with the group's, and a step cannot be undone alone: `work` must not write before
         everything that it may raise of itself is behind it. Raises `Exhausted` where there is no
-        room and `Unavailable` where the disk fails.
+        room, `Unavailable` where the disk fails or the store has ended, and `StoreDamaged`.
         """
         transaction = self._transaction
         if transaction.kv is not None:
@@ -97,7 +95,7 @@ class Store:
                 # As `_begin`: a call more is felt on the path of a check.
                 self._head_before, self._group_failed = transaction.head, False
                 self._answer_bytes_before = self.answer_place.bytes_put
-                kv = transaction.kv = self._engine.begin()
+                kv = transaction.kv = self._begin_kv()
                 try:
                     result = work(transaction)
                     if self._group_failed:
@@ -108,6 +106,9 @@ class Store:
                     raise
             except self._engine.failures as error:
                 self._make_room_or_raise(error)
+            except StoreDamaged as error:
+                self.end(error)
+                raise
             else:
                 transaction.kv = None
                 return result
@@ -122,7 +123,7 @@ class Store:
         try:
             self._begin()
         except self._engine.failures as error:
-            raise _as_domain_error(self._engine.failure_of(error)) from error
+            raise self._as_domain_error(error) from error
 
     def step_in_group(self, work: Callable[[Transaction], T]) -> T:
         """Run a step between `begin_group` and `commit_group`, as `transact` does there."""
@@ -134,6 +135,9 @@ class Store:
             if transaction.head is not before or not isinstance(error, FieldError):
                 self._group_failed = True
             transaction.head = before
+            if isinstance(error, StoreDamaged):
+                self._group_failed = True
+                self.end(error)
             raise
 
     def commit_group(self) -> None:
@@ -151,7 +155,7 @@ class Store:
             kv.commit()
         except self._engine.failures as error:
             self.abort_group()
-            raise _as_domain_error(self._engine.failure_of(error)) from error
+            raise self._as_domain_error(error) from error
         except BaseException:
             self.abort_group()
             raise
@@ -174,7 +178,7 @@ class Store:
             yield
         except self._engine.failures as error:
             self.abort_group()
-            raise _as_domain_error(self._engine.failure_of(error)) from error
+            raise self._as_domain_error(error) from error
         except BaseException:
             self.abort_group()
             raise
@@ -206,6 +210,19 @@ class Store:
         sent = self._incarnations[-1].acknowledged_sequence
         return self._backlog_records + self._transaction.head.sequence - sent
 
+    def lives(self) -> list[tuple[Incarnation, OutboxHead]]:
+        """Its incarnations, and where the outbox of each ends."""
+
+        def work(transaction: Transaction) -> list[tuple[Incarnation, OutboxHead]]:
+            *earlier, present = self._incarnations
+            kv = transaction.keyspace
+            return [
+                *((known, read_head(self._engine, kv, known)) for known in earlier),
+                (present, transaction.head),
+            ]
+
+        return self.transact(work)
+
     def set_incarnations(
         self, incarnations: tuple[Incarnation, ...], head: OutboxHead, backlog_records: int
     ) -> None:
@@ -218,6 +235,32 @@ class Store:
         sent = incarnations[-1].acknowledged_sequence
         self._sequence_max = sent + self._outbox_records_max - backlog_records
 
+    @property
+    def ended_by(self) -> FieldError | None:
+        """Why no further step is taken; `None` while steps are."""
+        return self._ended_by
+
+    def when_ended(self, told: Callable[[FieldError], None]) -> None:
+        """Have somebody told, on the thread of the store, once no further step is taken."""
+        self._when_ended = told
+
+    def end(self, error: FieldError) -> None:
+        """Take no further step, since what is stored cannot be relied on any more.
+
+        Steps raise `Unavailable` from now on, with the error's reason. May be called again.
+        """
+        if self._ended_by is not None:
+            return
+        self._ended_by = error
+        self._begin_kv = self._refuse
+        log.error("store.ended", error=str(error), reason=error.reason)
+        if self._when_ended is not None:
+            self._when_ended(error)
+
+    def _refuse(self) -> KvTransaction:
+        assert self._ended_by is not None
+        raise Unavailable("", f"the sidecar ends: {self._ended_by}", self._ended_by.reason)
+
     def close(self) -> None:
         """Let go of it."""
         self._engine.close()
@@ -228,78 +271,28 @@ class Store:
         self._head_before = transaction.head
         self._answer_bytes_before = self.answer_place.bytes_put
         self._group_failed = False
-        transaction.kv = self._engine.begin()
+        transaction.kv = self._begin_kv()
 
     def _make_room_or_raise(self, error: Exception) -> None:
         """Make room for a step that did not fit, so that it may be run again."""
         failure = self._engine.failure_of(error)
         if not (isinstance(failure, KvShort) and self._engine.make_room(urgent=True)):
-            raise _as_domain_error(failure) from error
+            raise self._as_domain_error(error) from error
 
-
-def open_store(
-    engine: KvEngine,
-    *,
-    new_incarnation: Callable[[], str],
-    outbox_records_max: int = 1_000_000,
-    power_lost: bool = False,
-) -> Store:
-    """Open the store on an engine, or start one.
-
-    After a loss of power the store may be older than what was answered: it goes on under a new
-    incarnation, behind what waits in its outbox. Raises `StoreFormatError` for a store that a newer
-    program wrote.
-    """
-    kv = engine.begin()
-    try:
-        _require_format(kv)
-        stored = incarnations = read_incarnations(kv)
-        if not incarnations:
-            incarnations = (Incarnation(1, new_incarnation()),)
-        elif power_lost:
-            log.warning("store.power_lost", left=incarnations[-1].id)
-            incarnations = with_new_incarnation(incarnations, new_incarnation())
-        heads = {incarnation: read_head(engine, kv, incarnation) for incarnation in incarnations}
-        *earlier, present = incarnations
-        waiting = {
-            incarnation: heads[incarnation].sequence - incarnation.acknowledged_sequence
-            for incarnation in earlier
-        }
-        incarnations = (*(incarnation for incarnation in earlier if waiting[incarnation]), present)
-        take_over_tallies(engine, kv, present)
-        names = read_names(engine, kv)
-        answer_place = AnswerPlace(names)
-        answer_place.take_over(take_over_answers(engine, kv))
-        # On a full disk nothing more can be written.
-        if incarnations != stored or present.ordinal not in names:
-            write_incarnations(kv, incarnations)
-            names[present.ordinal] = present.id
-        kv.commit()
-    except BaseException:
-        kv.abort()
-        raise
-    store = Store(engine, incarnations, heads[present], outbox_records_max, answer_place)
-    store.set_incarnations(incarnations, heads[present], sum(waiting.values()))
-    return store
-
-
-def _require_format(kv: KvTransaction) -> None:
-    """Refuse a newer format. An older one is read as it is, and from now on is of this format."""
-    data = kv.get(keys.META_FORMAT)
-    if data is None or int(data) < codec.STORE_FORMAT:
-        kv.put(keys.META_FORMAT, str(codec.STORE_FORMAT).encode())
-    elif int(data) > codec.STORE_FORMAT:
-        raise StoreFormatError(
-            f"the store has format {int(data)}, written by a newer tallyd; this one reads up to "
-            f"{codec.STORE_FORMAT}: use the newer program, or another store path"
-        )
+    def _as_domain_error(self, error: Exception) -> FieldError:
+        failure = self._engine.failure_of(error)
+        if isinstance(failure, KvDamaged):
+            damage = StoreDamaged(f"damage in the store: {failure}")
+            self.end(damage)
+            return damage
+        return _domain_error_of(failure)
 
 
 def _left_half_way() -> Unavailable:
     return Unavailable("", "one of several steps failed half-way", "STORE_FAILED")
 
 
-def _as_domain_error(failure: KvFailure) -> Exhausted | Unavailable:
+def _domain_error_of(failure: KvFailure) -> Exhausted | Unavailable:
     if isinstance(failure, KvFull):
         return Exhausted("", f"the store has no room: {failure}", "STORE_FULL")
     return Unavailable("", f"the store failed: {failure}", "STORE_FAILED")

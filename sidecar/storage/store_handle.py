@@ -1,72 +1,108 @@
 """Opening a store's folder: one owner, files that verify, and what the last owner left behind.
 
-| file         | what it is                                                            |
-|--------------|-----------------------------------------------------------------------|
-| `owner.lock` | locked by the process that has the store open                         |
-| `in-use`     | the boot of the machine under which it was opened; `not-in-use` when   |
-|              | closed: kept, since on a full disk no new one could be written         |
-| `data.mdb`   | the store                                                              |
-| `damaged-*`  | stores that did not verify, set aside for a look                       |
+| file         | what it is                                                                     |
+|--------------|--------------------------------------------------------------------------------|
+| `owner.lock` | locked by the process that has the store open                                   |
+| `data.mdb`   | the store                                                                      |
+| `damaged-*`  | stores that did not verify, set aside for a look                                |
+| others       | what the folder tells of its past: see `folder_marks`                          |
+
+How closely a store is looked at before it is opened depends on how its last owner ended. Always:
+its meta pages and its length, and where its outbox begins and ends. After a loss of power, where
+damage was met, or where owners ended in quick succession: all pages and all records.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 import time
 import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import lmdb
+import msgspec
 import structlog
 
 from sidecar.shared.held_files import HeldFiles
 from sidecar.shared.private_files import keep_folder_private
-from sidecar.storage.lmdb_engine import OwnerLock, StoreDamaged
+from sidecar.shared.wall_clock import wall_us
+from sidecar.storage import folder_marks
+from sidecar.storage.damage import StoreDamaged
+from sidecar.storage.folder_marks import FolderMarks, Identity, KnownLife, Past, StoreLoss
+from sidecar.storage.lmdb_engine import DAMAGE, OwnerLock
 from sidecar.storage.mapped_engine import open_engine
-from sidecar.storage.store import Store, open_store
-from sidecar.storage.verification import is_cut_short, verifies
+from sidecar.storage.opening import open_store
+from sidecar.storage.record_check import set_damaged_aside
+from sidecar.storage.store import Store
+from sidecar.storage.verification import problem_in_metas, verifies
 
-_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
-_IN_USE: Final = "in-use"
-_NOT_IN_USE: Final = "not-in-use"
 _DAMAGED: Final = "damaged-"
-_FILES: Final = frozenset({"owner.lock", _IN_USE, _NOT_IN_USE, "data.mdb"})
-
-_DAMAGE: Final = (
-    lmdb.CorruptedError,
-    lmdb.InvalidError,
-    lmdb.PageNotFoundError,
-    lmdb.PanicError,
-)
+_FILES: Final = folder_marks.FILES | {"owner.lock", "data.mdb"}
+_ENDS_LOOKED_INTO: Final = 2
+"""After so many ends in quick succession the next owner looks through the whole store."""
+_DOUBTS_MAX: Final = 3
+"""After so many ends because of damage, each looked into, nobody knows how to mend the store."""
 
 log = structlog.get_logger(__name__)
 
 
 class StoreHandle:
-    """A store on disk that this process owns, until `close`."""
+    """A store on disk that this process owns, until `close`.
 
-    def __init__(self, store: Store, lock: OwnerLock, folder: Path) -> None:
+    `losses`: stores that were in its folder before, and are gone.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        lock: OwnerLock,
+        folder: Path,
+        marks: FolderMarks,
+        losses: tuple[StoreLoss, ...],
+    ) -> None:
         self.store = store
+        self.losses: Sequence[StoreLoss] = losses
         self._lock = lock
-        self._folder = folder
+        self._marks = marks
         self._held = HeldFiles()
         for path in (folder, folder / "owner.lock", folder / "data.mdb"):
             self._held.hold(path)
+        self._note(losses)
 
     def lost(self) -> str:
         """What of the store was deleted or replaced, in words; empty where all is in its place."""
         return self._held.lost()
 
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Close the store where what is done within meets damage: the next owner looks into it."""
+        try:
+            yield
+        except StoreDamaged as error:
+            self.store.end(error)
+            self.close()
+            raise
+
     def close(self) -> None:
         """Let go of the store, in order. What stands in its place by now stays as it is."""
+        ended_by, is_there = self.store.ended_by, not self.lost()
+        if ended_by is None and is_there:
+            self._note(tuple(self.losses))
         self.store.close()
-        if not self.lost():
-            with contextlib.suppress(FileNotFoundError):
-                (self._folder / _IN_USE).rename(self._folder / _NOT_IN_USE)
+        if is_there and (ended_by is None or isinstance(ended_by, StoreDamaged)):
+            self._marks.mark_left(in_doubt=ended_by is not None)
         self._lock.release()
+
+    def _note(self, losses: tuple[StoreLoss, ...]) -> None:
+        lives = tuple(
+            KnownLife(known.id, head.sequence, known.acknowledged_sequence)
+            for known, head in self.store.lives()
+        )
+        self._marks.put_identity(Identity(lives, losses))
 
 
 def open_folder(
@@ -74,38 +110,88 @@ def open_folder(
 ) -> StoreHandle:
     """Open the store in a folder, or start one.
 
-    Raises `StoreInUse`, `StoreFormatError`, and `OSError` where the folder cannot be used. A store
-    that does not verify is set aside, and a new one is started: what had been sent is safe with the
-    control plane, what waited in the outbox is in the damaged file.
+    Raises `StoreInUse`, `StoreFormatError`, `StoreUnsafe`, and `OSError` where the folder cannot be
+    used. A store that does not verify is set aside, and a new one is started: what had been sent is
+    safe with the control plane, what waited in the outbox is in the damaged file. That is a loss,
+    and so is a store that is not there any more; losses are kept.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    marks = FolderMarks(folder)
     lock = OwnerLock(folder)
     try:
         keep_folder_private(folder, _is_ours)
-        boot = _boot_id()
-        left_by = _boot_in(folder / _IN_USE)
-        power_lost = left_by not in (None, boot)
+        past = marks.past()
+        identity = marks.identity()
         data = folder / "data.mdb"
-        if (power_lost or is_cut_short(data)) and not verifies(data):
-            _set_aside(folder)
-            power_lost = False
-        try:
-            store = _open(folder, max_bytes, sync_commits, outbox_records_max, power_lost)
-        except StoreDamaged as error:
-            log.error("store.damaged", error=str(error))
-            _set_aside(folder)
-            store = _open(folder, max_bytes, sync_commits, outbox_records_max, False)
-        try:
-            # Only now: an opening that fails must leave the traces of a loss of power as they are.
-            if left_by != boot:
-                _mark_in_use(folder, boot)
-        except BaseException:
-            store.close()
-            raise
+        loss = _missing(data) if past.is_known else ""
+        looks = not loss and _is_to_be_looked_through(past)
+        with marks.looking_through() if looks else contextlib.nullcontext():
+            loss = loss or _damage_in(data, past, looks=looks)
+            power_lost = past.power_lost and not loss
+            store, damage = _opened(folder, max_bytes, sync_commits, outbox_records_max, power_lost)
+            loss = loss or damage
+            try:
+                if looks:
+                    set_damaged_aside(store)
+                # Only now: an opening that fails must leave the traces of a loss of power.
+                marks.mark_in_use()
+                losses = identity.losses
+                if loss:
+                    losses = folder_marks.losses_of(identity, wall_us(), loss)
+                    log.error("store.lost", reason=loss, lives=msgspec.to_builtins(identity.lives))
+                return StoreHandle(store, lock, folder, marks, losses)
+            except BaseException:
+                store.close()
+                raise
     except BaseException:
         lock.release()
         raise
-    return StoreHandle(store, lock, folder)
+
+
+def _is_to_be_looked_through(past: Past) -> bool:
+    if past.in_vain and not past.in_doubt:
+        # It may be looking that ended its last owner: whoever waits for a start has patience for
+        # so long. What is damaged is still found where it is met.
+        log.error("store.not_looked_through", ends=past.ends)
+        return False
+    looks = past.power_lost or past.in_doubt or past.ends >= _ENDS_LOOKED_INTO
+    if looks:
+        log.warning("store.looked_through", power_lost=past.power_lost, ends=past.ends)
+    return looks
+
+
+def _missing(data: Path) -> str:
+    """Whether the file of a store that was here has nothing in it, in words."""
+    try:
+        return "" if data.stat().st_size else "its file is empty"
+    except FileNotFoundError:
+        return "its file is not there"
+
+
+def _damage_in(data: Path, past: Past, *, looks: bool) -> str:
+    """What is wrong with a store's file, which is set aside then; empty if nothing is."""
+    problem = problem_in_metas(data)
+    damage = ""
+    if past.in_doubt and past.doubts >= _DOUBTS_MAX:
+        damage = "it ended its owners again and again"
+    elif (looks or problem) and not verifies(data):
+        damage = f"its file is damaged: {problem}" if problem else "its file is damaged"
+    if damage:
+        _set_aside(data.parent)
+    return damage
+
+
+def _opened(
+    folder: Path, max_bytes: int, sync_commits: bool, outbox_records_max: int, power_lost: bool
+) -> tuple[Store, str]:
+    """The store, or a new one in the place of one that cannot be opened; and why that cannot."""
+    arguments = folder, max_bytes, sync_commits, outbox_records_max
+    try:
+        return _open(*arguments, power_lost), ""
+    except StoreDamaged as error:
+        log.error("store.damaged", error=str(error))
+        _set_aside(folder)
+        return _open(*arguments, False), f"it cannot be opened: {error}"
 
 
 def _open(
@@ -123,8 +209,8 @@ def _open(
         except BaseException:
             engine.close()
             raise
-    except _DAMAGE as error:
-        raise StoreDamaged(str(error)) from error
+    except DAMAGE as error:
+        raise StoreDamaged(f"damage in the store: {error}") from error
     except lmdb.Error as error:
         raise OSError(f"cannot open the store in {folder}: {error}") from error
 
@@ -142,47 +228,5 @@ def _set_aside(folder: Path) -> None:
     log.error("store.set_aside", folder=str(aside))
 
 
-def _mark_in_use(folder: Path, boot: str) -> None:
-    """Say that the store is open, so that a loss of power does not take it back.
-
-    A mark that is there is written over if it has to be, and renamed: that needs no room.
-    """
-    mark, spare = folder / _IN_USE, folder / _NOT_IN_USE
-    present = mark if mark.exists() else spare
-    if _boot_in(present) != boot:
-        opened = os.open(present, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            os.ftruncate(opened, os.pwrite(opened, f"{boot}\n".encode("ascii"), 0))
-            os.fsync(opened)
-        finally:
-            os.close(opened)
-    if present == spare:
-        spare.rename(mark)
-    _sync(folder)
-
-
-def _boot_in(mark: Path) -> str | None:
-    """The boot that a mark names; `None` without one."""
-    try:
-        return mark.read_text().strip()
-    except FileNotFoundError:
-        return None
-
-
-def _sync(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
-
-
 def _is_ours(name: str) -> bool:
     return name in _FILES or name.startswith(_DAMAGED)
-
-
-def _boot_id() -> str:
-    try:
-        return _BOOT_ID.read_text().strip()
-    except OSError:
-        return "unknown"

@@ -16,6 +16,8 @@ import msgspec
 from sidecar.domain.slices import Slices
 from sidecar.storage import codec, keys
 from sidecar.storage.codec import Incarnation, Tally
+from sidecar.storage.damage import StoreDamaged
+from sidecar.storage.outbox_entry import record_in
 from sidecar.storage.record_reader import RecordReader
 from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
@@ -58,6 +60,14 @@ def settle(transaction: Transaction, amounts: Iterable[Amount]) -> None:
         changed[key] = known.plus(amount.quantity)
     for key, tally in changed.items():
         kv.put(key, codec.encode_tally(tally))
+
+
+def amount_in(reader: RecordReader, entry: bytes) -> Amount | None:
+    """What the record of an outbox entry adds; `None` for one that is damaged."""
+    try:
+        return Amount(*reader.amount(record_in(entry)))
+    except StoreDamaged:
+        return None
 
 
 class AcceptedTallies:
@@ -123,7 +133,9 @@ class AcceptedTallies:
         start = keys.outbox_key(incarnation.ordinal, self._sequence + 1)
         found = self._scan(start, keys.outbox_key(incarnation.ordinal + 1, 0))
         for key, data in found:
-            self._add(*self._reader.amount(codec.decode_entry(data).record))
+            amount = amount_in(self._reader, data)
+            if amount is not None:
+                self._add(*amount)
             self._sequence = keys.sequence_of(key)
 
     def _scan(self, start: bytes, stop: bytes) -> list[tuple[bytes, bytes]]:

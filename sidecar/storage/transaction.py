@@ -19,11 +19,11 @@ from sidecar.storage.answer_codec import (
     decode_answer,
     encode_answer,
 )
-from sidecar.storage.codec import ENTRY_VERSION, Incarnation, StoredCounter, pack_entry
+from sidecar.storage.codec import Incarnation, StoredCounter
 from sidecar.storage.keys import OUTBOX, pack_outbox_key
 from sidecar.storage.kv_engine import KvEngine, KvTransaction
+from sidecar.storage.outbox_entry import ENTRY_VERSION, FIRST_CHAIN, pack_entry
 
-_CHAIN_START = bytes(32)
 _WINDOWS_LOOKED_AT_MAX = 40
 _ANSWER_OVERHEAD_BYTES = 28
 """An answer's key, and what the tree keeps beside key and value."""
@@ -33,7 +33,7 @@ class OutboxHead(msgspec.Struct, frozen=True):
     """Where the outbox ends: last sequence, chain at it, and bytes of all records up to it."""
 
     sequence: int = 0
-    chain: bytes = _CHAIN_START
+    chain: bytes = FIRST_CHAIN
     total_bytes: int = 0
 
 

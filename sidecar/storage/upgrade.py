@@ -10,6 +10,7 @@ from typing import Final
 from sidecar.storage import codec, keys
 from sidecar.storage.answer_codec import NO_PARTITION, Partitions
 from sidecar.storage.codec import Incarnation, Tally
+from sidecar.storage.damage import StoreDamaged
 from sidecar.storage.kv_engine import KvEngine, KvTransaction
 
 _TALLIES_UP_TO_2: Final = b"mtallies/"
@@ -32,8 +33,22 @@ def take_over_answers(engine: KvEngine, kv: KvTransaction) -> Partitions:
     What is not kept yet is what it would be, so that on a full disk nothing needs to be written.
     """
     data = kv.get(keys.META_ANSWERS)
-    if data is not None:
-        return codec.decode_value(data, Partitions)
+    try:
+        if data is not None:
+            return codec.decode_value(data, Partitions)
+    except StoreDamaged:
+        return _partitions_found(engine, kv)
     start = keys.UNPARTITIONED_ANSWERS
     is_old = bool(engine.scan(kv, start, keys.after(start), 1))
-    return Partitions(previous=NO_PARTITION if is_old else None)
+    return Partitions(previous=NO_PARTITION) if is_old else _partitions_found(engine, kv)
+
+
+def _partitions_found(engine: KvEngine, kv: KvTransaction) -> Partitions:
+    """The partitions that there are answers in, where nothing is noted of them that can be read."""
+    start, stop = keys.ANSWERS, keys.after(keys.ANSWERS)
+    oldest, newest = engine.scan(kv, start, stop, 1), engine.last(kv, start, stop)
+    if newest is None:
+        return Partitions()
+    previous, first = keys.partition_of(newest[0]), keys.partition_of(oldest[0][0])
+    going = first if first != previous else None
+    return Partitions(current=previous + 1, previous=previous, going=going)

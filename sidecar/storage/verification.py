@@ -1,7 +1,8 @@
 """Whether a store's file can be trusted to LMDB, which believes what it reads.
 
-All of a file is gone through after a loss of power, and where it ends too early: a page that lies
-behind the end of a file kills the process that looks at it.
+Meta pages and length are looked at before every opening: a page that lies behind the end of a file
+kills the process that looks at it. All of a file is gone through where these are odd, after a loss
+of power, and wherever else there is doubt.
 """
 
 from __future__ import annotations
@@ -14,34 +15,50 @@ import lmdb.verify
 import structlog
 
 _PROBLEMS_LOGGED_MAX: Final = 5
-_META: Final = struct.Struct("=16x II 8x 8x I 92x QQ")
-"""A meta page up to its transaction: magic number, version, size of a page, last page in use, and
-number of the transaction."""
+_META: Final = struct.Struct("=8x 2x H 4x II 8x 8x I 92x QQ")
+"""A meta page up to its transaction: its flags, magic number, version, size of a page, last page in
+use, and number of the transaction."""
+_IS_META: Final = 0x08
 _MAGIC: Final = 0xBEEFC0DE
+_VERSION: Final = 1
+_PAGE_BYTES: Final = frozenset(1 << bits for bits in range(9, 17))
 
 log = structlog.get_logger(__name__)
 
 
-def is_cut_short(data: Path) -> bool:
-    """Whether a file ends before the last page that it says is in use.
+def problem_in_metas(data: Path) -> str:
+    """What is odd about a file's meta pages and its length, in words; empty if nothing is.
 
-    That need not be damage: LMDB does not write a new page that it frees in the same transaction.
+    LMDB believes both, and maps what they say. It need not be damage: LMDB does not write a new
+    page that it frees in the same transaction, and the file may end before that.
     """
     try:
         with open(data, "rb") as opened:
             first = opened.read(_META.size)
+            if not first:
+                return ""  # a new one
             if len(first) < _META.size:
-                return False  # LMDB sees that by itself
-            magic, _, page_bytes, last_page, transaction = _META.unpack(first)
+                return "it ends within its first page"
+            page_bytes = _META.unpack(first)[3]
+            if page_bytes not in _PAGE_BYTES:
+                return f"it says that it has pages of {page_bytes} bytes"
             opened.seek(page_bytes)
             second = opened.read(_META.size)
+            size_bytes = opened.seek(0, 2)
     except FileNotFoundError:
-        return False
-    if magic != _MAGIC or len(second) < _META.size:
-        return False
-    _, _, _, later_page, later = _META.unpack(second)
-    end_bytes: int = (1 + (later_page if later > transaction else last_page)) * page_bytes
-    return data.stat().st_size < end_bytes
+        return ""
+    if len(second) < _META.size:
+        return "it ends within its second page"
+    metas = [_META.unpack(first), _META.unpack(second)]
+    for flags, magic, version, bytes_of_page, last_page, _ in metas:
+        if (magic, version, bytes_of_page) != (_MAGIC, _VERSION, page_bytes) or (
+            not flags & _IS_META or last_page < 1
+        ):
+            return "one of its meta pages is none"
+    last_page = max(metas, key=lambda meta: meta[5])[4]
+    if size_bytes < (1 + last_page) * page_bytes:
+        return f"it ends at byte {size_bytes}, before page {last_page}"
+    return ""
 
 
 def verifies(data: Path) -> bool:

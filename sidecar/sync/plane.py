@@ -15,7 +15,8 @@ from sidecar.domain.limits.counters import CounterName, CounterTotal
 from sidecar.engine.slicing import in_slices
 from sidecar.shared.convert.counters import counter_to_message, totals_in_slices
 from sidecar.shared.convert.parsing import apart_in_slices, parsed_in_slices
-from sidecar.shared.convert.times import instant
+from sidecar.shared.convert.times import instant, timestamp
+from sidecar.storage.folder_marks import StoreLoss
 from sidecar.storage.outbox import OutboxRun
 from sidecar.sync.machine.push import HelloAnswer, PushAnswer, PushFenced, PushGap
 from sidecar.sync.machine.watch import WatchStep
@@ -80,6 +81,8 @@ class PlaneClient:
     `heard` is called whenever it answers. `exchanged` is told when a call was sent and its answer
     received, by `ticks`, and the plane's time; all in microseconds. `left_out` is told how many
     totals of an answer cannot be kept.
+
+    `lost_stores`: those that were here before; the plane is told of them at every greeting.
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class PlaneClient:
         exchanged: Callable[[int, int, int], None],
         heard: Callable[[], None],
         left_out: Callable[[int], None],
+        lost_stores: Sequence[StoreLoss] = (),
     ) -> None:
         self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
         answers: Any = _AnswersAsBytes(self._channel)
@@ -102,6 +106,7 @@ class PlaneClient:
         self._exchanged = exchanged
         self._heard = heard
         self._left_out = left_out
+        self._lost_stores = [_lost_store(loss) for loss in lost_stores]
 
     async def hello(self, facts: HelloFacts) -> HelloAnswer:
         """Introduce an incarnation."""
@@ -113,6 +118,7 @@ class PlaneClient:
             acknowledged_sequence=facts.acknowledged_sequence,
             acknowledged_chain=facts.acknowledged_chain,
             last_chain=facts.last_chain,
+            lost_stores=self._lost_stores,
         )
         answer = await self._call(self._stub.Hello, request, sync_pb2.HelloResponse)
         return HelloAnswer(answer.watermark, answer.fenced, answer.common_sequence)
@@ -278,6 +284,14 @@ class PlaneClient:
         """Count totals that cannot be kept: they are left out, without keeping others away."""
         if left_out := len(answer.totals) - len(kept):
             self._left_out(left_out)
+
+
+def _lost_store(loss: StoreLoss) -> sync_pb2.LostStore:
+    return sync_pb2.LostStore(
+        incarnation=loss.incarnation,
+        noticed_time=timestamp(loss.noticed_us),
+        reason=loss.reason,
+    )
 
 
 class _AnswersAsBytes:

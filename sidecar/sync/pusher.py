@@ -12,6 +12,7 @@ import structlog
 from sidecar.domain.errors import FieldError
 from sidecar.domain.time.units import SECOND_US
 from sidecar.engine.runner import Runner
+from sidecar.engine.slicing import in_steps
 from sidecar.storage.outbox import Outbox, OutboxRun
 from sidecar.storage.store import Store
 from sidecar.sync.apply_totals import TotalsApplier
@@ -142,10 +143,14 @@ class Pusher:
         await self._take_effect(self._machine.hello_answered(_now_us(), answer))
 
     async def _push(self) -> None:
-        run = await self._runner.run_alone(self._next_run)
+        waiting = self._outbox.next_run(self._records_max, RUN_BYTES_MAX)
+        run = await in_steps(self._runner, waiting)
         if run is None:
             # What was seen to wait was undone since: the writer thread's commit failed.
             self._machine.failed(_now_us())
+            return
+        if not run.records:
+            await self._leave_damaged(run)
             return
         heard = False
         self._coverage.push_began()
@@ -167,6 +172,15 @@ class Pusher:
         self._reached()
         await self._take_effect(effects)
         return isinstance(answer, PushAnswer)
+
+    async def _leave_damaged(self, run: OutboxRun) -> None:
+        """Go on under a new incarnation: what waits first is not what was written.
+
+        Nobody can send it, nor anything behind it in this chain. All before it is acknowledged.
+        """
+        common = run.first_sequence - 1
+        log.error("outbox.damaged", incarnation=run.incarnation, sequence=run.first_sequence)
+        await self._take_effect(self._machine.push_refused(_now_us(), PushFenced(common)))
 
     async def _take_effect(self, effects: Sequence[Effect]) -> None:
         behind = len(self._store.incarnations) > 1
@@ -254,9 +268,6 @@ class Pusher:
             acknowledged_sequence=oldest.acknowledged_sequence,
             acknowledged_chain=oldest.acknowledged_chain,
         )
-
-    def _next_run(self) -> OutboxRun | None:
-        return self._outbox.next_run(self._records_max, RUN_BYTES_MAX)
 
 
 def _require_sent(sequence: int, last_sequence: int) -> None:

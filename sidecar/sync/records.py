@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from google.protobuf.message import DecodeError
+
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.domain.limits.counters import CounterRef
 from sidecar.domain.time.windows import Window
+from sidecar.storage.damage import StoreDamaged, damaged
 from sidecar.storage.record_reader import RecordSummary
-
-_parse = sync_pb2.UsageRecord.FromString
 
 
 class UsageRecordReader:
     """Reads records with the generated class."""
+
+    def is_record(self, record: bytes, /) -> bool:
+        """Whether bytes are a record, with what the plane cannot do without."""
+        try:
+            message = _parse(record)
+        except StoreDamaged:
+            return False
+        return bool(message.company and message.feature and message.quantity >= 0)
 
     def summary(self, record: bytes, /) -> RecordSummary:
         """All that the store has to know of a record."""
@@ -39,3 +48,10 @@ class UsageRecordReader:
     def accepted_us(self, record: bytes, /) -> int:
         """When it was accepted, in microseconds since the Unix epoch."""
         return _parse(record).accepted_time_us
+
+
+def _parse(record: bytes) -> sync_pb2.UsageRecord:
+    try:
+        return sync_pb2.UsageRecord.FromString(record)
+    except DecodeError as error:
+        raise damaged(error, "a usage record") from error

@@ -17,8 +17,9 @@ from sidecar.engine.plane_status import PlaneStatus
 from sidecar.rpc.deciding import Decided, Deciding
 from sidecar.shared.config.settings import SidecarConfig
 from sidecar.storage.kv_engine import KvEngine
+from sidecar.storage.opening import open_store
 from sidecar.storage.snapshots import Snapshots
-from sidecar.storage.store import Store, open_store
+from sidecar.storage.store import Store
 from sidecar.storage.store_handle import new_incarnation, open_folder
 
 

@@ -10,6 +10,7 @@ from typing import IO, Final
 
 import pytest
 
+from sidecar.domain.slices import whole
 from sidecar.storage.mapped_engine import MappedEngine
 from sidecar.storage.outbox import Outbox
 from sidecar.storage.store_handle import open_folder
@@ -58,7 +59,7 @@ def test_a_store_written_through_its_map_is_whole_after_every_kill(tmp_path: Pat
         if not isinstance(store.engine, MappedEngine):
             opened.close()
             pytest.skip("the file system of temporary files is not one that keeps room")
-        run = Outbox(store, UsageRecordReader()).next_run(1_000_000, 1 << 40)
+        run = whole(Outbox(store, UsageRecordReader()).next_run(1_000_000, 1 << 40))
         assert run is not None
         assert said <= store.head.sequence == len(run.records)
         assert chain_of(*run.records) == store.head.chain

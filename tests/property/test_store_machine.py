@@ -232,7 +232,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_chain_holds(self) -> None:
-        run = self.opened.outbox.next_run(10_000, 1 << 30)
+        run = whole(self.opened.outbox.next_run(10_000, 1 << 30))
         if run is not None and len(self.opened.store.incarnations) == 1:
             expected = chain_of(*run.records, previous=run.previous_chain)
             assert expected == self.opened.store.head.chain

@@ -132,7 +132,7 @@ class World:
                 self._hear(transaction.totals(changed, INCARNATION))
 
     def _push(self) -> None:
-        while run := self._opened.outbox.next_run(_RUN_RECORDS, _RUN_BYTES):
+        while run := whole(self._opened.outbox.next_run(_RUN_RECORDS, _RUN_BYTES)):
             request = sync_pb2.PushUsageRequest(
                 incarnation=run.incarnation,
                 first_sequence=run.first_sequence,

@@ -21,6 +21,7 @@ from sidecar.domain.company.model import Company, CompanySnapshot
 from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot
 from sidecar.domain.limits.reasons import GrantMode, Reason
 from sidecar.domain.limits.requests import NO_ATTRIBUTES
+from sidecar.domain.slices import whole
 from sidecar.engine.enforce import Replay
 from sidecar.engine.needs import Needs
 from sidecar.engine.plane_status import PlaneStatus
@@ -167,7 +168,7 @@ class Inside:
 
     def records(self) -> list[sync_pb2.UsageRecord]:
         """What waits to be sent."""
-        run = self.opened.outbox.next_run(100_000, 1 << 30)
+        run = whole(self.opened.outbox.next_run(100_000, 1 << 30))
         return [sync_pb2.UsageRecord.FromString(record) for record in run.records] if run else []
 
     def contents(self) -> dict[bytes, bytes]:

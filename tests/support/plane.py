@@ -11,6 +11,7 @@ from typing import Final
 
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.domain.limits.counters import CounterRef, CounterTotal
+from sidecar.domain.slices import whole
 from sidecar.domain.time.windows import Window
 from sidecar.storage.outbox import OutboxRun
 from sidecar.storage.transaction import OutboxHead
@@ -138,7 +139,7 @@ class SyncDriver:
 
             self._exchange(hello, delivered, answered)
         else:
-            run = self._opened.outbox.next_run(RUN_RECORDS, 1 << 20)
+            run = whole(self._opened.outbox.next_run(RUN_RECORDS, 1 << 20))
             assert run is not None
             assert (run.incarnation, run.first_sequence) == (
                 action.incarnation,

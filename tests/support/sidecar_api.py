@@ -10,6 +10,7 @@ from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.domain.catalog.model import Catalog, EntitlementGrant, FeatureKind
 from sidecar.domain.company.model import Company, Override, Subscription, SubscriptionStatus
+from sidecar.domain.slices import whole
 from sidecar.domain.time.units import DAY_US
 from tests.support.build import (
     DAY,
@@ -107,5 +108,5 @@ def outcome(answer: Any) -> tuple[bool, str, int]:
 
 def records(sidecar: Serving) -> list[sync_pb2.UsageRecord]:
     """What waits to be sent."""
-    run = sidecar.container.outbox.next_run(1000, 1 << 20)
+    run = whole(sidecar.container.outbox.next_run(1000, 1 << 20))
     return [sync_pb2.UsageRecord.FromString(record) for record in run.records] if run else []

@@ -19,6 +19,7 @@ from sidecar.storage.kv_engine import KvEngine
 from sidecar.storage.lmdb_engine import LmdbEngine
 from sidecar.storage.mapped_engine import open_engine
 from sidecar.storage.memory import MemoryEngine
+from sidecar.storage.opening import open_store
 from sidecar.storage.outbox import Outbox
 from sidecar.storage.record_wire import (
     encode_counter_name,
@@ -28,7 +29,7 @@ from sidecar.storage.record_wire import (
     encode_window,
 )
 from sidecar.storage.snapshots import Snapshots
-from sidecar.storage.store import Store, open_store
+from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
 from sidecar.sync.records import UsageRecordReader
 from tests.support.build import NOW_US, counter_ref, limit

@@ -10,6 +10,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from sidecar.domain.errors import (
     Conflict,
+    DataLoss,
     Exhausted,
     FailedPrecondition,
     FieldError,
@@ -30,6 +31,7 @@ _CODES: Final[Mapping[type[FieldError], int]] = {
     Conflict: code_pb2.ALREADY_EXISTS,
     Exhausted: code_pb2.RESOURCE_EXHAUSTED,
     Unavailable: code_pb2.UNAVAILABLE,
+    DataLoss: code_pb2.DATA_LOSS,
 }
 
 

@@ -103,6 +103,8 @@ class SidecarReadings:
     """What a clock says that is not believed yet, minus the time gone by."""
     store_used_bytes: Value
     store_max_bytes: Value
+    quarantined: Value
+    lost_stores: Value
 
 
 class SidecarMetrics:
@@ -263,5 +265,21 @@ def _gauges(readings: SidecarReadings) -> list[MetricReading]:
             "tallyd_store_max_bytes",
             "Bytes that the store may grow to.",
             readings.store_max_bytes,
+        ),
+        *_damage_gauges(readings),
+    ]
+
+
+def _damage_gauges(readings: SidecarReadings) -> list[MetricReading]:
+    return [
+        MetricReading(
+            "tallyd_quarantined",
+            "What was damaged in the store and set aside: usage records, counters and the like.",
+            readings.quarantined,
+        ),
+        MetricReading(
+            "tallyd_lost_stores",
+            "Stores that were here before, and are gone with what they had not sent.",
+            readings.lost_stores,
         ),
     ]

@@ -10,6 +10,7 @@ from itertools import count
 import pytest
 
 from sidecar.domain.errors import Unavailable
+from sidecar.domain.slices import whole
 from tests.conformance.store.batches import BATCHES, Batch
 from tests.conformance.store.conftest import MakeDisk
 from tests.support.failing import FailingDisk, Fuse, fails_at
@@ -20,7 +21,7 @@ def state(opened: OpenedStore) -> object:
     """Every byte that is stored, and what is known of it in memory."""
     store = opened.store
     known = (store.head, store.incarnations, store.waiting_records())
-    return known, opened.outbox.next_run(100, 1 << 20), opened.pairs()
+    return known, whole(opened.outbox.next_run(100, 1 << 20)), opened.pairs()
 
 
 @pytest.mark.parametrize("name", BATCHES)

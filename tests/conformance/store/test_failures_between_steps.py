@@ -8,6 +8,7 @@ import pytest
 
 from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.errors import Unavailable
+from sidecar.domain.slices import whole
 from sidecar.storage.codec import Tally
 from sidecar.storage.snapshots import SnapshotChanges, WatchPosition
 from sidecar.storage.sweep import Sweep
@@ -55,7 +56,7 @@ def sweep_all(opened: OpenedStore) -> None:
 
 def send_all(opened: OpenedStore) -> None:
     def sent() -> bool:
-        run = opened.outbox.next_run(2, 1 << 20)
+        run = whole(opened.outbox.next_run(2, 1 << 20))
         if run is not None:
             opened.outbox.acknowledge(run.incarnation, run.first_sequence + len(run.records) - 1)
         return run is None

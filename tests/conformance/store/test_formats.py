@@ -8,11 +8,11 @@ from itertools import count
 
 import pytest
 
-from sidecar.storage import codec, keys
+from sidecar.storage import codec, keys, outbox_entry
 from sidecar.storage.answer_codec import StoredAnswer
 from sidecar.storage.codec import STORE_FORMAT, Incarnation, StoreFormatError, Tally
 from sidecar.storage.kv_engine import KvEngine
-from sidecar.storage.store import open_store
+from sidecar.storage.opening import open_store
 from tests.conformance.store.conftest import MakeDisk
 from tests.support.build import NOW_US
 from tests.support.failing import FailingEngine, Fuse, fails_at
@@ -54,7 +54,7 @@ def lived_in(number: int) -> Pairs:
             chain = chain_of(*records[:at], previous=incarnation.acknowledged_chain)
             size = sum(map(len, records[:at]))
             key = keys.outbox_key(ordinal, incarnation.acknowledged_sequence + at)
-            pairs[key] = codec.pack_entry(codec.ENTRY_VERSION, size, chain) + record
+            pairs[key] = outbox_entry.pack_entry(outbox_entry.ENTRY_VERSION, size, chain) + record
     counter = codec.StoredCounter(13, 4, 8, MONTHLY.window.end_us)
     pairs[counter_key_of(MONTHLY)] = codec.encode_counter(counter, 2)
     return pairs

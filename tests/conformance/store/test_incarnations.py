@@ -7,6 +7,7 @@ from hashlib import sha256
 import pytest
 
 from sidecar.api.sync.v1 import sync_pb2
+from sidecar.domain.slices import whole
 from sidecar.storage.codec import StoredCounter, Tally
 from sidecar.storage.outbox import STEP_RECORDS, OutboxRun
 from sidecar.storage.record_wire import encode_identity
@@ -17,7 +18,7 @@ BY_USER = limit("by_user", each=["user"])
 
 
 def run_of(opened: OpenedStore) -> OutboxRun | None:
-    return opened.outbox.next_run(1000, 1 << 30)
+    return whole(opened.outbox.next_run(1000, 1 << 30))
 
 
 def incarnations(opened: OpenedStore) -> list[str]:

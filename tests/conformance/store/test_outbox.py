@@ -6,6 +6,7 @@ import pytest
 
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.errors import Exhausted
+from sidecar.domain.slices import whole
 from sidecar.storage.bounded_scan import STEP_BYTES
 from sidecar.storage.codec import Tally
 from sidecar.storage.outbox import STEP_RECORDS, OutboxRun
@@ -30,13 +31,13 @@ def acknowledge(opened: OpenedStore, incarnation: str, watermark: int) -> int:
 
 
 def run_of(opened: OpenedStore, records_max: int = 1000, bytes_max: int = 1 << 30) -> OutboxRun:
-    run = opened.outbox.next_run(records_max, bytes_max)
+    run = whole(opened.outbox.next_run(records_max, bytes_max))
     assert run is not None
     return run
 
 
 def test_an_empty_outbox_has_nothing_to_send(opened: OpenedStore) -> None:
-    assert opened.outbox.next_run(10, NO_BYTES_MAX) is None
+    assert whole(opened.outbox.next_run(10, NO_BYTES_MAX)) is None
     assert (0, 0, None) == (
         opened.store.waiting_records(),
         opened.outbox.waiting_bytes(),
@@ -79,7 +80,7 @@ def test_after_an_acknowledgement_the_rest_is_next(opened: OpenedStore) -> None:
 def test_acknowledging_everything_leaves_sequence_and_chain(opened: OpenedStore) -> None:
     records = opened.count_each(1, 2)
     acknowledge(opened, "life-1", 2)
-    assert opened.outbox.next_run(10, NO_BYTES_MAX) is None
+    assert whole(opened.outbox.next_run(10, NO_BYTES_MAX)) is None
     opened.reopen()
     assert (2, chain_of(*records)) == (opened.store.head.sequence, opened.store.head.chain)
     last = opened.count(3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.limits.rates import Bucket
+from sidecar.domain.slices import whole
 from sidecar.domain.time.units import DAY_US
 from sidecar.storage import keys
 from sidecar.storage.snapshots import SnapshotChanges, WatchPosition
@@ -75,7 +76,7 @@ def test_everything_else_is_left_alone(opened: OpenedStore) -> None:
     )
     sweep(opened, END_US + 10_000 * DAY_US)
     opened.reopen()
-    run = opened.outbox.next_run(10, 1 << 20)
+    run = whole(opened.outbox.next_run(10, 1 << 20))
     assert run is not None
     assert (record,) == run.records
     assert opened.snapshots.catalog() is not None

@@ -16,8 +16,8 @@ from sidecar.shared.ops.trouble import Trouble
 from sidecar.storage.answers import Answers
 from sidecar.storage.kv_engine import KvFailure
 from sidecar.storage.memory import MemoryEngine
+from sidecar.storage.opening import open_store
 from sidecar.storage.outbox import Outbox
-from sidecar.storage.store import open_store
 from sidecar.sync.records import UsageRecordReader
 from tests.support.build import NOW_US
 

@@ -14,7 +14,8 @@ from sidecar.shared.ops.health import Health
 from sidecar.shared.ops.trouble import Trouble
 from sidecar.storage.kv_engine import KvFailure
 from sidecar.storage.memory import MemoryEngine
-from sidecar.storage.store import Store, open_store
+from sidecar.storage.opening import open_store
+from sidecar.storage.store import Store
 
 MAX_BYTES = 1 << 20
 

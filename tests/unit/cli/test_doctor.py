@@ -175,7 +175,7 @@ def test_what_a_sidecar_says_is_graded(
 def test_a_standalone_sidecar_is_not_asked_for_its_plane() -> None:
     results = status_results(status(standalone=True, heard_us=0), NOW_US)
 
-    assert ["version", "store size"] == [result.name for result in results]
+    assert ["version", "store size", "store content"] == [result.name for result in results]
 
 
 @pytest.mark.parametrize(
@@ -257,6 +257,7 @@ def test_all_is_well(fake: FakeServer, tmp_path: Path) -> None:
         "clock",
         "outbox",
         "store size",
+        "store content",
         "control plane, from here",
         "usage",
     ] == [check["name"] for check in answer["checks"]]
@@ -279,7 +280,7 @@ def test_a_sidecar_that_is_not_ready_fails_with_a_hint(fake: FakeServer) -> None
     assert "ok    liveness: SERVING" in lines
     assert "fail  readiness: NOT_SERVING" in lines
     assert "      no check can be answered yet, or it is draining; see `tallyd status`" in lines
-    assert "4 ok, 0 warn, 1 fail" == lines[-1]
+    assert "5 ok, 0 warn, 1 fail" == lines[-1]
 
 
 def test_nobody_there_fails_and_the_rest_is_still_looked_at(tmp_path: Path) -> None:

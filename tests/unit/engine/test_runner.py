@@ -13,7 +13,8 @@ from sidecar.domain.errors import Conflict, Exhausted
 from sidecar.engine.runner import GROUP_MAX, GroupCommitRunner, InlineRunner, Runner
 from sidecar.storage.kv_engine import KvFull
 from sidecar.storage.memory import MemoryEngine, MemoryTransaction
-from sidecar.storage.store import Store, open_store
+from sidecar.storage.opening import open_store
+from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
 from tests.support.bounds import HANG_SECONDS_MAX
 from tests.support.stores import count_in

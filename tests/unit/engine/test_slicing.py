@@ -14,7 +14,7 @@ from sidecar.domain.slices import Slices, pages, whole
 from sidecar.engine.runner import GroupCommitRunner, InlineRunner, Runner
 from sidecar.engine.slicing import SLICE_UNITS, in_slices, in_steps
 from sidecar.storage.memory import MemoryEngine
-from sidecar.storage.store import open_store
+from sidecar.storage.opening import open_store
 
 
 class Job:

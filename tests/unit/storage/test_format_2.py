@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sidecar.domain.bounds import INT64_MAX
-from sidecar.storage import codec, keys
+from sidecar.storage import codec, keys, outbox_entry
 from sidecar.storage.codec import Incarnation, Tally
 from sidecar.storage.snapshots import SnapshotChanges
 from tests.support.build import catalog, catalog_snapshot, limit, metered
@@ -28,7 +28,9 @@ def old_store(*incarnations: Incarnation) -> MemoryDisk:
     kv.put(b"mtallies/1", codec.encode_value(LEFT))
     kv.put(keys.META_CATALOG, codec.encode_value(catalog_snapshot(CONTENT, 9)))
     sequence = present.acknowledged_sequence + 1
-    entry = codec.pack_entry(codec.ENTRY_VERSION, len(RECORD), chain_of(RECORD)) + RECORD
+    entry = (
+        outbox_entry.pack_entry(outbox_entry.ENTRY_VERSION, len(RECORD), chain_of(RECORD)) + RECORD
+    )
     kv.put(keys.outbox_key(present.ordinal, sequence), entry)
     kv.commit()
     return disk

@@ -72,7 +72,7 @@ def test_keys_are_written_like_this() -> None:
     assert "cb8de8f8f562aa71c641edd160305800" == keys.answer_hash("acme", "key").hex()
     assert [b"i", b"h\1", b"h\xff", b"h\0"] == [keys.answers_of(n) for n in (0, 1, 255, 256)]
     assert "6d6e616d6500000002" == keys.name_key(2).hex()
-    assert 2 == keys.ordinal_of(keys.name_key(2))
+    assert 2 == keys.ordinal_of_name(keys.name_key(2))
     assert b"sacme" == keys.snapshot_key("acme")
     assert "7a00000002000000000000012c" == keys.outbox_key(2, 300).hex()
     assert 300 == keys.sequence_of(keys.outbox_key(2, 300))

@@ -15,9 +15,10 @@ from sidecar.domain.errors import Exhausted
 from sidecar.storage import mapped_engine
 from sidecar.storage.lmdb_engine import RESERVE_BYTES, LmdbEngine
 from sidecar.storage.mapped_engine import MappedEngine, open_engine
+from sidecar.storage.opening import open_store
 from sidecar.storage.outbox import Outbox
 from sidecar.storage.preallocated_file import FileRoom
-from sidecar.storage.store import Store, open_store
+from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
 from sidecar.storage.verification import verifies
 from sidecar.sync.records import UsageRecordReader

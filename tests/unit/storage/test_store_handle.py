@@ -13,6 +13,7 @@ from typing import Final
 import lmdb
 import pytest
 
+from sidecar.domain.slices import whole
 from sidecar.storage import keys
 from sidecar.storage.codec import STORE_FORMAT, StoreFormatError
 from sidecar.storage.lmdb_engine import StoreInUse
@@ -20,7 +21,7 @@ from sidecar.storage.outbox import Outbox
 from sidecar.storage.store import Store
 from sidecar.storage.store_handle import StoreHandle, open_folder
 from sidecar.storage.transaction import Transaction
-from sidecar.storage.verification import is_cut_short
+from sidecar.storage.verification import problem_in_metas
 from sidecar.sync.records import UsageRecordReader
 from tests.support.bounds import HANG_SECONDS_MAX
 from tests.support.stores import (
@@ -87,8 +88,8 @@ def folder(tmp_path: Path) -> Path:
 def test_a_folder_is_made_with_a_store_in_it(folder: Path) -> None:
     with opened_in(folder) as store:
         assert 36 == len(store.incarnation.id)
-        assert {"owner.lock", "in-use", "data.mdb"} == set(names(folder))
-    assert {"owner.lock", "not-in-use", "data.mdb"} == set(names(folder))
+        assert {"owner.lock", "in-use", "identity", "data.mdb"} == set(names(folder))
+    assert {"owner.lock", "not-in-use", "identity", "data.mdb"} == set(names(folder))
 
 
 def test_closed_in_order_and_opened_again_it_goes_on(folder: Path) -> None:
@@ -161,7 +162,7 @@ def test_after_a_loss_of_power_a_new_life_begins_and_the_outbox_is_still_sent(
     with opened_in(folder) as store:
         assert [first] == [incarnation.id for incarnation in store.incarnations[:-1]]
         assert (3, 3, 0) == (used(store), store.waiting_records(), store.head.sequence)
-        run = Outbox(store, UsageRecordReader()).next_run(10, 1 << 20)
+        run = whole(Outbox(store, UsageRecordReader()).next_run(10, 1 << 20))
         assert run is not None
         assert (first, 3) == (run.incarnation, len(run.records))
 
@@ -254,11 +255,11 @@ def test_a_last_page_that_was_never_written_is_no_damage(folder: Path) -> None:
     """LMDB writes none that a transaction took and gave back. The file then seems cut short."""
     put_file_with_a_page_given_back(folder)
     data = folder / "data.mdb"
-    assert is_cut_short(data)
+    assert problem_in_metas(data)
     with opened_in(folder) as store:
         count(store)
         assert 1 == used(store)
-    assert not is_cut_short(data)
+    assert not problem_in_metas(data)
     assert [] == damaged(folder)
 
 

@@ -73,6 +73,8 @@ def test_the_exposition_has_every_metric_with_help_and_type() -> None:
         "tallyd_clock_jumps": "counter",
         "tallyd_store_used_bytes": "gauge",
         "tallyd_store_max_bytes": "gauge",
+        "tallyd_quarantined": "gauge",
+        "tallyd_lost_stores": "gauge",
         "tallyd_build_info": "gauge",
         "tallyd_metrics_read_failures": "counter",
     }
