@@ -13,27 +13,17 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
-from types import TracebackType
 from typing import Any, Final
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.message import DecodeError, Message
-from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from sidecar.api.sync.v1 import sync_pb2
 from tests.fuzz.mutation import garbled, mutate
-from tests.support.bounds import HANG_SECONDS_MAX
-from tests.support.channels import channel_to
+from tests.fuzz.relay import ANSWERS, Relay
 
-_SERVICE: Final = sync_pb2.DESCRIPTOR.services_by_name["SyncService"]
-SERVICE: Final = _SERVICE.full_name
-ANSWERS: Final[dict[str, type[Message]]] = {
-    method.name: GetMessageClass(method.output_type)
-    for method in _SERVICE.methods
-    if not method.server_streaming
-}
 WAYS: Final = ("other fields", "no message", "an error", "an older one", "twice", "late")
 REASONS: Final = ("SEQUENCE_GAP", "FENCED", "EPOCH_CHANGED", "", "NEVER_HEARD_OF")
 NUMBERS: Final = ("", "0x1", "seven", "-7", "9" * 99, "\u0667", " 1", "1e3", str(1 << 62))
@@ -43,72 +33,38 @@ TIMES_S: Final = (1 << 62, -(1 << 62), 253_402_300_799, -62_135_596_800)
 CALENDAR_S: Final = range(-62_000_000_000, 253_000_000_000)
 
 
-class HostilePlane:
-    """A server at `address`. Honest until `hostile` is set; `sells`: lies of what is sold, too.
+class HostilePlane(Relay):
+    """Honest until `hostile` is set; `sells`: lies of what is sold, too.
 
     `told`: how often it was odd, by what and how.
     """
 
     def __init__(self, honest: str, rng: random.Random, *, sells: bool) -> None:
-        self.address = ""
+        super().__init__(honest)
         self.hostile = False
         self.told: Counter[str] = Counter()
-        self._honest = honest
         self._rng = rng
         self._sells = sells
         self._earlier: dict[str, bytes] = {}
-        self._server = grpc.aio.server()
-        self._channel: grpc.aio.Channel | None = None
-
-    async def __aenter__(self) -> HostilePlane:
-        self._channel = channel_to(self._honest)
-        handlers: dict[str, Any] = {
-            name: grpc.unary_unary_rpc_method_handler(self._answering(name)) for name in ANSWERS
-        }
-        handlers["WatchSnapshots"] = grpc.unary_stream_rpc_method_handler(self._watch)
-        self._server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(SERVICE, handlers),)
-        )
-        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
-        await self._server.start()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._server.stop(0)
-        assert self._channel is not None
-        await self._channel.close()
 
     def odd(self) -> int:
         """How many odd answers it has given."""
         return self.told.total()
 
-    def _answering(self, name: str) -> Any:
-        async def answer(request: bytes, context: Any) -> bytes:
-            return await self._answer(name, request, context)
-
-        return answer
-
-    async def _answer(self, name: str, request: bytes, context: Any) -> bytes:
+    async def answer(self, name: str, request: bytes, context: Any) -> bytes:
         """An answer of the honest plane, or something else."""
         rng = self._rng
         if not self.hostile or rng.random() < 0.3:
-            return self._kept(name, await self._ask(name, request, context))
-        way = rng.choice(
-            ("other fields", "no message", "an error", "an older one", "twice", "late")
-        )
+            return self._kept(name, await self.ask(name, request, context))
+        way = rng.choice(WAYS)
         self.told[f"{name}: {way}"] += 1
         if way == "an error":
             if rng.random() < 0.5:
-                await self._ask(name, request, context)
+                await self.ask(name, request, context)
             await self._fail(context)
         if way == "twice":
-            await self._ask(name, request, context)
-        true = self._kept(name, await self._ask(name, request, context))
+            await self.ask(name, request, context)
+        true = self._kept(name, await self.ask(name, request, context))
         if way == "late":
             await asyncio.sleep(rng.uniform(0, LATE_SECONDS))
         elif way == "other fields":
@@ -124,17 +80,6 @@ class HostilePlane:
         if self._rng.random() < 0.2:
             self._earlier[name] = answer
         return answer
-
-    async def _ask(self, name: str, request: bytes, context: Any) -> bytes:
-        assert self._channel is not None
-        call: Any = self._channel.unary_unary(f"/{SERVICE}/{name}")
-        try:
-            data: bytes = await call(request, timeout=HANG_SECONDS_MAX)
-        except grpc.aio.AioRpcError as error:
-            metadata = tuple(error.trailing_metadata() or ())
-            await context.abort(error.code(), error.details() or "", metadata)
-            raise
-        return data
 
     def _told(self, name: str, true: bytes, request: bytes) -> bytes:
         answer = ANSWERS[name].FromString(true)
@@ -186,22 +131,16 @@ class HostilePlane:
         metadata = (("grpc-status-details-bin", details),) if rng.random() < 0.8 else ()
         await context.abort(code, rng.choice(("", "no", "x" * 2_000)), metadata)
 
-    async def _watch(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
-        assert self._channel is not None
-        rng = self._rng
-        method: Any = self._channel.unary_stream(f"/{SERVICE}/WatchSnapshots")
-        call = method(request)
+    async def watch(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
+        """The steps of a watch, or others, until it is cut."""
         earlier = b""
-        try:
-            async for step in call:
-                for told in self._steps(step, earlier):
-                    yield told
-                earlier = step
-                if self.hostile and rng.random() < 0.3:
-                    self.told["WatchSnapshots: cut"] += 1
-                    await self._fail(context)
-        finally:
-            call.cancel()
+        async for step in self.steps(request):
+            for told in self._steps(step, earlier):
+                yield told
+            earlier = step
+            if self.hostile and self._rng.random() < 0.3:
+                self.told["WatchSnapshots: cut"] += 1
+                await self._fail(context)
 
     def _steps(self, true: bytes, earlier: bytes) -> list[bytes]:
         """What is told instead of a step of a watch."""
