@@ -6,7 +6,7 @@ from sidecar.domain.errors import FieldError, TallydError
 
 
 class StoreRefused(TallydError):
-    """The database cannot be used: it is no database, of another program, or of a newer one."""
+    """The database cannot be used: it is none, damaged, of another program, or of a newer one."""
 
 
 class SequenceGap(FieldError):

@@ -21,6 +21,7 @@ class FailingConnection:
     def __init__(self, inner: sqlite3.Connection, fuse: Fuse, *, undoes: bool = False) -> None:
         self.rollback = inner.rollback
         self.close = inner.close
+        self.set_progress_handler = inner.set_progress_handler
         self._inner = inner
         self._fuse = fuse
         self._undoes = undoes

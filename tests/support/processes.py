@@ -177,6 +177,10 @@ class Daemon:
         """Events of this name, over all lives of the process."""
         return [event for event in self.events if event.get("event") == name]
 
+    def this_life(self) -> list[Event]:
+        """The events of this life of the process."""
+        return self.events[self._life_from :]
+
     def errors(self) -> list[Event]:
         """What was logged as an error, over all lives of the process."""
         return [event for event in self.events if event.get("level") in ("error", "critical")]

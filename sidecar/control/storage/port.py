@@ -312,10 +312,10 @@ class PlaneStore(Protocol):
         ...
 
     def lost(self) -> str:
-        """What of the database was deleted or replaced, in words; empty where all is in its place.
+        """What of the database was deleted, replaced or found damaged, in words; or empty.
 
-        Then every transaction raises `Unavailable` (reason STORE_GONE), one that changes something
-        perhaps after the change.
+        Where it is no longer in its place, every transaction raises `Unavailable` (reason
+        STORE_GONE), one that changes something perhaps after the change.
         """
         ...
 

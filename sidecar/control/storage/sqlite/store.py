@@ -14,6 +14,7 @@ from sidecar.control.errors import StoreRefused
 from sidecar.control.storage.sqlite.marker import expect, require_expected
 from sidecar.control.storage.sqlite.migrate import migrate
 from sidecar.control.storage.sqlite.reads import SqliteReads
+from sidecar.control.storage.sqlite.verification import damaged, is_damage, require_sound
 from sidecar.control.storage.sqlite.writes import SqliteWrites
 from sidecar.domain.errors import Unavailable
 from sidecar.shared.held_files import HeldFiles
@@ -42,6 +43,7 @@ class SqliteStore:
         """
         self._path = str(path)
         self._held = HeldFiles()
+        self._damage = ""
         self._write_lock = threading.Lock()
         self._idle_readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
         self._reader_slots = threading.BoundedSemaphore(_READERS_MAX)
@@ -52,9 +54,12 @@ class SqliteStore:
         try:
             self._writer = self._connect()
         except sqlite3.Error as error:
+            if is_damage(error):
+                raise damaged(self._path, str(error)) from error
             raise StoreRefused(f"{self._path}: cannot be opened: {error}") from error
         try:
-            # First, since it refuses what is not ours: that is left as it is.
+            require_sound(self._writer, self._path)
+            # Next, since it refuses what is not ours: that is left as it is.
             migrate(self._writer, self._path)
             _switch_to_write_ahead_log(self._writer)
         except sqlite3.Error as error:
@@ -70,10 +75,10 @@ class SqliteStore:
     def read(self) -> Iterator[SqliteReads]:
         """One state of the store for as long as the block lasts."""
         if self._path == MEMORY:
-            with self._write_lock, _errors_translated():
+            with self._write_lock, self._errors_translated():
                 yield SqliteReads(self._writer)
             return
-        with self._reader_slots, _errors_translated():
+        with self._reader_slots, self._errors_translated():
             connection = self._reader()
             try:
                 self._require_all_there()
@@ -86,7 +91,7 @@ class SqliteStore:
     @contextmanager
     def write(self) -> Iterator[SqliteWrites]:
         """A transaction that commits when the block ends, and rolls back on an exception."""
-        with self._write_lock, _errors_translated():
+        with self._write_lock, self._errors_translated():
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
                 yield SqliteWrites(self._writer)
@@ -98,8 +103,8 @@ class SqliteStore:
                 raise
 
     def lost(self) -> str:
-        """What of the database's files was deleted or replaced; empty where all are there."""
-        return self._held.lost()
+        """What of the database's files was deleted, replaced or found damaged; or empty."""
+        return self._held.lost() or self._damage
 
     def close(self) -> None:
         """Close every connection.
@@ -116,6 +121,16 @@ class SqliteStore:
             while not self._idle_readers.empty():
                 self._idle_readers.get_nowait().close()
             self._writer.close()
+
+    @contextmanager
+    def _errors_translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            if is_damage(error):
+                # What else is damaged shows at the next start, which goes through all of it.
+                self._damage = f"{self._path} is damaged ({error})"
+            raise Unavailable("", f"the ledger's database: {error}", "STORE_UNAVAILABLE") from error
 
     def _take_hold(self) -> None:
         if self._path == MEMORY:
@@ -173,11 +188,3 @@ def _switch_to_write_ahead_log(connection: sqlite3.Connection) -> None:
             return
         connection.execute("BEGIN IMMEDIATE")  # this waits
         connection.rollback()
-
-
-@contextmanager
-def _errors_translated() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise Unavailable("", f"the ledger's database: {error}", "STORE_UNAVAILABLE") from error
