@@ -238,6 +238,7 @@ class Container:
             DecisionObserver(self.metrics, self.store_watch.failed),
             self.clock.now_us,
             watchlist=self.watchlist,
+            message_bytes_max=self.config.message_bytes_max,
         )
         return EnforcementMethods(self.store, checks.deciding, self.runner, self.snapshot_fetcher)
 

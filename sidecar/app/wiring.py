@@ -9,7 +9,7 @@ from sidecar.directory.directory import Directory
 from sidecar.engine.enforce import Enforcer
 from sidecar.engine.plane_status import PlaneStatus
 from sidecar.engine.usual_check import UsualChecks
-from sidecar.rpc.deciding import Deciding, Observer
+from sidecar.rpc.deciding import MESSAGE_BYTES_MAX, Deciding, Observer
 from sidecar.rpc.response_encoder import ResponseEncoder
 from sidecar.storage.store import Store
 from sidecar.watch.watchlist import Watchlist
@@ -32,11 +32,12 @@ def wire_checks(
     *,
     watchlist: Watchlist | None = None,
     usual: bool = True,
+    message_bytes_max: int = MESSAGE_BYTES_MAX,
 ) -> CheckWay:
     """`now`: microseconds by the plane's clock. `usual`: whether there is the prepared way."""
     encode = ResponseEncoder()
     basics = (store, directory, plane_status, encode)
     enforcer = Enforcer(*basics)
     usual_checks = UsualChecks(*basics) if usual else None
-    deciding = Deciding(enforcer, usual_checks, encode, observer, now, watchlist)
+    deciding = Deciding(enforcer, usual_checks, encode, observer, now, watchlist, message_bytes_max)
     return CheckWay(enforcer, encode, deciding)

@@ -141,6 +141,11 @@ class Enforcer:
         """Whether nothing has to be asked for to decide about companies."""
         return all(self._directory.company(name, now_us) is not None for name in companies)
 
+    def feature_of(self, company: str, feature: str, at_us: int) -> ResolvedFeature | None:
+        """What decides about a company's feature at an instant, as far as it is known."""
+        known = self._directory.company(company, at_us) or self._directory.default_company(company)
+        return None if known is None else known.feature(feature)
+
     def attempt(self, check: Check, now_us: int, asked: Needs) -> Outcome:
         """Decide and count one of many that are decided as one, once nothing is needed any more.
 

@@ -6,7 +6,7 @@ Where a check is usual, its answer is there at once; else it is parsed, and deci
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.errors import FieldError
@@ -16,8 +16,12 @@ from sidecar.engine.enforce import Answer, EncodeResponse, Enforcer, Replay
 from sidecar.engine.needs import Needs
 from sidecar.engine.usual_check import UsualChecks
 from sidecar.rpc import parse, response_messages
+from sidecar.rpc.batch_room import BatchRoom
 from sidecar.storage.transaction import Transaction
 from sidecar.watch.watchlist import Watchlist
+
+MESSAGE_BYTES_MAX: Final = 4 << 20
+"""What clients of gRPC take of one message, unless they are told otherwise."""
 
 Request: TypeAlias = pb.CheckAndIncrementRequest | pb.RecordUsageRequest
 Decided: TypeAlias = Answer | Replay | bytes
@@ -64,9 +68,11 @@ class Deciding:
         observer: Observer,
         now: Callable[[], int],
         watchlist: Watchlist | None = None,
+        message_bytes_max: int = MESSAGE_BYTES_MAX,
     ) -> None:
         self.now = now
         self._enforcer = enforcer
+        self._room = BatchRoom(enforcer, message_bytes_max)
         self._usual = usual
         self._encode = encode
         self._observer = observer
@@ -119,9 +125,27 @@ class Deciding:
         transaction: Transaction,
         requests: Sequence[pb.CheckAndIncrementRequest],
         asked: Needs,
+        request_bytes: int,
     ) -> list[Decided | FieldError] | Needs:
-        """Decide about each, in order, and count it; none before nothing is needed any more."""
+        """Decide about each, in order, and count it; none before nothing is needed any more.
+
+        `request_bytes`: of all together. Raises `InvalidInput`, and counts nothing, where the
+        answers may not fit one message.
+        """
         now_us = self.now()
+        most_bytes = self._room.require(requests, request_bytes, now_us)
+        outcomes = self._outcomes(transaction, requests, now_us, asked)
+        if most_bytes is None or isinstance(outcomes, Needs):
+            return outcomes
+        return self._room.with_what_fits(outcomes, most_bytes, request_bytes)
+
+    def _outcomes(
+        self,
+        transaction: Transaction,
+        requests: Sequence[pb.CheckAndIncrementRequest],
+        now_us: int,
+        asked: Needs,
+    ) -> list[Decided | FieldError] | Needs:
         if not self._enforcer.holds_all({request.company for request in requests}, now_us):
             return self._parsed_checks(requests, now_us, asked)
         return [self._one_of_many(transaction, request, now_us, asked) for request in requests]

@@ -230,7 +230,9 @@ class _BatchJob(_UnaryJob):
         self.requests = requests = list(batch.checks)
         if not 1 <= len(requests) <= BATCH_MAX:
             raise InvalidInput("checks", f"must have 1 to {BATCH_MAX} entries")
-        return self.methods.deciding.checks(transaction, requests, self.asked)
+        return self.methods.deciding.checks(
+            transaction, requests, self.asked, len(self.call.message)
+        )
 
     def encoded(self, result: Sequence[Decided | FieldError]) -> bytes:
         return _encoded_outcomes(self, self.requests, result, "checks[{}]")
@@ -255,7 +257,9 @@ class _StreamJob(_Job):
     def step(self, transaction: Transaction) -> list[Decided | FieldError] | Needs:
         request = parse.parse_message(pb.StreamCheckAndIncrementRequest, self._data)
         self._requests = [request.check]
-        return self.methods.deciding.checks(transaction, self._requests, self.asked)
+        return self.methods.deciding.checks(
+            transaction, self._requests, self.asked, len(self._data)
+        )
 
     def encoded(self, result: Sequence[Decided | FieldError]) -> bytes:
         """The bytes of a `StreamCheckAndIncrementResponse`."""

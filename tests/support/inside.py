@@ -27,7 +27,7 @@ from sidecar.engine.needs import Needs
 from sidecar.engine.plane_status import PlaneStatus
 from sidecar.engine.query import CheckResult, Queries
 from sidecar.engine.runner import InlineRunner
-from sidecar.rpc.deciding import Observer
+from sidecar.rpc.deciding import MESSAGE_BYTES_MAX, Observer
 from sidecar.rpc.enforcement import EnforcementMethods
 from sidecar.rpc.queries import QueryMethods
 from sidecar.rpc.response_messages import replayed
@@ -85,6 +85,7 @@ class Inside:
         companies_held_max: int | None = None,
         observer: Observer | None = None,
         usual: bool = True,
+        message_bytes_max: int = MESSAGE_BYTES_MAX,
     ) -> None:
         self.now_us = NOW_US
         self.revision = 0
@@ -97,6 +98,7 @@ class Inside:
         self._held_max = companies_held_max
         self._observer = observer
         self._usual = usual
+        self._message_bytes_max = message_bytes_max
         self._open()
         self.apply(content, *companies)
 
@@ -205,6 +207,7 @@ class Inside:
             now,
             watchlist=Watchlist(1),
             usual=self._usual,
+            message_bytes_max=self._message_bytes_max,
         )
         self.enforcer, self._encode = checks.enforcer, checks.encode
         self.methods = EnforcementMethods(opened.store, checks.deciding, runner, snapshot_fetcher)

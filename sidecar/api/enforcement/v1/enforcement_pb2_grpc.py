@@ -99,7 +99,9 @@ class EnforcementServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BatchCheckAndIncrement(self, request, context):
-        """Up to 1,000 independent checks in one durable step, each with its own outcome, in order.
+        """Up to 1,000 independent checks in one durable step, each with its own outcome, in order. Where the answers may not fit
+        one message, nothing is counted (INVALID_ARGUMENT, reason ANSWER_TOO_LARGE, field "checks"): ask for fewer at once. A
+        stored answer that does not fit beside the others is such an error in its outcome: ask for it alone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

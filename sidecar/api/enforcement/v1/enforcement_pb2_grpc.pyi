@@ -47,7 +47,10 @@ class EnforcementServiceStub:
     CheckAndIncrement: _grpc.UnaryUnaryMultiCallable[_enforcement_pb2.CheckAndIncrementRequest, _enforcement_pb2.CheckAndIncrementResponse]
     """May this company do this; and if so, counts it on every limit that applies, or on none."""
     BatchCheckAndIncrement: _grpc.UnaryUnaryMultiCallable[_enforcement_pb2.BatchCheckAndIncrementRequest, _enforcement_pb2.BatchCheckAndIncrementResponse]
-    """Up to 1,000 independent checks in one durable step, each with its own outcome, in order."""
+    """Up to 1,000 independent checks in one durable step, each with its own outcome, in order. Where the answers may not fit
+    one message, nothing is counted (INVALID_ARGUMENT, reason ANSWER_TOO_LARGE, field "checks"): ask for fewer at once. A
+    stored answer that does not fit beside the others is such an error in its outcome: ask for it alone.
+    """
     StreamCheckAndIncrement: _grpc.StreamStreamMultiCallable[_enforcement_pb2.StreamCheckAndIncrementRequest, _enforcement_pb2.StreamCheckAndIncrementResponse]
     """Checks on a stream; outcomes come in the order of the requests."""
     Check: _grpc.UnaryUnaryMultiCallable[_enforcement_pb2.CheckRequest, _enforcement_pb2.CheckResponse]
@@ -77,7 +80,10 @@ class EnforcementServiceAsyncStub(EnforcementServiceStub):
     CheckAndIncrement: _aio.UnaryUnaryMultiCallable[_enforcement_pb2.CheckAndIncrementRequest, _enforcement_pb2.CheckAndIncrementResponse]  # type: ignore[assignment]
     """May this company do this; and if so, counts it on every limit that applies, or on none."""
     BatchCheckAndIncrement: _aio.UnaryUnaryMultiCallable[_enforcement_pb2.BatchCheckAndIncrementRequest, _enforcement_pb2.BatchCheckAndIncrementResponse]  # type: ignore[assignment]
-    """Up to 1,000 independent checks in one durable step, each with its own outcome, in order."""
+    """Up to 1,000 independent checks in one durable step, each with its own outcome, in order. Where the answers may not fit
+    one message, nothing is counted (INVALID_ARGUMENT, reason ANSWER_TOO_LARGE, field "checks"): ask for fewer at once. A
+    stored answer that does not fit beside the others is such an error in its outcome: ask for it alone.
+    """
     StreamCheckAndIncrement: _aio.StreamStreamMultiCallable[_enforcement_pb2.StreamCheckAndIncrementRequest, _enforcement_pb2.StreamCheckAndIncrementResponse]  # type: ignore[assignment]
     """Checks on a stream; outcomes come in the order of the requests."""
     Check: _aio.UnaryUnaryMultiCallable[_enforcement_pb2.CheckRequest, _enforcement_pb2.CheckResponse]  # type: ignore[assignment]
@@ -116,7 +122,10 @@ class EnforcementServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _enforcement_pb2.BatchCheckAndIncrementRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_enforcement_pb2.BatchCheckAndIncrementResponse, _abc.Awaitable[_enforcement_pb2.BatchCheckAndIncrementResponse]]:
-        """Up to 1,000 independent checks in one durable step, each with its own outcome, in order."""
+        """Up to 1,000 independent checks in one durable step, each with its own outcome, in order. Where the answers may not fit
+        one message, nothing is counted (INVALID_ARGUMENT, reason ANSWER_TOO_LARGE, field "checks"): ask for fewer at once. A
+        stored answer that does not fit beside the others is such an error in its outcome: ask for it alone.
+        """
 
     @_abc_1.abstractmethod
     def StreamCheckAndIncrement(
