@@ -35,8 +35,9 @@ def counter_to_message(counter: CounterRef) -> sync_pb2.Counter:
 
 def counter_from_message(message: sync_pb2.Counter, field: str) -> CounterRef:
     """Read a counter; `InvalidInput` without a slot, or with a window that no calendar has."""
-    if not 0 < len(message.slot) <= _SLOT_BYTES_MAX:
-        raise InvalidInput(f"{field}.slot", f"must be 1 to {_SLOT_BYTES_MAX} characters")
+    problem = KNOWN_NAMES.identifier_problem(message.slot, _SLOT_BYTES_MAX)
+    if problem is not None:
+        raise InvalidInput(f"{field}.slot", problem)
     if len(message.values) > bounds.DIMENSIONS_MAX:
         raise InvalidInput(f"{field}.values", f"must be at most {bounds.DIMENSIONS_MAX}")
     for at, value in enumerate(message.values):

@@ -13,7 +13,7 @@ from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import CORRECTIONS, FIRST_CHAIN, LedgerLine, LineFilter
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.errors import InvalidInput
-from sidecar.domain.limits.counters import CounterTotal
+from sidecar.domain.limits.counters import CounterRef, CounterTotal
 from tests.unit.control.support import (
     ALICE,
     BOB,
@@ -230,6 +230,14 @@ GARBAGE = {
     "broken UTF-8": (b"\x0a\x02\xc3\x28", "records[1]"),
     "no company": (record(name=""), "records[1].company"),
     "a company too long": (record(name="x" * 129), "records[1].company"),
+    "a company with a NUL": (record(name="acme\0x"), "records[1].company"),
+    "a company with a line break": (record(name="acme\n"), "records[1].company"),
+    "a key with a line separator": (record(key="k\u2028"), "records[1].idempotency_key"),
+    "a value with a NUL": (record(counters=[per_user("a\0b")]), "records[1].counters[0].values[0]"),
+    "a slot with a line break": (
+        record(counters=[CounterRef("a\nb", (), LIFETIME.window)]),
+        "records[1].counters[0].slot",
+    ),
     "no feature": (record(feature=""), "records[1].feature"),
     "a negative quantity": (record(-1), "records[1].quantity"),
     "a time before 1970": (record(at_us=-1), "records[1].event_time_us"),
@@ -266,6 +274,16 @@ def test_garbage_is_named_and_nothing_of_the_run_is_applied(
     assert field == refused.value.field
     assert [] == _lines(store)
     assert 1 == alice.push(store, 1, 1).watermark
+
+
+@pytest.mark.parametrize("name", [" acme", "acme\u3000", "a\u0378", "\u202ea"])
+def test_usage_that_was_accepted_by_older_rules_for_names_is_booked(
+    store: PlaneStore, name: str
+) -> None:
+    user = per_user(name)
+    _writer(ALICE, record(3, name=name, key=name, counters=[user])).push(store)
+    assert 3 == used(store, user, name)
+    assert [3] == [line.quantity for line in _lines(store, name)]
 
 
 def test_quantities_at_the_end_of_int64_do_not_block_the_outbox(store: PlaneStore) -> None:
