@@ -37,6 +37,7 @@ from sidecar.storage.outbox import Outbox
 from sidecar.storage.snapshots import Snapshots
 from sidecar.storage.store_handle import StoreHandle, new_incarnation, open_folder
 from sidecar.sync.apply_totals import TotalsApplier
+from sidecar.sync.counter_fetch import CounterFetch
 from sidecar.sync.coverage_keeper import CoverageKeeper
 from sidecar.sync.machine.push import PushMachine
 from sidecar.sync.plane import PlaneClient
@@ -123,19 +124,15 @@ class Container:
             self.catalog_known.set()
         self.plane = self._plane() if config.control else None
         if self.plane:
-            self._keeper = CoverageKeeper(
-                self.store,
-                self.runner,
-                self.plane_status,
-                self.clock.now_us,
-                held_nobody=not self.snapshots.company_ids("", 1),
-            )
+            self._keeper = self._coverage_keeper()
             self._hearing = TotalsApplier(
                 self.counters, self.runner, self.watchlist, self._keeper.coverage
             )
         self.watcher = self._watcher(self.plane) if self.plane else None
         self.pusher = self._pusher(self.plane) if self.plane else None
-        self.snapshot_fetcher = SnapshotFetcher(self.directory, self.runner, self.watcher)
+        self.snapshot_fetcher = SnapshotFetcher(
+            self.directory, self.runner, self.watcher, self._counter_fetch(self.plane)
+        )
         self.methods = self._methods()
         self.query_methods = self._query_methods()
         self.watch_methods = self._watch_methods()
@@ -209,6 +206,21 @@ class Container:
             lost_contact=self._lost_contact,
             watchlist=self.watchlist,
         )
+
+    def _coverage_keeper(self) -> CoverageKeeper:
+        return CoverageKeeper(
+            self.store,
+            self.runner,
+            self.plane_status,
+            self.clock.now_us,
+            held_nobody=not self.snapshots.company_ids("", 1),
+        )
+
+    def _counter_fetch(self, plane: PlaneClient | None) -> CounterFetch | None:
+        if plane is None:
+            return None
+        seconds = self.config.fetch_timeout_ms / 1000
+        return CounterFetch(self.store, plane, self._hearing, seconds)
 
     def _pusher(self, plane: PlaneClient) -> Pusher:
         machine = PushMachine(

@@ -28,6 +28,7 @@ class ResolvedFeature:
     """
 
     __slots__ = (
+        "company",
         "counting",
         "entitlement",
         "meters",
@@ -46,6 +47,7 @@ class ResolvedFeature:
         also_counted: Iterable[Limit],
     ) -> None:
         feature = entitlement.feature.key
+        self.company = snapshot.company
         self.entitlement = entitlement
         self.policy = entitlement.feature.fail_policy
         self.stale_after_us = self.policy.stale_after_us

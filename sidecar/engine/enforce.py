@@ -12,6 +12,7 @@ so. What has already happened is recorded in any case.
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
+from itertools import islice
 from typing import Final, Protocol, TypeAlias
 
 import msgspec
@@ -19,13 +20,14 @@ import msgspec
 from sidecar.directory.directory import Directory
 from sidecar.directory.resolved import ResolvedFeature
 from sidecar.domain.errors import Conflict, FieldError
+from sidecar.domain.limits.counters import CounterName
 from sidecar.domain.limits.decide import decide, decide_unmetered
 from sidecar.domain.limits.decision import Decision
 from sidecar.domain.limits.reasons import Basis, GrantMode, Reason
 from sidecar.domain.limits.requests import Check, payload_digest, require_event_time
 from sidecar.engine.admission import Admission, Gate
-from sidecar.engine.limit_usage import read_limit_usage
-from sidecar.engine.needs import NOTHING, Needs
+from sidecar.engine.limit_usage import LimitUsage, read_limit_usage
+from sidecar.engine.needs import COUNTERS_MAX, NOTHING, Needs
 from sidecar.engine.plane_status import PlaneStatus
 from sidecar.storage import keys
 from sidecar.storage.answer_codec import StoredAnswer
@@ -123,11 +125,63 @@ class Enforcer:
         written.
         """
 
-        def work(_: Transaction) -> list[Outcome] | Needs:
+        def work(transaction: Transaction) -> list[Outcome] | Needs:
             needs = self._gate.needs_of(checks, now_us, asked)
-            return needs if needs.snapshots else self._each(checks, now_us, asked)
+            needs = needs or self._late_needs(transaction, checks, now_us, asked)
+            return needs or self._each(checks, now_us, asked)
 
         return self._store.transact(work)
+
+    def _late_needs(
+        self,
+        transaction: Transaction,
+        checks: Sequence[Check | FieldError],
+        now_us: int,
+        asked: Needs,
+    ) -> Needs:
+        """Counters of windows that have ended, to be asked for before the first check is decided.
+
+        Once, and so many at the most: about the rest it is decided by what is known here.
+        """
+        names: set[CounterName] = set()
+        for check in () if asked.counters else checks:
+            if isinstance(check, Check) and check.event_time_us < now_us:
+                admission = self._gate.admit(check, now_us, asked)
+                if isinstance(admission, Admission) and admission.feature is not None:
+                    reading = self._read(transaction, check, admission, now_us)
+                    names |= self._unheard(reading, check, admission, now_us)
+            if len(names) >= COUNTERS_MAX:
+                break
+        return Needs(counters=frozenset(islice(names, COUNTERS_MAX))) if names else NOTHING
+
+    def _read(
+        self, transaction: Transaction, check: Check, admission: Admission, now_us: int
+    ) -> LimitUsage:
+        assert admission.company is not None
+        assert admission.feature is not None
+        return read_limit_usage(
+            transaction,
+            admission.company,
+            admission.feature,
+            check.dimensions,
+            check.event_time_us,
+            now_us,
+            authority=self._plane_status.authority,
+            has_happened=admission.mode is _RECORD_ONLY,
+        )
+
+    def _unheard(
+        self, reading: LimitUsage, check: Check, admission: Admission, now_us: int
+    ) -> frozenset[CounterName]:
+        """Counters of windows that have ended, and of which changes may have been missed here.
+
+        Of what has happened already there is nothing to decide by them.
+        """
+        status = self._plane_status
+        if check.event_time_us >= now_us or admission.mode is _RECORD_ONLY or status.authority:
+            return frozenset()
+        assert admission.feature is not None
+        return frozenset(reading.unheard(admission.feature, now_us, status.has_heard))
 
     def _each(
         self, checks: Sequence[Check | FieldError], now_us: int, asked: Needs
@@ -182,22 +236,20 @@ class Enforcer:
         feature = admission.feature
         if feature is None or not feature.entitlement.granted or not admission.metered:
             return self._record(call, admission)
-        return self._meter(call, admission, feature)
+        return self._meter(call, admission, feature, asked)
 
-    def _meter(self, call: _Call, admission: Admission, feature: ResolvedFeature) -> Answer:
+    def _meter(
+        self, call: _Call, admission: Admission, feature: ResolvedFeature, asked: Needs
+    ) -> Answer | Needs:
         check, now_us, transaction = call.check, call.now_us, call.transaction
         at_us, mode, basis = check.event_time_us, admission.mode, admission.basis
         assert admission.company is not None
-        reading = read_limit_usage(
-            transaction,
-            admission.company,
-            feature,
-            check.dimensions,
-            at_us,
-            now_us,
-            authority=self._plane_status.authority,
-            has_happened=mode is _RECORD_ONLY,
-        )
+        reading = self._read(transaction, check, admission, now_us)
+        unheard = self._unheard(reading, check, admission, now_us)
+        if unheard and not asked.counters:
+            return Needs(counters=unheard)
+        if unheard and not basis.fallback:
+            basis = self._plane_status.unheard_basis(basis.snapshot_version, now_us)
         decision = decide(check.quantity, mode, reading.usages, now_us, reading.rates)
         if not decision.allowed:
             return Answer(decision, basis)

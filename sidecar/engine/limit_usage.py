@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from sidecar.directory.meters import CounterAddress, Meter, RateMeter
 from sidecar.directory.resolved import ResolvedCompany, ResolvedFeature
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import Rate
-from sidecar.domain.limits.counters import CounterRef
+from sidecar.domain.limits.counters import CounterName, CounterRef
 from sidecar.domain.limits.rates import Bucket, empties_us, late_us, level_at
 from sidecar.domain.limits.rollover import allowance
 from sidecar.domain.limits.usage import QuotaUsage, RateUsage
@@ -53,6 +53,20 @@ class LimitUsage:
         self.carried[address.key] = carried
         if address.ref.window.end_us <= now_us:
             self.ended.append((company, meter, address.ref.window))
+
+    def unheard(
+        self, feature: ResolvedFeature, now_us: int, has_heard: Callable[[int], bool]
+    ) -> Iterator[CounterName]:
+        """Counters of limits whose window has ended, of which changes may have been missed.
+
+        Those of other windows are told without being asked for, once somebody counts on them.
+        """
+        limits = {meter.slot for meter in feature.meters}
+        for address, counter in self.counted.values():
+            ref = address.ref
+            heard = 0 if counter is None else counter.heard
+            if ref.window.end_us <= now_us and ref.slot in limits and not has_heard(heard):
+                yield CounterName(feature.company, feature.entitlement.feature.key, ref)
 
     def count(self, transaction: Transaction, quantity: int, now_us: int) -> None:
         """Count a quantity on every counter."""

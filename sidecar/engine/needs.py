@@ -1,6 +1,6 @@
 """What a step may lack: it says so instead of a result, and is run again once it was asked for.
 
-Snapshots of companies for now; leases will be another thing that a step can need.
+Snapshots of companies, and totals of counters; leases will be another thing that a step can need.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from collections.abc import Set
 from typing import Final
 
 import msgspec
+
+from sidecar.domain.limits.counters import CounterName
 
 
 class Needs(msgspec.Struct, frozen=True):
@@ -20,6 +22,17 @@ class Needs(msgspec.Struct, frozen=True):
 
     snapshots: Set[str] = frozenset()
     """Ids of companies."""
+    counters: Set[CounterName] = frozenset()
+    """Counters of windows that have ended, of which nothing was heard."""
+
+    def __bool__(self) -> bool:
+        return bool(self.snapshots or self.counters)
+
+    def with_more(self, more: Needs) -> Needs:
+        """These and others."""
+        return Needs(self.snapshots | more.snapshots, self.counters | more.counters)
 
 
+COUNTERS_MAX: Final = 1_000
+"""Counters that are asked for at once, at the most; about the rest it is decided without."""
 NOTHING: Final = Needs()

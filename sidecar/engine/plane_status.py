@@ -5,6 +5,8 @@ Kept as a few plain numbers, since every call reads them.
 
 from __future__ import annotations
 
+import msgspec
+
 from sidecar.domain.limits.reasons import Basis, BasisMode, FallbackCause
 
 _BASIS_STEP_US = 1_000
@@ -52,6 +54,15 @@ class PlaneStatus:
         self._last_version = version
         self._last_from_us, self._last_until_us = now_us, now_us + _BASIS_STEP_US
         return basis
+
+    def unheard_basis(self, version: int, now_us: int) -> Basis:
+        """The same where a counter was never heard of: what is known of it is as old as can be."""
+        basis = self._basis(BasisMode.LOCAL, version, now_us)
+        return msgspec.structs.replace(basis, plane_age_ms=max(0, now_us // 1000))
+
+    def has_heard(self, version: int) -> bool:
+        """Whether no change was missed of a counter that was last heard of at a version."""
+        return self.heard_since is not None and version >= max(1, self.heard_since)
 
     def fallback_basis(self, now_us: int, cause: FallbackCause, version: int = 0) -> Basis:
         """What a decision of the fail policy is based on; how far it is off can't be said."""

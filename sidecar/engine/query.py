@@ -92,11 +92,18 @@ class Queries:
             decision = Decision(True, Reason.ALLOWED, check.quantity)
             return self._unless_full(check, now_us, CheckResult(decision, (), admission.basis))
         reading = self._read(admission.company, feature, check, now_us)
+        basis = admission.basis
+        if check.event_time_us < now_us and not self._plane_status.authority:
+            unheard = frozenset(reading.unheard(feature, now_us, self._plane_status.has_heard))
+            if unheard and not asked.counters:
+                return Needs(counters=unheard)
+            if unheard and not basis.fallback:
+                basis = self._plane_status.unheard_basis(basis.snapshot_version, now_us)
         decision = decide(check.quantity, admission.mode, reading.usages, now_us, reading.rates)
         if decision.allowed:
             decision = admission.told(decision)
         usages: tuple[QuotaUsage | RateUsage, ...] = (*reading.usages, *reading.rates)
-        return self._unless_full(check, now_us, CheckResult(decision, usages, admission.basis))
+        return self._unless_full(check, now_us, CheckResult(decision, usages, basis))
 
     def usage(
         self, company_id: str, feature_key: str, at_us: int, now_us: int

@@ -146,7 +146,9 @@ class Deciding:
         now_us: int,
         asked: Needs,
     ) -> list[Decided | FieldError] | Needs:
-        if not self._enforcer.holds_all({request.company for request in requests}, now_us):
+        if any(request.HasField("event_time") for request in requests) or not (
+            self._enforcer.holds_all({request.company for request in requests}, now_us)
+        ):
             return self._parsed_checks(requests, now_us, asked)
         return [self._one_of_many(transaction, request, now_us, asked) for request in requests]
 

@@ -63,7 +63,7 @@ class EnforcementMethods:
             job = _StreamJob(self, data)
             try:
                 result = await self._runner.run(job.work)
-                if isinstance(result, Needs):
+                while isinstance(result, Needs):
                     result = await self.run_again(job, result, context)
             except FieldError as error:
                 self.deciding.failed(error)
@@ -76,9 +76,9 @@ class EnforcementMethods:
 
         What was asked for once is not needed again, so this comes to an end.
         """
-        job.asked = needs = Needs(job.asked.snapshots | needs.snapshots)
+        job.asked = needs = job.asked.with_more(needs)
         now_us = self.deciding.now()
-        async with self._snapshot_fetcher.obtained(needs.snapshots, now_us, context.time_remaining):
+        async with self._snapshot_fetcher.obtained(needs, now_us, context.time_remaining):
             return await self._runner.run(job.work)
 
     def record_usage_now(self, job: _RecordJob) -> None:

@@ -1,12 +1,14 @@
-"""Snapshots that a call needs and the store lacks: got before it is answered, if they can be."""
+"""What a call needs and the store lacks: got before it is answered, as far as it can be had."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence, Set
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Protocol, TypeAlias, TypeVar
 
 from sidecar.directory.directory import Directory
+from sidecar.domain.limits.counters import CounterName
 from sidecar.engine.needs import NOTHING, Needs
 from sidecar.engine.runner import Runner
 
@@ -24,32 +26,46 @@ class SnapshotSource(Protocol):
         ...
 
 
-class SnapshotFetcher:
-    """Gets what is missing from a source; `None`: there is none, as nothing can be missing."""
+class TotalsSource(Protocol):
+    """Where totals of counters come from of which nothing was heard."""
 
-    def __init__(self, directory: Directory, runner: Runner, source: SnapshotSource | None) -> None:
+    async def fetch(self, counters: Sequence[CounterName], seconds: float | None) -> None:
+        """Get them, within the caller's remaining time; come back without what can't be had."""
+        ...
+
+
+class SnapshotFetcher:
+    """Gets what is missing from its sources; `None`: there is none, as nothing can be missing."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        runner: Runner,
+        source: SnapshotSource | None,
+        totals: TotalsSource | None = None,
+    ) -> None:
         self._directory = directory
         self._runner = runner
         self._source = source
+        self._totals = totals
 
     async def run(self, step: Callable[[Needs], T | Needs], now_us: int, deadline: Deadline) -> T:
-        """Run a step, and once more if it needs something first."""
+        """Run a step, and again while it needs something that was not asked for yet."""
+        asked = NOTHING
         result = await self._runner.run(lambda: step(NOTHING))
-        if not isinstance(result, Needs):
-            return result
-        needs = result
-        async with self.obtained(needs.snapshots, now_us, deadline):
-            result = await self._runner.run(lambda: step(needs))
-        assert not isinstance(result, Needs), "what was asked for is not needed again"
+        while isinstance(result, Needs):
+            asked = asked.with_more(result)
+            async with self.obtained(asked, now_us, deadline):
+                result = await self._runner.run(partial(step, asked))
         return result
 
     @asynccontextmanager
-    async def obtained(
-        self, companies: Set[str], now_us: int, deadline: Deadline
-    ) -> AsyncIterator[None]:
-        """Get snapshots, and keep them for as long as the block lasts, whoever else arrives."""
-        with self._directory.wanting(companies):
-            await self.obtain(companies, now_us, deadline)
+    async def obtained(self, needs: Needs, now_us: int, deadline: Deadline) -> AsyncIterator[None]:
+        """Get what is needed, and keep it for as long as the block lasts, whoever else arrives."""
+        with self._directory.wanting(needs.snapshots):
+            await self.obtain(needs.snapshots, now_us, deadline)
+            if needs.counters and self._totals is not None:
+                await self._totals.fetch(list(needs.counters), deadline())
             yield
 
     async def obtain(self, companies: Set[str], now_us: int, deadline: Deadline) -> None:

@@ -20,13 +20,13 @@ from sidecar.storage.snapshots import SnapshotChanges, Snapshots, WatchPosition
 from sidecar.storage.store import Store
 from sidecar.sync.apply_changes import ChangesApplier
 from sidecar.sync.apply_totals import TotalsApplier
-from sidecar.sync.company_fetch import CompanyFetches
 from sidecar.sync.coverage_keeper import CoverageKeeper
 from sidecar.sync.machine.watch import HELD_BACK_MAX, Apply, StartOver, WatchMachine, WatchStep
 from sidecar.sync.plane import PlaneClient
 from sidecar.sync.plane_answers import FetchAnswer, PlaneAway
 from sidecar.sync.reached import Reached
 from sidecar.sync.refresh import CHUNK, TotalsRefresh
+from sidecar.sync.shared_fetches import SharedFetches
 from sidecar.sync.snapshot_requests import SnapshotRequests
 from sidecar.sync.told_companies import chosen
 from sidecar.sync.unreadable import UnreadableCompanies
@@ -98,7 +98,7 @@ class PlaneWatcher:
             ask=self._ask_for_totals,
         )
         self._is_away = False
-        self._fetches = CompanyFetches(self._fetch, fetch_seconds)
+        self._fetches = SharedFetches(self._fetch, fetch_seconds)
         self._requests = SnapshotRequests(plane, directory)
         self._unreadable = UnreadableCompanies(self._ask_again)
 

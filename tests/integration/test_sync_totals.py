@@ -10,7 +10,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.domain.time.units import MINUTE_US
+from sidecar.domain.time.units import DAY_US, MINUTE_US
 from tests.support.bounds import HANG_SECONDS_MAX
 from tests.support.daemons import ControlPlane, Sidecar
 from tests.support.ledger import apply, flush, hold, now_us, used_by_sidecar
@@ -118,6 +118,36 @@ async def test_who_is_held_but_not_in_memory_is_heard_of_after_an_interruption(
             await proxy.connect()
             await said(far, "daily", 9)
             assert DENIED == (await decision(far, asked("daily", 2))).reason
+
+
+@pytest.mark.parametrize("way", ["alone", "in a batch"])
+async def test_windows_that_are_over_are_asked_for(tmp_path: Path, way: str) -> None:
+    at_us = now_us() - 2 * DAY_US
+    async with ControlPlane(tmp_path / "control.db") as plane:
+        await apply(plane, sold())
+        async with Sidecar(tmp_path / "a", plane.address) as first:
+            await first.ready()
+            await counted(first, asked("daily", 10, at_us=at_us))
+        async with Sidecar(tmp_path / "b", plane.address) as second:
+            await second.ready()
+            await hold(second, ["acme"])
+            late = asked("daily", 1, at_us=at_us)
+            assert (await decision(second, asked("daily", 1))).allowed
+            if way == "alone":
+                denied = await decision(second, late)
+            else:
+                batch = pb.BatchCheckAndIncrementRequest(checks=[asked("daily", 1), late])
+                answer = await second.api.BatchCheckAndIncrement(batch, timeout=HANG_SECONDS_MAX)
+                denied = answer.outcomes[1].response.decision
+            assert (DENIED, 10) == (denied.reason, denied.binding_limit.used)
+            # Once it was asked for, it is told.
+            await plane.kill()
+            again = await decision(second, late)
+            assert DENIED == again.reason
+            # What was never heard of is decided by what is known, and the basis says that.
+            unheard = await decision(second, asked("daily", 1, at_us=at_us - DAY_US))
+            assert unheard.allowed
+            assert unheard.basis.plane_age_ms > 10 * 365 * DAY_US // 1_000
 
 
 async def test_windows_that_have_not_begun_are_told_to_a_new_pod(tmp_path: Path) -> None:

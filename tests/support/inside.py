@@ -19,6 +19,7 @@ from sidecar.directory.directory import Directory
 from sidecar.domain.catalog.model import Catalog
 from sidecar.domain.company.model import Company, CompanySnapshot
 from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot
+from sidecar.domain.limits.counters import CounterName, CounterTotal
 from sidecar.domain.limits.reasons import GrantMode, Reason
 from sidecar.domain.limits.requests import NO_ATTRIBUTES
 from sidecar.domain.slices import whole
@@ -67,6 +68,22 @@ class StandInPlane:
         await asyncio.sleep(0)  # others go on before whoever asked does
 
 
+class StandInTotals:
+    """Where totals are fetched from. `asked`: those that were asked for; `told`: those it has."""
+
+    def __init__(self, sidecar: Inside) -> None:
+        self._sidecar = sidecar
+        self.told: dict[CounterName, CounterTotal] = {}
+        self.asked: list[set[CounterName]] = []
+
+    async def fetch(self, counters: Sequence[CounterName], seconds: float | None) -> None:
+        self.asked.append(set(counters))
+        opened = self._sidecar.opened
+        told = [self.told[name] for name in counters if name in self.told]
+        opened.counters.hear(opened.store.incarnation.id, told)
+        await asyncio.sleep(0)  # others go on before whoever asked does
+
+
 class Inside:
     """A sidecar without its edges.
 
@@ -94,6 +111,7 @@ class Inside:
         self.plane_status.heard(NOW_US)
         self.plane_status.known_us = NOW_US
         self.plane = StandInPlane(self)
+        self.totals = StandInTotals(self)
         self._cached_max = companies_cached_max
         self._held_max = companies_held_max
         self._observer = observer
@@ -135,7 +153,10 @@ class Inside:
         asked = check(
             company, feature, quantity, mode=mode, key=key, at_us=event_us, dimensions=dimensions
         )
-        answer = self.enforcer.check_and_increment(asked, self.now_us, Needs(frozenset((company,))))
+        had = Needs(frozenset((company,)))
+        answer = self.enforcer.check_and_increment(asked, self.now_us, had)
+        if isinstance(answer, Needs):  # totals of a window that is over: nobody tells them here
+            answer = self.enforcer.check_and_increment(asked, self.now_us, had.with_more(answer))
         assert not isinstance(answer, Needs)
         if isinstance(answer, Replay):
             data = replayed(answer.kept)
@@ -197,7 +218,9 @@ class Inside:
         self.metrics = SidecarMetrics("0", _REASONS, _NO_READINGS)
         runner = InlineRunner(opened.store)
         source = None if self.plane_status.authority else self.plane
-        snapshot_fetcher = SnapshotFetcher(self.directory, runner, source)
+        snapshot_fetcher = SnapshotFetcher(
+            self.directory, runner, source, None if source is None else self.totals
+        )
         observer = self._observer or DecisionObserver(self.metrics)
         checks = wire_checks(
             opened.store,

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from sidecar.sync.company_fetch import REQUESTS_MAX, CompanyFetches
+from sidecar.sync.shared_fetches import REQUESTS_MAX, SharedFetches
 
 LONG = 1_000.0
 
@@ -44,7 +44,7 @@ async def rounds(count: int = 20) -> None:
 
 async def test_one_request_serves_all_who_wait_for_a_company() -> None:
     plane = SlowPlane()
-    fetches = CompanyFetches(plane.obtain, LONG)
+    fetches = SharedFetches(plane.obtain, LONG)
     waiting = [
         asyncio.create_task(fetches.fetch(companies, None))
         for companies in (["acme", "hooli"], ["acme"], ["hooli", "globex"])
@@ -62,7 +62,7 @@ async def test_one_request_serves_all_who_wait_for_a_company() -> None:
 
 async def test_no_more_requests_than_there_may_be_and_all_get_their_turn() -> None:
     plane = SlowPlane()
-    fetches = CompanyFetches(plane.obtain, LONG)
+    fetches = SharedFetches(plane.obtain, LONG)
     names = [f"company {number}" for number in range(2 * REQUESTS_MAX)]
     waiting = [asyncio.create_task(fetches.fetch([name], None)) for name in names]
 
@@ -79,7 +79,7 @@ async def test_no_more_requests_than_there_may_be_and_all_get_their_turn() -> No
 
 async def test_who_gives_up_takes_no_place_and_leaves_nothing_behind() -> None:
     plane = SlowPlane()
-    fetches = CompanyFetches(plane.obtain, LONG)
+    fetches = SharedFetches(plane.obtain, LONG)
     first = [
         asyncio.create_task(fetches.fetch([f"first {number}"], None))
         for number in range(REQUESTS_MAX)
@@ -115,7 +115,7 @@ async def test_who_gives_up_takes_no_place_and_leaves_nothing_behind() -> None:
 @pytest.mark.parametrize("after", range(6))
 async def test_place_of_someone_who_is_cancelled_goes_to_the_next(after: int) -> None:
     plane = SlowPlane()
-    fetches = CompanyFetches(plane.obtain, LONG)
+    fetches = SharedFetches(plane.obtain, LONG)
     names = [f"first {number}" for number in range(REQUESTS_MAX)]
     first = [asyncio.create_task(fetches.fetch([name], None)) for name in names]
     await rounds()
@@ -138,7 +138,7 @@ async def test_place_of_someone_who_is_cancelled_goes_to_the_next(after: int) ->
 async def test_plane_that_is_away_is_left_alone_until_it_is_back() -> None:
     plane = SlowPlane()
     plane.has_them = False
-    fetches = CompanyFetches(plane.obtain, LONG)
+    fetches = SharedFetches(plane.obtain, LONG)
     waiting = asyncio.create_task(fetches.fetch(["acme"], None))
     await rounds()
     plane.answer()
@@ -157,7 +157,7 @@ async def test_plane_that_is_away_is_left_alone_until_it_is_back() -> None:
 
 async def test_removed_while_it_is_fetched_is_known_until_then() -> None:
     plane = SlowPlane()
-    fetches = CompanyFetches(plane.obtain, LONG)
+    fetches = SharedFetches(plane.obtain, LONG)
     waiting = asyncio.create_task(fetches.fetch(["acme"], None))
     await rounds()
 
@@ -179,7 +179,7 @@ async def test_a_caller_keeps_time_to_hear_what_is_counted_after_the_wait(
         waits.append(timeout)
 
     monkeypatch.setattr(asyncio, "wait", wait)
-    await CompanyFetches(SlowPlane().obtain, LONG).fetch(["acme"], 4.0)
+    await SharedFetches(SlowPlane().obtain, LONG).fetch(["acme"], 4.0)
     (waited,) = waits
     assert waited is not None
     assert waited <= 3.0

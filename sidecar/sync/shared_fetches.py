@@ -1,11 +1,11 @@
-"""Companies that are fetched when they are first needed: one request for many waiters."""
+"""What is fetched when it is first needed, companies or totals: one request for many waiters."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from typing import Final, Generic, TypeVar
 
 REQUESTS_MAX: Final = 256
 """Requests at once. A silent plane keeps each for as long as a call may wait, whether or not its
@@ -16,35 +16,38 @@ _PART_OF_REMAINING: Final = 0.75
 """What is counted after the wait is to reach its caller still, who would count it again else."""
 
 
-class CompanyFetches:
+K = TypeVar("K", bound=Hashable)
+
+
+class SharedFetches(Generic[K]):
     """What is being fetched, and who waits for it.
 
-    `obtain` gets companies and keeps them; False: they cannot be had now. `seconds`: how long a
+    `obtain` gets what is wanted and keeps it; False: it cannot be had now. `seconds`: how long a
     call waits. `removed`: companies that were removed while they were being fetched.
     """
 
-    def __init__(self, obtain: Callable[[Sequence[str]], Awaitable[bool]], seconds: float) -> None:
-        self.removed: set[str] = set()
+    def __init__(self, obtain: Callable[[Sequence[K]], Awaitable[bool]], seconds: float) -> None:
+        self.removed: set[K] = set()
         self._obtain = obtain
         self._seconds = seconds
         self._not_before = 0.0
         self._requests = 0
         self._queue: dict[asyncio.Future[None], None] = {}  # who waits for a place, in order
-        self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._under_way: dict[K, asyncio.Task[None]] = {}
 
-    def __contains__(self, company: str) -> bool:
-        return company in self._under_way
+    def __contains__(self, wanted: K) -> bool:
+        return wanted in self._under_way
 
     def resume(self) -> None:
         """The plane is back: try at once."""
         self._not_before = 0.0
 
-    def note_removed(self, companies: Iterable[str]) -> None:
+    def note_removed(self, wanted: Iterable[K]) -> None:
         """Companies are removed; what a fetch brings of them is older than that."""
-        self.removed.update(name for name in companies if name in self._under_way)
+        self.removed.update(name for name in wanted if name in self._under_way)
 
-    async def fetch(self, companies: Sequence[str], seconds: float | None) -> None:
-        """Get companies that are not held.
+    async def fetch(self, wanted: Sequence[K], seconds: float | None) -> None:
+        """Get what is not held.
 
         Waits no longer than a part of what the caller has left, nor than is configured; not at all
         while the plane is away.
@@ -53,9 +56,9 @@ class CompanyFetches:
         if seconds is not None:
             patience = max(0.0, min(patience, seconds * _PART_OF_REMAINING))
         until = time.monotonic() + patience
-        if self._wanted(companies) and await self._has_room(until):
-            self._begin(self._wanted(companies))  # others may have begun with some meanwhile
-        tasks = {self._under_way[name] for name in companies if name in self._under_way}
+        if self._wanted(wanted) and await self._has_room(until):
+            self._begin(self._wanted(wanted))  # others may have begun with some meanwhile
+        tasks = {self._under_way[name] for name in wanted if name in self._under_way}
         if tasks:
             # `wait` leaves them running: others may wait for them, and the answer is kept.
             await asyncio.wait(tasks, timeout=until - time.monotonic())
@@ -89,27 +92,27 @@ class CompanyFetches:
         else:
             self._requests -= 1
 
-    def _begin(self, companies: Sequence[str]) -> None:
-        """Ask for companies; whoever does has a place."""
-        if not companies:
+    def _begin(self, wanted: Sequence[K]) -> None:
+        """Ask for them; whoever does has a place."""
+        if not wanted:
             self._leave()
             return
-        task = asyncio.create_task(self._request(companies))
-        for name in companies:
+        task = asyncio.create_task(self._request(wanted))
+        for name in wanted:
             self._under_way[name] = task
-        task.add_done_callback(lambda _: self._forget(companies))
+        task.add_done_callback(lambda _: self._forget(wanted))
 
-    def _wanted(self, companies: Sequence[str]) -> list[str]:
+    def _wanted(self, wanted: Sequence[K]) -> list[K]:
         if time.monotonic() < self._not_before:
             return []
-        return [name for name in companies if name not in self._under_way]
+        return [name for name in wanted if name not in self._under_way]
 
-    async def _request(self, companies: Sequence[str]) -> None:
-        if not await self._obtain(companies):
+    async def _request(self, wanted: Sequence[K]) -> None:
+        if not await self._obtain(wanted):
             self._not_before = time.monotonic() + REST_SECONDS
 
-    def _forget(self, companies: Sequence[str]) -> None:
+    def _forget(self, wanted: Sequence[K]) -> None:
         self._leave()
-        for company in companies:
-            self._under_way.pop(company, None)
-            self.removed.discard(company)
+        for name in wanted:
+            self._under_way.pop(name, None)
+            self.removed.discard(name)
