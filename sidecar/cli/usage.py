@@ -86,7 +86,7 @@ class GroupsType(click.ParamType[tuple[str, ...]]):
     type=click.IntRange(1, 1_000_000),
     default=1000,
     show_default=True,
-    help="Most sums (to 10000) or lines to show.",
+    help="Most sums (to 10000) or lines to show; of limits at least 10000.",
 )
 @control_option
 @sidecar_option
@@ -119,14 +119,14 @@ def command(
     sums = not records and (company is None or ranged or groups is not None)
     _refuse_mixtures(question, records, groups is not None, at is not None, source, sums)
     if source == "sidecar":
-        _sidecar_limits(question, at, sidecar_address, timeout_s, as_json)
+        _sidecar_limits(question, at, rows_max, sidecar_address, timeout_s, as_json)
     elif records:
         _records(question, rows_max, control_address, timeout_s, as_json)
     elif sums:
         by = ("company",) if groups is None and company is None else groups or ()
         _sums(question, by, rows_max, control_address, timeout_s, as_json)
     else:
-        _limits(question, at, control_address, timeout_s, as_json)
+        _limits(question, at, rows_max, control_address, timeout_s, as_json)
 
 
 def _refuse_mixtures(
@@ -143,8 +143,14 @@ def _refuse_mixtures(
 
 
 def _limits(
-    question: Question, at: int | None, address: str, timeout_s: float, as_json: bool
+    question: Question,
+    at: int | None,
+    rows_max: int,
+    address: str,
+    timeout_s: float,
+    as_json: bool,
 ) -> None:
+    """Company-wide limits come first; more of users are read as long as more are asked for."""
     request = control_pb2.GetCompanyUsageRequest(
         company=question.company,
         feature=question.feature,
@@ -153,6 +159,11 @@ def _limits(
     with connect("control", address) as channel:
         stub = control_pb2_grpc.ControlServiceStub(channel)
         answer = stub.GetCompanyUsage(request, timeout=timeout_s)
+        while answer.next_page_token and len(answer.limits) < rows_max:
+            request.page_token = answer.next_page_token
+            more = stub.GetCompanyUsage(request, timeout=timeout_s)
+            answer.limits.extend(more.limits)
+            answer.truncated, answer.next_page_token = more.truncated, more.next_page_token
     if as_json:
         output.print_message(answer)
     else:
@@ -160,7 +171,12 @@ def _limits(
 
 
 def _sidecar_limits(
-    question: Question, at: int | None, address: str, timeout_s: float, as_json: bool
+    question: Question,
+    at: int | None,
+    rows_max: int,
+    address: str,
+    timeout_s: float,
+    as_json: bool,
 ) -> None:
     request = pb.GetUsageRequest(
         company=question.company,
@@ -168,11 +184,30 @@ def _sidecar_limits(
         at=None if at is None else timestamp(at),
     )
     with connect("sidecar", address) as channel:
-        answer = pb_grpc.EnforcementServiceStub(channel).GetUsage(request, timeout=timeout_s)
+        stub = pb_grpc.EnforcementServiceStub(channel)
+        answer = stub.GetUsage(request, timeout=timeout_s)
+        while answer.next_page_token and _limits_in(answer) < rows_max:
+            request.page_token = answer.next_page_token
+            _join(answer, stub.GetUsage(request, timeout=timeout_s))
     if as_json:
         output.print_message(answer)
     else:
         usage_tables.print_sidecar_usage(answer)
+
+
+def _limits_in(answer: pb.GetUsageResponse) -> int:
+    return sum(len(usage.limits) for usage in answer.features)
+
+
+def _join(answer: pb.GetUsageResponse, more: pb.GetUsageResponse) -> None:
+    """Add a page to those before it: its limits to what is there of their features."""
+    known = {usage.feature: usage for usage in answer.features}
+    for usage in more.features:
+        if usage.feature in known:
+            known[usage.feature].limits.extend(usage.limits)
+        else:
+            answer.features.append(usage)
+    answer.truncated, answer.next_page_token = more.truncated, more.next_page_token
 
 
 def _sums(

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 import msgspec
 
 from sidecar.directory.directory import Directory
-from sidecar.directory.resolved import LOOKED_AT_ONCE, ResolvedCompany, ResolvedFeature
-from sidecar.domain.catalog.model import FeatureKind
+from sidecar.directory.resolved import ResolvedCompany, ResolvedFeature
 from sidecar.domain.company.model import Segment
 from sidecar.domain.entitlement.resolve import Entitlement
 from sidecar.domain.errors import NotFound
@@ -20,13 +18,12 @@ from sidecar.domain.limits.requests import Check
 from sidecar.domain.limits.usage import QuotaUsage, RateUsage
 from sidecar.domain.slices import Slices
 from sidecar.engine.admission import Gate
-from sidecar.engine.limit_usage import LimitUsage, company_wide_usage, read_limit_usage
+from sidecar.engine.limit_usage import LimitUsage, read_limit_usage
 from sidecar.engine.needs import NOTHING, Needs
 from sidecar.engine.plane_status import PlaneStatus
+from sidecar.engine.usage_report import USAGES_MAX, UsagePlace, UsageReader, UsageReport
 from sidecar.storage.counters import Counters
 from sidecar.storage.store import Store
-
-USAGES_MAX: Final = 10_000
 
 
 class CheckResult(msgspec.Struct, frozen=True):
@@ -35,14 +32,6 @@ class CheckResult(msgspec.Struct, frozen=True):
     decision: Decision
     usages: tuple[QuotaUsage | RateUsage, ...]
     basis: Basis
-
-
-class UsageReport(msgspec.Struct, frozen=True):
-    """Usage by feature; `truncated` where there was more than the bound allows."""
-
-    features: tuple[tuple[str, tuple[QuotaUsage | RateUsage, ...]], ...]
-    basis: Basis
-    truncated: bool
 
 
 class EntitlementReport(msgspec.Struct, frozen=True):
@@ -106,35 +95,35 @@ class Queries:
         return self._unless_full(check, now_us, CheckResult(decision, usages, basis))
 
     def usage(
-        self, company_id: str, feature_key: str, at_us: int, now_us: int
+        self,
+        company_id: str,
+        feature_key: str,
+        at_us: int,
+        now_us: int,
+        most: int = USAGES_MAX,
+        after: UsagePlace | None = None,
     ) -> Slices[UsageReport]:
-        """Usage in the windows that hold an instant; of every feature if the key is empty.
+        """A page of usage in the windows that hold an instant; with an empty key of every feature.
 
         Read in bounded steps: what applies is all of one revision, and each feature's usage is as
         of the moment at which it was read. Raises `NotFound` for an unknown company or feature.
         """
         company = self._require_company(company_id, at_us, now_us)
-        keys = [feature_key] if feature_key else self._feature_keys()
-        room = USAGES_MAX
-        truncated = False
-        features: list[tuple[str, tuple[QuotaUsage | RateUsage, ...]]] = []
-        looked_at = 0
-        for key in keys:
-            feature = company.feature_once(key)
-            if feature is None:
-                raise _unknown_feature(key)
-            if feature.entitlement.feature.kind is FeatureKind.METERED:
-                usages = yield from self._all_usages(company, feature, at_us, now_us, room + 1)
-                if len(usages) > room:
-                    truncated, usages = True, usages[:room]
-                room -= len(usages)
-                features.append((key, usages))
-            looked_at += feature.weight
-            if looked_at >= LOOKED_AT_ONCE:
-                looked_at = 0
-                yield
+        if feature_key and company.feature_once(feature_key) is None:
+            raise _unknown_feature(feature_key)
+        reader = UsageReader(
+            self._store,
+            self._counters,
+            company,
+            at_us=at_us,
+            now_us=now_us,
+            most=most,
+            authority=self._plane_status.authority,
+        )
+        yield from reader.read([feature_key] if feature_key else self._feature_keys(), after)
         basis = self._plane_status.basis(company.version, now_us)
-        return UsageReport(tuple(features), basis, truncated)
+        features = tuple((key, tuple(usages)) for key, usages in reader.found.items())
+        return UsageReport(features, basis, reader.after)
 
     def entitlements(
         self, company_id: str, feature_key: str, at_us: int, now_us: int
@@ -192,28 +181,6 @@ class Queries:
                 authority=self._plane_status.authority,
             )
         )
-
-    def _all_usages(
-        self, company: ResolvedCompany, feature: ResolvedFeature, at_us: int, now_us: int, most: int
-    ) -> Slices[tuple[QuotaUsage | RateUsage, ...]]:
-        """Every limit; those with dimensions for each combination of values that was counted."""
-        usages = self._store.transact(
-            lambda transaction: company_wide_usage(
-                transaction, company, feature, at_us, now_us, authority=self._plane_status.authority
-            )
-        )
-        for meter in feature.meters:
-            if meter.limit.scope.dimensions:
-                window = meter.window(at_us)
-                rows = yield from self._counters.of_slot(
-                    company.snapshot.company,
-                    meter.feature,
-                    meter.slot,
-                    window.start_us,
-                    most - len(usages),
-                )
-                usages.extend(QuotaUsage(meter.limit, window, row.used, row.values) for row in rows)
-        return tuple(usages[:most])
 
 
 def _unknown_feature(key: str) -> NotFound:

@@ -11,8 +11,10 @@ from typing import Final
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.limits.usage import QuotaUsage, RateUsage
 from sidecar.domain.slices import Slices, pages
-from sidecar.engine.query import EntitlementReport, UsageReport
+from sidecar.engine.query import EntitlementReport
+from sidecar.engine.usage_report import UsageReport
 from sidecar.rpc import response_messages
+from sidecar.shared.page_tokens import encode_place
 from sidecar.shared.protobuf_wire import delimited
 
 _PAGE: Final = 100
@@ -26,7 +28,10 @@ def usage_answer(report: UsageReport) -> Slices[bytes]:
         usage = yield from _usage(feature, usages)
         parts.append(delimited(_FIRST_FIELD, usage))
         yield
-    rest = pb.GetUsageResponse(truncated=report.truncated)
+    after = report.after
+    rest = pb.GetUsageResponse(truncated=after is not None)
+    if after is not None:
+        rest.next_page_token = encode_place(after)
     response_messages.fill_basis(rest.basis, report.basis)
     return b"".join([*parts, rest.SerializeToString()])
 

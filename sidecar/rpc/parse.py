@@ -25,8 +25,10 @@ from sidecar.domain.limits.requests import (
 )
 from sidecar.domain.text import KNOWN_NAMES, NEW_NAMES
 from sidecar.domain.time.units import SECOND_US
+from sidecar.engine.usage_report import USAGES_MAX, UsagePlace
 from sidecar.rpc.utf8_errors import malformed_field
 from sidecar.shared.convert.times import optional_instant
+from sidecar.shared.page_tokens import decode_place
 
 M = TypeVar("M", bound=Message)
 
@@ -119,6 +121,21 @@ def parse_event_time(field: str, request: Timed, now_us: int, machine_ahead_us: 
     at_us = _instant(field, request, now_us)
     require_event_time(field, at_us, now_us, machine_ahead_us)
     return at_us
+
+
+def parse_usage_page(
+    request: pb.GetUsageRequest, now_us: int, machine_ahead_us: int
+) -> tuple[int, int, UsagePlace | None]:
+    """The instant whose windows are meant, a page's size, and where it goes on."""
+    if not 0 <= request.page_size <= USAGES_MAX:
+        message = f"must be 0 to {USAGES_MAX}, is {request.page_size}"
+        raise InvalidInput("page_size", message)
+    most = request.page_size or USAGES_MAX
+    if not request.page_token:
+        return parse_event_time("at", request, now_us, machine_ahead_us), most, None
+    after = decode_place(request.page_token, UsagePlace)
+    require_event_time("page_token", after.at_us, now_us, machine_ahead_us)
+    return after.at_us, most, after
 
 
 def _instant(field: str, request: Timed, now_us: int) -> int:

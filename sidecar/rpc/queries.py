@@ -52,13 +52,13 @@ class QueryMethods:
         KNOWN_NAMES.require_identifier("company", request.company)
         if request.feature:
             KNOWN_NAMES.require_identifier("feature", request.feature)
-        at_us = parse.parse_event_time("at", request, now_us, self._queries.machine_ahead_us)
+        at_us, most, after = parse.parse_usage_page(request, now_us, self._queries.machine_ahead_us)
         async with self._snapshot_fetcher.obtained(
             Needs(frozenset((request.company,))), now_us, context.time_remaining
         ):
             report = await in_steps(
                 self._runner,
-                self._queries.usage(request.company, request.feature, at_us, now_us),
+                self._queries.usage(request.company, request.feature, at_us, now_us, most, after),
             )
         return await in_slices(usage_answer(report))
 

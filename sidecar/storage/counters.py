@@ -89,17 +89,25 @@ class Counters:
         return True
 
     def of_slot(
-        self, company: str, feature: str, slot: str, window_start_us: int, most: int
+        self,
+        company: str,
+        feature: str,
+        slot: str,
+        window_start_us: int,
+        most: int,
+        *,
+        behind: bytes = b"",
     ) -> Slices[list[CounterRow]]:
         """Counters of a slot with dimensions in a window, one for each combination of values.
 
-        At most so many, in steps that are bounded in the keys that they look at.
+        At most so many, behind values that have a hash, in the order of those; in steps that are
+        bounded in the keys that they look at.
         """
         prefix = keys.counters_of(company, feature, slot)
         suffix = keys.counter_key(b"", window_start_us)
         stop = prefix + b"\xff" * 25
         rows: list[CounterRow] = []
-        start = prefix
+        start = prefix + behind + b"\xff" if behind else prefix
         while start and len(rows) < most:
             found = self._scan(start, stop)
             for key, data in found:

@@ -97,7 +97,8 @@ async def test_usage_of_thousands_of_users_with_older_windows(bench: Bench) -> N
     async with bench.bounded():
         data = await bench.container.query_methods.get_usage(request, ANYONE)
     answer = pb.GetUsageResponse.FromString(data)
-    assert [("calls", 10_000), ("tokens", 0)] == [
+    # The company-wide limit of each, then users.
+    assert [("calls", 9_999), ("tokens", 1)] == [
         (usage.feature, len(usage.limits)) for usage in answer.features
     ]
     assert answer.truncated

@@ -18,6 +18,7 @@ from sidecar.control.rpc.request_validation import (
     require_count,
     require_incarnation,
     size_or,
+    usage_of_token,
 )
 from sidecar.control.rules.records import read_attributes
 from sidecar.control.services import apply, directory, losses, usage
@@ -140,9 +141,15 @@ def company_usage(
     if request.feature:
         KNOWN_NAMES.require_identifier("feature", request.feature)
     at_us = instant(request.at, "at") if request.HasField("at") else now_us
-    limits, truncated = usage.company_usage(store, company, request.feature, at_us)
+    most = size_or("page_size", request.page_size, usage.LIMITS_MAX, usage.LIMITS_MAX)
+    after = usage_of_token(request.page_token)
+    if after is not None:
+        at_us = after.at_us
+    limits, behind = usage.company_usage(store, company, request.feature, at_us, most, after)
     return control_pb2.GetCompanyUsageResponse(
-        limits=map(_limit_usage, limits), truncated=truncated
+        limits=map(_limit_usage, limits),
+        truncated=behind is not None,
+        next_page_token=page_token(behind),
     )
 
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-from typing import Final, TypeVar
+from typing import Final
 from uuid import UUID
-
-import msgspec
 
 from sidecar.api.control.v1 import control_pb2
 from sidecar.control.services.totals import TotalsPlace
+from sidecar.control.services.usage import LedgerUsagePlace
 from sidecar.control.storage.values import LineFilter, LinePosition
 from sidecar.domain.bounds import BEGINNING_US, FOREVER_US, INT64_MAX
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.text import KNOWN_NAMES
+from sidecar.domain.time.windows import END_INSTANT_US, FIRST_INSTANT_US
 from sidecar.shared.convert.times import instant
-
-Position = TypeVar("Position", str, LinePosition, TotalsPlace)
+from sidecar.shared.page_tokens import bad_token, decode_place, encode_place
 
 _NIL: Final = UUID(int=0)
 
@@ -62,20 +59,20 @@ def line_filter(
     return LineFilter(request.company, request.feature, from_us, until_us)
 
 
-def page_token(position: str | LinePosition | TotalsPlace | None) -> str:
+def page_token(position: str | LinePosition | TotalsPlace | LedgerUsagePlace | None) -> str:
     """The token of a position; empty where there is no next page."""
     if not position:
         return ""
-    return base64.urlsafe_b64encode(msgspec.json.encode(position)).decode()
+    return encode_place(position)
 
 
 def company_of_token(token: str) -> str:
     """The id that a token stands for; empty for the start."""
     if not token:
         return ""
-    company = _decode(token, str)
+    company = decode_place(token, str)
     if KNOWN_NAMES.identifier_problem(company) is not None:
-        raise _bad_token()
+        raise bad_token()
     return company
 
 
@@ -83,39 +80,38 @@ def line_of_token(token: str) -> LinePosition | None:
     """The line that a token stands for; `None` for the start."""
     if not token:
         return None
-    position = _decode(token, LinePosition)
+    position = decode_place(token, LinePosition)
     numbers = (position.event_time_us, position.sequence)
     if not all(0 <= number <= INT64_MAX for number in numbers):
-        raise _bad_token()
+        raise bad_token()
     try:
         require_incarnation(position.incarnation)
     except InvalidInput:
-        raise _bad_token() from None
+        raise bad_token() from None
     return position
+
+
+def usage_of_token(token: str) -> LedgerUsagePlace | None:
+    """The place that a token stands for; `None` for the start."""
+    if not token:
+        return None
+    place = decode_place(token, LedgerUsagePlace)
+    if not FIRST_INSTANT_US <= place.at_us < END_INSTANT_US:
+        raise bad_token()
+    return place
 
 
 def totals_of_token(token: str) -> TotalsPlace:
     """The place that a token stands for; the start for none."""
     if not token:
         return TotalsPlace()
-    place = _decode(token, TotalsPlace)
+    place = decode_place(token, TotalsPlace)
     key = place.key
     if key is None or place.company not in ("", key.company):
-        raise _bad_token()
+        raise bad_token()
     window = key.counter.window
     if not all(-INT64_MAX <= at <= INT64_MAX for at in (window.start_us, window.end_us)):
-        raise _bad_token()
+        raise bad_token()
     if not 0 <= place.version < INT64_MAX:
-        raise _bad_token()
+        raise bad_token()
     return place
-
-
-def _decode(token: str, kind: type[Position]) -> Position:
-    try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(token), type=kind)
-    except (binascii.Error, ValueError, msgspec.MsgspecError):
-        raise _bad_token() from None
-
-
-def _bad_token() -> InvalidInput:
-    return InvalidInput("page_token", "is none that an earlier answer gave")

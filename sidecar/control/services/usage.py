@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
 
-from sidecar.control.rules.attribution import limits_at
+from sidecar.control.rules.attribution import CountedLimit, limits_at
 from sidecar.control.services.attribution import load_index
-from sidecar.control.storage.port import PlaneStore
+from sidecar.control.storage.port import PlaneStore, ReadTransaction
 from sidecar.control.storage.values import (
     CORRECTIONS,
+    CounterKey,
     IncarnationTally,
     KnownIncarnation,
     LedgerLine,
@@ -21,13 +21,28 @@ from sidecar.control.storage.values import (
     UsageSum,
 )
 from sidecar.domain.catalog.model import Limit
+from sidecar.domain.company.model import CompanySnapshot
+from sidecar.domain.entitlement.resolve import CatalogIndex
 from sidecar.domain.errors import NotFound
-from sidecar.domain.limits.counters import CounterTotal
+from sidecar.domain.limits.counters import CounterRef, CounterTotal
 from sidecar.domain.time.windows import Window
 
 LIMITS_MAX: Final = 10_000
 
-_Slot = tuple[str, str, Window]
+
+class LedgerUsagePlace(msgspec.Struct, frozen=True):
+    """Behind what a listing goes on, in the windows of `at_us`.
+
+    `by_values`: all company-wide limits were told; otherwise those up to `feature`. Then it goes on
+    with the feature's limit of that number, if it is of the slot, behind the counter of the values.
+    """
+
+    at_us: int
+    by_values: bool
+    feature: str
+    limit: int = 0
+    slot: str = ""
+    behind: tuple[str, ...] = ()
 
 
 class LedgerLimitUsage(msgspec.Struct, frozen=True):
@@ -54,12 +69,18 @@ def sum_usage(
 
 
 def company_usage(
-    store: PlaneStore, company: str, feature: str, at_us: int
-) -> tuple[list[LedgerLimitUsage], bool]:
-    """Usage of a company against its limits in the windows of an instant; at most 10,000.
+    store: PlaneStore,
+    company: str,
+    feature: str,
+    at_us: int,
+    most: int = LIMITS_MAX,
+    after: LedgerUsagePlace | None = None,
+) -> tuple[list[LedgerLimitUsage], LedgerUsagePlace | None]:
+    """A page of a company's usage against its limits in the windows of an instant.
 
-    Also says whether that bound cut the answer short. An empty feature is every feature. Raises
-    `NotFound` for a company or a feature that is unknown.
+    Company-wide limits come first, over all features, then those with dimensions: however many
+    users one feature has, they hide no other's company-wide limit. Also says where it goes on. An
+    empty feature is every feature. Raises `NotFound` for a company or a feature that is unknown.
     """
     with store.read() as transaction:
         snapshot = transaction.snapshots([company]).get(company)
@@ -68,26 +89,88 @@ def company_usage(
         index = load_index(transaction)
         if feature and feature not in index.features:
             raise NotFound("feature", f"the catalog has no feature {feature!r}")
-        totals = transaction.open_counters(company, feature, at_us, CORRECTIONS, LIMITS_MAX + 1)
-    by_slot: dict[_Slot, list[CounterTotal]] = defaultdict(list)
-    for total in totals:
-        by_slot[(total.feature, total.counter.slot, total.counter.window)].append(total)
-    usage: list[LedgerLimitUsage] = []
-    for key in [feature] if feature else sorted(index.features):
-        for limit, slot, window in limits_at(index, snapshot, key, at_us) or ():
-            counted = by_slot[(key, slot, window)]
-            usage += _on_limit(key, limit, window, counted)
-    return usage[:LIMITS_MAX], max(len(usage), len(totals)) > LIMITS_MAX
+        names = [feature] if feature else sorted(index.features)
+        page = _UsagePage(transaction, index, snapshot, at_us, most)
+        if after is None or not after.by_values:
+            page.read_company_wide(names, "" if after is None else after.feature)
+            after = None
+        if page.after is None:
+            page.read_by_values(names, after)
+    return page.found, page.after
 
 
-def _on_limit(
-    feature: str, limit: Limit, window: Window, counted: Sequence[CounterTotal]
-) -> Iterator[LedgerLimitUsage]:
-    if not counted and not limit.scope.dimensions:
-        yield LedgerLimitUsage(feature, limit, (), window, 0)
-    for total in counted:
-        carried = sum(total.carried or ()) if limit.rollover is not None else 0
-        yield LedgerLimitUsage(feature, limit, total.counter.values, window, total.total, carried)
+class _UsagePage:
+    """Collects up to `most` usages; the company-wide limits of a feature come together."""
+
+    def __init__(
+        self,
+        transaction: ReadTransaction,
+        index: CatalogIndex,
+        snapshot: CompanySnapshot,
+        at_us: int,
+        most: int,
+    ) -> None:
+        self.found: list[LedgerLimitUsage] = []
+        self.after: LedgerUsagePlace | None = None
+        self._transaction = transaction
+        self._index = index
+        self._snapshot = snapshot
+        self._at_us = at_us
+        self._most = most
+
+    def read_company_wide(self, names: Sequence[str], behind: str) -> None:
+        for name in names:
+            if name <= behind:
+                continue
+            limits = [found for _, found in self._limits(name) if not found.limit.scope.dimensions]
+            if self.found and len(self.found) + len(limits) > self._most:
+                self.after = LedgerUsagePlace(self._at_us, by_values=False, feature=behind)
+                return
+            company = self._snapshot.company
+            counters = [
+                CounterKey(company, name, CounterRef(of.slot, (), of.window)) for of in limits
+            ]
+            totals = self._transaction.totals(counters, CORRECTIONS)
+            self.found += map(_usage, limits, totals)
+            behind = name
+
+    def read_by_values(self, names: Sequence[str], after: LedgerUsagePlace | None) -> None:
+        for name in names:
+            if after is not None and name < after.feature:
+                continue
+            begin = after if after is not None and name == after.feature else None
+            for number, of in self._limits(name):
+                if not of.limit.scope.dimensions or (begin and number < begin.limit):
+                    continue
+                goes_on = begin is not None and (begin.limit, begin.slot) == (number, of.slot)
+                behind = begin.behind if begin is not None and goes_on else ()
+                if self._is_full(name, number, of, behind):
+                    return
+
+    def _is_full(self, name: str, number: int, of: CountedLimit, behind: tuple[str, ...]) -> bool:
+        """Take what was counted by a limit; whether that is more than there is room for."""
+        room = max(0, self._most - len(self.found))
+        key = CounterKey(self._snapshot.company, name, CounterRef(of.slot, behind, of.window))
+        totals = self._transaction.totals_of_slot(key, CORRECTIONS, room + 1)
+        self.found += [_usage(of, total) for total in totals[:room]]
+        if len(totals) <= room:
+            return False
+        if room:
+            behind = totals[room - 1].counter.values
+        self.after = LedgerUsagePlace(
+            self._at_us, by_values=True, feature=name, limit=number, slot=of.slot, behind=behind
+        )
+        return True
+
+    def _limits(self, name: str) -> Iterator[tuple[int, CountedLimit]]:
+        return enumerate(limits_at(self._index, self._snapshot, name, self._at_us) or ())
+
+
+def _usage(of: CountedLimit, total: CounterTotal) -> LedgerLimitUsage:
+    carried = sum(total.carried or ()) if of.limit.rollover is not None else 0
+    return LedgerLimitUsage(
+        total.feature, of.limit, total.counter.values, of.window, total.total, carried
+    )
 
 
 def list_lines(

@@ -132,18 +132,14 @@ class ReadTransaction(Protocol):
         """Totals of counters, with the incarnation's part as `own`; 0 where nothing is counted."""
         ...
 
-    def counters(self, keys: Iterable[CounterKey]) -> list[CounterState]:
-        """Those of the counters that exist, with all their parts."""
+    def totals_of_slot(
+        self, behind: CounterKey, incarnation: str, limit: int
+    ) -> list[CounterTotal]:
+        """Totals on the slot and window of a counter, of values behind its own, in their order."""
         ...
 
-    def open_counters(
-        self, company: str, feature: str, at_us: int, incarnation: str, limit: int
-    ) -> list[CounterTotal]:
-        """Counters of a company whose window holds an instant; an empty feature is any.
-
-        And those whose window begins within a minute, where unused amounts were carried into it.
-        Company-wide ones first, so that a limit cuts off single users rather than the whole.
-        """
+    def counters(self, keys: Iterable[CounterKey]) -> list[CounterState]:
+        """Those of the counters that exist, with all their parts."""
         ...
 
     def ledger_version(self) -> int:

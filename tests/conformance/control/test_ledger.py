@@ -15,8 +15,9 @@ from sidecar.control.storage.values import (
     UsageSum,
 )
 from sidecar.domain.bounds import INT64_MAX
-from sidecar.domain.limits.counters import CounterTotal
+from sidecar.domain.limits.counters import CounterRef, CounterTotal
 from sidecar.domain.time.units import DAY_US
+from sidecar.domain.time.windows import Window
 from tests.unit.control.support import ALICE, BOB, LIFETIME, NOW_US, key_of, per_user
 
 _CHAIN = b"\x07" * 32
@@ -189,24 +190,25 @@ def test_a_total_that_saturated_is_exact_again_once_it_fits(store: PlaneStore) -
     assert INT64_MAX + 7 - 10 == _total(store)
 
 
-def test_open_counters_are_those_whose_window_holds_the_instant(store: PlaneStore) -> None:
-    window = per_user("eve").window
+def test_totals_of_a_slot_come_by_values_in_pages(store: PlaneStore) -> None:
+    names = ["dan", "eve", "bob", "ann"]
+    yesterday = per_user("eve").window.start_us - DAY_US
+    older = CounterRef(per_user("eve").slot, ("eve",), Window(yesterday, yesterday + DAY_US))
     with store.write() as transaction:
-        amounts = {key_of(LIFETIME): 1, key_of(per_user("eve")): 2, key_of(per_user("bob")): 3}
+        amounts = {key_of(per_user(name)): at for at, name in enumerate(names, start=1)}
         transaction.add_to_counters(ALICE, amounts, 1)
-        transaction.add_to_counters(ALICE, {key_of(LIFETIME, "other"): 9}, 1)
+        others = {key_of(LIFETIME): 9, key_of(per_user("eve"), "other"): 9, key_of(older): 9}
+        transaction.add_to_counters(ALICE, others, 1)
 
-    def amounts_at(at_us: int, limit: int = 10, feature: str = "") -> list[int]:
+    def behind(values: tuple[str, ...], limit: int = 10) -> list[int]:
+        key = key_of(CounterRef(per_user("").slot, values, per_user("").window))
         with store.read() as transaction:
-            found = transaction.open_counters("acme", feature, at_us, BOB, limit)
-        return [total.total for total in found]
+            return [total.total for total in transaction.totals_of_slot(key, BOB, limit)]
 
-    assert [1, 3, 2] == amounts_at(window.start_us)
-    assert [1, 3, 2] == amounts_at(window.end_us - 1, feature="tokens")
-    assert [1] == amounts_at(window.end_us)
-    assert [1] == amounts_at(window.start_us - 1)
-    assert [1, 3] == amounts_at(window.start_us, limit=2)
-    assert [] == amounts_at(window.start_us, feature="calls")
+    assert [4, 3, 1, 2] == behind(())
+    assert [4, 3] == behind((), limit=2)
+    assert [1, 2] == behind(("bob",))
+    assert [] == behind(("eve",))
 
 
 def test_values_of_dimensions_are_kept_apart(store: PlaneStore) -> None:
@@ -217,6 +219,7 @@ def test_values_of_dimensions_are_kept_apart(store: PlaneStore) -> None:
         transaction.add_to_counters(ALICE, amounts, 1)
     with store.read() as transaction:
         totals = transaction.totals(counters, ALICE)
-        found = transaction.open_counters("acme", "tokens", NOW_US, ALICE, 10)
+        slot = key_of(CounterRef(per_user("").slot, (), per_user("").window))
+        found = transaction.totals_of_slot(slot, ALICE, 10)
     assert [1, 2, 3, 4, 5] == [total.total for total in totals]
     assert set(names) == {total.counter.values[0] for total in found}

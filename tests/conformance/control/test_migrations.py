@@ -187,7 +187,7 @@ def told(store: SqliteStore) -> object:
         uses = transaction.key_uses([("acme", "once"), ("globex", "once")])
         totals = [
             (total.counter, total.total, total.own, total.version)
-            for total in transaction.open_counters("acme", "", utc(2026, 1, 10), ALICE, 10)
+            for total in transaction.unended_totals("acme", None, utc(2026, 1, 10), ALICE, 10)
         ]
         state = transaction.state(), transaction.catalog()
     assert lines[0]

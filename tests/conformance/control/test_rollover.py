@@ -117,23 +117,6 @@ def test_what_is_due_comes_longest_overdue_first(store: PlaneStore) -> None:
         assert [] == transaction.rollover_windows_due(9, 10)
 
 
-def test_open_counters_include_those_that_are_about_to_be_carried_into(store: PlaneStore) -> None:
-    with store.write() as transaction:
-        transaction.put_rollover_windows(
-            [RolloverWindow(_key(at), 0, (at,)) for at in (1, 2, 3)], 10
-        )
-        transaction.add_to_counters(ALICE, {_key(2, "DAY/1/CALENDAR||"): 1}, 11)
-
-    def starts(at_us: int) -> list[int]:
-        with store.read() as transaction:
-            totals = transaction.open_counters("acme", "", at_us, ALICE, 10)
-        return sorted(total.counter.window.start_us // SPAN_US for total in totals)
-
-    assert [1] == starts(2 * SPAN_US - MINUTE_US - 1)
-    assert [1, 2] == starts(2 * SPAN_US - MINUTE_US)
-    assert [2, 2] == starts(2 * SPAN_US)
-
-
 def test_the_walk_is_remembered(store: PlaneStore) -> None:
     with store.read() as transaction:
         assert RolloverWalk() == transaction.rollover_walk()

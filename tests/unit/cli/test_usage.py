@@ -256,3 +256,33 @@ def test_what_does_not_fit_together_is_told(args: list[str], message: str) -> No
 
     assert ExitCode.USAGE == result.exit_code
     assert message in result.stderr
+
+
+def test_usage_of_users_is_read_page_by_page_as_long_as_more_is_asked_for(
+    fake: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = control_pb2.GetCompanyUsageResponse(
+        limits=[usage(1, 1000)], truncated=True, next_page_token="next"
+    )
+    fake.answers["GetCompanyUsage"] = first
+    cut = tallyd("usage", "acme", "--max", "1", "--json", "--control", fake.address)
+    assert '"truncated": true' in cut.stdout
+    assert 1 == len(fake.requests)
+
+    fake.requests.clear()
+    tallyd("usage", "acme", "--max", "3", "--json", "--control", fake.address)
+    assert ["", "next", "next"] == [request.page_token for request in fake.requests]
+
+
+def test_pages_of_a_sidecar_are_joined_by_feature(fake: FakeServer) -> None:
+    page = pb.GetUsageResponse(
+        features=[pb.FeatureUsage(feature="calls", limits=[pb.LimitStatus(limit="monthly")])],
+        truncated=True,
+        next_page_token="next",
+    )
+    fake.answers["GetUsage"] = page
+    result = tallyd(
+        "usage", "acme", "--source", "sidecar", "--max", "3", "--json", "--sidecar", fake.address
+    )
+    told = json.loads(result.stdout)
+    assert [("calls", 3)] == [(one["feature"], len(one["limits"])) for one in told["features"]]

@@ -94,7 +94,7 @@ class World:
         found = set()
         with self.store.read() as transaction:
             for hour in range(-2 * DAY_HOURS, self.now + 2 * DAY_HOURS):
-                for total in transaction.open_counters("acme", "", instant(hour), "plane", 1_000):
+                for total in transaction.unended_totals("acme", None, instant(hour), "plane", 999):
                     ref = total.counter
                     anchored = is_anchored(ref.slot)
                     start_us = ref.window.start_us if anchored else 0

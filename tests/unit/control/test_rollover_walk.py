@@ -108,7 +108,7 @@ def test_a_company_that_gains_rollover_starts_with_the_running_window(
     plane.go_to(FEBRUARY)
 
     with store.read() as transaction:
-        totals = transaction.open_counters("acme", "tokens", FEBRUARY, plane.writer.incarnation, 9)
+        totals = transaction.unended_totals("acme", None, FEBRUARY, plane.writer.incarnation, 9)
     assert [(100,)] == [total.carried for total in totals]
 
 

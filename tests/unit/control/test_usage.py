@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from sidecar.control.services import usage
+from sidecar.control.services import apply, usage
 from sidecar.control.services.subscriptions import change_subscription
 from sidecar.control.services.usage import LedgerLimitUsage
 from sidecar.control.storage.port import PlaneStore
@@ -21,6 +22,7 @@ from tests.unit.control.support import (
     NOW_US,
     TODAY,
     Writer,
+    company,
     per_user,
     record,
     set_up,
@@ -50,8 +52,8 @@ def test_usage_stands_against_every_limit_in_the_window_of_the_instant(store: Pl
         LedgerLimitUsage("tokens", DAILY, ("bob",), TODAY, 2),
         LedgerLimitUsage("tokens", DAILY, ("eve",), TODAY, 5),
     ]
-    assert (expected, False) == today
-    assert ([ever], False) == yesterday
+    assert (expected, None) == today
+    assert ([ever], None) == yesterday
 
 
 def test_a_limit_without_usage_stands_at_0(store: PlaneStore) -> None:
@@ -111,3 +113,38 @@ def test_an_incarnation_is_looked_up_with_its_sums(store: PlaneStore) -> None:
     assert (2, False) == (known.watermark, known.fenced)
     assert [IncarnationTally("calls", 1, 6), IncarnationTally("tokens", 1, 5)] == tallies
     assert (None, []) == usage.look_up_incarnation(store, BOB)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 8, 9, 100])
+def test_usage_comes_in_pages_that_have_each_limit_once(store: PlaneStore, size: int) -> None:
+    writer = Writer(ALICE)
+    set_up(store, "acme")
+    users = [per_user(f"user {user}") for user in range(7)]
+    writer.write(*(record(1, counters=[LIFETIME, user]) for user in users))
+    writer.push(store)
+    whole, _ = usage.company_usage(store, "acme", "", NOW_US)
+    assert [("ever", 7), *[("daily", 1)] * 7] == [(found.limit.id, found.used) for found in whole]
+    pages, place = usage.company_usage(store, "acme", "", NOW_US, size)
+    while place is not None:
+        assert len(pages) % size == 0
+        more, place = usage.company_usage(store, "acme", "", place.at_us, size, place)
+        pages += more
+    assert whole == pages
+
+
+def test_one_features_users_hide_no_other_features_company_wide_limit(store: PlaneStore) -> None:
+    tokens = CATALOG.plans[0].entitlements[1]
+    calls = msgspec.structs.replace(tokens, feature="calls")
+    plan = msgspec.structs.replace(CATALOG.plans[0], entitlements=(calls, tokens))
+    content = msgspec.structs.replace(CATALOG, plans=(plan,))
+    apply.apply(store, apply.Desired(content, (company(),)), NOW_US)
+    writer = Writer(ALICE)
+    users = [per_user(f"user {user}") for user in range(5)]
+    writer.write(*(record(1, feature="calls", counters=[LIFETIME, user]) for user in users))
+    writer.write(record(9, feature="tokens", counters=[LIFETIME]))
+    writer.push(store)
+    found, place = usage.company_usage(store, "acme", "", NOW_US, 4)
+    assert [("calls", "ever", 5), ("tokens", "ever", 9), *[("calls", "daily", 1)] * 2] == [
+        (one.feature, one.limit.id, one.used) for one in found
+    ]
+    assert place is not None

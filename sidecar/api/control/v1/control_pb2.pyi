@@ -899,10 +899,16 @@ class GetCompanyUsageRequest(_message.Message):
     COMPANY_FIELD_NUMBER: _builtins.int
     FEATURE_FIELD_NUMBER: _builtins.int
     AT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     company: _builtins.str
     """Id of the company."""
     feature: _builtins.str
     """Only this feature. Empty: all."""
+    page_size: _builtins.int
+    """At most this many limits, 1 to 10,000; the company-wide ones of a feature always come together. 0: 10,000."""
+    page_token: _builtins.str
+    """From an earlier answer, whose windows are meant then. Empty: from the start."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
         """Instant whose windows are meant. Absent: now."""
@@ -913,10 +919,12 @@ class GetCompanyUsageRequest(_message.Message):
         company: _builtins.str = ...,
         feature: _builtins.str = ...,
         at: _timestamp_pb2.Timestamp | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "company", b"company", "feature", b"feature"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "company", b"company", "feature", b"feature", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -998,21 +1006,27 @@ class GetCompanyUsageResponse(_message.Message):
 
     LIMITS_FIELD_NUMBER: _builtins.int
     TRUNCATED_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     truncated: _builtins.bool
-    """Whether that bound cut the answer short."""
+    """Whether the bound cut the answer short."""
+    next_page_token: _builtins.str
+    """For the next page. Empty: this was the last."""
     @_builtins.property
     def limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___LimitUsage]:
-        """In the order of features and limits; at most 10,000."""
+        """First the limits that are company-wide, over all features, then those with dimensions; each in the order of features
+        and limits.
+        """
 
     def __init__(
         self,
         *,
         limits: _abc.Iterable[Global___LimitUsage] | None = ...,
         truncated: _builtins.bool = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "truncated", b"truncated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "next_page_token", b"next_page_token", "truncated", b"truncated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

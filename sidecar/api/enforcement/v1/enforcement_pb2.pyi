@@ -1070,10 +1070,16 @@ class GetUsageRequest(_message.Message):
     COMPANY_FIELD_NUMBER: _builtins.int
     FEATURE_FIELD_NUMBER: _builtins.int
     AT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     company: _builtins.str
     """Id of the company."""
     feature: _builtins.str
     """Key of the feature. Empty: every feature."""
+    page_size: _builtins.int
+    """At most this many limits, 1 to 10,000; the company-wide ones of a feature always come together. 0: 10,000."""
+    page_token: _builtins.str
+    """From an earlier answer, whose windows are meant then. Empty: from the start."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
         """Instant whose windows are meant, with the bounds of CheckAndIncrementRequest.event_time. Absent: now."""
@@ -1084,10 +1090,12 @@ class GetUsageRequest(_message.Message):
         company: _builtins.str = ...,
         feature: _builtins.str = ...,
         at: _timestamp_pb2.Timestamp | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "company", b"company", "feature", b"feature"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "company", b"company", "feature", b"feature", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1105,7 +1113,7 @@ class FeatureUsage(_message.Message):
     """Key of the feature."""
     @_builtins.property
     def limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___LimitStatus]:
-        """Each limit and, for limits with dimensions, each combination of values that has been counted; at most 10,000."""
+        """Each limit and, for limits with dimensions, each combination of values that has been counted."""
 
     def __init__(
         self,
@@ -1123,15 +1131,18 @@ Global___FeatureUsage: _TypeAlias = FeatureUsage  # noqa: Y015
 
 @_typing.final
 class GetUsageResponse(_message.Message):
-    """Usage as this sidecar knows it."""
+    """Usage as this sidecar knows it: first the limits that are company-wide, over all features, then those with dimensions."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     FEATURES_FIELD_NUMBER: _builtins.int
     BASIS_FIELD_NUMBER: _builtins.int
     TRUNCATED_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     truncated: _builtins.bool
     """Whether the bound on the number of limits cut the answer short."""
+    next_page_token: _builtins.str
+    """For the next page. Empty: this was the last."""
     @_builtins.property
     def features(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeatureUsage]:
         """Features in the order of their keys."""
@@ -1146,10 +1157,11 @@ class GetUsageResponse(_message.Message):
         features: _abc.Iterable[Global___FeatureUsage] | None = ...,
         basis: Global___Basis | None = ...,
         truncated: _builtins.bool = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "features", b"features", "truncated", b"truncated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "features", b"features", "next_page_token", b"next_page_token", "truncated", b"truncated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

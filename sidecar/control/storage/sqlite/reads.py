@@ -7,11 +7,7 @@ from typing import Any, Final
 
 from sidecar.control.storage.sqlite import codec
 from sidecar.control.storage.sqlite.totals import (
-    COUNTER_KEY,
-    COUNTER_WITH_PARTS,
-    TOTAL,
     SqliteTotals,
-    total_of_row,
 )
 from sidecar.control.storage.values import (
     IncarnationTally,
@@ -22,16 +18,9 @@ from sidecar.control.storage.values import (
     LinePosition,
     UsageSum,
 )
-from sidecar.domain.limits.counters import CounterTotal
 from sidecar.domain.time.sure import KnownTime
-from sidecar.domain.time.units import DAY_US, MINUTE_US
+from sidecar.domain.time.units import DAY_US
 
-_OPEN: Final = (
-    f"SELECT {COUNTER_KEY}, {TOTAL} {COUNTER_WITH_PARTS} WHERE c.company = ? "
-    "{feature} AND c.window_end_us > ? "
-    "AND c.window_start_us <= CASE WHEN c.carried IS NULL THEN ? ELSE ? END "
-    "ORDER BY c.dimension_values <> '[]', c.feature, c.slot, c.dimension_values LIMIT ?"
-)
 _LINE_COLUMNS: Final = (
     "company, feature, event_time_us, incarnation, sequence, quantity, overage, "
     "accepted_us, received_us, record, duplicate_of, unattributed"
@@ -87,16 +76,6 @@ class SqliteReads(SqliteTotals):
             if row is not None:
                 found[key] = KeyUse(codec.incarnation_text(row[0]), row[1], row[2])
         return found
-
-    def open_counters(
-        self, company: str, feature: str, at_us: int, incarnation: str, limit: int
-    ) -> list[CounterTotal]:
-        sql = _OPEN.format(feature="AND c.feature = ?" if feature else "")
-        column = codec.incarnation_column(incarnation)
-        named = (feature,) if feature else ()
-        soon_us = at_us + MINUTE_US
-        rows = self._all(sql, column, company, *named, at_us, at_us, soon_us, limit)
-        return [total_of_row(*row) for row in rows]
 
     def lines(self, wanted: LineFilter, after: LinePosition | None, limit: int) -> list[LedgerLine]:
         conditions, parameters = _conditions(wanted)

@@ -32,6 +32,11 @@ _SINGLE: Final = (
     f"SELECT {TOTAL} {COUNTER_WITH_PARTS} WHERE c.company = ? AND c.feature = ? "
     "AND c.window_end_us = ? AND c.window_start_us = ? AND c.slot = ? AND c.dimension_values = ?"
 )
+_OF_SLOT: Final = (
+    f"SELECT {COUNTER_KEY}, {TOTAL} {COUNTER_WITH_PARTS} WHERE c.company = ? AND c.feature = ? "
+    "AND c.window_end_us = ? AND c.window_start_us = ? AND c.slot = ? AND c.dimension_values > ? "
+    "ORDER BY c.dimension_values LIMIT ?"
+)
 _STATE: Final = f"SELECT total, version, carried FROM counter WHERE {_COUNTER_IS}"  # noqa: S608
 _PARTS_OF: Final = f"SELECT incarnation, amount FROM counter_part WHERE {_COUNTER_IS}"  # noqa: S608
 _UNENDED: Final = (
@@ -76,6 +81,16 @@ class SqliteTotals(SqliteRollover):
             row = self._one(_SINGLE, column, *columns) or (0, 0, 0, None, 0)
             totals.append(total_of_row(*columns, *row))
         return totals
+
+    def totals_of_slot(
+        self, behind: CounterKey, incarnation: str, limit: int
+    ) -> list[CounterTotal]:
+        column = codec.incarnation_column(incarnation)
+        *columns, values = codec.counter_columns(behind)
+        # Without values it is before all of them: "[]" would sort behind.
+        values = values if behind.counter.values else ""
+        rows = self._all(_OF_SLOT, column, *columns, values, limit)
+        return [total_of_row(*row) for row in rows]
 
     def counters(self, keys: Iterable[CounterKey]) -> list[CounterState]:
         states = (self._state_of(*codec.counter_columns(key)) for key in keys)
