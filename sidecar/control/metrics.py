@@ -31,12 +31,16 @@ class ControlMetrics:
         self.records = MetricCounter(
             "tallyd_ledger_records", "Usage records taken into the ledger."
         )
+        self.unreadable = MetricCounter(
+            "tallyd_unreadable_records", "Usage records that could not be read: on no counter."
+        )
         self.carried = MetricCounter(
             "tallyd_rollovers", "Changes of what is carried into a window from the one before."
         )
         self.registry: CollectorRegistry = registry_of(
             [
                 self.records,
+                self.unreadable,
                 self.carried,
                 MetricReading("tallyd_watchers", "Sidecars that watch for changes.", watchers),
                 MetricReading("tallyd_revision", "Revision of catalog and companies.", revision),

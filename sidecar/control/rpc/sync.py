@@ -49,7 +49,8 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
         self, request: sync_pb2.PushUsageRequest, context: Any
     ) -> sync_pb2.PushUsageResponse:
         response, pushed = await self._workers.write(sync_answers.push, request, self._clock())
-        self._metrics.records.add(pushed.added)
+        self._metrics.records.add(pushed.added - pushed.unreadable)
+        self._metrics.unreadable.add(pushed.unreadable)
         self._hub.note_interest(request.incarnation, (total.company for total in pushed.totals))
         self._hub.pushed(request.incarnation, pushed.totals)
         return response

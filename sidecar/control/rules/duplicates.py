@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sidecar.control.rules.records import Record
+from sidecar.control.rules.records import Record, Unreadable
 from sidecar.control.storage.values import KeyUse, record_id
 
 Key = tuple[str, str]
@@ -18,15 +18,18 @@ Key = tuple[str, str]
 def find_duplicates(
     incarnation: str,
     first_sequence: int,
-    records: Sequence[Record],
+    records: Sequence[Record | Unreadable],
     known: Mapping[Key, KeyUse],
 ) -> tuple[list[str], dict[Key, KeyUse]]:
-    """For each record the id of the one that it repeats, or empty; and the first uses to keep."""
+    """For each record the id of the one that it repeats, or empty; and the first uses to keep.
+
+    One that cannot be read repeats none.
+    """
     new: dict[Key, KeyUse] = {}
     duplicate_of = []
     for sequence, record in enumerate(records, start=first_sequence):
         repeated = ""
-        if record.idempotency_key:
+        if isinstance(record, Record) and record.idempotency_key:
             key = (record.company, record.idempotency_key)
             first = known.get(key) or new.get(key)
             if first is None:

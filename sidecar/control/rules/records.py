@@ -17,6 +17,7 @@ from sidecar.domain.time.windows import END_INSTANT_US
 from sidecar.shared.convert.counters import counter_from_message
 
 _DIGEST_BYTES: Final = 16
+_PROBLEM_MAX: Final = 200
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -34,13 +35,25 @@ class Record(msgspec.Struct, frozen=True):
     unattributed: bool
 
 
-def read_records(records: Sequence[bytes]) -> list[Record]:
-    """Read a run. Raises `InvalidInput` with `records[i]` where one is none.
+class Unreadable(msgspec.Struct, frozen=True):
+    """A record that the ledger cannot work with. `problem`: why, for people."""
 
-    Only what the ledger relies on is checked: a record that was accepted is refused for nothing
-    less, since it would block all that come after it.
+    problem: str
+
+
+def read_records(records: Sequence[bytes]) -> list[Record | Unreadable]:
+    """Read a run. None of it is refused: a record that was would block all that come after it.
+
+    Only what the ledger relies on is checked: usage that was accepted counts, but for that.
     """
-    return [_read(record, f"records[{at}]") for at, record in enumerate(records)]
+    return [_read_or_say_why(record) for record in records]
+
+
+def _read_or_say_why(record: bytes) -> Record | Unreadable:
+    try:
+        return _read(record, "record")
+    except InvalidInput as error:
+        return Unreadable(str(error)[:_PROBLEM_MAX])
 
 
 def read_attributes(record: bytes) -> sync_pb2.UsageRecord:

@@ -20,16 +20,23 @@ from sidecar.control.rules.history import (
     judge_greeting,
     judge_run,
 )
-from sidecar.control.rules.records import Record, read_records
+from sidecar.control.rules.records import Record, Unreadable, read_records
 from sidecar.control.services.attribution import Attributor
 from sidecar.control.services.close_windows import follow
-from sidecar.control.services.losses import LostStore, note_ledger_loss, note_lost_stores
+from sidecar.control.services.losses import (
+    LostStore,
+    note_ledger_loss,
+    note_lost_stores,
+    note_unreadable,
+)
 from sidecar.control.storage.port import PlaneStore, WriteTransaction
 from sidecar.control.storage.values import (
+    Booked,
     CounterKey,
     KnownIncarnation,
     LedgerLine,
     PlaneState,
+    UnreadableLine,
 )
 from sidecar.domain.limits.counters import CounterTotal
 
@@ -40,12 +47,14 @@ class Pushed(msgspec.Struct, frozen=True):
     """What became of a run: up to where all is in the ledger, and totals of its counters.
 
     With those go the counters into which other amounts are carried because of it.
-    `watermark` is the run's last sequence. `added`: how many records were new to the ledger.
+    `watermark` is the run's last sequence. `added`: how many records were new to the ledger, and
+    `unreadable`: how many of them could not be read; those are booked as such, and on no counter.
     """
 
     watermark: int
     totals: Sequence[CounterTotal]
     added: int
+    unreadable: int = 0
 
 
 class Welcome(msgspec.Struct, frozen=True):
@@ -95,8 +104,8 @@ def greet(
 def push(store: PlaneStore, incarnation: str, run: Run, now_us: int) -> Pushed:
     """Apply a run of records.
 
-    Raises `InvalidInput` for a record that is none, `SequenceGap` where records before the run are
-    missing, and `Fenced` where the history is another one; the fencing itself is kept.
+    Raises `SequenceGap` where records before the run are missing, and `Fenced` where the history is
+    another one; the fencing itself is kept. A record that cannot be read is booked as such.
     """
     records = read_records(run.records)
     with store.write() as transaction:
@@ -131,19 +140,21 @@ def _accept(
     transaction: WriteTransaction,
     known: KnownIncarnation,
     run: Run,
-    records: Sequence[Record],
+    records: Sequence[Record | Unreadable],
     verdict: RunAccepted,
     now_us: int,
 ) -> Pushed:
     touched: dict[CounterKey, None] = {}
     for record in records:
-        touched.update(dict.fromkeys(record.counters))
+        if isinstance(record, Record):
+            touched.update(dict.fromkeys(record.counters))
     new = records[verdict.known :]
-    watermark, head = known.watermark, known.head
+    watermark, head, unreadable = known.watermark, known.head, 0
     if new:
         corrected = _add(transaction, known.id, watermark + 1, new, run, verdict, now_us)
         touched.update(dict.fromkeys(corrected))
         transaction.drop_losses(known.id, watermark + 1, run.last_sequence)
+        unreadable = note_unreadable(transaction, known, new, now_us)
         watermark, head = run.last_sequence, verdict.chains[-1]
     transaction.put_incarnation(
         msgspec.structs.replace(known, watermark=watermark, head=head, last_heard_us=now_us)
@@ -151,30 +162,37 @@ def _accept(
     totals = transaction.totals(touched, known.id)
     if reached := follow(transaction, totals, now_us):
         totals = transaction.totals({**touched, **dict.fromkeys(reached)}, known.id)
-    return Pushed(run.last_sequence, totals, len(new))
+    return Pushed(run.last_sequence, totals, len(new), unreadable)
 
 
 def _add(
     transaction: WriteTransaction,
     incarnation: str,
     first_sequence: int,
-    records: Sequence[Record],
+    records: Sequence[Record | Unreadable],
     run: Run,
     verdict: RunAccepted,
     now_us: int,
 ) -> Amounts:
     """Add new records to ledger and counters; returns what the plane itself counted."""
     keys = {
-        (record.company, record.idempotency_key) for record in records if record.idempotency_key
+        (record.company, record.idempotency_key)
+        for record in records
+        if isinstance(record, Record) and record.idempotency_key
     }
     known_uses = transaction.key_uses(keys)
     duplicate_of, uses = find_duplicates(incarnation, first_sequence, records, known_uses)
     attributor = Attributor(transaction, now_us)
     counted: Amounts = defaultdict(int)
     corrected: Amounts = defaultdict(int)
-    lines = []
+    lines: list[Booked] = []
     for at, (record, duplicated) in enumerate(zip(records, duplicate_of, strict=True)):
         data = run.records[verdict.known + at]
+        if isinstance(record, Unreadable):
+            lines.append(
+                UnreadableLine(incarnation, first_sequence + at, now_us, record.problem, data)
+            )
+            continue
         for key in record.counters:
             counted[key] += record.quantity
         belongs = () if duplicated else attributor.counters_of(record, data)

@@ -2,7 +2,8 @@
 
 A sidecar forgets records once the plane has confirmed them. So where a sidecar was told of more
 than the ledger has, as after a restored or a deleted database, the rest is nowhere any more. And a
-sidecar whose store was deleted, or cut, tells that when it comes back.
+sidecar whose store was deleted, or cut, tells that when it comes back. A record that cannot be read
+is booked as such: nobody knows whose usage it was.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from sidecar.control.rules.records import Record, Unreadable
 from sidecar.control.storage.port import PlaneStore, WriteTransaction
 from sidecar.control.storage.values import KnownIncarnation, Loss, LossCount
 
@@ -43,6 +45,28 @@ def note_ledger_loss(
         return  # told again
     noticed_us = now_us if before is None else before.noticed_us
     transaction.put_loss(Loss(known.id, first, confirmed_sequence, _LEDGER, node, noticed_us))
+
+
+def note_unreadable(
+    transaction: WriteTransaction,
+    known: KnownIncarnation,
+    records: Sequence[Record | Unreadable],
+    now_us: int,
+) -> int:
+    """Remember which of the records behind the watermark cannot be read; how many they are.
+
+    Neighbours are one loss. Their bytes are kept, and they are in no sum.
+    """
+    count, before, first, reason = 0, False, 0, ""
+    for sequence, record in enumerate(records, start=known.watermark + 1):
+        is_unreadable = isinstance(record, Unreadable)
+        if isinstance(record, Unreadable):
+            count += 1
+            if not before:
+                first, reason = sequence, f"cannot be read: {record.problem}"
+            transaction.put_loss(Loss(known.id, first, sequence, reason, known.node, now_us))
+        before = is_unreadable
+    return count
 
 
 def note_lost_stores(transaction: WriteTransaction, stores: Sequence[LostStore], node: str) -> None:

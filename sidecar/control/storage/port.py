@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from sidecar.control.storage.values import (
+    Booked,
     CompanyChange,
     CounterKey,
     CounterState,
@@ -254,8 +255,8 @@ class WriteTransaction(ReadTransaction, Protocol):
         """Say that those noticed up to an instant were seen; how many were not before."""
         ...
 
-    def append(self, lines: Sequence[LedgerLine], chains: Sequence[bytes]) -> None:
-        """Append new lines, each with its chain, and add them to their incarnation's tallies."""
+    def append(self, lines: Sequence[Booked], chains: Sequence[bytes]) -> None:
+        """Append new lines, each with its chain; the readable ones to their tallies, too."""
         ...
 
     def put_key_uses(self, uses: Mapping[tuple[str, str], KeyUse], received_us: int) -> None:

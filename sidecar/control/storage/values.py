@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -122,6 +122,19 @@ class LedgerLine(msgspec.Struct, frozen=True):
     record: bytes
     duplicate_of: str = ""
     unattributed: bool = False
+
+
+class UnreadableLine(msgspec.Struct, frozen=True):
+    """A record that cannot be read, and so is on no counter. `problem`: why, for people."""
+
+    incarnation: str
+    sequence: int
+    received_us: int
+    problem: str
+    record: bytes
+
+
+Booked: TypeAlias = LedgerLine | UnreadableLine
 
 
 class LinePosition(msgspec.Struct, frozen=True, order=True):

@@ -41,6 +41,7 @@ ADDED: dict[int, dict[str, Row]] = {
     5: {},
     6: {},
     7: {},
+    8: {},
 }
 """What each migration gives to rows that were there."""
 

@@ -10,9 +10,8 @@ from sidecar.control.rules.history import Greeting, Run
 from sidecar.control.services import ingest
 from sidecar.control.services.sweep import IDEMPOTENCY_US, sweep
 from sidecar.control.storage.port import PlaneStore
-from sidecar.control.storage.values import CORRECTIONS, FIRST_CHAIN, LedgerLine, LineFilter
+from sidecar.control.storage.values import CORRECTIONS, FIRST_CHAIN, LedgerLine, LineFilter, Loss
 from sidecar.domain.bounds import INT64_MAX
-from sidecar.domain.errors import InvalidInput
 from sidecar.domain.limits.counters import CounterRef, CounterTotal
 from tests.unit.control.support import (
     ALICE,
@@ -265,15 +264,42 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize(("garbage", "field"), GARBAGE.values(), ids=GARBAGE)
-def test_garbage_is_named_and_nothing_of_the_run_is_applied(
+def test_a_record_that_cannot_be_read_is_booked_as_such_and_the_run_goes_on(
     store: PlaneStore, garbage: bytes, field: str
 ) -> None:
-    alice = _writer(ALICE, record(1), garbage)
-    with pytest.raises(InvalidInput) as refused:
-        alice.push(store)
-    assert field == refused.value.field
-    assert [] == _lines(store)
-    assert 1 == alice.push(store, 1, 1).watermark
+    alice = _writer(ALICE, record(1), garbage, record(4))
+    pushed = alice.push(store)
+    assert (3, 3, 1) == (pushed.watermark, pushed.added, pushed.unreadable)
+    assert [1, 4] == [line.quantity for line in _lines(store)]
+    assert 5 == used(store)
+    (loss,) = _losses(store)
+    assert (ALICE, 2, 2) == (loss.incarnation, loss.first_sequence, loss.last_sequence)
+    assert loss.reason.startswith(f"cannot be read: {field.replace('records[1]', 'record')}: ")
+
+
+def test_a_retry_of_what_cannot_be_read_changes_nothing(store: PlaneStore) -> None:
+    alice = _writer(ALICE, record(1), b"\xff", b"\xff", record(4))
+    assert 2 == alice.push(store).unreadable
+    again = alice.push(store, now_us=NOW_US + 1)
+    assert (4, 0, 0) == (again.watermark, again.added, again.unreadable)
+    (loss,) = _losses(store)
+    assert (2, 3) == (loss.first_sequence, loss.last_sequence)
+    alice.write(record(5))
+    assert 5 == alice.push(store, 5).watermark
+    assert 10 == used(store)
+
+
+def test_another_history_behind_what_cannot_be_read_is_still_seen(store: PlaneStore) -> None:
+    alice = _writer(ALICE, b"\xff", record(1))
+    twin = _writer(ALICE, b"\xfe", record(1))
+    alice.push(store)
+    with pytest.raises(Fenced):
+        twin.push(store)
+
+
+def _losses(store: PlaneStore) -> list[Loss]:
+    with store.read() as transaction:
+        return transaction.losses(10, with_acknowledged=False)
 
 
 @pytest.mark.parametrize("name", [" acme", "acme\u3000", "a\u0378", "\u202ea"])

@@ -11,6 +11,7 @@ from sidecar.control.storage.sqlite.losses import UNKNOWN
 from sidecar.control.storage.sqlite.reads import SqliteReads
 from sidecar.control.storage.values import (
     CORRECTIONS,
+    Booked,
     CounterKey,
     KeyUse,
     KnownIncarnation,
@@ -19,6 +20,7 @@ from sidecar.control.storage.values import (
     RolloverWalk,
     RolloverWindow,
     StoredCompany,
+    UnreadableLine,
 )
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import Catalog
@@ -150,10 +152,11 @@ class SqliteWrites(SqliteReads):
             (now_us, noticed_until_us),
         ).rowcount
 
-    def append(self, lines: Sequence[LedgerLine], chains: Sequence[bytes]) -> None:
+    def append(self, lines: Sequence[Booked], chains: Sequence[bytes]) -> None:
         columns = {line.incarnation: b"" for line in lines}
         for incarnation in columns:
             columns[incarnation] = codec.incarnation_column(incarnation)
+        readable = [line for line in lines if isinstance(line, LedgerLine)]
         self._connection.executemany(
             "INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
@@ -171,7 +174,21 @@ class SqliteWrites(SqliteReads):
                     line.duplicate_of,
                     line.unattributed,
                 )
+                for line in readable
+            ],
+        )
+        self._connection.executemany(
+            "INSERT INTO unreadable_record VALUES (?, ?, ?, ?, ?)",
+            [
+                (
+                    columns[line.incarnation],
+                    line.sequence,
+                    line.received_us,
+                    line.problem,
+                    line.record,
+                )
                 for line in lines
+                if isinstance(line, UnreadableLine)
             ],
         )
         self._connection.executemany(
@@ -181,7 +198,7 @@ class SqliteWrites(SqliteReads):
                 for line, chain in zip(lines, chains, strict=True)
             ],
         )
-        self._add_to_tallies(lines, columns)
+        self._add_to_tallies(readable, columns)
 
     def _add_to_tallies(self, lines: Sequence[LedgerLine], columns: Mapping[str, bytes]) -> None:
         sums: dict[tuple[bytes, str], tuple[int, int]] = {}
