@@ -37,6 +37,7 @@ from sidecar.storage.outbox import Outbox
 from sidecar.storage.snapshots import Snapshots
 from sidecar.storage.store_handle import StoreHandle, new_incarnation, open_folder
 from sidecar.sync.apply_totals import TotalsApplier
+from sidecar.sync.connection import follow_connection
 from sidecar.sync.counter_fetch import CounterFetch
 from sidecar.sync.coverage_keeper import CoverageKeeper
 from sidecar.sync.machine.push import PushMachine
@@ -185,6 +186,17 @@ class Container:
         self._contact(False)
         if self.pusher is not None:
             self.pusher.plane_was_away()
+
+    async def follow_connection(self) -> None:
+        """Wake whoever waits to try again once the plane can be reached, for ever."""
+        if self.plane is not None:
+            await follow_connection(self.plane.channel, self._connected)
+
+    def _connected(self) -> None:
+        if self.pusher is not None:
+            self.pusher.connected()
+        if self.watcher is not None:
+            self.watcher.retry_wait.connected()
 
     def _caught_up(self) -> None:
         if self.watcher is not None:

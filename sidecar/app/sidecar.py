@@ -226,6 +226,7 @@ class Daemon:
                 container.maintenance.remember_contact(lambda: container.plane_status.heard_us)
             )
             background.start(container.pusher.run())
+            background.start(container.follow_connection())
         else:
             background.start(container.maintenance.settle())
         if container.watcher is not None:

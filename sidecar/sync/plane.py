@@ -46,7 +46,7 @@ _OPTIONS: Final = (
     ("grpc.http2.ping_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 5_000),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
 )
 
 M = TypeVar("M", bound=Message)
@@ -97,8 +97,8 @@ class PlaneClient:
         left_out: Callable[[int], None],
         lost_stores: Sequence[StoreLoss] = (),
     ) -> None:
-        self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
-        answers: Any = _AnswersAsBytes(self._channel)
+        self.channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+        answers: Any = _AnswersAsBytes(self.channel)
         self._stub = sync_pb2_grpc.SyncServiceStub(answers)
         self._node = node
         self._version = version
@@ -239,7 +239,7 @@ class PlaneClient:
 
     async def close(self) -> None:
         """Let go of the connection."""
-        await self._channel.close()
+        await self.channel.close()
 
     async def _call(
         self,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
@@ -15,7 +14,6 @@ from sidecar.directory.directory import Directory
 from sidecar.domain.errors import FieldError
 from sidecar.domain.time.units import SECOND_US
 from sidecar.engine.runner import Runner
-from sidecar.shared.backoff import Backoff
 from sidecar.storage.snapshots import SnapshotChanges, Snapshots, WatchPosition
 from sidecar.storage.store import Store
 from sidecar.sync.apply_changes import ChangesApplier
@@ -26,6 +24,7 @@ from sidecar.sync.plane import PlaneClient
 from sidecar.sync.plane_answers import FetchAnswer, PlaneAway
 from sidecar.sync.reached import Reached
 from sidecar.sync.refresh import CHUNK, TotalsRefresh
+from sidecar.sync.retry_wait import RetryWait
 from sidecar.sync.shared_fetches import SharedFetches
 from sidecar.sync.snapshot_requests import SnapshotRequests
 from sidecar.sync.told_companies import chosen
@@ -83,7 +82,7 @@ class PlaneWatcher:
         position = snapshots.position()
         self._machine = WatchMachine(position.epoch, position.revision)
         self._reached = Reached(position.revision)
-        self._backoff = Backoff(random.random)
+        self.retry_wait = RetryWait()
         self._seen: set[str] | None = None
         self._totals = TotalsRefresh(
             store,
@@ -118,7 +117,7 @@ class PlaneWatcher:
             while True:
                 try:
                     await self._follow()
-                    self._backoff.succeeded()
+                    self.retry_wait.succeeded()
                 except (PlaneAway, TimeoutError) as error:
                     self._away(str(error) or "silence")
                 except FieldError as error:
@@ -126,7 +125,7 @@ class PlaneWatcher:
                 except Exception as error:
                     # As above: whatever an exchange raises is a failed exchange.
                     log.exception("sync.watch_failed", error=repr(error), reason="INTERNAL")
-                await asyncio.sleep(self._backoff.failed() / SECOND_US)
+                await self.retry_wait.rest()
 
     async def fetch(self, companies: Sequence[str], seconds: float | None) -> None:
         """Get companies that are not held, as long as the caller and the settings let it wait.
@@ -154,7 +153,7 @@ class PlaneWatcher:
                 step = await anext(stream, None)
             if step is None:
                 return
-            self._backoff.succeeded()
+            self.retry_wait.succeeded()
             self._is_away = False
             if self._store.incarnation.id != incarnation:
                 # What a total says to be own is then others': watch as who this store now is.

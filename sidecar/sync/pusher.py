@@ -76,6 +76,7 @@ class Pusher:
         self._progress = asyncio.Condition()
         self._hurried = 0
         self._failing = False
+        self._may_try_early = True
 
     async def run(self) -> None:
         """Push until cancelled."""
@@ -237,8 +238,15 @@ class Pusher:
         except TimeoutError:
             pass
 
+    def connected(self) -> None:
+        """The plane can be reached again: try at once, once after each outage."""
+        if self._failing and self._may_try_early:
+            self._may_try_early = False
+            self._machine.connected(_now_us())
+            self._wake.set()
+
     def _reached(self) -> None:
-        self._failing = False
+        self._failing, self._may_try_early = False, True
         self._contact(True)
 
     async def _failed(self, why: str) -> None:

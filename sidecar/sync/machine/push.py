@@ -208,6 +208,10 @@ class PushMachine:
         self._back_off(now_us)
         return (Acknowledge(pushed.incarnation, refusal.expected_sequence - 1),)
 
+    def connected(self, now_us: int) -> None:
+        """The plane can be reached again: there is no more reason to wait."""
+        self._not_before_us = now_us
+
     def failed(self, now_us: int) -> None:
         """No answer came, or one that says nothing about the records."""
         self._state = _State.STRANGER
