@@ -395,7 +395,7 @@ class ListCompaniesResponse(_message.Message):
     """For the next page. Empty: this was the last."""
     @_builtins.property
     def companies(self) -> _containers.RepeatedCompositeFieldContainer[_catalog_pb2.Company]:
-        """In the order of their ids."""
+        """In the order of their ids. Fewer than asked for where they are large."""
 
     def __init__(
         self,
