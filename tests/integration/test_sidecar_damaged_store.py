@@ -11,6 +11,7 @@ import grpc
 import lmdb
 import pytest
 
+from sidecar.api.control.v1 import control_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.storage import keys
 from tests.support import ledger
@@ -163,3 +164,24 @@ def test_a_symbolic_link_in_the_store_is_refused_with_a_clear_sentence(tmp_path:
     assert 4 == ended
     assert "data.mdb is a symbolic link: inside the store's folder none is followed" in said
     assert not (tmp_path / "elsewhere").exists()
+
+
+async def test_the_plane_remembers_a_store_that_its_sidecar_has_lost(tmp_path: Path) -> None:
+    async with ControlPlane(tmp_path / "plane.db") as plane:
+        await ledger.apply(plane, ledger.catalog_text(["acme"]))
+        async with Sidecar(tmp_path / "pod", plane.address) as sidecar:
+            await ledger.hold(sidecar, ["acme"])
+            await count(sidecar)
+            incarnation = (await ledger.status(sidecar)).incarnation
+            await sidecar.kill()
+            emptied(sidecar.store / "data.mdb")
+            await sidecar.start()
+            await ledger.hold(sidecar, ["acme"])
+            await count(sidecar)
+            await ledger.flush(sidecar)
+            found = await plane.control.ListLosses(
+                control_pb2.ListLossesRequest(), timeout=HANG_SECONDS_MAX
+            )
+            assert [(incarnation, "the sidecar's store: its file is empty")] == [
+                (loss.incarnation, loss.reason) for loss in found.losses
+            ]
