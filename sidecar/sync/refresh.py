@@ -83,9 +83,7 @@ class TotalsRefresh:
 
         While records of an earlier incarnation wait, nothing can be: `start` is called behind them.
         """
-        can_be_heard = len(self._store.incarnations) == 1
-        is_idle = self._task is None or self._task.done()
-        if is_idle and can_be_heard and not self._keeper.coverage.is_complete:
+        if (self._task is None or self._task.done()) and self._lacks_something():
             self.start()
 
     async def newest_version(self) -> int:
@@ -123,6 +121,10 @@ class TotalsRefresh:
                 raise PlaneAway("its pages of totals do not go on")
         return False
 
+    def _lacks_something(self) -> bool:
+        can_be_heard = len(self._store.incarnations) == 1
+        return can_be_heard and not self._keeper.coverage.is_complete
+
     async def _refresh(self) -> None:
         backoff = Backoff(random.random)
         while True:
@@ -137,7 +139,8 @@ class TotalsRefresh:
                 if self._is_failing:
                     log.info("sync.totals_heard")
                 self._is_failing = False
-                return
+                if not self._lacks_something():
+                    return
             await asyncio.sleep(backoff.failed() / SECOND_US)
 
     async def _refresh_once(self) -> None:

@@ -121,6 +121,7 @@ class Hub:
         self.state = PlaneState("", 0)
         self.closing = False
         self.dropped_totals = 0
+        self._is_dropping = False
         self._workers = workers
         self._watchers: set[Subscriber] = set()
         self._interests: OrderedDict[str, Interest] = OrderedDict()
@@ -206,6 +207,7 @@ class Hub:
     async def _spread(self) -> None:
         """Tell what changed since the last time, a page at a time."""
         pushed, self._pushed = self._pushed, {}
+        dropped_before = self.dropped_totals
         if not self._watchers:
             version = await self._workers.read(newest_version)
             self._position = TotalsPosition(version)
@@ -227,6 +229,15 @@ class Hub:
                 news = [state for state in states if pushed.get(state.key) != (mine, state.version)]
                 self.dropped_totals += watcher.offer(news, self._version())
                 await asyncio.sleep(0)  # calls go on between watchers, however many there are
+        self._tell_dropped(self.dropped_totals - dropped_before)
+
+    def _tell_dropped(self, dropped: int) -> None:
+        """Log where watchers begin not to keep up, and where they do again."""
+        if dropped and not self._is_dropping:
+            _log.warning("control.totals_dropped", totals=dropped)
+        elif self._is_dropping and not dropped:
+            _log.info("control.totals_told", dropped=self.dropped_totals)
+        self._is_dropping = dropped > 0
 
     def _version(self) -> int:
         """Version of the ledger up to which all changes were read."""

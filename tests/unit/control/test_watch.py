@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
+from structlog.testing import capture_logs
 
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.control.rpc import sync, watch_hub
@@ -244,3 +245,11 @@ def _told(step: Step) -> tuple[int, int]:
 
 def _state(at: int, version: int) -> CounterState:
     return CounterState(key_of(name=f"c{at}"), 5, version, {})
+
+
+async def test_totals_that_are_dropped_are_logged_once_and_when_it_is_over(calls: Calls) -> None:
+    hub = calls.plane._hub
+    with capture_logs() as logs:
+        for dropped in (3, 2, 0, 0):
+            hub._tell_dropped(dropped)
+    assert ["control.totals_dropped", "control.totals_told"] == [line["event"] for line in logs]
