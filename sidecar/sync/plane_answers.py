@@ -155,6 +155,7 @@ def watch_step_in_slices(
         totals_after=version_of(answer.totals_after_version),
         totals_until=version_of(answer.totals_until_version),
         unreadable=told.unreadable,
+        bytes=told.bytes,
     )
 
 

@@ -96,7 +96,7 @@ class PlaneWatcher:
             now=now,
             ask=self._ask_for_totals,
         )
-        self._is_away = False
+        self._is_away = self._is_failing = False
         self._fetches = SharedFetches(self._fetch, fetch_seconds)
         self._requests = SnapshotRequests(plane, directory)
         self._unreadable = UnreadableCompanies(self._ask_again)
@@ -120,11 +120,11 @@ class PlaneWatcher:
                     self.retry_wait.succeeded()
                 except (PlaneAway, TimeoutError) as error:
                     self._away(str(error) or "silence")
-                except FieldError as error:
-                    log.error("sync.watch_failed", error=str(error), reason=error.reason)
-                except Exception as error:
-                    # As above: whatever an exchange raises is a failed exchange.
-                    log.exception("sync.watch_failed", error=repr(error), reason="INTERNAL")
+                except Exception as error:  # whatever it is, an exchange failed; told once
+                    if not self._is_failing:
+                        reason = getattr(error, "reason", "INTERNAL")
+                        log.exception("sync.watch_failed", error=str(error), reason=reason)
+                    self._is_failing = True
                 await self.retry_wait.rest()
 
     async def fetch(self, companies: Sequence[str], seconds: float | None) -> None:
@@ -153,8 +153,6 @@ class PlaneWatcher:
                 step = await anext(stream, None)
             if step is None:
                 return
-            self.retry_wait.succeeded()
-            self._is_away = False
             if self._store.incarnation.id != incarnation:
                 # What a total says to be own is then others': watch as who this store now is.
                 await stream.aclose()
@@ -169,6 +167,9 @@ class PlaneWatcher:
             await self._hear(incarnation, step)
             if action is not None:
                 await self._apply(action)
+            # Only now: a stream that brings what cannot be applied gets nowhere.
+            self.retry_wait.succeeded()
+            self._is_away = self._is_failing = False
             if not refreshed and step.complete:
                 refreshed = True
                 # Who watches a company that could not be had while the plane was away asks again.

@@ -30,10 +30,11 @@ _COMPANY_FIELD: Final = catalog_pb2.CompanySnapshot.DESCRIPTOR.fields_by_name["c
 
 
 class ToldCompanies(NamedTuple):
-    """Snapshots, and what is wrong with those that cannot be read, by company."""
+    """Snapshots, what is wrong with those that cannot be read, by company, and their bytes."""
 
     snapshots: Sequence[CompanySnapshot]
     unreadable: Mapping[str, str]
+    bytes: int
 
 
 async def read_companies(messages: Sequence[bytes], wanted: Wanted | None = None) -> ToldCompanies:
@@ -70,7 +71,7 @@ def _read(named: Mapping[str, bytes]) -> Slices[ToldCompanies]:
             snapshots.append(snapshot)
         else:
             unreadable[name] = f"company: is named {snapshot.company!r}, too"
-    return ToldCompanies(snapshots, unreadable)
+    return ToldCompanies(snapshots, unreadable, sum(map(len, named.values())))
 
 
 async def chosen(

@@ -22,6 +22,9 @@ from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.limits.counters import CounterTotal
 
 HELD_BACK_MAX: Final = 20_000
+"""Most companies that are held back."""
+HELD_BACK_BYTES_MAX: Final = 64 << 20
+"""Most bytes of their messages."""
 
 
 class WatchStep(msgspec.Struct, frozen=True):
@@ -29,6 +32,7 @@ class WatchStep(msgspec.Struct, frozen=True):
 
     With it, all totals that changed after one version of the ledger and up to another were told;
     zeros: nothing is said of that. `unreadable`: what is wrong with companies that were left out.
+    `bytes`: of the messages of the others.
     """
 
     epoch: str
@@ -41,6 +45,7 @@ class WatchStep(msgspec.Struct, frozen=True):
     totals_after: int = 0
     totals_until: int = 0
     unreadable: Mapping[str, str] = msgspec.field(default_factory=dict)
+    bytes: int = 0
 
 
 class Apply(msgspec.Struct, frozen=True):
@@ -75,6 +80,7 @@ class WatchMachine:
         self._catalog: CatalogSnapshot | None = None
         self._companies: dict[str, CompanySnapshot] = {}
         self._removed: dict[str, None] = {}
+        self._bytes = 0
 
     def resume_revision(self) -> int:
         """Revision to ask for in a new stream; what was held back of the last one is dropped."""
@@ -99,7 +105,7 @@ class WatchMachine:
             return self._apply(max(step.revision, self.revision))
         if self._from_nothing and (held_back or self._catalog is not None):
             return self._apply(None)
-        if held_back > HELD_BACK_MAX:
+        if held_back > HELD_BACK_MAX or self._bytes > HELD_BACK_BYTES_MAX:
             self.applied_early += 1
             return self._apply(None)
         return None
@@ -131,6 +137,7 @@ class WatchMachine:
         for name in step.removed:
             self._companies.pop(name, None)
             self._removed[name] = None
+        self._bytes += step.bytes
         for snapshot in step.companies:
             self._removed.pop(snapshot.company, None)
             self._companies[snapshot.company] = snapshot
@@ -138,3 +145,4 @@ class WatchMachine:
     def _drop(self) -> None:
         self._catalog = None
         self._companies, self._removed = {}, {}
+        self._bytes = 0

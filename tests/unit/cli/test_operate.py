@@ -209,3 +209,11 @@ def test_a_refused_drain_is_an_error(fake: FakeServer) -> None:
 
     assert ExitCode.USAGE == result.exit_code
     assert "error: timeout: must be at most 60 s (INVALID_ARGUMENT)\n" == result.stderr
+
+
+def test_companies_whose_news_cannot_be_read_are_told(fake: FakeServer) -> None:
+    fake.answers["GetStatus"] = admin_pb2.GetStatusResponse(ready=True, unreadable_companies=3)
+
+    result = tallyd("status", "--sidecar", fake.address)
+
+    assert "behind         3 companies, whose news cannot be read\n" in result.stdout

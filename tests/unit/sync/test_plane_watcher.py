@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.directory.directory import Directory
@@ -77,3 +78,27 @@ async def test_companies_that_there_cannot_be_keep_no_news_away(
         async with bench.running(watcher.run()):
             await bench.followed("e", 2)
         assert ["a", "c"] == bench.container.snapshots.company_ids("", 10)
+
+
+async def test_a_catalog_that_cannot_be_read_is_told_once_and_the_stream_backs_off(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    broken = page(2, "a")
+    broken.catalog.version = -1
+    async with bench_of(monkeypatch, tmp_path, snapshots="all") as bench:
+        bench.apply(CONTENT)
+        watcher, plane = bench.container.watcher, bench.plane
+        assert watcher is not None
+        plane.pages = [broken]
+
+        async def asked_often() -> bool:
+            return len(plane.resumed) >= 4
+
+        with capture_logs() as lines:
+            async with bench.running(watcher.run()):
+                await until(asked_often, "the stream is not taken up again")
+                plane.pages = [page(2, "a")]
+                await bench.followed("e", 2)
+        failures = [line for line in lines if line["event"] == "sync.watch_failed"]
+        assert 1 == len(failures)
+        assert ["a"] == bench.container.snapshots.company_ids("", 10)

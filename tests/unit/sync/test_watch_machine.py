@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from sidecar.domain.catalog.model import Catalog, CatalogSnapshot
 from sidecar.domain.company.model import CompanySnapshot
-from sidecar.sync.machine.watch import HELD_BACK_MAX, Apply, StartOver, WatchMachine, WatchStep
+from sidecar.sync.machine.watch import (
+    HELD_BACK_BYTES_MAX,
+    HELD_BACK_MAX,
+    Apply,
+    StartOver,
+    WatchMachine,
+    WatchStep,
+)
 from tests.support.build import total
 from tests.support.stores import MONTHLY
 
@@ -221,3 +229,18 @@ def test_what_is_held_back_is_bounded_and_applied_early() -> None:
     assert (None, HELD_BACK_MAX + 1) == (only.revision, len(only.companies))
     assert (1, 10) == (machine.applied_early, machine.revision)
     assert [str(HELD_BACK_MAX + 1)] == names(applied(machine, step(12)))
+
+
+def test_what_is_held_back_is_bounded_in_bytes_too() -> None:
+    machine = following()
+    half = HELD_BACK_BYTES_MAX // 2
+    large = [
+        msgspec.structs.replace(step(11, snapshot(name), complete=False), bytes=half + 1)
+        for name in "abcd"
+    ]
+    for first, second in (large[:2], large[2:]):
+        assert machine.stepped(first) is None
+        early = machine.stepped(second)
+        assert isinstance(early, Apply)
+        assert (None, 2) == (early.revision, len(early.companies))
+    assert (2, 10) == (machine.applied_early, machine.revision)
