@@ -248,11 +248,17 @@ async def serve(settings: Settings) -> None:
         _log.info("control.stopping")
         await plane.stop()
         if lost := store.lost():
-            raise GroundLost(
-                f"{lost}: the database was in use, and what came since is not in what is there. "
-                "Restore a backup, or start on what is there"
-            )
+            raise GroundLost(f"{lost}: the database was in use. {await _rescue(store)}")
     _log.info("control.stopped")
+
+
+async def _rescue(store: SqliteStore) -> str:
+    """Save what is still open of a database that is lost; what to do then."""
+    rescued = await asyncio.to_thread(store.rescue)
+    if rescued is None:
+        return "It could not be written anywhere else: restore a backup"
+    _log.warning("control.database_rescued", file=str(rescued))
+    return f"All that it had is in {rescued}: move that to where it was, and start again"
 
 
 def run(settings: Settings) -> int:

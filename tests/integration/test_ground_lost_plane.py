@@ -82,6 +82,31 @@ async def test_a_push_is_acknowledged_only_by_a_database_that_is_there(
             assert [] == sidecar.seen("sync.fenced")
 
 
+async def test_what_a_deleted_database_had_is_written_beside_it_and_nothing_is_lost(
+    tmp_path: Path,
+) -> None:
+    books = Books()
+    folder = tmp_path / "plane"
+    folder.mkdir()
+    async with ControlPlane(folder / "control.db") as plane:
+        await apply(plane, catalog_text())
+        async with Sidecar(tmp_path, plane.address, push_linger_ms=0) as sidecar:
+            await hold(sidecar)
+            async with load(sidecar, books, seed=18, rest_s=0.001):
+                await answered(books, 300)
+                for path in folder.glob("control.db*"):
+                    path.unlink()
+                assert CANNOT_RUN == await plane.ended()
+                (rescued,) = folder.iterdir()
+                assert 0o600 == rescued.stat().st_mode & 0o777
+                assert str(rescued) in plane.seen("daemon.cannot_run")[0]["error"]
+                rescued.rename(folder / "control.db")
+                await plane.start()
+                await answered(books, books.answers + 100)
+            await assert_exact(books, plane, sidecar)
+            assert [] == sidecar.seen("sync.fenced")
+
+
 @pytest.mark.parametrize("happens", [move_the_database, move_the_log, replace_the_database])
 def test_no_transaction_succeeds_once_the_files_are_elsewhere(
     tmp_path: Path, happens: Callable[[Path], None]

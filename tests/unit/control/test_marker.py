@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import closing
 from pathlib import Path
 
@@ -33,6 +34,28 @@ def test_a_database_that_was_there_and_is_gone_is_refused(database: Path, emptie
     with pytest.raises(StoreRefused, match="a database was here and is missing or empty"):
         SqliteStore(database)
     assert database.exists() is emptied
+
+
+def test_a_refusal_names_what_was_written_of_the_database_as_it_went(database: Path) -> None:
+    with closing(SqliteStore(database)) as store:
+        database.unlink()
+        rescued = store.rescue()
+    assert rescued is not None
+    for name in ("control.db-wal", "control.db-shm"):
+        database.with_name(name).unlink(missing_ok=True)
+    with pytest.raises(StoreRefused, match=f"Restore it from {rescued.name}"):
+        SqliteStore(database)
+    rescued.rename(database)
+    with closing(SqliteStore(database)) as store:
+        assert "" == store.lost()
+
+
+def test_where_nothing_can_be_written_a_rescue_says_so(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with closing(SqliteStore(folder / "control.db")) as store:
+        shutil.rmtree(folder)
+        assert store.rescue() is None
 
 
 def test_who_says_so_begins_with_an_empty_database(database: Path) -> None:

@@ -22,9 +22,11 @@ def require_expected(path: Path, *, begin_anew: bool) -> None:
     if not marker.exists() or not _is_empty(path):
         return
     if not begin_anew:
+        rescued = max(path.parent.glob(rescued_path(path, "*Z").name), default=None)
+        where = f"from {rescued.name}, which was written as it went" if rescued else "from a backup"
         raise StoreRefused(
             f"{path}: a database was here and is missing or empty ({marker.name} tells). Restore "
-            "it from a backup; or begin with an empty one by --database-missing=begin_anew: usage "
+            f"it {where}; or begin with an empty one by --database-missing=begin_anew: usage "
             "that only this database had is then lost, and `tallyd reconcile` shows it"
         )
     log.warning("control.database_begun_anew", database=str(path))
@@ -45,6 +47,11 @@ def expect(path: Path, epoch: str) -> None:
     except OSError as error:
         # The database itself is there; only its loss would not be noticed.
         log.warning("control.database_not_marked", marker=str(marker), error=str(error))
+
+
+def rescued_path(path: Path, moment: str) -> Path:
+    """Where a process writes what it has still open of a database that was deleted under it."""
+    return path.with_name(f"{path.name}.rescued-{moment}")
 
 
 def _marker_of(path: Path) -> Path:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from sidecar.control.errors import StoreRefused
-from sidecar.control.storage.sqlite.marker import expect, require_expected
+from sidecar.control.storage.sqlite.marker import expect, require_expected, rescued_path
 from sidecar.control.storage.sqlite.migrate import migrate
 from sidecar.control.storage.sqlite.reads import SqliteReads
 from sidecar.control.storage.sqlite.verification import damaged, is_damage, require_sound
@@ -105,6 +106,24 @@ class SqliteStore:
     def lost(self) -> str:
         """What of the database's files was deleted, replaced or found damaged; or empty."""
         return self._held.lost() or self._damage
+
+    def rescue(self) -> Path | None:
+        """Write what is still open here to a file of its own, once the database is lost.
+
+        The file; `None` where that is not possible, as on a full disk.
+        """
+        moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        rescued = rescued_path(Path(self._path), moment)
+        unfinished = rescued.with_name(f"{rescued.name}.unfinished")
+        try:
+            with self._write_lock, closing(sqlite3.connect(unfinished)) as copy:
+                self._writer.backup(copy)
+            unfinished.rename(rescued)
+        except (sqlite3.Error, OSError):
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+            return None
+        return rescued
 
     def close(self) -> None:
         """Close every connection.
