@@ -28,7 +28,11 @@ _ABSENT_MAX: Final = 10_000
 _FORGOTTEN_ONE_BY_ONE_MAX: Final = 1_000
 """Past so many companies that change, it costs less to forget everybody."""
 _NOTED_AT_ONCE: Final = 200
-"""Companies that one step of maintenance looks at."""
+"""Companies that one step of maintenance looks at; a large one counts as many."""
+_WEIGHT_OF_ONE: Final = 20
+"""Phases, add-ons and overrides of a company in memory, on average: with more, fewer are kept."""
+_LET_GO_AT_ONCE: Final = 4
+"""Companies that go for one that comes."""
 _GRANTS_AT_ONCE: Final = 5_000
 """Grants of a catalog that is left whose memory one step gives back."""
 
@@ -59,6 +63,8 @@ class Directory:
         self._watched = watched
         self._wanted: Counter[str] = Counter()
         self._resolved: OrderedDict[str, ResolvedCompany] = OrderedDict()
+        self._weight = 0  # of all of them
+        self._weight_max = companies_max * _WEIGHT_OF_ONE
         self._defaults: OrderedDict[str, ResolvedCompany] = OrderedDict()
         self._absent: OrderedDict[str, int] = OrderedDict()
         # What no decision finds any more.
@@ -171,11 +177,15 @@ class Directory:
         if index is not None or changed > _FORGOTTEN_ONE_BY_ONE_MAX:
             self._left += [self._resolved, self._defaults]
             self._resolved, self._defaults = OrderedDict(), OrderedDict()
+            self._weight = 0
             return
+        left: OrderedDict[str, ResolvedCompany] = OrderedDict()
         for snapshot in changes.companies:
-            self._forget(snapshot.company)
+            self._forget(snapshot.company, left)
         for company in changes.removed:
-            self._forget(company)
+            self._forget(company, left)
+        if left:
+            self._left.append(left)
 
     def _note_held(self, changes: SnapshotChanges) -> Slices[None]:
         """Bring what is known of who is held, and of who is absent, in line with the store."""
@@ -210,12 +220,13 @@ class Directory:
     def _dismantled(self) -> Slices[None]:
         """Give back what decisions no longer find: so much memory takes its time."""
         while self._left:
-            resolved = self._left[0]
-            for _ in range(min(len(resolved), _NOTED_AT_ONCE)):
-                company, _ = resolved.popitem(last=False)
+            left, weight = self._left[0], 0
+            while left and weight < _NOTED_AT_ONCE:
+                company, resolved = left.popitem(last=False)
+                weight += resolved.snapshot.weight
                 if self._company_cache is not None and company not in self._resolved:
                     self._company_cache.unpin(company)
-            if not resolved:
+            if not left:
                 del self._left[0]
             yield
         grants = 0
@@ -226,10 +237,12 @@ class Directory:
                 grants = 0
                 yield
 
-    def _forget(self, company: str) -> None:
+    def _forget(self, company: str, left: OrderedDict[str, ResolvedCompany]) -> None:
+        """Have no decision find a company; its memory is given back later, as it may be much."""
         resolved = self._resolved.pop(company, None)
-        if resolved is not None and self._company_cache is not None:
-            self._company_cache.unpin(company)
+        if resolved is not None:
+            left[company] = resolved
+            self._weight -= resolved.snapshot.weight
         self._defaults.pop(company, None)
 
     def _load(self, company: str, at_us: int) -> ResolvedCompany | None:
@@ -240,11 +253,20 @@ class Directory:
         if self._index is None:
             return None
         resolved = ResolvedCompany(snapshot, segment_at(snapshot, at_us), self._index)
-        gone = _remember(self._resolved, snapshot.company, resolved, self._companies_max)
+        before = self._resolved.get(snapshot.company)
+        self._weight += snapshot.weight - (0 if before is None else before.snapshot.weight)
+        self._resolved[snapshot.company] = resolved
+        self._resolved.move_to_end(snapshot.company)
         if self._company_cache is not None:
             self._company_cache.pin(snapshot.company)
-            if gone is not None:
-                self._company_cache.unpin(gone)
+        for _ in range(_LET_GO_AT_ONCE):
+            too_many = len(self._resolved) > self._companies_max
+            if not too_many and (self._weight <= self._weight_max or len(self._resolved) == 1):
+                break
+            company, gone = self._resolved.popitem(last=False)
+            self._weight -= gone.snapshot.weight
+            if self._company_cache is not None:
+                self._company_cache.unpin(company)
         return resolved
 
 

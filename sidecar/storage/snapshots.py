@@ -239,7 +239,7 @@ def _batches(companies: Sequence[CompanySnapshot]) -> Iterator[list[CompanySnaps
     batch: list[CompanySnapshot] = []
     weight = 0
     for company in companies:
-        added = len(company.phases) + len(company.add_ons) + len(company.overrides)
+        added = company.weight
         if batch and (weight + added > _WEIGHT_AT_ONCE or len(batch) == WRITTEN_AT_ONCE):
             yield batch
             batch, weight = [], 0

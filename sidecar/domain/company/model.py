@@ -160,3 +160,8 @@ class CompanySnapshot(Value, frozen=True):
     phases: tuple[Phase, ...] = (Phase(),)
     add_ons: tuple[AddOnSpan, ...] = ()
     overrides: tuple[OverrideSpan, ...] = ()
+
+    @property
+    def weight(self) -> int:
+        """How much there is of it: phases and spans."""
+        return len(self.phases) + len(self.add_ons) + len(self.overrides)
