@@ -40,6 +40,7 @@ from sidecar.shared.host.server import with_standard_services
 from sidecar.shared.host.servicers import service_of
 from sidecar.shared.ops.health import Health, keep_beating
 from sidecar.shared.ops.http import HttpServer, probe_routes
+from sidecar.shared.ops.instruments import MetricReading
 from sidecar.shared.ops.metrics import disk_instruments, trouble_instruments
 from sidecar.shared.ops.trouble import Trouble
 from sidecar.shared.wall_clock import ticks_us, wall_us
@@ -107,7 +108,7 @@ class ControlPlane:
             self._workers,
             Trouble("database", self._health),
             self._sure_clock.known,
-            str(Path(settings.database_path).parent),
+            Path(settings.database_path),
         )
         self._metrics = ControlMetrics(
             __version__,
@@ -119,6 +120,11 @@ class ControlPlane:
             more=[
                 *trouble_instruments(self._database_watch.trouble),
                 *disk_instruments(lambda: self._database_watch.disk),
+                MetricReading(
+                    "tallyd_database_bytes",
+                    "Bytes of the database with its write-ahead log.",
+                    lambda: self._database_watch.size_bytes,
+                ),
             ],
         )
         self._http: HttpServer | None = None

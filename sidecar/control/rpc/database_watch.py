@@ -7,7 +7,9 @@ work could not write counts until the next look; and while there is reason for d
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from sidecar.control.rpc.workers import Workers
@@ -23,20 +25,21 @@ _DOUBTFUL_BYTES: Final = 16 << 20
 
 
 class DatabaseWatch:
-    """Keeps `trouble` and `disk` up to date. `folder`: of the database; empty where there is none.
+    """Keeps `trouble`, `disk` and `size_bytes` up to date. `path`: of the database.
 
     `known`: what is known of the time, which is what a look writes.
     """
 
     def __init__(
-        self, workers: Workers, trouble: Trouble, known: Callable[[], KnownTime], folder: str
+        self, workers: Workers, trouble: Trouble, known: Callable[[], KnownTime], path: Path
     ) -> None:
         self._workers = workers
         self._known = known
-        self._folder = folder
+        self._path = path
         self._disk_level = disk_level()
         self.trouble = trouble
         self.disk = Disk()
+        self.size_bytes = 0
 
     async def run(self) -> None:
         """Look once a second, for ever."""
@@ -46,7 +49,8 @@ class DatabaseWatch:
 
     async def look(self) -> None:
         """Take a look."""
-        disk = self.disk = await asyncio.to_thread(disk_of, self._folder)
+        disk, self.size_bytes = await asyncio.to_thread(self._sizes)
+        self.disk = disk
         self._disk_level.look(disk.size_bytes - disk.free_bytes, disk.size_bytes)
         failure = self._workers.taken_failure()
         is_doubtful = disk.size_bytes > 0 and disk.free_bytes < _DOUBTFUL_BYTES
@@ -61,3 +65,11 @@ class DatabaseWatch:
             self.trouble.end()
         else:
             self.trouble.begin(failure.reason, failure.message)
+
+    def _sizes(self) -> tuple[Disk, int]:
+        """The disk, and the bytes of the database with its log; 0 for one in memory."""
+        size_bytes = 0
+        for suffix in ("", "-wal"):
+            with contextlib.suppress(OSError):
+                size_bytes += Path(f"{self._path}{suffix}").stat().st_size
+        return disk_of(str(self._path.parent)), size_bytes

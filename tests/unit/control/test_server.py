@@ -53,6 +53,8 @@ async def test_probes_and_metrics_answer(store: PlaneStore) -> None:
         _, metrics = await asyncio.to_thread(_get, f"{base}/metrics")
     assert "tallyd_revision 1.0" in metrics.splitlines()
     assert "tallyd_ledger_records_total 0.0" in metrics.splitlines()
+    assert "tallyd_store_in_trouble 0.0" in metrics.splitlines()
+    assert "tallyd_database_bytes" in metrics
 
 
 async def test_health_and_reflection_know_the_services(store: PlaneStore) -> None:
