@@ -84,6 +84,11 @@ class Identity(msgspec.Struct, frozen=True):
     lives: tuple[KnownLife, ...] = ()
     losses: tuple[StoreLoss, ...] = ()
 
+    @property
+    def is_of_nobody(self) -> bool:
+        """Whether the last store is lost and no other has begun."""
+        return bool(self.losses) and not self.lives
+
 
 class Past(msgspec.Struct, frozen=True):
     """What became of the last owner.

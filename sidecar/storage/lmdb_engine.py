@@ -170,5 +170,9 @@ class LmdbEngine:
         return False
 
     def close(self) -> None:
-        self._env.sync(True)
-        self._env.close()
+        try:
+            self._env.sync(True)
+        except lmdb.Error as error:
+            raise OSError(f"what was written may not be on disk: {error}") from error
+        finally:
+            self._env.close()

@@ -121,8 +121,10 @@ class MappedEngine(LmdbEngine):
         return self._grow(by_bytes)
 
     def close(self) -> None:
-        super().close()
-        self._room.close()
+        try:
+            super().close()
+        finally:
+            self._room.close()
 
     def _look(self) -> None:
         """Make room before it lacks."""

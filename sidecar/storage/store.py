@@ -243,6 +243,8 @@ class Store:
     def when_ended(self, told: Callable[[FieldError], None]) -> None:
         """Have somebody told, on the thread of the store, once no further step is taken."""
         self._when_ended = told
+        if self._ended_by is not None:
+            told(self._ended_by)
 
     def end(self, error: FieldError) -> None:
         """Take no further step, since what is stored cannot be relied on any more.

@@ -123,29 +123,38 @@ def open_folder(
         past = marks.past()
         identity = marks.identity()
         data = folder / "data.mdb"
-        loss = _missing(data) if past.is_known else ""
+        # Of a store whose loss is noted there may be no successor yet.
+        loss = _missing(data) if past.is_known and not identity.is_of_nobody else ""
         looks = not loss and _is_to_be_looked_through(past)
         with marks.looking_through() if looks else contextlib.nullcontext():
             loss = loss or _damage_in(data, past, looks=looks)
+            identity = _with_loss(marks, identity, loss)
             power_lost = past.power_lost and not loss
             store, damage = _opened(folder, max_bytes, sync_commits, outbox_records_max, power_lost)
-            loss = loss or damage
+            identity = _with_loss(marks, identity, damage)
             try:
                 if looks:
                     set_damaged_aside(store)
                 # Only now: an opening that fails must leave the traces of a loss of power.
                 marks.mark_in_use()
-                losses = identity.losses
-                if loss:
-                    losses = folder_marks.losses_of(identity, wall_us(), loss)
-                    log.error("store.lost", reason=loss, lives=msgspec.to_builtins(identity.lives))
-                return StoreHandle(store, lock, folder, marks, losses)
+                return StoreHandle(store, lock, folder, marks, identity.losses)
             except BaseException:
-                store.close()
+                with contextlib.suppress(OSError):  # what came first says more
+                    store.close()
                 raise
     except BaseException:
         lock.release()
         raise
+
+
+def _with_loss(marks: FolderMarks, identity: Identity, loss: str) -> Identity:
+    """Note that a store is gone, if it is, before another one begins: whoever ends now forgets."""
+    if not loss:
+        return identity
+    log.error("store.lost", reason=loss, lives=msgspec.to_builtins(identity.lives))
+    identity = Identity((), folder_marks.losses_of(identity, wall_us(), loss))
+    marks.put_identity(identity)
+    return identity
 
 
 def _is_to_be_looked_through(past: Past) -> bool:

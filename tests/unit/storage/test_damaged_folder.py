@@ -17,7 +17,7 @@ from sidecar.storage import codec, keys
 from sidecar.storage.answer_codec import encode_answer
 from sidecar.storage.codec import Tally
 from sidecar.storage.damage import StoreDamaged
-from sidecar.storage.folder_marks import LOSSES_MAX, StoreUnsafe
+from sidecar.storage.folder_marks import LOSSES_MAX
 from sidecar.storage.quarantine import quarantined
 from sidecar.storage.record_check import FACTS
 from sidecar.storage.snapshots import SnapshotChanges, Snapshots, WatchPosition
@@ -255,6 +255,26 @@ def test_a_tree_of_zeros_is_a_loss_at_once(folder: Path) -> None:
         assert 1 == len(opened.losses)
 
 
+@pytest.mark.parametrize("name", ["empty", "removed", "cut", "first meta page"])
+def test_a_loss_is_noted_once_also_where_no_other_store_could_begin(
+    folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened_in(folder) as opened:
+        incarnation = fill(opened, 50)
+    LOSSES[name][0](folder / "data.mdb")
+
+    def fails(*_: object, **__: object) -> None:
+        raise OSError("no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("sidecar.storage.store_handle.open_engine", fails)
+        for _ in range(2):
+            with pytest.raises(OSError, match="no room"):
+                open_now(folder)
+    with opened_in(folder) as opened:
+        assert [incarnation] == [loss.incarnation for loss in opened.losses]
+
+
 def test_a_first_start_is_no_loss(folder: Path) -> None:
     with opened_in(folder) as opened:
         assert () == opened.losses
@@ -354,33 +374,3 @@ def test_a_store_that_ends_its_owners_again_and_again_is_set_aside(folder: Path)
     assert "again and again" in opened.losses[0].reason
     opened.close()
     assert 1 == len(aside(folder))
-
-
-@pytest.mark.parametrize(
-    "name", ["data.mdb", "owner.lock", "in-use", "not-in-use", "in-doubt", "ends", "identity"]
-)
-def test_a_symbolic_link_in_the_folder_is_refused_by_name_and_not_followed(
-    folder: Path, tmp_path: Path, name: str
-) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.write_bytes(b"somebody else's")
-    folder.mkdir()
-    (folder / name).symlink_to(elsewhere)
-    with pytest.raises(StoreUnsafe, match=f"store/{name} is a symbolic link"):
-        open_now(folder)
-    assert b"somebody else's" == elsewhere.read_bytes()
-
-
-def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(folder: Path) -> None:
-    folder.mkdir()
-    os.mkfifo(folder / "in-use")
-    with pytest.raises(StoreUnsafe, match="in-use is no file"):
-        open_now(folder)
-
-
-def test_the_folder_itself_may_be_a_link(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "real").mkdir()
-    folder.symlink_to(tmp_path / "real")
-    with opened_in(folder) as opened:
-        fill(opened)
-    assert (tmp_path / "real" / "data.mdb").exists()
