@@ -33,9 +33,13 @@ STARTS_WORTH_KEEPING: Final = 10
 STEPS_MAX: Final = 60
 CALLS_MAX: Final = 60
 """Of those that change files: a start takes a dozen, an answered call two or three."""
-PANIC: Final = "MDB_PANIC"
-"""What LMDB says for ever once the page failed that tells which pages hold: it needs a restart."""
-REFUSALS: Final = frozenset({grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE})
+REFUSALS: Final = frozenset(
+    {
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DATA_LOSS,  # where LMDB can do no more; the process ends then
+    }
+)
 EVENTS_A_LIFE_MAX: Final = 60
 """Lines of its log: whatever the disk does, it is told at its beginning and its end."""
 
@@ -148,10 +152,6 @@ class Lives:
                 ends += 1
                 assert ends < 3, "it ends again and again on a whole disk"
                 await self._sidecar.ended()
-                await self._sidecar.spawn()
-            if PANIC in self._books.refused_last and self._books.answers < goal:
-                self._books.refused_last = ""
-                await self._sidecar.kill()
                 await self._sidecar.spawn()
             return self._books.answers >= goal
 
