@@ -93,10 +93,10 @@ class Daemon:
                 "what is there"
             )
         log.info("sidecar.stopped")
-        if container.store.ended_by is not None:
-            raise CannotRun(
-                f"{container.store.ended_by}; started again, it looks through the whole store"
-            )
+        if (ended_by := container.store.ended_by) is not None:
+            looks = isinstance(ended_by, StoreDamaged)
+            then = "looks through the whole store" if looks else "goes on where it was"
+            raise CannotRun(f"{ended_by}; started again, it {then}")
         if self._failed:
             raise CannotRun("a background task failed; see the log")
 

@@ -23,6 +23,13 @@ class KvShort(KvFull):
     """There is no room yet: `make_room` may make some, and then the same may fit."""
 
 
+class KvEnded(KvFailure):
+    """A write failed in such a way that the engine does nothing more until it is opened again.
+
+    What is stored is whole.
+    """
+
+
 class KvDamaged(KvFailure):
     """What the engine keeps does not hold together; no further transaction can be trusted."""
 

@@ -22,7 +22,7 @@ from typing import Final
 import lmdb
 
 from sidecar.storage.damage import StoreDamaged
-from sidecar.storage.kv_engine import KvDamaged, KvFailure, KvFull, KvTransaction
+from sidecar.storage.kv_engine import KvDamaged, KvEnded, KvFailure, KvFull, KvTransaction
 
 RESERVE_BYTES: Final = 64 << 20
 """Room beyond the bound, so that what frees room (acknowledging, sweeping) never lacks it."""
@@ -36,7 +36,6 @@ DAMAGE: Final = (
     lmdb.InvalidError,
     lmdb.PageFullError,
     lmdb.PageNotFoundError,
-    lmdb.PanicError,
     lmdb.VersionMismatchError,
 )
 """What LMDB raises where pages are not what it wrote."""
@@ -140,6 +139,9 @@ class LmdbEngine:
             return KvFull(str(error))
         if isinstance(error, DAMAGE):
             return KvDamaged(str(error))
+        if isinstance(error, lmdb.PanicError):
+            # The page that says which pages hold could not be written; the one before holds.
+            return KvEnded(str(error))
         return KvFailure(str(error))
 
     def used_bytes(self) -> int:

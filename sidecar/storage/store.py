@@ -21,7 +21,15 @@ from sidecar.domain.errors import Exhausted, FieldError, Unavailable
 from sidecar.storage.codec import Incarnation
 from sidecar.storage.damage import StoreDamaged
 from sidecar.storage.incarnations import read_head
-from sidecar.storage.kv_engine import KvDamaged, KvEngine, KvFailure, KvFull, KvShort, KvTransaction
+from sidecar.storage.kv_engine import (
+    KvDamaged,
+    KvEnded,
+    KvEngine,
+    KvFailure,
+    KvFull,
+    KvShort,
+    KvTransaction,
+)
 from sidecar.storage.room import STEP_BYTES_MAX, no_room
 from sidecar.storage.transaction import AnswerPlace, OutboxHead, Transaction
 
@@ -287,7 +295,10 @@ class Store:
             damage = StoreDamaged(f"damage in the store: {failure}")
             self.end(damage)
             return damage
-        return _domain_error_of(failure)
+        found = _domain_error_of(failure)
+        if isinstance(failure, KvEnded):
+            self.end(found)
+        return found
 
 
 def _left_half_way() -> Unavailable:

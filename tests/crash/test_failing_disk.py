@@ -6,13 +6,20 @@ import errno
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+import grpc
 import pytest
 
+from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from tests.crash.lives import WAYS, Way, play
 from tests.support.bounds import HANG_SECONDS_MAX
+from tests.support.daemons import Standalone
 from tests.support.failing_disk import SYNCS, WRITES, FailingDisk
+from tests.support.processes import until
+
+ENDS = 4
 
 WRITER = """
 import os, sys
@@ -78,3 +85,40 @@ def test_the_failing_disk_fails_as_it_is_told(tmp_path: Path) -> None:
     assert [] == said
     assert 0 == size_bytes % 4096
     assert (3, 8) == (disk.failed, disk.calls)
+
+
+@pytest.mark.slow
+async def test_a_write_that_fails_at_its_last_page_ends_the_process_and_costs_nothing(
+    tmp_path: Path,
+) -> None:
+    """LMDB does nothing more then, though the store is whole; four times, it is still the same."""
+    disk = FailingDisk(tmp_path / "library", tmp_path / "a", seed=1)
+    sidecar, counted = Standalone(tmp_path / "a", durability="disk"), 0
+    sidecar.environment = disk.environment
+    async with sidecar:
+        for number in range(ENDS):
+            counted += (await check(sidecar, number)).decision.allowed
+            disk.fail(errno.EIO, kinds=WRITES, per_thousand=500)
+
+            async def has_ended() -> bool:
+                with suppress(grpc.aio.AioRpcError):
+                    await check(sidecar, -1)
+                return not sidecar.runs
+
+            await until(has_ended, "it goes on, and cannot count")
+            await sidecar.ended()
+            disk.mend()
+            await sidecar.start()
+        used = await sidecar.api.Check(pb.CheckRequest(company="acme", feature="calls"))
+        assert counted <= used.limits[0].used
+        assert [] == sidecar.seen("store.set_aside")
+        assert [] == [event for event in sidecar.events if "Traceback" in event.get("text", "")]
+
+
+async def check(sidecar: Standalone, number: int) -> pb.CheckAndIncrementResponse:
+    request = pb.CheckAndIncrementRequest(
+        company="acme", feature="calls", idempotency_key=f"key {number}"
+    )
+    return await sidecar.api.CheckAndIncrement(
+        request, timeout=HANG_SECONDS_MAX, wait_for_ready=False
+    )

@@ -374,3 +374,17 @@ def test_a_store_that_ends_its_owners_again_and_again_is_set_aside(folder: Path)
     assert "again and again" in opened.losses[0].reason
     opened.close()
     assert 1 == len(aside(folder))
+
+
+def test_a_store_whose_writes_failed_again_and_again_is_kept(folder: Path) -> None:
+    with opened_in(folder) as opened:
+        fill(opened)
+        head = opened.store.head
+    for _ in range(10):
+        opened = open_now(folder)
+        error = opened.store._as_domain_error(lmdb.PanicError("Update of meta page failed"))
+        assert error is opened.store.ended_by
+        opened.close()
+    with opened_in(folder) as opened:
+        assert head == opened.store.head
+    assert [] == aside(folder)
