@@ -14,6 +14,10 @@ from sidecar.storage.damage import StoreDamaged
 from sidecar.storage.kv_engine import KvEngine, KvTransaction
 
 _TALLIES_UP_TO_2: Final = b"mtallies/"
+_PARTITIONS_MAX: Final = 3
+"""The current one, the one before, and one that is being removed."""
+_WRAPPED: Final = 256
+"""The partition whose number is 0 in its keys."""
 _LEFT_MAX: Final = 1_000
 """More than there are incarnations, of which each may have left one."""
 
@@ -44,11 +48,18 @@ def take_over_answers(engine: KvEngine, kv: KvTransaction) -> Partitions:
 
 
 def _partitions_found(engine: KvEngine, kv: KvTransaction) -> Partitions:
-    """The partitions that there are answers in, where nothing is noted of them that can be read."""
+    """The partitions that there are answers in, where nothing is noted of them that can be read.
+
+    The newest goes on: a process that is killed again and again, before it has noted anything,
+    must forget nothing.
+    """
     start, stop = keys.ANSWERS, keys.after(keys.ANSWERS)
-    oldest, newest = engine.scan(kv, start, stop, 1), engine.last(kv, start, stop)
-    if newest is None:
+    found: list[int] = []
+    while len(found) < _PARTITIONS_MAX and (pairs := engine.scan(kv, start, stop, 1)):
+        found.append(keys.partition_of(pairs[0][0]) or _WRAPPED)
+        start = keys.after(keys.answers_of(found[-1]))
+    if not found:
         return Partitions()
-    previous, first = keys.partition_of(newest[0]), keys.partition_of(oldest[0][0])
-    going = first if first != previous else None
-    return Partitions(current=previous + 1, previous=previous, going=going)
+    *older, current = found
+    previous = older[-1] if older else None
+    return Partitions(current=current, previous=previous, going=older[0] if older[1:] else None)

@@ -265,7 +265,7 @@ class StoreMachine(RuleBasedStateMachine):
         granted = self._granted(asked)
         decision = outcome.decision
         assert (granted is not None, granted or 0) == (decision.allowed, decision.granted)
-        if granted is None:
+        if granted is None or not asked.quantity:  # a question writes nothing
             return
         for ref in {ref for _, ref in refs_of(asked.dimensions.get("user", ""))}:
             self.counted[ref] += granted

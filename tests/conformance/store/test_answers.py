@@ -302,3 +302,16 @@ def test_an_answer_that_was_not_committed_takes_no_room(opened: OpenedStore) -> 
     opened.store.transact(keep_answer)
     opened.store.abort_group()
     assert 0 == retries.answers.size_bytes
+
+
+def test_answers_outlive_starts_that_end_before_anything_is_noted_of_them(
+    opened: OpenedStore,
+) -> None:
+    kept = []
+    for number in range(5):
+        kept.append(
+            opened.store.transact(lambda t, number=number: keep_answer(t, name_of(number)))  # type: ignore[misc]
+        )
+        opened.reopen(power_lost=number % 2 == 0)
+    names = [name_of(number) for number in range(5)]
+    assert kept == opened.store.transact(lambda t: [t.answer(name) for name in names])
