@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 
 from sidecar.control.errors import StoreRefused
+from sidecar.shared.private_files import keep_private
 
 SUFFIX: Final = ".expected"
 
@@ -35,6 +36,7 @@ def require_expected(path: Path, *, begin_anew: bool) -> None:
 def expect(path: Path, epoch: str) -> None:
     """Say from now on that there is a database. `epoch`: of its state, for people."""
     marker = _marker_of(path)
+    keep_private(marker)
     try:
         if marker.exists() and marker.read_text().strip() == epoch:
             return  # without a write: on a full disk there may be no room for one
