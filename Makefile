@@ -8,6 +8,7 @@ PYTHON ?= python3
 TESTS ?= tests
 SPINNERS ?= 8
 ROUNDS ?= 1000
+MINUTES ?= 10
 CASES ?= ../shared/cases
 TRACE ?=
 FORMAT ?=
@@ -54,6 +55,10 @@ test-busy: $(DEV_STAMP) ## Run the tests on a machine that SPINNERS=8 processes 
 .PHONY: kills
 kills: $(DEV_STAMP) ## Start a sidecar ROUNDS=1000 times on a disk that fails, and kill it each time
 	$(BIN)/python -m tests.crash.lives --rounds $(ROUNDS)
+
+.PHONY: soak
+soak: $(DEV_STAMP) ## Run plane and sidecars under load with faults of all kinds for MINUTES=10
+	$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
 .PHONY: clients
 clients: $(DEV_STAMP) ## Build the example clients, for their tests, where Go and Node.js are there

@@ -1,0 +1,1 @@
+"""All kinds of faults mixed, for minutes: run by `make soak MINUTES=10`."""
