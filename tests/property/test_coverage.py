@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -93,6 +94,7 @@ class CoverageMachine(RuleBasedStateMachine):
 
 
 TestCoverage = CoverageMachine.TestCase
+TestCoverage.settings = settings(max_examples=60, stateful_step_count=30)
 
 
 def test_what_follows_on_is_known_and_a_gap_is_seen() -> None:
