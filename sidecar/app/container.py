@@ -244,7 +244,7 @@ class Container:
             self.store,
             self.outbox,
             self._hearing,
-            self._keeper.coverage,
+            self._keeper,
             self.runner,
             plane,
             machine,

@@ -13,17 +13,25 @@ class StoredCoverage(msgspec.Struct, frozen=True):
 
     `since`: of every counter that was heard of at this version or later, no change was missed.
     `known_us`: when it was so last, in microseconds by the plane's clock; `None`: it never was.
+    `ordinal`: of the incarnation that heard it.
     """
 
     version: int = 0
     since: int = 0
     known_us: int | None = None
+    ordinal: int = 0
 
 
 def read_coverage(store: Store) -> StoredCoverage:
-    """What the store has heard."""
+    """What the store has heard under its present incarnation.
+
+    What an earlier one heard is worth nothing: of a copied or restored store the plane's part for
+    it has what this store never counted, which was then taken for its own.
+    """
     data = store.transact(lambda transaction: transaction.keyspace.get(keys.META_COVERAGE))
-    return StoredCoverage() if data is None else codec.decode_value(data, StoredCoverage)
+    none = StoredCoverage(ordinal=store.incarnation.ordinal)
+    kept = none if data is None else codec.decode_value(data, StoredCoverage)
+    return kept if kept.ordinal == none.ordinal else none
 
 
 def write_coverage(store: Store, coverage: StoredCoverage) -> None:

@@ -77,10 +77,21 @@ class CoverageKeeper:
             status.heard_since = max(version, status.heard_since or 0)
         await self.keep()
 
+    def incarnation_left(self) -> None:
+        """The store is another: what was heard for the one before may lack what a copy counted."""
+        self.coverage.stream_began()
+        self.coverage.restarted(0)
+        self._plane_status.heard_since = self._plane_status.known_us = None
+
     async def keep(self) -> None:
         """Have the disk know."""
         status = self._plane_status
-        kept = StoredCoverage(self.coverage.version, status.heard_since or 0, status.known_us)
+        kept = StoredCoverage(
+            self.coverage.version,
+            status.heard_since or 0,
+            status.known_us,
+            self._store.incarnation.ordinal,
+        )
         if kept != self._kept:
             await self._runner.run_alone(partial(write_coverage, self._store, kept))
             self._kept = kept

@@ -16,7 +16,7 @@ from sidecar.engine.slicing import in_steps
 from sidecar.storage.outbox import Outbox, OutboxRun
 from sidecar.storage.store import Store
 from sidecar.sync.apply_totals import TotalsApplier
-from sidecar.sync.machine.coverage import Coverage
+from sidecar.sync.coverage_keeper import CoverageKeeper
 from sidecar.sync.machine.push import (
     Acknowledge,
     Effect,
@@ -43,7 +43,8 @@ class Pusher:
     """Empties the outbox in the background, for as long as `run` is running.
 
     `contact` is told whether the plane answers, `caught_up` when earlier incarnations are through.
-    `hearing` takes over the totals of answers; `coverage` is told where such an answer is lost.
+    `hearing` takes over the totals of answers; `keeper` is told where such an answer is lost,
+    and where the store becomes another.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Pusher:
         store: Store,
         outbox: Outbox,
         hearing: TotalsApplier,
-        coverage: Coverage,
+        keeper: CoverageKeeper,
         runner: Runner,
         plane: PlaneClient,
         machine: PushMachine,
@@ -71,7 +72,7 @@ class Pusher:
         self._contact = contact
         self._caught_up = caught_up
         self._hearing = hearing
-        self._coverage = coverage
+        self._keeper, self._coverage = keeper, keeper.coverage
         self._wake = asyncio.Event()
         self._progress = asyncio.Condition()
         self._hurried = 0
@@ -215,6 +216,7 @@ class Pusher:
                 incarnation, effect.fenced, effect.common_sequence
             )
         )
+        self._keeper.incarnation_left()
         await self._move_fenced()
 
     async def _move_fenced(self) -> None:

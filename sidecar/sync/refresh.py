@@ -144,7 +144,7 @@ class TotalsRefresh:
             await asyncio.sleep(backoff.failed() / SECOND_US)
 
     async def _refresh_once(self) -> None:
-        began_us = self._now()
+        began_us, incarnation = self._now(), self._store.incarnation.id
         version = await self.newest_version()
         known = self._keeper.coverage.version if version else 0
         complete = True
@@ -153,6 +153,8 @@ class TotalsRefresh:
                 await self._ask(companies)
             else:
                 complete &= await self._hear_companies(companies, known)
+        if self._store.incarnation.id != incarnation:
+            return  # what was heard is another's
         if version and not known:
             await self._keeper.began_anew(version, began_us)
         if complete:

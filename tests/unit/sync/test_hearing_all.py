@@ -11,12 +11,12 @@ from structlog.testing import capture_logs
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.domain.limits.counters import CounterTotal
 from sidecar.shared.convert.counters import total_to_message
-from sidecar.storage.coverage import read_coverage
+from sidecar.storage.coverage import StoredCoverage, read_coverage, write_coverage
 from sidecar.sync.machine.watch import WatchMachine
 from tests.support.bounded import CONTENT, Bench, bench_of
 from tests.support.build import NOW_US, counter_ref, limit, total
 from tests.support.processes import until
-from tests.support.stores import MONTHLY, counter_key_of, record_of
+from tests.support.stores import MONTHLY, count_in, counter_key_of, record_of
 
 Listed = sync_pb2.ListTotalsResponse
 USERS = [counter_ref(limit("each", each=["user"]), (f"user {at}",)) for at in range(7)]
@@ -208,3 +208,44 @@ async def test_totals_that_cannot_be_kept_are_counted(
                 await is_complete(bench)
         assert 1 == bench.container.metrics.totals_left_out.value
         assert 1 == [line["event"] for line in logs].count("sync.totals_left_out")
+
+
+async def test_what_a_copy_has_heard_is_asked_for_again_once_it_is_a_store_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The plane counts as the copy's own what the original has counted since."""
+    async with bench_of(monkeypatch, tmp_path) as bench:
+        follow_from(bench)
+        container, plane = bench.container, bench.plane
+        container.store.transact(lambda transaction: count_in(transaction, 4))
+        copied = container.store.incarnation.id
+
+        def list_totals(request: sync_pb2.ListTotalsRequest) -> Listed:
+            own = 10 if request.incarnation == copied else 0
+            told = [total(MONTHLY, 10, own, 5)] if request.companies else []
+            return Listed(version=9, totals=map(total_to_message, told))
+
+        plane.list_totals = list_totals
+        async with running(bench):  # type: ignore[attr-defined]
+            await is_complete(bench)
+            assert 4 == used(bench)
+            plane.common[copied] = 1
+
+            async def all_is_heard() -> bool:
+                return used(bench) == 10
+
+            assert container.pusher is not None
+            async with bench.running(container.pusher.run()):
+                await until(all_is_heard, "the others are not heard")
+                await is_complete(bench)
+        assert [(0, ["acme"], ""), (0, ["acme"], "")] == asked(bench)
+
+
+async def test_what_was_heard_is_not_known_after_a_loss_of_power(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The store may be of before what it has told the plane."""
+    async with bench_of(monkeypatch, tmp_path) as bench:
+        store = bench.container.store
+        write_coverage(store, StoredCoverage(9, 9, NOW_US, store.incarnation.ordinal + 1))
+        assert 0 == read_coverage(store).version
