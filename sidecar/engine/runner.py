@@ -287,7 +287,8 @@ def _each_alone(store: Store, group: Sequence[_Outcome], error: Exception) -> li
     Whoever met damage in the store is told of it; the others are refused then.
     """
     if store.ended_by is None:
-        log.warning("store.group_failed", jobs=len(group), error=str(error))
+        # Whoever looks after the store says so once; this comes with every call meanwhile.
+        log.debug("store.group_failed", jobs=len(group), error=str(error))
     return [
         (job, None, met) if isinstance(met, StoreDamaged) else (job, *_attempt(store, job))
         for job, _, met in group

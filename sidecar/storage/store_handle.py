@@ -15,6 +15,7 @@ damage was met, or where owners ended in quick succession: all pages and all rec
 from __future__ import annotations
 
 import contextlib
+import shutil
 import tempfile
 import time
 import uuid
@@ -41,6 +42,8 @@ from sidecar.storage.store import Store
 from sidecar.storage.verification import problem_in_metas, verifies
 
 _DAMAGED: Final = "damaged-"
+_DAMAGED_KEPT: Final = 4
+"""Most stores that were set aside; beyond it the oldest is removed."""
 _FILES: Final = folder_marks.FILES | {"owner.lock", "data.mdb"}
 _ENDS_LOOKED_INTO: Final = 2
 """After so many ends in quick succession the next owner looks through the whole store."""
@@ -235,6 +238,11 @@ def _set_aside(folder: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         (folder / "data.mdb").rename(aside / "data.mdb")
     log.error("store.set_aside", folder=str(aside))
+    by_age = sorted(folder.glob(f"{_DAMAGED}*"), key=lambda path: path.stat().st_mtime_ns)
+    for oldest in by_age[:-_DAMAGED_KEPT]:
+        # A disk that damages again and again must not be filled with what it damaged.
+        shutil.rmtree(oldest, ignore_errors=True)
+        log.error("store.set_aside_removed", folder=str(oldest))
 
 
 def _is_ours(name: str) -> bool:

@@ -17,6 +17,7 @@ from sidecar.storage.outbox import Outbox, OutboxRun
 from sidecar.storage.store import Store
 from sidecar.sync.apply_totals import TotalsApplier
 from sidecar.sync.coverage_keeper import CoverageKeeper
+from sidecar.sync.flush_goal import FlushGoal
 from sidecar.sync.machine.push import (
     Acknowledge,
     Effect,
@@ -77,6 +78,7 @@ class Pusher:
         self._progress = asyncio.Condition()
         self._hurried = 0
         self._failing = False
+        self._told: set[type[Exception]] = set()
         self._may_try_early = True
 
     async def run(self) -> None:
@@ -88,20 +90,10 @@ class Pusher:
             )
             try:
                 await self._carry_out(action)
-            except PlaneRefuses as error:
-                # Somebody has to look: the records stay in the outbox until the plane takes them.
-                log.error("sync.plane_refuses", error=str(error))
-                await self._failed(str(error))
-            except PlaneAway as error:
-                await self._failed(str(error))
-            except FieldError as error:
-                # What the plane sent does not make sense, or the store is in trouble.
-                log.error("sync.push_failed", error=str(error), reason=error.reason)
-                await self._failed(str(error))
             except Exception as error:
                 # Whatever an exchange raises is a failed exchange: the next one may go well.
-                log.exception("sync.push_failed", error=repr(error), reason="INTERNAL")
-                await self._failed(repr(error))
+                self._tell(error)
+                await self._failed()
 
     def plane_was_away(self) -> None:
         """The plane was not there for a while: greet it again, though nothing waits."""
@@ -114,7 +106,7 @@ class Pusher:
         `while_plane_takes`: give up as soon as an exchange has failed, as at a stop: what waits is
         on disk, and goes out after the next start.
         """
-        goal = _Goal(self._store)
+        goal = FlushGoal(self._store)
         self._hurried += 1
         self._wake.set()
         try:
@@ -142,6 +134,8 @@ class Pusher:
         said = answer.common_sequence if answer.fenced else answer.watermark
         _require_sent(said, facts.last_sequence)
         self._reached()
+        if not self._store.waiting_records():
+            self._told.clear()
         await self._take_effect(self._machine.hello_answered(_now_us(), answer))
 
     async def _push(self) -> None:
@@ -167,6 +161,7 @@ class Pusher:
         if isinstance(answer, PushAnswer):
             _require_sent(answer.watermark, run.first_sequence + len(run.records) - 1)
             effects = self._machine.push_answered(_now_us(), answer)
+            self._told.clear()
         else:
             facts = await self._runner.run_alone(self._hello_facts)
             _require_sent(_sequence_in(answer), facts.last_sequence)
@@ -251,9 +246,24 @@ class Pusher:
         self._failing, self._may_try_early = False, True
         self._contact(True)
 
-    async def _failed(self, why: str) -> None:
-        if not self._failing:
-            log.warning("sync.plane_away", error=why)
+    def _tell(self, error: Exception) -> None:
+        """Log a failure, once of each kind until records get through again."""
+        kind = type(error)
+        if kind in self._told:
+            return
+        self._told.add(kind)
+        if isinstance(error, PlaneRefuses):
+            # Somebody has to look: the records stay in the outbox until the plane takes them.
+            log.error("sync.plane_refuses", error=str(error))
+        elif isinstance(error, PlaneAway):
+            log.warning("sync.plane_away", error=str(error))
+        elif isinstance(error, FieldError):
+            # What the plane sent does not make sense, or the store is in trouble.
+            log.error("sync.push_failed", error=str(error), reason=error.reason)
+        else:
+            log.error("sync.push_failed", reason="INTERNAL", exc_info=error)
+
+    async def _failed(self) -> None:
         self._failing = True
         self._contact(False)
         self._machine.failed(_now_us())
@@ -294,30 +304,6 @@ def _sequence_in(refusal: PushGap | PushFenced) -> int:
     if isinstance(refusal, PushFenced):
         return refusal.common_sequence
     return refusal.expected_sequence - 1
-
-
-class _Goal:
-    """That the plane has what has been accepted up to now.
-
-    While an earlier incarnation has records, nobody knows under which sequences the present one
-    will send them: a fenced one's are appended to its own. So the goal is set once it is alone, and
-    anew where it is left, too.
-    """
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._ordinal = -1
-        self._sequence = 0
-
-    def is_reached(self) -> bool:
-        store = self._store
-        if len(store.incarnations) > 1:
-            self._ordinal = -1
-            return False
-        present = store.incarnation
-        if self._ordinal != present.ordinal:
-            self._ordinal, self._sequence = present.ordinal, store.head.sequence
-        return present.acknowledged_sequence >= self._sequence
 
 
 def _now_us() -> int:

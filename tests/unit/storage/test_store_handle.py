@@ -314,6 +314,19 @@ def test_a_full_disk_is_a_clear_error_and_loses_nothing(folder: Path) -> None:
         count(store)
 
 
+def test_what_is_set_aside_again_and_again_does_not_fill_the_disk(folder: Path) -> None:
+    first: list[Path] = []
+    for _ in range(6):
+        with opened_in(folder) as store:
+            count(store)
+        (folder / "data.mdb").write_bytes(b"junk" * 9000)
+        with opened_in(folder) as store:
+            assert 0 == store.waiting_records()
+        first = first or damaged(folder)
+    assert 4 == len(damaged(folder))
+    assert first[0] not in damaged(folder)
+
+
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 

@@ -12,6 +12,7 @@ import pytest
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2, status_pb2
+from structlog.testing import capture_logs
 
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.domain.bounds import INT64_MAX
@@ -24,6 +25,7 @@ from tests.support.stores import MONTHLY, counter_key_of
 RECORDS = 30
 EXCHANGES = 2
 INT64_MIN = -INT64_MAX - 1
+FAILURES = ("sync.plane_away", "sync.plane_refuses", "sync.push_failed")
 
 Answer = Callable[[Any], bytes]
 
@@ -126,12 +128,15 @@ async def lives(bench: Bench, monkeypatch: pytest.MonkeyPatch, method: str, answ
 
     bench.fill_outbox(RECORDS)
     assert bench.container.pusher is not None
-    async with bench.running(bench.container.pusher.run()):
-        with monkeypatch.context() as patched:
-            patched.setattr(type(plane), method, odd)
-            await until(often_enough, "the plane was not asked again")
-            assert RECORDS == store.waiting_records()
-        await bench.sent()
+    with capture_logs() as logs:
+        async with bench.running(bench.container.pusher.run()):
+            with monkeypatch.context() as patched:
+                patched.setattr(type(plane), method, odd)
+                await until(often_enough, "the plane was not asked again")
+                assert RECORDS == store.waiting_records()
+            await bench.sent()
+    told = [line["event"] for line in logs if line["event"] in FAILURES]
+    assert len(told) == len(set(told))
     assert RECORDS == sum(map(len, plane.records.values()))
 
 
