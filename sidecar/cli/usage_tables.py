@@ -49,7 +49,7 @@ def print_records(records: Sequence[control_pb2.LedgerRecord], truncated: bool) 
             record.quantity,
             record.overage,
             pairs(record.dimensions),
-            record.idempotency_key,
+            Painted("damaged", "red") if record.damaged else record.idempotency_key,
             record.id,
             f"of {record.duplicate_of}" if record.duplicate_of else None,
         ]

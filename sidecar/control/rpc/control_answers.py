@@ -10,6 +10,7 @@ from typing import Final
 
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.control.v1 import control_pb2
+from sidecar.api.sync.v1 import sync_pb2
 from sidecar.control.rpc.request_validation import (
     company_of_token,
     line_filter,
@@ -275,6 +276,9 @@ def _window(window: Window) -> catalog_pb2.WindowInstance:
 
 def _record(line: LedgerLine) -> control_pb2.LedgerRecord:
     attributes = read_attributes(line.record)
+    damaged = attributes is None
+    if attributes is None:
+        attributes = sync_pb2.UsageRecord()
     return control_pb2.LedgerRecord(
         id=record_id(line.incarnation, line.sequence),
         company=line.company,
@@ -288,4 +292,5 @@ def _record(line: LedgerLine) -> control_pb2.LedgerRecord:
         dimensions=attributes.dimensions,
         metadata=attributes.metadata,
         duplicate_of=line.duplicate_of,
+        damaged=damaged,
     )

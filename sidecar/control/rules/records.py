@@ -56,9 +56,12 @@ def _read_or_say_why(record: bytes) -> Record | Unreadable:
         return Unreadable(str(error)[:_PROBLEM_MAX])
 
 
-def read_attributes(record: bytes) -> sync_pb2.UsageRecord:
-    """The whole record, of a line that is in the ledger."""
-    return sync_pb2.UsageRecord.FromString(record)
+def read_attributes(record: bytes) -> sync_pb2.UsageRecord | None:
+    """The whole record, of a line that is in the ledger; `None` where it is damaged there."""
+    try:
+        return sync_pb2.UsageRecord.FromString(record)
+    except DecodeError:
+        return None
 
 
 def _read(data: bytes, field: str) -> Record:

@@ -48,7 +48,9 @@ class Attributor:
     ) -> tuple[CounterKey, ...] | None:
         if snapshot is None:
             return None
-        dimensions = dict(read_attributes(data).dimensions)  # a message's map invents what it lacks
+        message = read_attributes(data)
+        assert message is not None, "it was read as a record"
+        dimensions = dict(message.dimensions)  # a message's map invents what it lacks
         return attribute(self._index(), snapshot, record.feature, record.event_time_us, dimensions)
 
     def _snapshot(self, company: str) -> CompanySnapshot | None:

@@ -11,6 +11,7 @@ import pytest
 from sidecar.api.control.v1 import control_pb2
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.control.storage.port import PlaneStore
+from sidecar.control.storage.sqlite import SqliteStore
 from sidecar.shared.convert.catalog import catalog_to_message
 from tests.unit.control.plane import Calls, Refusal, refusal, running
 from tests.unit.control.support import (
@@ -71,6 +72,19 @@ async def test_companies_are_got_and_listed_in_pages(calls: Calls) -> None:
     assert ["a", "b"] == [company.id for company in first.companies]
     assert ["c"] == [company.id for company in second.companies]
     assert "" == second.next_page_token
+
+
+async def test_a_line_whose_record_is_damaged_is_told_as_such_among_the_others(
+    calls: Calls, store: SqliteStore
+) -> None:
+    await calls.apply("acme", catalog=True)
+    await calls.push(_writer(record(3, key="k"), record(4, key="l")))
+    with store.write() as transaction:
+        transaction._connection.execute("UPDATE ledger SET record = x'ff' WHERE sequence = 1")
+    found = await calls.control.ListRecords(control_pb2.ListRecordsRequest(company="acme"))
+    assert [(3, "", True), (4, "l", False)] == [
+        (line.quantity, line.idempotency_key, line.damaged) for line in found.records
+    ]
 
 
 async def test_a_push_is_answered_and_shows_in_every_question(calls: Calls) -> None:

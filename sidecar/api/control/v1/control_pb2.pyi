@@ -1131,6 +1131,7 @@ class LedgerRecord(_message.Message):
     DIMENSIONS_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     DUPLICATE_OF_FIELD_NUMBER: _builtins.int
+    DAMAGED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id, as in the answer to the check."""
     company: _builtins.str
@@ -1145,6 +1146,10 @@ class LedgerRecord(_message.Message):
     """Idempotency key."""
     duplicate_of: _builtins.str
     """Id of the earlier record of which this is a duplicate; it is then not counted. Empty: it is none."""
+    damaged: _builtins.bool
+    """Whether the record as the sidecar wrote it can no longer be read, as after damage to the database. It counts as it
+    did; idempotency key, dimensions and metadata are absent.
+    """
     @_builtins.property
     def event_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened."""
@@ -1180,10 +1185,11 @@ class LedgerRecord(_message.Message):
         dimensions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         duplicate_of: _builtins.str = ...,
+        damaged: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["accepted_time", b"accepted_time", "event_time", b"event_time", "received_time", b"received_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_time", b"accepted_time", "company", b"company", "dimensions", b"dimensions", "duplicate_of", b"duplicate_of", "event_time", b"event_time", "feature", b"feature", "id", b"id", "idempotency_key", b"idempotency_key", "metadata", b"metadata", "overage", b"overage", "quantity", b"quantity", "received_time", b"received_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_time", b"accepted_time", "company", b"company", "damaged", b"damaged", "dimensions", b"dimensions", "duplicate_of", b"duplicate_of", "event_time", b"event_time", "feature", b"feature", "id", b"id", "idempotency_key", b"idempotency_key", "metadata", b"metadata", "overage", b"overage", "quantity", b"quantity", "received_time", b"received_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
