@@ -41,7 +41,7 @@ def on_request(
         return
     shared = connection.shared
     if (
-        len(connection.streams) + len(connection.calls) >= shared.bounds.streams_max
+        _has_all_streams(connection, shared.bounds.streams_max)
         or shared.streams >= shared.bounds.streams_in_all_max
     ):
         raise StreamFault(ErrorCode.REFUSED_STREAM, "too many streams", "streams")
@@ -62,6 +62,14 @@ def on_request(
         _start(connection, stream, None)
     if end_stream:
         on_content(connection, stream, b"")
+
+
+def _has_all_streams(connection: State, streams_max: int) -> bool:
+    """Whether the peer has as many streams open as it may. A call of this turn may have one yet."""
+    streams, calls = len(connection.streams), connection.calls
+    if streams + len(calls) < streams_max:
+        return False
+    return streams + sum(call.stream is None for call in calls) >= streams_max
 
 
 def refuse(connection: State, stream_id: int, refusal: Refusal, end_stream: bool) -> None:
