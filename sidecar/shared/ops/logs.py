@@ -1,17 +1,22 @@
 """Logs: one JSON object a line, or readable lines for people. Never used on the path of a call.
 
 Modules write `structlog.get_logger(__name__)`; the libraries' own records (standard `logging`,
-warnings) come out the same way. Tracebacks show no local variables: they may hold customers' data.
+warnings) come out the same way, bounded (`library_lines.py`). Tracebacks show no local variables:
+they may hold customers' data.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
+from time import monotonic
 from typing import Final, Literal, TextIO
 
 import structlog
 from structlog.typing import Processor
+
+from sidecar.shared.ops.library_lines import LibraryLines, shortened
 
 LEVELS: Final = {
     "debug": logging.DEBUG,
@@ -47,25 +52,33 @@ class _NamedLogger:
 class _Handler(logging.Handler):
     """Hands the records of standard `logging` to the same output."""
 
-    def __init__(self, output: _Output, formatter: logging.Formatter) -> None:
+    def __init__(
+        self, output: _Output, formatter: logging.Formatter, clock: Callable[[], float]
+    ) -> None:
         super().__init__()
         self._output = output
+        self._lines = LibraryLines(clock)
         self.setFormatter(formatter)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record."""
-        self._output.write(self.format(record))
+        """Write one record, or hold it back."""
+        held_back = self._lines.held_back(record)
+        if held_back is not None:
+            record.held_back = held_back
+            self._output.write(self.format(record))
 
 
 def configure_logging(
     level: str = "info",
     log_format: Literal["json", "console"] = "json",
     stream: TextIO | None = None,
+    clock: Callable[[], float] = monotonic,
 ) -> None:
     """Set up all logging of the process; the last call counts.
 
     `level` is "debug", "info", "warning" or "error"; KeyError for others. `stream` is standard
-    error where it is None: standard output belongs to results.
+    error where it is None: standard output belongs to results. `clock`: seconds, by which lines of
+    libraries are held back.
     """
     threshold = LEVELS[level]
     target = sys.stderr if stream is None else stream
@@ -79,10 +92,11 @@ def configure_logging(
         cache_logger_on_first_use=False,
     )
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
+        foreign_pre_chain=[shortened, *shared],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
     )
-    logging.basicConfig(level=threshold, handlers=[_Handler(output, formatter)], force=True)
+    handler = _Handler(output, formatter, clock)
+    logging.basicConfig(level=threshold, handlers=[handler], force=True)
     logging.captureWarnings(True)
 
 
