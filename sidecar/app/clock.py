@@ -55,8 +55,12 @@ class PlaneClock:
         return clock_gettime_ns(TICKS) // 1000 + self._ahead_us
 
     def sure_us(self) -> int:
-        """What has passed for certain; what is forgotten for good goes by it."""
+        """What has passed for certain; what is over by the calendar is forgotten by it."""
         return self._estimate.sure_us(ticks_us())
+
+    def elapsed_us(self) -> int:
+        """What has elapsed, whatever clocks say; what is kept for so long is aged by it."""
+        return self._estimate.elapsed_us(ticks_us())
 
     def known(self) -> KnownTime:
         """What to remember of the time."""

@@ -77,15 +77,17 @@ class Container:
         self.config = config
         self.opened = loaded.opened
         self.store = self.opened.store
+        known_time = read_time(self.store)
         self.answers = Answers(
             self.store,
             quota_bytes=config.store_bytes_max * config.answers_percent_max // 100,
             kept_us=config.idempotency_hours * HOUR_US,
+            goes_on=known_time is not None,
         )
         self.plane_status = PlaneStatus(authority=bool(config.standalone))
         if config.control:
             self.plane_status.heard_us = read_contact(self.store)
-        self.clock = PlaneClock(self.plane_status, read_time(self.store), wall_us)
+        self.clock = PlaneClock(self.plane_status, known_time, wall_us)
         self.runner: Runner = (
             GroupCommitRunner(self.store)
             if config.durability == "disk"
@@ -111,6 +113,7 @@ class Container:
             self.store_watch,
             self.runner,
             self.clock.sure_us,
+            self.clock.elapsed_us,
         )
         self.metrics = sidecar_metrics(
             self.opened,

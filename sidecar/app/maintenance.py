@@ -52,7 +52,10 @@ class Vitals(msgspec.Struct, frozen=True):
 
 
 class Maintenance:
-    """Sweeps the store and takes its vitals. `sure` gives what time has passed for certain."""
+    """Sweeps the store and takes its vitals.
+
+    `sure` gives what time has passed for certain, `elapsed` what ages are measured by.
+    """
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class Maintenance:
         store_watch: StoreWatch,
         runner: Runner,
         sure: Callable[[], int],
+        elapsed: Callable[[], int],
     ) -> None:
         self._store = store
         self._outbox = outbox
@@ -72,6 +76,7 @@ class Maintenance:
         self._sweep = Sweep(store)
         self._runner = runner
         self._sure = sure
+        self._elapsed = elapsed
         self._contact_us: int | None = None
         self.vitals = Vitals()
 
@@ -90,7 +95,7 @@ class Maintenance:
 
     async def tend_answers_once(self) -> bool:
         """Take a step of it, and have every basis say what is remembered; whether more is due."""
-        step = partial(self._answers.tend, self._sure())
+        step = partial(self._answers.tend, self._elapsed())
         more = await self._attempt(step, otherwise=False)
         self._plane_status.remembered_us = self._answers.remembered
         return more

@@ -5,6 +5,9 @@ half of the quota, or is as old as answers are kept, a new one begins, and what 
 as a whole: in the order of its keys, so that whole pages come free, a few keys at a time. So the
 oldest go first, a call pays one look-up more, and no index by time is kept up to date on its path.
 
+Their age is what has elapsed (`SureTime.elapsed_us`): whatever clocks say, none goes sooner than
+was promised. Where nobody saw time pass, as between two boots, they go later.
+
 Answers never take the room that is reserved for records: where that is touched they go early, and
 where half of it is gone none is kept. How far back keys are remembered is known exactly, and said.
 """
@@ -36,16 +39,21 @@ class Answers:
     """Keeps the partitions within their bounds. Runs on the thread that owns the store.
 
     `kept_us`: how long an answer is promised to be kept. `forgotten`: answers that went before
-    their time. `remembered`: what `remembered_us` was at the last step.
+    their time. `remembered`: what `remembered_us` was at the last step. `goes_on`: whether the
+    time that ages are measured by, `elapsed_us` below, goes on from what it was before.
     """
 
-    def __init__(self, store: Store, *, quota_bytes: int, kept_us: int) -> None:
+    def __init__(
+        self, store: Store, *, quota_bytes: int, kept_us: int, goes_on: bool = True
+    ) -> None:
         self._store = store
         self._kept_us = kept_us
         self._place = store.answer_place
         self._state = store.transact(
             lambda transaction: take_over_answers(store.engine, transaction.keyspace)
         )
+        if not goes_on:
+            self._state = _aged_anew(self._state)
         self._not_kept_seen = self._place.not_kept
         self.remembered: int | None = None
         self.quota_bytes = quota_bytes
@@ -62,17 +70,17 @@ class Answers:
         """Answers that there was no room to keep."""
         return self._place.not_kept
 
-    def remembered_us(self, now_us: int) -> int | None:
+    def remembered_us(self, elapsed_us: int) -> int | None:
         """How far back idempotency keys are remembered; `None`: as far as promised."""
         if not self._place.takes:
             return 0
-        age_us = now_us - self._state.complete_from_us
+        age_us = elapsed_us - self._state.complete_from_us
         return None if age_us >= self._kept_us else max(0, age_us)
 
-    def tend(self, now_us: int) -> bool:
+    def tend(self, elapsed_us: int) -> bool:
         """Take one small step; whether more is to be done at once."""
         before = self._state
-        after = self._next(before, now_us)
+        after = self._next(before, elapsed_us)
         going = after.going
 
         def work(transaction: Transaction) -> tuple[Partitions, int]:
@@ -88,38 +96,40 @@ class Answers:
         self._state, removed = self._store.transact(work)
         if after.going_early:
             self.forgotten += removed
-        self._take_over(now_us)
+        self._take_over(elapsed_us)
         return self._state.going is not None
 
-    def _next(self, state: Partitions, now_us: int) -> Partitions:
+    def _next(self, state: Partitions, elapsed_us: int) -> Partitions:
         """What is to be, by time, by size, and by the room that is left."""
-        over_us = now_us + self._kept_us
+        over_us = elapsed_us + self._kept_us
         state = msgspec.structs.replace(
             state,
             size_bytes=self._current_bytes(),
-            # Not known yet; or of a clock that was ahead.
-            since_us=min(state.since_us or now_us, now_us),
+            # Not known yet; or of moments after the last that is known of a process before.
+            since_us=min(state.since_us or elapsed_us, elapsed_us),
             previous_over_us=min(state.previous_over_us or over_us, over_us),
-            complete_from_us=min(state.complete_from_us, now_us),
+            complete_from_us=min(state.complete_from_us, elapsed_us),
         )
+        if elapsed_us - state.complete_from_us >= self._kept_us:
+            state = msgspec.structs.replace(state, complete_from_us=0)
         if not self._place.takes or self._place.not_kept != self._not_kept_seen:
             self._not_kept_seen = self._place.not_kept
-            state = msgspec.structs.replace(state, complete_from_us=now_us)
+            state = msgspec.structs.replace(state, complete_from_us=elapsed_us)
         if state.going is not None:
             return state
         is_short = self._is_in_the_way(state)
         if state.previous is not None and (
             is_short
-            or state.previous_over_us <= now_us
+            or state.previous_over_us <= elapsed_us
             or state.size_bytes + state.previous_bytes > self.quota_bytes
         ):
-            return _without_previous(state, now_us)
+            return _without_previous(state, elapsed_us)
         if state.size_bytes and (
             is_short
             or state.size_bytes >= self.quota_bytes // 2
-            or now_us - state.since_us >= self._kept_us
+            or elapsed_us - state.since_us >= self._kept_us
         ):
-            return self._with_new(_without_previous(state, now_us), now_us)
+            return self._with_new(_without_previous(state, elapsed_us), elapsed_us)
         return state
 
     def _is_in_the_way(self, state: Partitions) -> bool:
@@ -129,16 +139,16 @@ class Answers:
             state.previous == NO_PARTITION or self.size_bytes >= room.reserve_bytes(engine) // 8
         )
 
-    def _with_new(self, state: Partitions, now_us: int) -> Partitions:
+    def _with_new(self, state: Partitions, elapsed_us: int) -> Partitions:
         """With a new partition, and the current one as the previous."""
         return msgspec.structs.replace(
             state,
             current=state.current + 1,
-            since_us=now_us,
+            since_us=elapsed_us,
             size_bytes=0,
             ordinal=self._store.incarnation.ordinal,
             previous=state.current,
-            previous_over_us=now_us + self._kept_us,
+            previous_over_us=elapsed_us + self._kept_us,
             previous_bytes=state.size_bytes,
             previous_ordinal=state.ordinal,
         )
@@ -163,7 +173,7 @@ class Answers:
         times, by = _PAGES_FOR_BYTES
         return self._state.size_bytes + self._place.bytes_put * times // by
 
-    def _take_over(self, now_us: int) -> None:
+    def _take_over(self, elapsed_us: int) -> None:
         """Let calls see what was committed."""
         state, place = self._state, self._place
         place.take_over(state)
@@ -176,7 +186,7 @@ class Answers:
             room.takes_answers(self._store.engine)
             and excess_bytes < self.quota_bytes // _EXCESS_DIVISOR
         )
-        was_short, self.remembered = self.remembered is not None, self.remembered_us(now_us)
+        was_short, self.remembered = self.remembered is not None, self.remembered_us(elapsed_us)
         if was_short == (self.remembered is not None):
             return
         if not was_short:
@@ -195,11 +205,22 @@ def _oldest_ordinal(state: Partitions) -> int:
     return state.ordinal if state.previous is None else state.previous_ordinal
 
 
-def _without_previous(state: Partitions, now_us: int) -> Partitions:
+def _aged_anew(state: Partitions) -> Partitions:
+    """With marks that are not known, where they are of a time that did not go on.
+
+    What has been forgotten early, if anything, may have been so just now.
+    """
+    complete_from_us = (1 << 62) if state.complete_from_us else 0
+    return msgspec.structs.replace(
+        state, since_us=0, previous_over_us=0, complete_from_us=complete_from_us
+    )
+
+
+def _without_previous(state: Partitions, elapsed_us: int) -> Partitions:
     """With the previous partition, if there is one, on its way out."""
     if state.previous is None:
         return state
-    is_early = state.previous_over_us > now_us
+    is_early = state.previous_over_us > elapsed_us
     complete_from_us = state.complete_from_us
     return msgspec.structs.replace(
         state,

@@ -151,6 +151,7 @@ async def test_maintenance_of_a_large_store(bench: Bench) -> None:
         container.store_watch,
         container.runner,
         lambda: later_us,
+        lambda: later_us,
     )
 
     async def swept() -> bool:

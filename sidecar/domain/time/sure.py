@@ -4,6 +4,10 @@ A clock may be wrong by a year for an hour, and then be put right. What was forg
 gone, so forgetting goes by what a counter that nobody can set has seen pass, and follows a clock
 that leapt ahead only once that has stood for as long as it leapt, or for a day. The same holds for
 the time that nobody saw pass, between two boots of a machine.
+
+That is for what is over by the calendar, as windows are. What is kept for so long goes by what has
+elapsed (`elapsed_us`): by the counter alone, so that no clock, right or wrong, ahead or behind,
+makes anything older than it is. Between two marks on it at least as much time has truly passed.
 """
 
 from __future__ import annotations
@@ -21,12 +25,13 @@ STANDS_US_MAX: Final = DAY_US
 """A clock that has stood for so long is believed, however far it leapt."""
 
 
-class KnownTime(msgspec.Struct, frozen=True):
+class KnownTime(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was known of the time, kept on disk so that a restart notices a clock that was set.
 
     `now_us`: the time gone by. `sure_us`: what had passed of it for certain. `offset_us`: how far
     the time was ahead of the machine's clock. `ticks_us`: of the machine's counter, which nobody
-    sets, since the boot named `boot`; empty where that is unknown.
+    sets, since the boot named `boot`; empty where that is unknown. `elapsed_us`: see `SureTime`;
+    `None` of a version before, whose `sure_us` ages were measured by.
     """
 
     now_us: int
@@ -34,11 +39,14 @@ class KnownTime(msgspec.Struct, frozen=True):
     offset_us: int
     boot: str
     ticks_us: int
+    elapsed_us: int | None = None
 
     @property
     def is_possible(self) -> bool:
         """Whether it lies in the calendar, as whatever was on a disk need not."""
-        instants = (self.now_us, self.sure_us, self.now_us - self.offset_us)
+        instants = [self.now_us, self.sure_us, self.now_us - self.offset_us]
+        if self.elapsed_us is not None:
+            instants.append(self.elapsed_us)
         return all(FIRST_INSTANT_US <= instant_us < END_INSTANT_US for instant_us in instants)
 
     def passed_us(self, boot: str, ticks_us: int) -> int | None:
@@ -48,9 +56,16 @@ class KnownTime(msgspec.Struct, frozen=True):
 
 
 class SureTime:
-    """Follows a clock by a counter. `sure_us`: what had passed for certain at the start."""
+    """Follows a clock by a counter.
 
-    def __init__(self, sure_us: int, now_us: int, ticks_us: int) -> None:
+    `sure_us`: what had passed for certain at the start. `elapsed_us`: where the time was at the
+    start by which ages are measured; it never goes back, and never on by more than has passed.
+    """
+
+    def __init__(
+        self, sure_us: int, now_us: int, ticks_us: int, elapsed_us: int | None = None
+    ) -> None:
+        self._elapsed_ahead_us = (now_us if elapsed_us is None else elapsed_us) - ticks_us
         self._sure_us = min(sure_us, now_us)
         self._ticks_us = self._stands_since_us = ticks_us
         self._ahead_us = now_us - ticks_us
@@ -60,7 +75,13 @@ class SureTime:
         """Go on from what was known when the process before this one ended."""
         if known is None:
             return cls(now_us, now_us, ticks_us)
-        return cls(known.sure_us + (known.passed_us(boot, ticks_us) or 0), now_us, ticks_us)
+        passed_us = known.passed_us(boot, ticks_us) or 0
+        elapsed_us = known.sure_us if known.elapsed_us is None else known.elapsed_us
+        return cls(known.sure_us + passed_us, now_us, ticks_us, elapsed_us + passed_us)
+
+    def elapsed_us(self, ticks_us: int) -> int:
+        """What ages are measured by: it stood at the clock's time once, and has only elapsed."""
+        return ticks_us + self._elapsed_ahead_us
 
     def at(self, now_us: int, ticks_us: int) -> int:
         """What has passed for certain, where the clock says so; never ahead of it."""

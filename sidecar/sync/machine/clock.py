@@ -169,13 +169,18 @@ class TimeEstimate:
         """How far what is said, and not believed yet, is ahead of the time; 0 for nothing."""
         return 0 if self._doubt is None else self._doubt.sample.ahead_us - self._aim_us
 
+    def elapsed_us(self, ticks_us: int) -> int:
+        """What ages are measured by, whatever anybody says of the time."""
+        return self._sure.elapsed_us(ticks_us)
+
     def known(self, ticks_us: int) -> KnownTime:
         """What to remember."""
         offset_us = self.offset_us if self.plane_heard else self._offset_us
         now_us = ticks_us + self.ahead_us
         # What is doubted now may be taken back, and is no reason to hold back for longer.
         sure_us = self._sure.at(now_us, ticks_us)
-        return KnownTime(now_us, sure_us, offset_us, self._boot, ticks_us)
+        elapsed_us = self.elapsed_us(ticks_us)
+        return KnownTime(now_us, sure_us, offset_us, self._boot, ticks_us, elapsed_us)
 
     def _is_believed_first(self, sample: _Sample, wall: _Sample) -> bool:
         """Whether the plane's first word is believed at once."""

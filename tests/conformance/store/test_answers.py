@@ -37,8 +37,10 @@ class Retries:
         self._quota_bytes = quota_bytes
         self.begin()
 
-    def begin(self) -> None:
-        self.answers = Answers(self._opened.store, quota_bytes=self._quota_bytes, kept_us=KEPT_US)
+    def begin(self, *, goes_on: bool = True) -> None:
+        self.answers = Answers(
+            self._opened.store, quota_bytes=self._quota_bytes, kept_us=KEPT_US, goes_on=goes_on
+        )
 
     def tend(self) -> None:
         """Until nothing is left to do at once."""
@@ -163,6 +165,29 @@ def test_a_clock_that_is_set_back_stops_nothing(opened: OpenedStore, back_us: in
         assert retries.answers.size_bytes <= 100 * ANSWER_BYTES
         retries.now_us += SECOND_US
     assert {*range(260, 300)} <= {*retries.known()}
+
+
+@pytest.mark.parametrize("short", [False, True])
+def test_where_it_is_not_known_what_has_elapsed_since_answers_age_anew(
+    opened: OpenedStore, short: bool
+) -> None:
+    retries = Retries(opened, 100 * ANSWER_BYTES if short else 1 << 30)
+    for number in range(120):
+        retries.keep(number)
+        retries.tend()
+    assert short == (retries.remembered_us() is not None)
+    before = retries.known()
+    opened.reopen()
+    retries.begin(goes_on=False)
+    retries.now_us += 400 * KEPT_US
+    retries.tend()
+    assert before == retries.known()
+    assert retries.remembered_us() == (0 if short else None)
+    for _ in range(3):
+        retries.now_us += KEPT_US
+        retries.tend()
+    assert [] == retries.known()
+    assert retries.remembered_us() is None
 
 
 def test_answers_of_earlier_lives_are_told_as_they_were_as_long_as_they_are_kept(

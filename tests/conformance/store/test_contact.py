@@ -27,6 +27,7 @@ def test_what_is_known_of_the_time_is_kept(opened: OpenedStore) -> None:
     for known in (
         KnownTime(NOW_US, NOW_US - 5, -600_000_000, "one", 7),
         KnownTime(NOW_US + 5, NOW_US - 5, 0, "", 2**62),
+        KnownTime(NOW_US, NOW_US - 5, 0, "one", 7, NOW_US - 9),
     ):
         write_time(opened.store, known)
         assert known == read_time(opened.store)
@@ -35,7 +36,7 @@ def test_what_is_known_of_the_time_is_kept(opened: OpenedStore) -> None:
 
 
 @pytest.mark.parametrize("nonsense", [2**62, -(2**62)])
-@pytest.mark.parametrize("field", ["now_us", "sure_us", "offset_us"])
+@pytest.mark.parametrize("field", ["now_us", "sure_us", "offset_us", "elapsed_us"])
 def test_a_time_that_cannot_be_is_not_known(opened: OpenedStore, field: str, nonsense: int) -> None:
     known = KnownTime(NOW_US, NOW_US, 0, "one", 7)
     write_time(opened.store, msgspec.structs.replace(known, **{field: nonsense}))

@@ -1,4 +1,4 @@
-"""What maintenance does for the store's room."""
+"""What maintenance does for the store's room, and which time goes where."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from sidecar.engine.plane_status import PlaneStatus
 from sidecar.engine.runner import InlineRunner
 from sidecar.shared.ops.health import Health
 from sidecar.shared.ops.trouble import Trouble
+from sidecar.storage import codec, keys
+from sidecar.storage.answer_codec import Partitions
 from sidecar.storage.answers import Answers
 from sidecar.storage.kv_engine import KvFailure
 from sidecar.storage.memory import MemoryEngine
@@ -20,6 +22,8 @@ from sidecar.storage.opening import open_store
 from sidecar.storage.outbox import Outbox
 from sidecar.sync.records import UsageRecordReader
 from tests.support.build import NOW_US
+
+ELAPSED_US = NOW_US - 40 * DAY_US
 
 
 class Short(MemoryEngine):
@@ -69,6 +73,7 @@ def maintenance(engine: Short) -> Maintenance:
         StoreWatch(store, InlineRunner(store), Trouble("store", Health())),
         InlineRunner(store),
         lambda: NOW_US,
+        lambda: ELAPSED_US,
     )
 
 
@@ -81,6 +86,14 @@ async def test_what_takes_long_of_making_room_is_done_beside_the_loop(
     engine.did.clear()
     await maintenance.keep_room()
     assert [("looked", True)] == engine.did
+
+
+async def test_answers_age_by_what_has_elapsed_and_not_by_a_clock(
+    maintenance: Maintenance, engine: Short
+) -> None:
+    await maintenance.tend_answers_once()
+    noted = codec.decode_value(engine.values[keys.META_ANSWERS], Partitions)
+    assert ELAPSED_US == noted.since_us
 
 
 async def test_where_the_disk_gives_nothing_nothing_is_prepared(

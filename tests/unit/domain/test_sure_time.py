@@ -83,6 +83,26 @@ def test_what_has_passed_since_the_last_process(
     assert NOW_US - 7 + (expected or 0) == sure.at(NOW_US + YEAR_US, ticks_us)
 
 
+@pytest.mark.parametrize(
+    ("boot", "elapsed_us", "expected"),
+    [
+        pytest.param("one", NOW_US - DAY_US, NOW_US - DAY_US + HOUR_US, id="the same boot"),
+        pytest.param("two", NOW_US - DAY_US, NOW_US - DAY_US, id="another boot: nobody saw it"),
+        pytest.param("one", None, NOW_US - 7 + HOUR_US, id="a version before: what was certain"),
+    ],
+)
+def test_what_has_elapsed_goes_on_by_the_counter_alone(
+    boot: str, elapsed_us: int | None, expected: int
+) -> None:
+    known = KnownTime(NOW_US, NOW_US - 7, 0, "one", TICKS_US, elapsed_us)
+    ticks_us = TICKS_US + HOUR_US
+    sure = SureTime.after(known, boot, NOW_US + YEAR_US, ticks_us)
+    assert expected == sure.elapsed_us(ticks_us)
+    for leap_us in (-YEAR_US, YEAR_US):
+        sure.at(NOW_US + leap_us, ticks_us)
+        assert expected + DAY_US == sure.elapsed_us(ticks_us + DAY_US)
+
+
 def test_nothing_known_is_nothing_to_keep() -> None:
     assert NOW_US == SureTime.after(None, "one", NOW_US, TICKS_US).at(NOW_US, TICKS_US)
 
