@@ -139,13 +139,13 @@ class Enforcer:
         now_us: int,
         asked: Needs,
     ) -> Needs:
-        """Counters of windows that have ended, to be asked for before the first check is decided.
+        """Counters that may not be known, to be asked for before the first check is decided.
 
         Once, and so many at the most: about the rest it is decided by what is known here.
         """
         names: set[CounterName] = set()
         for check in () if asked.counters else checks:
-            if isinstance(check, Check) and check.event_time_us < now_us:
+            if isinstance(check, Check) and self._plane_status.may_lack(check, now_us):
                 admission = self._gate.admit(check, now_us, asked)
                 if isinstance(admission, Admission) and admission.feature is not None:
                     reading = self._read(transaction, check, admission, now_us)
@@ -173,15 +173,15 @@ class Enforcer:
     def _unheard(
         self, reading: LimitUsage, check: Check, admission: Admission, now_us: int
     ) -> frozenset[CounterName]:
-        """Counters of windows that have ended, and of which changes may have been missed here.
+        """Counters of which changes may have been missed here.
 
         Of what has happened already there is nothing to decide by them.
         """
         status = self._plane_status
-        if check.event_time_us >= now_us or admission.mode is _RECORD_ONLY or status.authority:
+        if admission.mode is _RECORD_ONLY or not status.may_lack(check, now_us):
             return frozenset()
         assert admission.feature is not None
-        return frozenset(reading.unheard(admission.feature, now_us, status.has_heard))
+        return frozenset(reading.unheard(admission.feature, now_us, status))
 
     def _each(
         self, checks: Sequence[Check | FieldError], now_us: int, asked: Needs
@@ -193,7 +193,8 @@ class Enforcer:
 
     def holds_all(self, companies: Set[str], now_us: int) -> bool:
         """Whether nothing has to be asked for to decide about companies."""
-        return all(self._directory.company(name, now_us) is not None for name in companies)
+        holds, part_heard = self._directory.company, self._plane_status.part_heard
+        return all(holds(name, now_us) and name not in part_heard for name in companies)
 
     def feature_of(self, company: str, feature: str, at_us: int) -> ResolvedFeature | None:
         """What decides about a company's feature at an instant, as far as it is known."""

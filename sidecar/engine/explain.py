@@ -79,8 +79,14 @@ class Explainer:
             decision=_decision(question, admission, usages, rates),
             usages=applying,
             others=tuple(ceiling.id for ceiling in ceilings if ceiling.id not in names),
-            basis=admission.basis,
+            basis=self._basis(question, admission, now_us),
         )
+
+    def _basis(self, question: Check, admission: Admission, now_us: int) -> Basis:
+        basis = admission.basis
+        if basis.fallback:
+            return basis
+        return self._plane_status.report_basis(question.company, basis.snapshot_version, now_us)
 
     def _read(
         self, question: Check, company: ResolvedCompany, feature: ResolvedFeature, now_us: int

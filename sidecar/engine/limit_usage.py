@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from sidecar.directory.meters import CounterAddress, Meter, RateMeter
@@ -15,6 +15,7 @@ from sidecar.domain.limits.rollover import allowance
 from sidecar.domain.limits.usage import QuotaUsage, RateUsage
 from sidecar.domain.time.windows import Window
 from sidecar.engine.local_rollover import carried_into, carry_on
+from sidecar.engine.plane_status import PlaneStatus
 from sidecar.storage.codec import StoredCounter
 from sidecar.storage.transaction import Transaction
 
@@ -55,17 +56,22 @@ class LimitUsage:
             self.ended.append((company, meter, address.ref.window))
 
     def unheard(
-        self, feature: ResolvedFeature, now_us: int, has_heard: Callable[[int], bool]
+        self, feature: ResolvedFeature, now_us: int, plane_status: PlaneStatus
     ) -> Iterator[CounterName]:
         """Counters of limits whose window has ended, of which changes may have been missed.
 
-        Those of other windows are told without being asked for, once somebody counts on them.
+        Those of other windows are told without being asked for, but for a company whose totals are
+        on their way still: of it, those that were not heard of since are meant, too.
         """
+        listed = plane_status.part_heard.get(feature.company, 0)
         limits = {meter.slot for meter in feature.meters}
         for address, counter in self.counted.values():
             ref = address.ref
             heard = 0 if counter is None else counter.heard
-            if ref.window.end_us <= now_us and ref.slot in limits and not has_heard(heard):
+            if ref.slot not in limits:
+                continue
+            is_over = ref.window.end_us <= now_us
+            if heard < listed or (is_over and not plane_status.has_heard(heard)):
                 yield CounterName(feature.company, feature.entitlement.feature.key, ref)
 
     def count(self, transaction: Transaction, quantity: int, now_us: int) -> None:

@@ -23,7 +23,7 @@ class Needs(msgspec.Struct, frozen=True):
     snapshots: Set[str] = frozenset()
     """Ids of companies."""
     counters: Set[CounterName] = frozenset()
-    """Counters of windows that have ended, of which nothing was heard."""
+    """Counters of which nothing was heard, or not lately enough."""
 
     def __bool__(self) -> bool:
         return bool(self.snapshots or self.counters)

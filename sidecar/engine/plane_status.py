@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from sidecar.domain.limits.reasons import Basis, BasisMode, FallbackCause
+from sidecar.domain.limits.requests import Check
 
 _BASIS_STEP_US = 1_000
 
@@ -20,6 +21,10 @@ class PlaneStatus:
     that was heard of at this version of the ledger or later no change was missed; `None`: nothing
     was heard. Instants are by the plane's clock.
 
+    `part_heard`: companies of whose totals some are on their way still, and the version of the
+    ledger as of which they were listed; of a counter that was heard of there or later, all is
+    known. It changes on the store's thread.
+
     `machine_ahead_us`: how far the machine's clock is ahead of the time that decisions go by, at
     most an hour. Callers stamp what they ask by it. `remembered_us`: how far back idempotency keys
     are remembered, where less than promised; here since it is a part of every basis.
@@ -30,6 +35,7 @@ class PlaneStatus:
         self.heard_us: int | None = None
         self.known_us: int | None = None
         self.heard_since: int | None = None
+        self.part_heard: dict[str, int] = {}
         self.machine_ahead_us = 0
         self.connected = False
         self.remembered_us: int | None = None
@@ -59,6 +65,17 @@ class PlaneStatus:
         """The same where a counter was never heard of: what is known of it is as old as can be."""
         basis = self._basis(BasisMode.LOCAL, version, now_us)
         return msgspec.structs.replace(basis, plane_age_ms=max(0, now_us // 1000))
+
+    def report_basis(self, company: str, version: int, now_us: int) -> Basis:
+        """What a report on a company's usage is based on."""
+        if company in self.part_heard:
+            return self.unheard_basis(version, now_us)
+        return self.basis(version, now_us)
+
+    def may_lack(self, check: Check, now_us: int) -> bool:
+        """Whether a check may count on a window that is over, or on what is still on its way."""
+        is_late = check.event_time_us < now_us and not self.authority
+        return is_late or check.company in self.part_heard
 
     def has_heard(self, version: int) -> bool:
         """Whether no change was missed of a counter that was last heard of at a version."""

@@ -82,12 +82,13 @@ class Queries:
             return self._unless_full(check, now_us, CheckResult(decision, (), admission.basis))
         reading = self._read(admission.company, feature, check, now_us)
         basis = admission.basis
-        if check.event_time_us < now_us and not self._plane_status.authority:
-            unheard = frozenset(reading.unheard(feature, now_us, self._plane_status.has_heard))
+        status = self._plane_status
+        if status.may_lack(check, now_us):
+            unheard = frozenset(reading.unheard(feature, now_us, status))
             if unheard and not asked.counters:
                 return Needs(counters=unheard)
             if unheard and not basis.fallback:
-                basis = self._plane_status.unheard_basis(basis.snapshot_version, now_us)
+                basis = status.unheard_basis(basis.snapshot_version, now_us)
         decision = decide(check.quantity, admission.mode, reading.usages, now_us, reading.rates)
         if decision.allowed:
             decision = admission.told(decision)
@@ -121,7 +122,7 @@ class Queries:
             authority=self._plane_status.authority,
         )
         yield from reader.read([feature_key] if feature_key else self._feature_keys(), after)
-        basis = self._plane_status.basis(company.version, now_us)
+        basis = self._plane_status.report_basis(company_id, company.version, now_us)
         features = tuple((key, tuple(usages)) for key, usages in reader.found.items())
         return UsageReport(features, basis, reader.after)
 

@@ -143,6 +143,9 @@ class UsualChecks:
         self, company: ResolvedCompany, feature: ResolvedFeature, now_us: int
     ) -> PreparedFeature:
         segment = company.segment
+        if feature.company in self._plane_status.part_heard:
+            # Looked at again by the next check: what is known of its counters is soon whole.
+            return PreparedFeature(segment.from_us, now_us, ())
         if not _may_be_usual(company, feature):
             return PreparedFeature(segment.from_us, segment.until_us, ())
         from_us, until_us = segment.from_us, segment.until_us

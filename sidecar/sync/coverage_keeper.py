@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -77,6 +77,29 @@ class CoverageKeeper:
             status.heard_since = max(version, status.heard_since or 0)
         await self.keep()
 
+    @property
+    def part_heard(self) -> int:
+        """Companies that are held while totals of theirs are on their way."""
+        return len(self._plane_status.part_heard)
+
+    async def heard_in_part(self, companies: Sequence[str], version: int) -> None:
+        """Companies are about to be held, of whose totals at a version some are not heard yet."""
+        part = dict.fromkeys(companies, version)
+        await self._runner.run_alone(partial(self._plane_status.part_heard.update, part))
+        await self.keep()
+
+    async def heard_whole(self, companies: Sequence[str], version: int) -> None:
+        """All of their totals at that version were heard."""
+        part_heard = self._plane_status.part_heard
+
+        def forget() -> None:
+            for company in companies:
+                if part_heard.get(company) == version:
+                    del part_heard[company]
+
+        await self._runner.run_alone(forget)
+        await self.keep()
+
     def incarnation_left(self) -> None:
         """The store is another: what was heard for the one before may lack what a copy counted."""
         self.coverage.stream_began()
@@ -86,10 +109,12 @@ class CoverageKeeper:
     async def keep(self) -> None:
         """Have the disk know."""
         status = self._plane_status
+        # What is on its way would be lost by a restart: then all is to be asked for.
+        is_whole = not status.part_heard
         kept = StoredCoverage(
-            self.coverage.version,
+            self.coverage.version if is_whole else 0,
             status.heard_since or 0,
-            status.known_us,
+            status.known_us if is_whole else None,
             self._store.incarnation.ordinal,
         )
         if kept != self._kept:

@@ -272,23 +272,21 @@ class PlaneWatcher:
         incarnation, seconds = self._store.incarnation.id, self._fetch_seconds
         try:
             async for asked, fetched in self._requests.answers(incarnation, companies, seconds):
-                await self._take(incarnation, asked, fetched, seconds)
+                await self._take(incarnation, asked, fetched)
         except (PlaneAway, FieldError) as error:
             self._away(str(error))
             return False
         return True
 
-    async def _take(
-        self, incarnation: str, asked: Sequence[str], fetched: FetchAnswer, seconds: float
-    ) -> None:
+    async def _take(self, incarnation: str, asked: Sequence[str], fetched: FetchAnswer) -> None:
         """Keep what was asked for."""
         began_us = self._now()
         if self._directory.index is not None:
             # Let the watch bring what is newer here first, with all that was changed along with it:
             # taken from here alone, others would for a moment be decided by a mixture.
             await self._reached.wait(fetched.version, self._fetch_seconds)
-        # Before the snapshots: nobody is to be decided about without what others have used.
-        await self._totals.hear_all(incarnation, asked, fetched.totals, seconds=seconds)
+        # Before the snapshots: of whoever is held it is known what others used, or what is not.
+        await self._totals.hear_first(incarnation, asked, fetched.totals)
         await self._keeper.began_anew(fetched.totals.version, began_us)
         until_us = self._now() + ABSENT_US
 

@@ -28,6 +28,7 @@ from sidecar.sync.apply_totals import TotalsApplier
 from sidecar.sync.coverage_keeper import CoverageKeeper
 from sidecar.sync.plane import PlaneClient
 from sidecar.sync.plane_answers import ListedTotals, PlaneAway, PlaneLacks
+from sidecar.sync.rest_of_totals import RestOfTotals
 
 CHUNK: Final = 200
 """Companies that are asked for at once."""
@@ -69,6 +70,7 @@ class TotalsRefresh:
         self._everyone = everyone
         self._now = now
         self._ask = ask
+        self._rest = RestOfTotals(store, plane, hearing, keeper)
         self._task: asyncio.Task[None] | None = None
         self._is_failing = False
 
@@ -104,22 +106,29 @@ class TotalsRefresh:
         listed: ListedTotals,
         *,
         after_version: int = 0,
-        seconds: float = _PAGE_SECONDS,
     ) -> bool:
-        """Hear a page of companies' totals, and those behind it, each within `seconds`.
+        """Hear a page of companies' totals, and those behind it. False: not all was taken.
 
-        False: not all was taken. Raises `PlaneAway`.
+        Raises `PlaneAway`.
         """
         while await self._hearing.hear(incarnation, listed.totals):
             token = listed.next_token
             if not token:
                 return True
             listed = await self._plane.list_totals(
-                incarnation, companies, after_version, token, seconds
+                incarnation, companies, after_version, token, _PAGE_SECONDS
             )
             if listed.next_token == token:
                 raise PlaneAway("its pages of totals do not go on")
         return False
+
+    async def hear_first(
+        self, incarnation: str, companies: Sequence[str], listed: ListedTotals
+    ) -> None:
+        """Hear a page of totals of companies that a call waits for; those behind it, later."""
+        await self._hearing.hear(incarnation, listed.totals)
+        if listed.next_token and not await self._rest.begin(companies, listed):
+            await self.hear_all(incarnation, companies, listed)
 
     def _lacks_something(self) -> bool:
         can_be_heard = len(self._store.incarnations) == 1

@@ -18,6 +18,7 @@ class StubPlane:
     `common`: for incarnations that are fenced, what it has in common with them. `pages`: what a
     watch is told; `resumed`: from where each was asked for. `fetched`: the answer to a fetch;
     `totals`: what every push is answered. `listed`: the totals that were asked for; `list_totals`
+    answers that. `single`: the addresses of counters that were asked for alone; `get_totals`
     answers that.
     """
 
@@ -32,6 +33,10 @@ class StubPlane:
         self.listed: list[sync_pb2.ListTotalsRequest] = []
         self.list_totals: Callable[[sync_pb2.ListTotalsRequest], sync_pb2.ListTotalsResponse] = (
             lambda _: sync_pb2.ListTotalsResponse(version=1)
+        )
+        self.single: list[sync_pb2.CounterAddress] = []
+        self.get_totals: Callable[[sync_pb2.GetTotalsRequest], sync_pb2.GetTotalsResponse] = (
+            lambda _: sync_pb2.GetTotalsResponse(version=1)
         )
 
     async def Hello(self, request: sync_pb2.HelloRequest, **_: Any) -> bytes:  # noqa: N802
@@ -68,6 +73,15 @@ class StubPlane:
         await asyncio.sleep(0)
         self.listed.append(request)
         answer = self.list_totals(request)
+        answer.plane_time.CopyFrom(timestamp(self._now()))
+        return answer.SerializeToString()
+
+    async def GetTotals(  # noqa: N802
+        self, request: sync_pb2.GetTotalsRequest, **_: Any
+    ) -> bytes:
+        await asyncio.sleep(0)
+        self.single.extend(request.counters)
+        answer = self.get_totals(request)
         answer.plane_time.CopyFrom(timestamp(self._now()))
         return answer.SerializeToString()
 
