@@ -130,7 +130,8 @@ class ControlPlane:
         self._http: HttpServer | None = None
         self._background = BackgroundTasks(self._note_failure)
         control = ControlServicer(self._workers, self._hub, self._clock)
-        sync = SyncServicer(self._workers, self._hub, self._metrics, self._clock)
+        elapsed = self._sure_clock.elapsed_us
+        sync = SyncServicer(self._workers, self._hub, self._metrics, self._clock, elapsed)
         services = [
             service_of(control_pb2_grpc.add_ControlServiceServicer_to_server, control),
             service_of(sync_pb2_grpc.add_SyncServiceServicer_to_server, sync),
@@ -217,7 +218,7 @@ class ControlPlane:
         """Forget old idempotency keys, in steps so small that no call notices; keep the time."""
         while True:
             try:
-                more = await self._workers.write(sweep, self._sure_clock.now_us())
+                more = await self._workers.write(sweep, self._sure_clock.elapsed_us())
                 if not more:
                     await self._workers.write(keep_time, self._sure_clock.known())
             except Unavailable:

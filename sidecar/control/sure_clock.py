@@ -1,4 +1,7 @@
-"""The plane's clock, held back where it leaps: what is closed or forgotten for good goes by it."""
+"""The plane's clock, held back where it leaps: what is closed for good goes by it.
+
+And what has elapsed, whatever the clock says: what is kept for so long ages by that.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +37,10 @@ class SureClock:
         """Microseconds since the Unix epoch, as far as that has come for certain."""
         return self._now_us(self._clock(), self._ticks())
 
+    def elapsed_us(self) -> int:
+        """What ages are measured by (see `SureTime`)."""
+        return self._sure.elapsed_us(self._ticks())
+
     def held_seconds(self) -> float:
         """How far the machine's clock was ahead when it was last looked at."""
         return self._held_us / SECOND_US
@@ -41,7 +48,8 @@ class SureClock:
     def known(self) -> KnownTime:
         """What to remember of the time."""
         clock_us, ticks_us = self._clock(), self._ticks()
-        return KnownTime(clock_us, self._now_us(clock_us, ticks_us), 0, self._boot, ticks_us)
+        sure_us, elapsed_us = self._now_us(clock_us, ticks_us), self._sure.elapsed_us(ticks_us)
+        return KnownTime(clock_us, sure_us, 0, self._boot, ticks_us, elapsed_us)
 
     def _now_us(self, clock_us: int, ticks_us: int) -> int:
         sure_us = self._sure.at(clock_us, ticks_us)

@@ -139,7 +139,7 @@ class World:
                 previous_chain=run.previous_chain,
                 records=run.records,
             )
-            response, _ = sync_answers.push(self.plane, request, self.now_us)
+            response, _ = sync_answers.push(self.plane, request, self.now_us, self.now_us)
             while self._opened.outbox.acknowledge(run.incarnation, response.watermark):
                 pass
             totals = enumerate(response.totals)

@@ -31,13 +31,16 @@ Clock = Callable[[], int]
 
 
 class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
-    """SyncService. `clock` gives microseconds since the Unix epoch."""
+    """SyncService. `clock` gives microseconds since the Unix epoch, `elapsed` what keys age by."""
 
-    def __init__(self, workers: Workers, hub: Hub, metrics: ControlMetrics, clock: Clock) -> None:
+    def __init__(
+        self, workers: Workers, hub: Hub, metrics: ControlMetrics, clock: Clock, elapsed: Clock
+    ) -> None:
         self._workers = workers
         self._hub = hub
         self._metrics = metrics
         self._clock = clock
+        self._elapsed = elapsed
         self._pages = Pages(workers, clock)
 
     async def Hello(  # noqa: N802
@@ -48,7 +51,9 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
     async def PushUsage(  # noqa: N802
         self, request: sync_pb2.PushUsageRequest, context: Any
     ) -> sync_pb2.PushUsageResponse:
-        response, pushed = await self._workers.write(sync_answers.push, request, self._clock())
+        response, pushed = await self._workers.write(
+            sync_answers.push, request, self._clock(), self._elapsed()
+        )
         self._metrics.records.add(pushed.added - pushed.unreadable)
         self._metrics.unreadable.add(pushed.unreadable)
         self._hub.note_interest(request.incarnation, (total.company for total in pushed.totals))

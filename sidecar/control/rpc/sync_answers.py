@@ -65,7 +65,7 @@ def hello(store: PlaneStore, request: sync_pb2.HelloRequest, now_us: int) -> syn
 
 
 def push(
-    store: PlaneStore, request: sync_pb2.PushUsageRequest, now_us: int
+    store: PlaneStore, request: sync_pb2.PushUsageRequest, now_us: int, elapsed_us: int
 ) -> tuple[sync_pb2.PushUsageResponse, ingest.Pushed]:
     """Answer to PushUsage, and what came of it."""
     incarnation = require_incarnation(request.incarnation)
@@ -74,7 +74,7 @@ def push(
     first = require_count("first_sequence", request.first_sequence, 1, last_start)
     _require_chain("previous_chain", request.previous_chain)
     run = Run(first, request.previous_chain, tuple(request.records))
-    pushed = ingest.push(store, incarnation, run, now_us)
+    pushed = ingest.push(store, incarnation, run, now_us, elapsed_us)
     response = sync_pb2.PushUsageResponse(
         watermark=pushed.watermark,
         totals=map(total_to_message, pushed.totals),

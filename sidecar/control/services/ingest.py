@@ -101,8 +101,8 @@ def greet(
     return Welcome(greeted.common_sequence, False, 0, state)
 
 
-def push(store: PlaneStore, incarnation: str, run: Run, now_us: int) -> Pushed:
-    """Apply a run of records.
+def push(store: PlaneStore, incarnation: str, run: Run, now_us: int, elapsed_us: int) -> Pushed:
+    """Apply a run of records. `elapsed_us`: by which idempotency keys age.
 
     Raises `SequenceGap` where records before the run are missing, and `Fenced` where the history is
     another one; the fencing itself is kept. A record that cannot be read is booked as such.
@@ -112,7 +112,7 @@ def push(store: PlaneStore, incarnation: str, run: Run, now_us: int) -> Pushed:
         known = _known(transaction, incarnation, now_us)
         verdict = _judge(transaction, known, run)
         if isinstance(verdict, RunAccepted):
-            return _accept(transaction, known, run, records, verdict, now_us)
+            return _accept(transaction, known, run, records, verdict, now_us, elapsed_us)
         if isinstance(verdict, HistoryGap):
             # A sidecar pushes what follows the last record that it was told the ledger has.
             note_ledger_loss(transaction, known, run.first_sequence - 1, known.node, now_us)
@@ -143,6 +143,7 @@ def _accept(
     records: Sequence[Record | Unreadable],
     verdict: RunAccepted,
     now_us: int,
+    elapsed_us: int,
 ) -> Pushed:
     touched: dict[CounterKey, None] = {}
     for record in records:
@@ -151,7 +152,8 @@ def _accept(
     new = records[verdict.known :]
     watermark, head, unreadable = known.watermark, known.head, 0
     if new:
-        corrected = _add(transaction, known.id, watermark + 1, new, run, verdict, now_us)
+        first = watermark + 1
+        corrected = _add(transaction, known.id, first, new, run, verdict, now_us, elapsed_us)
         touched.update(dict.fromkeys(corrected))
         transaction.drop_losses(known.id, watermark + 1, run.last_sequence)
         unreadable = note_unreadable(transaction, known, new, now_us)
@@ -173,6 +175,7 @@ def _add(
     run: Run,
     verdict: RunAccepted,
     now_us: int,
+    elapsed_us: int,
 ) -> Amounts:
     """Add new records to ledger and counters; returns what the plane itself counted."""
     keys = {
@@ -214,7 +217,7 @@ def _add(
             )
         )
     transaction.append(lines, verdict.chains)
-    transaction.put_key_uses(uses, now_us)
+    transaction.put_key_uses(uses, elapsed_us)
     version = transaction.next_ledger_version(now_us)
     corrected = {key: amount for key, amount in corrected.items() if amount}
     transaction.add_to_counters(incarnation, counted, version, corrected)

@@ -25,10 +25,10 @@ def keep_time(store: PlaneStore, known: KnownTime) -> None:
         transaction.put_known_time(known)
 
 
-def sweep(store: PlaneStore, now_us: int) -> bool:
+def sweep(store: PlaneStore, elapsed_us: int) -> bool:
     """Take one small step; returns whether there may be more to do.
 
-    `now_us`: the time that has come for certain, since what is forgotten is gone.
+    `elapsed_us`: what has elapsed, by which keys are stamped, too: no clock makes them older.
     """
     with store.write() as transaction:
-        return transaction.forget_key_uses(now_us - IDEMPOTENCY_US, STEP) == STEP
+        return transaction.forget_key_uses(elapsed_us - IDEMPOTENCY_US, STEP) == STEP

@@ -259,12 +259,15 @@ class WriteTransaction(ReadTransaction, Protocol):
         """Append new lines, each with its chain; the readable ones to their tallies, too."""
         ...
 
-    def put_key_uses(self, uses: Mapping[tuple[str, str], KeyUse], received_us: int) -> None:
-        """Remember the first records under (company, idempotency key); replaces older ones."""
+    def put_key_uses(self, uses: Mapping[tuple[str, str], KeyUse], elapsed_us: int) -> None:
+        """Remember the first records under (company, idempotency key); replaces older ones.
+
+        `elapsed_us`: what had elapsed when they came (see `SureTime`).
+        """
         ...
 
     def forget_key_uses(self, before_us: int, limit: int) -> int:
-        """Forget at most so many that were received before an instant; returns how many."""
+        """Forget at most so many that came before so much had elapsed; returns how many."""
         ...
 
     def add_to_counters(

@@ -42,6 +42,7 @@ ADDED: dict[int, dict[str, Row]] = {
     6: {},
     7: {},
     8: {},
+    9: {"known_time": (None,)},
 }
 """What each migration gives to rows that were there."""
 
@@ -60,6 +61,9 @@ def live(path: Path) -> None:
     plane.sleep_until(utc(2026, 2, 1))
     change_subscription(store, "globex", ResetUsage(), NOW, plane.now_us)
     apply.apply(store, Desired(remove=("gone",)), plane.now_us)
+    unreadable = Writer(CAROL)
+    unreadable.write(b"\xff")
+    unreadable.push(store, now_us=plane.now_us)
     greet(store, CAROL, "node", Greeting(9, 9, bytes(32)), plane.now_us)
     keep_time(store, KnownTime(plane.now_us, plane.now_us, 0, "boot", 1))
     store.close()

@@ -58,6 +58,7 @@ def test_what_is_known_of_the_time_is_kept(store: PlaneStore) -> None:
     for known in (
         KnownTime(NOW_US, NOW_US - 5, 0, "one", 7),
         KnownTime(NOW_US + 9, NOW_US, -6, "", 2**62),
+        KnownTime(NOW_US, NOW_US - 5, 0, "one", 7, NOW_US - 9),
     ):
         with store.write() as transaction:
             transaction.put_known_time(known)

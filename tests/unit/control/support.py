@@ -138,9 +138,17 @@ class Writer:
         return Run(first, self.chains[first - 1], self.records[first - 1 : last])
 
     def push(
-        self, store: PlaneStore, first: int = 1, last: int | None = None, now_us: int = NOW_US
+        self,
+        store: PlaneStore,
+        first: int = 1,
+        last: int | None = None,
+        now_us: int = NOW_US,
+        elapsed_us: int | None = None,
     ) -> ingest.Pushed:
-        return ingest.push(store, self.incarnation, self.run(first, last), now_us)
+        """Push a run; where nothing else is said, as much has elapsed as the clock says."""
+        run = self.run(first, last)
+        elapsed_us = now_us if elapsed_us is None else elapsed_us
+        return ingest.push(store, self.incarnation, run, now_us, elapsed_us)
 
 
 def used(store: PlaneStore, counter: CounterRef = LIFETIME, name: str = "acme") -> int:

@@ -83,7 +83,8 @@ class World:
     def push(self, sidecar: Sidecar) -> None:
         if sidecar.pushed < len(sidecar.writer.records):
             run = sidecar.writer.run(sidecar.pushed + 1)
-            pushed = ingest.push(self.store, sidecar.writer.incarnation, run, instant(self.now))
+            now_us = instant(self.now)
+            pushed = ingest.push(self.store, sidecar.writer.incarnation, run, now_us, now_us)
             sidecar.pushed = pushed.watermark
 
     def change(self, change: SubscriptionChange, when: When = NOW) -> None:

@@ -341,7 +341,7 @@ def test_a_plane_that_lost_state_fences_and_takes_everything_again(store: PlaneS
     welcome = ingest.greet(store, ALICE, "", greeting, NOW_US)
     assert (0, True, 2) == (welcome.watermark, welcome.fenced, welcome.common_sequence)
     with pytest.raises(Fenced):
-        ingest.push(store, ALICE, Run(1, FIRST_CHAIN, alice.records), NOW_US)
+        ingest.push(store, ALICE, Run(1, FIRST_CHAIN, alice.records), NOW_US, NOW_US)
     _writer(BOB, *alice.records[2:]).push(store)
     assert 3 == used(store)
 

@@ -62,7 +62,11 @@ class World:
         """Push a run, and go on as a sidecar does; the answer may get lost."""
         try:
             pushed = ingest.push(
-                self.store, sidecar.writer.incarnation, sidecar.writer.run(first, last), NOW_US
+                self.store,
+                sidecar.writer.incarnation,
+                sidecar.writer.run(first, last),
+                NOW_US,
+                NOW_US,
             )
         except SequenceGap:
             return  # everything from the first that is not acknowledged will be sent again

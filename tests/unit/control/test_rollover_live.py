@@ -199,7 +199,17 @@ async def test_a_restart_under_a_clock_that_has_leapt_goes_on_with_what_was_cert
         await again.stop()
 
 
-def _used(quantity: int, at_us: int) -> Writer:
+async def test_a_key_that_comes_while_the_clock_is_behind_is_as_new_as_it_is(
+    calls: Calls, clock: Clock, store: PlaneStore
+) -> None:
+    clock.leapt_us = -40 * DAY_US
+    await calls.push(_used(25, clock.now_us, key="k"))
+    with store.write() as transaction:
+        assert 0 == transaction.forget_key_uses(clock.now_us - DAY_US, 10)
+        assert 1 == transaction.forget_key_uses(clock.now_us + DAY_US, 10)
+
+
+def _used(quantity: int, at_us: int, key: str = "") -> Writer:
     writer = Writer()
-    writer.write(record(quantity, at_us=at_us, counters=[JANUARY]))
+    writer.write(record(quantity, at_us=at_us, counters=[JANUARY], key=key))
     return writer

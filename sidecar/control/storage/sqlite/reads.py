@@ -53,7 +53,9 @@ class SqliteReads(SqliteTotals):
         )
 
     def known_time(self) -> KnownTime | None:
-        rows = self._all("SELECT now_us, sure_us, offset_us, boot, ticks_us FROM known_time")
+        rows = self._all(
+            "SELECT now_us, sure_us, offset_us, boot, ticks_us, elapsed_us FROM known_time"
+        )
         return KnownTime(*rows[0]) if rows else None
 
     def tallies(self, incarnation: str) -> list[IncarnationTally]:

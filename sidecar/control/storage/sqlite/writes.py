@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 from uuid import uuid4
 
+import msgspec
+
 from sidecar.control.storage.sqlite import codec
 from sidecar.control.storage.sqlite.losses import UNKNOWN
 from sidecar.control.storage.sqlite.reads import SqliteReads
@@ -216,18 +218,18 @@ class SqliteWrites(SqliteReads):
 
     def put_known_time(self, known: KnownTime) -> None:
         self._connection.execute(
-            "REPLACE INTO known_time VALUES (1, ?, ?, ?, ?, ?)",
-            (known.now_us, known.sure_us, known.offset_us, known.boot, known.ticks_us),
+            "REPLACE INTO known_time VALUES (1, ?, ?, ?, ?, ?, ?)",
+            msgspec.structs.astuple(known),
         )
 
-    def put_key_uses(self, uses: Mapping[tuple[str, str], KeyUse], received_us: int) -> None:
+    def put_key_uses(self, uses: Mapping[tuple[str, str], KeyUse], elapsed_us: int) -> None:
         columns = {use.incarnation: b"" for use in uses.values()}
         for incarnation in columns:
             columns[incarnation] = codec.incarnation_column(incarnation)
         self._connection.executemany(
             "REPLACE INTO first_use VALUES (?, ?, ?, ?, ?, ?)",
             [
-                (*key, columns[use.incarnation], use.sequence, use.digest, received_us)
+                (*key, columns[use.incarnation], use.sequence, use.digest, elapsed_us)
                 for key, use in uses.items()
             ],
         )
