@@ -29,6 +29,7 @@ from sidecar.engine.admission import Admission, Gate
 from sidecar.engine.limit_usage import LimitUsage, read_limit_usage
 from sidecar.engine.needs import COUNTERS_MAX, NOTHING, Needs
 from sidecar.engine.plane_status import PlaneStatus
+from sidecar.engine.unheard import unheard_counters
 from sidecar.storage import keys
 from sidecar.storage.answer_codec import StoredAnswer
 from sidecar.storage.record_wire import encode_owner, encode_record
@@ -173,15 +174,9 @@ class Enforcer:
     def _unheard(
         self, reading: LimitUsage, check: Check, admission: Admission, now_us: int
     ) -> frozenset[CounterName]:
-        """Counters of which changes may have been missed here.
-
-        Of what has happened already there is nothing to decide by them.
-        """
-        status = self._plane_status
-        if admission.mode is _RECORD_ONLY or not status.may_lack(check, now_us):
-            return frozenset()
+        """Counters of which changes may have been missed here."""
         assert admission.feature is not None
-        return frozenset(reading.unheard(admission.feature, now_us, status))
+        return unheard_counters(reading, admission.feature, check, now_us, self._plane_status)
 
     def _each(
         self, checks: Sequence[Check | FieldError], now_us: int, asked: Needs

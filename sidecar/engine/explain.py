@@ -13,6 +13,7 @@ import msgspec
 
 from sidecar.directory.directory import Directory
 from sidecar.directory.resolved import ResolvedCompany, ResolvedFeature
+from sidecar.domain.bounds import EVENT_PAST_US_MAX
 from sidecar.domain.catalog.model import Limit, RateLimit
 from sidecar.domain.company.model import Segment
 from sidecar.domain.entitlement.resolve import CatalogIndex, Entitlement, Source, SourceKind
@@ -23,9 +24,10 @@ from sidecar.domain.limits.reasons import Basis, Reason
 from sidecar.domain.limits.requests import Check
 from sidecar.domain.limits.usage import QuotaUsage, RateUsage
 from sidecar.engine.admission import Admission, Gate
-from sidecar.engine.limit_usage import read_limit_usage
+from sidecar.engine.limit_usage import LimitUsage, read_limit_usage
 from sidecar.engine.needs import NOTHING, Needs
 from sidecar.engine.plane_status import PlaneStatus
+from sidecar.engine.unheard import unheard_counters
 from sidecar.storage.store import Store
 
 
@@ -67,8 +69,14 @@ class Explainer:
         company, feature = _known(question, admission)
         index = self._directory.index
         assert index is not None, "no company is known without a catalog"
-        entitlement = feature.entitlement
-        usages, rates = self._read(question, company, feature, now_us)
+        entitlement, basis, status = feature.entitlement, admission.basis, self._plane_status
+        reading = self._read(question, company, feature, now_us)
+        unheard = unheard_counters(reading, feature, question, now_us, status)
+        if unheard and not asked.counters and _is_within_reach(question, now_us):
+            return Needs(counters=unheard)
+        if unheard and not basis.fallback:
+            basis = status.unheard_basis(basis.snapshot_version, now_us)
+        usages, rates = _at_rest(reading, feature, question, now_us)
         applying: tuple[QuotaUsage | RateUsage, ...] = (*usages, *rates)
         names = {usage.limit.id for usage in applying}
         ceilings: tuple[Limit | RateLimit, ...] = (*entitlement.limits, *entitlement.rates)
@@ -79,34 +87,38 @@ class Explainer:
             decision=_decision(question, admission, usages, rates),
             usages=applying,
             others=tuple(ceiling.id for ceiling in ceilings if ceiling.id not in names),
-            basis=self._basis(question, admission, now_us),
+            basis=basis,
         )
-
-    def _basis(self, question: Check, admission: Admission, now_us: int) -> Basis:
-        basis = admission.basis
-        if basis.fallback:
-            return basis
-        return self._plane_status.report_basis(question.company, basis.snapshot_version, now_us)
 
     def _read(
         self, question: Check, company: ResolvedCompany, feature: ResolvedFeature, now_us: int
-    ) -> tuple[list[QuotaUsage], list[RateUsage]]:
-        at_us = question.event_time_us
-        reading = self._store.transact(
+    ) -> LimitUsage:
+        return self._store.transact(
             lambda transaction: read_limit_usage(
                 transaction,
                 company,
                 feature,
                 question.dimensions,
-                at_us,
+                question.event_time_us,
                 now_us,
                 authority=self._plane_status.authority,
             )
         )
-        if at_us == now_us:
-            return reading.usages, reading.rates
-        usages = [msgspec.structs.replace(usage, throttle_level=0) for usage in reading.usages]
-        return usages, _rates_at_rest(feature, question)
+
+
+def _is_within_reach(question: Check, now_us: int) -> bool:
+    """Whether a check could be of the question's time: what was before is told by nobody."""
+    return question.event_time_us >= now_us - EVENT_PAST_US_MAX
+
+
+def _at_rest(
+    reading: LimitUsage, feature: ResolvedFeature, question: Check, now_us: int
+) -> tuple[list[QuotaUsage], list[RateUsage]]:
+    """Usages and rates; of another time than now with buckets that nobody can know, as empty."""
+    if question.event_time_us == now_us:
+        return reading.usages, reading.rates
+    usages = [msgspec.structs.replace(usage, throttle_level=0) for usage in reading.usages]
+    return usages, _rates_at_rest(feature, question)
 
 
 def _rates_at_rest(feature: ResolvedFeature, question: Check) -> list[RateUsage]:

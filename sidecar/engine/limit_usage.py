@@ -235,6 +235,7 @@ def _increased(
         counter.values,
         counter.carried if carried is None else carried,
         counter.corrections,
+        counter.lost,
     )
 
 

@@ -21,6 +21,7 @@ from sidecar.engine.admission import Gate
 from sidecar.engine.limit_usage import LimitUsage, read_limit_usage
 from sidecar.engine.needs import NOTHING, Needs
 from sidecar.engine.plane_status import PlaneStatus
+from sidecar.engine.unheard import unheard_counters
 from sidecar.engine.usage_report import USAGES_MAX, UsagePlace, UsageReader, UsageReport
 from sidecar.storage.counters import Counters
 from sidecar.storage.store import Store
@@ -83,12 +84,11 @@ class Queries:
         reading = self._read(admission.company, feature, check, now_us)
         basis = admission.basis
         status = self._plane_status
-        if status.may_lack(check, now_us):
-            unheard = frozenset(reading.unheard(feature, now_us, status))
-            if unheard and not asked.counters:
-                return Needs(counters=unheard)
-            if unheard and not basis.fallback:
-                basis = status.unheard_basis(basis.snapshot_version, now_us)
+        unheard = unheard_counters(reading, feature, check, now_us, status)
+        if unheard and not asked.counters:
+            return Needs(counters=unheard)
+        if unheard and not basis.fallback:
+            basis = status.unheard_basis(basis.snapshot_version, now_us)
         decision = decide(check.quantity, admission.mode, reading.usages, now_us, reading.rates)
         if decision.allowed:
             decision = admission.told(decision)
@@ -122,7 +122,12 @@ class Queries:
             authority=self._plane_status.authority,
         )
         yield from reader.read([feature_key] if feature_key else self._feature_keys(), after)
-        basis = self._plane_status.report_basis(company_id, company.version, now_us)
+        status = self._plane_status
+        if reader.has_ended_windows and not status.authority:
+            # Those are only told to who asks, as a check does that needs them.
+            basis = status.unheard_basis(company.version, now_us)
+        else:
+            basis = status.report_basis(company_id, company.version, now_us)
         features = tuple((key, tuple(usages)) for key, usages in reader.found.items())
         return UsageReport(features, basis, reader.after)
 

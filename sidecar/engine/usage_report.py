@@ -78,6 +78,15 @@ class UsageReader:
         self._looked_at = 0
         self._authority = authority
 
+    @property
+    def has_ended_windows(self) -> bool:
+        """Whether any usage that was found is of a window that is over."""
+        return any(
+            isinstance(usage, QuotaUsage) and usage.window.end_us <= self._now_us
+            for usages in self.found.values()
+            for usage in usages
+        )
+
     def read(self, names: Sequence[str], after: UsagePlace | None) -> Slices[None]:
         """Collect what comes behind a place, of features in the order of their keys."""
         if after is None or not after.by_values:

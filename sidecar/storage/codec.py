@@ -57,7 +57,8 @@ class StoredCounter(msgspec.Struct, frozen=True, gc=False):
     may be negative after corrections. `heard`: the plane's version of what was last heard; older
     news is ignored. `values`: of the slot's dimensions. `carried`: what rolled over into the
     window, by age, the youngest first; `None` where nothing rolls over, or it is not known.
-    `corrections`: the plane's own part of `others`; 0 also where it was not told.
+    `corrections`: the plane's own part of `others`; 0 also where it was not told. `lost`: the part
+    of `others` that the plane has lost, and that is known here alone.
     """
 
     own: int
@@ -67,6 +68,7 @@ class StoredCounter(msgspec.Struct, frozen=True, gc=False):
     values: tuple[str, ...] = ()
     carried: tuple[int, ...] | None = None
     corrections: int = 0
+    lost: int = 0
 
     @property
     def used(self) -> int:
@@ -118,11 +120,11 @@ class Incarnation(msgspec.Struct, frozen=True):
 
 def encode_counter(counter: StoredCounter, incarnation: int) -> bytes:
     """Bytes of a counter, valid under an incarnation."""
-    carried, corrections = counter.carried, counter.corrections
+    carried, corrections, lost = counter.carried, counter.corrections, counter.lost
     if carried is not None:
-        version = _CARRYING_CORRECTED if corrections else _CARRYING
+        version = _CARRYING_CORRECTED if corrections or lost else _CARRYING
     else:
-        version = _CORRECTED if corrections else _VERSION
+        version = _CORRECTED if corrections or lost else _VERSION
     fixed = _COUNTER.pack(
         version, incarnation, counter.own, counter.others, counter.heard, counter.window_end_us
     )
@@ -131,8 +133,8 @@ def encode_counter(counter: StoredCounter, incarnation: int) -> bytes:
     if version == _CARRYING:
         return fixed + _pack((counter.values, carried))
     if version == _CORRECTED:
-        return fixed + _pack((counter.values, corrections))
-    return fixed + _pack((counter.values, carried, corrections))
+        return fixed + _pack((counter.values, corrections, lost))
+    return fixed + _pack((counter.values, carried, corrections, lost))
 
 
 def decode_counter(
@@ -142,15 +144,15 @@ def decode_counter(
 
     `values`: what the counter's values are, where the caller knows them: they are not read then.
     """
-    carried, corrections = None, 0
+    carried, corrections, lost = None, 0, 0
     try:
         version, written_under, own, others, heard, window_end_us = _COUNTER.unpack_from(data)
         if version == _CARRYING:
             values, carried = _unpack_carrying(data[_COUNTER.size :])
         elif version == _CORRECTED:
-            values, corrections = _unpack_corrected(data[_COUNTER.size :])
+            values, corrections, lost = _unpack_corrected(data[_COUNTER.size :])
         elif version == _CARRYING_CORRECTED:
-            values, carried, corrections = _unpack_carrying_corrected(data[_COUNTER.size :])
+            values, carried, corrections, lost = _unpack_carrying_corrected(data[_COUNTER.size :])
         else:
             _require(version)
             if values is None:
@@ -161,7 +163,7 @@ def decode_counter(
         raise StoreDamaged("damage in the store: a counter below nothing")
     if written_under != incarnation:
         own, others = 0, min(INT64_MAX, own + others)
-    return StoredCounter(own, others, heard, window_end_us, values, carried, corrections)
+    return StoredCounter(own, others, heard, window_end_us, values, carried, corrections, lost)
 
 
 def counted_up(
@@ -296,7 +298,7 @@ def _require(version: int) -> None:
 
 _unpack_values = msgspec.msgpack.Decoder(tuple[str, ...]).decode
 _unpack_carrying = msgspec.msgpack.Decoder(tuple[tuple[str, ...], tuple[int, ...]]).decode
-_unpack_corrected = msgspec.msgpack.Decoder(tuple[tuple[str, ...], int]).decode
+_unpack_corrected = msgspec.msgpack.Decoder(tuple[tuple[str, ...], int, int]).decode
 _unpack_carrying_corrected = msgspec.msgpack.Decoder(
-    tuple[tuple[str, ...], tuple[int, ...], int]
+    tuple[tuple[str, ...], tuple[int, ...], int, int]
 ).decode

@@ -46,11 +46,10 @@ class Counters:
         The plane says how much of a total is that incarnation's own; the rest is others'. Local
         counting goes on in between, so the own part is never overwritten. News older than what was
         heard before is ignored, and so is an answer to an incarnation that has been left: its own
-        part is another. While records of an earlier incarnation wait, the
-        plane's totals lack what was counted with them: what is known here is more then, and stays.
-        Without corrections a counter only grows; where the plane says less than it did, it has lost
-        state, and what was known stays. `follows`: whether counters of a company are wanted that
-        are not there; `None`: all are.
+        part is another. While records of an earlier incarnation wait, the plane's totals lack what
+        was counted with them: what is known here is more then, and stays. What the plane has lost
+        stays counted (`_as_told`). `follows`: whether counters of a company are wanted that are
+        not there; `None`: all are.
         """
         incarnation = self._store.incarnation
         if len(self._store.incarnations) > 1:
@@ -70,7 +69,7 @@ class Counters:
                     known = StoredCounter(0, 0, 0, ref.window.end_us, ref.values)
                 if total.version < known.heard:
                     continue
-                others, corrections = _others(known, total)
+                others, corrections, lost = _as_told(known, total)
                 carried = known.carried if total.carried is None else total.carried
                 heard = StoredCounter(
                     known.own,
@@ -80,6 +79,7 @@ class Counters:
                     known.values,
                     carried,
                     corrections,
+                    lost,
                 )
                 if heard != known:
                     transaction.put_counter(key, heard)
@@ -125,14 +125,20 @@ class Counters:
         )
 
 
-def _others(known: StoredCounter, total: CounterTotal) -> tuple[int, int]:
-    """What others have counted, and what of it are corrections; as far as the plane tells."""
+def _as_told(known: StoredCounter, total: CounterTotal) -> tuple[int, int, int]:
+    """What others have counted, what of it are corrections, and what of it the plane has lost.
+
+    Without corrections a counter only grows. Where it is less than it was, the plane has lost
+    state: what was known stays, and what is counted anew comes on top of it.
+    """
     others = total.total - total.own
-    corrections = total.corrections or 0
-    # Where corrections were not told before, it is not known what of the others they were.
-    if total.corrections is not None and (known.corrections or not corrections):
-        others = max(others - corrections, known.others - known.corrections) + corrections
-    return _bounded(others), _bounded(corrections)  # a plane in trouble may say anything
+    if total.corrections is None:
+        return _bounded(others), 0, 0  # a plane of before they were told: it is believed
+    counted = others - total.corrections
+    lost = known.lost
+    if known.others - known.corrections - lost > counted:
+        lost = max(lost, known.others - others)
+    return _bounded(others + lost), _bounded(total.corrections), _bounded(lost)
 
 
 def _bounded(amount: int) -> int:

@@ -73,8 +73,28 @@ def test_what_a_plane_has_lost_stays_counted(opened: OpenedStore) -> None:
     opened.count(3)
     opened.counters.hear("life-1", [total(MONTHLY, 13, 8, 3)])
     assert 98 == opened.used()
-    opened.counters.hear("life-1", [total(MONTHLY, 120, 8, 4)])
-    assert 120 == opened.used()
+    opened.counters.hear("life-1", [total(MONTHLY, 23, 8, 4)])
+    assert 108 == opened.used()
+    opened.reopen()
+    opened.counters.hear("life-1", [total(MONTHLY, 33, 8, 5)])
+    assert 118 == opened.used()
+
+
+@pytest.mark.parametrize("corrections", [-5, 1])
+def test_the_first_correction_after_a_loss_gives_nothing_of_it_back(
+    opened: OpenedStore, corrections: int
+) -> None:
+    opened.counters.hear("life-1", [total(MONTHLY, 980, 0, 1)])
+    for version, (said, used) in enumerate([(10, 980), (30, 1000)], start=2):
+        news = total(MONTHLY, said + corrections, 0, version, corrections=corrections)
+        opened.counters.hear("life-1", [news])
+        assert used == opened.used()
+
+
+def test_a_second_loss_comes_on_top_of_the_first(opened: OpenedStore) -> None:
+    for version, (said, used) in enumerate([(90, 90), (10, 90), (40, 120), (20, 120), (25, 125)]):
+        opened.counters.hear("life-1", [total(MONTHLY, said, 0, version + 1)])
+        assert used == opened.used()
 
 
 def test_what_this_store_counted_and_a_plane_has_lost_stays_counted_under_later_lives(

@@ -7,9 +7,12 @@ from typing import Final
 from sidecar.domain.limits.counters import CounterName, CounterTotal
 from sidecar.domain.limits.reasons import GrantMode, Reason
 from sidecar.domain.limits.requests import Check
+from sidecar.domain.slices import whole
 from sidecar.domain.time.units import DAY_US
 from sidecar.engine.enforce import Answer
+from sidecar.engine.explain import Explainer, Explanation
 from sidecar.engine.needs import COUNTERS_MAX, Needs
+from sidecar.engine.query import Queries
 from tests.support.build import DAY, NOW_US, catalog, check, company, counter_ref, limit, metered
 from tests.support.inside import Inside
 
@@ -86,10 +89,36 @@ def test_a_batch_asks_for_so_many_at_the_most_and_once() -> None:
     assert not isinstance(sidecar.enforcer.check_and_increment_each(checks, NOW_US, needs), Needs)
 
 
-def test_what_has_happened_asks_for_nothing() -> None:
+def test_what_has_happened_asks_for_them_as_its_overage_depends_on_them() -> None:
     sidecar = sidecar_of()
     happened = check(at_us=BACK_US, mode=GrantMode.RECORD_ONLY)
-    assert isinstance(sidecar.enforcer.check_and_increment(happened, NOW_US), Answer)
+    needs = sidecar.enforcer.check_and_increment(happened, NOW_US)
+    assert isinstance(needs, Needs)
+    assert isinstance(sidecar.enforcer.check_and_increment(happened, NOW_US, needs), Answer)
+
+
+def test_an_explanation_asks_for_them_as_the_check_would() -> None:
+    sidecar = sidecar_of()
+    explainer = Explainer(sidecar.opened.store, sidecar.directory, sidecar.plane_status)
+    question = check(at_us=BACK_US)
+    needs = explainer.explain(question, NOW_US)
+    assert isinstance(needs, Needs)
+    assert needs == sidecar.enforcer.check_and_increment(question, NOW_US)
+    explained = explainer.explain(question, NOW_US, needs)
+    assert isinstance(explained, Explanation)
+    assert NOW_US // 1_000 == explained.basis.plane_age_ms
+
+
+def test_usage_of_windows_that_are_over_does_not_look_healthier_than_it_is() -> None:
+    sidecar = sidecar_of()
+    queries = Queries(
+        sidecar.opened.store, sidecar.opened.counters, sidecar.directory, sidecar.plane_status
+    )
+    ages = [
+        whole(queries.usage("acme", "calls", at_us, NOW_US)).basis.plane_age_ms
+        for at_us in (BACK_US, NOW_US)
+    ]
+    assert [NOW_US // 1_000, 0] == ages
 
 
 def test_the_authority_knows_what_was_counted() -> None:
