@@ -29,7 +29,7 @@ from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.sqlite import SqliteStore
 from sidecar.control.storage.values import LossCount
 from sidecar.control.sure_clock import SureClock
-from sidecar.domain.errors import TallydError, Unavailable
+from sidecar.domain.errors import DataLoss, TallydError, Unavailable
 from sidecar.domain.validation import field_path_text
 from sidecar.shared.host.addresses import join_host_port, split_host_port
 from sidecar.shared.host.foothold import GroundLost, ground_lost
@@ -144,9 +144,16 @@ class ControlPlane:
         )
 
     async def start(self) -> None:
-        """Listen and serve. Raises `CannotListen` where an address cannot be had."""
+        """Listen and serve.
+
+        Raises `CannotListen` where an address cannot be had, and `StoreRefused` where what is read
+        at a start is damaged.
+        """
         try:
             await self._start()
+        except DataLoss as error:
+            await self.stop()
+            raise StoreRefused(f"{error}; restore it from a backup") from error
         except BaseException:
             await self.stop()
             raise

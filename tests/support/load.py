@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from typing import Final, cast
 
 import grpc
-from google.rpc import status_pb2
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.api.enforcement.v1 import enforcement_pb2_grpc
@@ -181,7 +180,7 @@ class Caller:
             return
         self._unanswered = []
         for call, answer in zip(calls, answers, strict=True):
-            if isinstance(answer, status_pb2.Status):
+            if isinstance(answer, pb.CheckError):
                 self._books.refuses(call, _CODES[answer.code], answer.message)
                 self._unanswered += [call] if call.key else []
             else:
@@ -201,7 +200,7 @@ class Caller:
 
     async def _exchange(
         self, stub: enforcement_pb2_grpc.EnforcementServiceAsyncStub, calls: Sequence[Call]
-    ) -> list[pb.CheckAndIncrementResponse | status_pb2.Status]:
+    ) -> list[pb.CheckAndIncrementResponse | pb.CheckError]:
         """One request, waiting for the server if it is not there."""
         if len(calls) == 1:
             return [await stub.CheckAndIncrement(calls[0].request(), timeout=HANG_SECONDS_MAX)]

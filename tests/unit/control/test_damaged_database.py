@@ -11,9 +11,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from sidecar.control.errors import StoreRefused
-from sidecar.control.storage.sqlite import SqliteStore
+from sidecar.control.server import serve
+from sidecar.control.storage.sqlite import SqliteStore, codec
 from sidecar.control.storage.sqlite import verification as module
-from sidecar.domain.errors import Unavailable
+from sidecar.domain.company.model import Company
+from sidecar.domain.errors import DataLoss, Unavailable
+from sidecar.shared.config import ControlConfig
 from tests.unit.control.support import ALICE, Writer, record, set_up
 
 PAGE_BYTES = 4096
@@ -85,3 +88,29 @@ def test_a_database_that_takes_too_long_to_look_through_is_served(
     assert ["control.database_not_looked_through"] == [line["event"] for line in logs]
     assert (RECORDS,) == connection.execute("SELECT count(*) FROM ledger").fetchone()
     connection.close()
+
+
+def test_a_document_that_is_none_is_data_that_is_lost_and_no_other_suffers(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "control.db")
+    with store.write() as writing:
+        documents = [("a", codec.document(Company("a"))), ("b", b'{"id": 7}'), ("c", b"\xff")]
+        writing._connection.executemany(
+            "INSERT INTO company (company, revision, document) VALUES (?, 1, ?)", documents
+        )
+    with store.read() as reading:
+        assert ["a"] == list(reading.snapshots(["a"]))
+        for company in ("b", "c"):
+            with pytest.raises(DataLoss, match="a company in it is damaged"):
+                reading.snapshots([company])
+    assert "" == store.lost()
+    store.close()
+
+
+async def test_a_plane_whose_catalog_is_damaged_does_not_start(tmp_path: Path) -> None:
+    path = tmp_path / "control.db"
+    store = SqliteStore(path)
+    with store.write() as writing:
+        writing._connection.execute("INSERT INTO catalog VALUES (1, 1, x'7b7d5d')")
+    store.close()
+    with pytest.raises(StoreRefused, match=r"the catalog in it is damaged .* restore it from"):
+        await serve(ControlConfig(database_path=str(path), listen="127.0.0.1:0", http_listen=""))

@@ -75,9 +75,7 @@ CARRYING_HEX: Final = (
 CHAIN_BEGINS: Final = StoredCounter(300, -2, 77, 1_775_001_600_000_000, (), ())
 CHAIN_BEGINS_HEX: Final = "02" + COUNTER_HEX[2:] + "92" + "90" + "90"
 CORRECTED: Final = StoredCounter(300, -2, 77, 1_775_001_600_000_000, ("ann",), None, -9, 7)
-CORRECTED_HEX: Final = (
-    "03" + COUNTER_HEX[2:] + "93" + "91a3616e6e" + "f7" + "07"
-)  # corrections, lost
+CORRECTED_HEX: Final = "03" + COUNTER_HEX[2:] + "93" + "91a3616e6e" + "f7" + "07"
 CARRYING_CORRECTED: Final = StoredCounter(300, -2, 77, 1_775_001_600_000_000, (), (4, 0), 3)
 CARRYING_CORRECTED_HEX: Final = "04" + COUNTER_HEX[2:] + "94" + "90" + "920400" + "03" + "00"
 

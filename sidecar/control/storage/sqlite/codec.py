@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from collections.abc import Callable
+from typing import Final, TypeAlias, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -20,11 +21,14 @@ from sidecar.domain.company.model import (
 )
 from sidecar.domain.company.spans import snapshot_of
 from sidecar.domain.company.timeline import compile_snapshot
+from sidecar.domain.errors import DataLoss
 from sidecar.domain.limits.counters import CounterRef
 from sidecar.domain.time.windows import Window
 
 CounterColumns: TypeAlias = tuple[str, str, int, int, str, str]
 RolloverColumns: TypeAlias = tuple[str, str | None, bool, int | None]
+
+T = TypeVar("T")
 
 _PLANE_BYTES: Final = bytes(16)
 
@@ -36,13 +40,32 @@ class _Timeline(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 _encoder: Final = msgspec.json.Encoder()
-_catalogs: Final = msgspec.json.Decoder(Catalog)
-_companies: Final = msgspec.json.Decoder(Company)
-_timelines: Final = msgspec.json.Decoder(_Timeline)
-_segments: Final = msgspec.json.Decoder(tuple[Segment, ...])
-_values: Final = msgspec.json.Decoder(tuple[str, ...])
-_amounts: Final = msgspec.json.Decoder(tuple[int, ...])
-_terms: Final = msgspec.json.Decoder(RolloverTerms)
+
+
+def _reader(kind: type[T], what: str) -> Callable[[bytes | str], T]:
+    """Reads what was written of a kind; raises `DataLoss` for what nobody wrote.
+
+    SQLite sees damage in its pages, not in what they hold.
+    """
+    decode = msgspec.json.Decoder(kind).decode
+
+    def read(column: bytes | str) -> T:
+        try:
+            return decode(column)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            text = f"the ledger's database: {what} in it is damaged ({error})"
+            raise DataLoss("", text, "STORE_DAMAGED") from error
+
+    return read
+
+
+_catalog_of: Final = _reader(Catalog, "the catalog")
+_company_of: Final = _reader(Company, "a company")
+_timeline_of: Final = _reader(_Timeline, "a timeline")
+_segments_of: Final = _reader(tuple[Segment, ...], "a timeline")
+_values_of: Final = _reader(tuple[str, ...], "a counter's name")
+_amounts_of: Final = _reader(tuple[int, ...], "what a counter carries")
+_terms_of: Final = _reader(RolloverTerms, "the terms of a rollover")
 
 
 def incarnation_column(incarnation: str) -> bytes:
@@ -72,12 +95,12 @@ def text_in_document(text: str) -> bytes:
 
 def catalog(column: bytes) -> Catalog:
     """The catalog of a document."""
-    return _catalogs.decode(column)
+    return _catalog_of(column)
 
 
 def company(column: bytes) -> Company:
     """The company of a document."""
-    return _companies.decode(column)
+    return _company_of(column)
 
 
 def snapshot(
@@ -87,8 +110,8 @@ def snapshot(
     if timeline is None:
         return compile_snapshot(company(document), revision)
     if timeline.startswith(b"["):
-        return snapshot_of(company_id, revision, _segments.decode(timeline))
-    read = _timelines.decode(timeline)
+        return snapshot_of(company_id, revision, _segments_of(timeline))
+    read = _timeline_of(timeline)
     return CompanySnapshot(company_id, revision, read.phases, read.add_ons, read.overrides)
 
 
@@ -101,7 +124,7 @@ def counter_columns(key: CounterKey) -> CounterColumns:
 
 def counter_ref(end_us: int, start_us: int, slot: str, values: str) -> CounterRef:
     """The counter that key columns name within its company and feature."""
-    return CounterRef(slot, _values.decode(values), Window(start_us, end_us))
+    return CounterRef(slot, _values_of(values), Window(start_us, end_us))
 
 
 def counter_row_key(
@@ -113,7 +136,7 @@ def counter_row_key(
 
 def carried(column: str | None) -> tuple[int, ...] | None:
     """Amounts by age."""
-    return None if column is None else _amounts.decode(column)
+    return None if column is None else _amounts_of(column)
 
 
 def rollover_window(
@@ -125,8 +148,8 @@ def rollover_window(
     due_us: int | None,
 ) -> RolloverWindow:
     """The window that columns of a counter describe."""
-    read = None if terms is None else _terms.decode(terms)
-    return RolloverWindow(key, total, _amounts.decode(amounts), read, bool(settled), due_us)
+    read = None if terms is None else _terms_of(terms)
+    return RolloverWindow(key, total, _amounts_of(amounts), read, bool(settled), due_us)
 
 
 def rollover_columns(window: RolloverWindow) -> RolloverColumns:
