@@ -155,6 +155,10 @@ class Directory:
         """The control plane has no such company: do not ask again before an instant."""
         _remember(self._absent, company, until_us, _ABSENT_MAX)
 
+    def forget_absent(self) -> None:
+        """The control plane is another, or was restored: who was absent may be there."""
+        self._absent.clear()
+
     def follows(self, company: str) -> bool:
         """Whether news of a company are to be kept: it is held, watched, or known to be absent."""
         return company in self._absent or company in self._watched or self._snapshots.holds(company)

@@ -160,6 +160,7 @@ class PlaneWatcher:
             action = self._stepped(step)
             if isinstance(action, StartOver):
                 self._reached.start_over()
+                await self._runner.run_alone(self._directory.forget_absent)
                 log.warning("sync.plane_epoch_changed", epoch=self._machine.epoch)
                 await stream.aclose()
                 return

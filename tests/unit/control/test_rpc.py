@@ -11,7 +11,7 @@ import pytest
 from sidecar.api.control.v1 import control_pb2
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.control.storage.port import PlaneStore
-from sidecar.control.storage.sqlite import SqliteStore
+from sidecar.control.storage.sqlite import SqliteStore, codec
 from sidecar.shared.convert.catalog import catalog_to_message
 from tests.unit.control.plane import Calls, Refusal, refusal, running
 from tests.unit.control.support import (
@@ -314,10 +314,21 @@ async def test_garbage_on_the_wire_is_an_invalid_argument(
 
 
 async def test_a_mistake_of_ours_is_an_internal_error_without_details(
-    calls: Calls, store: PlaneStore
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await calls.apply(catalog=True)
-    with store.write() as transaction:
-        transaction._connection.execute("UPDATE catalog SET document = x'00'")  # type: ignore[attr-defined]
+
+    def mistaken(_: bytes) -> None:
+        raise KeyError("nobody thought of it")
+
+    monkeypatch.setattr(codec, "catalog", mistaken)
     refused = await refusal(calls.control.GetCatalog(control_pb2.GetCatalogRequest()))
     assert Refusal(grpc.StatusCode.INTERNAL, "", {}) == refused
+
+
+async def test_a_document_that_is_damaged_is_lost_data(calls: Calls, store: SqliteStore) -> None:
+    await calls.apply(catalog=True)
+    with store.write() as transaction:
+        transaction._connection.execute("UPDATE catalog SET document = x'00'")
+    refused = await refusal(calls.control.GetCatalog(control_pb2.GetCatalogRequest()))
+    assert (grpc.StatusCode.DATA_LOSS, "STORE_DAMAGED") == (refused.code, refused.reason)

@@ -9,11 +9,13 @@ from structlog.testing import capture_logs
 
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.directory.directory import Directory
+from sidecar.domain.bounds import FOREVER_US
 from sidecar.domain.company.timeline import compile_snapshot
 from sidecar.domain.errors import Exhausted
 from sidecar.domain.slices import Slices
 from sidecar.shared.convert.snapshot_messages import snapshot_to_message
 from sidecar.storage.snapshots import SnapshotChanges
+from sidecar.sync.machine.watch import WatchMachine
 from tests.support.bounded import CONTENT, bench_of
 from tests.support.build import company
 from tests.support.processes import until
@@ -102,3 +104,21 @@ async def test_a_catalog_that_cannot_be_read_is_told_once_and_the_stream_backs_o
         failures = [line for line in lines if line["event"] == "sync.watch_failed"]
         assert 1 == len(failures)
         assert ["a"] == bench.container.snapshots.company_ids("", 10)
+
+
+async def test_who_was_absent_is_asked_for_again_once_the_plane_was_restored(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with bench_of(monkeypatch, tmp_path) as bench:
+        bench.apply(CONTENT, "acme")
+        watcher, directory = bench.container.watcher, bench.container.directory
+        assert watcher is not None
+        watcher._machine = WatchMachine("before", 1)
+        directory.remember_absent("hooli", FOREVER_US)
+        bench.plane.pages = [page(2)]
+
+        async def may_be_there() -> bool:
+            return not directory.is_absent("hooli", 0)
+
+        async with bench.running(watcher.run()):
+            await until(may_be_there, "it is still taken to be absent")
