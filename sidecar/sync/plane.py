@@ -13,11 +13,12 @@ from sidecar.api.sync.v1 import sync_pb2, sync_pb2_grpc
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.limits.counters import CounterName, CounterTotal
 from sidecar.engine.slicing import in_slices
-from sidecar.shared.convert.counters import counter_to_message, totals_in_slices
+from sidecar.shared.convert.counters import counter_to_message
 from sidecar.shared.convert.parsing import apart_in_slices, parsed_in_slices
 from sidecar.shared.convert.times import instant, timestamp
 from sidecar.storage.folder_marks import StoreLoss
 from sidecar.storage.outbox import OutboxRun
+from sidecar.sync.ledger_versions import LedgerVersions
 from sidecar.sync.machine.push import HelloAnswer, PushAnswer, PushFenced, PushGap
 from sidecar.sync.machine.watch import WatchStep
 from sidecar.sync.plane_answers import (
@@ -29,6 +30,7 @@ from sidecar.sync.plane_answers import (
     fetched_in_slices,
     got_in_slices,
     listed_in_slices,
+    pushed_in_slices,
     refusal_of,
     watch_step_in_slices,
 )
@@ -79,10 +81,8 @@ class PlaneClient:
     """Calls the plane's `SyncService`.
 
     `heard` is called whenever it answers. `exchanged` is told when a call was sent and its answer
-    received, by `ticks`, and the plane's time; all in microseconds. `left_out` is told how many
-    totals of an answer cannot be kept.
-
-    `lost_stores`: those that were here before; the plane is told of them at every greeting.
+    received, by `ticks`, and the plane's time; all in microseconds. `left_out`: how many totals of
+    an answer cannot be kept. `lost_stores`: earlier ones; every greeting tells the plane of them.
     """
 
     def __init__(
@@ -106,6 +106,7 @@ class PlaneClient:
         self._exchanged = exchanged
         self._heard = heard
         self._left_out = left_out
+        self._versions = LedgerVersions()
         self._lost_stores = [_lost_store(loss) for loss in lost_stores]
 
     async def hello(self, facts: HelloFacts) -> HelloAnswer:
@@ -137,9 +138,9 @@ class PlaneClient:
             )
         except grpc.aio.AioRpcError as error:
             return refusal_of(error)
-        totals = await in_slices(totals_in_slices(answer.totals, "totals"))
-        self._note_left_out(answer, totals)
-        return PushAnswer(answer.watermark, totals)
+        pushed = await in_slices(pushed_in_slices(answer, self._versions))
+        self._note_left_out(answer, pushed.totals)
+        return pushed
 
     async def fetch(
         self,
@@ -158,7 +159,8 @@ class PlaneClient:
         kind = sync_pb2.FetchSnapshotsResponse
         told: list[bytes] = []
         answer = await self._call(self._stub.FetchSnapshots, request, kind, seconds, told)
-        fetched = await in_slices(fetched_in_slices(answer, await read_companies(told)))
+        known = await read_companies(told)
+        fetched = await in_slices(fetched_in_slices(answer, known, self._versions))
         self._note_left_out(answer, fetched.totals.totals)
         return fetched
 
@@ -179,7 +181,7 @@ class PlaneClient:
         )
         kind = sync_pb2.ListTotalsResponse
         answer = await self._call(self._stub.ListTotals, request, kind, seconds)
-        listed = await in_slices(listed_in_slices(answer))
+        listed = await in_slices(listed_in_slices(answer, self._versions))
         self._note_left_out(answer, listed.totals)
         return listed
 
@@ -200,7 +202,7 @@ class PlaneClient:
         )
         kind = sync_pb2.GetTotalsResponse
         answer = await self._call(self._stub.GetTotals, request, kind, seconds)
-        totals = await in_slices(got_in_slices(answer))
+        totals = await in_slices(got_in_slices(answer, self._versions))
         self._note_left_out(answer, totals)
         return totals
 
@@ -229,7 +231,7 @@ class PlaneClient:
                 self._heard()
                 answer, companies = await _parsed_apart(sync_pb2.WatchSnapshotsResponse, data)
                 told = await read_companies(companies, wanted)
-                step = await in_slices(watch_step_in_slices(answer, told))
+                step = await in_slices(watch_step_in_slices(answer, told, self._versions))
                 self._note_left_out(answer, step.totals)
                 yield step
         except grpc.aio.AioRpcError as error:

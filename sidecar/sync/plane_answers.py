@@ -19,7 +19,8 @@ from sidecar.domain.text import KNOWN_NAMES
 from sidecar.shared.call_errors import error_info
 from sidecar.shared.convert.catalog import catalog_snapshot_in_slices
 from sidecar.shared.convert.counters import totals_in_slices
-from sidecar.sync.machine.push import PushFenced, PushGap
+from sidecar.sync.ledger_versions import LedgerVersions
+from sidecar.sync.machine.push import PushAnswer, PushFenced, PushGap
 from sidecar.sync.machine.watch import WatchStep
 from sidecar.sync.told_companies import ToldCompanies
 
@@ -112,37 +113,60 @@ def describe(error: grpc.aio.AioRpcError) -> str:
 
 
 def fetched_in_slices(
-    answer: sync_pb2.FetchSnapshotsResponse, told: ToldCompanies
+    answer: sync_pb2.FetchSnapshotsResponse, told: ToldCompanies, versions: LedgerVersions
 ) -> Slices[FetchAnswer]:
     """An answer to FetchSnapshots, but for its companies: those are `told`."""
-    totals = yield from totals_in_slices(answer.totals, "totals")
+    version = versions.said(answer.totals_version)
+    newest = version or versions.most(answer.plane_time)
+    totals = yield from totals_in_slices(answer.totals, "totals", newest)
     return FetchAnswer(
         catalog=(yield from _catalog(answer)),
         companies=told.snapshots,
         unknown=_companies(answer.unknown_companies),
-        totals=ListedTotals(totals, answer.totals_page_token, version_of(answer.totals_version)),
+        totals=ListedTotals(totals, answer.totals_page_token, version),
         left_out=_companies(answer.left_out_companies),
         unreadable=told.unreadable,
     )
 
 
-def listed_in_slices(answer: sync_pb2.ListTotalsResponse) -> Slices[ListedTotals]:
+def listed_in_slices(
+    answer: sync_pb2.ListTotalsResponse, versions: LedgerVersions
+) -> Slices[ListedTotals]:
     """An answer to ListTotals."""
-    totals = yield from totals_in_slices(answer.totals, "totals")
-    return ListedTotals(totals, answer.next_page_token, version_of(answer.version))
+    version = versions.said(answer.version)
+    newest = version or versions.most(answer.plane_time)
+    totals = yield from totals_in_slices(answer.totals, "totals", newest)
+    return ListedTotals(totals, answer.next_page_token, version)
 
 
-def got_in_slices(answer: sync_pb2.GetTotalsResponse) -> Slices[Sequence[CounterTotal]]:
+def got_in_slices(
+    answer: sync_pb2.GetTotalsResponse, versions: LedgerVersions
+) -> Slices[Sequence[CounterTotal]]:
     """An answer to GetTotals; totals are as of the ledger's version, whenever they changed."""
-    version = version_of(answer.version)
-    totals = yield from totals_in_slices(answer.totals, "totals")
+    version = versions.said(answer.version)
+    newest = version or versions.most(answer.plane_time)
+    totals = yield from totals_in_slices(answer.totals, "totals", newest)
     return [msgspec.structs.replace(total, version=max(total.version, version)) for total in totals]
 
 
+def pushed_in_slices(
+    answer: sync_pb2.PushUsageResponse, versions: LedgerVersions
+) -> Slices[PushAnswer]:
+    """An answer to PushUsage."""
+    newest = versions.most(answer.plane_time)
+    totals = yield from totals_in_slices(answer.totals, "totals", newest)
+    return PushAnswer(answer.watermark, totals)
+
+
 def watch_step_in_slices(
-    answer: sync_pb2.WatchSnapshotsResponse, told: ToldCompanies
+    answer: sync_pb2.WatchSnapshotsResponse, told: ToldCompanies, versions: LedgerVersions
 ) -> Slices[WatchStep]:
-    """A message of a watch, but for its companies: those are `told`."""
+    """A message of a watch, but for its companies: those are `told`.
+
+    Totals may come before the stream has told everything up to their version.
+    """
+    until = versions.said(answer.totals_until_version)
+    newest = versions.most(answer.plane_time)
     KNOWN_NAMES.require("epoch", answer.epoch, IDENTIFIER_BYTES_MAX)
     return WatchStep(
         epoch=answer.epoch,
@@ -151,9 +175,9 @@ def watch_step_in_slices(
         catalog=(yield from _catalog(answer)),
         companies=told.snapshots,
         removed=_companies(answer.removed_companies),
-        totals=(yield from totals_in_slices(answer.totals, "totals")),
-        totals_after=version_of(answer.totals_after_version),
-        totals_until=version_of(answer.totals_until_version),
+        totals=(yield from totals_in_slices(answer.totals, "totals", newest)),
+        totals_after=max(0, answer.totals_after_version) if until else 0,
+        totals_until=until,
         unreadable=told.unreadable,
         bytes=told.bytes,
     )
@@ -162,11 +186,6 @@ def watch_step_in_slices(
 def _companies(names: Iterable[str]) -> tuple[str, ...]:
     """Those that there can be: of another company there is nothing to do."""
     return tuple(name for name in names if KNOWN_NAMES.identifier_problem(name) is None)
-
-
-def version_of(said: int) -> int:
-    """A version of the ledger; 0 for what is none."""
-    return max(0, said)
 
 
 def _catalog(

@@ -83,16 +83,18 @@ def total_from_message(message: sync_pb2.CounterTotal, field: str) -> CounterTot
 
 
 def totals_in_slices(
-    messages: Sequence[sync_pb2.CounterTotal], field: str
+    messages: Sequence[sync_pb2.CounterTotal], field: str, newest: int
 ) -> Slices[tuple[CounterTotal, ...]]:
-    """Read totals in slices; `field` is that which holds them all.
+    """Read totals in slices; `field` is that which holds them all. `newest`: their last version.
 
     One that cannot be kept is left out: it must not keep all others away.
     """
     totals: list[CounterTotal] = []
     for at, message in enumerate(messages):
         with suppress(InvalidInput):
-            totals.append(total_from_message(message, f"{field}[{at}]"))
+            total = total_from_message(message, f"{field}[{at}]")
+            if total.version <= newest:
+                totals.append(total)
         yield
     return tuple(totals)
 

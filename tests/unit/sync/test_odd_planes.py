@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.domain.bounds import INT64_MAX
+from sidecar.domain.time.units import DAY_US
 from sidecar.shared.convert.counters import total_to_message
 from tests.support.bounded import Bench, bench_of
 from tests.support.build import NOW_US, total
@@ -151,6 +152,8 @@ async def lives(bench: Bench, monkeypatch: pytest.MonkeyPatch, method: str, answ
         pytest.param({"start": 0, "end": INT64_MAX - 1}, id="a window beyond all time"),
         pytest.param({"start": 9, "end": 9}, id="a window of nothing"),
         pytest.param({"slot": ""}, id="no slot"),
+        pytest.param({"version": 1 << 62}, id="a version that no clock shows"),
+        pytest.param({"version": NOW_US + 2 * DAY_US}, id="a version of the day after tomorrow"),
     ],
 )
 async def test_a_total_that_cannot_be_kept_keeps_no_other_away(
@@ -160,6 +163,7 @@ async def test_a_total_that_cannot_be_kept_keeps_no_other_away(
     odd = sync_pb2.CounterTotal()
     odd.CopyFrom(sound)
     odd.company, odd.feature = oddity.get("company", "acme"), oddity.get("feature", "calls")
+    odd.version = oddity.get("version", odd.version)
     odd.counter.slot = oddity.get("slot", odd.counter.slot)
     odd.counter.window_start_us = oddity.get("start", odd.counter.window_start_us)
     odd.counter.window_end_us = oddity.get("end", odd.counter.window_end_us)
