@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
+from sidecar.storage.damage import StoreDamaged
 from sidecar.storage.kv_engine import KvEngine, KvTransaction
 
 STEP_BYTES: Final = 1 << 18
@@ -31,7 +33,18 @@ def scan_bounded(
             if found and size > bytes_max:
                 return found
             found.append(pair)
-        if len(page) < wanted:
+        if len(page) < wanted or page[-1][0] < start:
             break
-        start = page[-1][0] + b"\0"
+        start = next_start(start, page)
     return found
+
+
+def next_start(start: bytes, page: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Where to go on behind pairs that were read from `start` on.
+
+    Raises `StoreDamaged` where that would not come to an end, since keys are not in their order.
+    """
+    last = page[-1][0]
+    if last < start:
+        raise StoreDamaged("damage in the store: keys that are not in their order")
+    return last + b"\0"

@@ -107,7 +107,8 @@ class Incarnation(msgspec.Struct, frozen=True):
 
     `ordinal` counts the lives of this store. `fenced`: the plane refused its history; what it has
     not taken moves to the present incarnation. `acknowledged_bytes`: of all records up to
-    `acknowledged_sequence`.
+    `acknowledged_sequence`. `last_sequence`: where it ended, once it was left; it tells what is
+    missing of it.
     """
 
     ordinal: int
@@ -116,6 +117,12 @@ class Incarnation(msgspec.Struct, frozen=True):
     acknowledged_sequence: int = 0
     acknowledged_chain: bytes = FIRST_CHAIN
     acknowledged_bytes: int = 0
+    last_sequence: int | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def known_end(self) -> int:
+        """`last_sequence`; 0 where it is not known."""
+        return 0 if isinstance(self.last_sequence, msgspec.UnsetType) else self.last_sequence
 
 
 def encode_counter(counter: StoredCounter, incarnation: int) -> bytes:

@@ -7,12 +7,14 @@ from typing import Final
 
 import msgspec
 
+from sidecar.shared.wall_clock import wall_us
 from sidecar.storage import codec, keys
+from sidecar.storage.bounded_scan import next_start
 from sidecar.storage.codec import Incarnation
 from sidecar.storage.damage import StoreDamaged, reads
 from sidecar.storage.kv_engine import KvEngine, KvTransaction
 from sidecar.storage.outbox_entry import FIRST_CHAIN, chain_in, record_in, total_bytes_in
-from sidecar.storage.quarantine import set_aside
+from sidecar.storage.quarantine import Noticing, set_aside
 from sidecar.storage.transaction import OutboxHead
 
 INCARNATIONS_MAX: Final = 16
@@ -37,6 +39,8 @@ def read_incarnations(kv: KvTransaction) -> tuple[Incarnation, ...]:
         and all(0 < ordinal < 1 << 32 for ordinal in ordinals)
         and all(0 <= known.acknowledged_sequence < _SEQUENCE_MAX for known in incarnations)
         and all(0 <= known.acknowledged_bytes < _SEQUENCE_MAX for known in incarnations)
+        and all(0 <= known.known_end < _SEQUENCE_MAX for known in incarnations)
+        and not incarnations[-1].fenced
         and all(len(known.acknowledged_chain) == len(FIRST_CHAIN) for known in incarnations)
     ):
         raise StoreDamaged("damage in the store: incarnations that cannot be")
@@ -70,31 +74,34 @@ def name_in(data: bytes) -> str:
 
 
 def with_new_incarnation(
-    incarnations: tuple[Incarnation, ...], incarnation_id: str
+    incarnations: tuple[Incarnation, ...], incarnation_id: str, last_sequence: int
 ) -> tuple[Incarnation, ...]:
-    """With one more, unless there are as many as may be."""
+    """With one more, unless there are as many as may be; the one before ended at a sequence."""
     if len(incarnations) >= INCARNATIONS_MAX:
         return incarnations
-    return (*incarnations, Incarnation(incarnations[-1].ordinal + 1, incarnation_id))
+    *earlier, left = incarnations
+    left = msgspec.structs.replace(left, last_sequence=last_sequence)
+    return (*earlier, left, Incarnation(left.ordinal + 1, incarnation_id))
 
 
 def read_head(engine: KvEngine, kv: KvTransaction, incarnation: Incarnation) -> OutboxHead:
-    """Where the outbox of an incarnation ends."""
+    """Where the outbox of an incarnation ends; of one that was left also where that is missing."""
     last = engine.last(kv, *_range_of(incarnation))
-    if last is None:
-        return OutboxHead(
-            incarnation.acknowledged_sequence,
-            incarnation.acknowledged_chain,
-            incarnation.acknowledged_bytes,
-        )
-    return OutboxHead(keys.sequence_of(last[0]), chain_in(last[1]), total_bytes_in(last[1]))
+    sequence, chain = incarnation.acknowledged_sequence, incarnation.acknowledged_chain
+    total_bytes = incarnation.acknowledged_bytes
+    if last is not None:
+        sequence, chain = keys.sequence_of(last[0]), chain_in(last[1])
+        total_bytes = total_bytes_in(last[1])
+    if incarnation.known_end:
+        sequence = max(incarnation.acknowledged_sequence, incarnation.known_end)
+    return OutboxHead(sequence, chain, total_bytes)
 
 
 def mended(engine: KvEngine, kv: KvTransaction, incarnation: Incarnation) -> Incarnation:
     """Check where an outbox begins and ends, which all that is added builds on; as it then is.
 
-    An entry behind a gap at the end is set aside. Whether records are what was written is seen
-    before they are sent, and nothing here depends on it.
+    An entry at the end that cannot belong there is set aside. Whether records are what was written,
+    and all are there, is seen before they are sent, and nothing here depends on it.
     """
     start, stop = _range_of(incarnation)
     first = engine.scan(kv, keys.outbox_key(incarnation.ordinal, 0), stop, 1)
@@ -103,17 +110,23 @@ def mended(engine: KvEngine, kv: KvTransaction, incarnation: Incarnation) -> Inc
         before = max(0, keys.sequence_of(first[0][0]) - 1)
         incarnation = msgspec.structs.replace(incarnation, acknowledged_sequence=before)
         start, stop = _range_of(incarnation)
+    if incarnation.known_end:
+        return incarnation  # nothing is added, and what is missing is told when it is emptied
+    noticing = Noticing(incarnation.id, wall_us())
     for _ in range(_ASTRAY_MAX):
         last = engine.last(kv, start, stop)
         if last is None:
             return incarnation
         previous = engine.last(kv, start, last[0])
-        sequence = incarnation.acknowledged_sequence
+        sequence, total_bytes = incarnation.acknowledged_sequence, incarnation.acknowledged_bytes
         if previous is not None:
-            sequence = keys.sequence_of(previous[0])
-        if keys.sequence_of(last[0]) == sequence + 1:
-            return incarnation
-        set_aside(kv, *last, "stands behind a gap")
+            sequence, total_bytes = keys.sequence_of(previous[0]), total_bytes_in(previous[1])
+        gap, gap_bytes = keys.sequence_of(last[0]) - sequence, total_bytes_in(last[1]) - total_bytes
+        if gap == 1 or 1 < gap < gap_bytes:
+            return incarnation  # what may be missing before it is told once it is to be sent
+        # One that belongs before the end leaves a gap there, which is told then.
+        problem = "stands behind a gap"
+        set_aside(kv, *last, problem, lost=noticing, is_counted=gap_bytes > 0)
     raise StoreDamaged("damage in the store: an outbox in disorder")
 
 
@@ -140,7 +153,7 @@ def _summed(engine: KvEngine, kv: KvTransaction, incarnation: Incarnation) -> in
     total_bytes = incarnation.acknowledged_bytes
     while pairs := engine.scan(kv, start, stop, _SUMMED_AT_ONCE):
         total_bytes += sum(len(record_in(entry)) for _, entry in pairs)
-        start = pairs[-1][0] + b"\0"
+        start = next_start(start, pairs)
     return total_bytes
 
 

@@ -49,7 +49,8 @@ def open_store(
             incarnations = tuple(mended(engine, kv, known) for known in incarnations)
             if power_lost:
                 log.warning("store.power_lost", left=incarnations[-1].id)
-                incarnations = with_new_incarnation(incarnations, new_incarnation())
+                end = read_head(engine, kv, incarnations[-1]).sequence
+                incarnations = with_new_incarnation(incarnations, new_incarnation(), end)
         heads = {known: read_head(engine, kv, known) for known in incarnations}
         *earlier, present = incarnations
         heads[present] = sound_head(engine, kv, present)

@@ -12,24 +12,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
-from typing import Final, TypeAlias
+from typing import Final
 
 import msgspec
 import structlog
 
 from sidecar.domain.slices import Slices
+from sidecar.shared.wall_clock import wall_us
 from sidecar.storage import keys
-from sidecar.storage.bounded_scan import STEP_BYTES, scan_bounded
+from sidecar.storage.bounded_scan import STEP_BYTES
 from sidecar.storage.codec import Incarnation
 from sidecar.storage.damage import StoreDamaged
 from sidecar.storage.incarnations import read_head, write_incarnations
-from sidecar.storage.moving import move_record
+from sidecar.storage.moving import move_record, note_lost, summary_in
 from sidecar.storage.outbox_entry import ChainWalk, chain_in, record_in
-from sidecar.storage.quarantine import set_aside
-from sidecar.storage.record_reader import RecordReader, RecordSummary
+from sidecar.storage.quarantine import Noticing
+from sidecar.storage.record_reader import RecordReader
 from sidecar.storage.store import Store
 from sidecar.storage.tallies import AcceptedTallies, AcceptedUsage, Amount, amount_in, settle
 from sidecar.storage.transaction import OutboxHead, Transaction
+from sidecar.storage.waiting import Pair, entry_behind, waiting_pairs
 
 STEP_RECORDS: Final = 100
 """Records of one step of maintenance: calls wait while it runs."""
@@ -37,13 +39,11 @@ _CHECKED_AT_ONCE: Final = 50
 """Records that are held against their chain between two looks at the event loop."""
 _CHECKED_BYTES_AT_ONCE: Final = 1 << 17
 
-_Pair: TypeAlias = tuple[bytes, bytes]
-
 log = structlog.get_logger(__name__)
 
 
 class OutboxRun(msgspec.Struct, frozen=True):
-    """Records to send, as `PushUsage` takes them; none where the first that waits is damaged."""
+    """Records to send, as `PushUsage` takes them; none where the first is damaged or missing."""
 
     incarnation: str
     first_sequence: int
@@ -58,7 +58,8 @@ class Outbox:
         self._store = store
         self._reader = reader
         self._accepted = AcceptedTallies(store, reader)
-        self._set_aside = 0
+        self._behind = partial(entry_behind, store.engine)
+        self._set_aside = self._missing = self._noticed_us = 0
 
     def waiting_bytes(self) -> int:
         """Bytes of the records that wait, over all incarnations."""
@@ -90,17 +91,21 @@ class Outbox:
     def next_run(self, records_max: int, bytes_max: int) -> Slices[OutboxRun | None]:
         """The oldest records that wait, as many as fit the bounds but at least one.
 
-        They end before the first that is damaged: where that is the first of all, there are none.
+        They end before the first that is damaged or missing: where that is the first of all, there
+        are none. `None` where nothing waits.
         """
         incarnation = self._store.incarnations[0]
         acknowledged = incarnation.acknowledged_sequence, incarnation.acknowledged_chain
 
-        def work(transaction: Transaction) -> tuple[list[_Pair], bytes | None]:
+        def work(transaction: Transaction) -> tuple[list[Pair], bytes | None, bool]:
             pairs = self._pairs(transaction, incarnation, records_max, bytes_max)
-            return pairs, self._behind(transaction, pairs[0][0]) if len(pairs) == 1 else None
+            behind = self._behind(transaction.keyspace, pairs[0][0]) if len(pairs) == 1 else None
+            # An earlier incarnation goes with the last of its records.
+            is_earlier = incarnation.ordinal != transaction.incarnation.ordinal
+            return pairs, behind, is_earlier or self._waits(transaction, incarnation)
 
-        pairs, behind = self._store.transact(work)
-        if not pairs:
+        pairs, behind, waits = self._store.transact(work)
+        if not waits:
             return None
         walk, records, unchecked_bytes = ChainWalk(*acknowledged, self._reader.is_record), [], 0
         for at, (key, entry) in enumerate(pairs):
@@ -127,17 +132,23 @@ class Outbox:
         amounts: list[Amount] = []
 
         def work(transaction: Transaction) -> tuple[Incarnation, ...]:
-            pairs = self._pairs_up_to(transaction, incarnation, watermark)
+            found = self._pairs(transaction, incarnation, STEP_RECORDS, STEP_BYTES)
+            pairs = [pair for pair in found if keys.sequence_of(pair[0]) <= watermark]
             if not pairs:
-                return self._store.incarnations
+                head = self._head_of(transaction, incarnation)
+                if not incarnation.acknowledged_sequence < watermark == head.sequence:
+                    return self._store.incarnations
+                # The plane has what cannot be found here: that is no loss.
+                return self._forget(transaction, incarnation, [], watermark, head.chain)
             if incarnation.ordinal == transaction.incarnation.ordinal:
                 # Nobody asks for the tallies of an earlier one again. Set, since a step that does
                 # not fit is run again.
-                found = [amount_in(self._reader, entry) for _, entry in pairs]
-                amounts[:] = [amount for amount in found if amount is not None]
+                left = (amount_in(self._reader, entry) for _, entry in pairs)
+                amounts[:] = [amount for amount in left if amount is not None]
                 settle(transaction, amounts)
             chain = self._chain_at_last(transaction, incarnation, pairs)
-            return self._forget(transaction, incarnation, pairs, chain)
+            last = keys.sequence_of(pairs[-1][0])
+            return self._forget(transaction, incarnation, pairs, last, chain)
 
         self._change(work)
         self._accepted.left(incarnation.ordinal, amounts)
@@ -161,13 +172,13 @@ class Outbox:
         oldest, *rest = self._store.incarnations
         if oldest.id != fenced:
             return False
-        marked = msgspec.structs.replace(oldest, fenced=True)
-        incarnations = (
-            (marked, *rest) if rest else (marked, Incarnation(oldest.ordinal + 1, incarnation_id))
-        )
+        following = rest or [Incarnation(oldest.ordinal + 1, incarnation_id)]
 
         def work(transaction: Transaction) -> tuple[Incarnation, ...]:
-            kept = incarnations if self._waits(transaction, marked) else incarnations[1:]
+            end = self._head_of(transaction, oldest).sequence
+            marked = msgspec.structs.replace(oldest, fenced=True, last_sequence=end)
+            waits = end > oldest.acknowledged_sequence
+            kept = (marked, *following) if waits else tuple(following)
             write_incarnations(transaction.keyspace, kept)
             return kept
 
@@ -179,56 +190,62 @@ class Outbox:
 
         They are appended to the present incarnation, under new sequences. One without an
         idempotency key gets its former name as one: a clone may hold the same record, and offer it
-        too. One that is damaged goes to quarantine.
+        too. One that is damaged goes to quarantine, and one that is missing is stepped over.
         """
         fenced = self._store.incarnations[0]
         if not fenced.fenced:
             return False
-        damaged: list[_Pair] = []
+        damaged: list[Pair] = []
+        missing = 0
+        noticing = Noticing(fenced.id, self._noticed_us or wall_us())
 
         def work(transaction: Transaction) -> tuple[Incarnation, ...]:
-            moved: list[_Pair] = []
-            walk, counters = self._walk_of(fenced), 0
+            nonlocal missing
+            moved: list[Pair] = []
+            kv, end = transaction.keyspace, self._head_of(transaction, fenced).sequence
+            walk, counters, missing = self._walk_of(fenced), 0, 0
             damaged.clear()
             for key, entry in self._pairs(transaction, fenced, STEP_RECORDS, STEP_BYTES):
-                summary = self._summary(record_in(entry))
+                summary = summary_in(self._reader, entry)
                 counters += len(summary.counters) if summary else 0
                 if moved and counters > STEP_RECORDS:
                     break
                 moved.append((key, entry))
-                sequence, behind = keys.sequence_of(key), partial(self._behind, transaction, key)
+                sequence, behind = keys.sequence_of(key), partial(self._behind, kv, key)
+                missing += max(0, min(sequence, end + 1) - walk.sequence - 1)
                 if walk.follow(sequence, entry, behind) and summary:
                     move_record(transaction, f"{fenced.id}-{sequence}", record_in(entry), summary)
                 else:
                     damaged.append((key, entry))
-            for pair in damaged:
-                set_aside(transaction.keyspace, *pair, f"is no record of {fenced.id}, or another")
-            return self._forget(transaction, fenced, moved, walk.chain)
+            if not moved:
+                missing = max(0, end - walk.sequence)
+            note_lost(kv, noticing, end, damaged, missing)
+            last = keys.sequence_of(moved[-1][0]) if moved else end
+            return self._forget(transaction, fenced, moved, last, walk.chain)
 
         self._change(work)
         self._set_aside += len(damaged)
+        self._missing += missing
+        self._noticed_us = noticing.at_us
         more = self._store.incarnations[0].fenced
-        if self._set_aside and not more:
-            log.error("outbox.set_aside", records=self._set_aside, left=fenced.id)
-            self._set_aside = 0
+        if (self._set_aside or self._missing) and not more:
+            counts = {"records": self._set_aside, "missing": self._missing}
+            log.error("outbox.set_aside", **counts, left=fenced.id)
+        if not more:
+            self._set_aside = self._missing = self._noticed_us = 0
         return more
-
-    def _summary(self, record: bytes) -> RecordSummary | None:
-        try:
-            return self._reader.summary(record)
-        except StoreDamaged:
-            return None
 
     def _forget(
         self,
         transaction: Transaction,
         incarnation: Incarnation,
-        pairs: list[_Pair],
+        pairs: list[Pair],
+        last: int,
         chain: bytes,
     ) -> tuple[Incarnation, ...]:
         """Delete an incarnation's first entries; those that are left, without an emptied one.
 
-        `chain`: at the last of them.
+        `last`: the sequence of the last of them. `chain`: at it.
         """
         kv = transaction.keyspace
         for key, _ in pairs:
@@ -236,7 +253,7 @@ class Outbox:
         records_bytes = sum(len(record_in(entry)) for _, entry in pairs)
         moved = msgspec.structs.replace(
             incarnation,
-            acknowledged_sequence=keys.sequence_of(pairs[-1][0]),
+            acknowledged_sequence=last,
             acknowledged_chain=chain,
             acknowledged_bytes=incarnation.acknowledged_bytes + records_bytes,
         )
@@ -282,7 +299,7 @@ class Outbox:
         return ChainWalk(sequence, chain, self._reader.is_record)
 
     def _chain_at_last(
-        self, transaction: Transaction, incarnation: Incarnation, pairs: list[_Pair]
+        self, transaction: Transaction, incarnation: Incarnation, pairs: list[Pair]
     ) -> bytes:
         """The chain at the last of an incarnation's first entries, which the plane has."""
         before = chain_in(pairs[-2][1]) if len(pairs) > 1 else incarnation.acknowledged_chain
@@ -291,27 +308,15 @@ class Outbox:
             return chain_in(last)
         walk = self._walk_of(incarnation)
         for key, entry in pairs:
-            walk.follow(keys.sequence_of(key), entry, partial(self._behind, transaction, key))
+            behind = partial(self._behind, transaction.keyspace, key)
+            walk.follow(keys.sequence_of(key), entry, behind)
         return walk.chain
 
     def _pairs(
         self, transaction: Transaction, incarnation: Incarnation, records_max: int, bytes_max: int
-    ) -> list[_Pair]:
+    ) -> list[Pair]:
         """An incarnation's first entries, as many as fit the bounds but at least one, if any."""
-        start = keys.outbox_key(incarnation.ordinal, incarnation.acknowledged_sequence + 1)
-        stop = keys.outbox_key(incarnation.ordinal + 1, 0)
-        return scan_bounded(
-            self._store.engine, transaction.keyspace, start, stop, records_max, bytes_max
+        engine, after = self._store.engine, incarnation.acknowledged_sequence
+        return waiting_pairs(
+            engine, transaction.keyspace, incarnation, after, records_max, bytes_max
         )
-
-    def _pairs_up_to(
-        self, transaction: Transaction, incarnation: Incarnation, watermark: int
-    ) -> list[_Pair]:
-        pairs = self._pairs(transaction, incarnation, STEP_RECORDS, STEP_BYTES)
-        return [pair for pair in pairs if keys.sequence_of(pair[0]) <= watermark]
-
-    def _behind(self, transaction: Transaction, key: bytes) -> bytes | None:
-        """The entry that stands behind one, of the same incarnation."""
-        stop = keys.outbox_key(keys.ordinal_of(key) + 1, 0)
-        found = self._store.engine.scan(transaction.keyspace, key + b"\0", stop, 1)
-        return found[0][1] if found else None

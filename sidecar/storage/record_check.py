@@ -19,6 +19,7 @@ from sidecar.domain.catalog.model import Catalog, CatalogSnapshot
 from sidecar.domain.time.sure import KnownTime
 from sidecar.storage import codec, keys
 from sidecar.storage.answer_codec import Partitions, decode_answer
+from sidecar.storage.bounded_scan import next_start
 from sidecar.storage.codec import CatalogHead
 from sidecar.storage.coverage import StoredCoverage
 from sidecar.storage.damage import StoreDamaged
@@ -104,7 +105,7 @@ def _step_from(engine: KvEngine, start: bytes) -> Callable[[Transaction], tuple[
             if key[:1] in _FOLLOWED or key in _FOLLOWED_FACTS:
                 kv.delete(keys.META_POSITION)
         more = len(pairs) == _KEYS_AT_ONCE
-        return (pairs[-1][0] + b"\0" if more else keys.OUTBOX), len(damaged)
+        return (next_start(start, pairs) if more else keys.OUTBOX), len(damaged)
 
     return step
 

@@ -15,12 +15,14 @@ import msgspec
 
 from sidecar.domain.slices import Slices
 from sidecar.storage import codec, keys
+from sidecar.storage.bounded_scan import next_start
 from sidecar.storage.codec import Incarnation, Tally
 from sidecar.storage.damage import StoreDamaged
 from sidecar.storage.outbox_entry import record_in
 from sidecar.storage.record_reader import RecordReader
 from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
+from sidecar.storage.waiting import waiting_pairs
 
 COUNTED_AT_ONCE: Final = 500
 """Records, or tallies of features, that one step reads."""
@@ -126,12 +128,20 @@ class AcceptedTallies:
         found = self._scan(start, keys.tallies_of(incarnation.ordinal + 1))
         for key, data in found:
             self._tallies[keys.feature_of(key)] = codec.decode_tally(data)
-        self._unread_from = found[-1][0] + b"\0" if len(found) == COUNTED_AT_ONCE else None
+        more = len(found) == COUNTED_AT_ONCE
+        self._unread_from = next_start(start, found) if more else None
         self._sequence = incarnation.acknowledged_sequence
 
     def _read_waiting(self, incarnation: Incarnation) -> None:
-        start = keys.outbox_key(incarnation.ordinal, self._sequence + 1)
-        found = self._scan(start, keys.outbox_key(incarnation.ordinal + 1, 0))
+        store = self._store
+        found = store.transact(
+            lambda transaction: waiting_pairs(
+                store.engine, transaction.keyspace, incarnation, self._sequence, COUNTED_AT_ONCE
+            )
+        )
+        if not found:
+            # Whatever was up to the end cannot be found any more.
+            self._sequence = max(self._sequence, store.head.sequence)
         for key, data in found:
             amount = amount_in(self._reader, data)
             if amount is not None:

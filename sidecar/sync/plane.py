@@ -18,6 +18,7 @@ from sidecar.shared.convert.parsing import apart_in_slices, parsed_in_slices
 from sidecar.shared.convert.times import instant, timestamp
 from sidecar.storage.folder_marks import StoreLoss
 from sidecar.storage.outbox import OutboxRun
+from sidecar.storage.quarantine import LostRecords
 from sidecar.sync.ledger_versions import LedgerVersions
 from sidecar.sync.machine.push import HelloAnswer, PushAnswer, PushFenced, PushGap
 from sidecar.sync.machine.watch import WatchStep
@@ -37,6 +38,8 @@ from sidecar.sync.plane_answers import (
 from sidecar.sync.told_companies import Wanted, read_companies
 
 _CALL_SECONDS: Final = 10.0
+_LOST_MAX: Final = 16
+"""Losses that a greeting tells of."""
 _MESSAGE_BYTES_MAX: Final = 64 << 20
 _OPTIONS: Final = (
     ("grpc.enable_http_proxy", 0),
@@ -68,13 +71,14 @@ class _WithTotals(Protocol):
 
 
 class HelloFacts(msgspec.Struct, frozen=True):
-    """What an incarnation says of itself."""
+    """What an incarnation says of itself; with the newest records that the store has lost."""
 
     incarnation: str
     last_sequence: int
     acknowledged_sequence: int
     acknowledged_chain: bytes
     last_chain: bytes
+    lost_records: Sequence[LostRecords] = ()
 
 
 class PlaneClient:
@@ -119,7 +123,7 @@ class PlaneClient:
             acknowledged_sequence=facts.acknowledged_sequence,
             acknowledged_chain=facts.acknowledged_chain,
             last_chain=facts.last_chain,
-            lost_stores=self._lost_stores,
+            lost_stores=[*self._lost_stores, *map(_lost_records, facts.lost_records)][-_LOST_MAX:],
         )
         answer = await self._call(self._stub.Hello, request, sync_pb2.HelloResponse)
         return HelloAnswer(answer.watermark, answer.fenced, answer.common_sequence)
@@ -293,6 +297,14 @@ def _lost_store(loss: StoreLoss) -> sync_pb2.LostStore:
         incarnation=loss.incarnation,
         noticed_time=timestamp(loss.noticed_us),
         reason=loss.reason,
+    )
+
+
+def _lost_records(lost: LostRecords) -> sync_pb2.LostStore:
+    return sync_pb2.LostStore(
+        incarnation=lost.incarnation,
+        noticed_time=timestamp(lost.noticed_us),
+        reason=lost.reason,
     )
 
 

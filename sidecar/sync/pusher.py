@@ -14,6 +14,7 @@ from sidecar.domain.time.units import SECOND_US
 from sidecar.engine.runner import Runner
 from sidecar.engine.slicing import in_steps
 from sidecar.storage.outbox import Outbox, OutboxRun
+from sidecar.storage.quarantine import lost_records
 from sidecar.storage.store import Store
 from sidecar.sync.apply_totals import TotalsApplier
 from sidecar.sync.coverage_keeper import CoverageKeeper
@@ -83,8 +84,8 @@ class Pusher:
 
     async def run(self) -> None:
         """Push until cancelled."""
-        await self._move_fenced()
         while True:
+            await self._move_what_is_left()
             action = self._machine.next_action(
                 _now_us(), self._view(), hurry=self._hurried > 0 and not self._failing
             )
@@ -94,6 +95,16 @@ class Pusher:
                 # Whatever an exchange raises is a failed exchange: the next one may go well.
                 self._tell(error)
                 await self._failed()
+
+    async def _move_what_is_left(self) -> None:
+        """Go on with a move that a process before, or a failure, has ended half-way."""
+        if not self._store.incarnations[0].fenced:
+            return
+        try:
+            await self._move_fenced()
+        except Exception as error:
+            self._tell(error)
+            await self._failed()
 
     def plane_was_away(self) -> None:
         """The plane was not there for a while: greet it again, though nothing waits."""
@@ -287,6 +298,7 @@ class Pusher:
             last_chain=head.chain,
             acknowledged_sequence=oldest.acknowledged_sequence,
             acknowledged_chain=oldest.acknowledged_chain,
+            lost_records=self._store.transact(lambda step: lost_records(step.keyspace)),
         )
 
 

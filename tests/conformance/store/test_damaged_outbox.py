@@ -11,7 +11,12 @@ from sidecar.domain.slices import whole
 from sidecar.storage import keys
 from sidecar.storage.outbox import OutboxRun
 from sidecar.storage.outbox_entry import record_in, total_bytes_in
-from sidecar.storage.quarantine import KEPT_BYTES_MAX, KEPT_MAX, quarantined, set_aside
+from sidecar.storage.quarantine import (
+    KEPT_BYTES_MAX,
+    KEPT_MAX,
+    quarantined,
+    set_aside,
+)
 from tests.support.stores import MONTHLY, OpenedStore, chain_of, counter_key_of
 
 COUNT: Final = 5
