@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final
 
@@ -48,3 +49,20 @@ def next_start(start: bytes, page: Sequence[tuple[bytes, bytes]]) -> bytes:
     if last < start:
         raise StoreDamaged("damage in the store: keys that are not in their order")
     return last + b"\0"
+
+
+def out_of_order(found: Sequence[bytes]) -> list[int]:
+    """Places of the fewest keys without which the others are in their order."""
+    ends: list[bytes] = []
+    places: list[int] = []
+    before: list[int] = []
+    for at, key in enumerate(found):
+        length = bisect_left(ends, key)
+        before.append(places[length - 1] if length else -1)
+        ends[length : length + 1] = [key]
+        places[length : length + 1] = [at]
+    kept, at = set[int](), places[-1] if places else -1
+    while at >= 0:
+        kept.add(at)
+        at = before[at]
+    return [at for at in range(len(found)) if at not in kept]

@@ -153,6 +153,8 @@ def _summed(engine: KvEngine, kv: KvTransaction, incarnation: Incarnation) -> in
     total_bytes = incarnation.acknowledged_bytes
     while pairs := engine.scan(kv, start, stop, _SUMMED_AT_ONCE):
         total_bytes += sum(len(record_in(entry)) for _, entry in pairs)
+        if len(pairs) < _SUMMED_AT_ONCE:
+            break
         start = next_start(start, pairs)
     return total_bytes
 

@@ -80,6 +80,12 @@ class KvEngine(Protocol):
         """The pair with the greatest key in `start` <= key < `stop`."""
         ...
 
+    def take_astray(
+        self, transaction: KvTransaction, start: bytes, most: int
+    ) -> list[tuple[bytes, bytes]]:
+        """Remove pairs whose damaged keys are not in their order, of so many from `start` on."""
+        ...
+
     def failure_of(self, error: Exception) -> KvFailure:
         """Translate one of `failures`."""
         ...

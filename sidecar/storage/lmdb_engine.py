@@ -16,11 +16,13 @@ import contextlib
 import fcntl
 import os
 import time
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import lmdb
 
+from sidecar.storage.bounded_scan import out_of_order
 from sidecar.storage.damage import StoreDamaged
 from sidecar.storage.kv_engine import KvDamaged, KvEnded, KvFailure, KvFull, KvTransaction
 
@@ -131,6 +133,24 @@ class LmdbEngine:
             if not found or cursor.key() < start:
                 return None
             return cursor.item()
+
+    def take_astray(
+        self, transaction: KvTransaction, start: bytes, most: int
+    ) -> list[tuple[bytes, bytes]]:
+        assert isinstance(transaction, lmdb.Transaction)
+        taken: list[tuple[bytes, bytes]] = []
+        with transaction.cursor() as cursor:
+            found: list[bytes] = []
+            if cursor.set_range(start):
+                found = [bytes(key) for key in islice(cursor.iternext(values=False), most)]
+            # A search would miss them: they are gone to step by step, the last one first.
+            for at in reversed(out_of_order(found)):
+                is_there = cursor.set_range(start) and all(cursor.next() for _ in range(at))
+                if not is_there or cursor.key() != found[at]:
+                    break
+                taken.append(cursor.item())
+                cursor.delete()
+        return taken
 
     def failure_of(self, error: Exception) -> KvFailure:
         if isinstance(error, lmdb.DiskError):

@@ -127,6 +127,9 @@ class _Recorder:
     def last(self, transaction: KvTransaction, *rest: Any) -> tuple[bytes, bytes] | None:
         return self._inner.last(_inner_of(transaction), *rest)
 
+    def take_astray(self, transaction: KvTransaction, *rest: Any) -> list[tuple[bytes, bytes]]:
+        return self._inner.take_astray(_inner_of(transaction), *rest)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 

@@ -132,6 +132,12 @@ class FailingEngine:
         self._fuse.burn()
         return self._inner.last(_inner_of(transaction), start, stop)
 
+    def take_astray(
+        self, transaction: KvTransaction, start: bytes, most: int
+    ) -> list[tuple[bytes, bytes]]:
+        self._fuse.burn()
+        return self._inner.take_astray(_inner_of(transaction), start, most)
+
     def failure_of(self, error: Exception) -> KvFailure:
         if isinstance(error, Blown):
             return KvShort(str(error)) if self._short else KvFailure(str(error))

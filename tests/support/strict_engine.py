@@ -89,6 +89,11 @@ class StrictEngine:
     ) -> list[tuple[bytes, bytes]]:
         return self._inner.scan(_inner_of(transaction), start, stop, most)
 
+    def take_astray(
+        self, transaction: KvTransaction, start: bytes, most: int
+    ) -> list[tuple[bytes, bytes]]:
+        return self._inner.take_astray(_inner_of(transaction), start, most)
+
     def last(
         self, transaction: KvTransaction, start: bytes, stop: bytes
     ) -> tuple[bytes, bytes] | None:

@@ -130,6 +130,13 @@ class CountingEngine:
         self._work.did(1 + len(found), sum(len(value) for _, value in found))
         return found
 
+    def take_astray(
+        self, transaction: KvTransaction, start: bytes, most: int
+    ) -> list[tuple[bytes, bytes]]:
+        assert isinstance(transaction, CountingTransaction)
+        self._work.did(most, 0)
+        return self._inner.take_astray(transaction.inner, start, most)
+
     def last(
         self, transaction: KvTransaction, start: bytes, stop: bytes
     ) -> tuple[bytes, bytes] | None:
