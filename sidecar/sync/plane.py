@@ -38,8 +38,7 @@ from sidecar.sync.plane_answers import (
 from sidecar.sync.told_companies import Wanted, read_companies
 
 _CALL_SECONDS: Final = 10.0
-_LOST_MAX: Final = 16
-"""Losses that a greeting tells of."""
+_LOST_MAX: Final = 16  # that a greeting tells of
 _MESSAGE_BYTES_MAX: Final = 64 << 20
 _OPTIONS: Final = (
     ("grpc.enable_http_proxy", 0),
@@ -123,7 +122,7 @@ class PlaneClient:
             acknowledged_sequence=facts.acknowledged_sequence,
             acknowledged_chain=facts.acknowledged_chain,
             last_chain=facts.last_chain,
-            lost_stores=[*self._lost_stores, *map(_lost_records, facts.lost_records)][-_LOST_MAX:],
+            lost_stores=[*self._lost_stores, *map(_lost_store, facts.lost_records)][-_LOST_MAX:],
         )
         answer = await self._call(self._stub.Hello, request, sync_pb2.HelloResponse)
         return HelloAnswer(answer.watermark, answer.fenced, answer.common_sequence)
@@ -292,19 +291,10 @@ class PlaneClient:
             self._left_out(left_out)
 
 
-def _lost_store(loss: StoreLoss) -> sync_pb2.LostStore:
+def _lost_store(loss: StoreLoss | LostRecords) -> sync_pb2.LostStore:
+    noticed = timestamp(loss.noticed_us)
     return sync_pb2.LostStore(
-        incarnation=loss.incarnation,
-        noticed_time=timestamp(loss.noticed_us),
-        reason=loss.reason,
-    )
-
-
-def _lost_records(lost: LostRecords) -> sync_pb2.LostStore:
-    return sync_pb2.LostStore(
-        incarnation=lost.incarnation,
-        noticed_time=timestamp(lost.noticed_us),
-        reason=lost.reason,
+        incarnation=loss.incarnation, noticed_time=noticed, reason=loss.reason
     )
 
 
