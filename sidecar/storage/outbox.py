@@ -316,6 +316,8 @@ class Outbox:
         self, transaction: Transaction, incarnation: Incarnation, records_max: int, bytes_max: int
     ) -> list[Pair]:
         """An incarnation's first entries, as many as fit the bounds but at least one, if any."""
+        if not self._waits(transaction, incarnation):
+            return []
         engine, after = self._store.engine, incarnation.acknowledged_sequence
         return waiting_pairs(
             engine, transaction.keyspace, incarnation, after, records_max, bytes_max

@@ -134,6 +134,8 @@ class AcceptedTallies:
 
     def _read_waiting(self, incarnation: Incarnation) -> None:
         store = self._store
+        if self._sequence >= store.head.sequence:
+            return
         found = store.transact(
             lambda transaction: waiting_pairs(
                 store.engine, transaction.keyspace, incarnation, self._sequence, COUNTED_AT_ONCE
