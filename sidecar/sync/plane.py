@@ -15,11 +15,12 @@ from sidecar.domain.limits.counters import CounterName, CounterTotal
 from sidecar.engine.slicing import in_slices
 from sidecar.shared.convert.counters import counter_to_message
 from sidecar.shared.convert.parsing import apart_in_slices, parsed_in_slices
-from sidecar.shared.convert.times import instant, timestamp
+from sidecar.shared.convert.times import instant
 from sidecar.storage.folder_marks import StoreLoss
 from sidecar.storage.outbox import OutboxRun
 from sidecar.storage.quarantine import LostRecords
 from sidecar.sync.ledger_versions import LedgerVersions
+from sidecar.sync.losses import lost_store
 from sidecar.sync.machine.push import HelloAnswer, PushAnswer, PushFenced, PushGap
 from sidecar.sync.machine.watch import WatchStep
 from sidecar.sync.plane_answers import (
@@ -110,7 +111,7 @@ class PlaneClient:
         self._heard = heard
         self._left_out = left_out
         self._versions = LedgerVersions()
-        self._lost_stores = [_lost_store(loss) for loss in lost_stores]
+        self._lost_stores = [lost_store(loss) for loss in lost_stores]
 
     async def hello(self, facts: HelloFacts) -> HelloAnswer:
         """Introduce an incarnation."""
@@ -122,7 +123,7 @@ class PlaneClient:
             acknowledged_sequence=facts.acknowledged_sequence,
             acknowledged_chain=facts.acknowledged_chain,
             last_chain=facts.last_chain,
-            lost_stores=[*self._lost_stores, *map(_lost_store, facts.lost_records)][-_LOST_MAX:],
+            lost_stores=[*self._lost_stores, *map(lost_store, facts.lost_records)][-_LOST_MAX:],
         )
         answer = await self._call(self._stub.Hello, request, sync_pb2.HelloResponse)
         return HelloAnswer(answer.watermark, answer.fenced, answer.common_sequence)
@@ -289,13 +290,6 @@ class PlaneClient:
         """Count totals that cannot be kept: they are left out, without keeping others away."""
         if left_out := len(answer.totals) - len(kept):
             self._left_out(left_out)
-
-
-def _lost_store(loss: StoreLoss | LostRecords) -> sync_pb2.LostStore:
-    noticed = timestamp(loss.noticed_us)
-    return sync_pb2.LostStore(
-        incarnation=loss.incarnation, noticed_time=noticed, reason=loss.reason
-    )
 
 
 class _AnswersAsBytes:
