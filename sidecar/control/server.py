@@ -27,6 +27,7 @@ from sidecar.control.services.losses import count_losses
 from sidecar.control.services.sweep import keep_time, last_known_time, sweep
 from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.sqlite import SqliteStore
+from sidecar.control.storage.sqlite.verification import damaged
 from sidecar.control.storage.values import LossCount
 from sidecar.control.sure_clock import SureClock
 from sidecar.domain.errors import DataLoss, TallydError, Unavailable
@@ -153,7 +154,7 @@ class ControlPlane:
             await self._start()
         except DataLoss as error:
             await self.stop()
-            raise StoreRefused(f"{error}; restore it from a backup") from error
+            raise damaged(self._settings.database_path, error.message) from error
         except BaseException:
             await self.stop()
             raise

@@ -114,7 +114,8 @@ def _audit_call(
         findings.lost.append(call.number)
     if len(counted) > 1:
         findings.doubled.append(call.number)
-    if call.record_id and ids_kept and [call.record_id] != [line.id for line in lines]:
+    same_id = ids_kept and not call.may_be_renamed
+    if call.record_id and same_id and [call.record_id] != [line.id for line in lines]:
         findings.renamed.append(call.number)
     if (call.refused or (call.answered and not call.record_id)) and lines:
         findings.denied.append(call.number)

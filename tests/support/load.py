@@ -47,6 +47,8 @@ class Call:
     answered: bool = False
     record_id: str = ""
     """Empty where it was denied, or never answered."""
+    may_be_renamed: bool = False
+    """It was asked again when keys were not remembered any more: the ledger knows a duplicate."""
     refused: bool = False
     """It has no key, and the sidecar said that it could not: then it has counted nothing."""
 
@@ -91,7 +93,10 @@ class Books:
         """Note an answer."""
         self.answers += 1
         self.replays += answer.replayed
-        if call.record_id and (answer.record_id != call.record_id or not answer.replayed):
+        if call.record_id and answer.decision.basis.HasField("remembered"):
+            # It said that keys are not remembered for as long as promised: this one may count anew.
+            call.may_be_renamed = True
+        elif call.record_id and (answer.record_id != call.record_id or not answer.replayed):
             self.wrong.append(f"{call}: answered again, by {answer}")
         if answer.decision.allowed != bool(answer.record_id):
             self.wrong.append(f"{call}: {answer}")

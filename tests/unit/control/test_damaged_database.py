@@ -100,7 +100,7 @@ def test_a_document_that_is_none_is_data_that_is_lost_and_no_other_suffers(tmp_p
     with store.read() as reading:
         assert ["a"] == list(reading.snapshots(["a"]))
         for company in ("b", "c"):
-            with pytest.raises(DataLoss, match="a company in it is damaged"):
+            with pytest.raises(DataLoss, match="a company in the database is damaged"):
                 reading.snapshots([company])
     assert "" == store.lost()
     store.close()
@@ -112,5 +112,7 @@ async def test_a_plane_whose_catalog_is_damaged_does_not_start(tmp_path: Path) -
     with store.write() as writing:
         writing._connection.execute("INSERT INTO catalog VALUES (1, 1, x'7b7d5d')")
     store.close()
-    with pytest.raises(StoreRefused, match=r"the catalog in it is damaged .* restore it from"):
+    with pytest.raises(
+        StoreRefused, match=r"control\.db: is damaged \(the catalog .* restore it from"
+    ):
         await serve(ControlConfig(database_path=str(path), listen="127.0.0.1:0", http_listen=""))

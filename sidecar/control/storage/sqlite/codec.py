@@ -53,7 +53,7 @@ def _reader(kind: type[T], what: str) -> Callable[[bytes | str], T]:
         try:
             return decode(column)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            text = f"the ledger's database: {what} in it is damaged ({error})"
+            text = f"{what} in the database is damaged: {error}"
             raise DataLoss("", text, "STORE_DAMAGED") from error
 
     return read
