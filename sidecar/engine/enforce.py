@@ -29,7 +29,7 @@ from sidecar.engine.admission import Admission, Gate
 from sidecar.engine.limit_usage import LimitUsage, read_limit_usage
 from sidecar.engine.needs import COUNTERS_MAX, NOTHING, Needs
 from sidecar.engine.plane_status import PlaneStatus
-from sidecar.engine.unheard import unheard_counters
+from sidecar.engine.unheard import basis_or_needs, unheard_counters
 from sidecar.storage import keys
 from sidecar.storage.answer_codec import StoredAnswer
 from sidecar.storage.record_wire import encode_owner, encode_record
@@ -238,14 +238,14 @@ class Enforcer:
         self, call: _Call, admission: Admission, feature: ResolvedFeature, asked: Needs
     ) -> Answer | Needs:
         check, now_us, transaction = call.check, call.now_us, call.transaction
-        at_us, mode, basis = check.event_time_us, admission.mode, admission.basis
+        at_us, mode = check.event_time_us, admission.mode
         assert admission.company is not None
         reading = self._read(transaction, check, admission, now_us)
         unheard = self._unheard(reading, check, admission, now_us)
-        if unheard and not asked.counters:
-            return Needs(counters=unheard)
-        if unheard and not basis.fallback:
-            basis = self._plane_status.unheard_basis(basis.snapshot_version, now_us)
+        status = self._plane_status
+        basis = basis_or_needs(unheard, check, now_us, asked, admission.basis, status)
+        if isinstance(basis, Needs):
+            return basis
         decision = decide(check.quantity, mode, reading.usages, now_us, reading.rates)
         if not decision.allowed:
             return Answer(decision, basis)

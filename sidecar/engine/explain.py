@@ -13,7 +13,6 @@ import msgspec
 
 from sidecar.directory.directory import Directory
 from sidecar.directory.resolved import ResolvedCompany, ResolvedFeature
-from sidecar.domain.bounds import EVENT_PAST_US_MAX
 from sidecar.domain.catalog.model import Limit, RateLimit
 from sidecar.domain.company.model import Segment
 from sidecar.domain.entitlement.resolve import CatalogIndex, Entitlement, Source, SourceKind
@@ -27,7 +26,7 @@ from sidecar.engine.admission import Admission, Gate
 from sidecar.engine.limit_usage import LimitUsage, read_limit_usage
 from sidecar.engine.needs import NOTHING, Needs
 from sidecar.engine.plane_status import PlaneStatus
-from sidecar.engine.unheard import unheard_counters
+from sidecar.engine.unheard import basis_or_needs, unheard_counters
 from sidecar.storage.store import Store
 
 
@@ -69,13 +68,12 @@ class Explainer:
         company, feature = _known(question, admission)
         index = self._directory.index
         assert index is not None, "no company is known without a catalog"
-        entitlement, basis, status = feature.entitlement, admission.basis, self._plane_status
+        entitlement, status = feature.entitlement, self._plane_status
         reading = self._read(question, company, feature, now_us)
         unheard = unheard_counters(reading, feature, question, now_us, status)
-        if unheard and not asked.counters and _is_within_reach(question, now_us):
-            return Needs(counters=unheard)
-        if unheard and not basis.fallback:
-            basis = status.unheard_basis(basis.snapshot_version, now_us)
+        basis = basis_or_needs(unheard, question, now_us, asked, admission.basis, status)
+        if isinstance(basis, Needs):
+            return basis
         usages, rates = _at_rest(reading, feature, question, now_us)
         applying: tuple[QuotaUsage | RateUsage, ...] = (*usages, *rates)
         names = {usage.limit.id for usage in applying}
@@ -104,11 +102,6 @@ class Explainer:
                 authority=self._plane_status.authority,
             )
         )
-
-
-def _is_within_reach(question: Check, now_us: int) -> bool:
-    """Whether a check could be of the question's time: what was before is told by nobody."""
-    return question.event_time_us >= now_us - EVENT_PAST_US_MAX
 
 
 def _at_rest(

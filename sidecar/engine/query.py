@@ -21,7 +21,7 @@ from sidecar.engine.admission import Gate
 from sidecar.engine.limit_usage import LimitUsage, read_limit_usage
 from sidecar.engine.needs import NOTHING, Needs
 from sidecar.engine.plane_status import PlaneStatus
-from sidecar.engine.unheard import unheard_counters
+from sidecar.engine.unheard import basis_or_needs, unheard_counters
 from sidecar.engine.usage_report import USAGES_MAX, UsagePlace, UsageReader, UsageReport
 from sidecar.storage.counters import Counters
 from sidecar.storage.store import Store
@@ -82,13 +82,11 @@ class Queries:
             decision = Decision(True, Reason.ALLOWED, check.quantity)
             return self._unless_full(check, now_us, CheckResult(decision, (), admission.basis))
         reading = self._read(admission.company, feature, check, now_us)
-        basis = admission.basis
         status = self._plane_status
         unheard = unheard_counters(reading, feature, check, now_us, status)
-        if unheard and not asked.counters:
-            return Needs(counters=unheard)
-        if unheard and not basis.fallback:
-            basis = status.unheard_basis(basis.snapshot_version, now_us)
+        basis = basis_or_needs(unheard, check, now_us, asked, admission.basis, status)
+        if isinstance(basis, Needs):
+            return basis
         decision = decide(check.quantity, admission.mode, reading.usages, now_us, reading.rates)
         if decision.allowed:
             decision = admission.told(decision)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from sidecar.directory.resolved import ResolvedFeature
+from sidecar.domain.bounds import EVENT_PAST_US_MAX
 from sidecar.domain.limits.counters import CounterName
+from sidecar.domain.limits.reasons import Basis
 from sidecar.domain.limits.requests import Check
 from sidecar.engine.limit_usage import LimitUsage
+from sidecar.engine.needs import Needs
 from sidecar.engine.plane_status import PlaneStatus
 
 
@@ -16,3 +19,22 @@ def unheard_counters(
     if not status.may_lack(check, now_us):
         return frozenset()
     return frozenset(reading.unheard(feature, now_us, status))
+
+
+def basis_or_needs(
+    unheard: frozenset[CounterName],
+    check: Check,
+    now_us: int,
+    asked: Needs,
+    basis: Basis,
+    status: PlaneStatus,
+) -> Basis | Needs:
+    """What a decision is based on that lacks counters, or that these are to be asked for first.
+
+    They are, once; but for a time of which there can be no check any more, and nobody tells.
+    """
+    if not unheard:
+        return basis
+    if not asked.counters and check.event_time_us >= now_us - EVENT_PAST_US_MAX:
+        return Needs(counters=unheard)
+    return basis if basis.fallback else status.unheard_basis(basis.snapshot_version, now_us)
