@@ -15,10 +15,10 @@ from sidecar.domain.errors import FieldError
 from sidecar.engine.runner import Runner
 from sidecar.shared.ops.levels import Disk, Level, disk_level, disk_of
 from sidecar.shared.ops.trouble import Trouble
-from sidecar.storage import codec, keys
+from sidecar.storage import keys
+from sidecar.storage.facts import write_fact
 from sidecar.storage.room import require_room_for_records, reserve_bytes
 from sidecar.storage.store import Store
-from sidecar.storage.transaction import Transaction
 
 LOOK_SECONDS: Final = 1.0
 _OF_THE_STORE: Final = ("STORE_FULL", "STORE_FAILED")
@@ -81,14 +81,10 @@ class StoreWatch:
         self._used_bytes = engine.used_bytes()
         self.reserve_bytes = reserve_bytes(engine)
         require_room_for_records(engine, again=again)
-        self._store.transact(_write)
+        write_fact(self._store, keys.META_PROBE, None)
 
     def _look_at_levels(self) -> None:
         self._store_level.look(self._used_bytes, self._store.engine.max_bytes())
         self._outbox_level.look(self._store.waiting_records(), self._outbox_records_max)
         disk = self.disk = disk_of(self._folder)
         self._disk_level.look(disk.size_bytes - disk.free_bytes, disk.size_bytes)
-
-
-def _write(transaction: Transaction) -> None:
-    transaction.keyspace.put(keys.META_PROBE, codec.encode_value(None))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from sidecar.storage import codec, keys
+from sidecar.storage import keys
+from sidecar.storage.facts import read_fact, write_fact
 from sidecar.storage.store import Store
 
 
@@ -28,13 +29,11 @@ def read_coverage(store: Store) -> StoredCoverage:
     What an earlier one heard is worth nothing: of a copied or restored store the plane's part for
     it has what this store never counted, which was then taken for its own.
     """
-    data = store.transact(lambda transaction: transaction.keyspace.get(keys.META_COVERAGE))
-    none = StoredCoverage(ordinal=store.incarnation.ordinal)
-    kept = none if data is None else codec.decode_value(data, StoredCoverage)
-    return kept if kept.ordinal == none.ordinal else none
+    ordinal = store.incarnation.ordinal
+    kept = read_fact(store, keys.META_COVERAGE, StoredCoverage)
+    return kept if kept is not None and kept.ordinal == ordinal else StoredCoverage(ordinal=ordinal)
 
 
 def write_coverage(store: Store, coverage: StoredCoverage) -> None:
     """Keep what the store has heard."""
-    data = codec.encode_value(coverage)
-    store.transact(lambda transaction: transaction.keyspace.put(keys.META_COVERAGE, data))
+    write_fact(store, keys.META_COVERAGE, coverage)
