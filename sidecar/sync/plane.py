@@ -176,7 +176,7 @@ class PlaneClient:
         token: str,
         seconds: float,
     ) -> ListedTotals:
-        """Get a page of totals; raises `PlaneLacks` where the plane knows no pages."""
+        """Get a page; raises `PlaneLacks` if there is none, `PlaneAway` if pages do not go on."""
         request = sync_pb2.ListTotalsRequest(
             incarnation=incarnation,
             companies=companies,
@@ -185,6 +185,8 @@ class PlaneClient:
         )
         kind = sync_pb2.ListTotalsResponse
         answer = await self._call(self._stub.ListTotals, request, kind, seconds)
+        if token and answer.next_page_token == token:
+            raise PlaneAway("its pages of totals do not go on")
         listed = await in_slices(listed_in_slices(answer, self._versions))
         self._note_left_out(answer, listed.totals)
         return listed
