@@ -29,9 +29,9 @@ _VERSION: Final = 1
 _CARRYING: Final = 2
 """Version of a counter that ends in values and carried amounts, instead of values alone."""
 _CORRECTED: Final = 3
-"""Version of one that ends in values and corrections."""
+"""Version of one that ends in values, corrections, and what the plane has lost."""
 _CARRYING_CORRECTED: Final = 4
-"""Version of one that ends in values, carried amounts and corrections."""
+"""The same, with carried amounts behind the values."""
 _SEGMENTS: Final = 2
 """Version of a snapshot whose segments each say all that holds."""
 _SNAPSHOT: Final = 3

@@ -42,18 +42,9 @@ SEGMENTED_ANSWER_BYTES_MAX: Final = 3 << 20
 
 
 def snapshot_to_message(snapshot: CompanySnapshot) -> catalog_pb2.CompanySnapshot:
-    """Turn a company's snapshot into a message, which names add-ons and overrides once.
-
-    Time zone and anchor are those of the last phase, for sidecars that know no others.
-    """
-    last = snapshot.phases[-1]
-    message = catalog_pb2.CompanySnapshot(
-        company=snapshot.company,
-        version=snapshot.version,
-        time_zone=last.time_zone,
-        anchor=optional_timestamp(last.anchor_us),
-        segments=map(_phase_to_message, snapshot.phases),
-    )
+    """Turn a company's snapshot into a message, which names add-ons and overrides once."""
+    message = _head_of(snapshot)
+    message.segments.extend(map(_phase_to_message, snapshot.phases))
     for add_on_span in snapshot.add_ons:
         add_on = add_on_to_message(add_on_span.content)
         _set_time(message.add_on_spans.add(add_on=add_on), add_on_span)
@@ -70,13 +61,7 @@ def segmented_to_message(snapshot: CompanySnapshot, bytes_max: int) -> catalog_p
     end: what is planned beyond it is told once something changes. Of more than there may be, the
     oldest are left out.
     """
-    last = snapshot.phases[-1]
-    message = catalog_pb2.CompanySnapshot(
-        company=snapshot.company,
-        version=snapshot.version,
-        time_zone=last.time_zone,
-        anchor=optional_timestamp(last.anchor_us),
-    )
+    message = _head_of(snapshot)
     grants: dict[int, catalog_pb2.EntitlementGrant] = {}
     room = bytes_max
     for segment in segments_of(snapshot):
@@ -107,6 +92,17 @@ def snapshot_for_reader(
 def segment_to_message(segment: Segment) -> catalog_pb2.Segment:
     """Turn a stretch of a timeline into a message, with all that holds in it."""
     return _segment_to_message(segment, list(map(grant_to_message, segment.overrides)))
+
+
+def _head_of(snapshot: CompanySnapshot) -> catalog_pb2.CompanySnapshot:
+    """A message without its segments; time zone and anchor of the last, for who knows no others."""
+    last = snapshot.phases[-1]
+    return catalog_pb2.CompanySnapshot(
+        company=snapshot.company,
+        version=snapshot.version,
+        time_zone=last.time_zone,
+        anchor=optional_timestamp(last.anchor_us),
+    )
 
 
 def _phase_to_message(phase: Phase) -> catalog_pb2.Segment:
