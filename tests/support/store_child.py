@@ -23,9 +23,8 @@ import structlog
 
 from sidecar.domain.errors import Exhausted, Unavailable
 from sidecar.storage.store import Store
-from sidecar.storage.store_handle import open_folder
 from tests.support.build import counter_ref, limit
-from tests.support.stores import STORE_BYTES_MAX, count_in
+from tests.support.stores import count_in, open_now
 
 _COMMITS_MAX: Final = 200_000
 _BY_USER: Final = limit("by_user", each=["user"])
@@ -34,9 +33,7 @@ _BY_USER: Final = limit("by_user", each=["user"])
 def main(mode: str, folder: str, *rest: str) -> None:
     """Do what the mode says."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    opened = open_folder(
-        Path(folder), max_bytes=STORE_BYTES_MAX, sync_commits=False, outbox_records_max=1_000_000
-    )
+    opened = open_now(Path(folder))
     if mode == "hold":
         print("open", flush=True)
         sys.stdin.read()

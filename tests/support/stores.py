@@ -30,6 +30,7 @@ from sidecar.storage.record_wire import (
 )
 from sidecar.storage.snapshots import Snapshots
 from sidecar.storage.store import Store
+from sidecar.storage.store_handle import StoreHandle, open_folder
 from sidecar.storage.transaction import Transaction
 from sidecar.sync.records import UsageRecordReader
 from tests.support.build import NOW_US, counter_ref, limit
@@ -178,6 +179,13 @@ class OpenedStore:
         pairs = self.pairs(keys.outbox_key(ordinal, 0), keys.outbox_key(ordinal + 1, 0))
         # An entry is a version byte, 8 bytes of size, 32 of chain, and the record.
         return (value[41:] for _, value in pairs)
+
+
+def open_now(folder: Path) -> StoreHandle:
+    """Open the store in a folder, as its owner does."""
+    return open_folder(
+        folder, max_bytes=STORE_BYTES_MAX, sync_commits=False, outbox_records_max=1_000_000
+    )
 
 
 def counter_key_of(ref: CounterRef, company: str = "acme", feature: str = "calls") -> bytes:

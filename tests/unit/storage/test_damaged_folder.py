@@ -24,7 +24,7 @@ from sidecar.storage.snapshots import SnapshotChanges, Snapshots, WatchPosition
 from sidecar.storage.store_handle import StoreHandle, open_folder
 from tests.support.bounds import HANG_SECONDS_MAX
 from tests.support.build import NOW_US, catalog, catalog_snapshot, limit, metered
-from tests.support.stores import MONTHLY, STORE_BYTES_MAX, count_in, counter_key_of
+from tests.support.stores import MONTHLY, STORE_BYTES_MAX, count_in, counter_key_of, open_now
 
 CONTENT: Final = catalog({"basic": [metered("calls", limit())]})
 ANSWER_KEY: Final = keys.answers_of(1) + bytes(16)
@@ -35,12 +35,6 @@ JUNK: Final = b"\xff\xfejunk"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "store"
-
-
-def open_now(folder: Path) -> StoreHandle:
-    return open_folder(
-        folder, max_bytes=STORE_BYTES_MAX, sync_commits=False, outbox_records_max=1_000_000
-    )
 
 
 @contextmanager

@@ -8,19 +8,12 @@ from pathlib import Path
 import pytest
 
 from sidecar.storage.folder_marks import StoreUnsafe
-from sidecar.storage.store_handle import StoreHandle, open_folder
-from tests.support.stores import STORE_BYTES_MAX
+from tests.support.stores import open_now
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "store"
-
-
-def open_now(folder: Path) -> StoreHandle:
-    return open_folder(
-        folder, max_bytes=STORE_BYTES_MAX, sync_commits=False, outbox_records_max=1_000_000
-    )
 
 
 @pytest.mark.parametrize(

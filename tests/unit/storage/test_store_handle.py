@@ -19,7 +19,6 @@ from sidecar.storage.codec import STORE_FORMAT, StoreFormatError
 from sidecar.storage.lmdb_engine import StoreInUse
 from sidecar.storage.outbox import Outbox
 from sidecar.storage.store import Store
-from sidecar.storage.store_handle import StoreHandle, open_folder
 from sidecar.storage.transaction import Transaction
 from sidecar.storage.verification import problem_in_metas
 from sidecar.sync.records import UsageRecordReader
@@ -30,6 +29,7 @@ from tests.support.stores import (
     chain_of,
     count_in,
     counter_key_of,
+    open_now,
     record_of,
 )
 
@@ -45,12 +45,6 @@ def opened_in(folder: Path) -> Iterator[Store]:
         yield opened.store
     finally:
         opened.close()
-
-
-def open_now(folder: Path) -> StoreHandle:
-    return open_folder(
-        folder, max_bytes=STORE_BYTES_MAX, sync_commits=False, outbox_records_max=1_000_000
-    )
 
 
 def count(store: Store, times: int = 1) -> None:
