@@ -55,16 +55,6 @@ def snapshot_from_message(message: catalog_pb2.CompanySnapshot, field: str) -> C
     return whole(snapshot_in_slices(message, field))
 
 
-def snapshots_in_slices(
-    messages: Sequence[catalog_pb2.CompanySnapshot], field: str
-) -> Slices[tuple[CompanySnapshot, ...]]:
-    """Read companies' snapshots in slices; `field` is that which holds them all."""
-    found = []
-    for at, message in enumerate(messages):
-        found.append((yield from snapshot_in_slices(message, f"{field}[{at}]")))
-    return tuple(found)
-
-
 def snapshot_in_slices(message: catalog_pb2.CompanySnapshot, field: str) -> Slices[CompanySnapshot]:
     """Read a company's snapshot in slices, of either form."""
     refuse_any(identifier_problems(("company",), message.company), field)
