@@ -22,8 +22,11 @@ __all__ = [
     "FILE_BYTES_MAX",
     "CatalogFile",
     "CatalogFileError",
+    "catalog_of_tree",
     "load_catalog_file",
     "parse_catalog",
+    "read_bytes",
+    "tree_of",
 ]
 
 FILE_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -41,18 +44,33 @@ class CatalogFile:
 
 def load_catalog_file(path: str | FilePath) -> CatalogFile:
     """Read a file. Raises `CatalogFileError` with all that is wrong, also if it cannot be read."""
+    return parse_catalog(read_bytes(path), str(path))
+
+
+def read_bytes(path: str | FilePath) -> bytes:
+    """Read what a file holds, a little past the bound. Raises `CatalogFileError`."""
     try:
         with open(path, "rb") as file:
-            data = file.read(FILE_BYTES_MAX + 1)
+            return file.read(FILE_BYTES_MAX + 1)
     except OSError as error:
         message = f"cannot be read: {error.strerror or error}"
         raise CatalogFileError(str(path), [FileProblem(NOWHERE, "", message)]) from None
-    return parse_catalog(data, str(path))
 
 
 def parse_catalog(data: bytes, source: str) -> CatalogFile:
     """Read the bytes of a file; `source` is its name for messages. Raises `CatalogFileError`."""
-    root, problems = _tree(data, source)
+    root, problems = tree_of(data, source, "features and plans")
+    return catalog_of_tree(root, source, problems)
+
+
+def catalog_of_tree(
+    root: yaml_tree.Table, source: str, problems: Iterable[FileProblem] = ()
+) -> CatalogFile:
+    """Read the tree of a file. `problems`: those of its text. Raises `CatalogFileError`.
+
+    Fields that are wrong are cut out of the tree.
+    """
+    problems = list(problems)
     findings = list(islice(shape_findings(yaml_tree.plain(root)), _FINDINGS_MAX))
     problems += located(root, findings)
     if any(len(finding.path) == 1 and not finding.at_key for finding in findings):
@@ -82,7 +100,11 @@ def _news(told: Iterable[Finding], more: Iterable[Finding]) -> Iterator[Finding]
             yield finding
 
 
-def _tree(data: bytes, source: str) -> tuple[yaml_tree.Table, list[FileProblem]]:
+def tree_of(data: bytes, source: str, holds: str) -> tuple[yaml_tree.Table, list[FileProblem]]:
+    """Return the tree of a file that is a mapping, and the problems of its text.
+
+    `holds`: what has to be in it, in words. Raises `CatalogFileError` where there is no tree.
+    """
     if len(data) > FILE_BYTES_MAX:
         message = f"is larger than {FILE_BYTES_MAX} bytes"
         raise CatalogFileError(source, [FileProblem(NOWHERE, "", message)])
@@ -98,8 +120,6 @@ def _tree(data: bytes, source: str) -> tuple[yaml_tree.Table, list[FileProblem]]
         raise CatalogFileError(source, error.problems) from None
     if not isinstance(root, yaml_tree.Table):
         kind = told(yaml_tree.plain(root))
-        problems.append(
-            FileProblem(root.at, "", f"must be a mapping with features and plans, is {kind}")
-        )
+        problems.append(FileProblem(root.at, "", f"must be a mapping with {holds}, is {kind}"))
         raise CatalogFileError(source, problems)
     return root, problems

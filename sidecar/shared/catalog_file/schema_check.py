@@ -26,19 +26,19 @@ _TYPE_NAMES: Final = {
 _BOOLEANS_OF_YAML_1_1: Final = frozenset({"yes", "no", "on", "off", "y", "n"})
 
 
-def shape_findings(data: Plain) -> Iterator[Finding]:
-    """Yield where the data departs from the schema, and how.
+def shape_findings(data: Plain, schema: Callable[[], str] = schema_text) -> Iterator[Finding]:
+    """Yield where the data departs from a schema, that of catalog files by default, and how.
 
     A path ends at the value at fault; of a field that is unknown or missing, in that field.
     """
-    for error in _validator().iter_errors(data):
+    for error in _validator(schema).iter_errors(data):
         path = tuple(error.absolute_path)
         yield from _TELLERS.get(str(error.validator), _as_is)(error, path)
 
 
-@lru_cache(maxsize=1)
-def _validator() -> Draft202012Validator:
-    return Draft202012Validator(json.loads(schema_text()))
+@lru_cache(maxsize=4)  # there are fewer schemas
+def _validator(schema: Callable[[], str]) -> Draft202012Validator:
+    return Draft202012Validator(json.loads(schema()))
 
 
 def _as_is(error: ValidationError, path: Path) -> Iterator[Finding]:

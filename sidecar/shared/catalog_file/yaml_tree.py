@@ -171,7 +171,7 @@ class _Composer:
 
     def _document(self, _: yaml.DocumentStartEvent, at: FilePosition) -> None:
         if self.root is not None:
-            self._refuse(at, "a second document; a catalog file holds one")
+            self._refuse(at, "a second document; a file holds one")
 
     def _scalar(self, event: yaml.ScalarEvent, at: FilePosition) -> None:
         if event.tag is not None:

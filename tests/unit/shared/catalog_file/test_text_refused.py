@@ -20,7 +20,7 @@ CASES = [
     ("only_a_comment", "# nothing\n", ["1:1: is empty"]),
     ("a_text", "hello", ["1:1: must be a mapping with features and plans, is 'hello'"]),
     ("a_list", "- a", ["1:1: must be a mapping with features and plans, is a list"]),
-    ("a_second_document", "a: 1\n---\nb: 2", ["2:1: a second document; a catalog file holds one"]),
+    ("a_second_document", "a: 1\n---\nb: 2", ["2:1: a second document; a file holds one"]),
     ("unprintable", "a: \x01\n", ["1:4: the character U+0001 is not allowed in YAML"]),
     ("merge_key", "<<: {}\n", ["1:1: merge keys (<<) are not supported; use aliases as values"]),
     ("tag", "a: !ruby/object x\n", ["1:4: a: tags such as '!ruby/object' are not supported"]),
