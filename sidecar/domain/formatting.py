@@ -34,6 +34,11 @@ def period_text(window: WindowSpec) -> str:
     return f"{window.interval} {window.unit.name}" if window.interval > 1 else window.unit.name
 
 
+def amount_text(amount: int | None) -> str:
+    """A ceiling in the feature's unit, or `unlimited`."""
+    return "unlimited" if amount is None else str(amount)
+
+
 def rate_text(rate: Rate) -> str:
     """A rate, such as `10 per 1s, burst 20`."""
     return f"{rate.count} per {duration_text(rate.period_us)}, burst {rate.burst}"
@@ -44,7 +49,8 @@ def rollover_text(rollover: Rollover) -> str:
     text = "for 1 window" if rollover.windows == 1 else f"for {rollover.windows} windows"
     most = [] if rollover.amount_max is None else [str(rollover.amount_max)]
     most += [] if rollover.percent_max is None else [f"{rollover.percent_max}%"]
-    return f"{text}, at most {' and '.join(most)}" if most else text
+    text = f"{text}, at most {' and '.join(most)}" if most else text
+    return text if rollover.while_paused else f"{text}, none while paused"
 
 
 def add_ons_text(add_ons: Iterable[AddOnSubscription]) -> str:

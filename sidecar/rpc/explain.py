@@ -14,7 +14,7 @@ from sidecar.engine.slicing import in_slices
 from sidecar.rpc import parse, response_messages
 from sidecar.rpc.queries import QueryMethods
 from sidecar.rpc.snapshot_fetch import SnapshotFetcher
-from sidecar.shared.convert.catalog import grant_to_message
+from sidecar.shared.convert.grants import grant_to_message
 from sidecar.shared.convert.snapshot_messages import segment_to_message
 from sidecar.shared.host.context import CallContext
 

@@ -15,11 +15,8 @@ from sidecar.domain.limits.decision import Decision
 from sidecar.domain.limits.reasons import Basis
 from sidecar.domain.limits.usage import Headroom, overage, remaining
 from sidecar.domain.time.units import SECOND_US
-from sidecar.shared.convert.catalog import (
-    feature_to_message,
-    limit_to_message,
-    rate_limit_to_message,
-)
+from sidecar.shared.convert.catalog import feature_to_message
+from sidecar.shared.convert.grants import limit_to_message, rate_limit_to_message
 from sidecar.shared.convert.limits import rate_to_message
 from sidecar.shared.convert.status import code_of
 from sidecar.shared.protobuf_wire import delimited

@@ -30,12 +30,9 @@ from sidecar.domain.errors import InvalidInput
 from sidecar.domain.text import KNOWN_NAMES
 from sidecar.domain.time.units import EPOCH
 from sidecar.domain.time.windows import LIFETIME_WINDOW, Window
-from sidecar.shared.convert.catalog import (
-    catalog_from_message,
-    catalog_snapshot_to_message,
-    limit_to_message,
-)
+from sidecar.shared.convert.catalog import catalog_from_message, catalog_snapshot_to_message
 from sidecar.shared.convert.companies import company_from_message, company_to_message
+from sidecar.shared.convert.grants import limit_to_message
 from sidecar.shared.convert.snapshot_messages import SEGMENTED_ANSWER_BYTES_MAX, snapshot_for_reader
 from sidecar.shared.convert.times import instant, timestamp, timestamp_or_none
 

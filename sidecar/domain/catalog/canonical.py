@@ -14,6 +14,7 @@ from sidecar.domain.catalog.model import (
     AddOnEntitlement,
     Catalog,
     EntitlementGrant,
+    Feature,
     Limit,
     Plan,
     RateLimit,
@@ -32,17 +33,18 @@ from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 def canonical_catalog(catalog: Catalog) -> Catalog:
     """Sort features, plans and add-ons by key, and entitlements by feature."""
     return Catalog(
-        features=tuple(sorted(catalog.features, key=lambda feature: feature.key)),
+        features=tuple(map(_feature, sorted(catalog.features, key=lambda feature: feature.key))),
         plans=tuple(_plan(plan) for plan in sorted(catalog.plans, key=lambda plan: plan.key)),
         add_ons=tuple(map(_add_on, sorted(catalog.add_ons, key=lambda add_on: add_on.key))),
         default_plan=catalog.default_plan,
+        plan_versions=tuple(map(_plan, sorted(catalog.plan_versions, key=_version_of))),
     )
 
 
 def canonical_company(company: Company) -> Company:
-    """Sort overrides by feature, add-ons by key, and planned changes by time."""
+    """Sort overrides by feature and id, add-ons by key, and planned changes by time."""
     subscription = company.subscription
-    overrides = sorted(map(_override, company.overrides), key=_feature_of)
+    overrides = sorted(map(_override, company.overrides), key=_name_of)
     return msgspec.structs.replace(
         company,
         subscription=None if subscription is None else _subscription(subscription),
@@ -60,6 +62,17 @@ def canonical_window(window: WindowSpec) -> WindowSpec:
     return WindowSpec(WindowUnit.LIFETIME) if window.unit is WindowUnit.LIFETIME else window
 
 
+def _feature(feature: Feature) -> Feature:
+    if not feature.dimensions:
+        return feature
+    dimensions = sorted(feature.dimensions, key=lambda dimension: dimension.name)
+    return msgspec.structs.replace(feature, dimensions=tuple(dimensions))
+
+
+def _version_of(plan: Plan) -> tuple[str, int]:
+    return plan.key, plan.version
+
+
 def _plan(plan: Plan) -> Plan:
     grants = sorted(map(_grant, plan.entitlements), key=lambda grant: grant.feature)
     return msgspec.structs.replace(plan, entitlements=tuple(grants))
@@ -68,7 +81,8 @@ def _plan(plan: Plan) -> Plan:
 def _add_on(add_on: AddOn) -> AddOn:
     given = [AddOnEntitlement(_grant(given.grant), given.merge) for given in add_on.entitlements]
     given.sort(key=lambda given: given.grant.feature)
-    return msgspec.structs.replace(add_on, entitlements=tuple(given))
+    plans = tuple(sorted(add_on.plans))
+    return msgspec.structs.replace(add_on, entitlements=tuple(given), plans=plans)
 
 
 def _grant(grant: EntitlementGrant) -> EntitlementGrant:
@@ -79,7 +93,10 @@ def _grant(grant: EntitlementGrant) -> EntitlementGrant:
 
 def _limit(limit: Limit) -> Limit:
     return msgspec.structs.replace(
-        limit, window=canonical_window(limit.window), scope=canonical_scope(limit.scope)
+        limit,
+        window=canonical_window(limit.window),
+        scope=canonical_scope(limit.scope),
+        amounts=tuple(sorted(limit.amounts, key=lambda amount: amount[0])),
     )
 
 
@@ -91,8 +108,8 @@ def _override(override: Override) -> Override:
     return msgspec.structs.replace(override, entitlement=_grant(override.entitlement))
 
 
-def _feature_of(override: Override) -> str:
-    return override.entitlement.feature
+def _name_of(override: Override) -> tuple[str, str]:
+    return override.entitlement.feature, override.entitlement.id
 
 
 def _subscription(subscription: Subscription) -> Subscription:

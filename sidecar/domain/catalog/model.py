@@ -39,6 +39,14 @@ class Merge(enum.IntEnum):
     OVERRIDE = 2
 
 
+class ExistingCompanies(enum.IntEnum):
+    """What becomes of a plan's companies when the plan changes. Numbers as in the API."""
+
+    MOVE_NOW = 1
+    KEEP = 2
+    MOVE_AT_PERIOD_END = 3
+
+
 class FailAction(enum.IntEnum):
     """What decides where knowledge or room is lacking. Numbers as in the API."""
 
@@ -60,7 +68,8 @@ class Scope(Value, frozen=True):
     """Which counter a limit counts on; empty is the company as a whole.
 
     `dimensions`: names whose values each have a counter of their own.
-    `match`: (name, value) pairs, sorted by name, all of which a request must carry.
+    `match`: sorted (name, value) pairs; a request must carry each name with its value, or with one
+    of its values where the name is there several times.
     """
 
     dimensions: tuple[str, ...] = ()
@@ -82,18 +91,21 @@ class Rollover(Value, frozen=True):
     """What is unused at a window's end carries over, for so many `windows` (1 or more).
 
     Most that is carried into a window: `amount_max` in the feature's unit and `percent_max` of the
-    limit's amount; `None` for no such bound.
+    limit's amount; `None` for no such bound. `while_paused`: also from a window that ends while the
+    subscription is paused.
     """
 
     windows: int = 1
     amount_max: int | None = None
     percent_max: int | None = None
+    while_paused: bool = True
 
 
 class Limit(Value, frozen=True):
     """One ceiling. `amount` is in the feature's unit, `None` for unlimited.
 
-    `throttle`: the rate past the amount, for THROTTLE alone.
+    `throttle`: the rate past the amount, for THROTTLE alone. `amounts`: other amounts, sorted by
+    value, for values of the scope's only dimension.
     """
 
     id: str
@@ -104,6 +116,7 @@ class Limit(Value, frozen=True):
     warning_percents: tuple[int, ...] = DEFAULT_WARNING_PERCENTS
     throttle: Rate | None = None
     rollover: Rollover | None = None
+    amounts: tuple[tuple[str, int | None], ...] = ()
 
 
 class RateLimit(Value, frozen=True):
@@ -129,20 +142,57 @@ class FailPolicy(Value, frozen=True):
     outbox_full: FailAction = FailAction.DENY
 
 
+class Dimension(Value, frozen=True):
+    """A named attribute of requests; `values` are all that there are, none for any."""
+
+    name: str
+    required: bool = False
+    values: tuple[str, ...] = ()
+
+
 class Feature(Value, frozen=True):
-    """Something that the product sells."""
+    """Something that the product sells.
+
+    `dimensions`: those that requests may carry, sorted by name; `None` where that is not declared.
+    """
 
     key: str
     kind: FeatureKind
     name: str = ""
     unit: str = ""
     fail_policy: FailPolicy = FailPolicy()
+    dimensions: tuple[Dimension, ...] | None = None
+
+
+class LimitChange(Value, frozen=True):
+    """A change of one limit that is granted already, by its name; window and scope stay.
+
+    `amount` in the feature's unit, `None` for unlimited; `adds`: on top of what there is.
+    """
+
+    limit: str
+    amount: int | None
+    adds: bool = False
+
+
+class RateChange(Value, frozen=True):
+    """A change of one rate that is granted already, by its name; period and scope stay.
+
+    `adds`: count and burst go on top of what there is.
+    """
+
+    rate: str
+    count: int
+    burst: int
+    adds: bool = False
 
 
 class EntitlementGrant(Value, frozen=True):
     """What one source (a plan, an add-on, an override) grants of one feature.
 
     `enabled` is for BOOLEAN, `config_value` for CONFIG, `limits` and `rates` for METERED features.
+    Changes are of add-ons and overrides: a grant with any changes what is granted already, and has
+    no limits and rates of its own. `id` tells overrides of one feature apart.
     """
 
     feature: str
@@ -150,14 +200,47 @@ class EntitlementGrant(Value, frozen=True):
     config_value: str = ""
     limits: tuple[Limit, ...] = ()
     rates: tuple[RateLimit, ...] = ()
+    limit_changes: tuple[LimitChange, ...] = ()
+    rate_changes: tuple[RateChange, ...] = ()
+    id: str = ""
+
+    @property
+    def is_change(self) -> bool:
+        """Whether it changes what is granted already, and leaves the rest."""
+        return bool(self.limit_changes or self.rate_changes)
+
+
+class Trial(Value, frozen=True):
+    """The trial that a subscription starts with.
+
+    It is followed by `end_plan`, without add-ons, or by ENDED unless `becomes_active`.
+    """
+
+    length_us: int
+    becomes_active: bool = False
+    end_plan: str = ""
+
+
+class Grace(Value, frozen=True):
+    """What follows a late payment: after `length_us` (`None`: no end) `end_plan`, or denial."""
+
+    length_us: int | None = None
+    end_plan: str = ""
 
 
 class Plan(Value, frozen=True):
-    """A named set of entitlements, at most one for each feature, sorted by feature."""
+    """A named set of entitlements, at most one for each feature, sorted by feature.
+
+    `version` grows with every change of what it grants; 0 is from before there were versions.
+    """
 
     key: str
     name: str = ""
     entitlements: tuple[EntitlementGrant, ...] = ()
+    version: int = 0
+    existing: ExistingCompanies = ExistingCompanies.MOVE_NOW
+    trial: Trial | None = None
+    grace: Grace | None = None
 
 
 class AddOnEntitlement(Value, frozen=True):
@@ -168,24 +251,33 @@ class AddOnEntitlement(Value, frozen=True):
 
 
 class AddOn(Value, frozen=True):
-    """Something that is bought beside a plan. Of two, the one with the higher rank has the say."""
+    """Something that is bought beside a plan. Of two, the one with the higher rank has the say.
+
+    `plans`: those that it is sold with, sorted; none for all. `once`: a pack, whose amounts are
+    given once and last until they are used.
+    """
 
     key: str
     name: str = ""
     rank: int = 0
     entitlements: tuple[AddOnEntitlement, ...] = ()
+    plans: tuple[str, ...] = ()
+    once: bool = False
 
 
 class Catalog(Value, frozen=True):
     """Everything that is sold: features, plans and add-ons, each sorted by key.
 
-    `default_plan`: key of the plan for companies that are unknown; empty for none.
+    `default_plan`: key of the plan for companies that are unknown; empty for none. `plan_versions`:
+    earlier versions of plans that companies still have, sorted by key and version; each stands for
+    all versions up to its own that no other stands for.
     """
 
     features: tuple[Feature, ...] = ()
     plans: tuple[Plan, ...] = ()
     add_ons: tuple[AddOn, ...] = ()
     default_plan: str = ""
+    plan_versions: tuple[Plan, ...] = ()
 
 
 class CatalogSnapshot(Value, frozen=True):

@@ -30,10 +30,15 @@ class SubscriptionStatus(enum.IntEnum):
 
 
 class Override(Value, frozen=True):
-    """A company's own entitlement. It is in force until `expires_us`, exclusive."""
+    """A company's own entitlement. It is in force until `expires_us`, exclusive.
+
+    `reason` is for people; `granted_us`: when it was granted by a call of its own.
+    """
 
     entitlement: EntitlementGrant
     expires_us: int = FOREVER_US
+    reason: str = ""
+    granted_us: int | None = None
 
 
 class AddOnSubscription(Value, frozen=True):
@@ -44,10 +49,14 @@ class AddOnSubscription(Value, frozen=True):
 
 
 class PastDue(Value, frozen=True):
-    """A payment is late since `from_us`; from `grace_ends_us` on (`None`: never), it denies."""
+    """A payment is late since `from_us`, with a grace until `grace_ends_us` (`None`: for ever).
+
+    The grace is followed by `grace_end_plan`, without add-ons, or by denial.
+    """
 
     from_us: int
     grace_ends_us: int | None = None
+    grace_end_plan: str = ""
 
 
 class Pause(Value, frozen=True):
@@ -65,7 +74,8 @@ class ScheduledChange(Value, frozen=True):
     """A change of the subscription at `at_us`.
 
     `plan`: empty leaves it; `add_ons`: `None` leaves them. `resets_usage`: every counter starts
-    again from 0. `moves_anchor`: the billing cycle starts anew.
+    again from 0. `moves_anchor`: the billing cycle starts anew. `plan_version`: 0 is whichever
+    there is. `at_period_end`: it is meant for the end of a billing period, and moves with it.
     """
 
     at_us: int
@@ -73,6 +83,8 @@ class ScheduledChange(Value, frozen=True):
     add_ons: tuple[AddOnSubscription, ...] | None = None
     resets_usage: bool = False
     moves_anchor: bool = False
+    plan_version: int = 0
+    at_period_end: bool = False
 
 
 class Subscription(Value, frozen=True):
@@ -81,7 +93,9 @@ class Subscription(Value, frozen=True):
     `trial_end_status` (ACTIVE or ENDED) follows the trial. `cancel_us`: it is canceled then.
     `ends_us`: its term ends then, unless it is renewed. `add_ons` are sorted by key, `changes` by
     time; each change holds from then on, whatever the fields before say. `billing_period` is
-    ANCHORED.
+    ANCHORED. `plan_version`: that which was bought; 0 is from before there were versions.
+    `cancel_at_period_end`: `cancel_us` is meant for the end of a billing period, and moves with it.
+    `trial_end_plan`: follows the trial, ACTIVE and without add-ons; empty for none.
     """
 
     plan: str
@@ -95,6 +109,9 @@ class Subscription(Value, frozen=True):
     pause: Pause | None = None
     changes: tuple[ScheduledChange, ...] = ()
     billing_period: WindowSpec = MONTHLY
+    plan_version: int = 0
+    cancel_at_period_end: bool = False
+    trial_end_plan: str = ""
 
 
 class Company(Value, frozen=True):
@@ -125,6 +142,7 @@ class Phase(Value, frozen=True):
     anchor_us: int | None = None
     generation: int = 0
     anchored_generation: int = 0
+    plan_version: int = 0
 
 
 class Segment(Phase, frozen=True):

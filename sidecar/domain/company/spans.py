@@ -37,9 +37,11 @@ _replace = msgspec.structs.replace
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def key_of(content: Content) -> str:
-    """What a span is of: a feature's key, or an add-on's."""
-    return content.add_on if isinstance(content, AddOnSubscription) else content.feature
+def key_of(content: Content) -> tuple[str, str]:
+    """What a span is of: an add-on, or an override of a feature, told apart by its id."""
+    if isinstance(content, AddOnSubscription):
+        return content.add_on, ""
+    return content.feature, content.id
 
 
 def in_force(spans: Sequence[Span[C]], at_us: int) -> tuple[C, ...]:
@@ -75,7 +77,7 @@ class SpanBuilder(Generic[C]):
 
     def __init__(self) -> None:
         self._closed: list[Span[C]] = []
-        self._open: dict[str, tuple[int, C]] = {}
+        self._open: dict[tuple[str, str], tuple[int, C]] = {}
 
     def add(self, at_us: int, held: Iterable[C]) -> None:
         """From an instant on this holds, and nothing else; of two of one key the first."""
@@ -98,7 +100,7 @@ class SpanBuilder(Generic[C]):
         self._open = {}
         return arranged(self._closed)
 
-    def _close(self, held: Mapping[str, tuple[int, C]], at_us: int) -> None:
+    def _close(self, held: Mapping[tuple[str, str], tuple[int, C]], at_us: int) -> None:
         self._closed += [
             Span(content, since_us, at_us)
             for since_us, content in held.values()
@@ -196,6 +198,7 @@ def segment_of(
         phase.anchor_us,
         phase.generation,
         phase.anchored_generation,
+        phase.plan_version,
         add_ons,
         overrides,
     )
@@ -242,4 +245,5 @@ def phase_of(segment: Segment) -> Phase:
         segment.anchor_us,
         segment.generation,
         segment.anchored_generation,
+        segment.plan_version,
     )

@@ -14,9 +14,11 @@ from sidecar.domain.catalog.model import (
     DEFAULT_WARNING_PERCENTS,
     AddOn,
     EntitlementGrant,
+    ExistingCompanies,
     FailPolicy,
     Feature,
     Limit,
+    LimitChange,
     Plan,
     RateLimit,
     Scope,
@@ -32,6 +34,7 @@ from sidecar.domain.company.model import (
 )
 from sidecar.domain.formatting import (
     add_ons_text,
+    amount_text,
     duration_text,
     instant_text,
     period_text,
@@ -59,11 +62,27 @@ def feature_fields(feature: Feature) -> Fields:
         yield "fail_policy.stale_after", duration_text(policy.stale_after_us)
     if policy.outbox_full is not _DEFAULT_POLICY.outbox_full:
         yield "fail_policy.outbox_full", policy.outbox_full.name
+    if feature.dimensions is not None:
+        yield "dimensions", ", ".join(each.name for each in feature.dimensions)
+        for dimension in feature.dimensions:
+            path = f"dimensions.{dimension.name}"
+            yield from _flag(f"{path}.required", dimension.required)
+            yield from _text(f"{path}.values", ", ".join(dimension.values))
 
 
 def plan_fields(plan: Plan) -> Fields:
     """Fields of a plan."""
     yield from _text("name", plan.name)
+    if plan.existing is not ExistingCompanies.MOVE_NOW:
+        yield "existing", plan.existing.name
+    if plan.trial is not None:
+        yield "trial.length", duration_text(plan.trial.length_us)
+        yield from _flag("trial.becomes_active", plan.trial.becomes_active)
+        yield from _text("trial.end_plan", plan.trial.end_plan)
+    if plan.grace is not None:
+        length_us = plan.grace.length_us
+        yield "grace.length", "without end" if length_us is None else duration_text(length_us)
+        yield from _text("grace.end_plan", plan.grace.end_plan)
     for grant in plan.entitlements:
         yield from _grant_fields(f"entitlements.{grant.feature}", grant)
 
@@ -73,6 +92,8 @@ def add_on_fields(add_on: AddOn) -> Fields:
     yield from _text("name", add_on.name)
     if add_on.rank:
         yield "rank", str(add_on.rank)
+    yield from _text("plans", ", ".join(add_on.plans))
+    yield from _flag("once", add_on.once)
     for given in add_on.entitlements:
         path = f"entitlements.{given.grant.feature}"
         yield f"{path}.merge", given.merge.name
@@ -92,13 +113,17 @@ def company_fields(company: Company) -> Fields:
 
 def _subscription_fields(subscription: Subscription) -> Fields:
     yield "plan", subscription.plan
+    if subscription.plan_version:
+        yield "plan_version", str(subscription.plan_version)
     yield "anchor", instant_text(subscription.anchor_us)
     if subscription.billing_period != MONTHLY:
         yield "billing_period", period_text(subscription.billing_period)
     if subscription.trial_ends_us is not None:
         yield "trial_ends_at", instant_text(subscription.trial_ends_us)
         yield "trial_end_status", subscription.trial_end_status.name
+        yield from _text("trial_end_plan", subscription.trial_end_plan)
     yield from _instant("cancel_at", subscription.cancel_us)
+    yield from _flag("cancel_at_period_end", subscription.cancel_at_period_end)
     yield from _instant("ends_at", subscription.ends_us)
     for add_on_subscription in subscription.add_ons:
         yield f"add_ons.{add_on_subscription.add_on}", str(add_on_subscription.quantity)
@@ -113,6 +138,7 @@ def _subscription_fields(subscription: Subscription) -> Fields:
 def _past_due_fields(past_due: PastDue) -> Fields:
     yield "past_due.since", instant_text(past_due.from_us)
     yield from _instant("past_due.grace_ends_at", past_due.grace_ends_us)
+    yield from _text("past_due.grace_end_plan", past_due.grace_end_plan)
 
 
 def _pause_fields(pause: Pause) -> Fields:
@@ -127,11 +153,15 @@ def _change_fields(path: str, change: ScheduledChange) -> Fields:
         yield f"{path}.add_ons", add_ons_text(change.add_ons)
     yield from _flag(f"{path}.resets_usage", change.resets_usage)
     yield from _flag(f"{path}.moves_anchor", change.moves_anchor)
+    yield from _flag(f"{path}.at_period_end", change.at_period_end)
 
 
 def _override_fields(override: Override) -> Fields:
     path = f"overrides.{override.entitlement.feature}"
+    if override.entitlement.id:
+        path += f".{override.entitlement.id}"
     yield from _grant_fields(path, override.entitlement)
+    yield from _text(f"{path}.reason", override.reason)
     if override.expires_us != FOREVER_US:
         yield f"{path}.expires_at", instant_text(override.expires_us)
 
@@ -143,10 +173,19 @@ def _grant_fields(path: str, grant: EntitlementGrant) -> Fields:
         yield from _limit_fields(f"{path}.limits.{limit.id}", limit)
     for rate in grant.rates:
         yield from _rate_fields(f"{path}.rates.{rate.id}", rate)
+    for change in grant.limit_changes:
+        yield f"{path}.limits.{change.limit}.amount", _changed_amount(change)
+    for rate_change in grant.rate_changes:
+        sign = "+" if rate_change.adds else ""
+        rate_path = f"{path}.rates.{rate_change.rate}"
+        yield f"{rate_path}.count", f"{sign}{rate_change.count}"
+        yield f"{rate_path}.burst", f"{sign}{rate_change.burst}"
 
 
 def _limit_fields(path: str, limit: Limit) -> Fields:
-    yield f"{path}.amount", "unlimited" if limit.amount is None else str(limit.amount)
+    yield f"{path}.amount", amount_text(limit.amount)
+    for value, amount in limit.amounts:
+        yield f"{path}.amounts.{value}", amount_text(amount)
     yield f"{path}.window", window_text(limit.window)
     yield f"{path}.enforcement", limit.enforcement.name
     if limit.throttle is not None:
@@ -166,8 +205,15 @@ def _rate_fields(path: str, rate: RateLimit) -> Fields:
 
 def _scope_fields(path: str, scope: Scope) -> Fields:
     yield from _text(f"{path}.scope.dimensions", ", ".join(scope.dimensions))
+    values: dict[str, list[str]] = {}
     for name, value in scope.match:
-        yield f"{path}.scope.match.{name}", value
+        values.setdefault(name, []).append(value)
+    for name, several in values.items():
+        yield f"{path}.scope.match.{name}", ", ".join(several)
+
+
+def _changed_amount(change: LimitChange) -> str:
+    return f"{'+' if change.adds else ''}{amount_text(change.amount)}"
 
 
 def _text(path: str, text: str) -> Fields:

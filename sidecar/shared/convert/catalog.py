@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.domain.catalog.model import (
-    DEFAULT_WARNING_PERCENTS,
     AddOn,
     AddOnEntitlement,
     Catalog,
     CatalogSnapshot,
-    Enforcement,
-    EntitlementGrant,
+    Dimension,
+    ExistingCompanies,
     FailAction,
     FailPolicy,
     Feature,
     FeatureKind,
-    Limit,
     Merge,
     Plan,
-    RateLimit,
 )
 from sidecar.domain.catalog.rules import catalog_checks
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.slices import Slices, whole
 from sidecar.shared.convert._checks import below, each, member, refuse_any_in_slices
-from sidecar.shared.convert.limits import (
-    rate_from_message,
-    rate_to_message,
-    rollover_from_message,
-    rollover_to_message,
-    scope_from_message,
-    scope_to_message,
-    window_from_message,
-    window_to_message,
+from sidecar.shared.convert.grants import grant_from_message, grant_to_message
+from sidecar.shared.convert.plan_terms import (
+    grace_from_message,
+    grace_to_message,
+    trial_from_message,
+    trial_to_message,
 )
 from sidecar.shared.convert.times import duration, duration_us
 
@@ -48,6 +43,7 @@ def catalog_to_message(catalog: Catalog) -> catalog_pb2.Catalog:
         plans=map(plan_to_message, catalog.plans),
         add_ons=map(add_on_to_message, catalog.add_ons),
         default_plan=catalog.default_plan,
+        plan_versions=map(plan_to_message, catalog.plan_versions),
     )
 
 
@@ -75,13 +71,24 @@ def catalog_snapshot_in_slices(
 
 def feature_to_message(feature: Feature) -> catalog_pb2.Feature:
     """Turn a feature into a message."""
-    policy = feature.fail_policy
+    policy, dimensions = feature.fail_policy, feature.dimensions
     return catalog_pb2.Feature(
         key=feature.key,
         kind=catalog_pb2.FeatureKind.ValueType(feature.kind),
         name=feature.name,
         unit=feature.unit,
         fail_policy=None if policy == _DEFAULT_POLICY else fail_policy_to_message(policy),
+        dimensions=None if dimensions is None else dimensions_to_message(dimensions),
+    )
+
+
+def dimensions_to_message(dimensions: Iterable[Dimension]) -> catalog_pb2.Dimensions:
+    """Turn the dimensions that a feature declares into a message."""
+    return catalog_pb2.Dimensions(
+        dimensions=[
+            catalog_pb2.Dimension(name=each.name, required=each.required, values=each.values)
+            for each in dimensions
+        ]
     )
 
 
@@ -98,8 +105,17 @@ def fail_policy_to_message(policy: FailPolicy) -> catalog_pb2.FailPolicy:
 
 def plan_to_message(plan: Plan) -> catalog_pb2.Plan:
     """Turn a plan into a message."""
+    existing = plan.existing
     return catalog_pb2.Plan(
-        key=plan.key, name=plan.name, entitlements=map(grant_to_message, plan.entitlements)
+        key=plan.key,
+        name=plan.name,
+        entitlements=map(grant_to_message, plan.entitlements),
+        version=plan.version,
+        existing=catalog_pb2.ExistingCompanies.ValueType(
+            0 if existing is ExistingCompanies.MOVE_NOW else existing
+        ),
+        trial=None if plan.trial is None else trial_to_message(plan.trial),
+        grace=None if plan.grace is None else grace_to_message(plan.grace),
     )
 
 
@@ -116,57 +132,8 @@ def add_on_to_message(add_on: AddOn) -> catalog_pb2.AddOn:
             )
             for given in add_on.entitlements
         ],
-    )
-
-
-def grant_to_message(grant: EntitlementGrant) -> catalog_pb2.EntitlementGrant:
-    """Turn what one source grants of a feature into a message."""
-    return catalog_pb2.EntitlementGrant(
-        feature=grant.feature,
-        enabled=grant.enabled,
-        config_value=grant.config_value,
-        limits=map(limit_to_message, grant.limits),
-        rates=map(rate_limit_to_message, grant.rates),
-    )
-
-
-def grant_from_message(message: catalog_pb2.EntitlementGrant, field: str) -> EntitlementGrant:
-    """Read a grant. Its bounds are checked with those of what it is a part of."""
-    return EntitlementGrant(
-        feature=message.feature,
-        enabled=message.enabled,
-        config_value=message.config_value,
-        limits=tuple(
-            _limit(limit, below(field, f"limits[{at}]")) for at, limit in enumerate(message.limits)
-        ),
-        rates=tuple(
-            _rate_limit(rate, below(field, f"rates[{at}]")) for at, rate in enumerate(message.rates)
-        ),
-    )
-
-
-def limit_to_message(limit: Limit) -> catalog_pb2.Limit:
-    """Turn a limit into a message."""
-    throttle, rollover = limit.throttle, limit.rollover
-    return catalog_pb2.Limit(
-        id=limit.id,
-        amount=limit.amount,
-        window=window_to_message(limit.window),
-        scope=scope_to_message(limit.scope),
-        enforcement=catalog_pb2.Enforcement.ValueType(limit.enforcement),
-        warning_percents=limit.warning_percents,
-        throttle=None if throttle is None else rate_to_message(throttle),
-        rollover=None if rollover is None else rollover_to_message(rollover),
-    )
-
-
-def rate_limit_to_message(rate: RateLimit) -> catalog_pb2.RateLimit:
-    """Turn a short-term limit into a message."""
-    return catalog_pb2.RateLimit(
-        id=rate.id,
-        rate=rate_to_message(rate.rate),
-        enforcement=catalog_pb2.Enforcement.ValueType(rate.enforcement),
-        scope=scope_to_message(rate.scope),
+        plans=add_on.plans,
+        once=add_on.once,
     )
 
 
@@ -178,7 +145,10 @@ def _catalog(message: catalog_pb2.Catalog, field: str) -> Slices[Catalog]:
     add_ons = []
     for at, add_on in enumerate(message.add_ons):
         add_ons.append((yield from _add_on(add_on, below(field, f"add_ons[{at}]"))))
-    catalog = Catalog(features, tuple(plans), tuple(add_ons), message.default_plan)
+    versions = []
+    for at, plan in enumerate(message.plan_versions):
+        versions.append((yield from _plan(plan, below(field, f"plan_versions[{at}]"))))
+    catalog = Catalog(features, tuple(plans), tuple(add_ons), message.default_plan, tuple(versions))
     yield from refuse_any_in_slices(catalog_checks(catalog), field)
     return catalog
 
@@ -188,7 +158,17 @@ def _feature(message: catalog_pb2.Feature, field: str) -> Feature:
     policy = _DEFAULT_POLICY
     if message.HasField("fail_policy"):
         policy = _fail_policy(message.fail_policy, below(field, "fail_policy"))
-    return Feature(message.key, kind, message.name, message.unit, policy)
+    dimensions = None
+    if message.HasField("dimensions"):
+        dimensions = dimensions_from_message(message.dimensions)
+    return Feature(message.key, kind, message.name, message.unit, policy, dimensions)
+
+
+def dimensions_from_message(message: catalog_pb2.Dimensions) -> tuple[Dimension, ...]:
+    """Read the dimensions that a feature declares."""
+    return tuple(
+        Dimension(each.name, each.required, tuple(each.values)) for each in message.dimensions
+    )
 
 
 def _fail_policy(message: catalog_pb2.FailPolicy, field: str) -> FailPolicy:
@@ -212,44 +192,32 @@ def _plan(message: catalog_pb2.Plan, field: str) -> Slices[Plan]:
     path = below(field, "entitlements")
     grants = yield from each(message.entitlements, grant_from_message, path)
     yield
-    return Plan(message.key, message.name, grants)
+    existing = member(
+        ExistingCompanies, message.existing, below(field, "existing"), ExistingCompanies.MOVE_NOW
+    )
+    trial = grace = None
+    if message.HasField("trial"):
+        trial = trial_from_message(message.trial, below(field, "trial"))
+    if message.HasField("grace"):
+        grace = grace_from_message(message.grace, below(field, "grace"))
+    return Plan(message.key, message.name, grants, message.version, existing, trial, grace)
 
 
 def _add_on(message: catalog_pb2.AddOn, field: str) -> Slices[AddOn]:
     path = below(field, "entitlements")
     entitlements = yield from each(message.entitlements, _add_on_entitlement, path)
     yield
-    return AddOn(message.key, message.name, message.rank, entitlements)
+    return AddOn(
+        message.key,
+        message.name,
+        message.rank,
+        entitlements,
+        tuple(message.plans),
+        message.once,
+    )
 
 
 def _add_on_entitlement(message: catalog_pb2.AddOnEntitlement, field: str) -> AddOnEntitlement:
     grant = grant_from_message(message.entitlement, below(field, "entitlement"))
     merge = member(Merge, message.merge, below(field, "merge"), Merge.INCREMENT)
     return AddOnEntitlement(grant, merge)
-
-
-def _limit(message: catalog_pb2.Limit, field: str) -> Limit:
-    throttle = rollover = None
-    if message.HasField("throttle"):
-        throttle = rate_from_message(message.throttle, below(field, "throttle"))
-    if message.HasField("rollover"):
-        rollover = rollover_from_message(message.rollover)
-    return Limit(
-        id=message.id,
-        window=window_from_message(message.window, below(field, "window")),
-        amount=message.amount if message.HasField("amount") else None,
-        enforcement=member(Enforcement, message.enforcement, below(field, "enforcement")),
-        scope=scope_from_message(message.scope),
-        warning_percents=tuple(message.warning_percents) or DEFAULT_WARNING_PERCENTS,
-        throttle=throttle,
-        rollover=rollover,
-    )
-
-
-def _rate_limit(message: catalog_pb2.RateLimit, field: str) -> RateLimit:
-    return RateLimit(
-        id=message.id,
-        rate=rate_from_message(message.rate, below(field, "rate")),
-        enforcement=member(Enforcement, message.enforcement, below(field, "enforcement")),
-        scope=scope_from_message(message.scope),
-    )

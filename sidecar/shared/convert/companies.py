@@ -7,9 +7,9 @@ from sidecar.domain.bounds import FOREVER_US
 from sidecar.domain.company.model import Company, Override
 from sidecar.domain.company.rules import company_problems
 from sidecar.shared.convert._checks import below, refuse_any
-from sidecar.shared.convert.catalog import grant_from_message, grant_to_message
+from sidecar.shared.convert.grants import grant_from_message, grant_to_message
 from sidecar.shared.convert.subscriptions import subscription_from_message, subscription_to_message
-from sidecar.shared.convert.times import optional_instant, timestamp
+from sidecar.shared.convert.times import optional_instant, optional_timestamp, timestamp
 
 
 def company_to_message(company: Company) -> catalog_pb2.Company:
@@ -50,6 +50,8 @@ def override_to_message(override: Override) -> catalog_pb2.Override:
     return catalog_pb2.Override(
         entitlement=grant_to_message(override.entitlement),
         expires_at=None if expires_us == FOREVER_US else timestamp(expires_us),
+        reason=override.reason,
+        granted_at=optional_timestamp(override.granted_us),
     )
 
 
@@ -57,4 +59,9 @@ def override_from_message(message: catalog_pb2.Override, field: str) -> Override
     """Read an override."""
     expires_us = optional_instant(message, "expires_at", field)
     grant = grant_from_message(message.entitlement, below(field, "entitlement"))
-    return Override(grant, FOREVER_US if expires_us is None else expires_us)
+    return Override(
+        grant,
+        FOREVER_US if expires_us is None else expires_us,
+        message.reason,
+        optional_instant(message, "granted_at", field),
+    )

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final
 
 from sidecar.api.catalog.v1 import catalog_pb2
-from sidecar.domain.catalog.model import Rate, Rollover, Scope
+from sidecar.domain.catalog.model import LimitChange, Rate, RateChange, Rollover, Scope
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 from sidecar.shared.convert._checks import below, member
@@ -46,12 +46,25 @@ def window_from_message(
 
 def scope_to_message(scope: Scope) -> catalog_pb2.Scope:
     """Turn a scope into a message."""
-    return catalog_pb2.Scope(dimensions=scope.dimensions, match=dict(scope.match))
+    values: dict[str, list[str]] = {}
+    for name, value in scope.match:
+        values.setdefault(name, []).append(value)
+    return catalog_pb2.Scope(
+        dimensions=scope.dimensions,
+        match={name: only for name, (only, *others) in values.items() if not others},
+        match_any=[
+            catalog_pb2.DimensionValues(name=name, values=several)
+            for name, several in values.items()
+            if len(several) > 1
+        ],
+    )
 
 
 def scope_from_message(message: catalog_pb2.Scope) -> Scope:
     """Read a scope; fixed values come sorted, since a message keeps no order of theirs."""
-    return Scope(tuple(message.dimensions), tuple(sorted(message.match.items())))
+    match = list(message.match.items())
+    match += [(several.name, value) for several in message.match_any for value in several.values]
+    return Scope(tuple(message.dimensions), tuple(sorted(match)))
 
 
 def rate_to_message(rate: Rate) -> catalog_pb2.Rate:
@@ -74,6 +87,7 @@ def rollover_to_message(rollover: Rollover) -> catalog_pb2.Rollover:
         windows=rollover.windows,
         max_amount=rollover.amount_max,
         max_percent=rollover.percent_max,
+        while_paused=None if rollover.while_paused else False,
     )
 
 
@@ -83,4 +97,28 @@ def rollover_from_message(message: catalog_pb2.Rollover) -> Rollover:
         windows=message.windows or 1,
         amount_max=message.max_amount if message.HasField("max_amount") else None,
         percent_max=message.max_percent if message.HasField("max_percent") else None,
+        while_paused=message.while_paused if message.HasField("while_paused") else True,
     )
+
+
+def limit_change_to_message(change: LimitChange) -> catalog_pb2.LimitChange:
+    """Turn a change of a limit into a message."""
+    return catalog_pb2.LimitChange(limit=change.limit, amount=change.amount, adds=change.adds)
+
+
+def limit_change_from_message(message: catalog_pb2.LimitChange) -> LimitChange:
+    """Read a change of a limit. Its bounds are checked with those of what it is a part of."""
+    amount = message.amount if message.HasField("amount") else None
+    return LimitChange(message.limit, amount, message.adds)
+
+
+def rate_change_to_message(change: RateChange) -> catalog_pb2.RateChange:
+    """Turn a change of a rate into a message."""
+    return catalog_pb2.RateChange(
+        rate=change.rate, count=change.count, burst=change.burst, adds=change.adds
+    )
+
+
+def rate_change_from_message(message: catalog_pb2.RateChange) -> RateChange:
+    """Read a change of a rate; a burst of 0 is the count."""
+    return RateChange(message.rate, message.count, message.burst or message.count, message.adds)

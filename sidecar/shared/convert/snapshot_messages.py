@@ -23,7 +23,7 @@ from sidecar.domain.company.spans import (
     segments_of,
 )
 from sidecar.domain.company.timeline import PHASES_MAX
-from sidecar.shared.convert.catalog import grant_to_message
+from sidecar.shared.convert.grants import grant_to_message
 from sidecar.shared.convert.subscriptions import (
     add_on_to_message,
     add_ons_to_messages,
@@ -115,6 +115,7 @@ def _phase_to_message(phase: Phase) -> catalog_pb2.Segment:
         anchor=optional_timestamp(phase.anchor_us),
         generation=phase.generation,
         anchored_generation=phase.anchored_generation,
+        plan_version=phase.plan_version,
     )
     _set_time(message, phase)
     return message

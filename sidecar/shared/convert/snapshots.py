@@ -35,7 +35,7 @@ from sidecar.domain.time.zones import load_zone
 from sidecar.domain.validation import RuleProblem, identifier_problems
 from sidecar.domain.validation import below as located
 from sidecar.shared.convert._checks import below, member, refuse_any
-from sidecar.shared.convert.catalog import grant_from_message
+from sidecar.shared.convert.grants import grant_from_message
 from sidecar.shared.convert.subscriptions import (
     add_on_from_message,
     add_ons_from_messages,
@@ -130,6 +130,7 @@ def _phase(
         anchor_us,
         message.generation,
         message.anchored_generation,
+        message.plan_version,
     )
 
 

@@ -41,6 +41,9 @@ def subscription_to_message(subscription: Subscription) -> catalog_pb2.Subscript
         pause=None if pause is None else _pause_to_message(pause),
         changes=map(change_to_message, subscription.changes),
         billing_period=None if period == MONTHLY else window_to_message(period),
+        plan_version=subscription.plan_version,
+        cancel_at_period_end=subscription.cancel_at_period_end,
+        trial_end_plan=subscription.trial_end_plan,
     )
 
 
@@ -75,6 +78,9 @@ def subscription_from_message(message: catalog_pb2.Subscription, field: str) -> 
             for at, change in enumerate(message.changes)
         ),
         billing_period=period,
+        plan_version=message.plan_version,
+        cancel_at_period_end=message.cancel_at_period_end,
+        trial_end_plan=message.trial_end_plan,
     )
 
 
@@ -113,6 +119,8 @@ def change_to_message(change: ScheduledChange) -> catalog_pb2.ScheduledChange:
         add_ons=add_ons,
         resets_usage=change.resets_usage,
         moves_anchor=change.moves_anchor,
+        plan_version=change.plan_version,
+        at_period_end=change.at_period_end,
     )
 
 
@@ -127,6 +135,8 @@ def change_from_message(message: catalog_pb2.ScheduledChange, field: str) -> Sch
         add_ons=add_ons,
         resets_usage=message.resets_usage,
         moves_anchor=message.moves_anchor,
+        plan_version=message.plan_version,
+        at_period_end=message.at_period_end,
     )
 
 
@@ -134,6 +144,7 @@ def _past_due_to_message(past_due: PastDue) -> catalog_pb2.PastDue:
     return catalog_pb2.PastDue(
         since=timestamp(past_due.from_us),
         grace_ends_at=optional_timestamp(past_due.grace_ends_us),
+        grace_end_plan=past_due.grace_end_plan,
     )
 
 
@@ -141,6 +152,7 @@ def _past_due(message: catalog_pb2.PastDue, field: str) -> PastDue:
     return PastDue(
         from_us=required_instant(message, "since", field),
         grace_ends_us=optional_instant(message, "grace_ends_at", field),
+        grace_end_plan=message.grace_end_plan,
     )
 
 

@@ -187,6 +187,34 @@ FAIL_ACTION_KEEP: FailAction.ValueType  # 4
 """What is known decides, however old."""
 Global___FailAction: _TypeAlias = FailAction  # noqa: Y015
 
+class _ExistingCompanies:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ExistingCompaniesEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ExistingCompanies.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EXISTING_COMPANIES_UNSPECIFIED: _ExistingCompanies.ValueType  # 0
+    """Not set: EXISTING_COMPANIES_MOVE_NOW."""
+    EXISTING_COMPANIES_MOVE_NOW: _ExistingCompanies.ValueType  # 1
+    """They have what the plan grants now."""
+    EXISTING_COMPANIES_KEEP: _ExistingCompanies.ValueType  # 2
+    """They keep the version that they have."""
+    EXISTING_COMPANIES_MOVE_AT_PERIOD_END: _ExistingCompanies.ValueType  # 3
+    """They have what the plan grants now from the end of their billing period on."""
+
+class ExistingCompanies(_ExistingCompanies, metaclass=_ExistingCompaniesEnumTypeWrapper):
+    """What becomes of the companies that a plan has when the plan changes."""
+
+EXISTING_COMPANIES_UNSPECIFIED: ExistingCompanies.ValueType  # 0
+"""Not set: EXISTING_COMPANIES_MOVE_NOW."""
+EXISTING_COMPANIES_MOVE_NOW: ExistingCompanies.ValueType  # 1
+"""They have what the plan grants now."""
+EXISTING_COMPANIES_KEEP: ExistingCompanies.ValueType  # 2
+"""They keep the version that they have."""
+EXISTING_COMPANIES_MOVE_AT_PERIOD_END: ExistingCompanies.ValueType  # 3
+"""They have what the plan grants now from the end of their billing period on."""
+Global___ExistingCompanies: _TypeAlias = ExistingCompanies  # noqa: Y015
+
 class _Merge:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -196,8 +224,8 @@ class _MergeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Merge.ValueType
     MERGE_UNSPECIFIED: _Merge.ValueType  # 0
     """Not set: MERGE_INCREMENT."""
     MERGE_INCREMENT: _Merge.ValueType  # 1
-    """Adds amounts, times the quantity held, to limits that count the same (equal window and scope); limits that count
-    something else apply beside them.
+    """Adds amounts, times the quantity held, to limits: those that its changes name, or those that count the same (equal
+    window and scope).
     """
     MERGE_OVERRIDE: _Merge.ValueType  # 2
     """Takes the place of what the plan grants, whatever the quantity."""
@@ -208,8 +236,8 @@ class Merge(_Merge, metaclass=_MergeEnumTypeWrapper):
 MERGE_UNSPECIFIED: Merge.ValueType  # 0
 """Not set: MERGE_INCREMENT."""
 MERGE_INCREMENT: Merge.ValueType  # 1
-"""Adds amounts, times the quantity held, to limits that count the same (equal window and scope); limits that count
-something else apply beside them.
+"""Adds amounts, times the quantity held, to limits: those that its changes name, or those that count the same (equal
+window and scope).
 """
 MERGE_OVERRIDE: Merge.ValueType  # 2
 """Takes the place of what the plan grants, whatever the quantity."""
@@ -317,6 +345,7 @@ class Scope(_message.Message):
 
     DIMENSIONS_FIELD_NUMBER: _builtins.int
     MATCH_FIELD_NUMBER: _builtins.int
+    MATCH_ANY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def dimensions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of dimensions; each combination of their values has a counter of its own. At most 16. A
@@ -325,21 +354,54 @@ class Scope(_message.Message):
 
     @_builtins.property
     def match(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Fixed values; the limit applies only to requests that carry all of them. At most 16."""
+        """Fixed values; the limit applies only to requests that carry all of them. At most 16, those of match_any included."""
+
+    @_builtins.property
+    def match_any(self) -> _containers.RepeatedCompositeFieldContainer[Global___DimensionValues]:
+        """The same for dimensions of which any of several values will do: all of them count together."""
 
     def __init__(
         self,
         *,
         dimensions: _abc.Iterable[_builtins.str] | None = ...,
         match: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        match_any: _abc.Iterable[Global___DimensionValues] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimensions", b"dimensions", "match", b"match"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimensions", b"dimensions", "match", b"match", "match_any", b"match_any"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Scope: _TypeAlias = Scope  # noqa: Y015
+
+@_typing.final
+class DimensionValues(_message.Message):
+    """A dimension and some of its values."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the dimension."""
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Values, at most 64, each once."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        values: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DimensionValues: _TypeAlias = DimensionValues  # noqa: Y015
 
 @_typing.final
 class Rate(_message.Message):
@@ -382,33 +444,69 @@ class Rollover(_message.Message):
     WINDOWS_FIELD_NUMBER: _builtins.int
     MAX_AMOUNT_FIELD_NUMBER: _builtins.int
     MAX_PERCENT_FIELD_NUMBER: _builtins.int
+    WHILE_PAUSED_FIELD_NUMBER: _builtins.int
     windows: _builtins.int
     """How many windows a carried amount lasts, 1 to 36. 0 means 1."""
     max_amount: _builtins.int
     """Most that is carried into a window, in the feature's unit. Absent: no such bound."""
     max_percent: _builtins.int
     """Most that is carried into a window, in percent of the limit's amount, 0 to 1,000. Absent: no such bound."""
+    while_paused: _builtins.bool
+    """Whether a window that ends while the subscription is paused carries what is unused. Absent: true."""
     def __init__(
         self,
         *,
         windows: _builtins.int = ...,
         max_amount: _builtins.int | None = ...,
         max_percent: _builtins.int | None = ...,
+        while_paused: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_amount", b"_max_amount", "_max_percent", b"_max_percent", "max_amount", b"max_amount", "max_percent", b"max_percent"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_amount", b"_max_amount", "_max_percent", b"_max_percent", "_while_paused", b"_while_paused", "max_amount", b"max_amount", "max_percent", b"max_percent", "while_paused", b"while_paused"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_amount", b"_max_amount", "_max_percent", b"_max_percent", "max_amount", b"max_amount", "max_percent", b"max_percent", "windows", b"windows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_amount", b"_max_amount", "_max_percent", b"_max_percent", "_while_paused", b"_while_paused", "max_amount", b"max_amount", "max_percent", b"max_percent", "while_paused", b"while_paused", "windows", b"windows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_amount: _TypeAlias = _typing.Literal["max_amount"]  # noqa: Y015
     _WhichOneofArgType__max_amount: _TypeAlias = _typing.Literal["_max_amount", b"_max_amount"]  # noqa: Y015
     _WhichOneofReturnType__max_percent: _TypeAlias = _typing.Literal["max_percent"]  # noqa: Y015
     _WhichOneofArgType__max_percent: _TypeAlias = _typing.Literal["_max_percent", b"_max_percent"]  # noqa: Y015
+    _WhichOneofReturnType__while_paused: _TypeAlias = _typing.Literal["while_paused"]  # noqa: Y015
+    _WhichOneofArgType__while_paused: _TypeAlias = _typing.Literal["_while_paused", b"_while_paused"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_amount) -> _WhichOneofReturnType__max_amount | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_percent) -> _WhichOneofReturnType__max_percent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__while_paused) -> _WhichOneofReturnType__while_paused | None: ...
 
 Global___Rollover: _TypeAlias = Rollover  # noqa: Y015
+
+@_typing.final
+class ValueAmount(_message.Message):
+    """The amount of a limit for one value of its only dimension."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    value: _builtins.str
+    """The value."""
+    amount: _builtins.int
+    """Ceiling for it, in the feature's unit. Absent: unlimited."""
+    def __init__(
+        self,
+        *,
+        value: _builtins.str = ...,
+        amount: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "amount", b"amount"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "amount", b"amount", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__amount: _TypeAlias = _typing.Literal["amount"]  # noqa: Y015
+    _WhichOneofArgType__amount: _TypeAlias = _typing.Literal["_amount", b"_amount"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__amount) -> _WhichOneofReturnType__amount | None: ...
+
+Global___ValueAmount: _TypeAlias = ValueAmount  # noqa: Y015
 
 @_typing.final
 class Limit(_message.Message):
@@ -424,6 +522,7 @@ class Limit(_message.Message):
     WARNING_PERCENTS_FIELD_NUMBER: _builtins.int
     THROTTLE_FIELD_NUMBER: _builtins.int
     ROLLOVER_FIELD_NUMBER: _builtins.int
+    AMOUNTS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Name, unique within the entitlement. 1 to 128 bytes of printable UTF-8."""
     amount: _builtins.int
@@ -454,6 +553,10 @@ class Limit(_message.Message):
         for LIFETIME.
         """
 
+    @_builtins.property
+    def amounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ValueAmount]:
+        """Other amounts for some values of the limit's only dimension, at most 256; each value once."""
+
     def __init__(
         self,
         *,
@@ -465,10 +568,11 @@ class Limit(_message.Message):
         warning_percents: _abc.Iterable[_builtins.int] | None = ...,
         throttle: Global___Rate | None = ...,
         rollover: Global___Rollover | None = ...,
+        amounts: _abc.Iterable[Global___ValueAmount] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "amount", b"amount", "rollover", b"rollover", "scope", b"scope", "throttle", b"throttle", "window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "amount", b"amount", "enforcement", b"enforcement", "id", b"id", "rollover", b"rollover", "scope", b"scope", "throttle", b"throttle", "warning_percents", b"warning_percents", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "amount", b"amount", "amounts", b"amounts", "enforcement", b"enforcement", "id", b"id", "rollover", b"rollover", "scope", b"scope", "throttle", b"throttle", "warning_percents", b"warning_percents", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__amount: _TypeAlias = _typing.Literal["amount"]  # noqa: Y015
     _WhichOneofArgType__amount: _TypeAlias = _typing.Literal["_amount", b"_amount"]  # noqa: Y015
@@ -551,6 +655,62 @@ class FailPolicy(_message.Message):
 Global___FailPolicy: _TypeAlias = FailPolicy  # noqa: Y015
 
 @_typing.final
+class Dimension(_message.Message):
+    """A named attribute that requests about a feature may carry."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUIRED_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name. 1 to 64 bytes of printable UTF-8."""
+    required: _builtins.bool
+    """Whether a request that lacks it is refused."""
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The values that there are, at most 256, each once. Empty: any."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        required: _builtins.bool = ...,
+        values: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "required", b"required", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Dimension: _TypeAlias = Dimension  # noqa: Y015
+
+@_typing.final
+class Dimensions(_message.Message):
+    """The dimensions of a feature, all of them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIMENSIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def dimensions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Dimension]:
+        """At most 16, names unique."""
+
+    def __init__(
+        self,
+        *,
+        dimensions: _abc.Iterable[Global___Dimension] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimensions", b"dimensions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Dimensions: _TypeAlias = Dimensions  # noqa: Y015
+
+@_typing.final
 class Feature(_message.Message):
     """Something that the product sells."""
 
@@ -561,6 +721,7 @@ class Feature(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     UNIT_FIELD_NUMBER: _builtins.int
     FAIL_POLICY_FIELD_NUMBER: _builtins.int
+    DIMENSIONS_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Key. 1 to 128 bytes of printable UTF-8."""
     kind: Global___FeatureKind.ValueType
@@ -573,6 +734,10 @@ class Feature(_message.Message):
     def fail_policy(self) -> Global___FailPolicy:
         """What decides where the sidecar lacks knowledge or room."""
 
+    @_builtins.property
+    def dimensions(self) -> Global___Dimensions:
+        """Dimensions of requests; others are refused. Absent: they are not declared, and any will do."""
+
     def __init__(
         self,
         *,
@@ -581,14 +746,81 @@ class Feature(_message.Message):
         name: _builtins.str = ...,
         unit: _builtins.str = ...,
         fail_policy: Global___FailPolicy | None = ...,
+        dimensions: Global___Dimensions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["fail_policy", b"fail_policy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["dimensions", b"dimensions", "fail_policy", b"fail_policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fail_policy", b"fail_policy", "key", b"key", "kind", b"kind", "name", b"name", "unit", b"unit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimensions", b"dimensions", "fail_policy", b"fail_policy", "key", b"key", "kind", b"kind", "name", b"name", "unit", b"unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Feature: _TypeAlias = Feature  # noqa: Y015
+
+@_typing.final
+class LimitChange(_message.Message):
+    """A change of one limit of what is granted. Window and scope stay as they are."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMIT_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    ADDS_FIELD_NUMBER: _builtins.int
+    limit: _builtins.str
+    """Name of the limit."""
+    amount: _builtins.int
+    """Amount in the feature's unit, 0 to 2^63-1. Absent: unlimited."""
+    adds: _builtins.bool
+    """Whether the amount goes on top of what there is; it takes its place otherwise."""
+    def __init__(
+        self,
+        *,
+        limit: _builtins.str = ...,
+        amount: _builtins.int | None = ...,
+        adds: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "amount", b"amount"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "adds", b"adds", "amount", b"amount", "limit", b"limit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__amount: _TypeAlias = _typing.Literal["amount"]  # noqa: Y015
+    _WhichOneofArgType__amount: _TypeAlias = _typing.Literal["_amount", b"_amount"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__amount) -> _WhichOneofReturnType__amount | None: ...
+
+Global___LimitChange: _TypeAlias = LimitChange  # noqa: Y015
+
+@_typing.final
+class RateChange(_message.Message):
+    """A change of one rate of what is granted. Period and scope stay as they are."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RATE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    BURST_FIELD_NUMBER: _builtins.int
+    ADDS_FIELD_NUMBER: _builtins.int
+    rate: _builtins.str
+    """Name of the rate."""
+    count: _builtins.int
+    """Quantity per period, in the feature's unit; at least 1."""
+    burst: _builtins.int
+    """Most that may be used at once; at least 1. 0 means count."""
+    adds: _builtins.bool
+    """Whether both go on top of what there is; they take its place otherwise."""
+    def __init__(
+        self,
+        *,
+        rate: _builtins.str = ...,
+        count: _builtins.int = ...,
+        burst: _builtins.int = ...,
+        adds: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adds", b"adds", "burst", b"burst", "count", b"count", "rate", b"rate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RateChange: _TypeAlias = RateChange  # noqa: Y015
 
 @_typing.final
 class EntitlementGrant(_message.Message):
@@ -601,12 +833,17 @@ class EntitlementGrant(_message.Message):
     CONFIG_VALUE_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
     RATES_FIELD_NUMBER: _builtins.int
+    LIMIT_CHANGES_FIELD_NUMBER: _builtins.int
+    RATE_CHANGES_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
     feature: _builtins.str
     """Key of the feature."""
     enabled: _builtins.bool
     """BOOLEAN: whether it is on. Ignored for other kinds."""
     config_value: _builtins.str
     """CONFIG: the value, at most 4,096 bytes. Ignored for other kinds."""
+    id: _builtins.str
+    """Overrides: what tells several of a feature apart. Empty for the one of a catalog file."""
     @_builtins.property
     def limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Limit]:
         """METERED: the limits, at most 32; all of them apply. None: unlimited and uncounted but in the ledger."""
@@ -614,6 +851,16 @@ class EntitlementGrant(_message.Message):
     @_builtins.property
     def rates(self) -> _containers.RepeatedCompositeFieldContainer[Global___RateLimit]:
         """METERED: the rates, at most 32; all of them apply beside the limits."""
+
+    @_builtins.property
+    def limit_changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___LimitChange]:
+        """METERED, of add-ons and overrides: changes of limits that are granted already, at most 32. With them, or with
+        rate_changes, there are no limits and rates of its own.
+        """
+
+    @_builtins.property
+    def rate_changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___RateChange]:
+        """METERED, of add-ons and overrides: changes of rates that are granted already, at most 32."""
 
     def __init__(
         self,
@@ -623,14 +870,77 @@ class EntitlementGrant(_message.Message):
         config_value: _builtins.str = ...,
         limits: _abc.Iterable[Global___Limit] | None = ...,
         rates: _abc.Iterable[Global___RateLimit] | None = ...,
+        limit_changes: _abc.Iterable[Global___LimitChange] | None = ...,
+        rate_changes: _abc.Iterable[Global___RateChange] | None = ...,
+        id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_value", b"config_value", "enabled", b"enabled", "feature", b"feature", "limits", b"limits", "rates", b"rates"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_value", b"config_value", "enabled", b"enabled", "feature", b"feature", "id", b"id", "limit_changes", b"limit_changes", "limits", b"limits", "rate_changes", b"rate_changes", "rates", b"rates"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EntitlementGrant: _TypeAlias = EntitlementGrant  # noqa: Y015
+
+@_typing.final
+class Trial(_message.Message):
+    """The trial that a subscription to a plan starts with."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LENGTH_FIELD_NUMBER: _builtins.int
+    END_STATUS_FIELD_NUMBER: _builtins.int
+    END_PLAN_FIELD_NUMBER: _builtins.int
+    end_status: Global___SubscriptionStatus.ValueType
+    """Status that follows it: ACTIVE, or ENDED (the default)."""
+    end_plan: _builtins.str
+    """Key of the plan that follows it, ACTIVE; without add-ons. Empty: none."""
+    @_builtins.property
+    def length(self) -> _duration_pb2.Duration:
+        """Its length: 1 hour to 366 days."""
+
+    def __init__(
+        self,
+        *,
+        length: _duration_pb2.Duration | None = ...,
+        end_status: Global___SubscriptionStatus.ValueType = ...,
+        end_plan: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["length", b"length"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_plan", b"end_plan", "end_status", b"end_status", "length", b"length"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Trial: _TypeAlias = Trial  # noqa: Y015
+
+@_typing.final
+class Grace(_message.Message):
+    """What follows a payment that is late."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LENGTH_FIELD_NUMBER: _builtins.int
+    END_PLAN_FIELD_NUMBER: _builtins.int
+    end_plan: _builtins.str
+    """Key of the plan that follows the grace; without add-ons. Empty: everything is denied."""
+    @_builtins.property
+    def length(self) -> _duration_pb2.Duration:
+        """Length of the grace, where nobody says another one: up to 366 days. Absent: without an end."""
+
+    def __init__(
+        self,
+        *,
+        length: _duration_pb2.Duration | None = ...,
+        end_plan: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["length", b"length"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_plan", b"end_plan", "length", b"length"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Grace: _TypeAlias = Grace  # noqa: Y015
 
 @_typing.final
 class Plan(_message.Message):
@@ -641,13 +951,29 @@ class Plan(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     ENTITLEMENTS_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    EXISTING_FIELD_NUMBER: _builtins.int
+    TRIAL_FIELD_NUMBER: _builtins.int
+    GRACE_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Key. 1 to 128 bytes of printable UTF-8."""
     name: _builtins.str
     """Name for people; at most 256 bytes."""
+    version: _builtins.int
+    """Which version of the plan it is; grows with every change of what it grants. Set by the control plane."""
+    existing: Global___ExistingCompanies.ValueType
+    """What becomes of the companies that the plan has when it changes."""
     @_builtins.property
     def entitlements(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntitlementGrant]:
         """At most one for each feature."""
+
+    @_builtins.property
+    def trial(self) -> Global___Trial:
+        """The trial that subscriptions start with. Absent: none."""
+
+    @_builtins.property
+    def grace(self) -> Global___Grace:
+        """What follows a payment that is late. Absent: denial, once a grace that was told is over."""
 
     def __init__(
         self,
@@ -655,10 +981,14 @@ class Plan(_message.Message):
         key: _builtins.str = ...,
         name: _builtins.str = ...,
         entitlements: _abc.Iterable[Global___EntitlementGrant] | None = ...,
+        version: _builtins.int = ...,
+        existing: Global___ExistingCompanies.ValueType = ...,
+        trial: Global___Trial | None = ...,
+        grace: Global___Grace | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["grace", b"grace", "trial", b"trial"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entitlements", b"entitlements", "key", b"key", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entitlements", b"entitlements", "existing", b"existing", "grace", b"grace", "key", b"key", "name", b"name", "trial", b"trial", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -702,15 +1032,25 @@ class AddOn(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     RANK_FIELD_NUMBER: _builtins.int
     ENTITLEMENTS_FIELD_NUMBER: _builtins.int
+    PLANS_FIELD_NUMBER: _builtins.int
+    ONCE_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Key. 1 to 128 bytes of printable UTF-8."""
     name: _builtins.str
     """Name for people; at most 256 bytes."""
     rank: _builtins.int
     """Of two add-ons that replace, or give a CONFIG value, the one with the higher rank has the say; then the greater key."""
+    once: _builtins.bool
+    """Whether its amounts are given once, and last until they are used: a pack. They are given anew in each window
+    otherwise.
+    """
     @_builtins.property
     def entitlements(self) -> _containers.RepeatedCompositeFieldContainer[Global___AddOnEntitlement]:
         """At most one for each feature."""
+
+    @_builtins.property
+    def plans(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Keys of the plans that it is sold with, at most 1,000. Empty: all."""
 
     def __init__(
         self,
@@ -719,10 +1059,12 @@ class AddOn(_message.Message):
         name: _builtins.str = ...,
         rank: _builtins.int = ...,
         entitlements: _abc.Iterable[Global___AddOnEntitlement] | None = ...,
+        plans: _abc.Iterable[_builtins.str] | None = ...,
+        once: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entitlements", b"entitlements", "key", b"key", "name", b"name", "rank", b"rank"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entitlements", b"entitlements", "key", b"key", "name", b"name", "once", b"once", "plans", b"plans", "rank", b"rank"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -738,6 +1080,7 @@ class Catalog(_message.Message):
     PLANS_FIELD_NUMBER: _builtins.int
     ADD_ONS_FIELD_NUMBER: _builtins.int
     DEFAULT_PLAN_FIELD_NUMBER: _builtins.int
+    PLAN_VERSIONS_FIELD_NUMBER: _builtins.int
     default_plan: _builtins.str
     """Key of the plan for companies that are unknown. Empty: they are denied."""
     @_builtins.property
@@ -752,6 +1095,12 @@ class Catalog(_message.Message):
     def add_ons(self) -> _containers.RepeatedCompositeFieldContainer[Global___AddOn]:
         """Add-ons, keys unique. At most 10,000."""
 
+    @_builtins.property
+    def plan_versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Plan]:
+        """Earlier versions of plans that companies still have, in the order of keys and versions. Each stands for all versions
+        up to its own that no other stands for. Set by the control plane.
+        """
+
     def __init__(
         self,
         *,
@@ -759,10 +1108,11 @@ class Catalog(_message.Message):
         plans: _abc.Iterable[Global___Plan] | None = ...,
         add_ons: _abc.Iterable[Global___AddOn] | None = ...,
         default_plan: _builtins.str = ...,
+        plan_versions: _abc.Iterable[Global___Plan] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_ons", b"add_ons", "default_plan", b"default_plan", "features", b"features", "plans", b"plans"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_ons", b"add_ons", "default_plan", b"default_plan", "features", b"features", "plan_versions", b"plan_versions", "plans", b"plans"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -770,29 +1120,39 @@ Global___Catalog: _TypeAlias = Catalog  # noqa: Y015
 
 @_typing.final
 class Override(_message.Message):
-    """A company's own entitlement, which replaces what the plan says of the feature."""
+    """A company's own entitlement: it changes what it names, or replaces what the plan says of the feature."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ENTITLEMENT_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    GRANTED_AT_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Why, for people; at most 256 bytes."""
     @_builtins.property
     def entitlement(self) -> Global___EntitlementGrant:
-        """What is granted instead."""
+        """The changes, or what is granted instead."""
 
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp:
         """When it ends. Absent: never."""
+
+    @_builtins.property
+    def granted_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was granted, if it was by a call of its own. Set by the control plane."""
 
     def __init__(
         self,
         *,
         entitlement: Global___EntitlementGrant | None = ...,
         expires_at: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+        granted_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["entitlement", b"entitlement", "expires_at", b"expires_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entitlement", b"entitlement", "expires_at", b"expires_at", "granted_at", b"granted_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entitlement", b"entitlement", "expires_at", b"expires_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entitlement", b"entitlement", "expires_at", b"expires_at", "granted_at", b"granted_at", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -856,6 +1216,9 @@ class PastDue(_message.Message):
 
     SINCE_FIELD_NUMBER: _builtins.int
     GRACE_ENDS_AT_FIELD_NUMBER: _builtins.int
+    GRACE_END_PLAN_FIELD_NUMBER: _builtins.int
+    grace_end_plan: _builtins.str
+    """Key of the plan that follows the grace, without add-ons. Empty: everything is denied."""
     @_builtins.property
     def since(self) -> _timestamp_pb2.Timestamp:
         """Since when. Required."""
@@ -869,10 +1232,11 @@ class PastDue(_message.Message):
         *,
         since: _timestamp_pb2.Timestamp | None = ...,
         grace_ends_at: _timestamp_pb2.Timestamp | None = ...,
+        grace_end_plan: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["grace_ends_at", b"grace_ends_at", "since", b"since"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["grace_ends_at", b"grace_ends_at", "since", b"since"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["grace_end_plan", b"grace_end_plan", "grace_ends_at", b"grace_ends_at", "since", b"since"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -923,12 +1287,18 @@ class ScheduledChange(_message.Message):
     ADD_ONS_FIELD_NUMBER: _builtins.int
     RESETS_USAGE_FIELD_NUMBER: _builtins.int
     MOVES_ANCHOR_FIELD_NUMBER: _builtins.int
+    PLAN_VERSION_FIELD_NUMBER: _builtins.int
+    AT_PERIOD_END_FIELD_NUMBER: _builtins.int
     plan: _builtins.str
     """Key of the plan from then on. Empty: the plan stays."""
     resets_usage: _builtins.bool
     """Whether every counter starts again from 0."""
     moves_anchor: _builtins.bool
     """Whether the billing cycle starts anew."""
+    plan_version: _builtins.int
+    """Version of the plan. 0: whichever there is."""
+    at_period_end: _builtins.bool
+    """Whether it is meant for the end of a billing period: it moves with the anchor then."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
         """When. Required."""
@@ -945,10 +1315,12 @@ class ScheduledChange(_message.Message):
         add_ons: Global___SubscriptionAddOns | None = ...,
         resets_usage: _builtins.bool = ...,
         moves_anchor: _builtins.bool = ...,
+        plan_version: _builtins.int = ...,
+        at_period_end: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["add_ons", b"add_ons", "at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_ons", b"add_ons", "at", b"at", "moves_anchor", b"moves_anchor", "plan", b"plan", "resets_usage", b"resets_usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_ons", b"add_ons", "at", b"at", "at_period_end", b"at_period_end", "moves_anchor", b"moves_anchor", "plan", b"plan", "plan_version", b"plan_version", "resets_usage", b"resets_usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -971,10 +1343,19 @@ class Subscription(_message.Message):
     PAUSE_FIELD_NUMBER: _builtins.int
     CHANGES_FIELD_NUMBER: _builtins.int
     BILLING_PERIOD_FIELD_NUMBER: _builtins.int
+    PLAN_VERSION_FIELD_NUMBER: _builtins.int
+    CANCEL_AT_PERIOD_END_FIELD_NUMBER: _builtins.int
+    TRIAL_END_PLAN_FIELD_NUMBER: _builtins.int
     plan: _builtins.str
     """Key of the plan."""
     trial_end_status: Global___SubscriptionStatus.ValueType
     """Status that follows the trial: ACTIVE, or ENDED (the default)."""
+    plan_version: _builtins.int
+    """Version of the plan that was bought, or moved to. 0: before there were versions."""
+    cancel_at_period_end: _builtins.bool
+    """Whether cancel_at is meant for the end of a billing period: it moves with the anchor then."""
+    trial_end_plan: _builtins.str
+    """Key of the plan that follows the trial, ACTIVE, without add-ons. Empty: none."""
     @_builtins.property
     def anchor(self) -> _timestamp_pb2.Timestamp:
         """Start of the billing cycle; windows with ALIGNMENT_ANCHORED are computed from it. Required."""
@@ -1025,10 +1406,13 @@ class Subscription(_message.Message):
         pause: Global___Pause | None = ...,
         changes: _abc.Iterable[Global___ScheduledChange] | None = ...,
         billing_period: Global___Window | None = ...,
+        plan_version: _builtins.int = ...,
+        cancel_at_period_end: _builtins.bool = ...,
+        trial_end_plan: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["anchor", b"anchor", "billing_period", b"billing_period", "cancel_at", b"cancel_at", "ends_at", b"ends_at", "past_due", b"past_due", "pause", b"pause", "trial_ends_at", b"trial_ends_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_ons", b"add_ons", "anchor", b"anchor", "billing_period", b"billing_period", "cancel_at", b"cancel_at", "changes", b"changes", "ends_at", b"ends_at", "past_due", b"past_due", "pause", b"pause", "plan", b"plan", "trial_end_status", b"trial_end_status", "trial_ends_at", b"trial_ends_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_ons", b"add_ons", "anchor", b"anchor", "billing_period", b"billing_period", "cancel_at", b"cancel_at", "cancel_at_period_end", b"cancel_at_period_end", "changes", b"changes", "ends_at", b"ends_at", "past_due", b"past_due", "pause", b"pause", "plan", b"plan", "plan_version", b"plan_version", "trial_end_plan", b"trial_end_plan", "trial_end_status", b"trial_end_status", "trial_ends_at", b"trial_ends_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1057,7 +1441,7 @@ class Company(_message.Message):
 
     @_builtins.property
     def overrides(self) -> _containers.RepeatedCompositeFieldContainer[Global___Override]:
-        """The company's own entitlements, at most one in force for each feature at a time. At most 1,000."""
+        """The company's own entitlements. At most 1,000; of those that replace, one is in force for a feature at a time."""
 
     def __init__(
         self,
@@ -1094,6 +1478,7 @@ class Segment(_message.Message):
     ANCHOR_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
     ANCHORED_GENERATION_FIELD_NUMBER: _builtins.int
+    PLAN_VERSION_FIELD_NUMBER: _builtins.int
     status: Global___SubscriptionStatus.ValueType
     """Status of the subscription."""
     after_trial: _builtins.bool
@@ -1108,6 +1493,8 @@ class Segment(_message.Message):
     """Which generation of counters usage belongs to; grows with every reset."""
     anchored_generation: _builtins.int
     """The same for counters of ANCHORED windows, which start anew with every move of the anchor, too."""
+    plan_version: _builtins.int
+    """Version of the plan. 0: before there were versions."""
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
         """First instant that no longer belongs to it. Absent: no end is known."""
@@ -1138,10 +1525,11 @@ class Segment(_message.Message):
         anchor: _timestamp_pb2.Timestamp | None = ...,
         generation: _builtins.int = ...,
         anchored_generation: _builtins.int = ...,
+        plan_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["anchor", b"anchor", "from", b"from", "until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_ons", b"add_ons", "after_trial", b"after_trial", "anchor", b"anchor", "anchored_generation", b"anchored_generation", "from", b"from", "generation", b"generation", "overrides", b"overrides", "past_grace", b"past_grace", "plan", b"plan", "status", b"status", "time_zone", b"time_zone", "until", b"until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_ons", b"add_ons", "after_trial", b"after_trial", "anchor", b"anchor", "anchored_generation", b"anchored_generation", "from", b"from", "generation", b"generation", "overrides", b"overrides", "past_grace", b"past_grace", "plan", b"plan", "plan_version", b"plan_version", "status", b"status", "time_zone", b"time_zone", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

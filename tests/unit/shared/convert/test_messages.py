@@ -40,6 +40,7 @@ from sidecar.shared.convert import (
     catalog,
     companies,
     counters,
+    grants,
     limits,
     snapshot_messages,
     snapshots,
@@ -102,7 +103,7 @@ def test_a_catalog_with_its_version_survives_the_wire() -> None:
 def test_a_limit_survives_the_wire(limit: object) -> None:
     assert isinstance(limit, type(FULL_LIMIT))
     grant = EntitlementGrant("x", limits=(limit,))
-    assert grant == catalog.grant_from_message(catalog.grant_to_message(grant), "")
+    assert grant == grants.grant_from_message(grants.grant_to_message(grant), "")
 
 
 @pytest.mark.parametrize("value", COMPANIES)
@@ -185,7 +186,7 @@ class TestLeftOut:
     def test_of_a_limit(self) -> None:
         window = catalog_pb2.Window(unit=catalog_pb2.WINDOW_UNIT_LIFETIME)
         limit = catalog_pb2.Limit(id="x", window=window, enforcement=catalog_pb2.ENFORCEMENT_HARD)
-        grant = catalog.grant_from_message(catalog_pb2.EntitlementGrant(limits=[limit]), "")
+        grant = grants.grant_from_message(catalog_pb2.EntitlementGrant(limits=[limit]), "")
         assert (50, 80, 100) == grant.limits[0].warning_percents
 
     def test_of_a_rate(self) -> None:
@@ -200,7 +201,7 @@ class TestLeftOut:
         rate = catalog_pb2.Rate(count=7, period=Duration(seconds=2))
         message.rates.add(id="r", rate=rate, enforcement=catalog_pb2.ENFORCEMENT_HARD)
         expected = EntitlementGrant("f", rates=(RateLimit("r", Rate(7, 2_000_000, 7)),))
-        assert expected == catalog.grant_from_message(message, "")
+        assert expected == grants.grant_from_message(message, "")
 
     def test_of_a_fail_policy(self) -> None:
         message = catalog_pb2.Catalog()
