@@ -22,6 +22,7 @@ from sidecar.domain.limits.decision import Decision
 from sidecar.domain.limits.reasons import Basis, Reason
 from sidecar.domain.limits.requests import Check
 from sidecar.domain.limits.usage import QuotaUsage, RateUsage
+from sidecar.domain.nearest import lacks
 from sidecar.engine.admission import Admission, Gate
 from sidecar.engine.limit_usage import LimitUsage, read_limit_usage
 from sidecar.engine.needs import NOTHING, Needs
@@ -65,8 +66,8 @@ class Explainer:
         admission = self._gate.admit(question, now_us, asked)
         if isinstance(admission, Needs):
             return admission
-        company, feature = _known(question, admission)
         index = self._directory.index
+        company, feature = _known(question, admission, index)
         assert index is not None, "no company is known without a catalog"
         entitlement, status = feature.entitlement, self._plane_status
         reading = self._read(question, company, feature, now_us)
@@ -122,9 +123,11 @@ def _rates_at_rest(feature: ResolvedFeature, question: Check) -> list[RateUsage]
     ]
 
 
-def _known(question: Check, admission: Admission) -> tuple[ResolvedCompany, ResolvedFeature]:
+def _known(
+    question: Check, admission: Admission, index: CatalogIndex | None
+) -> tuple[ResolvedCompany, ResolvedFeature]:
     if admission.reason is Reason.UNKNOWN_FEATURE:
-        message = f"the catalog has no feature {question.feature!r}"
+        message = lacks("feature", question.feature, index.features if index else ())
         raise NotFound("feature", message, "UNKNOWN_FEATURE")
     if admission.company is None or admission.feature is None:
         raise NotFound("company", f"no company {question.company!r} is known", "UNKNOWN_COMPANY")

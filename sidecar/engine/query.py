@@ -16,6 +16,7 @@ from sidecar.domain.limits.decision import Decision
 from sidecar.domain.limits.reasons import Basis, Reason
 from sidecar.domain.limits.requests import Check
 from sidecar.domain.limits.usage import QuotaUsage, RateUsage
+from sidecar.domain.nearest import lacks
 from sidecar.domain.slices import Slices
 from sidecar.engine.admission import Gate
 from sidecar.engine.limit_usage import LimitUsage, read_limit_usage
@@ -109,7 +110,7 @@ class Queries:
         """
         company = self._require_company(company_id, at_us, now_us)
         if feature_key and company.feature_once(feature_key) is None:
-            raise _unknown_feature(feature_key)
+            raise self._unknown_feature(feature_key)
         reader = UsageReader(
             self._store,
             self._counters,
@@ -138,7 +139,7 @@ class Queries:
         """
         company = self._require_company(company_id, at_us, now_us)
         if feature_key and company.entitlement(feature_key) is None:
-            raise _unknown_feature(feature_key)
+            raise self._unknown_feature(feature_key)
         return EntitlementReport(
             company=company,
             features=[feature_key] if feature_key else self._feature_keys(),
@@ -186,6 +187,6 @@ class Queries:
             )
         )
 
-
-def _unknown_feature(key: str) -> NotFound:
-    return NotFound("feature", f"the catalog has no feature {key!r}", "UNKNOWN_FEATURE")
+    def _unknown_feature(self, key: str) -> NotFound:
+        message = lacks("feature", key, self._feature_keys())
+        return NotFound("feature", message, "UNKNOWN_FEATURE")

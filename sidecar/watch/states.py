@@ -17,6 +17,7 @@ from sidecar.domain.errors import NotFound
 from sidecar.domain.limits.reasons import Reason
 from sidecar.domain.limits.requests import NO_ATTRIBUTES
 from sidecar.domain.limits.usage import RateUsage
+from sidecar.domain.nearest import lacks
 from sidecar.domain.slices import Slices
 from sidecar.domain.time.company_windows import generation_of
 from sidecar.engine.limit_usage import read_limit_usage
@@ -59,9 +60,8 @@ class StateReader:
         index = self._directory.index
         for at, key in enumerate(subject.features):
             if index is not None and key not in index.features:
-                raise NotFound(
-                    f"features[{at}]", f"the catalog has no feature {key!r}", "UNKNOWN_FEATURE"
-                )
+                message = lacks("feature", key, index.features)
+                raise NotFound(f"features[{at}]", message, "UNKNOWN_FEATURE")
 
     def read(
         self,

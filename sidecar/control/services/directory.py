@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from sidecar.control.storage.port import PlaneStore
+from typing import Final
+
+from sidecar.control.storage.port import PlaneStore, ReadTransaction
 from sidecar.control.storage.values import StoredCompany
 from sidecar.domain.catalog.model import CatalogSnapshot
 from sidecar.domain.company.model import Company
 from sidecar.domain.errors import NotFound
+from sidecar.domain.nearest import did_you_mean
+
+_NEIGHBOURS_MAX: Final = 500
 
 
 def get_catalog(store: PlaneStore) -> CatalogSnapshot | None:
@@ -19,9 +24,20 @@ def get_company(store: PlaneStore, company: str) -> StoredCompany:
     """One company; raises `NotFound`."""
     with store.read() as transaction:
         stored = transaction.companies([company]).get(company)
-    if stored is None:
-        raise NotFound("company", f"there is no company {company!r}")
+        if stored is None:
+            raise no_company(transaction, company)
     return stored
+
+
+def no_company(transaction: ReadTransaction, company: str) -> NotFound:
+    """The error for a company that is unknown; it names the one that may have been meant.
+
+    Of many companies, those are looked at that begin in the same way, and the first of all.
+    """
+    known: set[str] = set()
+    for beginning in ("", company[:1], company[: len(company) // 2]):
+        known.update(transaction.company_ids_after(beginning, _NEIGHBOURS_MAX))
+    return NotFound("company", f"there is no company {company!r}{did_you_mean(company, known)}")
 
 
 def list_companies(store: PlaneStore, after: str, limit: int) -> tuple[list[Company], str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from sidecar.control.services.directory import no_company
 from sidecar.control.services.timelines import time_of_change, with_timeline
 from sidecar.control.storage.port import PlaneStore
 from sidecar.domain.catalog.canonical import canonical_company
@@ -19,6 +20,7 @@ from sidecar.domain.company.subscription_changes import (
 )
 from sidecar.domain.company.subscription_lifecycle import apply_change, normalise
 from sidecar.domain.errors import FailedPrecondition, InvalidInput, NotFound
+from sidecar.domain.nearest import lacks
 from sidecar.domain.validation import field_path_text
 
 
@@ -43,7 +45,7 @@ def change_subscription(
     with store.write() as transaction:
         stored = transaction.companies([company]).get(company)
         if stored is None:
-            raise NotFound("company", f"there is no company {company!r}")
+            raise no_company(transaction, company)
         before = stored.company.subscription
         if before is None:
             raise NotFound("company", f"company {company!r} has no subscription")
@@ -66,12 +68,13 @@ def change_subscription(
 def _refuse_unknown(change: SubscriptionChange, catalog: Catalog) -> None:
     """Refuse what the catalog lacks; all else that a company refers to was there before."""
     if isinstance(change, ChangePlan):
-        if all(plan.key != change.plan for plan in catalog.plans):
-            raise InvalidInput("plan.plan", f"the catalog has no plan {change.plan!r}")
-    elif isinstance(change, SetAddOn) and all(
-        add_on.key != change.add_on for add_on in catalog.add_ons
-    ):
-        raise InvalidInput("add_on.add_on", f"the catalog has no add-on {change.add_on!r}")
+        plans = [plan.key for plan in catalog.plans]
+        if change.plan not in plans:
+            raise InvalidInput("plan.plan", lacks("plan", change.plan, plans))
+    elif isinstance(change, SetAddOn):
+        add_ons = [add_on.key for add_on in catalog.add_ons]
+        if change.add_on not in add_ons:
+            raise InvalidInput("add_on.add_on", lacks("add-on", change.add_on, add_ons))
 
 
 def _refuse_problems(change: SubscriptionChange, company: Company, before: Company) -> None:

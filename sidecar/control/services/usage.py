@@ -9,6 +9,7 @@ import msgspec
 
 from sidecar.control.rules.attribution import CountedLimit, limits_at
 from sidecar.control.services.attribution import load_index
+from sidecar.control.services.directory import no_company
 from sidecar.control.storage.port import PlaneStore, ReadTransaction
 from sidecar.control.storage.values import (
     CORRECTIONS,
@@ -25,6 +26,7 @@ from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.entitlement.resolve import CatalogIndex
 from sidecar.domain.errors import NotFound
 from sidecar.domain.limits.counters import CounterRef, CounterTotal
+from sidecar.domain.nearest import lacks
 from sidecar.domain.time.windows import Window
 
 LIMITS_MAX: Final = 10_000
@@ -85,10 +87,10 @@ def company_usage(
     with store.read() as transaction:
         snapshot = transaction.snapshots([company]).get(company)
         if snapshot is None:
-            raise NotFound("company", f"there is no company {company!r}")
+            raise no_company(transaction, company)
         index = load_index(transaction)
         if feature and feature not in index.features:
-            raise NotFound("feature", f"the catalog has no feature {feature!r}")
+            raise NotFound("feature", lacks("feature", feature, index.features))
         names = [feature] if feature else sorted(index.features)
         page = _UsagePage(transaction, index, snapshot, at_us, most)
         if after is None or not after.by_values:

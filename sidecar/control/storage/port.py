@@ -82,6 +82,10 @@ class ReadTransaction(Protocol):
         """Companies with greater ids, in the order of their ids."""
         ...
 
+    def company_ids_after(self, company: str, limit: int) -> list[str]:
+        """Their ids alone, which cost far less."""
+        ...
+
     def companies_naming(
         self, keys: Sequence[str], company: str, limit: int
     ) -> list[StoredCompany]:

@@ -16,6 +16,7 @@ from sidecar.domain.catalog.model import (
     Rollover,
     Scope,
 )
+from sidecar.domain.nearest import lacks
 from sidecar.domain.time.windows import Alignment, WindowUnit
 from sidecar.domain.validation import (
     RuleProblem,
@@ -67,7 +68,7 @@ def grant_references(
     """Yield what of a grant does not fit the features of the catalog."""
     kind = kinds.get(grant.feature)
     if kind is None:
-        yield RuleProblem(("feature",), f"the catalog has no feature {grant.feature!r}")
+        yield RuleProblem(("feature",), lacks("feature", grant.feature, kinds))
     elif kind is not FeatureKind.METERED:
         for name, held in (("limits", grant.limits), ("rates", grant.rates)):
             if held:

@@ -26,6 +26,7 @@ from sidecar.domain.catalog.model import (
 from sidecar.domain.company.model import Company, Override
 from sidecar.domain.company.rules import company_names, company_problems, company_references
 from sidecar.domain.entitlement.counted_limits import CountedLimits
+from sidecar.domain.nearest import lacks
 from sidecar.domain.validation import (
     RuleProblem,
     below,
@@ -137,8 +138,7 @@ def catalog_references(catalog: Catalog) -> Iterator[RuleProblem]:
         yield from below(("add_ons", at), _add_on_references(add_on, kinds))
     plans = {plan.key for plan in catalog.plans}
     if catalog.default_plan and catalog.default_plan not in plans:
-        message = f"the catalog has no plan {catalog.default_plan!r}"
-        yield RuleProblem(("default_plan",), message)
+        yield RuleProblem(("default_plan",), lacks("plan", catalog.default_plan, plans))
 
 
 def _feature_problems(feature: Feature) -> Iterator[RuleProblem]:

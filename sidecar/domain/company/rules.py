@@ -19,10 +19,10 @@ from sidecar.domain.company.model import (
     SubscriptionStatus,
 )
 from sidecar.domain.company.timeline import cut_instants
+from sidecar.domain.nearest import lacks
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 from sidecar.domain.time.zones import load_zone
 from sidecar.domain.validation import (
-    Path,
     RuleProblem,
     below,
     count_problems,
@@ -188,17 +188,13 @@ def _subscription_references(
     subscription: Subscription, plans: Collection[str], add_ons: Collection[str]
 ) -> Iterator[RuleProblem]:
     if subscription.plan not in plans:
-        yield _no_plan(("plan",), subscription.plan)
+        yield RuleProblem(("plan",), lacks("plan", subscription.plan, plans))
     yield from below(("add_ons",), _add_ons_references(subscription.add_ons, add_ons))
     for at, change in enumerate(subscription.changes):
         if change.plan and change.plan not in plans:
-            yield _no_plan(("changes", at, "plan"), change.plan)
+            yield RuleProblem(("changes", at, "plan"), lacks("plan", change.plan, plans))
         found = _add_ons_references(change.add_ons or (), add_ons)
         yield from below(("changes", at, "add_ons", "add_ons"), found)
-
-
-def _no_plan(path: Path, plan: str) -> RuleProblem:
-    return RuleProblem(path, f"the catalog has no plan {plan!r}")
 
 
 def _add_ons_references(
@@ -206,6 +202,5 @@ def _add_ons_references(
 ) -> Iterator[RuleProblem]:
     for at, add_on_subscription in enumerate(bought):
         if add_on_subscription.add_on not in add_ons:
-            yield RuleProblem(
-                (at, "add_on"), f"the catalog has no add-on {add_on_subscription.add_on!r}"
-            )
+            message = lacks("add-on", add_on_subscription.add_on, add_ons)
+            yield RuleProblem((at, "add_on"), message)

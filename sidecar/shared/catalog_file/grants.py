@@ -16,6 +16,7 @@ from sidecar.domain.catalog.model import (
     Rollover,
     Scope,
 )
+from sidecar.domain.nearest import lacks
 from sidecar.domain.time.units import SECOND_US
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 from sidecar.shared.catalog_file.fields import (
@@ -55,7 +56,7 @@ class GrantBuilder:
         for feature, entry in table_of(node, name).items():
             at = (*path, name, feature)
             if feature not in self._kinds:
-                self._fields.note(at, f"the catalog has no feature {feature!r}", at_key=True)
+                self._fields.note(at, lacks("feature", feature, self._kinds), at_key=True)
             elif (grant := self._grant(at, feature, entry)) is not None:
                 yield grant, at, entry
 

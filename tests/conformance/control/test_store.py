@@ -116,8 +116,10 @@ def test_companies_are_listed_by_id_in_pages(store: PlaneStore) -> None:
     with store.read() as transaction:
         first = transaction.companies_after("", 3)
         rest = transaction.companies_after(first[-1].company.id, 3)
+        ids = transaction.company_ids_after(first[0].company.id, 2)
     assert sorted(names) == [stored.company.id for stored in first + rest]
     assert 3 == len(first)
+    assert [stored.company.id for stored in first[1:]] == ids
 
 
 @pytest.mark.parametrize("others", [0, 200], ids=["a few keys", "many keys"])

@@ -72,7 +72,7 @@ def test_an_unknown_command_is_wrong_usage() -> None:
     result = tallyd("chek")
 
     assert ExitCode.USAGE == result.exit_code
-    assert "No such command 'chek'" in result.stderr
+    assert "No such command 'chek'. Did you mean 'check'?" in result.stderr
 
 
 def test_wrong_usage_with_json_is_one_object() -> None:

@@ -96,6 +96,15 @@ class SqliteCompanies:
         )
         return [_stored_company(*row) for row in rows]
 
+    def company_ids_after(self, company: str, limit: int) -> list[str]:
+        rows = self._all(
+            "SELECT company FROM company "
+            "WHERE company > ? AND document IS NOT NULL ORDER BY company LIMIT ?",
+            company,
+            limit,
+        )
+        return [company for (company,) in rows]
+
     def companies_naming(
         self, keys: Sequence[str], company: str, limit: int
     ) -> list[StoredCompany]:

@@ -43,7 +43,10 @@ CASES = [
         "feature_of_plan_unknown",
         "      sso: true",
         "      ssso: true",
-        ["16:7: plans.pro.entitlements.ssso: the catalog has no feature 'ssso'"],
+        [
+            "16:7: plans.pro.entitlements.ssso: "
+            "the catalog has no feature 'ssso'; did you mean 'sso'?"
+        ],
     ),
     (
         "boolean_says_yes",
@@ -96,7 +99,7 @@ CASES = [
         "plan_unknown",
         "plan: pro",
         "plan: pr0",
-        ["21:11: companies.acme.plan: the catalog has no plan 'pr0'"],
+        ["21:11: companies.acme.plan: the catalog has no plan 'pr0'; did you mean 'pro'?"],
     ),
     (
         "anchor_missing",

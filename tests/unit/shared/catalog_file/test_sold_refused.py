@@ -204,7 +204,7 @@ CASES: list[tuple[str, str, str, str]] = [
         "add_on_of_an_unknown_feature",
         "      sso: true",
         "      ssso: true",
-        f"44:7: {EXTRA}.ssso: the catalog has no feature 'ssso'",
+        f"44:7: {EXTRA}.ssso: the catalog has no feature 'ssso'; did you mean 'sso'?",
     ),
     (
         "add_on_with_a_broken_limit",
