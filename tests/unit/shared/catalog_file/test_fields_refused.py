@@ -44,8 +44,10 @@ CASES = [
         "      sso: true",
         "      ssso: true",
         [
-            "16:7: plans.pro.entitlements.ssso: "
-            "the catalog has no feature 'ssso'; did you mean 'sso'?"
+            (
+                "16:7: plans.pro.entitlements.ssso: "
+                "the catalog has no feature 'ssso'; did you mean 'sso'?"
+            )
         ],
     ),
     (
