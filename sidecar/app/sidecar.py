@@ -15,7 +15,7 @@ from sidecar.app.serving import grpc_server
 from sidecar.domain.errors import FieldError
 from sidecar.shared.config import SetAside, SidecarConfig
 from sidecar.shared.host.foothold import GroundLost, ground_lost, keep_sockets
-from sidecar.shared.host.lifecycle import BackgroundTasks, StopSignal, run_daemon
+from sidecar.shared.host.lifecycle import BackgroundTasks, StopSignal, concerning, run_daemon
 from sidecar.shared.host.listening import http_server
 from sidecar.shared.host.server import GrpcServer
 from sidecar.shared.ops.health import Health, keep_beating
@@ -77,7 +77,8 @@ class Daemon:
             stop.set()
 
         background = BackgroundTasks(failed)
-        loaded = await asyncio.to_thread(LoadedStore, self._config)
+        with concerning("store_path"):
+            loaded = await asyncio.to_thread(LoadedStore, self._config)
         with loaded.opened.watched():
             container = Container(self._config, loaded, self._health)
         self._end_with(container.store, stop)
@@ -118,12 +119,11 @@ class Daemon:
         server = grpc_server(container, operations, self._health)
         http: HttpServer | None = None
         try:
-            if config.socket_path:
-                server.listen_unix(config.socket_path)
-            port = server.listen_tcp(config.listen) if config.listen else None
+            port = self._listen(server)
             if config.http_listen:
                 routes = probe_routes(self._health, container.metrics.registry)
-                http = http_server(config.http_listen, routes)
+                with concerning("http_listen"):
+                    http = http_server(config.http_listen, routes)
             await server.start()
             self._run_background(container, background)
             background.start(keep_sockets(server, self._health))
@@ -145,6 +145,15 @@ class Daemon:
             await server.stop(0)
             if http is not None:
                 http.close()
+
+    def _listen(self, server: GrpcServer) -> int | None:
+        """The port, if there is one."""
+        config = self._config
+        if config.socket_path:
+            with concerning("socket_path"):
+                server.listen_unix(config.socket_path)
+        with concerning("listen"):
+            return server.listen_tcp(config.listen) if config.listen else None
 
     async def _until_stopped(self, container: Container, stop: StopSignal) -> None:
         """Ready once a check can be answered: once there is a catalog."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import cast
 
 import click
+import grpc
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.api.enforcement.v1 import enforcement_pb2_grpc as pb_grpc
@@ -105,11 +107,31 @@ def command(
             answer = stub.CheckAndIncrement(order, timeout=timeout_s)
         else:
             answer = stub.Check(question, timeout=timeout_s)
+        meant = "" if as_json else _what_is_known(stub, question, answer.decision, timeout_s)
     if as_json:
         output.print_message(answer)
     else:
-        _print(answer)
+        _print(answer, meant)
     ctx.exit(ExitCode.OK if answer.decision.allowed else ExitCode.NEGATIVE)
+
+
+def _what_is_known(
+    stub: pb_grpc.EnforcementServiceStub,
+    question: pb.CheckRequest,
+    decision: pb.Decision,
+    timeout_s: float,
+) -> str:
+    """Say of an unknown feature which one may have been meant, as other questions do."""
+    if decision.reason != pb.REASON_UNKNOWN_FEATURE:
+        return ""
+    request = pb.GetEntitlementRequest(company=question.company, feature=question.feature)
+    try:
+        stub.GetEntitlement(request, timeout=timeout_s)
+    except grpc.RpcError as error:
+        call = cast("grpc.Call", error)
+        if call.code() is grpc.StatusCode.NOT_FOUND:
+            return call.details().removeprefix("feature: ")
+    return ""
 
 
 def counted(
@@ -130,8 +152,8 @@ def counted(
     return order
 
 
-def _print(answer: pb.CheckResponse | pb.CheckAndIncrementResponse) -> None:
-    facts = list(_decision_facts(answer.decision, wall_us()))
+def _print(answer: pb.CheckResponse | pb.CheckAndIncrementResponse, meant: str) -> None:
+    facts = list(_decision_facts(answer.decision, meant, wall_us()))
     if isinstance(answer, pb.CheckResponse):
         output.print_facts(facts)
         if answer.limits:
@@ -145,12 +167,12 @@ def _print(answer: pb.CheckResponse | pb.CheckAndIncrementResponse) -> None:
     output.print_facts(facts)
 
 
-def _decision_facts(decision: pb.Decision, at_us: int) -> Iterable[tuple[str, Cell]]:
+def _decision_facts(decision: pb.Decision, meant: str, at_us: int) -> Iterable[tuple[str, Cell]]:
     if decision.allowed:
         yield "decision", Painted("allowed", "green")
     else:
         yield "decision", Painted(f"denied: {reason_name(decision.reason)}", "red")
-        yield "why", reason_text(decision.reason)
+        yield "why", meant or reason_text(decision.reason)
     yield "granted", number(decision.granted)
     if decision.HasField("binding_limit"):
         yield from _limit_facts(decision.binding_limit, at_us)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, Literal, TypeAlias, cast
 
@@ -16,7 +16,13 @@ MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
 """Most that is taken from a server in one message."""
 
 Server: TypeAlias = Literal["sidecar", "control"]
-_NAMES: Final = {"sidecar": "sidecar", "control": "control plane"}
+_NAMES: Final[Mapping[Server, str]] = {"sidecar": "sidecar", "control": "control plane"}
+_SERVICES: Final[Mapping[Server, str]] = {
+    "sidecar": "sidecar.api.enforcement.v1.EnforcementService",
+    "control": "sidecar.api.control.v1.ControlService",
+}
+"""By which of its services a server is known."""
+_LOOK_SECONDS: Final = 2.0
 _BAD_INPUT: Final = frozenset(
     {
         grpc.StatusCode.INVALID_ARGUMENT,
@@ -44,7 +50,26 @@ def connect(server: Server, address: str) -> Iterator[grpc.Channel]:
             yield channel
         except grpc.RpcError as error:
             # What a stub raises is the call itself, which grpcio's types do not tell.
-            raise error_of_call(cast("grpc.Call", error), server, address) from None
+            call = cast("grpc.Call", error)
+            if call.code() is grpc.StatusCode.UNIMPLEMENTED:
+                _refuse_other_server(channel, server, address)
+            raise error_of_call(call, server, address) from None
+
+
+def _refuse_other_server(channel: grpc.Channel, wanted: Server, address: str) -> None:
+    """Raise `CliError` where the address is that of the other kind of server."""
+    other: Server = "control" if wanted == "sidecar" else "sidecar"
+    try:
+        health_of(channel, _SERVICES[other], _LOOK_SECONDS)
+    except grpc.RpcError:
+        return
+    name, variable = _NAMES[wanted], f"TALLYD_{wanted.upper()}"
+    raise CliError(
+        f"{address} is a {_NAMES[other]}, not a {name}",
+        exit_code=ExitCode.USAGE,
+        reason="OTHER_SERVER",
+        hint=f"Give the {name}'s address to --{wanted} or {variable}",
+    )
 
 
 def health_of(channel: grpc.Channel, service: str, timeout_s: float) -> str:

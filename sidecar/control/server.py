@@ -35,7 +35,7 @@ from sidecar.domain.validation import field_path_text
 from sidecar.shared.host.addresses import join_host_port, split_host_port
 from sidecar.shared.host.foothold import GroundLost, ground_lost
 from sidecar.shared.host.grpcio import GrpcioServer
-from sidecar.shared.host.lifecycle import BackgroundTasks, StopSignal, run_daemon
+from sidecar.shared.host.lifecycle import BackgroundTasks, StopSignal, concerning, run_daemon
 from sidecar.shared.host.listening import http_server
 from sidecar.shared.host.server import with_standard_services
 from sidecar.shared.host.servicers import service_of
@@ -179,12 +179,14 @@ class ControlPlane:
 
     def _listen(self) -> None:
         host, _ = split_host_port(self._settings.listen)
-        port = self._server.listen_tcp(self._settings.listen)
+        with concerning("listen"):
+            port = self._server.listen_tcp(self._settings.listen)
         self.grpc_address = join_host_port(host, port)
         if self._settings.http_listen:
             host, _ = split_host_port(self._settings.http_listen)
             routes = probe_routes(self._health, self._metrics.registry)
-            self._http = http_server(self._settings.http_listen, routes)
+            with concerning("http_listen"):
+                self._http = http_server(self._settings.http_listen, routes)
             self.http_address = join_host_port(host, self._http.port)
 
     async def stop(self) -> None:
@@ -243,11 +245,12 @@ async def serve(settings: Settings) -> None:
     Writes the log event "control.ready" with the addresses that are listened on. Raises
     `StoreRefused` and `CannotListen` where it cannot start.
     """
-    store = await asyncio.to_thread(
-        SqliteStore,
-        settings.database_path,
-        begin_anew=settings.database_missing == "begin_anew",
-    )
+    with concerning("database_path"):
+        store = await asyncio.to_thread(
+            SqliteStore,
+            settings.database_path,
+            begin_anew=settings.database_missing == "begin_anew",
+        )
     with contextlib.closing(store):
         stop = StopSignal()
         plane = ControlPlane(settings, store, gone=stop.set)

@@ -21,6 +21,7 @@ from tests.support.sidecar_api import ask
 
 CANNOT_RUN: Final = 4
 USAGE: Final = 2
+SOCKET_PATH: Final = "(setting socket_path: --socket-path, TALLYD_SOCKET_PATH)"
 
 
 async def test_a_second_daemon_on_a_store_or_a_socket_is_refused(tmp_path: Path) -> None:
@@ -30,8 +31,8 @@ async def test_a_second_daemon_on_a_store_or_a_socket_is_refused(tmp_path: Path)
         assert said.startswith("tallyd sidecar: the store in ")
         assert f"in use by another process (id {sidecar.pid}" in said
         status, said = await asyncio.to_thread(refused, tmp_path, store_path=f"{tmp_path}/other")
-        expected = f"tallyd sidecar: the socket {sidecar.socket} is in use by another process"
-        assert (CANNOT_RUN, expected) == (status, said)
+        expected = f"tallyd sidecar: the socket {sidecar.socket} is in use by another process "
+        assert (CANNOT_RUN, expected + SOCKET_PATH) == (status, said)
         assert (await sidecar.api.CheckAndIncrement(ask())).decision.allowed
 
 
@@ -50,11 +51,13 @@ def test_a_port_in_use_is_told(tmp_path: Path, door: str) -> None:
     assert CANNOT_RUN == status
     assert f"cannot listen on {address}: " in said
     assert "in use" in said.lower()
+    flag = door.replace("_", "-")
+    assert said.endswith(f"(setting {door}: --{flag}, TALLYD_{door.upper()})")
 
 
 def test_a_socket_path_that_is_a_file_is_told_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "s.sock").write_text("precious")
-    expected = f"tallyd sidecar: {tmp_path}/s.sock exists and is not a socket"
+    expected = f"tallyd sidecar: {tmp_path}/s.sock exists and is not a socket {SOCKET_PATH}"
     assert (CANNOT_RUN, expected) == refused(tmp_path)
     assert "precious" == (tmp_path / "s.sock").read_text()
 
@@ -72,7 +75,8 @@ def test_a_store_path_that_is_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "store").write_text("")
     status, said = refused(tmp_path)
     assert CANNOT_RUN == status
-    assert str(tmp_path / "store") in said
+    setting = "(setting store_path: --store-path, TALLYD_STORE_PATH)"
+    assert f"tallyd sidecar: {tmp_path}/store: File exists {setting}" == said
 
 
 @pytest.mark.parametrize(

@@ -84,17 +84,14 @@ class ReadTransaction(Protocol):
 
     def company_ids_after(self, company: str, limit: int) -> list[str]:
         """Their ids alone, which cost far less."""
-        ...
 
     def companies_naming(
         self, keys: Sequence[str], company: str, limit: int
     ) -> list[StoredCompany]:
         """The same of those that have or override one of the keys, and perhaps of some more.
 
-        A key is that of a plan, an add-on or a feature. To look for a few costs far less than to
-        read all companies.
+        A key is that of a plan, an add-on or a feature. A few cost far less than all companies.
         """
-        ...
 
     def company_changes(
         self, revision: int, company: str, limit: int, bytes_max: int

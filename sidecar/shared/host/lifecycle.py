@@ -7,8 +7,8 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final, Literal
 
 import structlog
@@ -60,6 +60,17 @@ def run_daemon(
     return 0
 
 
+@contextmanager
+def concerning(setting: str) -> Iterator[None]:
+    """Note on what fails in the block that this setting led there."""
+    try:
+        yield
+    except Exception as error:
+        flag = f"--{setting.replace('_', '-')}"
+        error.add_note(f"setting {setting}: {flag}, TALLYD_{setting.upper()}")
+        raise
+
+
 def _take_all_descriptors() -> None:
     """Have as many open files as the process may: connections are bounded where they are taken."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -77,8 +88,13 @@ def descriptors_left_for_connections() -> int:
 
 
 def _tell_why(name: str, error: Exception) -> None:
-    log.error("daemon.cannot_run", daemon=name, error=str(error))
-    sys.stderr.write(f"tallyd {name}: {error}\n")
+    told = str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        told = f"{error.filename}: {error.strerror}"
+    for note in getattr(error, "__notes__", ()):
+        told = f"{told} ({note})"
+    log.error("daemon.cannot_run", daemon=name, error=told)
+    sys.stderr.write(f"tallyd {name}: {told}\n")
 
 
 class StopSignal:

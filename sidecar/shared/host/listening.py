@@ -56,7 +56,7 @@ def unix_socket(path: str) -> socket.socket:
         listening.listen(BACKLOG)
     except OSError as error:
         listening.close()
-        raise CannotListen(f"cannot listen on the socket {path}: {error}") from error
+        raise CannotListen(f"cannot listen on the socket {path}: {error.strerror}") from error
     return listening
 
 
@@ -91,7 +91,7 @@ def make_way(path: str) -> None:
         try:
             _make_folder(file.parent)
         except OSError as error:
-            raise CannotListen(f"cannot listen on the socket {path}: {error}") from error
+            raise CannotListen(f"cannot listen on the socket {path}: {error.strerror}") from error
         return
     except OSError as error:
         raise CannotListen(f"cannot look at {path}: {error.strerror}") from error
