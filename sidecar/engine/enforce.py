@@ -108,8 +108,8 @@ class Enforcer:
         A quantity of 0 is a question: it is decided, and nothing is written, no key either.
         `asked`: what it was asked for; if nothing is known of a company still, the fail policy
         decides. Raises `Conflict` for an idempotency key that was used with another payload,
-        `OutOfRange` for an event time out of bounds or where a counter would overflow, `Exhausted`
-        or `Unavailable` where nothing can be written.
+        `OutOfRange` for an event time out of bounds, `Exhausted` or `Unavailable` where nothing can
+        be written.
         """
         return self._store.transact(
             lambda transaction: self._step(transaction, check, now_us, asked)

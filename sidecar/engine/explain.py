@@ -60,8 +60,7 @@ class Explainer:
     def explain(self, question: Check, now_us: int, asked: Needs = NOTHING) -> Explanation | Needs:
         """Explain what would be answered to a check at its event time, in the years 2 to 9998.
 
-        Times to wait are meant from there. Raises `NotFound` for an unknown company or feature,
-        `OutOfRange` where a counter could not hold the quantity.
+        Times to wait are meant from there. Raises `NotFound` for an unknown company or feature.
         """
         admission = self._gate.admit(question, now_us, asked)
         if isinstance(admission, Needs):

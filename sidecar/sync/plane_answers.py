@@ -10,7 +10,7 @@ import grpc
 import msgspec
 
 from sidecar.api.sync.v1 import sync_pb2
-from sidecar.domain.bounds import IDENTIFIER_BYTES_MAX
+from sidecar.domain.bounds import IDENTIFIER_BYTES_MAX, INT64_MAX
 from sidecar.domain.catalog.model import CatalogSnapshot
 from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.limits.counters import CounterTotal
@@ -32,6 +32,11 @@ _REFUSALS: Final = frozenset(
         grpc.StatusCode.UNIMPLEMENTED,
     }
 )
+
+
+REVISION_MAX: Final = INT64_MAX - 1
+"""What a plane takes to resume from: to one that never had it, it shows that its state is another.
+A later one it would refuse, each time, and nothing would be heard of it any more."""
 
 
 class PlaneAway(Exception):
@@ -170,7 +175,7 @@ def watch_step_in_slices(
     KNOWN_NAMES.require("epoch", answer.epoch, IDENTIFIER_BYTES_MAX)
     return WatchStep(
         epoch=answer.epoch,
-        revision=answer.revision,
+        revision=min(answer.revision, REVISION_MAX),
         complete=answer.complete,
         catalog=(yield from _catalog(answer)),
         companies=told.snapshots,

@@ -125,6 +125,14 @@ async def test_a_denial_is_evaluated_anew_on_a_retry(sidecar: Serving) -> None:
     assert (True, False) == (allowed.decision.allowed, allowed.replayed)
 
 
+async def test_a_denial_leaves_its_key_to_another_payload(sidecar: Serving) -> None:
+    denied = await check(sidecar, quantity=101, idempotency_key="k")
+    assert (False, False, "") == (denied.decision.allowed, denied.replayed, denied.record_id)
+    counted = await check(sidecar, quantity=100, idempotency_key="k")
+    assert (True, False) == (counted.decision.allowed, counted.replayed)
+    assert (await check(sidecar, quantity=100, idempotency_key="k")).replayed
+
+
 async def test_usage_that_has_happened_is_never_denied(sidecar: Serving) -> None:
     await check(sidecar, quantity=100)
     answer = await sidecar.api.RecordUsage(report(quantity=5))

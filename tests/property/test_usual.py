@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.bounds import INT64_MAX
-from sidecar.domain.catalog.model import Catalog, EntitlementGrant, FeatureKind
+from sidecar.domain.catalog.model import Catalog, EntitlementGrant, FeatureKind, Limit
 from sidecar.domain.company.model import Company
 from sidecar.domain.errors import FieldError
 from sidecar.domain.limits.counters import CounterTotal
@@ -86,6 +86,15 @@ _REQUESTS: Final = st.builds(
 )
 
 
+_COUNTED: Final = [
+    (feature, of)
+    for feature, limits in FEATURES.items()
+    for of in limits
+    if not of.scope.dimensions and not of.scope.match
+]
+"""Limits that have one counter, whatever a request carries."""
+
+
 class _Later(NamedTuple):
     """Time goes on."""
 
@@ -93,18 +102,26 @@ class _Later(NamedTuple):
 
 
 class _Heard(NamedTuple):
-    """The plane tells what others counted."""
+    """The plane tells what others counted on a limit of a feature."""
 
+    feature: str
+    of: Limit
     total: int
     corrections: int | None
 
 
+_HEARD: Final = st.builds(
+    lambda counted, total, corrections: _Heard(counted[0], counted[1], total, corrections),
+    st.sampled_from([("calls", WHOLE), *_COUNTED]),
+    st.sampled_from([0, 5, -3, 55, INT64_MAX - 2, INT64_MAX]),
+    st.sampled_from([None, 0, -3, 2, INT64_MAX, -INT64_MAX]),
+)
 _STEPS: Final = st.lists(
     st.one_of(
         _REQUESTS,
         st.lists(_REQUESTS, min_size=1, max_size=4),
         st.builds(_Later, st.sampled_from([1, 400, SECOND_US, DAY_US, 40 * DAY_US])),
-        st.builds(_Heard, st.sampled_from([0, 5, -3, 55]), st.sampled_from([None, 0, -3, 2])),
+        _HEARD,
         st.just("restart"),
         st.just("new catalog"),
     ),
@@ -129,10 +146,10 @@ async def _taken(sidecar: Inside, step: Any, number: int) -> object:
     if isinstance(step, _Later):
         sidecar.now_us += step.us
     elif isinstance(step, _Heard):
-        ref = counter_ref(WHOLE, at_us=sidecar.now_us)
+        ref = counter_ref(step.of, at_us=sidecar.now_us)
         incarnation = sidecar.opened.store.incarnation.id
         news = CounterTotal(
-            "acme", "calls", ref, step.total, 0, number, corrections=step.corrections
+            "acme", step.feature, ref, step.total, 0, number, corrections=step.corrections
         )
         sidecar.opened.counters.hear(incarnation, [news])
     elif step == "restart":

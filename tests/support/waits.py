@@ -5,16 +5,20 @@ from __future__ import annotations
 from tests.support.daemons import Sidecar
 from tests.support.ledger import now_us, status, used_by_sidecar
 from tests.support.load import Books
-from tests.support.processes import until
+from tests.support.processes import ProcessFailed, until
 
 
 async def answered(books: Books, answers: int) -> None:
-    """Wait for so many answers in all."""
+    """Wait for so many answers in all; what there was instead is said where they do not come."""
 
     async def enough() -> bool:
         return books.answers >= answers
 
-    await until(enough, "the sidecar does not answer")
+    try:
+        await until(enough, "the sidecar does not answer")
+    except ProcessFailed as error:
+        error.add_note(f"{books.summary()}; refused last: {books.refused_last or 'nothing'}")
+        raise
 
 
 async def connected(sidecar: Sidecar, expected: bool = True) -> None:

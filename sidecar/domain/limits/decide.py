@@ -12,6 +12,8 @@ Rules
   to end and the quantity fits into an empty one, or the rate's burst holds it. What will be carried
   into the next window is not known yet, and left out.
 - Up to what is left: only what has nothing left denies.
+- Usage that a counter cannot show stays at 2^63-1, and the rules above go on from there: whatever
+  others are said to have used, no request is refused for the size of a number.
 """
 
 from __future__ import annotations
@@ -20,9 +22,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from sidecar.domain.bounds import FOREVER_US, INT64_MAX
+from sidecar.domain.bounds import FOREVER_US
 from sidecar.domain.catalog.model import Enforcement, Limit
-from sidecar.domain.errors import OutOfRange
 from sidecar.domain.limits.decision import Decision, ThresholdWarning
 from sidecar.domain.limits.reasons import GrantMode, Reason
 from sidecar.domain.limits.usage import Headroom, QuotaUsage, RateUsage
@@ -42,7 +43,6 @@ def decide(
     """Decide about a quantity (0 to 2^63-1, in the feature's unit) against limits and usage.
 
     What is granted has to be counted on every limit, and to fill the buckets as `after` says.
-    Raises `OutOfRange` where a counter could not hold the sum of what would be counted.
     """
     past: list[QuotaUsage] = []
     for usage in usages:
@@ -103,11 +103,9 @@ def _allow(
     for usage in usages:
         limit = usage.limit
         amount = limit.amount
-        after = usage.used + granted
-        if after > INT64_MAX:
-            raise OutOfRange("quantity", f"would overflow the counter of limit {limit.id}")
         if amount is None:
             continue
+        after = usage.used + granted
         ceiling = amount + usage.carried
         left = ceiling - after
         rank = (limit.enforcement is _SHADOW, left)

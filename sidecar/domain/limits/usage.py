@@ -101,7 +101,7 @@ class QuotaUsage(msgspec.Struct, frozen=True, gc=False):
 
     `values`: of the limit's dimensions, in their order. Quantities in the feature's unit.
     `carried`: what rolled over into the window and may be used beyond the amount; together they are
-    at most 2^63-1.
+    at most 2^63-1. `used` stays at 2^63-1, as counters do.
     `throttle_level`: for THROTTLE, how full the bucket of its rate is (see `rates`). Nothing fills
     it while the limit is unlimited: nothing lies above no amount.
     """
@@ -153,6 +153,7 @@ class QuotaUsage(msgspec.Struct, frozen=True, gc=False):
             # What lies above the amount fills the bucket of the rate past it.
             above = min(granted, max(0, used - ceiling))
             level = filled(throttle, level, above)
+        used = min(INT64_MAX, used)
         return QuotaUsage(self.limit, self.window, used, self.values, self.carried, level)
 
     @property

@@ -15,7 +15,7 @@ from sidecar.control.rpc import sync, watch_hub
 from sidecar.control.services import apply, totals
 from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import CounterState
-from sidecar.domain.bounds import FOREVER_US
+from sidecar.domain.bounds import FOREVER_US, INT64_MAX
 from sidecar.domain.limits.counters import CounterRef
 from sidecar.domain.time.windows import Window
 from tests.support.bounds import HANG_SECONDS_MAX
@@ -94,6 +94,13 @@ async def test_a_watch_resumes_after_its_revision(calls: Calls) -> None:
     )
     current = await calls.watch(BOB, resume=3).read()
     assert (3, True, []) == (current.revision, current.complete, _ids(current))
+
+
+async def test_a_revision_beyond_all_that_there_were_begins_another_epoch(calls: Calls) -> None:
+    before = await calls.watch(BOB).read()
+    step = await calls.watch(BOB, resume=INT64_MAX - 1).read()
+    assert (1, ["a", "b"]) == (step.revision, _ids(step))
+    assert before.epoch != step.epoch
 
 
 async def test_a_change_by_another_process_is_noticed(calls: Calls, store: PlaneStore) -> None:

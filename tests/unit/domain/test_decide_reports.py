@@ -1,4 +1,4 @@
-"""What `decide` reports beside its outcome: warnings, overage, shadow denials, overflow."""
+"""What `decide` reports beside its outcome: warnings, overage, shadow denials."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Final
 import pytest
 
 from sidecar.domain.bounds import INT64_MAX
-from sidecar.domain.catalog.model import Limit
-from sidecar.domain.errors import OutOfRange
 from sidecar.domain.limits.decide import decide, decide_unmetered
 from sidecar.domain.limits.decision import Decision, ThresholdWarning
 from sidecar.domain.limits.reasons import GrantMode, Reason
@@ -127,32 +125,6 @@ def test_shadow_denials(
     usages: list[QuotaUsage], quantity: int, mode: GrantMode, expected: tuple[str, ...]
 ) -> None:
     assert expected == decide(quantity, mode, usages, NOW_US).shadow_denials
-
-
-@pytest.mark.parametrize("mode", [ALL, UP_TO, RECORD_ONLY])
-@pytest.mark.parametrize("of", [limit(amount=None), limit(amount=5, enforcement=SOFT)])
-def test_a_sum_that_no_counter_holds_is_out_of_range(mode: GrantMode, of: Limit) -> None:
-    with pytest.raises(OutOfRange) as caught:
-        decide(INT64_MAX, mode, [usage(of, 1)], NOW_US)
-    assert "quantity" == caught.value.field
-
-
-def test_the_greatest_sum_that_a_counter_holds_is_allowed() -> None:
-    decision = decide(INT64_MAX - 7, ALL, [usage(limit(amount=None), 7)], NOW_US)
-    assert (True, Reason.ALLOWED, INT64_MAX - 7) == (
-        decision.allowed,
-        decision.reason,
-        decision.granted,
-    )
-
-
-def test_what_is_denied_is_not_counted_and_so_overflows_nothing() -> None:
-    decision = decide(INT64_MAX, ALL, [usage(limit(amount=10), 1)], NOW_US)
-    assert (False, Reason.LIMIT_EXCEEDED, 0) == (
-        decision.allowed,
-        decision.reason,
-        decision.granted,
-    )
 
 
 def test_asking_for_all_there_is_gets_what_is_left() -> None:

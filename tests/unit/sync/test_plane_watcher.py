@@ -9,13 +9,14 @@ from structlog.testing import capture_logs
 
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.directory.directory import Directory
-from sidecar.domain.bounds import FOREVER_US
+from sidecar.domain.bounds import FOREVER_US, INT64_MAX
 from sidecar.domain.company.timeline import compile_snapshot
 from sidecar.domain.errors import Exhausted
 from sidecar.domain.slices import Slices
 from sidecar.shared.convert.snapshot_messages import snapshot_to_message
 from sidecar.storage.snapshots import SnapshotChanges
 from sidecar.sync.machine.watch import WatchMachine
+from sidecar.sync.plane_answers import REVISION_MAX
 from tests.support.bounded import CONTENT, bench_of
 from tests.support.build import company
 from tests.support.processes import until
@@ -104,6 +105,26 @@ async def test_a_catalog_that_cannot_be_read_is_told_once_and_the_stream_backs_o
         failures = [line for line in lines if line["event"] == "sync.watch_failed"]
         assert 1 == len(failures)
         assert ["a"] == bench.container.snapshots.company_ids("", 10)
+
+
+async def test_a_revision_that_no_plane_resumes_from_ends_no_watch(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A plane takes what it is resumed from up to 2^63-2."""
+    async with bench_of(monkeypatch, tmp_path) as bench:
+        bench.apply(CONTENT)
+        watcher, plane = bench.container.watcher, bench.plane
+        assert watcher is not None
+        plane.pages = [page(INT64_MAX)]
+        async with bench.running(watcher.run()):
+            await bench.followed("e", REVISION_MAX)
+
+        async def resumed() -> bool:
+            return len(plane.resumed) == 2
+
+        async with bench.running(watcher.run()):
+            await until(resumed, "the watch is not taken up again")
+        assert [0, INT64_MAX - 1] == plane.resumed
 
 
 async def test_who_was_absent_is_asked_for_again_once_the_plane_was_restored(

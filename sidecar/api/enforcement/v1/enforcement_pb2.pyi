@@ -602,10 +602,11 @@ class CheckAndIncrementRequest(_message.Message):
     no key remembered.
     """
     idempotency_key: _builtins.str
-    """Unique per company; up to 128 bytes of printable UTF-8. A retry with the same key and the same feature, quantity,
-    grant mode and dimensions gets the original answer and counts nothing, for at least 24 hours, or for as long as the
-    basis says (Basis.remembered); another payload under the same key fails with ALREADY_EXISTS (reason
-    IDEMPOTENCY_CONFLICT). Empty: no protection against retries.
+    """Unique per company; up to 128 bytes of printable UTF-8. Once a request was counted under a key, a retry with the same
+    key and the same feature, quantity, grant mode and dimensions gets the original answer and counts nothing, for at
+    least 24 hours, or for as long as the basis says (Basis.remembered); another payload under the same key fails with
+    ALREADY_EXISTS (reason IDEMPOTENCY_CONFLICT). A denial counts nothing and leaves no trace of its key: a retry of it is
+    decided anew, and is counted if it is allowed by then. Empty: no protection against retries.
     """
     grant_mode: Global___GrantMode.ValueType
     """How much of the quantity may be granted."""
@@ -655,7 +656,9 @@ class CheckAndIncrementResponse(_message.Message):
     record_id: _builtins.str
     """Id of the usage record: names it in the ledger. Empty if nothing was counted."""
     replayed: _builtins.bool
-    """Whether this is the stored answer to an earlier request with the same idempotency key."""
+    """Whether this is the stored answer to an earlier request that was counted under the same idempotency key. Never for a
+    denial, which is decided anew each time.
+    """
     @_builtins.property
     def decision(self) -> Global___Decision:
         """The decision."""
