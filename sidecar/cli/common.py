@@ -12,7 +12,8 @@ import click
 
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.text import is_displayable
-from sidecar.domain.time.units import SECOND_US, UNIT_US
+from sidecar.domain.time.units import SECOND_US
+from sidecar.shared.durations import duration_of_text
 
 DEFAULT_SIDECAR: Final = "unix:/run/tallyd/sidecar.sock"
 DEFAULT_CONTROL: Final = "127.0.0.1:7721"
@@ -125,7 +126,7 @@ def note_json_mode(context: click.Context) -> None:
 # --- options
 
 F = TypeVar("F", bound=Callable[..., Any])
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(us|ms|s|m|h)?")
+_SECONDS: Final = re.compile(r"\d{1,9}(?:\.\d{1,6})?", re.ASCII)
 
 
 class PairType(click.ParamType[tuple[str, str]]):
@@ -144,7 +145,7 @@ class PairType(click.ParamType[tuple[str, str]]):
 
 
 class DurationType(click.ParamType[float]):
-    """A positive length of time such as `5`, `500ms`, `1.5s` or `2m`; the value is in seconds."""
+    """A positive length of time, as in files, or a number of seconds; the value is in seconds."""
 
     name = "duration"
 
@@ -154,11 +155,14 @@ class DurationType(click.ParamType[float]):
         """Parse it."""
         if isinstance(value, int | float):
             return float(value)
-        match = _DURATION.fullmatch(value.strip())
-        seconds = float(match[1]) * UNIT_US[match[2] or "s"] / SECOND_US if match else 0.0
-        if seconds <= 0:
+        text = value.strip()
+        try:
+            length_us = duration_of_text(f"{text}s" if _SECONDS.fullmatch(text) else text)
+        except ValueError:
+            length_us = 0
+        if length_us <= 0:
             self.fail(f"{value!r} is not a duration such as 5, 500ms, 1.5s or 2m", param, ctx)
-        return seconds
+        return length_us / SECOND_US
 
 
 class AddressType(click.ParamType[str]):

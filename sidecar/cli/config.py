@@ -46,7 +46,7 @@ class Setting(NamedTuple):
 
 @click.group(
     epilog=examples(
-        "tallyd config show control",
+        "tallyd config show",
         "tallyd config check tallyd.toml",
         "tallyd config schema > catalog.schema.json",
     ),
@@ -84,21 +84,30 @@ def set_options(function: F) -> F:
 def show(daemon: Daemon | None, file: str | None, given: tuple[str, ...], as_json: bool) -> None:
     """Show every setting with its value and its source. Secrets are masked.
 
-    Ends with 2 and all the problems when the settings of a daemon cannot be used.
+    What a daemon still needs to start is told below. Ends with 2 and all the problems when a value
+    cannot be used.
     """
     shown: dict[str, list[Setting]] = {}
     problems: dict[SettingProblem, None] = {}  # a set that keeps its order
+    needed: list[str] = []
     for name in _daemons(daemon):
         try:
-            shown[name] = list(_settings(name, file, given))
+            loaded = _load(name, file, given)
         except ConfigError as error:
-            problems.update(dict.fromkeys(error.problems))
+            if error.loaded is None:
+                problems.update(dict.fromkeys(error.problems))
+                continue
+            loaded = error.loaded
+            needed += [f"{name} does not start as it is: {found}" for found in error.problems]
+        shown[name] = list(_settings(loaded))
     if as_json and not problems:
         output.print_json({name: _json(settings) for name, settings in shown.items()})
     elif not as_json:
         for title, settings in shown.items():
             output.print_line(output.paint(f"[{title}]", "cyan"))
             output.print_table(("setting", "value", "source", "from"), map(_row, settings))
+    for line in needed:
+        click.echo(f"note: {line}", err=True)
     if problems:
         raise config_error(ConfigError(list(problems)))
 
@@ -140,8 +149,7 @@ def _daemons(daemon: Daemon | None) -> tuple[Daemon, ...]:
     return (daemon,) if daemon else DAEMONS
 
 
-def _settings(daemon: Daemon, file: str | None, given: tuple[str, ...]) -> Iterator[Setting]:
-    loaded = _load(daemon, file, given)
+def _settings(loaded: Loaded[SidecarConfig] | Loaded[ControlConfig]) -> Iterator[Setting]:
     values = msgspec.structs.asdict(loaded.config)
     for name, source in loaded.sources.items():
         value = _MASK if name.endswith(_SECRET_ENDINGS) and values[name] else values[name]

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from sidecar.cli.common import CliError, ExitCode
 from sidecar.shared.config import ConfigError, SettingField, fields
+from sidecar.shared.config.units import unit_of_name
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -58,7 +59,9 @@ def environment() -> dict[str, str]:
 
 def _option(field: SettingField) -> Callable[[F], F]:
     default = "none" if field.default == "" else field.default
-    metavar = "|".join(field.choices) or ("NUMBER" if field.type is int else "TEXT")
+    unit = unit_of_name(field.name) if field.type is int else ""
+    number = {"": "NUMBER", "bytes": "SIZE"}.get(unit, "DURATION")
+    metavar = "|".join(field.choices) or (number if field.type is int else "TEXT")
     return click.option(
         field.flag,
         field.name,

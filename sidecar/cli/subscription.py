@@ -58,7 +58,7 @@ class WhenType(click.ParamType[ChangeInstant]):
         try:
             at_us = InstantType().convert(value, None, None)
         except click.BadParameter:
-            told = "is not now, period-end, or an instant such as 2027-01-31T00:00:00Z or +12h"
+            told = "is not now, period-end, or an instant such as 2027-01-31, +12h or fri"
             self.fail(f"{value!r} {told}", param, ctx)
         return ChangeInstant(control_pb2.CHANGE_TIME_AT, timestamp(at_us))
 
@@ -70,7 +70,7 @@ at_option: Final = click.option(
     default="now",
     metavar="WHEN",
     show_default=True,
-    help="now, period-end, or an instant such as 2027-01-31 or +12h.",
+    help="now, period-end, or an instant such as 2027-01-31, +12h or fri.",
 )
 move_anchor_option: Final = click.option(
     "--move-anchor", is_flag=True, help="Start the billing cycle anew."

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import click
 
-from sidecar.domain.time.units import MILLISECOND_US, SECOND_US, UNIT_US, datetime_of_instant
-from sidecar.shared.catalog_file.instants import instant_of_text
+from sidecar.domain.time.units import MILLISECOND_US, SECOND_US, datetime_of_instant
+from sidecar.shared.instants import moment_of_text
 from sidecar.shared.wall_clock import wall_us
-
-_AGO: Final = re.compile(r"(-|\+)(\d{1,6})(s|m|h|d)")
-_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 class InstantType(click.ParamType[int]):
     """An instant; the value is in microseconds since the epoch.
 
-    RFC 3339 with an offset, a date (its midnight, UTC), `now`, or a span from now such as `-2h`.
+    RFC 3339 with an offset, a date or weekday (its midnight, UTC), `now`, or a span from now such
+    as `-2h`; see `sidecar.shared.instants`.
     """
 
     name = "instant"
@@ -29,16 +26,10 @@ class InstantType(click.ParamType[int]):
         """Parse it."""
         if isinstance(value, int):
             return value
-        text = str(value).strip()
-        if text == "now":
-            return wall_us()
-        if span := _AGO.fullmatch(text):
-            distance_us = int(span[2]) * UNIT_US[span[3]]
-            return wall_us() + (distance_us if span[1] == "+" else -distance_us)
         try:
-            return instant_of_text(f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text)
+            return moment_of_text(str(value), wall_us())
         except ValueError as error:
-            self.fail(f"{error}; a date, now, or a span such as -2h is fine too", param, ctx)
+            self.fail(str(error), param, ctx)
 
 
 def local_time(instant_us: int) -> str:

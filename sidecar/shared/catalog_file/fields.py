@@ -10,10 +10,10 @@ import re
 from typing import Final, TypeVar
 
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
-from sidecar.shared.catalog_file.durations import duration_of_text
-from sidecar.shared.catalog_file.instants import instant_of_text
 from sidecar.shared.catalog_file.problems import Finding, Path
 from sidecar.shared.catalog_file.yaml_tree import Listing, Node, Scalar, Table
+from sidecar.shared.durations import duration_of_text
+from sidecar.shared.instants import instant_of_text
 
 UNLIMITED: Final = "unlimited"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -25,8 +25,12 @@ class SettingProblem(Struct, frozen=True):
 
 
 class ConfigError(ValueError):
-    """The configuration cannot be used; `problems` holds every reason, one line each."""
+    """The configuration cannot be used; `problems` holds every reason, one line each.
 
-    def __init__(self, problems: Sequence[SettingProblem]) -> None:
+    `loaded`: what was read all the same, where each value is right by itself.
+    """
+
+    def __init__(self, problems: Sequence[SettingProblem], loaded: Any = None) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = tuple(problems)
+        self.loaded = loaded

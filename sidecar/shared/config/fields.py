@@ -14,6 +14,8 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_typ
 import msgspec
 from msgspec import NODEFAULT, Struct
 
+from sidecar.shared.config.units import example_of_unit, number_of_text, unit_of_name
+
 PREFIX: Final = "TALLYD_"
 TEXT_BYTES_MAX: Final = 4096
 _SHOWN_CHARACTERS_MAX: Final = 80
@@ -49,10 +51,15 @@ class SettingField(Struct, frozen=True):
     def parse(self, value: object, *, from_text: bool) -> Value:
         """Return `value` if the field may hold it; ValueError says what it must be instead.
 
-        With `from_text`, a number may come as its decimal digits, as from an environment.
+        With `from_text`, a number may come as its decimal digits, as from an environment. One whose
+        name has a unit may come as a text with another one, such as `4GiB`.
         """
+        said = value
+        if self.type is int and isinstance(value, str):
+            counted = number_of_text(value, unit_of_name(self.name))
+            said = value if counted is None else counted
         try:
-            parsed: Value = msgspec.convert(value, self.type, strict=not from_text)
+            parsed: Value = msgspec.convert(said, self.type, strict=not from_text)
         except msgspec.ValidationError:
             raise ValueError(self._refusal(value)) from None
         if not self._holds(parsed):
@@ -67,7 +74,9 @@ class SettingField(Struct, frozen=True):
             return " or ".join(f'"{choice}"' for choice in self.choices)
         if self.type is str:
             return f"text of at most {TEXT_BYTES_MAX} bytes"
-        return f"a whole number from {self.minimum} to {self.maximum}"
+        example = example_of_unit(unit_of_name(self.name))
+        units = f" (or with a unit, such as {example})" if example else ""
+        return f"a whole number from {self.minimum} to {self.maximum}{units}"
 
     def _holds(self, parsed: Value) -> bool:
         if isinstance(parsed, int):

@@ -9,13 +9,13 @@ from __future__ import annotations
 import errno
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
 from msgspec import Struct
 
+from sidecar.domain.nearest import nearest
 from sidecar.shared.config.errors import ConfigError, SettingProblem
 from sidecar.shared.config.fields import PREFIX, SettingField, Value, fields
 from sidecar.shared.config.settings import ControlConfig, SidecarConfig
@@ -144,9 +144,11 @@ def _load(
     _take_environment(given, known, environ)
     _take_flags(given, known, flags)
     set_aside = tuple(_set_aside(given, config))
+    if given.problems:
+        raise ConfigError(given.problems)
     loaded = Loaded(config(**given.values), given.sources, set_aside)
-    if problems := given.problems or list(problems_between(loaded)):
-        raise ConfigError(problems)
+    if problems := list(problems_between(loaded)):
+        raise ConfigError(problems, loaded)
     return loaded
 
 
@@ -231,8 +233,8 @@ def _take_flags(
 
 
 def _unknown(name: str, known: Mapping[str, SettingField]) -> str:
-    close = get_close_matches(name, known, n=1)
-    return f"unknown; did you mean {close[0]}?" if close else "unknown"
+    close = nearest(name, known)
+    return f"unknown; did you mean {close}?" if close else "unknown"
 
 
 def _reason(error: OSError | ValueError) -> str:

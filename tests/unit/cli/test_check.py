@@ -275,7 +275,7 @@ def test_increment_counts_and_names_the_record(fake: FakeServer) -> None:
         (["--dimension", "model"], "'model' is not KEY=VALUE"),
         (["--dimension", "=large"], "'=large' is not KEY=VALUE"),
         (["--event-time", "2026-01-31T00:00:00"], "has no offset"),
-        (["--event-time", "yesterday"], "is not a date-time"),
+        (["--event-time", "once"], "is not a date-time"),
     ],
 )
 def test_bad_input_is_told_before_anything_is_sent(

@@ -58,12 +58,22 @@ def test_show_with_json_has_both_daemons(file: Path) -> None:
     assert drain == answer["control"]["drain_seconds_max"]
 
 
-def test_show_of_settings_that_cannot_be_used_ends_with_the_problems() -> None:
+def test_show_without_any_setting_has_both_daemons_and_says_what_is_needed() -> None:
     result = tallyd("config", "show")
+
+    assert ExitCode.OK == result.exit_code
+    titles = [line for line in result.stdout.splitlines() if line.startswith("[")]
+    assert ["[sidecar]", "[control]"] == titles
+    assert result.stderr.startswith("note: sidecar does not start as it is: ")
+    assert "control: set the control plane's address" in result.stderr
+
+
+def test_show_of_values_that_cannot_be_used_ends_with_the_problems() -> None:
+    result = tallyd("config", "show", environment={"TALLYD_IDEMPOTENCY_HOURS": "soon"})
 
     assert ExitCode.USAGE == result.exit_code
     assert result.stdout.startswith("[control]\n")
-    assert "control: set the control plane's address" in result.stderr
+    assert "idempotency_hours: must be a whole number" in result.stderr
     assert result.stderr.endswith("cannot be used: 1 problem (INVALID_CONFIG)\n")
 
 
@@ -161,8 +171,8 @@ def test_every_setting_is_an_option_of_its_daemon(name: str, settings: type[Stru
         (
             ["control", "--drain-seconds-max", "soon"],
             (
-                "--drain-seconds-max: drain_seconds_max: must be a whole number from 0 to 3600, "
-                "not 'soon'"
+                "--drain-seconds-max: drain_seconds_max: must be a whole number from 0 to 3600 "
+                "(or with a unit, such as 90s), not 'soon'"
             ),
         ),
     ],

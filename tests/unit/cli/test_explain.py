@@ -207,7 +207,7 @@ def test_what_is_unknown_is_an_error(fake: FakeServer) -> None:
     [
         (["--quantity", "-1"], "-1 is not in the range"),
         (["--dimension", "model"], "'model' is not KEY=VALUE"),
-        (["--at", "yesterday"], "is not a date-time"),
+        (["--at", "once"], "is not a date-time"),
     ],
 )
 def test_bad_input_is_told_before_anything_is_sent(

@@ -306,10 +306,10 @@ def test_a_refusal_names_field_and_reason(fake: FakeServer) -> None:
 
 
 def test_a_time_that_is_none_is_told_what_one_is() -> None:
-    result = tallyd("subscription", "cancel", "acme", "--at", "yesterday")
+    result = tallyd("subscription", "cancel", "acme", "--at", "once")
 
     assert ExitCode.USAGE == result.exit_code
-    told = "'yesterday' is not now, period-end, or an instant such as 2027-01-31T00:00:00Z or +12h"
+    told = "'once' is not now, period-end, or an instant such as 2027-01-31, +12h or fri"
     assert f"Error: Invalid value for '--at': {told}\n" in result.stderr
 
 

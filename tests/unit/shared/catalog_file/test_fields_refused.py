@@ -121,13 +121,13 @@ CASES = [
         ],
     ),
     (
-        "anchor_date_only",
+        "anchor_without_seconds",
         "anchor: 2026-01-31T00:00:00Z",
-        "anchor: 2026-01-31",
+        "anchor: 2026-01-31T00:00Z",
         [
             (
-                "22:13: companies.acme.anchor: '2026-01-31' is not a date-time such "
-                'as "2026-01-31T00:00:00Z"'
+                "22:13: companies.acme.anchor: '2026-01-31T00:00Z' is not a date-time such "
+                'as "2026-01-31T00:00:00Z" or a date such as 2026-01-31'
             )
         ],
     ),
@@ -195,7 +195,7 @@ CASES = [
         [
             (
                 "24:39: companies.acme.overrides.sso.expires_at: 'soon' is not a "
-                'date-time such as "2026-01-31T00:00:00Z"'
+                'date-time such as "2026-01-31T00:00:00Z" or a date such as 2026-01-31'
             )
         ],
     ),

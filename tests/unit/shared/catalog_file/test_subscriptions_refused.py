@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pytest
 
 from tests.unit.shared.catalog_file.sample import FULL_SAMPLE, problems_after
 
 A_WHOLE_NUMBER = "a whole number such as 1000 or 1_000"
+
+FORMS: Final = '"2026-01-31T00:00:00Z" or a date such as 2026-01-31'
+NOT_SOON: Final = f"60:19: pause.resumes_at: 'soon' is not a date-time such as {FORMS}"
+NOT_LATER: Final = f"66:14: changes[1].at: 'later' is not a date-time such as {FORMS}"
 
 CASES: list[tuple[str, str, str, str]] = [
     (
@@ -73,7 +79,7 @@ CASES: list[tuple[str, str, str, str]] = [
         "anchor_that_moves_at_a_wrong_time",
         "resumes_at: 2026-02-05T00:00:00Z",
         "resumes_at: soon",
-        "60:19: pause.resumes_at: 'soon' is not a date-time such as \"2026-01-31T00:00:00Z\"",
+        NOT_SOON,
     ),
     (
         "moves_anchor_a_text",
@@ -103,7 +109,7 @@ CASES: list[tuple[str, str, str, str]] = [
         "change_at_no_time",
         "{at: 2026-02-07T00:00:00Z",
         "{at: later",
-        "66:14: changes[1].at: 'later' is not a date-time such as \"2026-01-31T00:00:00Z\"",
+        NOT_LATER,
     ),
     (
         "change_to_an_unknown_plan",

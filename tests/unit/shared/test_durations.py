@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.domain.formatting import duration_text
-from sidecar.shared.catalog_file.durations import duration_of_text
+from sidecar.shared.durations import duration_of_text
 
 DAY_US = 86_400_000_000
 
@@ -31,6 +31,8 @@ DAY_US = 86_400_000_000
         ("15m", 900_000_000),
         ("1h", 3_600_000_000),
         ("30d", 30 * DAY_US),
+        ("1.5s", 1_500_000),
+        ("0.25 days", DAY_US // 4),
     ],
 )
 def test_a_length_of_time_in_each_of_its_forms(text: str, length_us: int) -> None:
@@ -44,7 +46,21 @@ def test_what_is_shown_can_be_written(length_us: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "1", "s", "-1s", "1.5s", "1 s", "10  seconds", "1h30m", "month", "٣s", "1" * 16 + "s"],
+    [
+        "",
+        "1",
+        "s",
+        "-1s",
+        "0.5us",
+        "1.s",
+        ".5s",
+        "1 s",
+        "10  seconds",
+        "1h30m",
+        "month",
+        "٣s",
+        "1" * 16 + "s",
+    ],
 )
 def test_what_is_no_length_of_time(text: str) -> None:
     with pytest.raises(ValueError, match="is not a length of time such as second"):
