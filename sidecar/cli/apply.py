@@ -10,6 +10,13 @@ import click
 
 from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
 from sidecar.cli import output
+from sidecar.cli.catalog_warnings import (
+    json_of_problem,
+    json_of_warnings,
+    print_warnings,
+    print_warnings_of_plane,
+    warnings_beyond,
+)
 from sidecar.cli.common import (
     CliError,
     ExitCode,
@@ -65,9 +72,12 @@ def command(
 
     The catalog is replaced as a whole; companies that are not in the file stay, unless --prune is
     given. Applying the same file again changes nothing. All problems of a file are told at once,
-    with line, column and field; `tallyd config schema` prints its JSON Schema.
+    with line, column and field; `tallyd config schema` prints its JSON Schema. What is taken and is
+    likely not meant so is told as a warning, on stderr.
     """
     content = read_catalog(file)
+    if not as_json:
+        print_warnings(file, content.warnings)
     if check:
         _report_valid(file, content, as_json)
         return
@@ -80,9 +90,12 @@ def command(
     with connect("control", control_address) as channel:
         stub = control_pb2_grpc.ControlServiceStub(channel)
         answer = stub.Apply(request, timeout=timeout_s)
+    more = warnings_beyond(answer.warnings, content.warnings)
     if as_json:
-        output.print_json({**json_of_message(answer), "dry_run": dry_run})
+        told = [*json_of_warnings(content.warnings), *map(json_of_message, more)]
+        output.print_json({**json_of_message(answer), "warnings": told, "dry_run": dry_run})
     else:
+        print_warnings_of_plane(more)
         _print_changes(answer, dry_run)
 
 
@@ -99,10 +112,7 @@ def read_catalog(file: str) -> CatalogFile:
 def catalog_error(error: CatalogFileError) -> CliError:
     """Turn a file's problems into what to tell."""
     count = len(error.problems) + error.omitted
-    problems = [
-        {"line": at.line, "column": at.column, "field": field, "message": message}
-        for at, field, message in error.problems
-    ]
+    problems = [json_of_problem(problem) for problem in error.problems]
     return CliError(
         f"{error.source} cannot be used: {count} problem{'s' * (count != 1)}",
         exit_code=ExitCode.USAGE,
@@ -120,7 +130,8 @@ def _report_valid(file: str, content: CatalogFile, as_json: bool) -> None:
         "companies": len(content.companies),
     }
     if as_json:
-        output.print_json({"valid": True, **counts})
+        warnings = json_of_warnings(content.warnings)
+        output.print_json({"valid": True, **counts, "warnings": warnings})
     else:
         told = ", ".join(
             f"{name.replace('_', '-')} {output.number(count)}" for name, count in counts.items()

@@ -159,6 +159,7 @@ class PlaneClient:
             companies=companies,
             known_catalog_version=known_catalog_version,
             accepts_spans=True,
+            accepts_changes=True,
         )
         kind = sync_pb2.FetchSnapshotsResponse
         told: list[bytes] = []
@@ -230,6 +231,7 @@ class PlaneClient:
                 resume_revision=resume_revision,
                 without_companies=without_companies,
                 accepts_spans=True,
+                accepts_changes=True,
             )
         )
         try:

@@ -148,7 +148,9 @@ class World:
     def _watch(self) -> None:
         """Resume the watch where it was, and follow it to the present."""
         resume = self._machine.resume_revision()
-        position = snapshots.start(self.plane, resume, without_companies=False, accepts_spans=True)
+        position = snapshots.start(
+            self.plane, resume, without_companies=False, accepts_spans=True, accepts_changes=True
+        )
         complete = False
         while not complete:
             messages, page, position = sync_answers.watch_page(

@@ -30,6 +30,7 @@ from sidecar.domain.errors import InvalidInput
 from sidecar.domain.text import KNOWN_NAMES
 from sidecar.domain.time.units import EPOCH
 from sidecar.domain.time.windows import LIFETIME_WINDOW, Window
+from sidecar.domain.validation import field_path_text
 from sidecar.shared.convert.catalog import catalog_from_message, catalog_snapshot_to_message
 from sidecar.shared.convert.companies import company_from_message, company_to_message
 from sidecar.shared.convert.grants import limit_to_message
@@ -75,6 +76,10 @@ def apply_state(
         changes=map(_change, applied.changes),
         changed=applied.changed,
         unchanged=applied.unchanged,
+        warnings=[
+            control_pb2.Warning(field=field_path_text(path), message=message)
+            for path, message in applied.warnings
+        ],
     )
 
 

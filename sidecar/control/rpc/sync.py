@@ -92,6 +92,7 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
                 resume,
                 request.without_companies,
                 accepts_spans=request.accepts_spans,
+                accepts_changes=request.accepts_changes,
             )
             await self._hub.refresh()
             watch = _Watch(self._pages, self._workers, self._hub, watcher, position, self._clock)

@@ -22,7 +22,12 @@ from sidecar.control.services.losses import LostStore
 from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import CHAIN_BYTES, CounterKey
 from sidecar.domain.bounds import BATCH_MAX, IDENTIFIER_BYTES_MAX, INT64_MAX
+from sidecar.domain.catalog.model import CatalogSnapshot
 from sidecar.domain.company.model import CompanySnapshot
+from sidecar.domain.entitlement.earlier_readers import (
+    catalog_without_changes,
+    snapshot_without_changes,
+)
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.limits.counters import CounterTotal
 from sidecar.domain.text import KNOWN_NAMES
@@ -94,7 +99,7 @@ def fetch(
     fetched = snapshots.fetch(store, request.companies, known, incarnation, now_us)
     catalog = fetched.catalog
     answer = sync_pb2.FetchSnapshotsResponse(
-        catalog=None if catalog is None else catalog_snapshot_to_message(catalog),
+        catalog=None if catalog is None else _told_catalog(catalog, request.accepts_changes),
         unknown_companies=fetched.unknown,
         totals=map(total_to_message, fetched.totals.totals),
         plane_time=timestamp(now_us),
@@ -104,7 +109,7 @@ def fetch(
     )
     room = FETCH_BYTES
     for snapshot in fetched.snapshots:
-        told = _told(snapshot, request.accepts_spans)
+        told = _told(snapshot, request.accepts_spans, request.accepts_changes)
         room -= told.ByteSize()
         if room < 0 and answer.companies:
             answer.left_out_companies.append(snapshot.company)
@@ -169,11 +174,11 @@ def watch_page(
     message.removed_companies.extend(page.removed)
     message.totals.extend(map(total_to_message, page.totals.totals))
     if catalog is not None:
-        message.catalog.CopyFrom(catalog_snapshot_to_message(catalog))
+        message.catalog.CopyFrom(_told_catalog(catalog, position.accepts_changes))
     messages = [message]
     room = WATCH_BYTES - message.ByteSize()
     for snapshot in page.snapshots:
-        told = _told(snapshot, position.accepts_spans)
+        told = _told(snapshot, position.accepts_spans, position.accepts_changes)
         size = told.ByteSize()
         if size > room:
             messages.append(_watch_message(page, now_us))
@@ -208,7 +213,18 @@ def _watch_message(page: snapshots.WatchPage, now_us: int) -> sync_pb2.WatchSnap
     )
 
 
-def _told(snapshot: CompanySnapshot, accepts_spans: bool) -> catalog_pb2.CompanySnapshot:
+def _told_catalog(snapshot: CatalogSnapshot, accepts_changes: bool) -> catalog_pb2.CatalogSnapshot:
+    if not accepts_changes:
+        catalog = catalog_without_changes(snapshot.catalog)
+        snapshot = CatalogSnapshot(snapshot.version, catalog)
+    return catalog_snapshot_to_message(snapshot)
+
+
+def _told(
+    snapshot: CompanySnapshot, accepts_spans: bool, accepts_changes: bool
+) -> catalog_pb2.CompanySnapshot:
+    if not accepts_changes:
+        snapshot = snapshot_without_changes(snapshot)
     return snapshot_for_reader(
         snapshot, accepts_spans=accepts_spans, segmented_bytes_max=SEGMENTED_BYTES_MAX
     )

@@ -23,7 +23,7 @@ SHARED_MAX: Final = 16
 
 Step: TypeAlias = tuple[Sequence[sync_pb2.WatchSnapshotsResponse], WatchPage, ResumePosition]
 """The messages, what they are made of, and the position after them."""
-_Place: TypeAlias = tuple[int, str, int, bool]
+_Place: TypeAlias = tuple[int, str, int, bool, bool]
 
 
 class Pages:
@@ -48,6 +48,7 @@ class Pages:
             position.company,
             position.catalog_version,
             position.accepts_spans,
+            position.accepts_changes,
         )
         reading = self._shared.get(place)
         if reading is None:

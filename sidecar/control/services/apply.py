@@ -15,6 +15,7 @@ from sidecar.domain.catalog.canonical import canonical_catalog, canonical_compan
 from sidecar.domain.catalog.model import Catalog
 from sidecar.domain.catalog.rules import companies_problems, overrides_problems, problems
 from sidecar.domain.catalog.size import catalog_size_problems
+from sidecar.domain.catalog.warnings import WARNINGS_MAX, warnings
 from sidecar.domain.company.model import Company
 from sidecar.domain.company.rules import company_references
 from sidecar.domain.company.size import company_size_problems
@@ -41,12 +42,16 @@ class Desired(msgspec.Struct, frozen=True):
 
 
 class Applied(msgspec.Struct, frozen=True):
-    """What came of it. `changes` are at most 1,000; `changed` and `unchanged` count objects."""
+    """What came of it. `changes` are at most 1,000; `changed` and `unchanged` count objects.
+
+    `warnings`: what of it was taken and is likely not meant so; the first 100.
+    """
 
     revision: int
     changes: tuple[Change, ...]
     changed: int
     unchanged: int
+    warnings: tuple[RuleProblem, ...] = ()
 
 
 class _Steps(msgspec.Struct, frozen=True):
@@ -60,6 +65,7 @@ class _Steps(msgspec.Struct, frozen=True):
     remove: list[str]
     changes: list[Change]
     given: int
+    warnings: tuple[RuleProblem, ...]
 
     def applied(self, revision: int) -> Applied:
         changed = sum(
@@ -68,7 +74,7 @@ class _Steps(msgspec.Struct, frozen=True):
         )
         unchanged = self.given - changed
         changes = tuple(self.changes[:CHANGES_MAX])
-        return Applied(revision, changes, len(self.changes), unchanged)
+        return Applied(revision, changes, len(self.changes), unchanged, self.warnings)
 
 
 def apply(store: PlaneStore, desired: Desired, now_us: int) -> Applied:
@@ -140,7 +146,13 @@ def _steps(transaction: ReadTransaction, desired: Desired) -> _Steps:
     objects = len(given)
     if desired.catalog is not None:
         objects += len(after.features) + len(after.plans) + len(after.add_ons)
-    return _Steps(after if catalog_changed else None, put, remove, changes, objects)
+    told = tuple(islice(_warnings(desired), WARNINGS_MAX))
+    return _Steps(after if catalog_changed else None, put, remove, changes, objects, told)
+
+
+def _warnings(desired: Desired) -> Iterator[RuleProblem]:
+    if desired.catalog is not None:
+        yield from below(("catalog",), warnings(desired.catalog))
 
 
 def _refuse_problems(desired: Desired, catalog: Catalog) -> None:

@@ -50,7 +50,8 @@ class ResumePosition(msgspec.Struct, frozen=True):
     Everything up to (`revision`, `company`) was sent, and the catalog if its version is at most
     `catalog_version`. Removals are told if they are after `known_revision`. `with_totals`: usage
     goes along, for a caller that starts with nothing. `totals_version`: of the ledger, then.
-    `accepts_spans`: which form of snapshots the caller reads.
+    `accepts_spans`: which form of snapshots the caller reads. `accepts_changes`: whether it reads
+    changes of what is granted.
     """
 
     revision: int
@@ -60,6 +61,7 @@ class ResumePosition(msgspec.Struct, frozen=True):
     with_totals: bool
     totals_version: int = 0
     accepts_spans: bool = False
+    accepts_changes: bool = False
 
 
 class WatchPage(msgspec.Struct, frozen=True):
@@ -111,6 +113,7 @@ def start(
     without_companies: bool,
     *,
     accepts_spans: bool = False,
+    accepts_changes: bool = False,
 ) -> ResumePosition:
     """Where a watch begins.
 
@@ -133,6 +136,7 @@ def start(
             known_revision=resume_revision,
             with_totals=False,
             accepts_spans=accepts_spans,
+            accepts_changes=accepts_changes,
         )
     return ResumePosition(
         revision=1 + (revision if without_companies else 0),
@@ -142,6 +146,7 @@ def start(
         with_totals=not without_companies,
         totals_version=0 if without_companies else version,
         accepts_spans=accepts_spans,
+        accepts_changes=accepts_changes,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Final
 from sidecar.domain.catalog import rules
 from sidecar.domain.catalog.canonical import canonical_catalog, canonical_company
 from sidecar.domain.catalog.model import Catalog
+from sidecar.domain.catalog.warnings import WARNINGS_MAX, warnings
 from sidecar.domain.company.model import Company
 from sidecar.shared.catalog_file import yaml_tree
 from sidecar.shared.catalog_file.build import Builder, cut_out
@@ -36,10 +37,14 @@ _FINDINGS_MAX: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class CatalogFile:
-    """What a file says, in canonical order: companies are sorted by id."""
+    """What a file says, in canonical order: companies are sorted by id.
+
+    `warnings`: what is taken, and is likely not meant so; in the order of the file.
+    """
 
     catalog: Catalog
     companies: tuple[Company, ...]
+    warnings: tuple[FileProblem, ...] = ()
 
 
 def load_catalog_file(path: str | FilePath) -> CatalogFile:
@@ -88,8 +93,13 @@ def catalog_of_tree(
         findings += news
     if problems:
         raise CatalogFileError(source, problems)
+    odd = [found(each, catalog, ()) for each in islice(warnings(catalog), WARNINGS_MAX)]
     companies.sort(key=lambda company: company.id)
-    return CatalogFile(canonical_catalog(catalog), tuple(map(canonical_company, companies)))
+    return CatalogFile(
+        canonical_catalog(catalog),
+        tuple(map(canonical_company, companies)),
+        tuple(sorted(located(root, odd))),
+    )
 
 
 def _news(told: Iterable[Finding], more: Iterable[Finding]) -> Iterator[Finding]:

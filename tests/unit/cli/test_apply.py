@@ -144,7 +144,53 @@ def test_check_with_json(file: Path) -> None:
     result = tallyd("apply", str(file), "--check", "--json")
 
     expected = {"valid": True, "features": 3, "plans": 1, "add_ons": 0, "companies": 1}
-    assert expected == json.loads(result.stdout)
+    assert {**expected, "warnings": []} == json.loads(result.stdout)
+
+
+ODD = SAMPLE.replace(
+    "          monthly:\n", "          all: {amount: 10, per: month}\n          monthly:\n", 1
+)
+LIMIT = "plans.pro.entitlements.tokens.limits.monthly"
+REACHED_BEFORE = "is never reached: limit 'all' (10) denies before, since all limits apply"
+
+
+def test_what_is_odd_is_told_with_its_place_and_changes_nothing_else(
+    fake: FakeServer, file: Path
+) -> None:
+    file.write_text(ODD)
+    fake.answers["Apply"] = control_pb2.ApplyResponse(
+        revision=12,
+        unchanged=5,
+        warnings=[
+            control_pb2.Warning(field="catalog.plans[0]", message=REACHED_BEFORE),
+            control_pb2.Warning(field="companies[0]", message="is odd, too"),
+        ],
+    )
+
+    result = tallyd("apply", str(file), "--control", fake.address)
+
+    expected = f"""\
+warning: {file}:11:11: {LIMIT}: {REACHED_BEFORE}
+warning: companies[0]: is odd, too
+"""
+    assert (ExitCode.OK, expected) == (result.exit_code, result.stderr)
+    assert "nothing to change (revision 12)\n" == result.stdout
+
+
+def test_json_has_what_is_odd_with_its_place(fake: FakeServer, file: Path) -> None:
+    file.write_text(ODD)
+    fake.answers["Apply"] = control_pb2.ApplyResponse(
+        warnings=[control_pb2.Warning(field="companies[0]", message="is odd, too")]
+    )
+    of_file = {"line": 11, "column": 11, "field": LIMIT, "message": REACHED_BEFORE}
+    of_plane = {"field": "companies[0]", "message": "is odd, too"}
+
+    applied = tallyd("apply", str(file), "--control", fake.address, "--json")
+    checked = tallyd("apply", str(file), "--check", "--json")
+
+    assert [of_file, of_plane] == json.loads(applied.stdout)["warnings"]
+    assert [of_file] == json.loads(checked.stdout)["warnings"]
+    assert "" == applied.stderr == checked.stderr
 
 
 def test_standard_input_is_a_file_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -316,3 +316,17 @@ def test_a_catalog_of_before_that_leaves_usage_out_is_told(store: PlaneStore) ->
     with store.write() as transaction:
         transaction.put_catalog(msgspec.structs.replace(CATALOG, plans=plans), 2)
     assert ("catalog", "plans", 0, "entitlements", 0, "limits") == apply.uncounted(store)[0].path
+
+
+def test_what_is_odd_in_a_catalog_is_taken_and_told_each_time(store: PlaneStore) -> None:
+    limits = (
+        Limit("monthly", WindowSpec(WindowUnit.MONTH), 10),
+        Limit("daily", WindowSpec(WindowUnit.DAY), 10),
+    )
+    plans = (Plan("pro", "", (EntitlementGrant("tokens", limits=limits),)),)
+    odd = Desired(msgspec.structs.replace(CATALOG, plans=plans))
+    for _ in range(2):
+        ((path, message),) = apply.apply(store, odd, NOW_US).warnings
+        assert ("catalog", "plans", 0, "entitlements", 0, "limits", 1) == path
+        assert message.startswith("is never reached: limit 'monthly' (10)")
+    assert () == apply.apply(store, Desired(), NOW_US).warnings

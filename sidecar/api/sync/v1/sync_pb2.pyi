@@ -444,6 +444,7 @@ class FetchSnapshotsRequest(_message.Message):
     COMPANIES_FIELD_NUMBER: _builtins.int
     KNOWN_CATALOG_VERSION_FIELD_NUMBER: _builtins.int
     ACCEPTS_SPANS_FIELD_NUMBER: _builtins.int
+    ACCEPTS_CHANGES_FIELD_NUMBER: _builtins.int
     incarnation: _builtins.str
     """UUID of the store."""
     known_catalog_version: _builtins.int
@@ -451,6 +452,11 @@ class FetchSnapshotsRequest(_message.Message):
     accepts_spans: _builtins.bool
     """Whether the caller reads spans of snapshots. Without it each segment repeats all that holds, as far as that has room
     in a message: what is planned beyond it is not told.
+    """
+    accepts_changes: _builtins.bool
+    """Whether the caller reads changes of what is granted (EntitlementGrant.limit_changes and rate_changes) and several
+    overrides of a feature at a time. Without it changes are left out, of the catalog too; of several overrides the last
+    one that replaces is told, and of a limit with other amounts for some values the least.
     """
     @_builtins.property
     def companies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -463,10 +469,11 @@ class FetchSnapshotsRequest(_message.Message):
         companies: _abc.Iterable[_builtins.str] | None = ...,
         known_catalog_version: _builtins.int = ...,
         accepts_spans: _builtins.bool = ...,
+        accepts_changes: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepts_spans", b"accepts_spans", "companies", b"companies", "incarnation", b"incarnation", "known_catalog_version", b"known_catalog_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepts_changes", b"accepts_changes", "accepts_spans", b"accepts_spans", "companies", b"companies", "incarnation", b"incarnation", "known_catalog_version", b"known_catalog_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -546,6 +553,7 @@ class WatchSnapshotsRequest(_message.Message):
     RESUME_REVISION_FIELD_NUMBER: _builtins.int
     WITHOUT_COMPANIES_FIELD_NUMBER: _builtins.int
     ACCEPTS_SPANS_FIELD_NUMBER: _builtins.int
+    ACCEPTS_CHANGES_FIELD_NUMBER: _builtins.int
     incarnation: _builtins.str
     """UUID of the store."""
     resume_revision: _builtins.int
@@ -554,6 +562,8 @@ class WatchSnapshotsRequest(_message.Message):
     """Leave out companies at the start of a stream that resumes from 0; they are fetched when they are needed."""
     accepts_spans: _builtins.bool
     """The same as in FetchSnapshotsRequest."""
+    accepts_changes: _builtins.bool
+    """The same as in FetchSnapshotsRequest."""
     def __init__(
         self,
         *,
@@ -561,10 +571,11 @@ class WatchSnapshotsRequest(_message.Message):
         resume_revision: _builtins.int = ...,
         without_companies: _builtins.bool = ...,
         accepts_spans: _builtins.bool = ...,
+        accepts_changes: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepts_spans", b"accepts_spans", "incarnation", b"incarnation", "resume_revision", b"resume_revision", "without_companies", b"without_companies"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepts_changes", b"accepts_changes", "accepts_spans", b"accepts_spans", "incarnation", b"incarnation", "resume_revision", b"resume_revision", "without_companies", b"without_companies"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
