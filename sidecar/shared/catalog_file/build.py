@@ -15,11 +15,11 @@ from sidecar.domain.catalog.model import (
     Feature,
     FeatureKind,
     Merge,
-    Plan,
 )
 from sidecar.domain.company.model import Company, Override
 from sidecar.shared.catalog_file.fields import Fields, entry_of, integer_of, table_of, text_of
 from sidecar.shared.catalog_file.grants import GrantBuilder
+from sidecar.shared.catalog_file.plans import PlanBuilder
 from sidecar.shared.catalog_file.problems import Finding, Path
 from sidecar.shared.catalog_file.subscriptions import SubscriptionBuilder
 from sidecar.shared.catalog_file.yaml_tree import Node, Table
@@ -51,12 +51,17 @@ class Builder:
         self._kinds = {key: _kind(node) for key, node in table_of(root, "features").items()}
         self._fields = Fields()
         self._grants = GrantBuilder(self._fields, self._kinds)
+        self._plans = PlanBuilder(self._fields, self._grants, table_of(root, "plans"))
         self._subscriptions = SubscriptionBuilder(self._fields)
 
     @property
     def findings(self) -> list[Finding]:
         """What is wrong with the meaning of what was built so far."""
         return self._fields.findings
+
+    def written_at(self, finding: Finding) -> Finding:
+        """The finding at the place where the file says it, which a plan may have taken over."""
+        return finding._replace(path=self._plans.written_at(finding.path))
 
     def catalog(self) -> Catalog:
         """Build features, plans and add-ons."""
@@ -66,9 +71,9 @@ class Builder:
             for key, node in table_of(root, "features").items()
             if (kind := self._kinds[key]) is not None
         ]
-        plans = [self._plan(key, node) for key, node in table_of(root, "plans").items()]
+        plans = self._plans.plans()
         add_ons = [self._add_on(key, node) for key, node in table_of(root, "add_ons").items()]
-        return Catalog(tuple(features), tuple(plans), tuple(add_ons), text_of(root, "default_plan"))
+        return Catalog(tuple(features), plans, tuple(add_ons), text_of(root, "default_plan"))
 
     def companies(self) -> list[Company]:
         """Build the companies."""
@@ -88,10 +93,6 @@ class Builder:
             stale_after_us=self._fields.duration(path, node, "stale_after", None),
             outbox_full=FailAction[text_of(node, "outbox_full", "deny").upper()],
         )
-
-    def _plan(self, key: str, node: Node) -> Plan:
-        grants = self._grants.grants(("plans", key), node, "entitlements")
-        return Plan(key, text_of(node, "name"), tuple(grant for grant, _, _ in grants))
 
     def _add_on(self, key: str, node: Node) -> AddOn:
         entitlements = [

@@ -84,7 +84,7 @@ def catalog_of_tree(
     builder = Builder(root)
     catalog, companies = builder.catalog(), builder.companies()
     broken_rules = [
-        found(problem, catalog, companies)
+        builder.written_at(found(problem, catalog, companies))
         for problem in islice(rules.problems(catalog, companies), _FINDINGS_MAX)
     ]
     for more in (builder.findings, broken_rules):

@@ -1,0 +1,94 @@
+"""Plans of a file, with what each takes over from the one that it extends.
+
+What is granted is taken over, feature by feature: an entitlement of the plan's own takes the place
+of the whole entitlement, and `null` takes it away. All else of a plan is its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sidecar.domain.bounds import CATALOG_PARTS_MAX
+from sidecar.domain.catalog.model import EntitlementGrant, Plan
+from sidecar.domain.nearest import did_you_mean, lacks
+from sidecar.shared.catalog_file.fields import Fields, entry_of, own_text, table_of, text_of
+from sidecar.shared.catalog_file.grants import GrantBuilder
+from sidecar.shared.catalog_file.problems import Path
+from sidecar.shared.catalog_file.yaml_tree import Node, Scalar, Table
+
+
+class PlanBuilder:
+    """Builds the plans of a file. `nodes`: what it says of each."""
+
+    def __init__(self, fields: Fields, grants: GrantBuilder, nodes: Mapping[str, Node]) -> None:
+        self._fields = fields
+        self._grants = grants
+        self._nodes = nodes
+        self._granted: dict[str, dict[str, EntitlementGrant]] = {}
+        self._origins: dict[tuple[str, str], str] = {}
+
+    def plans(self) -> tuple[Plan, ...]:
+        """Build all of them, in the order of the file."""
+        for key in self._nodes:
+            self._look_up(key)
+        return tuple(
+            Plan(key, text_of(node, "name"), tuple(self._granted[key].values()))
+            for key, node in self._nodes.items()
+        )
+
+    def written_at(self, path: Path) -> Path:
+        """Where the file says what is at a path, which a plan may have taken over."""
+        match path:
+            case ("plans", str(plan), "entitlements", str(feature), *rest):
+                origin = self._origins.get((plan, feature), plan)
+                return ("plans", origin, "entitlements", feature, *rest)
+        return path
+
+    def _look_up(self, key: str) -> None:
+        """Work out what a plan grants, after those that it extends."""
+        chain: dict[str, str] = {}
+        plan = key
+        while plan in self._nodes and plan not in self._granted and plan not in chain:
+            chain[plan] = own_text(entry_of(self._nodes[plan], "extends"))
+            plan = chain[plan]
+        if plan in chain:
+            names = list(chain)
+            ring = " extends ".join([*names[names.index(plan) :], plan])
+            message = f"a plan cannot extend itself: {ring}"
+            self._fields.note(("plans", names[-1], "extends"), message)
+        for plan, parent in reversed(chain.items()):
+            self._granted[plan] = self._grants_of(plan, parent)
+
+    def _grants_of(self, plan: str, parent: str) -> dict[str, EntitlementGrant]:
+        """What a plan grants by feature: first what it takes over, then what it adds."""
+        node, path = self._nodes[plan], ("plans", plan)
+        unknown = entry_of(node, "extends") is not None and parent not in self._nodes
+        if unknown:
+            self._fields.note((*path, "extends"), lacks("plan", parent, self._nodes))
+        granted = dict(self._granted.get(parent, {}))
+        if granted and len(self._origins) + len(granted) > CATALOG_PARTS_MAX:
+            message = f"plans would take over more than {CATALOG_PARTS_MAX} entitlements in all"
+            self._fields.note((*path, "extends"), message)
+            return {}
+        own: dict[str, Node] = {}
+        for feature, entry in table_of(node, "entitlements").items():
+            if not (isinstance(entry, Scalar) and entry.value() is None):
+                own[feature] = entry
+            elif (granted.pop(feature, None) is None and not unknown) or not entry.text:
+                message = _nothing(entry, feature, self._granted.get(parent, {}))
+                self._fields.note((*path, "entitlements", feature), message)
+        for feature in granted:
+            self._origins[plan, feature] = self._origins.get((parent, feature), parent)
+        entitlements = Table(node.at, {"entitlements": Table(node.at, own)})
+        for grant, _, _ in self._grants.grants(path, entitlements, "entitlements"):
+            granted[grant.feature] = grant
+            self._origins.pop((plan, grant.feature), None)
+        return granted
+
+
+def _nothing(entry: Scalar, feature: str, known: Mapping[str, EntitlementGrant]) -> str:
+    """What is wrong with an entitlement that says nothing. `known`: what might be taken away."""
+    if not entry.text:
+        return "must be a value or a mapping, is empty"
+    hint = did_you_mean(feature, known)
+    return f"null takes away what an extended plan grants, and none grants {feature!r}{hint}"
