@@ -4,7 +4,8 @@ It holds the catalog and a bounded number of companies in memory, least recently
 store holds more of them, or all. A company's limits are resolved on first use and kept until its
 timeline moves to another segment, or its snapshot or the catalog changes.
 
-A company that the plane does not have is remembered as such, until the plane's changes bring it.
+A company that the plane does not have is remembered as such, until the plane's changes bring it,
+also by the store (`absent_companies.py`).
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Collection, Container, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from typing import Final
 
+from sidecar.directory.absent_companies import AbsentCompanies
 from sidecar.directory.company_cache import CompanyCache
 from sidecar.directory.resolved import ResolvedCompany
 from sidecar.domain.bounds import BEGINNING_US
@@ -24,7 +26,6 @@ from sidecar.domain.entitlement.resolve import CatalogIndex
 from sidecar.domain.slices import Slices, pages, whole
 from sidecar.storage.snapshots import SnapshotChanges, Snapshots
 
-_ABSENT_MAX: Final = 10_000
 _FORGOTTEN_ONE_BY_ONE_MAX: Final = 1_000
 """Past so many companies that change, it costs less to forget everybody."""
 _NOTED_AT_ONCE: Final = 200
@@ -35,8 +36,6 @@ _LET_GO_AT_ONCE: Final = 4
 """Companies that go for one that comes."""
 _GRANTS_AT_ONCE: Final = 5_000
 """Grants of a catalog that is left whose memory one step gives back."""
-
-T = TypeVar("T")
 
 
 class Directory:
@@ -66,7 +65,7 @@ class Directory:
         self._weight = 0  # of all of them
         self._weight_max = companies_max * _WEIGHT_OF_ONE
         self._defaults: OrderedDict[str, ResolvedCompany] = OrderedDict()
-        self._absent: OrderedDict[str, int] = OrderedDict()
+        self._absent = AbsentCompanies(snapshots.store)
         # What no decision finds any more.
         self._left: list[OrderedDict[str, ResolvedCompany]] = []
         self._left_pieces: list[tuple[Plan | AddOn, object]] = []
@@ -101,7 +100,9 @@ class Directory:
         snapshot = default_snapshot(company, index.catalog.default_plan, index.version)
         segment = segment_at(snapshot, BEGINNING_US)
         resolved = ResolvedCompany(snapshot, segment, index, is_default=True)
-        _remember(self._defaults, company, resolved, self._companies_max)
+        self._defaults[company] = resolved
+        if len(self._defaults) > self._companies_max:
+            self._defaults.popitem(last=False)
         return resolved
 
     def is_absent(self, company: str, now_us: int, *, final: bool = False) -> bool:
@@ -111,7 +112,7 @@ class Directory:
         """
         if self._authority or (final and company in self._absent):
             return True
-        return self._absent.get(company, BEGINNING_US) > now_us
+        return self._absent.until_us(company) > now_us
 
     def apply(self, changes: SnapshotChanges) -> None:
         """Write changes to the store, all at once; every later decision obeys them."""
@@ -151,13 +152,17 @@ class Directory:
         """Ids of the companies that were used of late, also of those known not to exist."""
         return [*self._resolved, *self._absent]
 
-    def remember_absent(self, company: str, until_us: int) -> None:
-        """The control plane has no such company: do not ask again before an instant."""
-        _remember(self._absent, company, until_us, _ABSENT_MAX)
+    def remember_absent(self, companies: Sequence[str], until_us: int, revision: int) -> None:
+        """The control plane, as of a revision, does not have them: do not ask before an instant.
 
-    def forget_absent(self) -> None:
-        """The control plane is another, or was restored: who was absent may be there."""
-        self._absent.clear()
+        But for those that it has brought meanwhile.
+        """
+        absent = [company for company in companies if not self._snapshots.holds(company)]
+        self._absent.remember(absent, until_us, revision)
+
+    def absent(self) -> list[str]:
+        """Ids of the companies that are known not to exist."""
+        return list(self._absent)
 
     def follows(self, company: str) -> bool:
         """Whether news of a company are to be kept: it is held, watched, or known to be absent."""
@@ -195,7 +200,7 @@ class Directory:
         """Bring what is known of who is held, and of who is absent, in line with the store."""
         for arrived in pages(changes.companies, _NOTED_AT_ONCE):
             for snapshot in arrived:
-                self._absent.pop(snapshot.company, None)
+                self._absent.arrived(snapshot.company)
             if self._company_cache is not None:
                 self._company_cache.applied(arrived, ())
                 for snapshot in arrived:
@@ -272,10 +277,3 @@ class Directory:
             if self._company_cache is not None:
                 self._company_cache.unpin(company)
         return resolved
-
-
-def _remember(kept: OrderedDict[str, T], company: str, value: T, most: int) -> str | None:
-    """Keep a value as the most recently used; what had to go for it."""
-    kept[company] = value
-    kept.move_to_end(company)
-    return kept.popitem(last=False)[0] if len(kept) > most else None

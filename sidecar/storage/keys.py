@@ -12,6 +12,7 @@ path of pages to every commit (measured: 16 % of an engine call).
 | `m` name                                                         | facts of the store|
 | `mname` incarnation                                              | its id            |
 | `mtally` incarnation feature                                     | tally             |
+| `n` company                                                      | that it is absent |
 | `p` generation number                                            | part of a catalog |
 | `q` number                                                       | damaged: set aside|
 | `s` company                                                      | company snapshot  |
@@ -36,6 +37,7 @@ BUCKETS: Final = b"g"
 ANSWERS: Final = b"h"
 UNPARTITIONED_ANSWERS: Final = b"i"
 META: Final = b"m"
+ABSENT: Final = b"n"
 CATALOG_PARTS: Final = b"p"
 QUARANTINE: Final = b"q"
 SNAPSHOTS: Final = b"s"
@@ -130,6 +132,11 @@ def staged_key(company: str) -> bytes:
     return STAGED + company.encode()
 
 
+def absent_key(company: str) -> bytes:
+    """Key of what is known of a company that the control plane does not have."""
+    return ABSENT + company.encode()
+
+
 def catalog_part_key(generation: int, number: int) -> bytes:
     """Key of a part of a catalog."""
     return _CATALOG_PART.pack(CATALOG_PARTS, generation, number)
@@ -146,10 +153,10 @@ def ordinal_of_name(incarnation_name_key: bytes) -> int:
     return int(_ORDINAL.unpack_from(incarnation_name_key, len(META_NAME))[0])
 
 
-@reads("the key of a snapshot")
-def company_of(snapshot_key: bytes) -> str:
-    """The company in the key of a snapshot, in its place or staged."""
-    return snapshot_key[1:].decode()
+@reads("the key of a company")
+def company_of(company_key: bytes) -> str:
+    """The company in the key of a snapshot, in its place or staged, or of its absence."""
+    return company_key[1:].decode()
 
 
 def tallies_of(incarnation: int) -> bytes:

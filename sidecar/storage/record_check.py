@@ -54,6 +54,10 @@ def _staged(key: bytes, data: bytes) -> object:
     return _snapshot(key, data) if data else keys.company_of(key)
 
 
+def _absent(key: bytes, data: bytes) -> object:
+    return keys.company_of(key), codec.decode_value(data, int)
+
+
 FACTS: Final[Mapping[bytes, _Read]] = {
     keys.META_CATALOG: lambda _, data: codec.decode_catalog_head(data),
     keys.META_POSITION: _position,
@@ -70,6 +74,7 @@ _KINDS: Final[Mapping[bytes, _Read]] = {
     keys.UNPARTITIONED_ANSWERS: lambda _, data: decode_answer(data, {}),
     keys.META_NAME: lambda key, data: (keys.ordinal_of_name(key), name_in(data)),
     keys.META_TALLY: _tally,
+    keys.ABSENT: _absent,
     keys.CATALOG_PARTS: lambda _, data: codec.decode_value(data, Catalog),
     keys.SNAPSHOTS: _snapshot,
     keys.STAGED: _staged,

@@ -75,6 +75,11 @@ class Snapshots:
         self._is_clear = False
         whole(self._cleared())
 
+    @property
+    def store(self) -> Store:
+        """Where they are."""
+        return self._store
+
     def catalog(self) -> CatalogSnapshot | None:
         """The catalog, once there is one; read in one step, for a start."""
 
@@ -272,9 +277,10 @@ def _put_companies(
     replace: bool,
     transaction: Transaction,
 ) -> None:
-    """Put snapshots that are not older than those held."""
+    """Put snapshots that are not older than those held; who has one is not absent."""
     kv = transaction.keyspace
     for snapshot in companies:
+        kv.delete(keys.absent_key(snapshot.company))
         stored = kv.get(keys.snapshot_key(snapshot.company))
         if stored is None or replace or codec.version_of(stored) <= snapshot.version:
             kv.put(key_of(snapshot.company), codec.encode_snapshot(snapshot))

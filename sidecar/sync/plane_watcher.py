@@ -12,6 +12,7 @@ import structlog
 
 from sidecar.directory.directory import Directory
 from sidecar.domain.errors import FieldError
+from sidecar.domain.slices import pages
 from sidecar.domain.time.units import SECOND_US
 from sidecar.engine.runner import Runner
 from sidecar.storage.snapshots import SnapshotChanges, Snapshots, WatchPosition
@@ -160,7 +161,6 @@ class PlaneWatcher:
             action = self._stepped(step)
             if isinstance(action, StartOver):
                 self._reached.start_over()
-                await self._runner.run_alone(self._directory.forget_absent)
                 log.warning("sync.plane_epoch_changed", epoch=self._machine.epoch)
                 await stream.aclose()
                 return
@@ -244,7 +244,11 @@ class PlaneWatcher:
             await self._totals.hear_all(incarnation, asked, fetched.totals)
 
     async def _renew_or_drop(self) -> None:
-        """After a start from nothing: get rid of, or renew, what was held from before."""
+        """After a start from nothing: get rid of, or renew, what was known from before."""
+        if self._seen is None:
+            # Who was absent may be there by now, and no news will say so.
+            for absent in pages(await self._runner.run_alone(self._directory.absent), CHUNK):
+                await self._renew(absent)
         after = ""
         while True:
             held = await self._runner.run_alone(partial(self._snapshots.company_ids, after, CHUNK))
@@ -289,16 +293,12 @@ class PlaneWatcher:
         # Before the snapshots: of whoever is held it is known what others used, or what is not.
         await self._totals.hear_first(incarnation, asked, fetched.totals)
         await self._keeper.began_anew(fetched.totals.version, began_us)
-        until_us = self._now() + ABSENT_US
-
         changes = SnapshotChanges(fetched.catalog, fetched.companies)
         await self._applying.apply(changes, without=self._fetches.removed)
-
-        def remember() -> None:
-            for company in fetched.unknown:
-                self._directory.remember_absent(company, until_us)
-
-        await self._runner.run_alone(remember)
+        if absent := sorted(set(asked).intersection(fetched.unknown)):
+            remember, until_us = self._directory.remember_absent, self._now() + ABSENT_US
+            revision = self._reached.revision
+            await self._runner.run_alone(partial(remember, absent, until_us, revision))
         self._unreadable.told(fetched.companies, fetched.unknown, fetched.unreadable)
         self._watchlist.applied(SnapshotChanges(removed=fetched.unknown))
 

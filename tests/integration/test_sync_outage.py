@@ -25,6 +25,16 @@ from tests.support.lifecycle import change_subscription
 from tests.support.proxy import Proxy
 from tests.support.waits import revision_reached, used
 
+DEFAULT_PLAN = """
+default_plan: free
+features:
+  calls: {kind: metered}
+plans:
+  free: {entitlements: {calls: {limits: {all: {amount: 3, per: lifetime}}}}}
+  basic: {entitlements: {calls: {limits: {all: {amount: 10, per: lifetime}}}}}
+"""
+NEWCOMER = "companies: {newcomer: {plan: basic, anchor: 2026-01-01T00:00:00Z}}"
+
 
 async def change_catalog(plane: ControlPlane) -> int:
     return await apply(plane, catalog_text(exports_max=EXPORTS_MAX + 1))
@@ -72,3 +82,32 @@ async def test_a_restart_during_an_outage_knows_when_the_plane_was_last_heard(
         basis = (await sidecar.api.GetUsage(question, timeout=HANG_SECONDS_MAX)).basis
     # Without a memory of it, it would be as long ago as the Unix epoch.
     assert 0 < basis.plane_age_ms <= (now_us() - began_us) // 1_000
+
+
+async def reason(sidecar: Sidecar, quantity: int) -> str:
+    answer = await check(sidecar, "newcomer", "calls", quantity)
+    return api.Reason.Name(answer.decision.reason).removeprefix("REASON_")
+
+
+async def test_a_company_on_the_default_plan_is_served_by_a_pod_that_restarts_during_an_outage(
+    tmp_path: Path,
+) -> None:
+    async with ControlPlane(tmp_path / "control.db") as plane:
+        await apply(plane, DEFAULT_PLAN)
+        async with Sidecar(tmp_path / "a", plane.address) as sidecar:
+            assert "ALLOWED" == await reason(sidecar, 2)
+            await plane.kill()
+            await sidecar.kill()
+            await sidecar.start()
+            found = [await reason(sidecar, quantity) for quantity in (2, 1, 1)]
+            assert ["LIMIT_EXCEEDED", "ALLOWED", "LIMIT_EXCEEDED"] == found
+
+            await plane.start()
+            revision = await apply(plane, DEFAULT_PLAN + NEWCOMER)
+            await revision_reached(sidecar, revision)
+            assert "ALLOWED" == await reason(sidecar, 7)
+            await plane.kill()
+            await sidecar.kill()
+            await sidecar.start()
+            assert "LIMIT_EXCEEDED" == await reason(sidecar, 1)
+            assert [] == sidecar.errors()

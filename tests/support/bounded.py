@@ -28,6 +28,7 @@ from sidecar.rpc.admin import AdminMethods
 from sidecar.shared.config import SidecarConfig
 from sidecar.shared.convert import catalog as convert_catalog
 from sidecar.shared.convert import counters as convert_counters
+from sidecar.shared.convert import grants as convert_grants
 from sidecar.shared.convert import snapshots as convert_snapshots
 from sidecar.shared.ops.health import Health
 from sidecar.storage import store_handle
@@ -149,7 +150,8 @@ async def bench_of(
     )
     plane = StubPlane(lambda: NOW_US)
     monkeypatch.setattr(sync_pb2_grpc, "SyncServiceStub", lambda _: plane)
-    work.count(monkeypatch, convert_catalog, "_limit", "_feature")
+    work.count(monkeypatch, convert_catalog, "_feature")
+    work.count(monkeypatch, convert_grants, "_limit")
     work.count(monkeypatch, convert_snapshots, "_phase", "grant_from_message")
     work.count(monkeypatch, convert_counters, "total_from_message")
     work.count(monkeypatch, CatalogIndex, "resolve")

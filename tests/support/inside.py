@@ -62,9 +62,8 @@ class StandInPlane:
         found = [self.companies[name] for name in companies if name in self.companies]
         if found:
             sidecar.apply(None, *found)
-        for name in companies:
-            if name not in self.companies:
-                sidecar.directory.remember_absent(name, sidecar.now_us + ABSENT_US)
+        absent = [name for name in companies if name not in self.companies]
+        sidecar.directory.remember_absent(absent, sidecar.now_us + ABSENT_US, sidecar.revision)
         await asyncio.sleep(0)  # others go on before whoever asked does
 
 

@@ -123,17 +123,10 @@ def test_an_unknown_feature_is_none(opened: OpenedStore) -> None:
 def test_who_is_absent_is_not_asked_for_again_for_a_while(opened: OpenedStore) -> None:
     directory = filled(opened)
     assert not directory.holds("other", NOW_US)
-    directory.remember_absent("other", NOW_US + 10)
+    directory.remember_absent(["other"], NOW_US + 10, 1)
     assert [True, False] == [directory.holds("other", NOW_US + at) for at in (9, 10)]
     directory.apply(SnapshotChanges(companies=[compile_snapshot(company("other"), 2)]))
     assert [100, 100] == amounts(directory, "other")
-
-
-def test_memory_of_the_absent_is_bounded(opened: OpenedStore) -> None:
-    directory = filled(opened)
-    for n in range(10_001):
-        directory.remember_absent(str(n), NOW_US + 10)
-    assert [False, True, True] == [directory.holds(str(n), NOW_US) for n in (0, 1, 10_000)]
 
 
 def test_the_place_of_a_request_follows_its_values_and_its_window(opened: OpenedStore) -> None:

@@ -133,14 +133,41 @@ async def test_with_the_plane_away_what_it_said_last_holds(sidecar: Inside) -> N
     assert [True, False] == [(await decided(sidecar)).allowed for _ in range(2)]
 
 
-async def test_after_a_restart_with_the_plane_away_nothing_is_known_of_who_was_absent(
+async def test_after_a_restart_with_the_plane_away_it_holds_still(sidecar: Inside) -> None:
+    await decided(sidecar, 4)
+    sidecar.plane.away = True
+    sidecar.reopen()
+    found = [await decided(sidecar) for _ in range(2)]
+    assert [True, False] == [decision.allowed for decision in found]
+    assert {BasisMode.LOCAL} == {BasisMode(decision.basis.mode) for decision in found}
+    assert {"few"} == {decision.binding_limit.limit for decision in found}
+
+
+async def test_after_a_restart_the_plane_is_asked_first_where_it_is_there(sidecar: Inside) -> None:
+    await decided(sidecar)
+    sidecar.plane.companies["stranger"] = company("stranger")
+    sidecar.reopen()
+    assert "monthly" == (await decided(sidecar)).binding_limit.limit
+
+
+async def test_a_company_that_came_into_being_is_not_taken_for_absent_after_a_restart(
+    sidecar: Inside,
+) -> None:
+    await decided(sidecar)
+    sidecar.apply(None, company("stranger"))
+    sidecar.plane.away = True
+    sidecar.reopen()
+    assert "monthly" == (await decided(sidecar)).binding_limit.limit
+
+
+async def test_of_who_was_never_asked_for_nothing_is_known_after_a_restart(
     sidecar: Inside,
 ) -> None:
     """The feature's fail policy decides then, which denies unless it says otherwise."""
     await decided(sidecar)
     sidecar.plane.away = True
     sidecar.reopen()
-    assert Reason.UNKNOWN_COMPANY == Reason((await decided(sidecar)).reason)
+    assert Reason.UNKNOWN_COMPANY == Reason((await decided(sidecar, name="another")).reason)
 
 
 async def test_too_old_it_is_no_better_than_a_snapshot(sidecar: Inside) -> None:

@@ -38,7 +38,7 @@ def test_a_company_and_a_feature_that_were_named_before_are_served_and_counted(
 def test_no_new_company_comes_to_be_for_a_space_too_much(mode: GrantMode, authority: bool) -> None:
     sidecar = Inside(content("basic"), company("acme", "basic"), authority=authority)
     if not authority:
-        sidecar.directory.remember_absent("acme ", sidecar.now_us + 1)
+        sidecar.directory.remember_absent(["acme "], sidecar.now_us + 1, 1)
     with pytest.raises(InvalidInput) as caught:
         sidecar.decide(company="acme ", mode=mode)
     assert ("company", []) == (caught.value.field, sidecar.records())

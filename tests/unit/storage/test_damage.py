@@ -85,6 +85,7 @@ READERS: Final[Mapping[str, tuple[bytes, Read]]] = {
     "whether it is a record": (record_of(5), RECORDS.is_record),
     "key of a tally": (keys.tally_key(1, "calls"), keys.feature_of),
     "key of a snapshot": (keys.snapshot_key("acme"), keys.company_of),
+    "key of an absence": (keys.absent_key("acme"), keys.company_of),
     "key of an entry": (
         keys.outbox_key(1, 2),
         lambda data: (keys.sequence_of(data), keys.ordinal_of(data)),

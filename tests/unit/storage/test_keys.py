@@ -31,9 +31,10 @@ VALUES = ("\u00e4" * (DIMENSION_VALUE_BYTES_MAX // 2),) * DIMENSIONS_MAX
         keys.bucket_base(LONG, LONG, SLOT) + keys.values_hash(VALUES),
         keys.answers_of(255) + keys.answer_hash(LONG, LONG),
         keys.snapshot_key(LONG),
+        keys.absent_key(LONG),
         keys.outbox_key(2**32 - 1, 2**63 - 1),
     ],
-    ids=["counter", "earliest counter", "bucket", "answer", "snapshot", "outbox"],
+    ids=["counter", "earliest counter", "bucket", "answer", "snapshot", "absence", "outbox"],
 )
 def test_the_longest_keys_fit(key: bytes) -> None:
     assert len(key) <= KEY_BYTES_MAX
@@ -45,6 +46,7 @@ def test_each_kind_of_key_has_a_place_of_its_own() -> None:
         keys.bucket_base("acme", "calls", "slot"),
         keys.answers_of(1) + keys.answer_hash("acme", "key"),
         keys.META_FORMAT,
+        keys.absent_key("acme"),
         keys.snapshot_key("acme"),
         keys.outbox_key(1, 1),
     ]
@@ -53,6 +55,7 @@ def test_each_kind_of_key_has_a_place_of_its_own() -> None:
         keys.BUCKETS,
         keys.ANSWERS,
         keys.META,
+        keys.ABSENT,
         keys.SNAPSHOTS,
         keys.OUTBOX,
     ]

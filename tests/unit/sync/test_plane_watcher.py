@@ -18,7 +18,7 @@ from sidecar.storage.snapshots import SnapshotChanges
 from sidecar.sync.machine.watch import WatchMachine
 from sidecar.sync.plane_answers import REVISION_MAX
 from tests.support.bounded import CONTENT, bench_of
-from tests.support.build import company
+from tests.support.build import NOW_US, company
 from tests.support.processes import until
 
 
@@ -135,11 +135,12 @@ async def test_who_was_absent_is_asked_for_again_once_the_plane_was_restored(
         watcher, directory = bench.container.watcher, bench.container.directory
         assert watcher is not None
         watcher._machine = WatchMachine("before", 1)
-        directory.remember_absent("hooli", FOREVER_US)
+        directory.remember_absent(["hooli", "umbrella"], FOREVER_US, 1)
         bench.plane.pages = [page(2)]
-
-        async def may_be_there() -> bool:
-            return not directory.is_absent("hooli", 0)
-
+        hooli = snapshot_to_message(compile_snapshot(company("hooli"), 2))
+        bench.plane.fetched.companies.append(hooli)
+        bench.plane.fetched.unknown_companies.append("umbrella")
         async with bench.running(watcher.run()):
-            await until(may_be_there, "it is still taken to be absent")
+            await bench.followed("e", 2)
+        assert ["umbrella"] == directory.absent()
+        assert directory.company("hooli", NOW_US) is not None

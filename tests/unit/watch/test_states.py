@@ -212,7 +212,7 @@ def test_an_unknown_company_has_no_rights_and_nothing_to_watch_by_itself() -> No
 def test_an_unknown_company_has_the_default_plan_once_it_is_known_to_be_absent() -> None:
     known = Known(msgspec.structs.replace(CONTENT, default_plan="pro"))
     assert [] == known.states(of="nobody")
-    known.directory.remember_absent("nobody", NOW_US)
+    known.directory.remember_absent(["nobody"], NOW_US, 1)
     calls, tokens = known.states(of="nobody")
     assert ("pro", "tokens", {"monthly": (0, ())}) == (calls.plan, tokens.feature, used(tokens))
 
