@@ -121,6 +121,7 @@ class Container:
             self.maintenance,
             self.clock,
             lambda: self.watcher.unreadable_companies if self.watcher is not None else 0,
+            self.directory.has_feature,
             room_instruments(self.store_watch, self.answers, config),
         )
         self.catalog_known = asyncio.Event()

@@ -10,8 +10,9 @@ from sidecar.app.maintenance import Maintenance
 from sidecar.domain.limits.reasons import FallbackCause, Reason
 from sidecar.domain.time.units import SECOND_US
 from sidecar.engine.plane_status import PlaneStatus
+from sidecar.shared.ops.decision_metrics import ALLOWED, DENIED, REPLAYED
 from sidecar.shared.ops.instruments import Instrument
-from sidecar.shared.ops.metrics import ALLOWED, DENIED, REPLAYED, SidecarMetrics, SidecarReadings
+from sidecar.shared.ops.metrics import SidecarMetrics, SidecarReadings
 from sidecar.storage.store_handle import StoreHandle
 
 _REASONS = ("", *(reason.name for reason in Reason))
@@ -34,10 +35,12 @@ class DecisionObserver:
         self._fallbacks = metrics.fallbacks
         self._shadow_denials = metrics.shadow_denials
 
-    def decided(self, allowed: bool, reason: Reason, replayed: bool, nanoseconds: int) -> None:
+    def decided(
+        self, feature: str, allowed: bool, reason: Reason, replayed: bool, nanoseconds: int
+    ) -> None:
         """A check was answered, after so long."""
         result = REPLAYED if replayed else ALLOWED if allowed else DENIED
-        self._observe(result, reason, nanoseconds // 1000)
+        self._observe(feature, result, reason, nanoseconds // 1000)
 
     def fell_back(self, cause: FallbackCause, allowed: bool) -> None:
         """The fail policy decided about a check."""
@@ -60,6 +63,7 @@ def sidecar_metrics(
     maintenance: Maintenance,
     clock: PlaneClock,
     unreadable_companies: Callable[[], int],
+    is_feature: Callable[[str], bool],
     more: Sequence[Instrument],
 ) -> SidecarMetrics:
     """All metrics of a sidecar. What is read here are plain numbers in memory."""
@@ -67,9 +71,6 @@ def sidecar_metrics(
 
     def since(at_us: int | None) -> float | None:
         return None if at_us is None else max(0, clock.now_us() - at_us) / SECOND_US
-
-    def lag_seconds() -> float | None:
-        return since(plane_status.heard_us)
 
     def outbox_age_seconds() -> float:
         oldest_us = maintenance.vitals.oldest_accepted_us
@@ -79,18 +80,17 @@ def sidecar_metrics(
         outbox_records=store.waiting_records,
         outbox_bytes=lambda: maintenance.vitals.outbox_bytes,
         outbox_oldest_age_seconds=outbox_age_seconds,
-        sync_lag_seconds=lag_seconds,
+        sync_lag_seconds=lambda: since(plane_status.heard_us),
         usage_age_seconds=lambda: since(plane_status.known_us),
         plane_connected=lambda: int(plane_status.connected),
         unreadable_companies=unreadable_companies,
-        snapshot_age_seconds=lag_seconds,
         clock_offset_seconds=lambda: clock.offset_us / SECOND_US,
         clock_doubted_seconds=lambda: clock.doubted_us / SECOND_US,
         store_used_bytes=lambda: maintenance.vitals.store_used_bytes,
         store_max_bytes=store.engine.max_bytes,
-        quarantined=lambda: sum(maintenance.vitals.quarantined.values()),
+        quarantined_entries=lambda: sum(maintenance.vitals.quarantined.values()),
         lost_stores=lambda: len(opened.losses),
     )
-    metrics = SidecarMetrics(__version__, _REASONS, readings, more)
+    metrics = SidecarMetrics(__version__, _REASONS, is_feature, readings, more)
     clock.count_jump = metrics.clock_jumps.add
     return metrics

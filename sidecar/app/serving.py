@@ -40,6 +40,7 @@ def grpc_server(container: Container, operations: SidecarOperations, health: Hea
             rich=status_of,
             options=grpcio_options(config.message_bytes_max),
             concurrent_calls_max=calls_max,
+            call_counts=container.metrics.calls.row,
         )
     return NativeServer(
         hosted,
@@ -52,6 +53,7 @@ def grpc_server(container: Container, operations: SidecarOperations, health: Hea
         ),
         answer_read=_answering_together(container.runner),
         refused=container.metrics.refusals.add,
+        call_counts=container.metrics.calls.row,
     )
 
 

@@ -6,20 +6,29 @@ from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry
 
+from sidecar.control.sidecar_metrics import HeardSidecars
 from sidecar.control.storage.values import LossCount
-from sidecar.shared.ops.instruments import Instrument, MetricCounter, MetricReading, registry_of
+from sidecar.shared.ops.call_metrics import CallMetrics
+from sidecar.shared.ops.instruments import (
+    Instrument,
+    LabelledCounter,
+    MetricCounter,
+    MetricReading,
+    registry_of,
+)
 from sidecar.shared.ops.metrics import Value, build_info
 
 
 class ControlMetrics:
     """All metrics of a control plane; `registry` is what the HTTP server exposes.
 
-    Readings are called from the HTTP thread.
+    `clock` gives microseconds since the Unix epoch. Readings are called from the HTTP thread.
     """
 
     def __init__(
         self,
         version: str,
+        clock: Callable[[], int],
         *,
         watchers: Value,
         revision: Value,
@@ -37,11 +46,27 @@ class ControlMetrics:
         self.carried = MetricCounter(
             "tallyd_rollovers", "Changes of what is carried into a window from the one before."
         )
+        self.increments = MetricCounter(
+            "tallyd_ledger_increments", "Counters that pushes of usage have moved."
+        )
+        self.applied = MetricCounter(
+            "tallyd_applied_changes", "Features, plans, add-ons and companies changed by Apply."
+        )
+        self.subscription_changes = LabelledCounter(
+            "tallyd_subscription_changes", "Changes of subscriptions, by kind.", "change"
+        )
+        self.calls = CallMetrics()
+        self.sidecars = HeardSidecars(clock)
         self.registry: CollectorRegistry = registry_of(
             [
                 self.records,
                 self.unreadable,
                 self.carried,
+                self.increments,
+                self.applied,
+                self.subscription_changes,
+                self.calls,
+                *self.sidecars.instruments(),
                 MetricReading("tallyd_watchers", "Sidecars that watch for changes.", watchers),
                 MetricReading("tallyd_revision", "Revision of catalog and companies.", revision),
                 MetricReading(

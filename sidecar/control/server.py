@@ -113,6 +113,7 @@ class ControlPlane:
         )
         self._metrics = ControlMetrics(
             __version__,
+            clock,
             watchers=lambda: self._hub.watchers,
             revision=lambda: self._hub.state.revision,
             dropped_totals=lambda: self._hub.dropped_totals,
@@ -123,14 +124,19 @@ class ControlPlane:
                 *disk_instruments(lambda: self._database_watch.disk),
                 MetricReading(
                     "tallyd_database_bytes",
-                    "Bytes of the database with its write-ahead log.",
+                    "Bytes of the database, without its write-ahead log.",
                     lambda: self._database_watch.size_bytes,
+                ),
+                MetricReading(
+                    "tallyd_database_wal_bytes",
+                    "Bytes of the database's write-ahead log.",
+                    lambda: self._database_watch.wal_bytes,
                 ),
             ],
         )
         self._http: HttpServer | None = None
         self._background = BackgroundTasks(self._note_failure)
-        control = ControlServicer(self._workers, self._hub, self._clock)
+        control = ControlServicer(self._workers, self._hub, self._metrics, self._clock)
         elapsed = self._sure_clock.elapsed_us
         sync = SyncServicer(self._workers, self._hub, self._metrics, self._clock, elapsed)
         services = [
@@ -142,6 +148,7 @@ class ControlPlane:
             rich=status_of_error,
             options=_options(settings),
             concurrent_calls_max=settings.concurrent_calls_max,
+            call_counts=self._metrics.calls.row,
         )
 
     async def start(self) -> None:

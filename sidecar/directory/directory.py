@@ -72,6 +72,10 @@ class Directory:
         stored = snapshots.catalog()
         self._index = CatalogIndex(stored.catalog, stored.version) if stored else None
 
+    def has_feature(self, key: str) -> bool:
+        """Whether the catalog in force has a feature."""
+        return self._index is not None and key in self._index.features
+
     @property
     def index(self) -> CatalogIndex | None:
         """The catalog, once there is one."""

@@ -150,6 +150,7 @@ class BehaviourRunner:
             await self._behave()
             if not call.ended:
                 answering.finish(connection, self._stream)
+                call.head.count_ending(Code.OK)
         except Status as status:
             outcome = status
         except asyncio.CancelledError:

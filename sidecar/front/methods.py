@@ -6,6 +6,8 @@ import enum
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from sidecar.front.errors import Code
+
 if TYPE_CHECKING:
     from sidecar.front.machine.calls import Context, UnaryCall
 
@@ -34,15 +36,17 @@ class Method:
 
     answers_at_once: its calls are given to the handler as they are read.
     streams_request: its request is any number of messages.
+    endings: how many of its calls have ended, by status code. Its user may set another list.
     """
 
-    __slots__ = ("answers_at_once", "handle", "kind", "streams_request")
+    __slots__ = ("answers_at_once", "endings", "handle", "kind", "streams_request")
 
     def __init__(self, kind: Kind, handle: Callable[..., Any]) -> None:
         self.kind = kind
         self.handle = handle
         self.answers_at_once = kind is Kind.UNARY
         self.streams_request = kind in _STREAMS_REQUEST
+        self.endings = [0] * len(Code)
 
 
 def unary(handle: UnaryHandler) -> Method:

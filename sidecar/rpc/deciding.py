@@ -31,11 +31,13 @@ Decided: TypeAlias = Answer | Replay | bytes
 class Observer(Protocol):
     """Counts what was decided; called for every decision, so it must be cheap."""
 
-    def decided(self, allowed: bool, reason: Reason, replayed: bool, nanoseconds: int) -> None:
+    def decided(
+        self, feature: str, allowed: bool, reason: Reason, replayed: bool, nanoseconds: int
+    ) -> None:
         """A check was answered, after so long."""
         ...
 
-    def counted(self, nanoseconds: int) -> None:
+    def counted(self, feature: str, nanoseconds: int) -> None:
         """A usual check was allowed and counted, after so long."""
         ...
 
@@ -56,8 +58,8 @@ class Deciding:
     """Decides about messages. `now` gives microseconds by the plane's clock.
 
     `usual`: `None` where every check goes the general way. `watchlist`: who is to be woken by what
-    is counted; `None`: nobody ever. `counted` is told the nanoseconds of each usual check, and
-    `touch` is due while somebody is `watched`.
+    is counted; `None`: nobody ever. `counted` is told feature and nanoseconds of each usual
+    check, and `touch` is due while somebody is `watched`.
     """
 
     def __init__(
@@ -185,14 +187,15 @@ class Deciding:
         observer = self._observer
         if type(outcome) is bytes:
             allowed, data = True, outcome
-            observer.counted(took_ns)
+            observer.counted(request.feature, took_ns)
         elif type(outcome) is Replay:
             allowed, data = True, response_messages.replayed(outcome.kept)
-            observer.decided(True, Reason.ALLOWED, True, took_ns)
+            observer.decided(request.feature, True, Reason.ALLOWED, True, took_ns)
         else:
             assert isinstance(outcome, Answer)
             allowed, data = outcome.decision.allowed, self._encoded_answer(outcome)
-            observer.decided(allowed, outcome.decision.reason, False, took_ns)
+            reason = outcome.decision.reason
+            observer.decided(request.feature, allowed, reason, False, took_ns)
             if outcome.basis.fallback:
                 observer.fell_back(outcome.basis.fallback, allowed)
             if outcome.decision.shadow_denials:

@@ -188,7 +188,7 @@ class _CheckJob(_UnaryJob):
         if type(result) is bytes:
             took_ns = time.perf_counter_ns() - self.started_ns
             deciding = self.methods.deciding
-            deciding.counted(took_ns)
+            deciding.counted(self.request.feature, took_ns)
             if deciding.watched:
                 deciding.touch(self.request)
             self.call.answer(result)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import http.client
 import os
 import signal
 from pathlib import Path
@@ -17,12 +15,12 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from sidecar.api.admin.v1 import admin_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.api.enforcement.v1.enforcement_pb2_grpc import EnforcementServiceStub
-from tests.support.bounds import HANG_SECONDS_MAX
 from tests.support.channels import channel_to
 from tests.support.daemons import Sidecar, Standalone, nobody
 from tests.support.ports import ANY_PORT
 from tests.support.processes import until
 from tests.support.sidecar_api import ask
+from tests.support.web import get
 
 CANNOT_RUN: Final = 4
 USAGE: Final = 2
@@ -35,24 +33,10 @@ def port_of(sidecar: Sidecar, door: str) -> str:
     return f"127.0.0.1:{sidecar.seen('sidecar.listening')[-1][door]}"
 
 
-def fetch(address: str, path: str) -> tuple[int, str]:
-    connection = http.client.HTTPConnection(address, timeout=HANG_SECONDS_MAX)
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode()
-    finally:
-        connection.close()
-
-
 async def health(door: grpc.aio.Channel, service: str) -> int:
     """What grpc.health.v1 says of a service."""
     stub: Any = health_pb2_grpc.HealthStub(door)
     return int((await stub.Check(health_pb2.HealthCheckRequest(service=service))).status)
-
-
-async def get(address: str, path: str) -> tuple[int, str]:
-    return await asyncio.to_thread(fetch, address, path)
 
 
 async def test_it_serves_on_every_door_and_tells_its_health(tmp_path: Path) -> None:

@@ -214,7 +214,7 @@ class Inside:
             authority=self.plane_status.authority,
         )
         self.queries = Queries(opened.store, opened.counters, self.directory, self.plane_status)
-        self.metrics = SidecarMetrics("0", _REASONS, _NO_READINGS)
+        self.metrics = SidecarMetrics("0", _REASONS, self.directory.has_feature, _NO_READINGS)
         runner = InlineRunner(opened.store)
         source = None if self.plane_status.authority else self.plane
         snapshot_fetcher = SnapshotFetcher(

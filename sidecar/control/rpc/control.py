@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
+from sidecar.control.metrics import ControlMetrics
 from sidecar.control.rpc import control_answers, subscription_answers
 from sidecar.control.rpc.watch_hub import Hub
 from sidecar.control.rpc.workers import Workers
@@ -14,9 +15,12 @@ from sidecar.control.rpc.workers import Workers
 class ControlServicer(control_pb2_grpc.ControlServiceServicer):
     """ControlService. `clock` gives microseconds since the Unix epoch."""
 
-    def __init__(self, workers: Workers, hub: Hub, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, workers: Workers, hub: Hub, metrics: ControlMetrics, clock: Callable[[], int]
+    ) -> None:
         self._workers = workers
         self._hub = hub
+        self._metrics = metrics
         self._clock = clock
 
     async def Apply(  # noqa: N802
@@ -25,6 +29,7 @@ class ControlServicer(control_pb2_grpc.ControlServiceServicer):
         run = self._workers.read if request.dry_run else self._workers.write
         response = await run(control_answers.apply_state, request, self._clock())
         if not request.dry_run:
+            self._metrics.applied.add(response.changed)
             await self._hub.refresh()
         return response
 
@@ -49,6 +54,7 @@ class ControlServicer(control_pb2_grpc.ControlServiceServicer):
         response = await self._workers.write(
             subscription_answers.change_subscription, request, self._clock()
         )
+        self._metrics.subscription_changes.add(request.WhichOneof("change") or "")
         await self._hub.refresh()
         return response
 

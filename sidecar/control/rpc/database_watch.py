@@ -25,7 +25,7 @@ _DOUBTFUL_BYTES: Final = 16 << 20
 
 
 class DatabaseWatch:
-    """Keeps `trouble`, `disk` and `size_bytes` up to date. `path`: of the database.
+    """Keeps `trouble`, `disk`, `size_bytes` and `wal_bytes` up to date. `path`: of the database.
 
     `known`: what is known of the time, which is what a look writes.
     """
@@ -40,6 +40,7 @@ class DatabaseWatch:
         self.trouble = trouble
         self.disk = Disk()
         self.size_bytes = 0
+        self.wal_bytes = 0
 
     async def run(self) -> None:
         """Look once a second, for ever."""
@@ -49,7 +50,7 @@ class DatabaseWatch:
 
     async def look(self) -> None:
         """Take a look."""
-        disk, self.size_bytes = await asyncio.to_thread(self._sizes)
+        disk, self.size_bytes, self.wal_bytes = await asyncio.to_thread(self._sizes)
         self.disk = disk
         self._disk_level.look(disk.size_bytes - disk.free_bytes, disk.size_bytes)
         failure = self._workers.taken_failure()
@@ -66,10 +67,13 @@ class DatabaseWatch:
         else:
             self.trouble.begin(failure.reason, failure.message)
 
-    def _sizes(self) -> tuple[Disk, int]:
-        """The disk, and the bytes of the database with its log; 0 for one in memory."""
-        size_bytes = 0
-        for suffix in ("", "-wal"):
-            with contextlib.suppress(OSError):
-                size_bytes += Path(f"{self._path}{suffix}").stat().st_size
-        return disk_of(str(self._path.parent)), size_bytes
+    def _sizes(self) -> tuple[Disk, int, int]:
+        """The disk, and the bytes of the database and of its log; 0 for one in memory."""
+        wal = self._path.with_name(f"{self._path.name}-wal")
+        return disk_of(str(self._path.parent)), _bytes_of(self._path), _bytes_of(wal)
+
+
+def _bytes_of(path: Path) -> int:
+    with contextlib.suppress(OSError):
+        return path.stat().st_size
+    return 0

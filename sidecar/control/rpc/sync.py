@@ -46,7 +46,9 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
     async def Hello(  # noqa: N802
         self, request: sync_pb2.HelloRequest, context: Any
     ) -> sync_pb2.HelloResponse:
-        return await self._workers.write(sync_answers.hello, request, self._clock())
+        answer = await self._workers.write(sync_answers.hello, request, self._clock())
+        self._metrics.sidecars.greeted(request.incarnation, request.node, request.version)
+        return answer
 
     async def PushUsage(  # noqa: N802
         self, request: sync_pb2.PushUsageRequest, context: Any
@@ -56,6 +58,8 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
         )
         self._metrics.records.add(pushed.added - pushed.unreadable)
         self._metrics.unreadable.add(pushed.unreadable)
+        self._metrics.increments.add(len(pushed.totals))
+        self._metrics.sidecars.pushed(request.incarnation, pushed.added, pushed.oldest_accepted_us)
         self._hub.note_interest(request.incarnation, (total.company for total in pushed.totals))
         self._hub.pushed(request.incarnation, pushed.totals)
         return response
@@ -86,7 +90,10 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
         incarnation = require_incarnation(request.incarnation)
         resume = require_count("resume_revision", request.resume_revision, 0, INT64_MAX - 1)
         everything = resume > 0 or not request.without_companies
-        with self._hub.watching(incarnation, everything=everything) as watcher:
+        with (
+            self._hub.watching(incarnation, everything=everything) as watcher,
+            self._metrics.sidecars.watching(incarnation),
+        ):
             position = await self._workers.write(
                 snapshots.start,
                 resume,
@@ -107,6 +114,7 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
         require_count(field.partition("[")[0], len(companies), 0, sync_answers.NAMES_MAX)
         for at, company in enumerate(companies):
             KNOWN_NAMES.require_identifier(field.format(at), company)
+        self._metrics.sidecars.heard(incarnation)
         self._hub.note_interest(incarnation, companies)
 
 

@@ -49,12 +49,14 @@ class Pushed(msgspec.Struct, frozen=True):
     With those go the counters into which other amounts are carried because of it.
     `watermark` is the run's last sequence. `added`: how many records were new to the ledger, and
     `unreadable`: how many of them could not be read; those are booked as such, and on no counter.
+    `oldest_accepted_us`: when a sidecar accepted the first of those that could; `None`: none could.
     """
 
     watermark: int
     totals: Sequence[CounterTotal]
     added: int
     unreadable: int = 0
+    oldest_accepted_us: int | None = None
 
 
 class Welcome(msgspec.Struct, frozen=True):
@@ -164,7 +166,8 @@ def _accept(
     totals = transaction.totals(touched, known.id)
     if reached := follow(transaction, totals, now_us):
         totals = transaction.totals({**touched, **dict.fromkeys(reached)}, known.id)
-    return Pushed(run.last_sequence, totals, len(new), unreadable)
+    oldest_us = next((record.accepted_us for record in new if isinstance(record, Record)), None)
+    return Pushed(run.last_sequence, totals, len(new), unreadable, oldest_us)
 
 
 def _add(

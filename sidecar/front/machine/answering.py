@@ -23,13 +23,16 @@ def answer(connection: State, call: UnaryCall, message: bytes) -> None:
     try:
         send(connection, stream, message)
         finish(connection, stream)
+        call.head.count_ending(Code.OK)
     except Status as status:
+        call.head.count_ending(status.code)
         _end(connection, stream, status, call.extras)
     connection.wake()
 
 
 def fail(connection: State, call: Context, status: Status) -> None:
     """End a call with a status other than OK, after the messages that it has sent."""
+    call.head.count_ending(status.code)
     if call.stream is not None:
         _end(connection, call.stream, status, call.extras)
     else:
@@ -95,9 +98,11 @@ def refuse(connection: State, stream: Stream, refusal: Refusal) -> None:
 
 def stop(connection: State, stream: Stream, status: Status) -> None:
     """End a call from this side, in place of what it would have answered."""
-    give_up(connection, stream)
+    give_up(connection, stream, status.code)
     if stream.finish is not None:
         return  # it is answered; the peer has only not taken all of it
+    if stream.call is None:
+        stream.head.count_ending(status.code)
     output = connection.output
     whole = not stream.offset
     output.discard(stream)
@@ -112,12 +117,13 @@ def stop(connection: State, stream: Stream, status: Status) -> None:
     connection.wake()
 
 
-def give_up(connection: State, stream: Stream) -> None:
-    """Let a call know that it has ended."""
+def give_up(connection: State, stream: Stream, code: int) -> None:
+    """Let a call know that it has ended. code: of its status."""
     call = stream.call
     if call is None or call.ended:
         return
     call.ended = True
+    call.head.count_ending(code)
     stream.outlived = stream.deferred
     if isinstance(call, TaskCall):
         connection.events.append(Event(What.ENDED, call))

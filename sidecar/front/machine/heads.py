@@ -114,6 +114,12 @@ class RequestHead:
         head.custom = custom
         return head
 
+    def count_ending(self, code: int) -> None:
+        """Count a call of its method that has ended."""
+        if self.method is not None:
+            endings = self.method.endings
+            endings[code if 0 <= code < len(endings) else Code.UNKNOWN] += 1
+
     def _refusal(self, values: Mapping[int, bytes]) -> Refusal | None:
         if values[roles.METHOD] != b"POST":
             return _HEAD if values[roles.METHOD] == b"HEAD" else _NOT_POST

@@ -166,11 +166,12 @@ class State:
         for call in self.calls:
             if call.stream_id == stream_id:
                 call.ended = True
+                call.head.count_ending(Code.CANCELLED)
                 self.calls.remove(call)
                 break
         stream = self.streams.get(stream_id)
         if stream is not None:
-            answering.give_up(self, stream)
+            answering.give_up(self, stream, Code.CANCELLED)
             self.output.discard(stream)
             stream.remote_ended = True
             self.stream_ended(stream)
@@ -193,6 +194,7 @@ class State:
         if size > output.usual_bytes_max or size > output.window or call.extras is not None:
             answering.answer(self, call, message)
             return
+        call.head.method.endings[0] += 1  # type: ignore[union-attr]  # only a method answers
         output.window -= size
         stream_id = call.stream_id
         output.parts += (

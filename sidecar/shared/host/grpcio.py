@@ -19,6 +19,7 @@ from sidecar.shared.host.errors import CallFailed, CallStatus, RichStatus, statu
 from sidecar.shared.host.listening import SOCKET_MODE, BoundSocket, CannotListen, make_way
 from sidecar.shared.host.service import (
     BidiStreamMethod,
+    CallCounts,
     ClientStreamMethod,
     ServerStreamMethod,
     Service,
@@ -29,6 +30,9 @@ from sidecar.shared.host.service import (
 _Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 _Options: TypeAlias = Sequence[tuple[str, Any]]
 
+_OK: Final[int] = code_pb2.OK
+_CANCELLED: Final[int] = code_pb2.CANCELLED
+_DEADLINE_EXCEEDED: Final[int] = code_pb2.DEADLINE_EXCEEDED
 _UNAVAILABLE: Final[int] = code_pb2.UNAVAILABLE
 _STOPS: Final = "the server stops"
 _CUT_SECONDS: Final = 1.0
@@ -38,7 +42,10 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class GrpcioServer:
-    """Hosts services with grpcio. `rich`: what errors are as statuses."""
+    """Hosts services with grpcio. `rich`: what errors are as statuses.
+
+    `call_counts`: where calls are counted as they end.
+    """
 
     def __init__(
         self,
@@ -47,12 +54,13 @@ class GrpcioServer:
         rich: RichStatus,
         options: _Options,
         concurrent_calls_max: int,
+        call_counts: CallCounts,
     ) -> None:
         self._bound: list[BoundSocket] = []
         self._server = grpc.aio.server(
             options=options, maximum_concurrent_rpcs=concurrent_calls_max
         )
-        self._handlers = _Handlers(rich)
+        self._handlers = _Handlers(rich, call_counts)
         for service in services:
             handlers = self._handlers.of(service)
             handler = grpc.method_handlers_generic_handler(service.name, handlers)
@@ -139,8 +147,9 @@ class _Call(GrpcioContext):
 class _Handlers:
     """Methods as grpcio's handlers: what they raise becomes a status."""
 
-    def __init__(self, rich: RichStatus) -> None:
+    def __init__(self, rich: RichStatus, call_counts: CallCounts) -> None:
         self._rich = rich
+        self._call_counts = call_counts
         self._under_way: set[asyncio.Task[Any]] = set()
         self._given_up = False
 
@@ -154,7 +163,7 @@ class _Handlers:
             await asyncio.wait(under_way, timeout=_CUT_SECONDS)
 
     @asynccontextmanager
-    async def _call(self, context: _Context) -> AsyncIterator[None]:
+    async def _call(self, context: _Context, counts: list[int]) -> AsyncIterator[None]:
         """What a call raises becomes its status; it is given up where the server stops."""
         task = asyncio.current_task()
         assert task is not None
@@ -163,48 +172,61 @@ class _Handlers:
             if self._given_up:
                 raise CallFailed(_UNAVAILABLE, _STOPS)
             yield
+            counts[_OK] += 1
         except asyncio.CancelledError:
             if not self._given_up:
+                seconds_left = GrpcioContext(context).time_remaining()
+                is_late = seconds_left is not None and seconds_left <= 0
+                counts[_DEADLINE_EXCEEDED if is_late else _CANCELLED] += 1
                 raise  # by its caller
             task.uncancel()
-            await _abort(context, CallStatus(_UNAVAILABLE, _STOPS))
+            await _abort(context, CallStatus(_UNAVAILABLE, _STOPS), counts)
         except Exception as error:
-            await _abort(context, status_of(error, self._rich))
+            await _abort(context, status_of(error, self._rich), counts)
         finally:
             self._under_way.discard(task)
 
     def of(self, service: Service) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
         """Handlers of all methods, by name."""
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+
+        def counts(name: str) -> list[int]:
+            return self._call_counts(f"{service.name}/{name}")
+
         for name, handler in service.handlers.items():
-            handlers[name] = grpc.unary_unary_rpc_method_handler(self._unary(_awaited(handler)))
-        for name, unary in (*service.unary.items(), *service.tasks.items()):
-            handlers[name] = grpc.unary_unary_rpc_method_handler(self._unary(_plain(unary)))
+            unary = self._unary(_awaited(handler), counts(name))
+            handlers[name] = grpc.unary_unary_rpc_method_handler(unary)
+        for name, method in (*service.unary.items(), *service.tasks.items()):
+            unary = self._unary(_plain(method), counts(name))
+            handlers[name] = grpc.unary_unary_rpc_method_handler(unary)
         for name, server in service.server_stream.items():
-            handlers[name] = grpc.unary_stream_rpc_method_handler(self._stream(server))
+            stream = self._stream(server, counts(name))
+            handlers[name] = grpc.unary_stream_rpc_method_handler(stream)
         for name, client in service.client_stream.items():
-            handlers[name] = grpc.stream_unary_rpc_method_handler(self._unary(_plain(client)))
+            unary = self._unary(_plain(client), counts(name))
+            handlers[name] = grpc.stream_unary_rpc_method_handler(unary)
         for name, bidi in service.bidi_stream.items():
-            handlers[name] = grpc.stream_stream_rpc_method_handler(self._stream(bidi))
+            stream = self._stream(bidi, counts(name))
+            handlers[name] = grpc.stream_stream_rpc_method_handler(stream)
         return handlers
 
     def _unary(
-        self, method: Callable[[Any, _Context], Awaitable[bytes]]
+        self, method: Callable[[Any, _Context], Awaitable[bytes]], counts: list[int]
     ) -> Callable[[Any, _Context], Awaitable[bytes]]:
         async def behaviour(request: Any, context: _Context) -> bytes:
-            async with self._call(context):
+            async with self._call(context, counts):
                 return await method(request, context)
             raise AssertionError("`abort` raises")
 
         return behaviour
 
     def _stream(
-        self, method: ServerStreamMethod | BidiStreamMethod
+        self, method: ServerStreamMethod | BidiStreamMethod, counts: list[int]
     ) -> Callable[[Any, _Context], AsyncIterator[bytes]]:
         async def behaviour(request: Any, context: _Context) -> AsyncIterator[bytes]:
             # An iterator that is given up must be closed here, not by the collector.
             async with (
-                self._call(context),
+                self._call(context, counts),
                 aclosing(method(request, GrpcioContext(context))) as answers,
             ):
                 async for answer in answers:
@@ -228,7 +250,8 @@ def _awaited(handler: UnaryHandler) -> Callable[[bytes, _Context], Awaitable[byt
     return method
 
 
-async def _abort(context: _Context, status: CallStatus) -> None:
+async def _abort(context: _Context, status: CallStatus, counts: list[int]) -> None:
+    counts[status.code] += 1
     metadata = (("grpc-status-details-bin", status.details),) if status.details else ()
     await context.abort(_CODES[status.code], status.message, metadata)
 

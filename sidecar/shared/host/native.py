@@ -23,14 +23,14 @@ from sidecar.front import (
 )
 from sidecar.shared.host.errors import RichStatus, status_of
 from sidecar.shared.host.listening import BoundSocket, tcp_socket, unix_socket
-from sidecar.shared.host.service import Service, UnaryMethod
+from sidecar.shared.host.service import CallCounts, Service, UnaryMethod
 
 
 class NativeServer:
     """Hosts services on the front. `rich`: what errors are as statuses.
 
     `answer_read`: handles the calls that one read brought. `refused`: told the kind of each refusal
-    of the front.
+    of the front. `call_counts`: where calls are counted as they end.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class NativeServer:
         bounds: Bounds,
         answer_read: Callable[[Sequence[UnaryCall]], None] | None = None,
         refused: Callable[[str], None],
+        call_counts: CallCounts,
     ) -> None:
         self._bound: list[BoundSocket] = []
         self._sockets: list[socket.socket] = []
@@ -48,7 +49,9 @@ class NativeServer:
         methods: dict[str, Method] = {}
         for service in services:
             for name, method in self._methods_of(service).items():
-                methods[f"/{service.name}/{name}"] = method
+                full_name = f"{service.name}/{name}"
+                method.endings = call_counts(full_name)
+                methods[f"/{full_name}"] = method
         self._server = Server(
             methods,
             bounds,

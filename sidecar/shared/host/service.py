@@ -22,6 +22,10 @@ BidiStreamMethod: TypeAlias = Callable[
     [AsyncIterable[bytes], CallContext], AsyncGenerator[bytes, None]
 ]
 
+CallCounts: TypeAlias = Callable[[str], list[int]]
+"""The counts of a method ("package.Service/Method") by number of the status, for what hosts it to
+count up as a call ends."""
+
 
 class Service(msgspec.Struct, frozen=True):
     """A service's full name, and its methods by name.

@@ -28,7 +28,9 @@ MICROSECOND_BUCKETS: Final = (
 )
 """Upper bounds of a call's duration, inclusive."""
 LABEL_SETS_MAX: Final = 1000
-"""Label sets of one counter; what comes after them counts under "other"."""
+"""Label sets of one counter; what comes after them counts as `OTHER`."""
+OTHER: Final = "other"
+"""The label of what is not told apart."""
 
 _log = structlog.get_logger(__name__)
 
@@ -61,7 +63,7 @@ class LabelledCounter:
 
     def __init__(self, name: str, help_text: str, *labels: str) -> None:
         self._name, self._help, self._labels = name, help_text, labels
-        self._other = ("other",) * len(labels)
+        self._other = (OTHER,) * len(labels)
         self._values: dict[tuple[str, ...], int] = {}
 
     def add(self, *label_values: str, amount: int = 1) -> None:

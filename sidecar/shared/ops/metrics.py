@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import platform
-from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, Metric
 
+from sidecar.shared.ops.call_metrics import CallMetrics
+from sidecar.shared.ops.decision_metrics import DecisionMetrics
 from sidecar.shared.ops.instruments import (
     BuildInfo,
-    DurationHistogram,
     Instrument,
     LabelledCounter,
     MetricCounter,
@@ -23,61 +21,7 @@ from sidecar.shared.ops.instruments import (
 from sidecar.shared.ops.levels import Disk
 from sidecar.shared.ops.trouble import Trouble
 
-DENIED: Final = 0
-ALLOWED: Final = 1
-REPLAYED: Final = 2
-"""Results of a decision; `allowed` of a new decision is its own result."""
-_RESULTS: Final = ("denied", "allowed", "replayed")
-
 Value = Callable[[], float | None]
-
-
-class DecisionMetrics:
-    """Counts decisions by result and reason, and their durations. For the event loop alone.
-
-    `reasons` are the names of the reason numbers, from 0 on. `counted_reason`: the number that a
-    usual decision has.
-    """
-
-    def __init__(self, reasons: Sequence[str], counted_reason: int = 1) -> None:
-        self._reasons = tuple(reasons)
-        self._counts = [0] * (len(_RESULTS) * len(self._reasons))
-        self._width = len(self._reasons)
-        self.durations = DurationHistogram(
-            "tallyd_decision_duration_seconds",
-            "Time from a request's arrival to its answer; a batch is one observation.",
-        )
-        self._observe_duration = self.durations.observe
-        self._counted = ALLOWED * self._width + counted_reason
-
-    def count(self, result: int, reason: int) -> None:
-        """Count one decision; IndexError for a result or reason without a name."""
-        self._counts[result * self._width + reason] += 1
-
-    def observe(self, result: int, reason: int, microseconds: int) -> None:
-        """Count one decision that was a call of its own, and its duration."""
-        self._counts[result * self._width + reason] += 1
-        self._observe_duration(microseconds)
-
-    def observe_counted(self, nanoseconds: int) -> None:
-        """Count one usual decision, allowed and counted, and its duration."""
-        self._counts[self._counted] += 1
-        durations = self.durations
-        microseconds = nanoseconds // 1000
-        # As `observe`: a call more is felt on the path of a check.
-        durations.counts[bisect_left(durations.bounds_us, microseconds)] += 1
-        durations.sum_us += microseconds
-
-    def read(self) -> Metric:
-        """Return the decisions; pairs that never occurred are left out."""
-        family = CounterMetricFamily(
-            "tallyd_decisions", "Decisions answered.", labels=("result", "reason")
-        )
-        for index, count in enumerate(tuple(self._counts)):
-            if count:
-                result, reason = divmod(index, self._width)
-                family.add_metric((_RESULTS[result], self._reasons[reason]), count)
-        return family
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,32 +39,40 @@ class SidecarReadings:
     plane_connected: Value
     unreadable_companies: Value
     """Companies whose last news from the control plane could not be read."""
-    snapshot_age_seconds: Value
-    """Age of the oldest snapshot in use."""
     clock_offset_seconds: Value
     """The time gone by, which is the control plane's, minus this machine's clock."""
     clock_doubted_seconds: Value
     """What a clock says that is not believed yet, minus the time gone by."""
     store_used_bytes: Value
     store_max_bytes: Value
-    quarantined: Value
+    quarantined_entries: Value
     lost_stores: Value
 
 
 class SidecarMetrics:
-    """All metrics of a sidecar; `registry` is what the HTTP server exposes."""
+    """All metrics of a sidecar; `registry` is what the HTTP server exposes.
+
+    `reasons`, `is_feature`: see `DecisionMetrics`.
+    """
 
     def __init__(
         self,
         version: str,
         reasons: Sequence[str],
+        is_feature: Callable[[str], bool],
         readings: SidecarReadings,
         more: Sequence[Instrument] = (),
     ) -> None:
-        self.decisions = DecisionMetrics(reasons)
-        self.errors = LabelledCounter("tallyd_errors", "Calls that ended in an error.", "reason")
+        self.decisions = DecisionMetrics(reasons, is_feature)
+        self.calls = CallMetrics()
+        self.errors = LabelledCounter(
+            "tallyd_check_errors", "Checks that could not be answered, by reason.", "reason"
+        )
         self.fallbacks = LabelledCounter(
-            "tallyd_fallback_decisions", "Decisions by a fail policy.", "cause", "result"
+            "tallyd_fallback_decisions",
+            "Decisions by a fail policy, by cause and result.",
+            "cause",
+            "result",
         )
         self.shadow_denials = LabelledCounter(
             "tallyd_shadow_denials",
@@ -147,6 +99,7 @@ class SidecarMetrics:
             [
                 self.decisions,
                 self.decisions.durations,
+                self.calls,
                 self.errors,
                 self.fallbacks,
                 self.shadow_denials,
@@ -223,7 +176,7 @@ def _gauges(readings: SidecarReadings) -> list[MetricReading]:
         ),
         MetricReading(
             "tallyd_sync_lag_seconds",
-            "Time since the control plane was last heard.",
+            "Time since the control plane was last heard: how old snapshots may be.",
             readings.sync_lag_seconds,
         ),
         MetricReading(
@@ -240,11 +193,6 @@ def _gauges(readings: SidecarReadings) -> list[MetricReading]:
             "tallyd_unreadable_companies",
             "Companies whose last news from the control plane could not be read.",
             readings.unreadable_companies,
-        ),
-        MetricReading(
-            "tallyd_snapshot_age_seconds",
-            "Age of the oldest snapshot in use.",
-            readings.snapshot_age_seconds,
         ),
         MetricReading(
             "tallyd_clock_offset_seconds",
@@ -273,9 +221,9 @@ def _gauges(readings: SidecarReadings) -> list[MetricReading]:
 def _damage_gauges(readings: SidecarReadings) -> list[MetricReading]:
     return [
         MetricReading(
-            "tallyd_quarantined",
+            "tallyd_quarantined_entries",
             "What was damaged in the store and set aside: usage records, counters and the like.",
-            readings.quarantined,
+            readings.quarantined_entries,
         ),
         MetricReading(
             "tallyd_lost_stores",

@@ -24,12 +24,14 @@ class Notes:
     def __init__(self) -> None:
         self.seen: list[tuple[object, ...] | str] = []
 
-    def decided(self, allowed: bool, reason: Reason, replayed: bool, nanoseconds: int) -> None:
+    def decided(
+        self, feature: str, allowed: bool, reason: Reason, replayed: bool, nanoseconds: int
+    ) -> None:
         assert nanoseconds >= 0
-        self.seen.append((allowed, reason, replayed))
+        self.seen.append((feature, allowed, reason, replayed))
 
-    def counted(self, nanoseconds: int) -> None:
-        self.decided(True, Reason.ALLOWED, False, nanoseconds)
+    def counted(self, feature: str, nanoseconds: int) -> None:
+        self.decided(feature, True, Reason.ALLOWED, False, nanoseconds)
 
     def fell_back(self, cause: FallbackCause, allowed: bool) -> None:
         self.seen.append((cause, allowed))
@@ -175,17 +177,17 @@ async def test_every_decision_and_every_error_is_observed_once(
     await check(sidecar, ask(company="nowhere"))
     await call("record", sidecar, ask(quantity=90))
     assert [
-        (True, Reason.ALLOWED, False),
-        (True, Reason.ALLOWED, True),
-        (False, Reason.LIMIT_EXCEEDED, False),
+        ("calls", True, Reason.ALLOWED, False),
+        ("calls", True, Reason.ALLOWED, True),
+        ("calls", False, Reason.LIMIT_EXCEEDED, False),
         ("calls", "trial"),
         "INVALID_ARGUMENT",
-        (True, Reason.ALLOWED, False),
+        ("calls", True, Reason.ALLOWED, False),
         "INVALID_ARGUMENT",
         "IDEMPOTENCY_CONFLICT",
-        (False, Reason.UNKNOWN_COMPANY, False),
+        ("calls", False, Reason.UNKNOWN_COMPANY, False),
         (FallbackCause.NO_SNAPSHOT, False),
-        (True, Reason.ALLOWED, False),
+        ("calls", True, Reason.ALLOWED, False),
         ("calls", "trial"),
     ] == notes.seen
 

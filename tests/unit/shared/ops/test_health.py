@@ -8,6 +8,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from sidecar.shared.convert.status import status_of
 from sidecar.shared.host.grpcio import GrpcioServer
 from sidecar.shared.host.health import HealthMethods
+from sidecar.shared.ops.call_metrics import CallMetrics
 from sidecar.shared.ops.health import Health, Verdict, keep_beating
 from tests.support.bounds import HANG_SECONDS_MAX
 from tests.support.channels import channel_to
@@ -129,7 +130,9 @@ def test_listeners_hear_every_change_until_they_leave() -> None:
 async def served() -> AsyncIterator[tuple[Health, Any]]:
     health = Health()
     services = [HealthMethods(health, [ENFORCEMENT]).service()]
-    server = GrpcioServer(services, rich=status_of, options=(), concurrent_calls_max=10)
+    server = GrpcioServer(
+        services, rich=status_of, options=(), concurrent_calls_max=10, call_counts=CallMetrics().row
+    )
     port = server.listen_tcp("127.0.0.1:0")
     await server.start()
     async with channel_to(f"127.0.0.1:{port}") as channel:

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from sidecar.shared.ops.decision_metrics import ALLOWED
 from sidecar.shared.ops.instruments import (
     LABEL_SETS_MAX,
     DurationHistogram,
@@ -14,8 +15,9 @@ from sidecar.shared.ops.instruments import (
     MetricReading,
     registry_of,
 )
-from sidecar.shared.ops.metrics import ALLOWED, DENIED, REPLAYED, SidecarMetrics, SidecarReadings
+from sidecar.shared.ops.metrics import SidecarMetrics, SidecarReadings
 
+FEATURES = {"calls", "tokens"}
 REASONS = ("UNSPECIFIED", "ALLOWED", "LIMIT_EXCEEDED")
 VALUES = {
     field.name: float(number)
@@ -46,8 +48,8 @@ def samples(family: Metric) -> dict[tuple[str, ...], float]:
 
 
 def test_the_exposition_has_every_metric_with_help_and_type() -> None:
-    metrics = SidecarMetrics("1.2.3", REASONS, readings())
-    metrics.decisions.observe(ALLOWED, 1, 80)
+    metrics = SidecarMetrics("1.2.3", REASONS, FEATURES.__contains__, readings())
+    metrics.decisions.observe("calls", ALLOWED, 1, 80)
     metrics.errors.add("INVALID_ARGUMENT")
 
     families = exposed(metrics.registry)
@@ -55,7 +57,8 @@ def test_the_exposition_has_every_metric_with_help_and_type() -> None:
     assert {name: f.type for name, f in families.items() if name.startswith("tallyd_")} == {
         "tallyd_decisions": "counter",
         "tallyd_decision_duration_seconds": "histogram",
-        "tallyd_errors": "counter",
+        "tallyd_grpc_calls": "counter",
+        "tallyd_check_errors": "counter",
         "tallyd_fallback_decisions": "counter",
         "tallyd_shadow_denials": "counter",
         "tallyd_transport_refusals": "counter",
@@ -66,14 +69,13 @@ def test_the_exposition_has_every_metric_with_help_and_type() -> None:
         "tallyd_sync_lag_seconds": "gauge",
         "tallyd_usage_age_seconds": "gauge",
         "tallyd_plane_connected": "gauge",
-        "tallyd_snapshot_age_seconds": "gauge",
         "tallyd_clock_offset_seconds": "gauge",
         "tallyd_clock_doubted_seconds": "gauge",
         "tallyd_unreadable_companies": "gauge",
         "tallyd_clock_jumps": "counter",
         "tallyd_store_used_bytes": "gauge",
         "tallyd_store_max_bytes": "gauge",
-        "tallyd_quarantined": "gauge",
+        "tallyd_quarantined_entries": "gauge",
         "tallyd_lost_stores": "gauge",
         "tallyd_build_info": "gauge",
         "tallyd_metrics_read_failures": "counter",
@@ -82,34 +84,9 @@ def test_the_exposition_has_every_metric_with_help_and_type() -> None:
 
 
 def test_each_gauge_has_its_own_reading() -> None:
-    families = exposed(SidecarMetrics("1.2.3", REASONS, readings()).registry)
+    families = exposed(SidecarMetrics("1.2.3", REASONS, FEATURES.__contains__, readings()).registry)
 
     assert {name: samples(families[f"tallyd_{name}"])[()] for name in VALUES} == VALUES
-
-
-def test_decisions_are_counted_by_result_and_reason() -> None:
-    metrics = SidecarMetrics("1.2.3", REASONS, readings())
-    for _ in range(3):
-        metrics.decisions.observe(ALLOWED, 1, 80)
-    metrics.decisions.observe(DENIED, 2, 80)
-    metrics.decisions.count(REPLAYED, 1)
-
-    assert samples(exposed(metrics.registry)["tallyd_decisions"]) == {
-        ("ALLOWED", "allowed"): 3,
-        ("LIMIT_EXCEEDED", "denied"): 1,
-        ("ALLOWED", "replayed"): 1,
-    }
-
-
-def test_a_counted_decision_of_a_batch_has_no_duration_of_its_own() -> None:
-    metrics = SidecarMetrics("1.2.3", REASONS, readings())
-    metrics.decisions.count(ALLOWED, 1)
-    metrics.decisions.count(ALLOWED, 1)
-    metrics.decisions.durations.observe(300)
-
-    family = exposed(metrics.registry)["tallyd_decision_duration_seconds"]
-
-    assert [s.value for s in family.samples if s.name.endswith("_count")] == [1]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +117,9 @@ def test_a_histogram_sums_in_seconds() -> None:
 
 
 def test_a_reading_without_a_value_is_left_out() -> None:
-    registry = SidecarMetrics("1", REASONS, readings(sync_lag_seconds=lambda: None)).registry
+    registry = SidecarMetrics(
+        "1", REASONS, FEATURES.__contains__, readings(sync_lag_seconds=lambda: None)
+    ).registry
 
     assert "tallyd_sync_lag_seconds" not in exposed(registry)
 
@@ -149,7 +128,9 @@ def test_a_reading_that_fails_is_left_out_and_counted() -> None:
     def fail() -> float:
         raise OSError("store closed")
 
-    registry = SidecarMetrics("1", REASONS, readings(store_used_bytes=fail)).registry
+    registry = SidecarMetrics(
+        "1", REASONS, FEATURES.__contains__, readings(store_used_bytes=fail)
+    ).registry
 
     families = exposed(registry)
     assert "tallyd_store_used_bytes" not in families
@@ -165,7 +146,9 @@ def test_registering_reads_nothing() -> None:
 
 
 def test_build_info_says_what_runs() -> None:
-    family = exposed(SidecarMetrics("1.2.3", REASONS, readings()).registry)["tallyd_build_info"]
+    family = exposed(SidecarMetrics("1.2.3", REASONS, FEATURES.__contains__, readings()).registry)[
+        "tallyd_build_info"
+    ]
 
     (sample,) = family.samples
     assert sample.value == 1

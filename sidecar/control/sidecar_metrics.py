@@ -1,0 +1,215 @@
+"""What the control plane has heard of its sidecars, for the metrics. For the event loop alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeAlias
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from sidecar.domain.time.units import HOUR_US, SECOND_US
+from sidecar.shared.ops.instruments import Instrument, MetricReading
+
+SIDECARS_SHOWN_MAX: Final = 500
+"""Sidecars with metrics of their own: those heard first. Of the rest there is a number."""
+SIDECARS_KNOWN_MAX: Final = 4_096
+SILENT_US: Final = HOUR_US
+"""A sidecar that was silent for so long is shown no more: most likely it is gone for good."""
+
+_LABELS: Final = ("incarnation", "node")
+
+
+class HeardSidecar:
+    """One store of a sidecar, as far as this process has heard of it; times by the plane's clock.
+
+    `push_lag_us`: of the last push that brought records: the age of the oldest as it was taken.
+    """
+
+    __slots__ = (
+        "heard_us",
+        "incarnation",
+        "node",
+        "push_lag_us",
+        "pushed_us",
+        "records",
+        "version",
+        "watches",
+    )
+
+    def __init__(self, incarnation: str, heard_us: int) -> None:
+        self.incarnation = incarnation
+        self.heard_us = heard_us
+        self.node = ""
+        self.version = ""
+        self.pushed_us: int | None = None
+        self.push_lag_us: int | None = None
+        self.records = 0
+        self.watches = 0
+
+
+class HeardSidecars:
+    """Metrics by sidecar. `clock` gives microseconds since the Unix epoch."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self._clock = clock
+        self._heard: dict[str, HeardSidecar] = {}
+
+    def greeted(self, incarnation: str, node: str, version: str) -> None:
+        """A sidecar said who it is."""
+        sidecar = self._hear(incarnation)
+        sidecar.node, sidecar.version = node, version
+
+    def heard(self, incarnation: str) -> None:
+        """A sidecar asked for something."""
+        self._hear(incarnation)
+
+    def pushed(self, incarnation: str, records: int, oldest_accepted_us: int | None) -> None:
+        """A push was taken. `records`: how many were new, of which the oldest was accepted then."""
+        sidecar = self._hear(incarnation)
+        sidecar.pushed_us = sidecar.heard_us
+        sidecar.records += records
+        if oldest_accepted_us is not None:
+            sidecar.push_lag_us = max(0, sidecar.heard_us - oldest_accepted_us)
+
+    @contextmanager
+    def watching(self, incarnation: str) -> Iterator[None]:
+        """A sidecar watches for changes; while it does, its connection is known to be alive."""
+        sidecar = self._hear(incarnation)
+        sidecar.watches += 1
+        try:
+            yield
+        finally:
+            sidecar.watches -= 1
+            sidecar.heard_us = self._clock()
+
+    def instruments(self) -> list[Instrument]:
+        """What Prometheus reads, from the HTTP thread."""
+        return [
+            _SidecarInfo(self.shown),
+            _SidecarRecords(self.shown),
+            *(_SidecarReading(self.shown, *reading) for reading in _READINGS),
+            _SidecarReading(
+                self.shown,
+                "tallyd_sidecar_last_heard_timestamp_seconds",
+                "When the sidecar was last heard; now, while it watches.",
+                lambda sidecar: self._heard_us(sidecar) / SECOND_US,
+            ),
+            MetricReading(
+                "tallyd_sidecars",
+                "Sidecars that were heard within the last hour.",
+                lambda: len(self._present()),
+            ),
+            MetricReading(
+                "tallyd_sidecars_not_shown",
+                "Of these, those beyond the bound on sidecars with metrics of their own.",
+                lambda: max(0, len(self._present()) - SIDECARS_SHOWN_MAX),
+            ),
+        ]
+
+    def shown(self) -> list[HeardSidecar]:
+        """Those with metrics of their own."""
+        return self._present()[:SIDECARS_SHOWN_MAX]
+
+    def _present(self) -> list[HeardSidecar]:
+        """Those that are not silent for too long, in the order in which they were heard first."""
+        since_us = self._clock() - SILENT_US
+        return [known for known in tuple(self._heard.values()) if self._heard_us(known) > since_us]
+
+    def _heard_us(self, sidecar: HeardSidecar) -> int:
+        return self._clock() if sidecar.watches else sidecar.heard_us
+
+    def _hear(self, incarnation: str) -> HeardSidecar:
+        now_us = self._clock()
+        sidecar = self._heard.get(incarnation)
+        if sidecar is None:
+            if len(self._heard) >= SIDECARS_KNOWN_MAX:
+                self._forget_most_silent()
+            sidecar = self._heard[incarnation] = HeardSidecar(incarnation, now_us)
+        sidecar.heard_us = now_us
+        return sidecar
+
+    def _forget_most_silent(self) -> None:
+        silent = min(self._heard.values(), key=lambda known: (known.watches, known.heard_us))
+        del self._heard[silent.incarnation]
+
+
+def _seconds(microseconds: int | None) -> float | None:
+    return None if microseconds is None else microseconds / SECOND_US
+
+
+_Reading: TypeAlias = tuple[str, str, Callable[[HeardSidecar], float | None]]
+
+_READINGS: Final[tuple[_Reading, ...]] = (
+    (
+        "tallyd_sidecar_last_push_timestamp_seconds",
+        "When usage of the sidecar was last taken.",
+        lambda sidecar: _seconds(sidecar.pushed_us),
+    ),
+    (
+        "tallyd_sidecar_push_lag_seconds",
+        "Age of the oldest record of the last push, as it was taken.",
+        lambda sidecar: _seconds(sidecar.push_lag_us),
+    ),
+    (
+        "tallyd_sidecar_watches",
+        "Watches that the sidecar has open: 1 while it is connected.",
+        lambda sidecar: sidecar.watches,
+    ),
+)
+
+
+class _SidecarReading:
+    """A value of each sidecar that is shown; `None`: it has none."""
+
+    def __init__(
+        self,
+        shown: Callable[[], list[HeardSidecar]],
+        name: str,
+        help_text: str,
+        value: Callable[[HeardSidecar], float | None],
+    ) -> None:
+        self._shown, self._name, self._help, self._value = shown, name, help_text, value
+
+    def read(self) -> Metric:
+        """Return the values."""
+        family = GaugeMetricFamily(self._name, self._help, labels=_LABELS)
+        for sidecar in self._shown():
+            value = self._value(sidecar)
+            if value is not None:
+                family.add_metric((sidecar.incarnation, sidecar.node), value)
+        return family
+
+
+class _SidecarRecords:
+    """Records of each sidecar that is shown."""
+
+    def __init__(self, shown: Callable[[], list[HeardSidecar]]) -> None:
+        self._shown = shown
+
+    def read(self) -> Metric:
+        """Return the counts."""
+        family = CounterMetricFamily(
+            "tallyd_sidecar_records", "Usage records of the sidecar taken.", labels=_LABELS
+        )
+        for sidecar in self._shown():
+            family.add_metric((sidecar.incarnation, sidecar.node), sidecar.records)
+        return family
+
+
+class _SidecarInfo:
+    """What runs, as labels of a metric that is always 1."""
+
+    def __init__(self, shown: Callable[[], list[HeardSidecar]]) -> None:
+        self._shown = shown
+
+    def read(self) -> Metric:
+        """Return the labels."""
+        family = GaugeMetricFamily(
+            "tallyd_sidecar_info",
+            "Node and version of the sidecar, as it said at its last connect.",
+            labels=(*_LABELS, "version"),
+        )
+        for sidecar in self._shown():
+            family.add_metric((sidecar.incarnation, sidecar.node, sidecar.version), 1)
+        return family
