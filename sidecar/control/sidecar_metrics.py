@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, TypeAlias
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-
 from sidecar.domain.time.units import HOUR_US, SECOND_US
-from sidecar.shared.ops.instruments import Instrument, MetricReading
+from sidecar.shared.ops.instruments import Instrument, LabelledReading, MetricReading
 
 SIDECARS_SHOWN_MAX: Final = 500
 """Sidecars with metrics of their own: those heard first. Of the rest there is a number."""
@@ -46,6 +44,9 @@ class HeardSidecar:
         self.push_lag_us: int | None = None
         self.records = 0
         self.watches = 0
+
+
+_Value: TypeAlias = Callable[[HeardSidecar], float | None]
 
 
 class HeardSidecars:
@@ -86,15 +87,50 @@ class HeardSidecars:
     def instruments(self) -> list[Instrument]:
         """What Prometheus reads, from the HTTP thread."""
         return [
-            _SidecarInfo(self.shown),
-            _SidecarRecords(self.shown),
-            *(_SidecarReading(self.shown, *reading) for reading in _READINGS),
-            _SidecarReading(
-                self.shown,
+            LabelledReading(
+                "tallyd_sidecar_info",
+                "Node and version of the sidecar, as it said at its last connect.",
+                (*_LABELS, "version"),
+                lambda: [
+                    ((known.incarnation, known.node, known.version), 1) for known in self.shown()
+                ],
+            ),
+            LabelledReading(
+                "tallyd_sidecar_records",
+                "Usage records of the sidecar taken.",
+                _LABELS,
+                lambda: self._values(lambda known: known.records),
+                "counter",
+            ),
+            LabelledReading(
                 "tallyd_sidecar_last_heard_timestamp_seconds",
                 "When the sidecar was last heard; now, while it watches.",
-                lambda sidecar: self._heard_us(sidecar) / SECOND_US,
+                _LABELS,
+                lambda: self._values(lambda known: _seconds(self._heard_us(known))),
             ),
+            LabelledReading(
+                "tallyd_sidecar_last_push_timestamp_seconds",
+                "When usage of the sidecar was last taken.",
+                _LABELS,
+                lambda: self._values(lambda known: _seconds(known.pushed_us)),
+            ),
+            LabelledReading(
+                "tallyd_sidecar_push_lag_seconds",
+                "Age of the oldest record of the last push, as it was taken.",
+                _LABELS,
+                lambda: self._values(lambda known: _seconds(known.push_lag_us)),
+            ),
+            LabelledReading(
+                "tallyd_sidecar_watches",
+                "Watches that the sidecar has open: 1 while it is connected.",
+                _LABELS,
+                lambda: self._values(lambda known: known.watches),
+            ),
+            *self._counts(),
+        ]
+
+    def _counts(self) -> list[Instrument]:
+        return [
             MetricReading(
                 "tallyd_sidecars",
                 "Sidecars that were heard within the last hour.",
@@ -110,6 +146,13 @@ class HeardSidecars:
     def shown(self) -> list[HeardSidecar]:
         """Those with metrics of their own."""
         return self._present()[:SIDECARS_SHOWN_MAX]
+
+    def _values(self, value: _Value) -> Iterator[tuple[Sequence[str], float]]:
+        """A value of each sidecar that is shown, if it has one."""
+        for known in self.shown():
+            found = value(known)
+            if found is not None:
+                yield (known.incarnation, known.node), found
 
     def _present(self) -> list[HeardSidecar]:
         """Those that are not silent for too long, in the order in which they were heard first."""
@@ -136,80 +179,3 @@ class HeardSidecars:
 
 def _seconds(microseconds: int | None) -> float | None:
     return None if microseconds is None else microseconds / SECOND_US
-
-
-_Reading: TypeAlias = tuple[str, str, Callable[[HeardSidecar], float | None]]
-
-_READINGS: Final[tuple[_Reading, ...]] = (
-    (
-        "tallyd_sidecar_last_push_timestamp_seconds",
-        "When usage of the sidecar was last taken.",
-        lambda sidecar: _seconds(sidecar.pushed_us),
-    ),
-    (
-        "tallyd_sidecar_push_lag_seconds",
-        "Age of the oldest record of the last push, as it was taken.",
-        lambda sidecar: _seconds(sidecar.push_lag_us),
-    ),
-    (
-        "tallyd_sidecar_watches",
-        "Watches that the sidecar has open: 1 while it is connected.",
-        lambda sidecar: sidecar.watches,
-    ),
-)
-
-
-class _SidecarReading:
-    """A value of each sidecar that is shown; `None`: it has none."""
-
-    def __init__(
-        self,
-        shown: Callable[[], list[HeardSidecar]],
-        name: str,
-        help_text: str,
-        value: Callable[[HeardSidecar], float | None],
-    ) -> None:
-        self._shown, self._name, self._help, self._value = shown, name, help_text, value
-
-    def read(self) -> Metric:
-        """Return the values."""
-        family = GaugeMetricFamily(self._name, self._help, labels=_LABELS)
-        for sidecar in self._shown():
-            value = self._value(sidecar)
-            if value is not None:
-                family.add_metric((sidecar.incarnation, sidecar.node), value)
-        return family
-
-
-class _SidecarRecords:
-    """Records of each sidecar that is shown."""
-
-    def __init__(self, shown: Callable[[], list[HeardSidecar]]) -> None:
-        self._shown = shown
-
-    def read(self) -> Metric:
-        """Return the counts."""
-        family = CounterMetricFamily(
-            "tallyd_sidecar_records", "Usage records of the sidecar taken.", labels=_LABELS
-        )
-        for sidecar in self._shown():
-            family.add_metric((sidecar.incarnation, sidecar.node), sidecar.records)
-        return family
-
-
-class _SidecarInfo:
-    """What runs, as labels of a metric that is always 1."""
-
-    def __init__(self, shown: Callable[[], list[HeardSidecar]]) -> None:
-        self._shown = shown
-
-    def read(self) -> Metric:
-        """Return the labels."""
-        family = GaugeMetricFamily(
-            "tallyd_sidecar_info",
-            "Node and version of the sidecar, as it said at its last connect.",
-            labels=(*_LABELS, "version"),
-        )
-        for sidecar in self._shown():
-            family.add_metric((sidecar.incarnation, sidecar.node, sidecar.version), 1)
-        return family

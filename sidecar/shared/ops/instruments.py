@@ -137,6 +137,31 @@ class MetricReading:
         return None if value is None else self._family(self._name, self._help, value=value)
 
 
+class LabelledReading:
+    """Values that their owner tells at scrape time, one for each set of label values.
+
+    `values` is called from the HTTP thread, and bounds their number.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        help_text: str,
+        labels: Sequence[str],
+        values: Callable[[], Iterable[tuple[Sequence[str], float]]],
+        kind: Literal["gauge", "counter"] = "gauge",
+    ) -> None:
+        self._name, self._help, self._labels, self._values = name, help_text, labels, values
+        self._family = GaugeMetricFamily if kind == "gauge" else CounterMetricFamily
+
+    def read(self) -> Metric:
+        """Ask for the values."""
+        family = self._family(self._name, self._help, labels=self._labels)
+        for label_values, value in self._values():
+            family.add_metric(label_values, value)
+        return family
+
+
 class BuildInfo:
     """What is running, as labels of a metric that is always 1."""
 
