@@ -106,8 +106,10 @@ def test_a_store_that_cannot_be_opened_is_said_in_a_line(tmp_path: Path) -> None
         check=False,
     )
     assert CANNOT_RUN == result.returncode
-    last = result.stderr.splitlines()[-1]
-    assert f"tallyd control: {path}: cannot be opened: file is not a database" == last
+    assert (
+        f"tallyd control: {path}: cannot be opened: file is not a database "
+        "(setting database_path: --database-path, TALLYD_DATABASE_PATH)"
+    ) == result.stderr.splitlines()[-1]
 
 
 def test_sigterm_ends_the_process_in_order(tmp_path: Path) -> None:
