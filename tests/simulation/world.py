@@ -106,11 +106,11 @@ class World:
         assert isinstance(answer, Answer)
         return answer.decision
 
-    def usage(self, company: str) -> list[usage.LedgerLimitUsage]:
+    def usage(self, company: str) -> Sequence[usage.LedgerLimitUsage]:
         """Usage of a company on its limits, as the plane knows it."""
-        found, after = usage.company_usage(self.plane, company, "", self.now_us)
-        assert after is None
-        return found
+        page = usage.company_usage(self.plane, company, "", self.now_us)
+        assert page.after is None
+        return page.limits
 
     def sync(self) -> None:
         """Exchange everything that waits, if the network is up."""

@@ -158,11 +158,12 @@ def company_usage(
     after = usage_of_token(request.page_token)
     if after is not None:
         at_us = after.at_us
-    limits, behind = usage.company_usage(store, company, request.feature, at_us, most, after)
+    page = usage.company_usage(store, company, request.feature, at_us, most, after)
     return control_pb2.GetCompanyUsageResponse(
-        limits=map(_limit_usage, limits),
-        truncated=behind is not None,
-        next_page_token=page_token(behind),
+        limits=map(_limit_usage, page.limits),
+        truncated=page.after is not None,
+        next_page_token=page_token(page.after),
+        company_unknown=page.company_unknown,
     )
 
 

@@ -30,7 +30,9 @@ class Attributor:
         """
         snapshot = self._snapshot(record.company)
         if record.unattributed and (snapshot is not None or not record.counters):
-            found = self._attributed(snapshot or self._default(record.company), record, data)
+            found = self._attributed(
+                snapshot or default_of(self._index(), record.company), record, data
+            )
             return record.counters or None if found is None else found
         if snapshot is None or self._fits(snapshot, record):
             return record.counters
@@ -58,16 +60,16 @@ class Attributor:
             self._snapshots[company] = self._transaction.snapshots([company]).get(company)
         return self._snapshots[company]
 
-    def _default(self, company: str) -> CompanySnapshot | None:
-        """What decides for a company that is unknown, if anything does."""
-        index = self._index()
-        plan = index.catalog.default_plan
-        return default_snapshot(company, plan, index.version) if plan else None
-
     def _index(self) -> CatalogIndex:
         if self._catalog is None:
             self._catalog = load_index(self._transaction)
         return self._catalog
+
+
+def default_of(index: CatalogIndex, company: str) -> CompanySnapshot | None:
+    """What decides for a company that is not there; `None` without a default plan."""
+    plan = index.catalog.default_plan
+    return default_snapshot(company, plan, index.version) if plan else None
 
 
 def load_index(transaction: ReadTransaction) -> CatalogIndex:

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from sidecar.control.rules.attribution import CountedLimit, limits_at
-from sidecar.control.services.attribution import load_index
+from sidecar.control.services.attribution import default_of, load_index
 from sidecar.control.services.directory import no_company
 from sidecar.control.storage.port import PlaneStore, ReadTransaction
 from sidecar.control.storage.values import (
@@ -61,6 +61,17 @@ class LedgerLimitUsage(msgspec.Struct, frozen=True):
     carried: int = 0
 
 
+class LedgerUsagePage(msgspec.Struct, frozen=True):
+    """A page of a company's usage; `after`: where it goes on, `None` for the last.
+
+    `company_unknown`: the company is not there, though there is usage of it.
+    """
+
+    limits: Sequence[LedgerLimitUsage]
+    after: LedgerUsagePlace | None
+    company_unknown: bool
+
+
 def sum_usage(
     store: PlaneStore, wanted: LineFilter, by_company: bool, by_day: bool, limit: int
 ) -> tuple[list[UsageSum], bool]:
@@ -77,20 +88,25 @@ def company_usage(
     at_us: int,
     most: int = LIMITS_MAX,
     after: LedgerUsagePlace | None = None,
-) -> tuple[list[LedgerLimitUsage], LedgerUsagePlace | None]:
+) -> LedgerUsagePage:
     """A page of a company's usage against its limits in the windows of an instant.
 
     Company-wide limits come first, over all features, then those with dimensions: however many
-    users one feature has, they hide no other's company-wide limit. Also says where it goes on. An
-    empty feature is every feature. Raises `NotFound` for a company or a feature that is unknown.
+    users one feature has, they hide no other's company-wide limit. An empty feature is every
+    feature. Of a company that was removed, or that only the ledger knows, the limits are those of
+    the default plan, if there is one. Raises `NotFound` for a company of which there is nothing, or
+    a feature that the catalog lacks.
     """
     with store.read() as transaction:
-        snapshot = transaction.snapshots([company]).get(company)
-        if snapshot is None:
+        held = transaction.snapshots([company]).get(company)
+        if held is None and not _is_in_ledger(transaction, company):
             raise no_company(transaction, company)
         index = load_index(transaction)
         if feature and feature not in index.features:
             raise NotFound("feature", lacks("feature", feature, index.features))
+        snapshot = held or default_of(index, company)
+        if snapshot is None:
+            return LedgerUsagePage((), None, company_unknown=True)
         names = [feature] if feature else sorted(index.features)
         page = _UsagePage(transaction, index, snapshot, at_us, most)
         if after is None or not after.by_values:
@@ -98,7 +114,14 @@ def company_usage(
             after = None
         if page.after is None:
             page.read_by_values(names, after)
-    return page.found, page.after
+    return LedgerUsagePage(page.found, page.after, company_unknown=held is None)
+
+
+def _is_in_ledger(transaction: ReadTransaction, company: str) -> bool:
+    """Whether a company that is not there was, or has used anything."""
+    if transaction.tombstones([company]):
+        return True
+    return bool(transaction.lines(LineFilter(company), None, 1))
 
 
 class _UsagePage:

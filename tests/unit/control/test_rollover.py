@@ -270,7 +270,7 @@ def test_a_companys_usage_tells_what_was_carried(plane: RolloverPlane) -> None:
     plane.use(40)
     plane.go_to(FEBRUARY)
     plane.use(3)
-    found, _ = usage.company_usage(plane.store, "acme", "", plane.now_us)
+    found = usage.company_usage(plane.store, "acme", "", plane.now_us).limits
 
     window = plane.key(FEBRUARY).counter.window
     assert [LedgerLimitUsage("tokens", monthly(), (), window, 3, 60)] == found

@@ -7,7 +7,7 @@ import pytest
 
 from sidecar.control.services import apply, usage
 from sidecar.control.services.subscriptions import change_subscription
-from sidecar.control.services.usage import LedgerLimitUsage
+from sidecar.control.services.usage import LedgerLimitUsage, LedgerUsagePage
 from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import IncarnationTally, LineFilter
 from sidecar.domain.company.subscription_changes import NOW, ResetUsage
@@ -52,13 +52,13 @@ def test_usage_stands_against_every_limit_in_the_window_of_the_instant(store: Pl
         LedgerLimitUsage("tokens", DAILY, ("bob",), TODAY, 2),
         LedgerLimitUsage("tokens", DAILY, ("eve",), TODAY, 5),
     ]
-    assert (expected, None) == today
-    assert ([ever], None) == yesterday
+    assert LedgerUsagePage(expected, None, company_unknown=False) == today
+    assert LedgerUsagePage([ever], None, company_unknown=False) == yesterday
 
 
 def test_a_limit_without_usage_stands_at_0(store: PlaneStore) -> None:
     set_up(store, "acme")
-    limits, _ = usage.company_usage(store, "acme", "tokens", NOW_US)
+    limits = usage.company_usage(store, "acme", "tokens", NOW_US).limits
     assert [LedgerLimitUsage("tokens", EVER, (), LIFETIME_WINDOW, 0)] == limits
 
 
@@ -66,8 +66,8 @@ def test_usage_starts_at_0_after_a_reset_and_stays_known_before_it(store: PlaneS
     set_up(store, "acme")
     _push(store, record(5))
     change_subscription(store, "acme", ResetUsage(), NOW, NOW_US + 1)
-    before, _ = usage.company_usage(store, "acme", "tokens", NOW_US)
-    after, _ = usage.company_usage(store, "acme", "tokens", NOW_US + 1)
+    before = usage.company_usage(store, "acme", "tokens", NOW_US).limits
+    after = usage.company_usage(store, "acme", "tokens", NOW_US + 1).limits
     assert [5] == [found.used for found in before]
     assert [0] == [found.used for found in after]
 
@@ -122,14 +122,15 @@ def test_usage_comes_in_pages_that_have_each_limit_once(store: PlaneStore, size:
     users = [per_user(f"user {user}") for user in range(7)]
     writer.write(*(record(1, counters=[LIFETIME, user]) for user in users))
     writer.push(store)
-    whole, _ = usage.company_usage(store, "acme", "", NOW_US)
+    whole = usage.company_usage(store, "acme", "", NOW_US).limits
     assert [("ever", 7), *[("daily", 1)] * 7] == [(found.limit.id, found.used) for found in whole]
-    pages, place = usage.company_usage(store, "acme", "", NOW_US, size)
-    while place is not None:
-        assert len(pages) % size == 0
-        more, place = usage.company_usage(store, "acme", "", place.at_us, size, place)
-        pages += more
-    assert whole == pages
+    page = usage.company_usage(store, "acme", "", NOW_US, size)
+    found = [*page.limits]
+    while page.after is not None:
+        assert len(found) % size == 0
+        page = usage.company_usage(store, "acme", "", page.after.at_us, size, page.after)
+        found += page.limits
+    assert whole == found
 
 
 def test_one_features_users_hide_no_other_features_company_wide_limit(store: PlaneStore) -> None:
@@ -143,8 +144,8 @@ def test_one_features_users_hide_no_other_features_company_wide_limit(store: Pla
     writer.write(*(record(1, feature="calls", counters=[LIFETIME, user]) for user in users))
     writer.write(record(9, feature="tokens", counters=[LIFETIME]))
     writer.push(store)
-    found, place = usage.company_usage(store, "acme", "", NOW_US, 4)
+    page = usage.company_usage(store, "acme", "", NOW_US, 4)
     assert [("calls", "ever", 5), ("tokens", "ever", 9), *[("calls", "daily", 1)] * 2] == [
-        (one.feature, one.limit.id, one.used) for one in found
+        (one.feature, one.limit.id, one.used) for one in page.limits
     ]
-    assert place is not None
+    assert page.after is not None

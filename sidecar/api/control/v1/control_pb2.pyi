@@ -1039,10 +1039,15 @@ class GetCompanyUsageResponse(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     TRUNCATED_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    COMPANY_UNKNOWN_FIELD_NUMBER: _builtins.int
     truncated: _builtins.bool
     """Whether the bound cut the answer short."""
     next_page_token: _builtins.str
     """For the next page. Empty: this was the last."""
+    company_unknown: _builtins.bool
+    """Whether the company is not there, but was removed or has lines in the ledger. The limits are those of the catalog's
+    default plan then; without one there are none, and the ledger alone says what was used (QueryUsage).
+    """
     @_builtins.property
     def limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___LimitUsage]:
         """First the limits that are company-wide, over all features, then those with dimensions; each in the order of features
@@ -1055,10 +1060,11 @@ class GetCompanyUsageResponse(_message.Message):
         limits: _abc.Iterable[Global___LimitUsage] | None = ...,
         truncated: _builtins.bool = ...,
         next_page_token: _builtins.str = ...,
+        company_unknown: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "next_page_token", b"next_page_token", "truncated", b"truncated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company_unknown", b"company_unknown", "limits", b"limits", "next_page_token", b"next_page_token", "truncated", b"truncated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

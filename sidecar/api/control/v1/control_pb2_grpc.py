@@ -139,7 +139,8 @@ class ControlServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetCompanyUsage(self, request, context):
-        """Usage of a company against its limits.
+        """Usage of a company against its limits. Of one that is not there (any more), but in the ledger, against those of the
+        default plan, by which sidecars decide about it; NOT_FOUND for one that is nowhere.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -46,7 +46,9 @@ class ControlServiceStub:
     QueryUsage: _grpc.UnaryUnaryMultiCallable[_control_pb2.QueryUsageRequest, _control_pb2.QueryUsageResponse]
     """Sums of the ledger."""
     GetCompanyUsage: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetCompanyUsageRequest, _control_pb2.GetCompanyUsageResponse]
-    """Usage of a company against its limits."""
+    """Usage of a company against its limits. Of one that is not there (any more), but in the ledger, against those of the
+    default plan, by which sidecars decide about it; NOT_FOUND for one that is nowhere.
+    """
     ListRecords: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListRecordsRequest, _control_pb2.ListRecordsResponse]
     """Lines of the ledger, oldest event first."""
     GetIncarnation: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetIncarnationRequest, _control_pb2.GetIncarnationResponse]
@@ -74,7 +76,9 @@ class ControlServiceAsyncStub(ControlServiceStub):
     QueryUsage: _aio.UnaryUnaryMultiCallable[_control_pb2.QueryUsageRequest, _control_pb2.QueryUsageResponse]  # type: ignore[assignment]
     """Sums of the ledger."""
     GetCompanyUsage: _aio.UnaryUnaryMultiCallable[_control_pb2.GetCompanyUsageRequest, _control_pb2.GetCompanyUsageResponse]  # type: ignore[assignment]
-    """Usage of a company against its limits."""
+    """Usage of a company against its limits. Of one that is not there (any more), but in the ledger, against those of the
+    default plan, by which sidecars decide about it; NOT_FOUND for one that is nowhere.
+    """
     ListRecords: _aio.UnaryUnaryMultiCallable[_control_pb2.ListRecordsRequest, _control_pb2.ListRecordsResponse]  # type: ignore[assignment]
     """Lines of the ledger, oldest event first."""
     GetIncarnation: _aio.UnaryUnaryMultiCallable[_control_pb2.GetIncarnationRequest, _control_pb2.GetIncarnationResponse]  # type: ignore[assignment]
@@ -141,7 +145,9 @@ class ControlServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _control_pb2.GetCompanyUsageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.GetCompanyUsageResponse, _abc.Awaitable[_control_pb2.GetCompanyUsageResponse]]:
-        """Usage of a company against its limits."""
+        """Usage of a company against its limits. Of one that is not there (any more), but in the ledger, against those of the
+        default plan, by which sidecars decide about it; NOT_FOUND for one that is nowhere.
+        """
 
     @_abc_1.abstractmethod
     def ListRecords(
