@@ -44,6 +44,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, Entry]]] = {
     "Sell": {
         "apply": Entry("sidecar.cli.apply:command", "Bring catalog and companies to a file."),
         "subscription": Entry("sidecar.cli.subscription:command", "Change what a company bought."),
+        "sim": Entry("sidecar.cli.sim:command", "Play a customer's life, by the real rules."),
     },
     "Ask": {
         "check": Entry("sidecar.cli.check:command", "Ask whether a company may use a feature."),

@@ -28,6 +28,7 @@ ROOMS = (
     "shared/convert",
     "shared/host",
     "shared/ops",
+    "sim",
     "storage",
     "sync",
     "traces",
@@ -49,6 +50,7 @@ ALLOWED = {
     "shared/catalog_file": "import sidecar.domain",
     "shared/convert": "import sidecar.api, sidecar.domain",
     "shared/host": "import grpc, sidecar.domain, sidecar.front, sidecar.shared.ops",
+    "sim": "import sidecar.control, sidecar.engine, sidecar.sync",
     "storage": "import lmdb, sidecar.domain",
     "sync": "import asyncio, grpc, sidecar.api, sidecar.engine, sidecar.sync.machine",
     "traces": "import sidecar.shared.convert",
@@ -127,6 +129,9 @@ def test_allowed_imports_keep_every_contract(tmp_path: Path) -> None:
         ("rpc/__init__", "import grpc", "methods"),
         ("rpc/__init__", "import sidecar.front", "methods"),
         ("shared/convert/__init__", "import grpc", "convert"),
+        ("sim/__init__", "import grpc", "sim"),
+        ("sim/__init__", "import sidecar.shared.config", "sim"),
+        ("sim/__init__", "import sidecar.cli", "layers"),
     ],
 )
 def test_forbidden_import_breaks_its_contract(

@@ -1,0 +1,1 @@
+"""Scenarios: a customer's life on virtual time, played by the real rules."""

@@ -1,0 +1,107 @@
+"""What a scenario says. Values only; times in microseconds, quantities in the features' units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, TypeAlias
+
+import msgspec
+
+from sidecar.domain.catalog.model import Catalog
+from sidecar.domain.company.model import Company, Override
+from sidecar.domain.company.subscription_changes import NOW, SubscriptionChange, When
+from sidecar.domain.limits.reasons import GrantMode
+from sidecar.domain.limits.requests import NO_ATTRIBUTES
+from sidecar.domain.time.units import DAY_US
+from sidecar.shared.catalog_file.problems import FilePosition, Path
+
+STEPS_MAX: Final = 1_000
+CHECKS_MAX: Final = 100_000
+"""Most checks and reports that a scenario plays, those that come again counted each."""
+SPAN_US_MAX: Final = 5 * 366 * DAY_US
+CUSTOMER: Final = "customer"
+"""Id of a company that the scenario itself describes."""
+
+Expected: TypeAlias = "str | int | bool | None"
+
+
+class SubscriptionStep(msgspec.Struct, frozen=True):
+    """A change of the subscription, as `tallyd subscription` makes it. `told`: it, in words.
+
+    `until_us`: of what it says when it ends.
+    """
+
+    change: SubscriptionChange
+    told: str
+    when: When = NOW
+    until_us: int | None = None
+
+
+class OverridesStep(msgspec.Struct, frozen=True):
+    """The company's own entitlements: those to have, and features that have none any more."""
+
+    overrides: tuple[Override, ...]
+    removed: tuple[str, ...] = ()
+
+
+class CatalogStep(msgspec.Struct, frozen=True):
+    """Another catalog is applied, as a whole."""
+
+    catalog: Catalog
+
+
+class UsageStep(msgspec.Struct, frozen=True):
+    """Usage: once, or `every_us` up to `until_us`, exclusive. RECORD_ONLY reports what happened."""
+
+    feature: str
+    quantity: int = 1
+    dimensions: Mapping[str, str] = NO_ATTRIBUTES
+    mode: GrantMode = GrantMode.ALL_OR_NOTHING
+    every_us: int | None = None
+    until_us: int = 0
+
+
+Action: TypeAlias = SubscriptionStep | OverridesStep | CatalogStep | UsageStep
+
+
+class ExpectedValue(msgspec.Struct, frozen=True):
+    """What is to be the case of what `path` leads to, such as `limits`, `monthly`, `used`."""
+
+    path: tuple[str, ...]
+    value: Expected
+    at: FilePosition
+
+
+class Expectation(msgspec.Struct, frozen=True):
+    """What is to be the case. With a feature it is asked whether a quantity would be allowed."""
+
+    values: tuple[ExpectedValue, ...]
+    feature: str = ""
+    quantity: int = 1
+    dimensions: Mapping[str, str] = NO_ATTRIBUTES
+
+
+class ScenarioStep(msgspec.Struct, frozen=True):
+    """Something that happens at an instant, and what is to be the case behind it.
+
+    `refused`: the rules are to refuse it. `path` and `at`: its place in the file.
+    """
+
+    at_us: int
+    path: Path
+    at: FilePosition
+    action: Action | None = None
+    expect: Expectation | None = None
+    refused: bool = False
+
+
+class Scenario(msgspec.Struct, frozen=True):
+    """A catalog, a company, and what happens in [starts_us, ends_us]; steps are in order."""
+
+    source: str
+    catalog: Catalog
+    company: Company
+    starts_us: int
+    ends_us: int
+    steps: tuple[ScenarioStep, ...]
+    name: str = ""

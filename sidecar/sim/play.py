@@ -1,0 +1,253 @@
+"""Plays a scenario: from instant to instant at which something happens, and nothing in between."""
+
+from __future__ import annotations
+
+import heapq
+from typing import NamedTuple
+
+import msgspec
+
+from sidecar.domain.company.subscription_changes import ChangeTime
+from sidecar.domain.errors import TallydError
+from sidecar.domain.limits.decision import Decision
+from sidecar.domain.limits.requests import Check
+from sidecar.domain.time.zones import load_zone
+from sidecar.sim.billing import BilledPeriod, PeriodBook
+from sidecar.sim.decisions import DecisionTeller
+from sidecar.sim.differences import Differences
+from sidecar.sim.expectations import Unmet, actual_values, unmet_values
+from sidecar.sim.model import (
+    CatalogStep,
+    OverridesStep,
+    Scenario,
+    ScenarioStep,
+    SubscriptionStep,
+    UsageStep,
+)
+from sidecar.sim.present import Present, present_of
+from sidecar.sim.told import PlayEvent, PlayLog, held_text, moment_text, status_text
+from sidecar.sim.world import World
+
+
+class Played(msgspec.Struct, frozen=True):
+    """What came of a scenario. `left_out`: events that were not kept; `expected`: how many."""
+
+    scenario: Scenario
+    events: list[PlayEvent]
+    left_out: int
+    periods: list[BilledPeriod]
+    expected: int
+    unmet: list[Unmet]
+    checks: int
+
+
+class _Coming(NamedTuple):
+    """Usage that comes at an instant; `number` keeps the order of the file."""
+
+    at_us: int
+    number: int
+    usage: UsageStep
+
+
+def play(scenario: Scenario, *, everything: bool = False) -> Played:
+    """Play a scenario. `everything`: tell each decision and each window.
+
+    Raises `FieldError` where the rules refuse what it begins with.
+    """
+    world = World(scenario.starts_us)
+    try:
+        return _Player(world, scenario, everything).played()
+    finally:
+        world.close()
+
+
+class _Player:
+    def __init__(self, world: World, scenario: Scenario, everything: bool) -> None:
+        self._world = world
+        self._scenario = scenario
+        self._log = PlayLog()
+        self._zone = load_zone(scenario.company.time_zone)
+        world.company = scenario.company.id
+        world.apply(scenario.catalog, scenario.company)
+        self._present = present_of(world)
+        self._periods = PeriodBook(self._present, world.sums)
+        self._differences = Differences(
+            self._log, self._periods, self._zone, all_windows=everything
+        )
+        self._decisions = DecisionTeller(self._log, self._zone, each=everything)
+        self._coming: list[_Coming] = []
+        self._unmet: list[Unmet] = []
+        self._expected = self._checks = 0
+        self._due_us: int | None = None
+
+    def played(self) -> Played:
+        self._tell_start()
+        self._look_ahead()
+        steps = iter(self._scenario.steps)
+        step = next(steps, None)
+        while True:
+            at_us = self._next_us(step)
+            if at_us is None or at_us > self._scenario.ends_us:
+                break
+            self._go_to(at_us)
+            while step is not None and step.at_us == at_us:
+                self._take(step)
+                step = next(steps, None)
+            while self._coming and self._coming[0].at_us == at_us:
+                self._use_again(heapq.heappop(self._coming))
+        self._go_to(self._scenario.ends_us)
+        self._differences.tell_open(self._present_now())
+        self._periods.close(self._scenario.ends_us)
+        return Played(
+            self._scenario,
+            self._log.events,
+            self._log.left_out,
+            self._periods.periods,
+            self._expected,
+            self._unmet,
+            self._checks,
+        )
+
+    def _next_us(self, step: ScenarioStep | None) -> int | None:
+        """The next instant at which anything happens."""
+        instants = [self._present.next_edge_us()]
+        if self._due_us is not None:
+            instants.append(self._due_us)
+        if step is not None:
+            instants.append(step.at_us)
+        if self._coming:
+            instants.append(self._coming[0].at_us)
+        return min(instants)
+
+    def _go_to(self, at_us: int) -> None:
+        """Move the clock; on the way the plane does what is due, and what changes is told."""
+        world = self._world
+        if at_us <= world.now_us:
+            return
+        edge = at_us >= self._present.next_edge_us()
+        if edge and at_us - 1 > world.now_us:
+            world.now_us = at_us - 1
+            self._present = self._present_now()
+        world.now_us = at_us
+        if edge or (self._due_us is not None and self._due_us <= at_us):
+            world.settle()
+            if edge:
+                self._tell_differences()
+            self._look_ahead()
+
+    def _present_now(self) -> Present:
+        return present_of(self._world)
+
+    def _tell_differences(self) -> None:
+        before, self._present = self._present, self._present_now()
+        self._differences.tell(before, self._present)
+        if (before.segment, before.period) != (self._present.segment, self._present.period):
+            self._decisions.begin_anew()
+
+    def _look_ahead(self) -> None:
+        self._due_us = self._world.next_due(self._scenario.ends_us)
+
+    def _tell_start(self) -> None:
+        present = self._present
+        segment = present.segment
+        told = f"{status_text(segment)}, {held_text(segment.plan, segment.add_ons)}"
+        if present.period is not None:
+            told += f"; billing period until {moment_text(self._zone, present.period.end_us)}"
+        self._log.tell(present.at_us, "starts", told, status=segment.status.name, plan=segment.plan)
+
+    def _take(self, step: ScenarioStep) -> None:
+        """Let a step happen, and look whether what it expects is so."""
+        answer = None
+        try:
+            answer = self._do(step)
+        except TallydError as error:
+            self._log.tell(step.at_us, "refused", f"{_told(step)}: {error}", step=step.path[1])
+            if not step.refused:
+                self._unmet.append(Unmet(step.at, step.path, f"refused: {error}"))
+        else:
+            if step.refused:
+                self._unmet.append(Unmet(step.at, step.path, "was to be refused, and is not"))
+        self._expected += step.refused
+        if step.expect is not None:
+            actual = actual_values(self._world, self._present_now(), step.expect, answer)
+            unmet = unmet_values(step, actual)
+            self._expected += len(step.expect.values)
+            self._unmet += unmet
+            for each in unmet:
+                self._log.tell(step.at_us, "not met", each.text)
+
+    def _do(self, step: ScenarioStep) -> Decision | None:
+        action, world = step.action, self._world
+        if action is None:
+            return None
+        if isinstance(action, UsageStep):
+            if action.every_us is None:
+                return self._use(action)
+            if action.until_us > step.at_us:
+                heapq.heappush(self._coming, _Coming(step.at_us, int(step.path[1]), action))
+            return None
+        self._present = self._present_now()
+        if isinstance(action, SubscriptionStep):
+            effective_us = world.change(action.change, action.when)
+            self._tell_change(action, effective_us)
+        elif isinstance(action, CatalogStep):
+            world.apply(action.catalog)
+            self._log.tell(step.at_us, "catalog", "another catalog is applied")
+        else:
+            self._override(action)
+            names = [given.entitlement.feature for given in action.overrides]
+            told = [f"own entitlement to {name}" for name in names]
+            told += [f"no own entitlement to {name}" for name in action.removed]
+            self._log.tell(step.at_us, "override", ", ".join(told))
+        self._tell_differences()
+        self._look_ahead()
+        return None
+
+    def _override(self, action: OverridesStep) -> None:
+        company = self._world.stored().company
+        named = {given.entitlement.feature for given in action.overrides} | {*action.removed}
+        kept = [given for given in company.overrides if given.entitlement.feature not in named]
+        overrides = (*kept, *action.overrides)
+        self._world.apply(None, msgspec.structs.replace(company, overrides=overrides))
+
+    def _tell_change(self, action: SubscriptionStep, effective_us: int) -> None:
+        told = action.told
+        if action.when.time is not ChangeTime.NOW:
+            told += f"; takes effect {moment_text(self._zone, effective_us)}"
+        until_us = action.until_us
+        if until_us is not None:
+            told += f" until {moment_text(self._zone, until_us)}"
+        self._log.tell(
+            self._world.now_us, "change", told, change=action.told, effective_us=effective_us
+        )
+
+    def _use_again(self, coming: _Coming) -> None:
+        self._use(coming.usage)
+        every_us = coming.usage.every_us
+        assert every_us is not None
+        next_us = coming.at_us + every_us
+        if next_us < coming.usage.until_us:
+            heapq.heappush(self._coming, coming._replace(at_us=next_us))
+
+    def _use(self, usage: UsageStep) -> Decision:
+        self._checks += 1
+        check = Check(
+            self._world.company,
+            usage.feature,
+            usage.quantity,
+            self._world.now_us,
+            usage.mode,
+            dimensions=usage.dimensions,
+        )
+        decision = self._world.use(check)
+        if not decision.allowed:
+            self._periods.note_denied(usage.feature)
+        self._decisions.tell(check, decision)
+        return decision
+
+
+def _told(step: ScenarioStep) -> str:
+    action = step.action
+    if isinstance(action, SubscriptionStep):
+        return action.told
+    return "the catalog" if isinstance(action, CatalogStep) else "the overrides"

@@ -1,0 +1,256 @@
+"""The steps of a scenario, built one after the other: each by the catalog in force then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from sidecar.domain.company.subscription_changes import (
+    NOW,
+    PERIOD_END,
+    CancelSubscription,
+    ChangePlan,
+    ChangeTime,
+    DropPlannedChanges,
+    MarkPaid,
+    MarkPastDue,
+    PauseSubscription,
+    RenewSubscription,
+    ResetUsage,
+    ResumeSubscription,
+    SetAddOn,
+    SubscriptionChange,
+    When,
+)
+from sidecar.domain.errors import FieldError
+from sidecar.domain.limits.reasons import GrantMode
+from sidecar.domain.limits.requests import require_dimensions
+from sidecar.shared.catalog_file.fields import (
+    UNLIMITED,
+    Fields,
+    entry_of,
+    flag_of,
+    integer_of,
+    own_integer,
+    own_text,
+    table_of,
+    text_of,
+)
+from sidecar.shared.catalog_file.problems import Path
+from sidecar.shared.catalog_file.yaml_tree import Node, Scalar, Table
+from sidecar.sim.catalogs import CatalogInForce
+from sidecar.sim.instants import ScenarioClock
+from sidecar.sim.model import (
+    Action,
+    CatalogStep,
+    Expectation,
+    Expected,
+    ExpectedValue,
+    OverridesStep,
+    ScenarioStep,
+    SubscriptionStep,
+    UsageStep,
+)
+
+_MODES: Final = {
+    "check": GrantMode.ALL_OR_NOTHING,
+    "up_to": GrantMode.UP_TO,
+    "record": GrantMode.RECORD_ONLY,
+}
+_ASKED: Final = ("feature", "quantity", "dimensions")
+_FLAGS: Final = frozenset({"allowed"})
+_TEXTS: Final = frozenset({"status", "plan", "reason", "binding", "value"})
+"""Fields of expectations that are not numbers."""
+_ABOUT_STEPS: Final = ("at", "expect", "refused")
+
+
+class StepBuilder:
+    """Builds steps, in the order of the file. What is wrong goes into the findings of `fields`."""
+
+    def __init__(self, fields: Fields, catalog: CatalogInForce, clock: ScenarioClock) -> None:
+        self._fields = fields
+        self._catalog = catalog
+        self._clock = clock
+        self._now_us = clock.starts_us
+        self._changes: Mapping[str, Callable[[Path, Node], tuple[SubscriptionChange, str]]] = {
+            "change": self._change,
+            "add_on": self._add_on,
+            "pause": self._pause,
+            "resume": self._resume,
+            "cancel": lambda _path, _node: (CancelSubscription(), "cancel"),
+            "renew": self._renew,
+            "past_due": self._past_due,
+            "paid": lambda _path, _node: (MarkPaid(), "paid"),
+            "reset_usage": lambda _path, _node: (ResetUsage(), "usage reset"),
+            "drop_planned": lambda _path, _node: (DropPlannedChanges(), "planned changes dropped"),
+        }
+
+    def steps(self, nodes: Sequence[Node]) -> tuple[ScenarioStep, ...]:
+        """Build all of them. Raises `CatalogFileError` for a catalog that is wrong."""
+        return tuple(self._step(("steps", at), node) for at, node in enumerate(nodes))
+
+    def _step(self, path: Path, node: Node) -> ScenarioStep:
+        if entry_of(node, "at") is not None:
+            at_us = self._instant(path, node, "at", self._now_us)
+            if at_us < self._now_us:
+                self._fields.note((*path, "at"), "is before the step above, or the start")
+            self._now_us = max(self._now_us, at_us)
+        entries = node.entries if isinstance(node, Table) else {}
+        names = [name for name in entries if name not in _ABOUT_STEPS and name[:2] != "x-"]
+        if len(names) > 1:
+            message = f"stands beside {names[0]}; a step does one thing: write two"
+            self._fields.note((*path, names[1]), message, at_key=True)
+        action = self._action((*path, names[0]), names[0], entries[names[0]]) if names else None
+        expect = entry_of(node, "expect")
+        if action is None and expect is None:
+            self._fields.note(path, "does nothing, and expects nothing")
+        return ScenarioStep(
+            self._now_us,
+            path,
+            node.at,
+            action,
+            None if expect is None else self._expectation((*path, "expect"), expect, action),
+            flag_of(node, "refused"),
+        )
+
+    def _action(self, path: Path, name: str, node: Node) -> Action:
+        if name == "usage":
+            return self._usage(path, node)
+        if name == "catalog":
+            self._catalog.change(path, node)
+            return CatalogStep(self._catalog.content)
+        if name == "overrides":
+            return self._overrides(path, node)
+        change, told = self._changes[name](path, node)
+        if isinstance(change, ChangePlan):
+            self._catalog.plan = change.plan
+        return SubscriptionStep(change, told, self._when(path, node), _until_us(change))
+
+    def _when(self, path: Path, node: Node) -> When:
+        text = text_of(node, "when", "now")
+        if text in ("now", "period-end"):
+            return NOW if text == "now" else PERIOD_END
+        return When(ChangeTime.AT, self._instant(path, node, "when", self._now_us))
+
+    def _change(self, path: Path, node: Node) -> tuple[SubscriptionChange, str]:
+        plan = own_text(node) or text_of(node, "plan")
+        change = ChangePlan(plan, flag_of(node, "reset_usage"), flag_of(node, "move_anchor"))
+        told = f"plan {plan}"
+        told += ", usage reset" if change.resets_usage else ""
+        return change, told + (", new billing cycle" if change.moves_anchor else "")
+
+    def _add_on(self, path: Path, node: Node) -> tuple[SubscriptionChange, str]:
+        key, quantity = text_of(node, "key"), integer_of(node, "quantity", 0)
+        told = f"add-on {key} x {quantity}" if quantity else f"no add-on {key}"
+        return SetAddOn(key, quantity), told
+
+    def _pause(self, path: Path, node: Node) -> tuple[SubscriptionChange, str]:
+        until_us = self._later(path, node, "until")
+        return PauseSubscription(until_us, flag_of(node, "move_anchor")), "pause"
+
+    def _resume(self, path: Path, node: Node) -> tuple[SubscriptionChange, str]:
+        return ResumeSubscription(flag_of(node, "move_anchor")), "resume"
+
+    def _renew(self, path: Path, node: Node) -> tuple[SubscriptionChange, str]:
+        until_us = self._later(path, node, "until")
+        return RenewSubscription(until_us, flag_of(node, "move_anchor")), "renew"
+
+    def _past_due(self, path: Path, node: Node) -> tuple[SubscriptionChange, str]:
+        until_us = self._later(path, node, "grace_until")
+        return MarkPastDue(until_us), "past due" if until_us is None else "past due, grace"
+
+    def _overrides(self, path: Path, node: Node) -> OverridesStep:
+        entries = table_of(Table(node.at, {"overrides": node}), "overrides")
+        removed = [name for name, entry in entries.items() if _is_empty(entry)]
+        for name in removed:
+            self._require_feature((*path, name), name, at_key=True)
+        assert isinstance(node, Table)
+        wanted = {name: entry for name, entry in entries.items() if name not in removed}
+        kept = Table(node.at, wanted, node.keys)
+        overrides = self._catalog.overrides(path, kept, self._clock, self._now_us)
+        return OverridesStep(overrides, tuple(removed))
+
+    def _usage(self, path: Path, node: Node) -> UsageStep:
+        feature, quantity, dimensions = self._question(path, node)
+        every_us = self._fields.duration(path, node, "every", None)
+        until_us = self._later(path, node, "until")
+        if until_us is not None and every_us is None:
+            self._fields.note((*path, "until"), "needs every", at_key=True)
+        elif until_us is not None and until_us <= self._now_us:
+            self._fields.note((*path, "until"), "must be after at")
+        mode = _MODES[text_of(node, "mode", "check")]
+        return UsageStep(feature, quantity, dimensions, mode, every_us, until_us or 0)
+
+    def _question(self, path: Path, node: Node) -> tuple[str, int, Mapping[str, str]]:
+        feature = text_of(node, "feature")
+        self._require_feature((*path, "feature"), feature)
+        given = {name: own_text(entry) for name, entry in table_of(node, "dimensions").items()}
+        try:
+            require_dimensions("dimensions", given)
+        except FieldError as error:
+            self._fields.note((*path, "dimensions"), error.message)
+        return feature, integer_of(node, "quantity", 1), given
+
+    def _expectation(self, path: Path, node: Node, action: Action | None) -> Expectation:
+        values = tuple(self._values(path, node, ()))
+        asks = any(entry_of(node, name) is not None for name in _ASKED)
+        if isinstance(action, UsageStep):
+            if asks:
+                self._fields.note(path, "is about the usage beside it; it asks for nothing else")
+            elif action.every_us is not None:
+                self._fields.note(path, "stands beside usage that comes again; write it as a step")
+            return Expectation(values, action.feature, action.quantity, action.dimensions)
+        if not asks:
+            for value in values:
+                if value.path[0] not in ("status", "plan", "add_ons"):
+                    self._fields.note((*path, *value.path), "needs a feature", at_key=True)
+            return Expectation(values)
+        return Expectation(values, *self._question(path, node))
+
+    def _values(self, path: Path, node: Node, below: tuple[str, ...]) -> list[ExpectedValue]:
+        found = []
+        for name, entry in node.entries.items() if isinstance(node, Table) else ():
+            if not below and name in _ASKED:
+                continue
+            if isinstance(entry, Table):
+                found += self._values(path, entry, (*below, name))
+            else:
+                found.append(ExpectedValue((*below, name), _expected(name, entry), entry.at))
+        return found
+
+    def _require_feature(self, path: Path, key: str, *, at_key: bool = False) -> None:
+        if all(feature.key != key for feature in self._catalog.content.features):
+            self._fields.note(path, f"the catalog has no feature {key!r}", at_key=at_key)
+
+    def _later(self, path: Path, node: Node, name: str) -> int | None:
+        if entry_of(node, name) is None:
+            return None
+        return self._instant(path, node, name, self._now_us)
+
+    def _instant(self, path: Path, node: Node, name: str, before_us: int) -> int:
+        try:
+            return self._clock.instant(text_of(node, name), before_us)
+        except ValueError as error:
+            self._fields.note((*path, name), str(error))
+            return before_us
+
+
+def _is_empty(node: Node) -> bool:
+    return isinstance(node, Scalar) and node.value() is None
+
+
+def _expected(name: str, node: Node) -> Expected:
+    """What is expected: texts as written, numbers and booleans as what they mean."""
+    if name in _FLAGS:
+        return isinstance(node, Scalar) and node.value() is True
+    text = own_text(node)
+    return text if name in _TEXTS or text == UNLIMITED else own_integer(node)
+
+
+def _until_us(change: SubscriptionChange) -> int | None:
+    match change:
+        case (
+            PauseSubscription(until_us, _) | MarkPastDue(until_us) | RenewSubscription(until_us, _)
+        ):
+            return until_us
+    return None

@@ -1,0 +1,169 @@
+"""A control plane and a sidecar on virtual time: real services, engine and stores, in memory.
+
+Nothing here waits, and there is no network: the sidecar is told at once what the plane changes, and
+what it has counted is pushed before the plane has to know.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Final
+
+from sidecar.control.rules.history import Run
+from sidecar.control.services import apply, ingest, snapshots, subscriptions, usage
+from sidecar.control.services.close_windows import RollingCatalogs, close_windows
+from sidecar.control.services.directory import get_company
+from sidecar.control.services.rollover_walk import Walker
+from sidecar.control.storage.sqlite import SqliteStore
+from sidecar.control.storage.values import CounterKey, LineFilter, StoredCompany, UsageSum
+from sidecar.directory.directory import Directory
+from sidecar.domain.catalog.model import Catalog
+from sidecar.domain.company.model import Company
+from sidecar.domain.company.subscription_changes import SubscriptionChange, When
+from sidecar.domain.limits.decision import Decision
+from sidecar.domain.limits.reasons import Basis
+from sidecar.domain.limits.requests import Check
+from sidecar.domain.slices import whole
+from sidecar.engine.enforce import Answer, Enforcer
+from sidecar.engine.needs import Needs
+from sidecar.engine.plane_status import PlaneStatus
+from sidecar.engine.query import CheckResult, Queries
+from sidecar.storage.counters import Counters
+from sidecar.storage.memory import MemoryEngine
+from sidecar.storage.opening import open_store
+from sidecar.storage.outbox import Outbox
+from sidecar.storage.snapshots import SnapshotChanges, Snapshots, WatchPosition
+from sidecar.sync.records import UsageRecordReader
+
+_INCARNATION: Final = "00000000-0000-4000-8000-{:012d}"
+_RUN_RECORDS: Final = 500
+_RUN_BYTES: Final = 1 << 20
+_SUMS_MAX: Final = 10_000
+
+
+def _encode(decision: Decision, basis: Basis, record_id: str) -> bytes:
+    """No answer is ever asked for again."""
+    return b""
+
+
+class World:
+    """One plane, one sidecar, one company, and a clock. `now_us` is moved by whoever plays."""
+
+    def __init__(self, starts_us: int) -> None:
+        self.now_us = starts_us
+        self.company = ""
+        self._plane = SqliteStore()
+        self._catalogs = RollingCatalogs()
+        self._walker = Walker(self._catalogs)
+        lives = count(1)
+        store = open_store(MemoryEngine(), new_incarnation=lambda: _INCARNATION.format(next(lives)))
+        self._incarnation = store.incarnation.id
+        self._outbox = Outbox(store, UsageRecordReader())
+        self._counters = Counters(store)
+        self._status = PlaneStatus(authority=False)
+        self._directory = Directory(Snapshots(store), 1)
+        self._enforcer = Enforcer(store, self._directory, self._status, _encode)
+        self.queries = Queries(store, self._counters, self._directory, self._status)
+        self._position = snapshots.start(self._plane, 0, False, accepts_spans=True)
+        self._unpushed = 0
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._plane.close()
+
+    def apply(self, catalog: Catalog | None, *companies: Company) -> None:
+        """Apply at the plane, as a catalog file does. Raises what `apply` raises."""
+        apply.apply(self._plane, apply.Desired(catalog, companies), self.now_us)
+        self.settle()
+
+    def change(self, change: SubscriptionChange, when: When) -> int:
+        """Change the subscription at the plane; when it takes effect. Raises what that raises."""
+        done = subscriptions.change_subscription(
+            self._plane, self.company, change, when, self.now_us
+        )
+        self.settle()
+        return done.effective_us
+
+    def stored(self) -> StoredCompany:
+        """The company as the plane has it."""
+        return get_company(self._plane, self.company)
+
+    def use(self, check: Check) -> Decision:
+        """Ask the sidecar, and count."""
+        self._status.heard(self.now_us)
+        self._status.known_us = self.now_us
+        answer = self._enforcer.check_and_increment(check, self.now_us, self._asked())
+        assert isinstance(answer, Answer)  # there are no keys, and nothing is needed
+        if answer.record_id:
+            self._unpushed += 1
+            if self._unpushed >= _RUN_RECORDS:
+                self._push()
+        return answer.decision
+
+    def ask(self, check: Check) -> CheckResult:
+        """What the sidecar would answer; counts nothing."""
+        self._status.heard(self.now_us)
+        self._status.known_us = self.now_us
+        result = self.queries.check(check, self.now_us, self._asked())
+        assert isinstance(result, CheckResult)
+        return result
+
+    def settle(self) -> None:
+        """Let the plane do what is due, and sidecar and plane tell each other all there is."""
+        self._push()
+        changed: dict[CounterKey, None] = {}
+        more = True
+        while more:
+            closed = close_windows(self._plane, self._catalogs, self.now_us)
+            page = self._walker.next_page(self._plane, self.now_us)
+            begun = [] if page is None else self._walker.look_at(self._plane, page, self.now_us)
+            changed.update(dict.fromkeys([*closed, *begun]))
+            more = bool(closed) or page is not None
+        self._follow()
+        if changed:
+            with self._plane.read() as transaction:
+                totals = transaction.totals(changed, self._incarnation)
+            self._counters.hear(self._incarnation, totals)
+
+    def next_due(self, until_us: int) -> int | None:
+        """When the plane has something to do by itself, up to an instant."""
+        with self._plane.read() as transaction:
+            for key in transaction.rollover_windows_due(until_us, 1):
+                window = transaction.rollover_window(key)
+                if window is not None:
+                    return window.due_us
+        return None
+
+    def sums(self, from_us: int, until_us: int) -> list[UsageSum]:
+        """What the ledger has of events in a stretch of time, by feature."""
+        self._push()
+        wanted = LineFilter(company=self.company, from_us=from_us, until_us=until_us)
+        return usage.sum_usage(self._plane, wanted, False, False, _SUMS_MAX)[0]
+
+    def _asked(self) -> Needs:
+        return Needs(frozenset((self.company,)))
+
+    def _push(self) -> None:
+        if not self._unpushed:
+            return
+        self._unpushed = 0
+        while run := whole(self._outbox.next_run(_RUN_RECORDS, _RUN_BYTES)):
+            sent = Run(run.first_sequence, run.previous_chain, run.records)
+            pushed = ingest.push(self._plane, run.incarnation, sent, self.now_us, self.now_us)
+            while self._outbox.acknowledge(run.incarnation, pushed.watermark):
+                pass
+            self._counters.hear(self._incarnation, pushed.totals)
+
+    def _follow(self) -> None:
+        """Tell the sidecar what has changed of catalog and company."""
+        complete = False
+        while not complete:
+            page, self._position = snapshots.next_page(
+                self._plane, self._position, self._incarnation, self.now_us
+            )
+            complete = page.complete
+            if not page.empty:
+                position = WatchPosition(page.epoch, page.revision) if complete else None
+                self._directory.apply(
+                    SnapshotChanges(page.catalog, page.snapshots, page.removed, position)
+                )
