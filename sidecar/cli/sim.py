@@ -12,6 +12,7 @@ import click
 from sidecar.cli import output
 from sidecar.cli.common import CliError, ExitCode, examples, json_option, printable
 from sidecar.domain.errors import FieldError
+from sidecar.domain.nearest import did_you_mean
 from sidecar.shared.catalog_file.load import FILE_BYTES_MAX
 from sidecar.shared.catalog_file.problems import CatalogFileError
 from sidecar.sim.load import load_scenario, parse_scenario
@@ -125,6 +126,7 @@ def _scenario_error(error: CatalogFileError) -> CliError:
 def _example(name: str) -> str:
     names = example_names()
     if name not in names:
-        raise click.UsageError(f"--example {name}: is not one of {', '.join(names)}")
+        close = did_you_mean(name, names)
+        raise click.UsageError(f"--example {name}: is not one of {', '.join(names)}{close}")
     file = resources.files("sidecar.sim").joinpath("scenarios", f"{name}.yaml")
     return file.read_text("utf-8")

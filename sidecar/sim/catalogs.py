@@ -21,7 +21,7 @@ from sidecar.shared.catalog_file.problems import (
     path_text,
 )
 from sidecar.shared.catalog_file.yaml_tree import Listing, Node, Scalar, Table
-from sidecar.sim.instants import ScenarioClock, is_relative
+from sidecar.sim.instants import ScenarioClock
 from sidecar.sim.model import CUSTOMER
 
 _SECTIONS: Final = ("features", "plans", "add_ons")
@@ -92,7 +92,10 @@ class CatalogInForce:
         self, path: Path, node: Node, clock: ScenarioClock, now_us: int
     ) -> tuple[Override, ...]:
         """What a company's overrides say, with instants counted from now."""
-        fields: dict[str, Node] = {"overrides": node}
+        fields: dict[str, Node] = {
+            "overrides": node,
+            "time_zone": Scalar(node.at, clock.time_zone, quoted=True),
+        }
         if self.plan:
             fields["plan"] = Scalar(node.at, self.plan, quoted=True)
             fields["anchor"] = Scalar(node.at, instant_text(now_us), quoted=True)
@@ -143,7 +146,7 @@ def _with_instants(node: Node, clock: ScenarioClock, before_us: int) -> Node:
         return node
     entries: dict[str, Node] = {}
     for name, entry in node.entries.items():
-        if isinstance(entry, Scalar) and _holds_an_instant(name) and is_relative(entry.text):
+        if isinstance(entry, Scalar) and _holds_an_instant(name):
             entries[name] = _absolute(entry, clock, before_us)
         else:
             entries[name] = _with_instants(entry, clock, before_us)
@@ -155,6 +158,8 @@ def _holds_an_instant(name: str) -> bool:
 
 
 def _absolute(node: Scalar, clock: ScenarioClock, before_us: int) -> Scalar:
+    if clock.is_absolute(node.text):
+        return node
     try:
         text = instant_text(clock.instant(node.text, before_us))
     except ValueError:

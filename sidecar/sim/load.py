@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from sidecar.domain.time.zones import load_zone
+from sidecar.domain.time.zones import is_zone
 from sidecar.shared.catalog_file.fields import Fields, entry_of, items_of, own_text, text_of
 from sidecar.shared.catalog_file.load import read_bytes, tree_of
 from sidecar.shared.catalog_file.locations import located
@@ -55,7 +55,7 @@ class _Loader:
     def scenario(self) -> Scenario:
         """The scenario. Raises `CatalogFileError`."""
         catalog = self._catalog.content
-        clock = ScenarioClock(load_zone(self._time_zone()))
+        clock = ScenarioClock(self._time_zone())
         starts_us = self._instant(("starts_at",), clock)
         clock.starts_us = starts_us
         company = self._catalog.company(self._root.entries["company"], clock)
@@ -73,10 +73,8 @@ class _Loader:
         if isinstance(node, Scalar):
             return self._catalog.company_of_file(node).time_zone
         name = text_of(node, "time_zone", "UTC")
-        try:
-            load_zone(name)
-        except ValueError as error:
-            self._fields.note(("company", "time_zone"), str(error).partition(": ")[2])
+        if not is_zone(name):
+            self._fields.note(("company", "time_zone"), f"unknown time zone {name!r}")
             self._raise_findings()
         return name
 

@@ -25,6 +25,7 @@ from sidecar.domain.company.subscription_changes import (
 from sidecar.domain.errors import FieldError
 from sidecar.domain.limits.reasons import GrantMode
 from sidecar.domain.limits.requests import require_dimensions
+from sidecar.domain.nearest import lacks
 from sidecar.shared.catalog_file.fields import (
     UNLIMITED,
     Fields,
@@ -219,8 +220,9 @@ class StepBuilder:
         return found
 
     def _require_feature(self, path: Path, key: str, *, at_key: bool = False) -> None:
-        if all(feature.key != key for feature in self._catalog.content.features):
-            self._fields.note(path, f"the catalog has no feature {key!r}", at_key=at_key)
+        keys = [feature.key for feature in self._catalog.content.features]
+        if key not in keys:
+            self._fields.note(path, lacks("feature", key, keys), at_key=at_key)
 
     def _later(self, path: Path, node: Node, name: str) -> int | None:
         if entry_of(node, name) is None:

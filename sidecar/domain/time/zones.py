@@ -25,13 +25,18 @@ def _zone_names() -> frozenset[str]:
     return frozenset(resources.files("tzdata").joinpath("zones").read_text("ascii").split())
 
 
+def is_zone(name: str) -> bool:
+    """Tell whether there is a zone with this IANA name."""
+    return name in _zone_names()
+
+
 @lru_cache(maxsize=1024)  # more than there are zones, and only zones get in
 def load_zone(name: str) -> ZoneInfo:
     """Return the zone with this IANA name, read once a process; ``ValueError`` for others.
 
     The list of names is the only door to the files, so a name can't lead to another path.
     """
-    if name not in _zone_names():
+    if not is_zone(name):
         raise ValueError(f"time_zone: unknown time zone {name!r}")
     with resources.files("tzdata").joinpath(f"zoneinfo/{name}").open("rb") as rules:
         return ZoneInfo.from_file(rules, key=name)

@@ -17,6 +17,7 @@ from sidecar.domain.catalog.model import (
     Merge,
 )
 from sidecar.domain.company.model import Company, Override
+from sidecar.domain.time.zones import is_zone
 from sidecar.shared.catalog_file.fields import Fields, entry_of, integer_of, table_of, text_of
 from sidecar.shared.catalog_file.grants import GrantBuilder
 from sidecar.shared.catalog_file.plans import PlanBuilder
@@ -104,6 +105,8 @@ class Builder:
 
     def _company(self, key: str, node: Node) -> Company:
         path = ("companies", key)
+        time_zone = text_of(node, "time_zone", "UTC")
+        self._fields.time_zone = time_zone if is_zone(time_zone) else "UTC"
         overrides = [
             Override(grant, self._fields.instant(at, entry, "expires_at", FOREVER_US))
             for grant, at, entry in self._grants.grants(path, node, "overrides")
@@ -111,7 +114,7 @@ class Builder:
         return Company(
             id=key,
             name=text_of(node, "name"),
-            time_zone=text_of(node, "time_zone", "UTC"),
+            time_zone=time_zone,
             subscription=self._subscriptions.subscription(path, node),
             overrides=tuple(overrides),
         )

@@ -72,10 +72,14 @@ def integer_of(node: Node, name: str, default: _D) -> int | _D:
 
 
 class Fields:
-    """Reads fields whose texts have a meaning. `findings` grows with what is wrong with it."""
+    """Reads fields whose texts have a meaning. `findings` grows with what is wrong with it.
+
+    `time_zone`: of the company whose fields are read; a date is its midnight there.
+    """
 
     def __init__(self) -> None:
         self.findings: list[Finding] = []
+        self.time_zone = "UTC"
 
     def note(self, path: Path, message: str, *, at_key: bool = False) -> None:
         """Report a problem."""
@@ -87,7 +91,7 @@ class Fields:
         if entry is None:
             return default
         try:
-            return instant_of_text(own_text(entry))
+            return instant_of_text(own_text(entry), self.time_zone)
         except ValueError as error:
             self.note((*path, name), str(error))
             return default

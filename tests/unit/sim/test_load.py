@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.domain.time.units import DAY_US, HOUR_US
-from sidecar.domain.time.zones import load_zone
-from sidecar.shared.catalog_file.instants import instant_of_text
 from sidecar.shared.catalog_file.problems import CatalogFileError
+from sidecar.shared.instants import instant_of_text
 from sidecar.sim.instants import ScenarioClock
 from sidecar.sim.load import load_scenario
 from tests.unit.sim.support import CATALOG, HEAD, scenario
@@ -29,7 +28,7 @@ WRONG_STEPS = {
     "nothing": ("- at: +1d", "5: steps[0]: does nothing, and expects nothing"),
     "no instant": (
         "- {at: soon, paid: {}}",
-        "; 2026-01-31, 2026-01-31 12:00, day 14 12:00 and +3d are fine, too",
+        "10: steps[0].at: 'soon' is not a date-time such as ",
     ),
     "an instant before": (
         "- {at: 2026-01-30, paid: {}}",
@@ -148,22 +147,23 @@ INSTANTS = {
     "day 1": "2026-03-20T00:00:00+01:00",
     "day 11 09:30": "2026-03-30T09:30:00+02:00",
     "+3d": "2026-03-24T15:00:00+01:00",
+    "fri": "2026-03-27T00:00:00+01:00",
     "+90 minutes": "2026-03-21T16:30:00+01:00",
 }
 
 
 @pytest.mark.parametrize("text", INSTANTS)
 def test_instants_are_by_the_companys_clocks(text: str) -> None:
-    clock = ScenarioClock(load_zone("Europe/Berlin"), START)
+    clock = ScenarioClock("Europe/Berlin", START)
 
     assert instant_of_text(INSTANTS[text]) == clock.instant(text, START + DAY_US)
 
 
 @pytest.mark.parametrize(
-    "text", ["day 0", "+3 moons", "2026-02-30", "day 3 25:00", "+999999999d", ""]
+    "text", ["day 0", "-99999d", "+3 moons", "2026-02-30", "day 3 25:00", "+999999999d", ""]
 )
 def test_what_is_no_instant_is_refused(text: str) -> None:
-    clock = ScenarioClock(load_zone("UTC"), START)
+    clock = ScenarioClock("UTC", START)
 
     with pytest.raises(ValueError, match="is "):
         clock.instant(text, START + HOUR_US)

@@ -24,6 +24,7 @@ MONTH = WindowSpec(WindowUnit.MONTH)
 JANUARY_31, JANUARY_1 = "2026-01-31T00:00:00Z", "2027-01-01T00:00:00Z"
 JANUARY_31_2026_US = 1_769_817_600_000_000
 JANUARY_1_2027_US = 1_798_761_600_000_000
+NINE_HOURS_US = 9 * 3_600_000_000
 
 
 def test_the_sample_becomes_domain_values_in_canonical_order(tmp_path: Path) -> None:
@@ -184,6 +185,18 @@ def company_of(text: str) -> Company:
         (
             "{plan: p, anchor: 2026-01-31T01:00:00+01:00}",
             Company("c", subscription=Subscription("p", JANUARY_31_2026_US)),
+        ),
+        (
+            "{plan: p, time_zone: Asia/Tokyo, anchor: 2026-01-31, cancel_at: 2027-01-01}",
+            Company(
+                "c",
+                time_zone="Asia/Tokyo",
+                subscription=Subscription(
+                    "p",
+                    JANUARY_31_2026_US - NINE_HOURS_US,
+                    cancel_us=JANUARY_1_2027_US - NINE_HOURS_US,
+                ),
+            ),
         ),
         (
             "{plan: p, anchor: '2026-01-31 00:00:00.000001z', cancel_at: 2027-01-01T00:00:00Z}",
