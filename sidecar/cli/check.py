@@ -21,6 +21,7 @@ from sidecar.cli.common import (
     sidecar_option,
     timeout_option,
 )
+from sidecar.cli.completion import complete_company, complete_feature
 from sidecar.cli.describe import (
     basis_text,
     drains_us,
@@ -48,8 +49,8 @@ from sidecar.shared.wall_clock import wall_us
         "tallyd check acme tokens -n 5000 --increment --up-to --json",
     ),
 )
-@click.argument("company")
-@click.argument("feature")
+@click.argument("company", shell_complete=complete_company)
+@click.argument("feature", shell_complete=complete_feature)
 @quantity_option
 @dimension_option
 @click.option("--increment", is_flag=True, help="Count it, if it is allowed.")

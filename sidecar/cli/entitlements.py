@@ -11,6 +11,7 @@ from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.api.enforcement.v1 import enforcement_pb2_grpc as pb_grpc
 from sidecar.cli import output
 from sidecar.cli.common import ExitCode, examples, json_option, sidecar_option, timeout_option
+from sidecar.cli.completion import complete_company, complete_feature
 from sidecar.cli.describe import basis_text, limit_text, rate_limit_text, reason_name, status_name
 from sidecar.cli.output import Cell, Painted
 from sidecar.cli.servers import connect
@@ -25,8 +26,8 @@ from sidecar.shared.convert.times import timestamp
         "tallyd entitlements acme sso --at 2026-12-31",
     )
 )
-@click.argument("company")
-@click.argument("feature", required=False)
+@click.argument("company", shell_complete=complete_company)
+@click.argument("feature", required=False, shell_complete=complete_feature)
 @click.option("--at", type=InstantType(), metavar="TIME", help="Instant meant; left out: now.")
 @sidecar_option
 @timeout_option

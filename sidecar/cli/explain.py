@@ -19,6 +19,7 @@ from sidecar.cli.common import (
     sidecar_option,
     timeout_option,
 )
+from sidecar.cli.completion import complete_company, complete_feature
 from sidecar.cli.describe import (
     basis_text,
     fail_policy_text,
@@ -55,8 +56,8 @@ from sidecar.shared.wall_clock import wall_us
         "tallyd explain acme sso --at 2026-12-31",
     ),
 )
-@click.argument("company")
-@click.argument("feature")
+@click.argument("company", shell_complete=complete_company)
+@click.argument("feature", shell_complete=complete_feature)
 @click.option("--at", type=InstantType(), metavar="TIME", help="Instant meant; left out: now.")
 @dimension_option
 @quantity_option

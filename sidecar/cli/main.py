@@ -42,6 +42,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, Entry]]] = {
         "demo": Entry("sidecar.demo.command:command", "Run the whole system on sample traffic."),
     },
     "Sell": {
+        "init": Entry("sidecar.cli.init:command", "Write a catalog to start from."),
         "apply": Entry("sidecar.cli.apply:command", "Bring catalog and companies to a file."),
         "subscription": Entry("sidecar.cli.subscription:command", "Change what a company bought."),
         "sim": Entry("sidecar.cli.sim:command", "Play a customer's life, by the real rules."),
@@ -111,6 +112,19 @@ class LazyGroup(click.Group):
         for title, section in SECTIONS.items():
             with formatter.section(title):
                 formatter.write_dl([(name, entry.summary) for name, entry in section.items()])
+
+    def shell_complete(
+        self, ctx: click.Context, incomplete: str
+    ) -> list[click.shell_completion.CompletionItem]:
+        """Complete the name of a subcommand from the table, with no import; and options."""
+        from click.shell_completion import CompletionItem
+
+        named = [
+            CompletionItem(name, help=entry.summary)
+            for name, entry in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return named + click.Command.shell_complete(self, ctx, incomplete)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the subcommand; every way out has an exit code of the table."""

@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
 from sidecar.cli import output
 from sidecar.cli.common import F, control_option, examples, json_option, timeout_option
+from sidecar.cli.completion import complete_add_on, complete_company, complete_plan
 from sidecar.cli.servers import connect
 from sidecar.cli.subscription_tables import json_of_company, print_change, print_company
 from sidecar.cli.times import InstantType, local_time
@@ -75,7 +76,7 @@ at_option: Final = click.option(
 move_anchor_option: Final = click.option(
     "--move-anchor", is_flag=True, help="Start the billing cycle anew."
 )
-company_argument: Final = click.argument("company")
+company_argument: Final = click.argument("company", shell_complete=complete_company)
 
 
 def until_option(name: str, text: str) -> Callable[[F], F]:
@@ -158,7 +159,13 @@ def show(call: Call) -> None:
 
 @command.command()
 @company_argument
-@click.option("--plan", required=True, metavar="KEY", help="The plan to change to.")
+@click.option(
+    "--plan",
+    required=True,
+    metavar="KEY",
+    shell_complete=complete_plan,
+    help="The plan to change to.",
+)
 @click.option("--reset-usage", is_flag=True, help="Start every counter again from 0.")
 @move_anchor_option
 @at_option
@@ -176,7 +183,7 @@ def change(
 
 @command.command("add-on")
 @company_argument
-@click.argument("key")
+@click.argument("key", shell_complete=complete_add_on)
 @click.argument("quantity", type=click.IntRange(0, QUANTITY_MAX))
 @at_option
 @call_options

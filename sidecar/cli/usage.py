@@ -11,6 +11,7 @@ from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.api.enforcement.v1 import enforcement_pb2_grpc as pb_grpc
 from sidecar.cli import output, usage_tables
 from sidecar.cli.common import control_option, examples, json_option, sidecar_option, timeout_option
+from sidecar.cli.completion import complete_company, complete_feature
 from sidecar.cli.servers import connect
 from sidecar.cli.times import InstantType
 from sidecar.shared.api_json import json_of_message
@@ -58,8 +59,14 @@ class GroupsType(click.ParamType[tuple[str, ...]]):
         "tallyd usage acme --records --feature tokens --from -24h --json",
     )
 )
-@click.argument("company", required=False)
-@click.option("--feature", default="", metavar="KEY", help="Only this feature.")
+@click.argument("company", required=False, shell_complete=complete_company)
+@click.option(
+    "--feature",
+    default="",
+    metavar="KEY",
+    shell_complete=complete_feature,
+    help="Only this feature.",
+)
 @click.option("--from", "from_us", type=InstantType(), metavar="TIME", help="Events from then on.")
 @click.option("--until", "until_us", type=InstantType(), metavar="TIME", help="Events before.")
 @click.option(

@@ -13,6 +13,7 @@ from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.api.enforcement.v1 import enforcement_pb2_grpc as pb_grpc
 from sidecar.cli import output
 from sidecar.cli.common import PairType, examples, printable, sidecar_option
+from sidecar.cli.completion import complete_company, complete_feature
 from sidecar.cli.describe import is_rate, limit_name, reason_name, status_name
 from sidecar.cli.output import number
 from sidecar.cli.servers import connect
@@ -35,12 +36,13 @@ _KIND_CELLS: Final = len("threshold")
         "tallyd watch acme --json",
     )
 )
-@click.argument("company")
+@click.argument("company", shell_complete=complete_company)
 @click.option(
     "-f",
     "--feature",
     "features",
     multiple=True,
+    shell_complete=complete_feature,
     metavar="FEATURE",
     help="Feature to watch; may come several times. Left out: all that COMPANY is entitled to.",
 )

@@ -48,6 +48,11 @@ class ControlServicer(control_pb2_grpc.ControlServiceServicer):
     ) -> control_pb2.ListCompaniesResponse:
         return await self._workers.read(control_answers.list_companies, request)
 
+    async def ListNames(  # noqa: N802
+        self, request: control_pb2.ListNamesRequest, context: Any
+    ) -> control_pb2.ListNamesResponse:
+        return await self._workers.read(control_answers.list_names, request)
+
     async def ChangeSubscription(  # noqa: N802
         self, request: control_pb2.ChangeSubscriptionRequest, context: Any
     ) -> control_pb2.ChangeSubscriptionResponse:

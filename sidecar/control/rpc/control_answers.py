@@ -25,6 +25,7 @@ from sidecar.control.rules.records import read_attributes
 from sidecar.control.services import apply, directory, losses, usage
 from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import LedgerLine, Loss, UsageSum, record_id
+from sidecar.domain.catalog.model import Catalog
 from sidecar.domain.difference.changes import Change
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.text import KNOWN_NAMES
@@ -106,6 +107,30 @@ def get_company(
             segmented_bytes_max=SEGMENTED_ANSWER_BYTES_MAX,
         ),
     )
+
+
+def list_names(
+    store: PlaneStore, request: control_pb2.ListNamesRequest
+) -> control_pb2.ListNamesResponse:
+    """Answer to ListNames."""
+    size = size_or("page_size", request.page_size, PAGE_DEFAULT, PAGE_MAX)
+    beginning = request.beginning
+    if request.kind == control_pb2.NAME_KIND_COMPANY:
+        names = directory.company_names(store, beginning, size)
+        return control_pb2.ListNamesResponse(names=names)
+    held = directory.get_catalog(store)
+    catalog = Catalog() if held is None else held.catalog
+    keys: list[str]
+    if request.kind == control_pb2.NAME_KIND_FEATURE:
+        keys = [feature.key for feature in catalog.features]
+    elif request.kind == control_pb2.NAME_KIND_PLAN:
+        keys = [plan.key for plan in catalog.plans]
+    elif request.kind == control_pb2.NAME_KIND_ADD_ON:
+        keys = [add_on.key for add_on in catalog.add_ons]
+    else:
+        raise InvalidInput("kind", "must be one of COMPANY, FEATURE, PLAN and ADD_ON")
+    found = sorted(key for key in keys if key.startswith(beginning))
+    return control_pb2.ListNamesResponse(names=found[:size])
 
 
 def list_companies(

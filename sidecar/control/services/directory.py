@@ -40,6 +40,14 @@ def no_company(transaction: ReadTransaction, company: str) -> NotFound:
     return NotFound("company", f"there is no company {company!r}{did_you_mean(company, known)}")
 
 
+def company_names(store: PlaneStore, beginning: str, limit: int) -> list[str]:
+    """Ids of companies that begin so, in their order."""
+    with store.read() as transaction:
+        exact = [beginning] if transaction.companies([beginning]) else []
+        later = transaction.company_ids_after(beginning, limit)
+    return [*exact, *(name for name in later if name.startswith(beginning))][:limit]
+
+
 def list_companies(store: PlaneStore, after: str, limit: int) -> tuple[list[Company], str]:
     """Companies with greater ids, and the id after which the next page starts, or empty."""
     with store.read() as transaction:

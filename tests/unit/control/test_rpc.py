@@ -74,6 +74,26 @@ async def test_companies_are_got_and_listed_in_pages(calls: Calls) -> None:
     assert "" == second.next_page_token
 
 
+@pytest.mark.parametrize(
+    ("kind", "beginning", "size", "names"),
+    [
+        (control_pb2.NAME_KIND_COMPANY, "", 0, ["ab", "abc", "b"]),
+        (control_pb2.NAME_KIND_COMPANY, "ab", 0, ["ab", "abc"]),
+        (control_pb2.NAME_KIND_COMPANY, "ab", 1, ["ab"]),
+        (control_pb2.NAME_KIND_COMPANY, "c", 0, []),
+        (control_pb2.NAME_KIND_FEATURE, "to", 0, ["tokens"]),
+        (control_pb2.NAME_KIND_PLAN, "p", 0, ["pro"]),
+        (control_pb2.NAME_KIND_ADD_ON, "", 0, []),
+    ],
+)
+async def test_names_are_told_by_what_they_begin_with(
+    calls: Calls, kind: control_pb2.NameKind.ValueType, beginning: str, size: int, names: list[str]
+) -> None:
+    await calls.apply("b", "abc", "ab", catalog=True)
+    request = control_pb2.ListNamesRequest(kind=kind, beginning=beginning, page_size=size)
+    assert names == list((await calls.control.ListNames(request)).names)
+
+
 async def test_a_line_whose_record_is_damaged_is_told_as_such_among_the_others(
     calls: Calls, store: SqliteStore
 ) -> None:
@@ -242,6 +262,11 @@ BAD = {
         "sync/WatchSnapshots",
         sync_pb2.WatchSnapshotsRequest(incarnation=ALICE, resume_revision=-1),
         "resume_revision",
+    ),
+    "names of nothing": (
+        "control/ListNames",
+        control_pb2.ListNamesRequest(),
+        "kind",
     ),
     "a negative page": (
         "control/ListCompanies",

@@ -49,6 +49,38 @@ CHANGE_ACTION_REMOVED: ChangeAction.ValueType  # 3
 """It is gone."""
 Global___ChangeAction: _TypeAlias = ChangeAction  # noqa: Y015
 
+class _NameKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _NameKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NameKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    NAME_KIND_UNSPECIFIED: _NameKind.ValueType  # 0
+    """Not set. Refused."""
+    NAME_KIND_COMPANY: _NameKind.ValueType  # 1
+    """Ids of companies."""
+    NAME_KIND_FEATURE: _NameKind.ValueType  # 2
+    """Keys of features."""
+    NAME_KIND_PLAN: _NameKind.ValueType  # 3
+    """Keys of plans."""
+    NAME_KIND_ADD_ON: _NameKind.ValueType  # 4
+    """Keys of add-ons."""
+
+class NameKind(_NameKind, metaclass=_NameKindEnumTypeWrapper):
+    """What a name is of."""
+
+NAME_KIND_UNSPECIFIED: NameKind.ValueType  # 0
+"""Not set. Refused."""
+NAME_KIND_COMPANY: NameKind.ValueType  # 1
+"""Ids of companies."""
+NAME_KIND_FEATURE: NameKind.ValueType  # 2
+"""Keys of features."""
+NAME_KIND_PLAN: NameKind.ValueType  # 3
+"""Keys of plans."""
+NAME_KIND_ADD_ON: NameKind.ValueType  # 4
+"""Keys of add-ons."""
+Global___NameKind: _TypeAlias = NameKind  # noqa: Y015
+
 class _ChangeTime:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -330,6 +362,60 @@ class GetCatalogResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetCatalogResponse: _TypeAlias = GetCatalogResponse  # noqa: Y015
+
+@_typing.final
+class ListNamesRequest(_message.Message):
+    """Asks for names."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    BEGINNING_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    kind: Global___NameKind.ValueType
+    """What they are of. Required."""
+    beginning: _builtins.str
+    """What they begin with. Empty: anything."""
+    page_size: _builtins.int
+    """At most this many; 1 to 1,000. 0: 100."""
+    def __init__(
+        self,
+        *,
+        kind: Global___NameKind.ValueType = ...,
+        beginning: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["beginning", b"beginning", "kind", b"kind", "page_size", b"page_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListNamesRequest: _TypeAlias = ListNamesRequest  # noqa: Y015
+
+@_typing.final
+class ListNamesResponse(_message.Message):
+    """Names."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """In their order."""
+
+    def __init__(
+        self,
+        *,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["names", b"names"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListNamesResponse: _TypeAlias = ListNamesResponse  # noqa: Y015
 
 @_typing.final
 class GetCompanyRequest(_message.Message):

@@ -55,6 +55,11 @@ class ControlServiceStub:
                 request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListCompaniesRequest.SerializeToString,
                 response_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListCompaniesResponse.FromString,
                 _registered_method=True)
+        self.ListNames = channel.unary_unary(
+                '/sidecar.api.control.v1.ControlService/ListNames',
+                request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListNamesRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListNamesResponse.FromString,
+                _registered_method=True)
         self.ChangeSubscription = channel.unary_unary(
                 '/sidecar.api.control.v1.ControlService/ChangeSubscription',
                 request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ChangeSubscriptionRequest.SerializeToString,
@@ -119,6 +124,13 @@ class ControlServiceServicer:
 
     def ListCompanies(self, request, context):
         """Companies in the order of their ids.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListNames(self, request, context):
+        """Names that are known, in their order: for people who type one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -196,6 +208,11 @@ def add_ControlServiceServicer_to_server(servicer, server):
                     servicer.ListCompanies,
                     request_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListCompaniesRequest.FromString,
                     response_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListCompaniesResponse.SerializeToString,
+            ),
+            'ListNames': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListNames,
+                    request_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListNamesRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListNamesResponse.SerializeToString,
             ),
             'ChangeSubscription': grpc.unary_unary_rpc_method_handler(
                     servicer.ChangeSubscription,
@@ -342,6 +359,33 @@ class ControlService:
             '/sidecar.api.control.v1.ControlService/ListCompanies',
             sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListCompaniesRequest.SerializeToString,
             sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListCompaniesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListNames(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.control.v1.ControlService/ListNames',
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListNamesRequest.SerializeToString,
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListNamesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,8 @@ class ControlServiceStub:
     """One company. NOT_FOUND if there is none."""
     ListCompanies: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListCompaniesRequest, _control_pb2.ListCompaniesResponse]
     """Companies in the order of their ids."""
+    ListNames: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListNamesRequest, _control_pb2.ListNamesResponse]
+    """Names that are known, in their order: for people who type one."""
     ChangeSubscription: _grpc.UnaryUnaryMultiCallable[_control_pb2.ChangeSubscriptionRequest, _control_pb2.ChangeSubscriptionResponse]
     """Changes a company's subscription, now or later. NOT_FOUND for a company without one."""
     QueryUsage: _grpc.UnaryUnaryMultiCallable[_control_pb2.QueryUsageRequest, _control_pb2.QueryUsageResponse]
@@ -71,6 +73,8 @@ class ControlServiceAsyncStub(ControlServiceStub):
     """One company. NOT_FOUND if there is none."""
     ListCompanies: _aio.UnaryUnaryMultiCallable[_control_pb2.ListCompaniesRequest, _control_pb2.ListCompaniesResponse]  # type: ignore[assignment]
     """Companies in the order of their ids."""
+    ListNames: _aio.UnaryUnaryMultiCallable[_control_pb2.ListNamesRequest, _control_pb2.ListNamesResponse]  # type: ignore[assignment]
+    """Names that are known, in their order: for people who type one."""
     ChangeSubscription: _aio.UnaryUnaryMultiCallable[_control_pb2.ChangeSubscriptionRequest, _control_pb2.ChangeSubscriptionResponse]  # type: ignore[assignment]
     """Changes a company's subscription, now or later. NOT_FOUND for a company without one."""
     QueryUsage: _aio.UnaryUnaryMultiCallable[_control_pb2.QueryUsageRequest, _control_pb2.QueryUsageResponse]  # type: ignore[assignment]
@@ -122,6 +126,14 @@ class ControlServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.ListCompaniesResponse, _abc.Awaitable[_control_pb2.ListCompaniesResponse]]:
         """Companies in the order of their ids."""
+
+    @_abc_1.abstractmethod
+    def ListNames(
+        self,
+        request: _control_pb2.ListNamesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.ListNamesResponse, _abc.Awaitable[_control_pb2.ListNamesResponse]]:
+        """Names that are known, in their order: for people who type one."""
 
     @_abc_1.abstractmethod
     def ChangeSubscription(

@@ -1,0 +1,1 @@
+"""Catalogs to start from, as `tallyd init` writes them."""
