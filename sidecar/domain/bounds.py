@@ -38,6 +38,10 @@ OVERRIDES_MAX: Final = 1000
 FEATURES_MAX: Final = 10_000
 PLANS_MAX: Final = 10_000
 ADD_ONS_MAX: Final = 10_000
+PLAN_VERSIONS_MAX: Final = 20
+"""Most earlier versions of a plan that companies still have."""
+PLAN_VERSION_NEWEST: Final = 2**31 - 1
+"""Stands for "whichever version there is"."""
 COMPANY_ADD_ONS_MAX: Final = 100
 ADD_ON_QUANTITY_MAX: Final = 1_000_000
 ADD_ON_RANK_MAX: Final = 1_000_000

@@ -25,6 +25,8 @@ def parts_of(catalog: Catalog) -> Iterator[Catalog]:
         yield Catalog(plans=plans)
     for add_ons in _cut(catalog.add_ons):
         yield Catalog(add_ons=add_ons)
+    for plan_versions in _cut(catalog.plan_versions):
+        yield Catalog(plan_versions=plan_versions)
 
 
 def joined(parts: Iterable[Catalog]) -> Catalog:
@@ -35,6 +37,7 @@ def joined(parts: Iterable[Catalog]) -> Catalog:
         plans=_mended(plan for part in whole for plan in part.plans),
         add_ons=_mended(add_on for part in whole for add_on in part.add_ons),
         default_plan=whole[0].default_plan,
+        plan_versions=_mended(plan for part in whole for plan in part.plan_versions),
     )
 
 
@@ -65,16 +68,21 @@ def _piece(item: _Sold, start: int, stop: int) -> _Sold:
 
 
 def _mended(pieces: Iterable[_Sold]) -> tuple[_Sold, ...]:
-    """Neighbours of the same key are pieces of one."""
+    """Neighbours of the same key and version are pieces of one."""
     found: list[_Sold] = []
-    entitlements: dict[str, list[EntitlementGrant | AddOnEntitlement]] = {}
+    entitlements: dict[tuple[str, int], list[EntitlementGrant | AddOnEntitlement]] = {}
     for piece in pieces:
-        if piece.key not in entitlements:
+        if _name_of(piece) not in entitlements:
             found.append(piece)
-        entitlements.setdefault(piece.key, []).extend(piece.entitlements)
+        entitlements.setdefault(_name_of(piece), []).extend(piece.entitlements)
     return tuple(
-        msgspec.structs.replace(item, entitlements=tuple(entitlements[item.key])) for item in found
+        msgspec.structs.replace(item, entitlements=tuple(entitlements[_name_of(item)]))
+        for item in found
     )
+
+
+def _name_of(item: Plan | AddOn) -> tuple[str, int]:
+    return item.key, item.version if isinstance(item, Plan) else 0
 
 
 def _weight_of(given: EntitlementGrant | AddOnEntitlement) -> int:

@@ -171,7 +171,7 @@ def _watched(
 
 def _named(index: CatalogIndex, segment: Segment) -> list[str]:
     """Keys of the features that a source of entitlements names, in order; no other counts."""
-    keys = dict.fromkeys(index.plans.get(segment.plan, ()))
+    keys = dict.fromkeys(index.plan_grants(segment.plan, segment.plan_version))
     held = {add_on_subscription.add_on for add_on_subscription in segment.add_ons}
     for add_on in index.catalog.add_ons if held else ():
         if add_on.key in held:

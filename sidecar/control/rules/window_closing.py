@@ -21,6 +21,7 @@ import msgspec
 
 from sidecar.control.storage.values import CounterKey, RolloverTerms
 from sidecar.domain.catalog.model import Catalog, EntitlementGrant
+from sidecar.domain.catalog.versions import all_versions
 from sidecar.domain.company.model import CompanySnapshot, OverrideSpan
 from sidecar.domain.company.spans import segments_of
 from sidecar.domain.company.timeline import segment_at
@@ -116,7 +117,7 @@ def _rolls_over(grant: EntitlementGrant) -> bool:
 
 
 def _rolling_features(catalog: Catalog) -> Iterator[str]:
-    for plan in catalog.plans:
+    for plan in all_versions(catalog):
         yield from (grant.feature for grant in plan.entitlements if _rolls_over(grant))
     for add_on in catalog.add_ons:
         yield from (
@@ -130,6 +131,10 @@ def _said_of(features: frozenset[str], catalog: Catalog) -> Iterator[tuple[objec
         for grant in plan.entitlements:
             if grant.feature in features:
                 yield plan.key, grant.feature, _shape(grant)
+    for plan in catalog.plan_versions:
+        for grant in plan.entitlements:
+            if grant.feature in features:
+                yield plan.key, plan.version, grant.feature, _shape(grant)
     for add_on in catalog.add_ons:
         for given in add_on.entitlements:
             grant = given.grant

@@ -103,6 +103,9 @@ def catalog_checks(catalog: Catalog) -> Iterator[Iterator[RuleProblem]]:
     for at, add_on in enumerate(catalog.add_ons):
         for check in _add_on_checks(add_on):
             yield below(("add_ons", at), check)
+    for at, plan in enumerate(catalog.plan_versions):
+        for check in _plan_checks(plan):
+            yield below(("plan_versions", at), check)
     key = ("key",)
     yield repeated_problems(("features",), key, [feature.key for feature in catalog.features])
     yield repeated_problems(("plans",), key, [plan.key for plan in catalog.plans])

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from sidecar.domain import bounds
 from sidecar.domain.catalog.model import Catalog, EntitlementGrant
+from sidecar.domain.catalog.versions import all_versions
 from sidecar.domain.validation import RuleProblem
 
 
@@ -29,7 +30,7 @@ def _size(catalog: Catalog) -> int:
 
 
 def _grants(catalog: Catalog) -> Iterator[EntitlementGrant]:
-    for plan in catalog.plans:
+    for plan in all_versions(catalog):
         yield from plan.entitlements
     for add_on in catalog.add_ons:
         yield from (given.grant for given in add_on.entitlements)

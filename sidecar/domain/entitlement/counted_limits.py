@@ -14,6 +14,7 @@ from typing import Final
 from sidecar.domain.bounds import LIMITS_MAX
 from sidecar.domain.catalog.canonical import canonical_scope, canonical_window
 from sidecar.domain.catalog.model import Catalog, EntitlementGrant, Limit, RateLimit
+from sidecar.domain.catalog.versions import all_versions
 from sidecar.domain.validation import RuleProblem, below
 
 _NONE: Final[frozenset[Hashable]] = frozenset()
@@ -27,7 +28,7 @@ class CountedLimits:
         self._company_wide: dict[str, set[Hashable]] = defaultdict(set)
         self._of_add_ons: dict[str, Counter[Hashable]] = defaultdict(Counter)
         self._rates_of_add_ons: dict[str, Counter[Hashable]] = defaultdict(Counter)
-        for plan in catalog.plans:
+        for plan in all_versions(catalog):
             for grant in plan.entitlements:
                 self._company_wide[grant.feature] |= _company_wide(grant)
         for add_on in catalog.add_ons:
@@ -40,10 +41,11 @@ class CountedLimits:
 
     def problems(self) -> Iterator[RuleProblem]:
         """Yield plans and add-ons whose usage might count on more limits than a record names."""
-        for at, plan in enumerate(self._catalog.plans):
-            for index, grant in enumerate(plan.entitlements):
-                path = ("plans", at, "entitlements", index)
-                yield from below(path, self._problems_with_add_ons(grant))
+        for name in ("plans", "plan_versions"):
+            for at, plan in enumerate(getattr(self._catalog, name)):
+                for index, grant in enumerate(plan.entitlements):
+                    path = (name, at, "entitlements", index)
+                    yield from below(path, self._problems_with_add_ons(grant))
         for at, add_on in enumerate(self._catalog.add_ons):
             for index, given in enumerate(add_on.entitlements):
                 nothing = EntitlementGrant(given.grant.feature)

@@ -1,7 +1,7 @@
 """From catalog and timeline to what a company may do: the entitlement of one feature.
 
 Sources are merged in this order; each says what it did, which `tallyd explain` shows.
-1. The plan.
+1. The plan, in the version that the company has.
 2. Add-ons. METERED: those that replace come first, then those that add; BOOLEAN and CONFIG: all of
    them by rank. Among equals by rank and key, so that the highest comes last and has the say.
 3. The company's override, which replaces everything.
@@ -17,7 +17,7 @@ Rules
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
@@ -45,6 +45,7 @@ from sidecar.domain.time.windows import WindowSpec
 _Sold = TypeVar("_Sold", Plan, AddOn)
 _T = TypeVar("_T")
 
+_NO_GRANTS: Final[Mapping[str, EntitlementGrant]] = {}
 _ARRANGED_AT_ONCE: Final = 5_000
 """Grants of a slice."""
 
@@ -111,7 +112,15 @@ class CatalogIndex:
     `version` is the control plane's revision.
     """
 
-    __slots__ = ("_add_ons", "_company_wide", "catalog", "features", "plans", "version")
+    __slots__ = (
+        "_add_ons",
+        "_company_wide",
+        "_earlier_plans",
+        "_plans",
+        "catalog",
+        "features",
+        "version",
+    )
 
     def __init__(
         self, catalog: Catalog, version: int, arrangement: _Arrangement | None = None
@@ -120,7 +129,8 @@ class CatalogIndex:
         self.catalog = catalog
         self.version = version
         self.features: dict[str, Feature] = {feature.key: feature for feature in catalog.features}
-        self.plans = arrangement.plans
+        self._plans = arrangement.plans
+        self._earlier_plans = arrangement.earlier_plans
         self._add_ons = arrangement.add_ons
         self._company_wide: dict[str, tuple[Limit, ...]] = {}
 
@@ -131,9 +141,20 @@ class CatalogIndex:
 
     def pieces(self) -> list[tuple[Plan | AddOn, object]]:
         """What holds nearly all of its memory, to be let go of piece by piece."""
-        plans = zip(self.catalog.plans, self.plans.values(), strict=False)
+        plans = zip(self.catalog.plans, self._plans.values(), strict=False)
         add_ons = zip(self.catalog.add_ons, self._add_ons.values(), strict=False)
-        return [*plans, *add_ons]
+        earlier = [grants for versions in self._earlier_plans.values() for _, grants in versions]
+        return [*plans, *zip(self.catalog.plan_versions, earlier, strict=False), *add_ons]
+
+    def plan_grants(self, plan: str, version: int) -> Mapping[str, EntitlementGrant]:
+        """What a plan grants by feature, in the version that a company has; nothing if unknown.
+
+        That is the earliest version kept that is not before it, else the plan as it is now.
+        """
+        for kept, grants in self._earlier_plans.get(plan, ()):
+            if version <= kept:
+                return grants
+        return self._plans.get(plan, _NO_GRANTS)
 
     def resolve(self, segment: Segment, feature_key: str) -> Entitlement | None:
         """The entitlement of a feature in a segment; `None` for a feature the catalog lacks."""
@@ -166,7 +187,9 @@ class CatalogIndex:
         return tuple(found[: max(0, LIMITS_MAX - len(entitlement.limits))])
 
     def _limits_without_dimensions(self, feature: str) -> Iterator[Limit]:
-        grants = [plan.get(feature) for plan in self.plans.values()]
+        grants = [plan.get(feature) for plan in self._plans.values()]
+        for versions in self._earlier_plans.values():
+            grants += [plan.get(feature) for _, plan in versions]
         for add_on in self._add_ons.values():
             given = add_on.by_feature.get(feature)
             grants.append(None if given is None else given.grant)
@@ -183,7 +206,7 @@ class CatalogIndex:
 
         There is at least one; the last one's `result` is what is granted.
         """
-        grant = self.plans.get(segment.plan, {}).get(feature.key)
+        grant = self.plan_grants(segment.plan, segment.plan_version).get(feature.key)
         effect = SourceEffect.SILENT if grant is None else SourceEffect.GRANTED
         yield Source(SourceKind.PLAN, segment.plan, 1, effect, grant, grant)
         for add_on_subscription, given in self._held(segment, feature):
@@ -228,7 +251,10 @@ class CatalogIndex:
 
 
 class _Arrangement(NamedTuple):
+    """`earlier_plans`: versions of a plan that companies still have, ascending."""
+
     plans: dict[str, dict[str, EntitlementGrant]]
+    earlier_plans: dict[str, list[tuple[int, dict[str, EntitlementGrant]]]]
     add_ons: dict[str, _AddOnIndex]
 
 
@@ -241,16 +267,21 @@ class _AddOnIndex:
 
 
 def _arranged(catalog: Catalog) -> Slices[_Arrangement]:
-    plans = yield from _by_key(catalog.plans, _by_feature)
-    add_ons = yield from _by_key(catalog.add_ons, _AddOnIndex)
-    return _Arrangement(plans, add_ons)
+    plans = dict((yield from _by_key(catalog.plans, _by_feature)))
+    earlier: dict[str, list[tuple[int, dict[str, EntitlementGrant]]]] = {}
+    for plan, (key, grants) in zip(
+        catalog.plan_versions, (yield from _by_key(catalog.plan_versions, _by_feature)), strict=True
+    ):
+        earlier.setdefault(key, []).append((plan.version, grants))
+    add_ons = dict((yield from _by_key(catalog.add_ons, _AddOnIndex)))
+    return _Arrangement(plans, earlier, add_ons)
 
 
-def _by_key(sold: Sequence[_Sold], arrange: Callable[[_Sold], _T]) -> Slices[dict[str, _T]]:
-    found: dict[str, _T] = {}
+def _by_key(sold: Sequence[_Sold], arrange: Callable[[_Sold], _T]) -> Slices[list[tuple[str, _T]]]:
+    found: list[tuple[str, _T]] = []
     grants = 0
     for item in sold:
-        found[item.key] = arrange(item)
+        found.append((item.key, arrange(item)))
         grants += 1 + len(item.entitlements)
         if grants > _ARRANGED_AT_ONCE:
             grants = 0
