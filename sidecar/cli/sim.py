@@ -50,7 +50,7 @@ def example_names() -> list[str]:
         "tallyd sim --schema > scenario.schema.json",
     ),
 )
-@click.argument("file", type=click.Path(allow_dash=True), metavar="FILE", required=False)
+@click.argument("file", type=click.Path(allow_dash=True), metavar="[FILE]", required=False)
 @click.option("--all", "everything", is_flag=True, help="Tell each decision and each window.")
 @click.option("--example", metavar="NAME", help="Print a scenario to begin with, and stop.")
 @click.option("--examples", "list_examples", is_flag=True, help="List those scenarios, and stop.")

@@ -32,8 +32,8 @@ def load_scenario(path: str | FilePath) -> Scenario:
 def parse_scenario(data: bytes, source: str, folder: FilePath) -> Scenario:
     """Read the bytes of a file whose paths start from a folder; `source` is its name for messages.
 
-    Raises `CatalogFileError`: of the text and the shape with all that is wrong; else of the first
-    thing that is.
+    Raises `CatalogFileError` with all that is wrong with the shape; else with what is wrong with
+    the first catalog or override that is; else with the rest.
     """
     root, problems = tree_of(data, source, "catalog, company and steps")
     findings = list(islice(shape_findings(plain(root), scenario_schema_text), _FINDINGS_MAX))

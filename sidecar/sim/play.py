@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from sidecar.domain.company.subscription_changes import ChangeTime
-from sidecar.domain.errors import TallydError
+from sidecar.domain.errors import FieldError
 from sidecar.domain.limits.decision import Decision
 from sidecar.domain.limits.requests import Check
 from sidecar.domain.time.zones import load_zone
@@ -160,10 +160,11 @@ class _Player:
         answer = None
         try:
             answer = self._do(step)
-        except TallydError as error:
-            self._log.tell(step.at_us, "refused", f"{_told(step)}: {error}", step=step.path[1])
+        except FieldError as error:
+            text = f"{_told(step)}: {error.message}"
+            self._log.tell(step.at_us, "refused", text, step=step.path[1], reason=error.reason)
             if not step.refused:
-                self._unmet.append(Unmet(step.at, step.path, f"refused: {error}"))
+                self._unmet.append(Unmet(step.at, step.path, f"refused: {error.message}"))
         else:
             if step.refused:
                 self._unmet.append(Unmet(step.at, step.path, "was to be refused, and is not"))

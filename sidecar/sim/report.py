@@ -13,7 +13,7 @@ from sidecar.shared.catalog_file.problems import path_text
 from sidecar.sim.billing import BilledPeriod, HeldStretch, WindowSum
 from sidecar.sim.expectations import Unmet
 from sidecar.sim.play import Played
-from sidecar.sim.told import local_text, moment_text, number_text, span_text
+from sidecar.sim.told import count_text, local_text, moment_text, number_text, span_text
 
 COLUMNS: Final = 80
 _KIND: Final = 9
@@ -86,17 +86,16 @@ def unmet_line(unmet: Unmet, source: str) -> str:
 
 
 def _outcome_lines(played: Played) -> Iterator[ReportLine]:
-    met = played.expected - len(played.unmet)
-    if not played.expected and not played.unmet:
-        yield ReportLine(f"{number_text(played.checks)} checks; nothing was expected")
-    elif not played.unmet:
-        yield ReportLine(f"{number_text(played.checks)} checks; all {met} expectations are met")
-    else:
-        count = len(played.unmet)
-        verb = "expectation is" if count == 1 else "expectations are"
-        yield ReportLine(f"{number_text(played.checks)} checks; {count} {verb} not met:", "not met")
+    checks = count_text(played.checks, "check")
+    if played.unmet:
+        told = f"{count_text(len(played.unmet), 'expectation')} not met"
+        yield ReportLine(f"{checks}; {told}:", "not met")
         for unmet in played.unmet:
             yield ReportLine(f"  {unmet_line(unmet, played.scenario.source)}", "not met")
+    elif played.expected:
+        yield ReportLine(f"{checks}; {count_text(played.expected, 'expectation')} met")
+    else:
+        yield ReportLine(f"{checks}; nothing was expected")
 
 
 def _period_lines(period: BilledPeriod, zone: ZoneInfo) -> Iterator[ReportLine]:
@@ -110,7 +109,7 @@ def _period_lines(period: BilledPeriod, zone: ZoneInfo) -> Iterator[ReportLine]:
         yield from _wrapped("  ", _stretch_text(stretch, period, zone), "", indent=4)
     for feature, found in period.features.items():
         told = f"{feature}: {number_text(found.quantity)} used"
-        told += f" in {number_text(found.records)} records"
+        told += f" in {count_text(found.records, 'record')}"
         told += f", {number_text(found.overage)} over, billable" if found.overage else ""
         told += f", {number_text(found.denied)} denied" if found.denied else ""
         yield from _wrapped("  ", told, "", indent=4)
@@ -120,10 +119,10 @@ def _period_lines(period: BilledPeriod, zone: ZoneInfo) -> Iterator[ReportLine]:
 
 
 def _windows_text(windows: WindowSum) -> str:
+    told = f"{count_text(windows.windows, 'window')} ended"
     if windows.windows == 1:
-        told = f"1 window ended, {number_text(windows.used)} used"
+        told += f", {number_text(windows.used)} used"
     else:
-        told = f"{number_text(windows.windows)} windows ended"
         told += f", the most used {number_text(windows.most_used)}"
         told += f", {number_text(windows.used_up)} used up" if windows.used_up else ""
     return told + (f", {number_text(windows.overage)} over" if windows.overage else "")

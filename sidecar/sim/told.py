@@ -58,6 +58,11 @@ def number_text(number: int) -> str:
     return f"{number:,}"
 
 
+def count_text(count: int, what: str) -> str:
+    """So many of something, such as `1 check` or `1,000 checks`."""
+    return f"{number_text(count)} {what}{'s' * (count != 1)}"
+
+
 def span_text(zone: ZoneInfo, from_us: int, until_us: int) -> str:
     """A length of time by the company's clocks, such as `14 d` or `2 d 12 h`."""
     left_us = wall_of_instant(zone, until_us) - wall_of_instant(zone, from_us)

@@ -20,6 +20,7 @@ from sidecar.directory.directory import Directory
 from sidecar.domain.catalog.model import Catalog
 from sidecar.domain.company.model import Company
 from sidecar.domain.company.subscription_changes import SubscriptionChange, When
+from sidecar.domain.errors import InvalidInput
 from sidecar.domain.limits.decision import Decision
 from sidecar.domain.limits.reasons import Basis
 from sidecar.domain.limits.requests import Check
@@ -35,6 +36,8 @@ from sidecar.storage.outbox import Outbox
 from sidecar.storage.snapshots import SnapshotChanges, Snapshots, WatchPosition
 from sidecar.sync.records import UsageRecordReader
 
+CLOSED_MAX: Final = 50_000
+"""Most windows from which something is carried on: such of a minute would take hours."""
 _INCARNATION: Final = "00000000-0000-4000-8000-{:012d}"
 _RUN_RECORDS: Final = 500
 _RUN_BYTES: Final = 1 << 20
@@ -65,7 +68,7 @@ class World:
         self._enforcer = Enforcer(store, self._directory, self._status, _encode)
         self.queries = Queries(store, self._counters, self._directory, self._status)
         self._position = snapshots.start(self._plane, 0, False, accepts_spans=True)
-        self._unpushed = 0
+        self._unpushed = self._closed = 0
 
     def close(self) -> None:
         """Let go of the database."""
@@ -109,7 +112,10 @@ class World:
         return result
 
     def settle(self) -> None:
-        """Let the plane do what is due, and sidecar and plane tell each other all there is."""
+        """Let the plane do what is due, and sidecar and plane tell each other all there is.
+
+        Raises `InvalidInput` where too many windows roll over.
+        """
         self._push()
         changed: dict[CounterKey, None] = {}
         more = True
@@ -118,6 +124,10 @@ class World:
             page = self._walker.next_page(self._plane, self.now_us)
             begun = [] if page is None else self._walker.look_at(self._plane, page, self.now_us)
             changed.update(dict.fromkeys([*closed, *begun]))
+            self._closed += len(closed)
+            if self._closed > CLOSED_MAX:
+                message = f"closes more than {CLOSED_MAX} windows whose rest rolls over"
+                raise InvalidInput("catalog", message)
             more = bool(closed) or page is not None
         self._follow()
         if changed:

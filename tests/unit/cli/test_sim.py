@@ -29,7 +29,7 @@ def test_a_scenario_is_played(file: Path) -> None:
 
     assert ExitCode.OK == result.exit_code, result.output
     assert "2026-01-31 00:00  starts     active, plan pro" in result.stdout
-    assert result.stdout.endswith("0 checks; all 1 expectations are met\n")
+    assert result.stdout.endswith("0 checks; 1 expectation met\n")
 
 
 def test_what_is_not_as_expected_ends_with_1(file: Path) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.domain.errors import InvalidInput
 from sidecar.domain.formatting import instant_text
+from sidecar.sim import world
 from sidecar.sim.report import report_json, report_lines
 from tests.unit.sim.support import CATALOG, HEAD, played, texts
 
@@ -76,8 +78,8 @@ def test_the_subscription_decides(step: str, status: str, reason: str) -> None:
 def test_a_refused_change_is_told_and_is_no_success() -> None:
     result = played("- paid: {}")
 
-    assert ["paid: paid: no payment is late"] == texts(result, "refused")
-    assert ["refused: paid: no payment is late"] == [unmet.message for unmet in result.unmet]
+    assert ["paid: no payment is late"] == texts(result, "refused")
+    assert ["refused: no payment is late"] == [unmet.message for unmet in result.unmet]
 
 
 def test_a_change_may_be_expected_to_be_refused() -> None:
@@ -179,6 +181,16 @@ def test_what_is_unused_rolls_over_by_the_planes_rule() -> None:
 
     assert [] == result.unmet
     assert "calls monthly: used 30 of 100, 70 left, 70 carried on" in texts(result, "reset")
+
+
+def test_too_many_windows_that_roll_over_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world, "CLOSED_MAX", 30)
+    head = HEAD.replace(
+        "amount: 100, per: month, align: billing", "amount: 1, per: day, rollover: {}"
+    )
+
+    with pytest.raises(InvalidInput, match="closes more than 30 windows"):
+        played("- {at: +40d, expect: {plan: pro}}", head)
 
 
 def test_billed_is_what_was_held_while_it_was_active() -> None:
