@@ -12,7 +12,6 @@ import click
 from sidecar.cli import output
 from sidecar.cli.common import CliError, ExitCode, examples, json_option, printable
 from sidecar.domain.errors import FieldError
-from sidecar.domain.nearest import did_you_mean
 from sidecar.shared.catalog_file.load import FILE_BYTES_MAX
 from sidecar.shared.catalog_file.problems import CatalogFileError
 from sidecar.sim.load import load_scenario, parse_scenario
@@ -34,12 +33,11 @@ _COLOURS: Final = {
 }
 
 
-def example_names() -> list[str]:
-    """Return the names of the scenarios that come along."""
-    folder = resources.files("sidecar.sim").joinpath("scenarios")
-    return sorted(
-        file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml")
-    )
+_SCENARIOS: Final = resources.files("sidecar.sim").joinpath("scenarios")
+EXAMPLES: Final = sorted(
+    file.name.removesuffix(".yaml") for file in _SCENARIOS.iterdir() if file.name.endswith(".yaml")
+)
+"""The scenarios that come along."""
 
 
 @click.command(
@@ -52,15 +50,15 @@ def example_names() -> list[str]:
 )
 @click.argument("file", type=click.Path(allow_dash=True), metavar="[FILE]", required=False)
 @click.option("--all", "everything", is_flag=True, help="Tell each decision and each window.")
-@click.option("--example", metavar="NAME", help="Print a scenario to begin with, and stop.")
-@click.option("--examples", "list_examples", is_flag=True, help="List those scenarios, and stop.")
+@click.option(
+    "--example", type=click.Choice(EXAMPLES), help="Print a scenario to begin with, and stop."
+)
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of scenarios, and stop.")
 @json_option
 def command(
     file: str | None,
     everything: bool,
     example: str | None,
-    list_examples: bool,
     schema: bool,
     as_json: bool,
 ) -> None:
@@ -73,13 +71,11 @@ def command(
     """
     if schema:
         output.print_line(scenario_schema_text().rstrip())
-    elif list_examples:
-        for name in example_names():
-            output.print_line(name)
     elif example is not None:
-        output.print_line(_example(example).rstrip())
+        file_of_example = _SCENARIOS.joinpath(f"{example}.yaml")
+        output.print_line(file_of_example.read_text("utf-8").rstrip())
     elif file is None:
-        raise click.UsageError("Missing argument 'FILE', or --example, --examples, --schema.")
+        raise click.UsageError("Missing argument 'FILE', or --example, --schema.")
     else:
         _play(_read(file), everything, as_json)
 
@@ -121,12 +117,3 @@ def _scenario_error(error: CatalogFileError) -> CliError:
     told = catalog_error(error)
     told.reason = "INVALID_SCENARIO"
     return told
-
-
-def _example(name: str) -> str:
-    names = example_names()
-    if name not in names:
-        close = did_you_mean(name, names)
-        raise click.UsageError(f"--example {name}: is not one of {', '.join(names)}{close}")
-    file = resources.files("sidecar.sim").joinpath("scenarios", f"{name}.yaml")
-    return file.read_text("utf-8")
