@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 import click
 
 from sidecar import __version__
+from sidecar.cli import interrupts
 from sidecar.cli.common import (
     EXIT_CODES_HELP,
     JSON_META,
@@ -96,6 +97,7 @@ class LazyGroup(click.Group):
             ) from None
         if not isinstance(command, click.Command):
             raise TypeError(f"{entry.target} is not a command")
+        interrupts.raise_in_commands()
         return command
 
     def resolve_command(
@@ -151,6 +153,8 @@ class LazyGroup(click.Group):
             # A bug of ours. Left to Python it would end with 1, which means "denied".
             traceback.print_exc()
             ctx.exit(ExitCode.FAILED)
+        finally:
+            interrupts.end_at_once()
         return result
 
 
@@ -168,7 +172,3 @@ def _give_up_output() -> None:
 @click.version_option(__version__, prog_name="tallyd", message="%(prog)s %(version)s")
 def main() -> None:
     """Usage enforcement beside the application, with one exact ledger behind it."""
-
-
-if __name__ == "__main__":
-    main()

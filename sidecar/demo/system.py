@@ -226,7 +226,7 @@ def terminated_as_interrupted() -> Iterator[None]:
 
 def tallyd(*arguments: str) -> list[str]:
     """Return the command line of a `tallyd` command, run by this very Python."""
-    return [sys.executable, "-m", "sidecar.cli.main", *arguments]
+    return [sys.executable, "-m", "sidecar.cli.entry", *arguments]
 
 
 def _environment() -> dict[str, str]:

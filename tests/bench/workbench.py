@@ -80,7 +80,7 @@ class Workbench:
     @cached_property
     def has_transports(self) -> bool:
         """Whether `tallyd sidecar` has more than one transport to choose from."""
-        help_text = run_tool(python("sidecar.cli.main", "sidecar", "--help"), _HELP_SECONDS_MAX)
+        help_text = run_tool(python("sidecar.cli.entry", "sidecar", "--help"), _HELP_SECONDS_MAX)
         return "--transport" in help_text
 
     def echo(self) -> AbstractContextManager[Server]:
@@ -138,7 +138,7 @@ class Workbench:
     def plane(self, database: Path) -> AbstractContextManager[Server]:
         """A control plane on a database that has a catalog."""
         options = ["--database-path", str(database), "--listen", _ANYWHERE, "--http-listen", ""]
-        command = python("sidecar.cli.main", "control", *options)
+        command = python("sidecar.cli.entry", "control", *options)
         log = database.with_suffix(".log")
         return started(command, "", CATALOG, b"", log, on=processors.OURS)
 
@@ -173,7 +173,7 @@ class Workbench:
             "--drain-seconds-max": "0",  # what waits in the outbox goes with the folder
         }
         arguments = [*source, *(part for option in options.items() for part in option)]
-        command = python(*under, "sidecar.cli.main", "sidecar", *arguments)
+        command = python(*under, "sidecar.cli.entry", "sidecar", *arguments)
         rpc, request = STATUS, b""
         if first is not None:
             rpc, request = CHECK, first.check().SerializeToString()

@@ -28,7 +28,7 @@ from tests.support.processes import ROOT
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
 BASH: Final = shutil.which("bash", path=os.defpath)
 FROM_NOTHING: Final = f"make PYTHON={sys.executable} venv; . .venv/bin/activate; tallyd --version"
-TALLYD: Final = "#!{python}\nfrom sidecar.cli.main import main\nmain()\n"
+TALLYD: Final = "#!{python}\nfrom sidecar.cli.entry import main\nmain()\n"
 
 
 @pytest.fixture

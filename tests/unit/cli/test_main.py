@@ -162,7 +162,7 @@ def test_a_closed_pipe_ends_quietly() -> None:
     os.close(read_end)
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "sidecar.cli.main", "config", "schema"],
+            [sys.executable, "-m", "sidecar.cli.entry", "config", "schema"],
             stdout=write_end,
             stderr=subprocess.PIPE,
             text=True,
@@ -178,7 +178,7 @@ def test_a_closed_pipe_ends_quietly() -> None:
 def test_a_full_disk_is_an_error() -> None:
     with FULL_DISK.open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "sidecar.cli.main", "config", "schema"],
+            [sys.executable, "-m", "sidecar.cli.entry", "config", "schema"],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
