@@ -54,8 +54,10 @@ async def method(message: bytes, _context: CallContext) -> bytes:
 
 
 async def told(message: bytes, _context: CallContext) -> AsyncGenerator[bytes, None]:
-    """The message, and then an end, a failure or a wait."""
+    """The message, and then an end, a failure, a wait, or more than anybody takes."""
     yield message
+    while message == b"flood":
+        yield LARGE
     if message == b"wrong":
         raise CallFailed(NOT_FOUND, "not found")
     if message == b"wait":
@@ -207,6 +209,16 @@ async def test_a_call_that_comes_to_its_deadline_is_counted_as_that(
 async def test_a_call_that_its_caller_cancels_is_counted_as_cancelled(host: Hosted) -> None:
     call = host.stream("Told", b"wait")
     assert b"wait" == await call.read()
+    call.cancel()
+    await host.counts({("Told", "CANCELLED"): 1})
+
+
+async def test_a_call_that_is_cancelled_while_its_answer_is_sent_is_counted_once(
+    host: Hosted,
+) -> None:
+    call = host.stream("Told", b"flood")
+    assert b"flood" == await call.read()
+    assert LARGE == await call.read()
     call.cancel()
     await host.counts({("Told", "CANCELLED"): 1})
 

@@ -181,6 +181,10 @@ class _Handlers:
                 raise  # by its caller
             task.uncancel()
             await _abort(context, CallStatus(_UNAVAILABLE, _STOPS), counts)
+        except GeneratorExit:
+            # By its caller, too, while grpcio was at sending what the stream had given it.
+            counts[_CANCELLED] += 1
+            raise
         except Exception as error:
             await _abort(context, status_of(error, self._rich), counts)
         finally:
