@@ -170,8 +170,9 @@ class Differences:
             if limit == old:
                 continue
             if limit is None:
-                if feature not in after.values:
-                    yield f"{feature} {name}: no more"
+                told = f"{feature} {name}: no more"
+                last = before.usages.get((feature, name, ()))
+                yield told + (f"; used {number_text(last.used)}" if last is not None else "")
                 continue
             told = f"{feature} {name}: {ceiling_text(limit)}"
             if old is not None and ceiling_text(old) != ceiling_text(limit):

@@ -25,7 +25,14 @@ from sidecar.sim.model import (
     UsageStep,
 )
 from sidecar.sim.present import Present, present_of
-from sidecar.sim.told import PlayEvent, PlayLog, held_text, moment_text, status_text
+from sidecar.sim.told import (
+    PlayEvent,
+    PlayLog,
+    dimensions_text,
+    held_text,
+    moment_text,
+    status_text,
+)
 from sidecar.sim.world import World
 
 
@@ -161,10 +168,7 @@ class _Player:
         try:
             answer = self._do(step)
         except FieldError as error:
-            text = f"{_told(step)}: {error.message}"
-            self._log.tell(step.at_us, "refused", text, step=step.path[1], reason=error.reason)
-            if not step.refused:
-                self._unmet.append(Unmet(step.at, step.path, f"refused: {error.message}"))
+            self._note_refused(step, error)
         else:
             if step.refused:
                 self._unmet.append(Unmet(step.at, step.path, "was to be refused, and is not"))
@@ -223,12 +227,23 @@ class _Player:
         )
 
     def _use_again(self, coming: _Coming) -> None:
-        self._use(coming.usage)
         every_us = coming.usage.every_us
         assert every_us is not None
+        step = self._scenario.steps[coming.number]
+        try:
+            self._use(coming.usage)
+        except FieldError as error:
+            self._note_refused(step, error)  # as it would be each time
+            return
         next_us = coming.at_us + every_us
         if next_us < coming.usage.until_us:
             heapq.heappush(self._coming, coming._replace(at_us=next_us))
+
+    def _note_refused(self, step: ScenarioStep, error: FieldError) -> None:
+        text = f"{_told(step)}: {error.message}"
+        self._log.tell(self._world.now_us, "refused", text, step=step.path[1], reason=error.reason)
+        if not step.refused:
+            self._unmet.append(Unmet(step.at, step.path, f"refused: {error.message}"))
 
     def _use(self, usage: UsageStep) -> Decision:
         self._checks += 1
@@ -251,4 +266,6 @@ def _told(step: ScenarioStep) -> str:
     action = step.action
     if isinstance(action, SubscriptionStep):
         return action.told
+    if isinstance(action, UsageStep):
+        return f"{action.feature}{dimensions_text(action.dimensions)}"
     return "the catalog" if isinstance(action, CatalogStep) else "the overrides"

@@ -103,6 +103,9 @@ class StepBuilder:
             self._fields.note((*path, names[1]), message, at_key=True)
         action = self._action((*path, names[0]), names[0], entries[names[0]]) if names else None
         expect = entry_of(node, "expect")
+        if isinstance(action, UsageStep) and action.every_us and flag_of(node, "refused"):
+            message = "stands beside usage that comes again; write a single one"
+            self._fields.note((*path, "refused"), message, at_key=True)
         if action is None and expect is None:
             self._fields.note(path, "does nothing, and expects nothing")
         return ScenarioStep(
