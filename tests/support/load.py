@@ -112,7 +112,8 @@ class Books:
         return (
             f"{len(self.calls)} calls, {answered} answered, {allowed} allowed, "
             f"{self.replays} replayed, {self.refused} refused, "
-            f"{self.broken_off} requests broken off"
+            f"{self.broken_off} requests broken off; "
+            f"refused last: {self.refused_last or 'nothing'}"
         )
 
 
@@ -149,8 +150,13 @@ class Caller:
             while not stop.is_set() and len(self._books.calls) < _CALLS_MAX:
                 await self._ask(stub, self._unanswered or self._new_calls())
                 await asyncio.sleep(self._rest_s)
-            while self._unanswered:
-                await self._ask(stub, self._unanswered)
+            try:
+                async with asyncio.timeout(HANG_SECONDS_MAX):
+                    while self._unanswered:
+                        await self._ask(stub, self._unanswered)
+                        await asyncio.sleep(self._rest_s)
+            except TimeoutError:
+                raise AssertionError(f"no answer to {self._unanswered[0]}") from None
 
     def _new_calls(self) -> list[Call]:
         rng = self._rng
@@ -218,6 +224,16 @@ class Caller:
 
 
 @asynccontextmanager
+async def _told_with(books: Books) -> AsyncIterator[None]:
+    """Add a summary of the books to what fails."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(books.summary())
+        raise
+
+
+@asynccontextmanager
 async def load(
     sidecar: Sidecar,
     books: Books,
@@ -228,9 +244,12 @@ async def load(
     rest_s: float = 0.0,
     again: bool = True,
 ) -> AsyncIterator[None]:
-    """Ask a sidecar from several clients while the block lasts."""
+    """Ask a sidecar from several clients while the block lasts.
+
+    What fails in it says what the books say.
+    """
     stop = asyncio.Event()
-    async with asyncio.TaskGroup() as group:
+    async with _told_with(books), asyncio.TaskGroup() as group:
         for number in range(callers):
             caller = Caller(
                 sidecar.address,

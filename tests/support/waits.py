@@ -5,20 +5,16 @@ from __future__ import annotations
 from tests.support.daemons import Sidecar
 from tests.support.ledger import now_us, status, used_by_sidecar
 from tests.support.load import Books
-from tests.support.processes import ProcessFailed, until
+from tests.support.processes import until
 
 
 async def answered(books: Books, answers: int) -> None:
-    """Wait for so many answers in all; what there was instead is said where they do not come."""
+    """Wait for so many answers in all; under `load`, which says what there was instead."""
 
     async def enough() -> bool:
         return books.answers >= answers
 
-    try:
-        await until(enough, "the sidecar does not answer")
-    except ProcessFailed as error:
-        error.add_note(f"{books.summary()}; refused last: {books.refused_last or 'nothing'}")
-        raise
+    await until(enough, "the sidecar does not answer")
 
 
 async def connected(sidecar: Sidecar, expected: bool = True) -> None:
