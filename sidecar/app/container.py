@@ -21,6 +21,7 @@ from sidecar.domain.time.units import HOUR_US
 from sidecar.engine.explain import Explainer
 from sidecar.engine.plane_status import PlaneStatus
 from sidecar.engine.query import Queries
+from sidecar.engine.request_dimensions import RequestDimensions
 from sidecar.engine.runner import GroupCommitRunner, InlineRunner, Runner
 from sidecar.rpc.enforcement import EnforcementMethods
 from sidecar.rpc.explain import ExplainMethods
@@ -88,11 +89,8 @@ class Container:
         if config.control:
             self.plane_status.heard_us = read_contact(self.store)
         self.clock = PlaneClock(self.plane_status, known_time, wall_us)
-        self.runner: Runner = (
-            GroupCommitRunner(self.store)
-            if config.durability == "disk"
-            else InlineRunner(self.store)
-        )
+        on_disk = config.durability == "disk"
+        self.runner: Runner = (GroupCommitRunner if on_disk else InlineRunner)(self.store)
         self.snapshots = loaded.snapshots
         self.counters = Counters(self.store)
         self.outbox = Outbox(self.store, UsageRecordReader())
@@ -124,6 +122,7 @@ class Container:
             self.directory.has_feature,
             room_instruments(self.store_watch, self.answers, config),
         )
+        self.request_dimensions = self._request_dimensions()
         self.catalog_known = asyncio.Event()
         if self.directory.index is not None:
             self.catalog_known.set()
@@ -258,6 +257,13 @@ class Container:
             caught_up=self._caught_up,
         )
 
+    def _request_dimensions(self) -> RequestDimensions:
+        return RequestDimensions(
+            self.directory,
+            let_pass=self.config.dimension_problems == "warn",
+            counted=self.metrics.dimension_problems.add,
+        )
+
     def _methods(self) -> EnforcementMethods:
         checks = wire_checks(
             self.store,
@@ -267,12 +273,14 @@ class Container:
             self.clock.now_us,
             watchlist=self.watchlist,
             message_bytes_max=self.config.message_bytes_max,
+            dimensions=self.request_dimensions,
         )
         return EnforcementMethods(self.store, checks.deciding, self.runner, self.snapshot_fetcher)
 
     def _query_methods(self) -> ExplainMethods:
-        queries = Queries(self.store, self.counters, self.directory, self.plane_status)
-        explainer = Explainer(self.store, self.directory, self.plane_status)
+        known = (self.directory, self.plane_status, self.request_dimensions)
+        queries = Queries(self.store, self.counters, *known)
+        explainer = Explainer(self.store, *known)
         return ExplainMethods(
             explainer, queries, self.runner, self.snapshot_fetcher, self.clock.now_us
         )

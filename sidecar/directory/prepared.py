@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from sidecar.directory.meters import Meter
+from sidecar.domain.catalog.dimensions import DeclaredDimensions
 
 
 class Counted(NamedTuple):
@@ -29,8 +30,12 @@ class Counted(NamedTuple):
 
 
 class PreparedFeature(NamedTuple):
-    """Prepared until the first of its windows ends. `counted` is empty where no check is usual."""
+    """Prepared until the first of its windows ends.
+
+    `counted` is empty where no check is usual. `dimensions`: those that the feature declares.
+    """
 
     from_us: int
     until_us: int
     counted: tuple[Counted, ...]
+    dimensions: DeclaredDimensions | None

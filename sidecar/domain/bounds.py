@@ -17,6 +17,10 @@ IDENTIFIER_BYTES_MAX: Final = 128
 DIMENSIONS_MAX: Final = 16
 DIMENSION_KEY_BYTES_MAX: Final = 64
 DIMENSION_VALUE_BYTES_MAX: Final = 256
+DIMENSION_VALUES_MAX: Final = 256
+"""Most values that a dimension declares."""
+MATCH_VALUES_MAX: Final = 30
+"""Most fixed values of a scope: they stand in its counters' names."""
 METADATA_BYTES_MAX: Final = 4096
 NAME_BYTES_MAX: Final = 256
 UNIT_BYTES_MAX: Final = 64

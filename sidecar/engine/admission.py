@@ -33,7 +33,7 @@ class Admission(msgspec.Struct, frozen=True, gc=False):
     `reason`: ALLOWED, or why not. `mode`: RECORD_ONLY where it goes on all the same: since it has
     happened already, or since the fail policy allows. `feature` is `None` where there is nothing to
     go on to. `overruled`: where the fail policy allowed, as what is known is too old, the reason by
-    what is known, limits aside; else `None`.
+    what is known, limits aside; else `None`. `dimension_problem`: see `Decision`.
     """
 
     reason: Reason
@@ -43,14 +43,23 @@ class Admission(msgspec.Struct, frozen=True, gc=False):
     feature: ResolvedFeature | None = None
     metered: bool = True
     overruled: Reason | None = None
+    dimension_problem: str = ""
 
     @property
     def denied(self) -> bool:
         """Whether the request ends here."""
         return self.reason is not _ALLOWED and self.mode is not _RECORD_ONLY
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether there is nothing to tell beside what limits say."""
+        return self.reason is _ALLOWED and self.overruled is None and not self.dimension_problem
+
     def told(self, decision: Decision) -> Decision:
-        """What limits let pass, with the reason that is told of it."""
+        """What limits let pass, with what is told of it."""
+        if self.dimension_problem:
+            problem = self.dimension_problem
+            decision = msgspec.structs.replace(decision, dimension_problem=problem)
         if self.overruled is None:
             reason = decision.reason if self.reason is _ALLOWED else self.reason
             return msgspec.structs.replace(decision, reason=reason)

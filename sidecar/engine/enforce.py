@@ -29,6 +29,7 @@ from sidecar.engine.admission import Admission, Gate
 from sidecar.engine.limit_usage import LimitUsage, read_limit_usage
 from sidecar.engine.needs import COUNTERS_MAX, NOTHING, Needs
 from sidecar.engine.plane_status import PlaneStatus
+from sidecar.engine.request_dimensions import RequestDimensions
 from sidecar.engine.unheard import basis_or_needs, unheard_counters
 from sidecar.storage import keys
 from sidecar.storage.answer_codec import StoredAnswer
@@ -93,9 +94,10 @@ class Enforcer:
         directory: Directory,
         plane_status: PlaneStatus,
         encode: EncodeResponse,
+        dimensions: RequestDimensions | None = None,
     ) -> None:
-        self._store = store
-        self._directory = directory
+        self._store, self._directory = store, directory
+        self._dimensions = dimensions or RequestDimensions(directory)
         self._gate = Gate(directory, plane_status)
         self._plane_status = plane_status
         self._encode = encode
@@ -108,8 +110,8 @@ class Enforcer:
         A quantity of 0 is a question: it is decided, and nothing is written, no key either.
         `asked`: what it was asked for; if nothing is known of a company still, the fail policy
         decides. Raises `Conflict` for an idempotency key that was used with another payload,
-        `OutOfRange` for an event time out of bounds, `Exhausted` or `Unavailable` where nothing can
-        be written.
+        `OutOfRange` for an event time out of bounds, `InvalidInput` for dimensions that are not as
+        declared, `Exhausted` or `Unavailable` where nothing can be written.
         """
         return self._store.transact(
             lambda transaction: self._step(transaction, check, now_us, asked)
@@ -222,9 +224,12 @@ class Enforcer:
         if check.event_time_us != now_us:
             machine_ahead_us = self._plane_status.machine_ahead_us
             require_event_time("event_time", check.event_time_us, now_us, machine_ahead_us)
+        problem = self._dimensions.require(check)
         admission = self._gate.admit(check, now_us, asked)
         if isinstance(admission, Needs):
             return admission
+        if problem:
+            admission = msgspec.structs.replace(admission, dimension_problem=problem)
         if admission.denied:
             return Answer(decide_unmetered(admission.reason), admission.basis)
         if not admission.metered and check.mode is not _RECORD_ONLY:
@@ -249,7 +254,7 @@ class Enforcer:
         decision = decide(check.quantity, mode, reading.usages, now_us, reading.rates)
         if not decision.allowed:
             return Answer(decision, basis)
-        if admission.reason is not _ALLOWED or admission.overruled is not None:
+        if not admission.is_plain:
             decision = admission.told(decision)
         if check.quantity == 0:
             return Answer(decision, basis)

@@ -27,6 +27,7 @@ from sidecar.engine.admission import Admission, Gate
 from sidecar.engine.limit_usage import LimitUsage, read_limit_usage
 from sidecar.engine.needs import NOTHING, Needs
 from sidecar.engine.plane_status import PlaneStatus
+from sidecar.engine.request_dimensions import RequestDimensions
 from sidecar.engine.unheard import basis_or_needs, unheard_counters
 from sidecar.storage.store import Store
 
@@ -51,8 +52,15 @@ class Explanation(msgspec.Struct, frozen=True):
 class Explainer:
     """Explains from a store. Runs on the thread that owns the store."""
 
-    def __init__(self, store: Store, directory: Directory, plane_status: PlaneStatus) -> None:
+    def __init__(
+        self,
+        store: Store,
+        directory: Directory,
+        plane_status: PlaneStatus,
+        dimensions: RequestDimensions | None = None,
+    ) -> None:
         self._store = store
+        self._dimensions = dimensions or RequestDimensions(directory)
         self._directory = directory
         self._plane_status = plane_status
         self._gate = Gate(directory, plane_status)
@@ -62,10 +70,13 @@ class Explainer:
 
         Times to wait are meant from there. Raises `NotFound` for an unknown company or feature.
         """
+        problem = self._dimensions.require(question)
         admission = self._gate.admit(question, now_us, asked)
         if isinstance(admission, Needs):
             return admission
         index = self._directory.index
+        if problem:
+            admission = msgspec.structs.replace(admission, dimension_problem=problem)
         company, feature = _known(question, admission, index)
         assert index is not None, "no company is known without a catalog"
         entitlement, status = feature.entitlement, self._plane_status

@@ -22,6 +22,7 @@ from sidecar.engine.admission import Gate
 from sidecar.engine.limit_usage import LimitUsage, read_limit_usage
 from sidecar.engine.needs import NOTHING, Needs
 from sidecar.engine.plane_status import PlaneStatus
+from sidecar.engine.request_dimensions import RequestDimensions
 from sidecar.engine.unheard import basis_or_needs, unheard_counters
 from sidecar.engine.usage_report import USAGES_MAX, UsagePlace, UsageReader, UsageReport
 from sidecar.storage.counters import Counters
@@ -60,19 +61,31 @@ class Queries:
     """Answers questions from a store. Runs on the thread that owns the store."""
 
     def __init__(
-        self, store: Store, counters: Counters, directory: Directory, plane_status: PlaneStatus
+        self,
+        store: Store,
+        counters: Counters,
+        directory: Directory,
+        plane_status: PlaneStatus,
+        dimensions: RequestDimensions | None = None,
     ) -> None:
         self._store = store
+        self._dimensions = dimensions or RequestDimensions(directory)
         self._counters = counters
         self._directory = directory
         self._plane_status = plane_status
         self._gate = Gate(directory, plane_status)
 
     def check(self, check: Check, now_us: int, asked: Needs = NOTHING) -> CheckResult | Needs:
-        """What `check_and_increment` would answer to a check without an idempotency key."""
+        """What `check_and_increment` would answer to a check without an idempotency key.
+
+        Raises `InvalidInput` for dimensions that are not as declared.
+        """
+        problem = self._dimensions.require(check)
         admission = self._gate.admit(check, now_us, asked)
         if isinstance(admission, Needs):
             return admission
+        if problem:
+            admission = msgspec.structs.replace(admission, dimension_problem=problem)
         if admission.denied:
             return CheckResult(decide_unmetered(admission.reason), (), admission.basis)
         feature = admission.feature

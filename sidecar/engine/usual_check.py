@@ -106,6 +106,9 @@ class UsualChecks:
         assert kv is not None
         if not prepared.counted:
             return None
+        declared = prepared.dimensions
+        if declared is not None and not declared.accept(dimensions):
+            return None
         if key:
             if len(key) > IDENTIFIER_BYTES_MAX or not (
                 key.isascii() and key.isprintable() and " " not in key
@@ -145,9 +148,9 @@ class UsualChecks:
         segment = company.segment
         if feature.company in self._plane_status.part_heard:
             # Looked at again by the next check: what is known of its counters is soon whole.
-            return PreparedFeature(segment.from_us, now_us, ())
+            return PreparedFeature(segment.from_us, now_us, (), None)
         if not _may_be_usual(company, feature):
-            return PreparedFeature(segment.from_us, segment.until_us, ())
+            return PreparedFeature(segment.from_us, segment.until_us, (), None)
         from_us, until_us = segment.from_us, segment.until_us
         counted: list[Counted] = []
         slots: set[str] = set()
@@ -157,7 +160,10 @@ class UsualChecks:
             is_own = len(counted) < len(feature.meters)
             counted.append(self._counted(meter, window, is_own=is_own, shared=meter.slot in slots))
             slots.add(meter.slot)
-        return PreparedFeature(from_us, until_us, tuple(counted))
+        index = self._directory.index
+        assert index is not None, "no company is known without a catalog"
+        dimensions = index.dimensions.get(feature.entitlement.feature.key)
+        return PreparedFeature(from_us, until_us, tuple(counted), dimensions)
 
     def _counted(self, meter: Meter, window: Window, *, is_own: bool, shared: bool) -> Counted:
         limit = meter.limit

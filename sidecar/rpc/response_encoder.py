@@ -55,6 +55,7 @@ class ResponseEncoder:
             and decision.granted > 0
             and not usage.carried
             and decision.would_deny is None
+            and not decision.dimension_problem
         ):
             return _encode(decision, basis, record_id)
         if decision.warnings or decision.shadow_denials or decision.overage or decision.throttled:

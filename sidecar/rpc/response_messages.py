@@ -77,6 +77,8 @@ def fill_decision(message: pb.Decision, decision: Decision, basis: Basis) -> Non
         message.throttled.extend(decision.throttled)
     if decision.would_deny is not None:
         message.would_deny_reason = decision.would_deny  # type: ignore[assignment]  # as above
+    if decision.dimension_problem:
+        message.dimension_problem = decision.dimension_problem
     fill_basis(message.basis, basis)
 
 

@@ -7,10 +7,11 @@ from typing import Any, Final, NamedTuple
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.bounds import INT64_MAX
-from sidecar.domain.catalog.model import Catalog, EntitlementGrant, FeatureKind, Limit
+from sidecar.domain.catalog.model import Catalog, Dimension, EntitlementGrant, FeatureKind, Limit
 from sidecar.domain.company.model import Company
 from sidecar.domain.errors import FieldError
 from sidecar.domain.limits.counters import CounterTotal
@@ -45,10 +46,12 @@ FEATURES: Final = {
     ],
     "paired": [limit("soft", 10, SOFT, DAY), limit("hard", 30, HARD, DAY)],
     "huge": [limit("most", INT64_MAX, HARD, LIFETIME)],
+    "declared": [limit("each", 9, HARD, DAY, each=["user"])],
     "throttled": [throttled(amount=20)],
     "free": [],
 }
-CONTENT: Final[Catalog] = catalog(
+DECLARED: Final = (Dimension("model", values=("large",)), Dimension("user", required=True))
+SOLD: Final[Catalog] = catalog(
     {
         "basic": [
             *(metered(key, *limits) for key, limits in FEATURES.items()),
@@ -58,6 +61,13 @@ CONTENT: Final[Catalog] = catalog(
         "other": [metered("calls", limit("yearly", 100, HARD, LIFETIME)), metered("messages")],
     },
     {"sso": FeatureKind.BOOLEAN, "rated": FeatureKind.METERED},
+)
+CONTENT: Final = replace(
+    SOLD,
+    features=tuple(
+        replace(feature, dimensions=DECLARED) if feature.key == "declared" else feature
+        for feature in SOLD.features
+    ),
 )
 COMPANIES: Final[Sequence[Company]] = (company("acme"), company("globex", "other"))
 
@@ -184,6 +194,7 @@ async def test_the_usual_check_goes_the_shorter_way() -> None:
             ("messages", {"user": "ann"}),
             ("messages", {"model": "large"}),
             ("huge", {}),
+            ("declared", {"user": "ann", "model": "large"}),
         ]
     ):
         request = pb.CheckAndIncrementRequest(

@@ -24,9 +24,11 @@ from sidecar.domain.limits.reasons import GrantMode, Reason
 from sidecar.domain.limits.requests import NO_ATTRIBUTES
 from sidecar.domain.slices import whole
 from sidecar.engine.enforce import Replay
+from sidecar.engine.explain import Explainer
 from sidecar.engine.needs import Needs
 from sidecar.engine.plane_status import PlaneStatus
 from sidecar.engine.query import CheckResult, Queries
+from sidecar.engine.request_dimensions import RequestDimensions
 from sidecar.engine.runner import InlineRunner
 from sidecar.rpc.deciding import MESSAGE_BYTES_MAX, Observer
 from sidecar.rpc.enforcement import EnforcementMethods
@@ -87,7 +89,8 @@ class Inside:
     """A sidecar without its edges.
 
     `companies_held_max`: `None` for no bound. `observer`: is told instead of the metrics.
-    `usual`: whether usual checks may go the shorter way.
+    `usual`: whether usual checks may go the shorter way. `let_pass`: whether dimensions that are
+    not declared are warned of instead of refused.
     """
 
     def __init__(
@@ -102,6 +105,7 @@ class Inside:
         observer: Observer | None = None,
         usual: bool = True,
         message_bytes_max: int = MESSAGE_BYTES_MAX,
+        let_pass: bool = False,
     ) -> None:
         self.now_us = NOW_US
         self.revision = 0
@@ -116,6 +120,7 @@ class Inside:
         self._observer = observer
         self._usual = usual
         self._message_bytes_max = message_bytes_max
+        self._let_pass = let_pass
         self._open()
         self.apply(content, *companies)
 
@@ -213,8 +218,15 @@ class Inside:
             company_cache=held,
             authority=self.plane_status.authority,
         )
-        self.queries = Queries(opened.store, opened.counters, self.directory, self.plane_status)
         self.metrics = SidecarMetrics("0", _REASONS, self.directory.has_feature, _NO_READINGS)
+        self.dimensions = RequestDimensions(
+            self.directory,
+            let_pass=self._let_pass,
+            counted=self.metrics.dimension_problems.add,
+        )
+        known = (self.directory, self.plane_status, self.dimensions)
+        self.queries = Queries(opened.store, opened.counters, *known)
+        self.explainer = Explainer(opened.store, *known)
         runner = InlineRunner(opened.store)
         source = None if self.plane_status.authority else self.plane
         snapshot_fetcher = SnapshotFetcher(
@@ -230,6 +242,7 @@ class Inside:
             watchlist=Watchlist(1),
             usual=self._usual,
             message_bytes_max=self._message_bytes_max,
+            dimensions=self.dimensions,
         )
         self.enforcer, self._encode = checks.enforcer, checks.encode
         self.methods = EnforcementMethods(opened.store, checks.deciding, runner, snapshot_fetcher)

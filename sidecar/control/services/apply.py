@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -12,7 +12,8 @@ from sidecar.control.services.timelines import with_timeline
 from sidecar.control.storage.port import PlaneStore, ReadTransaction, WriteTransaction
 from sidecar.control.storage.values import StoredCompany
 from sidecar.domain.catalog.canonical import canonical_catalog, canonical_company
-from sidecar.domain.catalog.model import Catalog
+from sidecar.domain.catalog.dimensions import UsedDimensions
+from sidecar.domain.catalog.model import Catalog, EntitlementGrant
 from sidecar.domain.catalog.rules import companies_problems, overrides_problems, problems
 from sidecar.domain.catalog.size import catalog_size_problems
 from sidecar.domain.catalog.warnings import WARNINGS_MAX, warnings
@@ -27,6 +28,11 @@ from sidecar.domain.validation import Path, RuleProblem, below, field_path_text
 CHANGES_MAX: Final = 1_000
 _PAGE: Final = 500
 _UNCOUNTED_TOLD_MAX: Final = 10
+
+_OverrideCheck: TypeAlias = tuple[
+    str, set[str], Callable[[EntitlementGrant], Iterator[RuleProblem]]
+]
+"""A part of the catalog, the features of which it changed, and what their overrides must fulfil."""
 
 
 class Desired(msgspec.Struct, frozen=True):
@@ -219,18 +225,23 @@ def _refuse_orphans(
         feature.key for feature in before.features if kinds.get(feature.key) is not feature.kind
     ]
     counted = CountedLimits(after)
-    grown = counted.grown_since(CountedLimits(before))
-    lost += grown
+    used = UsedDimensions(after)
+    checks: list[_OverrideCheck] = [
+        ("plans", counted.grown_since(CountedLimits(before)), counted.override_problems),
+        ("features", used.changed_since(UsedDimensions(before)), used.problems),
+    ]
+    lost += [feature for _, features, _ in checks for feature in features]
     for company in _companies_naming(transaction, lost):
         if company.id in gone:
             continue
         for path, message in company_references(company, plans, kinds, add_ons):
             where = field_path_text(path)
             raise InvalidInput(_lost(path), f"company {company.id!r} needs it ({where}): {message}")
-        overrides = [each for each in company.overrides if each.entitlement.feature in grown]
-        for path, message in overrides_problems(overrides, counted):
-            where = f"company {company.id!r} ({field_path_text(path)})"
-            raise InvalidInput("catalog.plans", f"{where}: {message}")
+        for part, features, problems_of in checks:
+            overrides = [each for each in company.overrides if each.entitlement.feature in features]
+            for path, message in overrides_problems(overrides, problems_of):
+                where = f"company {company.id!r} ({field_path_text(path)})"
+                raise InvalidInput(f"catalog.{part}", f"{where}: {message}")
 
 
 def _lost(path: Path) -> str:

@@ -142,7 +142,8 @@ def _rollover_problems(rollover: Rollover, limit: Limit) -> Iterator[RuleProblem
 
 def _scope_problems(scope: Scope) -> Iterator[RuleProblem]:
     yield from count_problems(("dimensions",), scope.dimensions, bounds.DIMENSIONS_MAX)
-    yield from count_problems(("match",), scope.match, bounds.DIMENSIONS_MAX)
+    yield from count_problems(("match",), {name for name, _ in scope.match}, bounds.DIMENSIONS_MAX)
+    yield from count_problems(("match",), scope.match, bounds.MATCH_VALUES_MAX)
     for at, name in enumerate(scope.dimensions):
         yield from name_problems(("dimensions", at), name, bounds.DIMENSION_KEY_BYTES_MAX)
         if name in scope.dimensions[:at]:
@@ -151,8 +152,8 @@ def _scope_problems(scope: Scope) -> Iterator[RuleProblem]:
         path = ("match", name)
         yield from name_problems(path, name, bounds.DIMENSION_KEY_BYTES_MAX)
         yield from text_problems(path, value, bounds.DIMENSION_VALUE_BYTES_MAX)
-        if any(name == earlier for earlier, _ in scope.match[:at]):
-            yield RuleProblem(path, f"{name!r} is here twice")
+        if (name, value) in scope.match[:at]:
+            yield RuleProblem(path, f"{value!r} is here twice")
         if name in scope.dimensions:
             yield RuleProblem(path, f"{name!r} cannot be fixed and a dimension at once")
 

@@ -8,15 +8,21 @@ in which equal things compare equal.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Final
 
 from sidecar.domain import bounds
+from sidecar.domain.catalog.dimensions import (
+    UsedDimensions,
+    dimensions_names,
+    dimensions_problems,
+)
 from sidecar.domain.catalog.grant_rules import grant_names, grant_problems, grant_references
 from sidecar.domain.catalog.model import (
     AddOn,
     Catalog,
+    EntitlementGrant,
     FailAction,
     FailPolicy,
     Feature,
@@ -62,25 +68,27 @@ def companies_problems(companies: Iterable[Company], catalog: Catalog) -> Iterat
     kinds = {feature.key: feature.kind for feature in catalog.features}
     plans = {plan.key for plan in catalog.plans}
     add_ons = {add_on.key for add_on in catalog.add_ons}
-    counted = CountedLimits(catalog)
+    counted, used = CountedLimits(catalog), UsedDimensions(catalog)
     ids: set[str] = set()
     for at, company in enumerate(companies):
         yield from below(("companies", at), company_problems(company))
         yield from below(("companies", at), company_names(company))
         yield from below(("companies", at), company_references(company, plans, kinds, add_ons))
-        yield from below(("companies", at), overrides_problems(company.overrides, counted))
+        for problems_of in (counted.override_problems, used.problems):
+            found = overrides_problems(company.overrides, problems_of)
+            yield from below(("companies", at), found)
         if company.id in ids:
             yield RuleProblem(("companies", at, "id"), f"{company.id!r} is here twice")
         ids.add(company.id)
 
 
 def overrides_problems(
-    overrides: Iterable[Override], counted: CountedLimits
+    overrides: Iterable[Override],
+    problems_of: Callable[[EntitlementGrant], Iterator[RuleProblem]],
 ) -> Iterator[RuleProblem]:
-    """Yield which of a company's overrides count on too much, with what the catalog has."""
+    """Yield what is wrong with what a company's overrides grant, by a rule."""
     for at, override in enumerate(overrides):
-        path = ("overrides", at, "entitlement")
-        yield from below(path, counted.override_problems(override.entitlement))
+        yield from below(("overrides", at, "entitlement"), problems_of(override.entitlement))
 
 
 def catalog_problems(catalog: Catalog) -> Iterator[RuleProblem]:
@@ -116,6 +124,7 @@ def catalog_names(catalog: Catalog) -> Iterator[RuleProblem]:
     """Yield what of a catalog may be there, but not be given as a name any more."""
     for at, feature in enumerate(catalog.features):
         yield from new_name_problems(("features", at, "key"), feature.key)
+        yield from below(("features", at), dimensions_names(feature))
     for at, plan in enumerate(catalog.plans):
         yield from new_name_problems(("plans", at, "key"), plan.key)
         for index, grant in enumerate(plan.entitlements):
@@ -135,10 +144,11 @@ def catalog_references(catalog: Catalog) -> Iterator[RuleProblem]:
         if by_default_plan and not catalog.default_plan:
             path = ("features", at, "fail_policy", "no_snapshot")
             yield RuleProblem(path, "DEFAULT_PLAN needs a default plan of the catalog")
+    used = UsedDimensions(catalog)
     for at, plan in enumerate(catalog.plans):
-        yield from below(("plans", at), _plan_references(plan, kinds))
+        yield from below(("plans", at), _plan_references(plan, kinds, used))
     for at, add_on in enumerate(catalog.add_ons):
-        yield from below(("add_ons", at), _add_on_references(add_on, kinds))
+        yield from below(("add_ons", at), _add_on_references(add_on, kinds, used))
     plans = {plan.key for plan in catalog.plans}
     if catalog.default_plan and catalog.default_plan not in plans:
         yield RuleProblem(("default_plan",), lacks("plan", catalog.default_plan, plans))
@@ -149,6 +159,7 @@ def _feature_problems(feature: Feature) -> Iterator[RuleProblem]:
     yield from text_problems(("name",), feature.name, bounds.NAME_BYTES_MAX)
     yield from text_problems(("unit",), feature.unit, bounds.UNIT_BYTES_MAX)
     yield from below(("fail_policy",), _fail_policy_problems(feature.fail_policy))
+    yield from dimensions_problems(feature)
 
 
 def _fail_policy_problems(policy: FailPolicy) -> Iterator[RuleProblem]:
@@ -181,9 +192,12 @@ def _plan_checks(plan: Plan) -> Iterator[Iterator[RuleProblem]]:
     yield repeated_problems(("entitlements",), ("feature",), features)
 
 
-def _plan_references(plan: Plan, kinds: Mapping[str, FeatureKind]) -> Iterator[RuleProblem]:
+def _plan_references(
+    plan: Plan, kinds: Mapping[str, FeatureKind], used: UsedDimensions
+) -> Iterator[RuleProblem]:
     for at, grant in enumerate(plan.entitlements):
         yield from below(("entitlements", at), grant_references(grant, kinds))
+        yield from below(("entitlements", at), used.problems(grant))
 
 
 def _add_on_checks(add_on: AddOn) -> Iterator[Iterator[RuleProblem]]:
@@ -197,6 +211,10 @@ def _add_on_checks(add_on: AddOn) -> Iterator[Iterator[RuleProblem]]:
     yield repeated_problems(("entitlements",), ("entitlement", "feature"), features)
 
 
-def _add_on_references(add_on: AddOn, kinds: Mapping[str, FeatureKind]) -> Iterator[RuleProblem]:
+def _add_on_references(
+    add_on: AddOn, kinds: Mapping[str, FeatureKind], used: UsedDimensions
+) -> Iterator[RuleProblem]:
     for at, given in enumerate(add_on.entitlements):
-        yield from below(("entitlements", at, "entitlement"), grant_references(given.grant, kinds))
+        path = ("entitlements", at, "entitlement")
+        yield from below(path, grant_references(given.grant, kinds))
+        yield from below(path, used.problems(given.grant))

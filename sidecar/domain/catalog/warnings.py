@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from sidecar.domain.catalog.dimensions import undeclared_dimensions
 from sidecar.domain.catalog.model import Catalog, EntitlementGrant, Merge
 from sidecar.domain.catalog.pointless_limits import pointless_limits
 from sidecar.domain.validation import RuleProblem, below
@@ -22,6 +23,7 @@ def warnings(catalog: Catalog) -> Iterator[RuleProblem]:
 
     Paths start as those of `rules.problems` do.
     """
+    yield from undeclared_dimensions(catalog)
     for at, plan in enumerate(catalog.plans):
         for index, grant in enumerate(plan.entitlements):
             yield from below(("plans", at, "entitlements", index), _grant_warnings(grant))

@@ -23,6 +23,7 @@ from typing import Final, NamedTuple, TypeVar
 import msgspec
 
 from sidecar.domain.bounds import LIMITS_MAX
+from sidecar.domain.catalog.dimensions import declared_dimensions
 from sidecar.domain.catalog.model import (
     AddOn,
     AddOnEntitlement,
@@ -109,7 +110,7 @@ class Source(msgspec.Struct, frozen=True):
 class CatalogIndex:
     """A catalog, arranged for look-ups. Immutable after it was built.
 
-    `version` is the control plane's revision.
+    `version` is the control plane's revision; `dimensions`: what features declare, by their keys.
     """
 
     __slots__ = (
@@ -118,6 +119,7 @@ class CatalogIndex:
         "_earlier_plans",
         "_plans",
         "catalog",
+        "dimensions",
         "features",
         "version",
     )
@@ -129,6 +131,7 @@ class CatalogIndex:
         self.catalog = catalog
         self.version = version
         self.features: dict[str, Feature] = {feature.key: feature for feature in catalog.features}
+        self.dimensions = declared_dimensions(catalog)
         self._plans = arrangement.plans
         self._earlier_plans = arrangement.earlier_plans
         self._add_ons = arrangement.add_ons

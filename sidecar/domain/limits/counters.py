@@ -57,6 +57,8 @@ class CounterTotal(msgspec.Struct, frozen=True):
 def slot_of(limit: Limit, generation: int = 0) -> str:
     """Canonical text of what a limit counts, such as `MONTH/1/CALENDAR|user|model=large`.
 
+    Where any of several values will do, each is named: `...|model=large,model=small`.
+
     Names and values are percent-encoded where they hold one of the separators. A generation above 0
     comes last: `...|model=large|1773576000000000`. As a part of the name it needs no care anywhere
     else, and usage that arrives late finds the counters of its own generation.
@@ -109,11 +111,20 @@ def scope_values(scope: Scope, dimensions: Mapping[str, str]) -> tuple[str, ...]
     """Values of a scope's dimensions in a request, or `None` where the scope leaves it out.
 
     As with Envoy's descriptors, a limit does not apply to a request that lacks one of its
-    dimensions or that differs from one of its fixed values.
+    dimensions, or whose value of a fixed one is none of those that the limit has.
     """
-    for name, value in scope.match:
-        if dimensions.get(name) != value:
-            return None
+    met = missed = ""
+    for name, value in scope.match:  # sorted: the values of a name come together
+        if dimensions.get(name) == value:
+            met = name
+            if missed == name:
+                missed = ""
+        elif met != name:
+            if missed and missed != name:
+                return None
+            missed = name
+    if missed:
+        return None
     if not scope.dimensions:
         return ()
     try:

@@ -23,7 +23,8 @@ class Decision(msgspec.Struct, frozen=True):
     `retry_after_us`: `None` where waiting does not help or is not needed. `overage`: quantity of
     this request above SOFT limits, the largest over the limits. `throttled`: THROTTLE limits that
     are used up, and whose rate let the request pass. `would_deny`: what would have
-    denied, had a fail policy not allowed; else `None`.
+    denied, had a fail policy not allowed; else `None`. `dimension_problem`: what was wrong with the
+    request's dimensions and let pass, for people; else empty.
     """
 
     allowed: bool
@@ -36,3 +37,4 @@ class Decision(msgspec.Struct, frozen=True):
     overage: int = 0
     throttled: tuple[str, ...] = ()
     would_deny: Reason | None = None
+    dimension_problem: str = ""

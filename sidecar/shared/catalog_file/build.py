@@ -10,6 +10,7 @@ from sidecar.domain.catalog.model import (
     AddOn,
     AddOnEntitlement,
     Catalog,
+    Dimension,
     FailAction,
     FailPolicy,
     Feature,
@@ -18,18 +19,28 @@ from sidecar.domain.catalog.model import (
 )
 from sidecar.domain.company.model import Company, Override
 from sidecar.domain.time.zones import is_zone
-from sidecar.shared.catalog_file.fields import Fields, entry_of, integer_of, table_of, text_of
+from sidecar.shared.catalog_file.fields import (
+    Fields,
+    entry_of,
+    flag_of,
+    integer_of,
+    items_of,
+    own_text,
+    table_of,
+    text_of,
+)
 from sidecar.shared.catalog_file.grants import GrantBuilder
 from sidecar.shared.catalog_file.plans import PlanBuilder
 from sidecar.shared.catalog_file.problems import Finding, Path
 from sidecar.shared.catalog_file.subscriptions import SubscriptionBuilder
-from sidecar.shared.catalog_file.yaml_tree import Node, Table
+from sidecar.shared.catalog_file.yaml_tree import Listing, Node, Table
 
 
 def cut_out(root: Table, findings: Iterable[Finding]) -> None:
     """Remove the fields that findings are about from the tree; lists go as a whole.
 
-    Of features, plans, add-ons and companies the key stays, since others may refer to it.
+    Of features, their dimensions, plans, add-ons and companies the key stays, since others may
+    refer to it.
     """
     for finding in findings:
         path = tuple(takewhile(lambda step: isinstance(step, str), finding.path))
@@ -38,7 +49,7 @@ def cut_out(root: Table, findings: Iterable[Finding]) -> None:
             node = entry_of(node, str(step)) if node is not None else None
         if isinstance(node, Table) and path[-1] in node.entries:
             name = str(path[-1])
-            if len(path) == 2:
+            if len(path) == 2 or (len(path) == 4 and path[2] == "dimensions"):
                 node.entries[name] = Table(node.entries[name].at)
             else:
                 del node.entries[name]
@@ -83,7 +94,8 @@ class Builder:
 
     def _feature(self, key: str, kind: FeatureKind, node: Node) -> Feature:
         policy = self._fail_policy(("features", key, "fail"), entry_of(node, "fail"))
-        return Feature(key, kind, text_of(node, "name"), text_of(node, "unit"), policy)
+        name, unit = text_of(node, "name"), text_of(node, "unit")
+        return Feature(key, kind, name, unit, policy, _dimensions(entry_of(node, "dimensions")))
 
     def _fail_policy(self, path: Path, node: Node | None) -> FailPolicy:
         if node is None:
@@ -118,6 +130,22 @@ class Builder:
             subscription=self._subscriptions.subscription(path, node),
             overrides=tuple(overrides),
         )
+
+
+def _dimensions(node: Node | None) -> tuple[Dimension, ...] | None:
+    """Declared dimensions: `required`, `optional`, a list of values, or both in a mapping."""
+    if not isinstance(node, Table):
+        return None
+    return tuple(_dimension(name, entry) for name, entry in node.entries.items())
+
+
+def _dimension(name: str, node: Node) -> Dimension:
+    if isinstance(node, Table):
+        values = items_of(node, "values") or ()
+        return Dimension(name, flag_of(node, "required"), tuple(map(own_text, values)))
+    if isinstance(node, Listing):
+        return Dimension(name, values=tuple(map(own_text, node.items)))
+    return Dimension(name, own_text(node) == "required")
 
 
 def _kind(node: Node) -> FeatureKind | None:

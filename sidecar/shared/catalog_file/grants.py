@@ -32,7 +32,7 @@ from sidecar.shared.catalog_file.fields import (
 )
 from sidecar.shared.catalog_file.problems import Path
 from sidecar.shared.catalog_file.schema_check import told
-from sidecar.shared.catalog_file.yaml_tree import Node, Scalar
+from sidecar.shared.catalog_file.yaml_tree import Listing, Node, Scalar
 
 _ALIGNMENTS: Final = {"calendar": Alignment.CALENDAR, "billing": Alignment.ANCHORED}
 _WEEKDAYS: Final = (
@@ -158,5 +158,9 @@ def _rollover(node: Node) -> Rollover:
 def _scope(node: Node) -> Scope:
     return Scope(
         dimensions=tuple(map(own_text, items_of(node, "each") or ())),
-        match=tuple((name, own_text(entry)) for name, entry in table_of(node, "when").items()),
+        match=tuple(
+            (name, own_text(value))
+            for name, entry in table_of(node, "when").items()
+            for value in (entry.items if isinstance(entry, Listing) else [entry])
+        ),
     )

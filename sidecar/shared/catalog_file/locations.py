@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from sidecar.domain.catalog.model import Catalog, EntitlementGrant
+from sidecar.domain.catalog.model import Catalog, EntitlementGrant, Feature
 from sidecar.domain.company.model import Company, Subscription
 from sidecar.domain.validation import RuleProblem
 from sidecar.shared.catalog_file.problems import FileProblem, Finding, Path, path_text
@@ -58,7 +58,8 @@ def found(problem: RuleProblem, catalog: Catalog, companies: Sequence[Company]) 
 def _file_path(path: Path, catalog: Catalog, companies: Sequence[Company]) -> Path:
     match path:
         case ("features", int(at), *rest):
-            return ("features", catalog.features[at].key, *_renamed(tuple(rest), _FEATURE_FIELDS))
+            feature = catalog.features[at]
+            return ("features", feature.key, *_feature_path(tuple(rest), feature))
         case ("plans", int(at), *rest):
             plan = catalog.plans[at]
             return ("plans", plan.key, *_grants_path(tuple(rest), plan.entitlements))
@@ -69,6 +70,15 @@ def _file_path(path: Path, catalog: Catalog, companies: Sequence[Company]) -> Pa
         case ("companies", int(at), *rest):
             return ("companies", companies[at].id, *_company_path(tuple(rest), companies[at]))
     return path
+
+
+def _feature_path(path: Path, feature: Feature) -> Path:
+    match path:
+        case ("dimensions", "dimensions", int(at), *_) if feature.dimensions is not None:
+            return ("dimensions", feature.dimensions[at].name)
+        case ("dimensions", *_):
+            return ("dimensions",)
+    return _renamed(path, _FEATURE_FIELDS)
 
 
 def _grants_path(path: Path, grants: Sequence[EntitlementGrant]) -> Path:

@@ -50,6 +50,10 @@ def _bound(error: ValidationError, path: Path) -> Iterator[Finding]:
     yield Finding(path, f"{shown(error.instance)} is {side} than {error.validator_value}")
 
 
+def _too_few(error: ValidationError, path: Path) -> Iterator[Finding]:
+    yield Finding(path, "must not be an empty list")
+
+
 def _type(error: ValidationError, path: Path) -> Iterator[Finding]:
     instance: Any = error.instance
     allowed: Any = error.validator_value
@@ -117,6 +121,7 @@ def told(instance: object) -> str:
 _TELLERS: Final[dict[str, Callable[[ValidationError, Path], Iterator[Finding]]]] = {
     "minimum": _bound,
     "maximum": _bound,
+    "minItems": _too_few,
     "type": _type,
     "pattern": _pattern,
     "enum": _enum,

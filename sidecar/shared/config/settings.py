@@ -184,6 +184,13 @@ class SidecarConfig(Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=24, le=24 * 90, description="Hours that an idempotency key is remembered."),
     ] = 24
+    dimension_problems: Annotated[
+        Literal["refuse", "warn"],
+        Meta(
+            description='Requests whose dimensions are not as their feature declares: "refuse" '
+            'them, or let them pass and "warn" in the answer and in metrics, for a change-over.'
+        ),
+    ] = "refuse"
     answers_percent_max: Annotated[
         int,
         Meta(

@@ -80,6 +80,12 @@ class SidecarMetrics:
             "feature",
             "limit",
         )
+        self.dimension_problems = LabelledCounter(
+            "tallyd_dimension_problems",
+            "Requests whose dimensions were not as their feature declares, by feature and fault.",
+            "feature",
+            "fault",
+        )
         self.refusals = LabelledCounter(
             "tallyd_transport_refusals",
             "What the gRPC transport refused peers, by the bound that they passed.",
@@ -103,6 +109,7 @@ class SidecarMetrics:
                 self.errors,
                 self.fallbacks,
                 self.shadow_denials,
+                self.dimension_problems,
                 self.refusals,
                 self.clock_jumps,
                 self.totals_left_out,

@@ -13,6 +13,9 @@ from sidecar.cli.common import ExitCode
 from tests.unit.cli.fakes import FakeServer, tallyd
 from tests.unit.shared.catalog_file.sample import SAMPLE
 
+DECLARED = SAMPLE.replace(
+    "unit: token", "unit: token, dimensions: {model: optional, user: optional}"
+)
 CHANGED = control_pb2.ApplyResponse(
     revision=12,
     changed=3,
@@ -47,7 +50,7 @@ TOLD = """\
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "catalog.yaml"
-    path.write_text(SAMPLE)
+    path.write_text(DECLARED)
     return path
 
 
@@ -147,7 +150,7 @@ def test_check_with_json(file: Path) -> None:
     assert {**expected, "warnings": []} == json.loads(result.stdout)
 
 
-ODD = SAMPLE.replace(
+ODD = DECLARED.replace(
     "          monthly:\n", "          all: {amount: 10, per: month}\n          monthly:\n", 1
 )
 LIMIT = "plans.pro.entitlements.tokens.limits.monthly"
@@ -194,14 +197,14 @@ def test_json_has_what_is_odd_with_its_place(fake: FakeServer, file: Path) -> No
 
 
 def test_standard_input_is_a_file_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    result = tallyd("apply", "-", "--check", stdin=SAMPLE.replace("100", "-5", 1))
+    result = tallyd("apply", "-", "--check", stdin=DECLARED.replace("100", "-5", 1))
 
     assert ExitCode.USAGE == result.exit_code
     assert result.stderr.startswith("standard input:11:21: plans.pro.")
 
 
 def test_all_problems_of_a_file_are_told_and_nothing_is_sent(fake: FakeServer, file: Path) -> None:
-    file.write_text(SAMPLE.replace("amount: 100", "amount: -5").replace("plan: pro", "plan: x"))
+    file.write_text(DECLARED.replace("amount: 100", "amount: -5").replace("plan: pro", "plan: x"))
 
     result = tallyd("apply", str(file), "--control", fake.address)
 

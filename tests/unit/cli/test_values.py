@@ -212,6 +212,7 @@ def test_json_of_a_message_has_every_key_and_exact_integers() -> None:
         "basis": None,
         "throttled": [],
         "would_deny_reason": None,
+        "dimension_problem": "",
     }
     assert limit == {
         "limit": "",

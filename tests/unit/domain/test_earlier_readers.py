@@ -47,6 +47,18 @@ def test_of_amounts_by_value_the_least_is_told() -> None:
     assert [(expected,)] * 2 == [each.entitlements for each in (*told.plans, *told.plan_versions)]
 
 
+def test_a_limit_on_any_of_several_values_is_told_as_one_for_each() -> None:
+    match = (("model", "large"), ("model", "small"), ("zone", "eu"))
+    several = Limit("l", DAY, 5, scope=Scope(("user",), match))
+    plan = Plan("pro", "", (metered("calls", several, limit("l.2")),))
+    (told,) = catalog_without_changes(Catalog(plans=(plan,))).plans
+    assert [
+        ("l", (("model", "large"), ("zone", "eu"))),
+        ("l.3", (("model", "small"), ("zone", "eu"))),
+        ("l.2", ()),
+    ] == [(each.id, each.scope.match) for each in told.entitlements[0].limits]
+
+
 def test_a_catalog_that_has_nothing_of_it_is_told_as_it_is() -> None:
     plan = Plan("pro", "", (metered("calls", limit()),))
     catalog = Catalog(plans=(plan,), add_ons=(AddOn("boost"),))

@@ -94,8 +94,8 @@ LIMITS: dict[str, tuple[dict[str, object], Sequence[str | int]]] = {
         {"scope": Scope((), (("a", "x" * 257),))},
         ["scope", "match", "a"],
     ),
-    "a name fixed twice": (
-        {"scope": Scope((), (("a", "1"), ("a", "2")))},
+    "a value fixed twice": (
+        {"scope": Scope((), (("a", "1"), ("a", "1")))},
         ["scope", "match", "a"],
     ),
     "a dimension that is fixed": (

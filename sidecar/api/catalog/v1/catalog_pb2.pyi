@@ -358,7 +358,9 @@ class Scope(_message.Message):
 
     @_builtins.property
     def match_any(self) -> _containers.RepeatedCompositeFieldContainer[Global___DimensionValues]:
-        """The same for dimensions of which any of several values will do: all of them count together."""
+        """The same for dimensions of which any of several values will do: they count together. At most 30 values, those of
+        match included.
+        """
 
     def __init__(
         self,
@@ -387,7 +389,7 @@ class DimensionValues(_message.Message):
     """Name of the dimension."""
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Values, at most 64, each once."""
+        """Values, each once."""
 
     def __init__(
         self,

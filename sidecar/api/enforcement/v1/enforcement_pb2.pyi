@@ -478,6 +478,7 @@ class Decision(_message.Message):
     BASIS_FIELD_NUMBER: _builtins.int
     THROTTLED_FIELD_NUMBER: _builtins.int
     WOULD_DENY_REASON_FIELD_NUMBER: _builtins.int
+    DIMENSION_PROBLEM_FIELD_NUMBER: _builtins.int
     allowed: _builtins.bool
     """Whether the company may go on."""
     reason: Global___Reason.ValueType
@@ -489,6 +490,10 @@ class Decision(_message.Message):
     would_deny_reason: Global___Reason.ValueType
     """Where a fail policy allowed, since what is known is too old: what that would have denied for. The reason is ALLOWED
     then. Unspecified: it would have allowed, or no fail policy allowed.
+    """
+    dimension_problem: _builtins.str
+    """What is wrong with the request's dimensions by what the feature declares, where a setting of the sidecar lets it pass
+    for the time of a change-over; for people. Empty: nothing, or the request was refused.
     """
     @_builtins.property
     def binding_limit(self) -> Global___LimitStatus:
@@ -530,10 +535,11 @@ class Decision(_message.Message):
         basis: Global___Basis | None = ...,
         throttled: _abc.Iterable[_builtins.str] | None = ...,
         would_deny_reason: Global___Reason.ValueType = ...,
+        dimension_problem: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "binding_limit", b"binding_limit", "retry_after", b"retry_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "basis", b"basis", "binding_limit", b"binding_limit", "granted", b"granted", "overage", b"overage", "reason", b"reason", "retry_after", b"retry_after", "shadow_denials", b"shadow_denials", "throttled", b"throttled", "warnings", b"warnings", "would_deny_reason", b"would_deny_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "basis", b"basis", "binding_limit", b"binding_limit", "dimension_problem", b"dimension_problem", "granted", b"granted", "overage", b"overage", "reason", b"reason", "retry_after", b"retry_after", "shadow_denials", b"shadow_denials", "throttled", b"throttled", "warnings", b"warnings", "would_deny_reason", b"would_deny_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -616,7 +622,10 @@ class CheckAndIncrementRequest(_message.Message):
 
     @_builtins.property
     def dimensions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Attributes of the usage, such as user, model or endpoint."""
+        """Attributes of the usage, such as user, model or endpoint. A feature that declares its dimensions takes those alone:
+        another one, a required one that is not there, or a value that is not declared fails with INVALID_ARGUMENT and the
+        dimension as the field.
+        """
 
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:

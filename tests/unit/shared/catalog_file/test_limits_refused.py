@@ -89,10 +89,16 @@ CASES = [
         ["14:26: when.user: 'user' cannot be fixed and a dimension at once"],
     ),
     (
-        "when_value_is_a_list",
+        "when_values_are_none",
         "when: {model: large}",
-        "when: {model: [large]}",
-        ["14:20: when.model: must be a text, is a list"],
+        "when: {model: []}",
+        ["14:20: when.model: must not be an empty list"],
+    ),
+    (
+        "when_value_is_a_mapping",
+        "when: {model: large}",
+        "when: {model: {a: b}}",
+        ["14:20: when.model: must be a value, or a list of which any will do, is a mapping"],
     ),
     (
         "warning_descends",

@@ -1,0 +1,49 @@
+"""Requests are held to the dimensions that their features declare, or let pass with a warning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sidecar.directory.directory import Directory
+from sidecar.domain.limits.requests import Check
+
+
+def _nobody(feature: str, fault: str) -> None:
+    """Nobody counts."""
+
+
+class RequestDimensions:
+    """Runs on the thread that owns the store.
+
+    `let_pass`: what departs is not refused but warned of, for the time until all callers declare
+    what they send. `counted` is told the feature, which the catalog has, and the fault of each that
+    departs.
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        *,
+        let_pass: bool = False,
+        counted: Callable[[str, str], None] = _nobody,
+    ) -> None:
+        self._directory = directory
+        self._let_pass = let_pass
+        self._counted = counted
+
+    def require(self, check: Check) -> str:
+        """What is wrong with a request's dimensions, for people; empty if nothing is.
+
+        Raises `InvalidInput`, with the dimension as the field, unless it is let pass.
+        """
+        index = self._directory.index
+        declared = None if index is None else index.dimensions.get(check.feature)
+        if declared is None or declared.accept(check.dimensions):
+            return ""
+        problem = declared.problem(check.dimensions)
+        assert problem is not None, "what is not accepted has a reason"
+        self._counted(check.feature, problem.fault.value)
+        error = problem.error()
+        if self._let_pass:
+            return str(error)
+        raise error
