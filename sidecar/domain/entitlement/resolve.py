@@ -17,8 +17,8 @@ Rules
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 import msgspec
 
@@ -39,17 +39,12 @@ from sidecar.domain.catalog.model import (
 )
 from sidecar.domain.company.model import AddOnSubscription, Segment, SubscriptionStatus
 from sidecar.domain.entitlement.add_on_amounts import increased, scaled
+from sidecar.domain.entitlement.arrangement import Arrangement, arranged
 from sidecar.domain.limits.reasons import Reason
 from sidecar.domain.slices import Slices, whole
 from sidecar.domain.time.windows import WindowSpec
 
-_Sold = TypeVar("_Sold", Plan, AddOn)
-_T = TypeVar("_T")
-
 _NO_GRANTS: Final[Mapping[str, EntitlementGrant]] = {}
-_ARRANGED_AT_ONCE: Final = 5_000
-"""Grants of a slice."""
-
 _DENIES_ALL = {
     SubscriptionStatus.CANCELED: Reason.SUBSCRIPTION_CANCELED,
     SubscriptionStatus.ENDED: Reason.SUBSCRIPTION_CANCELED,
@@ -125,9 +120,9 @@ class CatalogIndex:
     )
 
     def __init__(
-        self, catalog: Catalog, version: int, arrangement: _Arrangement | None = None
+        self, catalog: Catalog, version: int, arrangement: Arrangement | None = None
     ) -> None:
-        arrangement = arrangement or whole(_arranged(catalog))
+        arrangement = arrangement or whole(arranged(catalog))
         self.catalog = catalog
         self.version = version
         self.features: dict[str, Feature] = {feature.key: feature for feature in catalog.features}
@@ -140,7 +135,7 @@ class CatalogIndex:
     @classmethod
     def in_slices(cls, catalog: Catalog, version: int) -> Slices[CatalogIndex]:
         """The same in slices, for a catalog that is large."""
-        return cls(catalog, version, (yield from _arranged(catalog)))
+        return cls(catalog, version, (yield from arranged(catalog)))
 
     def pieces(self) -> list[tuple[Plan | AddOn, object]]:
         """What holds nearly all of its memory, to be let go of piece by piece."""
@@ -251,49 +246,6 @@ class CatalogIndex:
             )
         ranked.sort(key=lambda entry: entry[0])
         return [(add_on_subscription, given) for _, add_on_subscription, given in ranked]
-
-
-class _Arrangement(NamedTuple):
-    """`earlier_plans`: versions of a plan that companies still have, ascending."""
-
-    plans: dict[str, dict[str, EntitlementGrant]]
-    earlier_plans: dict[str, list[tuple[int, dict[str, EntitlementGrant]]]]
-    add_ons: dict[str, _AddOnIndex]
-
-
-class _AddOnIndex:
-    __slots__ = ("by_feature", "rank")
-
-    def __init__(self, add_on: AddOn) -> None:
-        self.rank = add_on.rank
-        self.by_feature = {given.grant.feature: given for given in add_on.entitlements}
-
-
-def _arranged(catalog: Catalog) -> Slices[_Arrangement]:
-    plans = dict((yield from _by_key(catalog.plans, _by_feature)))
-    earlier: dict[str, list[tuple[int, dict[str, EntitlementGrant]]]] = {}
-    for plan, (key, grants) in zip(
-        catalog.plan_versions, (yield from _by_key(catalog.plan_versions, _by_feature)), strict=True
-    ):
-        earlier.setdefault(key, []).append((plan.version, grants))
-    add_ons = dict((yield from _by_key(catalog.add_ons, _AddOnIndex)))
-    return _Arrangement(plans, earlier, add_ons)
-
-
-def _by_key(sold: Sequence[_Sold], arrange: Callable[[_Sold], _T]) -> Slices[list[tuple[str, _T]]]:
-    found: list[tuple[str, _T]] = []
-    grants = 0
-    for item in sold:
-        found.append((item.key, arrange(item)))
-        grants += 1 + len(item.entitlements)
-        if grants > _ARRANGED_AT_ONCE:
-            grants = 0
-            yield
-    return found
-
-
-def _by_feature(plan: Plan) -> dict[str, EntitlementGrant]:
-    return {grant.feature: grant for grant in plan.entitlements}
 
 
 def _joined(
