@@ -13,15 +13,21 @@ from sidecar.shared.catalog_file.problems import FileProblem
 
 def print_warnings(source: str, warnings: Iterable[FileProblem]) -> None:
     """Print what a file's places were found odd for, on stderr."""
-    for warning in warnings:
-        _print_warning(warning.text(source))
+    print_warning_texts(warning.text(source) for warning in warnings)
+
+
+def print_warning_texts(warnings: Iterable[str]) -> None:
+    """Print what was found odd, each in its words, on stderr."""
+    for text in warnings:
+        click.echo(f"{click.style('warning:', fg='yellow')} {printable(text)}", err=True)
 
 
 def print_warnings_of_plane(warnings: Iterable[control_pb2.Warning]) -> None:
     """Print what the control plane found odd, on stderr."""
-    for warning in warnings:
-        field = f"{warning.field}: " if warning.field else ""
-        _print_warning(f"{field}{warning.message}")
+    print_warning_texts(
+        f"{warning.field}: {warning.message}" if warning.field else warning.message
+        for warning in warnings
+    )
 
 
 def warnings_beyond(
@@ -41,7 +47,3 @@ def json_of_problem(problem: FileProblem) -> dict[str, object]:
     """Something about a place of a file, for scripts."""
     at, field, message = problem
     return {"line": at.line, "column": at.column, "field": field, "message": message}
-
-
-def _print_warning(text: str) -> None:
-    click.echo(f"{click.style('warning:', fg='yellow')} {printable(text)}", err=True)

@@ -10,6 +10,7 @@ from typing import Final
 import click
 
 from sidecar.cli import output
+from sidecar.cli.catalog_warnings import print_warning_texts
 from sidecar.cli.common import CliError, ExitCode, examples, json_option, printable
 from sidecar.domain.errors import FieldError
 from sidecar.shared.catalog_file.load import FILE_BYTES_MAX
@@ -93,6 +94,7 @@ def _play(scenario: Scenario, everything: bool, as_json: bool) -> None:
     if as_json:
         output.print_json(report_json(played))
     else:
+        print_warning_texts(scenario.warnings)
         for line in report_lines(played):
             colour = _COLOURS.get(line.kind)
             text = printable(line.text)

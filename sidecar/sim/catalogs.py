@@ -6,6 +6,7 @@ code, and what is wrong with it is told with its place in the scenario.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path as FilePath
 from typing import Final
 
@@ -37,6 +38,8 @@ class CatalogInForce:
         self._root = Table(node.at)
         self.plan = ""
         """The plan held, as far as the file tells: overrides are read beside it."""
+        self.warnings: list[str] = []
+        """What of the catalogs is likely not meant so, with its place, as problems are told."""
         self.replace(("catalog",), node)
 
     @property
@@ -50,10 +53,12 @@ class CatalogInForce:
             source = str(self._folder / node.text)
             root, problems = tree_of(read_bytes(source), source, "features and plans")
             self._file = catalog_of_tree(root, source, problems)
+            self.warnings += [warning.text(source) for warning in self._file.warnings]
         else:
             assert isinstance(node, Table)
             root = node
             self._file = self._read(root, path, node.at)
+            self._warn(path)
         self._root = root
 
     def change(self, path: Path, node: Node) -> None:
@@ -68,7 +73,9 @@ class CatalogInForce:
             joins = name in _SECTIONS and isinstance(section, Table) and isinstance(before, Table)
             merged.entries[name] = _joined(before, section) if joins else section
             merged.keys[name] = node.keys[name]
+        known = {warning.message for warning in self._file.warnings}
         self._file = self._read(merged, path, node.at)
+        self._warn(path, known)
         self._root = merged
 
     def company(self, node: Node, clock: ScenarioClock) -> Company:
@@ -102,6 +109,12 @@ class CatalogInForce:
         holder = Table(node.at, fields, dict.fromkeys(fields, node.at))
         company = self._company(path[:-1], _with_instants(holder, clock, now_us))
         return company.overrides
+
+    def _warn(self, path: Path, known: Container[str] = ()) -> None:
+        for warning in self._file.warnings:
+            if warning.message not in known:
+                field = f"{path_text(path)}.{warning.field}"
+                self.warnings.append(warning._replace(field=field).text(self._source))
 
     def _company(self, path: Path, node: Node) -> Company:
         root = Table(self._root.at, dict(self._root.entries), dict(self._root.keys))

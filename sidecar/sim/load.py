@@ -66,7 +66,8 @@ class _Loader:
         steps = _with_ends(steps, ends_us)
         self._require_bounds(steps, starts_us, ends_us)
         name = text_of(self._root, "name")
-        return Scenario(self._source, catalog, company, starts_us, ends_us, steps, name)
+        warnings = tuple(self._catalog.warnings)
+        return Scenario(self._source, catalog, company, starts_us, ends_us, steps, name, warnings)
 
     def _time_zone(self) -> str:
         node = self._root.entries["company"]

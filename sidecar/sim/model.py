@@ -96,7 +96,10 @@ class ScenarioStep(msgspec.Struct, frozen=True):
 
 
 class Scenario(msgspec.Struct, frozen=True):
-    """A catalog, a company, and what happens in [starts_us, ends_us]; steps are in order."""
+    """A catalog, a company, and what happens in [starts_us, ends_us]; steps are in order.
+
+    `warnings`: what of its catalogs is likely not meant so, each with its place.
+    """
 
     source: str
     catalog: Catalog
@@ -105,3 +108,4 @@ class Scenario(msgspec.Struct, frozen=True):
     ends_us: int
     steps: tuple[ScenarioStep, ...]
     name: str = ""
+    warnings: tuple[str, ...] = ()

@@ -60,6 +60,7 @@ def report_json(played: Played) -> dict[str, object]:
         "time_zone": scenario.company.time_zone,
         "starts_at": instant_text(scenario.starts_us),
         "ends_at": instant_text(scenario.ends_us),
+        "warnings": list(scenario.warnings),
         "checks": played.checks,
         "events": [
             {

@@ -68,6 +68,20 @@ def test_a_scenario_may_come_from_standard_input() -> None:
     assert ExitCode.OK == result.exit_code, result.output
 
 
+def test_what_of_a_catalog_is_likely_not_meant_so_is_told(file: Path) -> None:
+    odd = HEAD.replace(
+        "{monthly: {amount: 100,", "{weekly: {amount: 500, per: week}, monthly: {amount: 100,"
+    )
+    file.write_text(f"{odd}steps:\n  - catalog: {{plans: {{other: {{}}}}}}\n")
+
+    result = tallyd("sim", str(file))
+
+    assert ExitCode.OK == result.exit_code
+    assert 1 == result.stderr.count("warning:"), result.stderr
+    assert "scenario.yaml:12:" in result.stderr
+    assert "catalog.plans.pro.entitlements.calls.limits.weekly: " in result.stderr
+
+
 def test_examples_are_printed_ready_to_be_played() -> None:
     printed = tallyd("sim", "--example", EXAMPLES[0]).stdout
 
