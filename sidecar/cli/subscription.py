@@ -2,126 +2,33 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import click
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
 from sidecar.cli import output
-from sidecar.cli.common import F, control_option, examples, json_option, timeout_option
-from sidecar.cli.completion import complete_add_on, complete_company, complete_plan
+from sidecar.cli.common import examples
+from sidecar.cli.completion import complete_add_on, complete_plan
 from sidecar.cli.servers import connect
-from sidecar.cli.subscription_tables import json_of_company, print_change, print_company
-from sidecar.cli.times import InstantType, local_time
+from sidecar.cli.subscription_calls import (
+    Call,
+    ChangeInstant,
+    at_option,
+    call_options,
+    company_argument,
+    move_anchor_option,
+    planned_option,
+    send,
+    until_option,
+)
+from sidecar.cli.subscription_tables import json_of_company, print_company
+from sidecar.cli.times import local_time
 from sidecar.shared.api_json import instant_of
-from sidecar.shared.convert.times import timestamp
 from sidecar.shared.wall_clock import wall_us
 
 QUANTITY_MAX: Final = 1_000_000
-
-
-class Call(NamedTuple):
-    """Whom to ask about which company, how long to wait, and how to tell the answer."""
-
-    company: str
-    address: str
-    timeout_s: float
-    as_json: bool
-
-
-class ChangeInstant(NamedTuple):
-    """When a change takes effect, as the API says it."""
-
-    time: control_pb2.ChangeTime.ValueType = control_pb2.CHANGE_TIME_NOW
-    at: Timestamp | None = None
-
-
-NOW: Final = ChangeInstant()
-PERIOD_END: Final = ChangeInstant(control_pb2.CHANGE_TIME_PERIOD_END)
-
-
-class WhenType(click.ParamType[ChangeInstant]):
-    """`now`, `period-end`, or an instant in the future."""
-
-    name = "when"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> ChangeInstant:
-        """Parse it."""
-        if isinstance(value, ChangeInstant):
-            return value
-        if value in ("now", "period-end"):
-            return NOW if value == "now" else PERIOD_END
-        try:
-            at_us = InstantType().convert(value, None, None)
-        except click.BadParameter:
-            told = "is not now, period-end, or an instant such as 2027-01-31, +12h or fri"
-            self.fail(f"{value!r} {told}", param, ctx)
-        return ChangeInstant(control_pb2.CHANGE_TIME_AT, timestamp(at_us))
-
-
-at_option: Final = click.option(
-    "--at",
-    "when",
-    type=WhenType(),
-    default="now",
-    metavar="WHEN",
-    show_default=True,
-    help="now, period-end, or an instant such as 2027-01-31, +12h or fri.",
-)
-move_anchor_option: Final = click.option(
-    "--move-anchor", is_flag=True, help="Start the billing cycle anew."
-)
-company_argument: Final = click.argument("company", shell_complete=complete_company)
-
-
-def until_option(name: str, text: str) -> Callable[[F], F]:
-    """Add an option for an instant; the parameter is `until`, a Timestamp or `None`."""
-
-    def parse(ctx: click.Context, param: click.Parameter, at_us: int | None) -> Timestamp | None:
-        return None if at_us is None else timestamp(at_us)
-
-    return click.option(
-        name, "until", type=InstantType(), metavar="TIME", callback=parse, help=text
-    )
-
-
-def call_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that every command has; with COMPANY they become the parameter `call`."""
-
-    @control_option
-    @timeout_option
-    @json_option
-    @functools.wraps(function)
-    def with_call(
-        *, company: str, control_address: str, timeout_s: float, as_json: bool, **given: Any
-    ) -> None:
-        function(call=Call(company, control_address, timeout_s, as_json), **given)
-
-    return with_call
-
-
-def send(call: Call, told: str, when: ChangeInstant = NOW, **change: Any) -> None:
-    """Ask for one change, and print what came of it. `told`: the change, in words."""
-    request = control_pb2.ChangeSubscriptionRequest(
-        company=call.company,
-        when=when.time,
-        at=when.at,
-        accepts_spans=not call.as_json,  # scripts have what they always had
-        **change,
-    )
-    with connect("control", call.address) as channel:
-        stub = control_pb2_grpc.ControlServiceStub(channel)
-        answer = stub.ChangeSubscription(request, timeout=call.timeout_s)
-    if call.as_json:
-        output.print_message(answer)
-    else:
-        at_once = when.time == control_pb2.CHANGE_TIME_NOW
-        print_change(answer, told, at_once, wall_us())
 
 
 @click.group(
@@ -168,16 +75,21 @@ def show(call: Call) -> None:
 )
 @click.option("--reset-usage", is_flag=True, help="Start every counter again from 0.")
 @move_anchor_option
+@click.option("--renew", is_flag=True, help="Renew a subscription that is over with it.")
 @at_option
+@planned_option
 @call_options
 def change(
-    call: Call, plan: str, reset_usage: bool, move_anchor: bool, when: ChangeInstant
+    call: Call, plan: str, reset_usage: bool, move_anchor: bool, renew: bool, when: ChangeInstant
 ) -> None:
     """Change COMPANY to another plan.
 
-    Counters stay unless --reset-usage is given: what is used up stays used up.
+    Counters stay unless --reset-usage is given: what is used up stays used up. Where a plan or a
+    cancellation was planned before, say with --planned what becomes of that.
     """
-    wanted = control_pb2.ChangePlan(plan=plan, reset_usage=reset_usage, move_anchor=move_anchor)
+    wanted = control_pb2.ChangePlan(
+        plan=plan, reset_usage=reset_usage, move_anchor=move_anchor, renew=renew
+    )
     send(call, f"plan {plan}", when, plan=wanted)
 
 
@@ -186,6 +98,7 @@ def change(
 @click.argument("key", shell_complete=complete_add_on)
 @click.argument("quantity", type=click.IntRange(0, QUANTITY_MAX))
 @at_option
+@planned_option
 @call_options
 def add_on(call: Call, key: str, quantity: int, when: ChangeInstant) -> None:
     """Set how many of the add-on KEY COMPANY holds; 0 for none."""
@@ -198,6 +111,7 @@ def add_on(call: Call, key: str, quantity: int, when: ChangeInstant) -> None:
 @until_option("--until", "Resume then; left out: when it is resumed.")
 @move_anchor_option
 @at_option
+@planned_option
 @call_options
 def pause(call: Call, until: Timestamp | None, move_anchor: bool, when: ChangeInstant) -> None:
     """Pause COMPANY: metered features are denied."""
@@ -209,6 +123,7 @@ def pause(call: Call, until: Timestamp | None, move_anchor: bool, when: ChangeIn
 @company_argument
 @move_anchor_option
 @at_option
+@planned_option
 @call_options
 def resume(call: Call, move_anchor: bool, when: ChangeInstant) -> None:
     """End a pause of COMPANY's subscription."""
@@ -239,6 +154,25 @@ def renew(call: Call, until: Timestamp | None, move_anchor: bool) -> None:
     send(call, "renewed" + _until(until), renew=wanted)
 
 
+@command.group(epilog=examples("tallyd subscription trial extend acme --until +7d"))
+def trial() -> None:
+    """Change the trial of a company."""
+
+
+@trial.command("extend")
+@company_argument
+@until_option("--until", "The trial's new end.", required=True)
+@call_options
+def extend_trial(call: Call, until: Timestamp) -> None:
+    """Let the trial of COMPANY end later.
+
+    One that has ended goes on, if that is less than 30 days ago. What was planned for the instant
+    of its old end moves along.
+    """
+    wanted = control_pb2.ExtendTrial(ends_at=until)
+    send(call, "trial" + _until(until), extend_trial=wanted)
+
+
 @command.command("past-due")
 @company_argument
 @until_option("--grace-until", "Deny everything from then on; left out: never.")
@@ -260,11 +194,12 @@ def paid(call: Call) -> None:
 @command.command("reset-usage")
 @company_argument
 @at_option
+@planned_option
 @call_options
 def reset_usage(call: Call, when: ChangeInstant) -> None:
     """Start every counter of COMPANY again from 0.
 
-    The ledger stays as it is.
+    What was carried over into the present window stays. The ledger stays as it is.
     """
     send(call, "usage reset", when, reset_usage=control_pb2.ResetUsage())
 

@@ -12,8 +12,8 @@ from sidecar.cli.output import NOTHING, Cell, Painted
 from sidecar.cli.times import local_time, until
 from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
 from sidecar.domain.company.model import CompanySnapshot, Segment, SubscriptionStatus
+from sidecar.domain.company.period_end import billing_period
 from sidecar.domain.company.spans import segments_of
-from sidecar.domain.company.subscription_lifecycle import billing_period
 from sidecar.domain.company.timeline import segment_at
 from sidecar.domain.time.windows import Window
 from sidecar.shared.api_json import instant_of, json_of_message
@@ -32,15 +32,30 @@ _COLOURS: Final = {
 
 
 def print_change(
-    answer: control_pb2.ChangeSubscriptionResponse, told: str, at_once: bool, now_us: int
+    answer: control_pb2.ChangeSubscriptionResponse,
+    told: str,
+    at_once: bool,
+    now_us: int,
+    *,
+    is_end: bool = False,
 ) -> None:
-    """Print what changed, when it takes effect, and the timeline."""
+    """Print what changed, when it takes effect, what denies all the same, and the timeline.
+
+    `is_end`: it is meant to deny.
+    """
     effect = "now" if at_once else until(instant_of(answer.effective_at), now_us)
     company = output.printable(answer.company.id)
     change = output.printable(told)
     output.print_line(f"{company}: {change}; takes effect {effect}; revision {answer.revision}")
+    for title, planned in (("kept", answer.kept), ("dropped", answer.dropped)):
+        for each in planned:
+            output.print_line(f"{title}: {_planned_text(each, now_us)}")
+    snapshot = snapshot_from_message(answer.snapshot, "snapshot")
+    then = segment_at(snapshot, max(now_us, instant_of(answer.effective_at)))
+    for still in () if is_end else _still(then):
+        output.print_line(still)
     output.print_line()
-    print_timeline(snapshot_from_message(answer.snapshot, "snapshot"), now_us)
+    print_timeline(snapshot, now_us)
 
 
 def print_company(answer: control_pb2.GetCompanyResponse, now_us: int) -> None:
@@ -90,6 +105,21 @@ def print_timeline(snapshot: CompanySnapshot, now_us: int) -> None:
     """Print what was, is and will be in force."""
     rows = list(_rows(segments_of(snapshot), now_us))
     output.print_table(("from", "until", "status", "plan", "add-ons", "note"), rows, tight=True)
+
+
+def _planned_text(planned: control_pb2.PlannedChange, now_us: int) -> str:
+    meant = "at the period end, " if planned.at_period_end else ""
+    return f"{output.printable(planned.what)}, {meant}{until(instant_of(planned.at), now_us)}"
+
+
+def _still(segment: Segment) -> Iterator[str]:
+    """What denies by then all the same, and what ends it."""
+    if segment.status is SubscriptionStatus.PAUSED:
+        yield "It is paused then, and metered features are denied until it is resumed."
+    if segment.past_grace:
+        yield "A payment is late beyond its grace then, and all is denied until it is paid."
+    if segment.status in (SubscriptionStatus.CANCELED, SubscriptionStatus.ENDED):
+        yield "It is over then, and all is denied until it is renewed."
 
 
 def _rows(segments: Iterable[Segment], now_us: int) -> Iterator[list[Cell]]:

@@ -9,7 +9,7 @@ import msgspec
 
 from sidecar.domain.catalog.model import FeatureKind, Limit, RateLimit
 from sidecar.domain.company.model import Segment, SubscriptionStatus
-from sidecar.domain.company.subscription_lifecycle import billing_period
+from sidecar.domain.company.period_end import billing_period
 from sidecar.domain.company.timeline import segment_at
 from sidecar.domain.limits.usage import QuotaUsage, RateUsage
 from sidecar.domain.slices import whole

@@ -1,6 +1,7 @@
 """A subscription's life as a table: a line for every hour, which says what holds then.
 
-A change rewrites the lines from its hour on, and never one that is past.
+A change rewrites the lines from its hour on, and never one that is past. What is meant for the end
+of a period is kept as such, and written anew after every change.
 """
 
 from __future__ import annotations
@@ -47,6 +48,15 @@ def line(value: Any) -> list[Any]:
 
 
 @dataclass
+class Mark:
+    """Something that happens at an hour. `at_end`: it is meant for the end of a period."""
+
+    at: int
+    value: Any
+    at_end: bool
+
+
+@dataclass
 class Model:
     """What holds in each hour; `resets` and `moves` are the hours at which counters start anew."""
 
@@ -58,28 +68,61 @@ class Model:
     paused: list[bool] = field(default_factory=lambda: line(False))
     late: list[bool] = field(default_factory=lambda: line(False))
     grace_over: list[bool] = field(default_factory=lambda: line(False))
-    plans: list[tuple[int, str]] = field(default_factory=lambda: [(-1, "basic")])
-    held: dict[str, list[int]] = field(default_factory=lambda: {key: line(0) for key in ADD_ONS})
-    resets: list[int] = field(default_factory=list)
-    moves: list[int] = field(default_factory=list)
-    pause_moves: int | None = None
+    plans: list[Mark] = field(default_factory=lambda: [Mark(-1, "basic", False)])
+    held: dict[str, list[Mark]] = field(default_factory=lambda: {key: [] for key in ADD_ONS})
+    resets: list[Mark] = field(default_factory=list)
+    moves: list[Mark] = field(default_factory=list)
+    cancel_at_end: bool = False
+    pause: tuple[int, int | None] | None = None
+    pause_moves: bool = False
+    pause_starts_at_end: bool = False
+    pause_ends_at_end: bool = False
 
     def set(self, lines: list[bool], since: int, until: int | None, value: bool) -> None:
         end = HOURS if until is None else max(until, since)
         lines[since:end] = [value] * (end - since)
 
-    def anchor(self, hour: int) -> int:
-        moves = [*self.moves] if self.pause_moves is None else [*self.moves, self.pause_moves]
+    def anchor(self, hour: int, *, with_intents: bool = True) -> int:
+        moves = [move.at for move in self.moves if with_intents or not move.at_end]
+        if self.pause is not None and self.pause_moves and self.pause[1] is not None:
+            meant = self.pause_starts_at_end or self.pause_ends_at_end
+            moves += [self.pause[1]] * (with_intents or not meant)
         return max([0, *(move for move in moves if move <= hour)])
 
-    def period_end(self) -> int:
-        anchor = self.anchor(self.now)
-        return anchor + ((self.now - anchor) // DAY_HOURS + 1) * DAY_HOURS
+    def period_end(self, hour: int | None = None) -> int:
+        """Go from hour to hour, until one at which a period begins and nothing else was meant."""
+        hour = self.now if hour is None else hour
+        anchor = self.anchor(hour, with_intents=False)
+        while True:
+            hour += 1
+            moved = self.anchor(hour, with_intents=False)
+            if (hour - anchor) % DAY_HOURS == 0:
+                return hour
+            anchor = moved
 
     def plan(self, hour: int) -> str:
-        """The last one that was said for the latest hour."""
-        latest = max(at for at, _ in self.plans if at <= hour)
-        return [plan for at, plan in self.plans if at == latest][-1]
+        """The last that was said for the latest hour; one meant for a period's end goes last."""
+        latest = max(mark.at for mark in self.plans if mark.at <= hour)
+        found = [mark for mark in self.plans if mark.at == latest]
+        return str(max(enumerate(found), key=lambda each: (each[1].at_end, each[0]))[1].value)
+
+    def quantity(self, key: str, hour: int) -> int:
+        marks = [mark for mark in self.held[key] if mark.at <= hour]
+        return max(marks, key=lambda mark: (mark.at, mark.at_end)).value if marks else 0
+
+    def hold(self, key: str, at: int, quantity: int, at_end: bool) -> None:
+        """From an hour on, up to one at which something else is said."""
+        if self.quantity(key, at) == quantity:
+            return
+        kept = [mark for mark in self.held[key] if mark.at != at or (at_end and not mark.at_end)]
+        kept.append(Mark(at, quantity, at_end))
+        kept.sort(key=lambda mark: (mark.at, mark.at_end))
+        self.held[key] = []
+        before = 0
+        for mark in kept:
+            if mark.value != before:
+                self.held[key].append(mark)
+                before = mark.value
 
     def status(self, hour: int) -> tuple[Status, bool, bool]:
         if self.canceled[hour]:
@@ -98,51 +141,109 @@ class Model:
     def over(self) -> bool:
         return self.canceled[self.now] or self.ended[self.now] or self.tried[self.now]
 
-    def start_anew(self, at: int, resets: bool, moves: bool) -> None:
-        self.resets += [at] * resets
-        self.moves += [at] * moves
+    def settle(self) -> None:
+        """What was meant for a period's end that has come, has happened."""
+        for marks in (self.plans, self.resets, self.moves, *self.held.values()):
+            for mark in [mark for mark in marks if mark.at_end and mark.at <= self.now]:
+                marks.remove(mark)  # so that what was said for the same hour comes before it
+                marks.append(Mark(mark.at, mark.value, False))
+        for key, marks in self.held.items():
+            self.held[key] = sorted(
+                {mark.at: mark for mark in marks if not mark.at_end}.values(),
+                key=lambda mark: mark.at,
+            ) + [mark for mark in marks if mark.at_end]
+        self.cancel_at_end &= not self.canceled[self.now]
+        if self.pause is not None:
+            start, until = self.pause
+            self.pause_starts_at_end &= start > self.now
+            if until is not None and until <= self.now:
+                self.moves += [Mark(until, None, False)] * self.pause_moves
+                self.drop_pause()
 
-    def take(self, change: SubscriptionChange, at: int) -> bool:  # noqa: C901 - one branch a kind
+    def drop_pause(self) -> None:
+        self.pause, self.pause_moves = None, False
+        self.pause_starts_at_end = self.pause_ends_at_end = False
+
+    def follow(self) -> None:
+        """What is meant for the end of a period is written there."""
+        end, now = self.period_end(), self.now
+        for marks in (self.plans, self.resets, self.moves):
+            for mark in marks:
+                if mark.at_end and mark.at > now:
+                    mark.at = end
+        for key, marks in self.held.items():
+            for mark in [mark for mark in marks if mark.at_end and mark.at != end]:
+                self.held[key].remove(mark)
+                self.hold(key, end, mark.value, True)
+        if self.cancel_at_end:
+            self.set(self.canceled, now, None, False)
+            self.set(self.canceled, end, None, True)
+        if self.pause is not None:
+            start, until = self.pause
+            start = end if self.pause_starts_at_end else start
+            if self.pause_ends_at_end:
+                until = self.period_end(max(start, now))
+            self.pause = start, until
+            if until is not None and until <= start:
+                self.drop_pause()
+            self.write_pause()
+
+    def write_pause(self) -> None:
+        self.set(self.paused, self.now, None, False)
+        if self.pause is not None:
+            start, until = self.pause
+            self.set(self.paused, max(self.now, start), until, True)
+
+    def take(self, change: SubscriptionChange, at: int, at_end: bool) -> bool:
         """Change the table; whether that is possible."""
+        self.settle()
+        possible = self.change(change, at, at_end)
+        self.settle()
+        self.follow()
+        return possible
+
+    def change(self, change: SubscriptionChange, at: int, at_end: bool) -> bool:  # noqa: C901
         now = self.now
+        needs_life = not isinstance(change, RenewSubscription | MarkPaid | DropPlannedChanges)
+        if self.over and needs_life and not getattr(change, "renews", False):
+            return False
         match change:
-            case ChangePlan(plan, resets, moves):
-                self.plans.append((at, plan))
-                self.start_anew(at, resets, moves)
+            case ChangePlan(plan, resets, moves, renews):
+                if renews and at > now:
+                    return False
+                if renews and self.over:
+                    self.renew(None)
+                self.plans = [
+                    mark for mark in self.plans if (mark.at, mark.at_end) != (at, at_end)
+                ] + [Mark(at, plan, at_end)]
+                self.resets += [Mark(at, None, at_end)] * resets
+                self.moves += [Mark(at, None, at_end)] * moves
             case SetAddOn(key, quantity):
-                held = self.held[key]
-                before, hour = held[at], at
-                while hour < HOURS and held[hour] == before:
-                    held[hour] = quantity
-                    hour += 1
+                self.hold(key, at, quantity, at_end)
             case ResetUsage():
-                self.start_anew(at, True, False)
+                self.resets.append(Mark(at, None, at_end))
             case PauseSubscription(until_us, moves):
                 until = None if until_us is None else hour_of(until_us)
-                if self.over or self.paused[now] or (moves if until is None else until <= at):
+                if self.paused[now] or (moves if until is None else until <= at):
                     return False
-                self.set(self.paused, now, None, False)
-                self.set(self.paused, at, until, True)
-                self.keep_pause_move()
-                self.pause_moves = until if moves else None
+                self.pause, self.pause_moves = (at, until), moves
+                self.pause_starts_at_end, self.pause_ends_at_end = at_end, False
+                self.write_pause()
             case ResumeSubscription(moves):
-                return self.resume(at, moves)
-            case CancelSubscription():
-                if self.over:
+                if self.pause is None or (self.pause[0] > now and self.pause[0] >= at):
                     return False
+                self.pause = self.pause[0], at
+                self.pause_moves |= moves
+                self.pause_ends_at_end = at_end
+                self.write_pause()
+            case CancelSubscription():
                 self.set(self.canceled, now, None, False)
                 self.set(self.canceled, at, None, True)
+                self.cancel_at_end = at_end
             case RenewSubscription(ends_us, moves):
-                self.set(self.canceled, now, None, False)
-                self.set(self.ended, now, None, False)
-                if ends_us is not None:
-                    self.set(self.ended, hour_of(ends_us), None, True)
-                if self.tried[now]:
-                    self.set(self.tried, now, None, False)
-                self.start_anew(at, False, moves)
+                self.renew(None if ends_us is None else hour_of(ends_us))
+                self.moves += [Mark(at, None, False)] * moves
             case MarkPastDue(grace_ends_us):
-                if self.over:
-                    return False
                 self.set(self.late, now, None, True)
                 self.set(self.grace_over, now, None, False)
                 if grace_ends_us is not None:
@@ -155,36 +256,24 @@ class Model:
                 self.drop_planned()
         return True
 
-    def resume(self, at: int, moves: bool) -> bool:
-        now = self.now
-        if self.paused[now]:
-            self.set(self.paused, now, at, True)
-        elif True in self.paused[now:] and (start := self.paused.index(True, now)) < at:
-            self.set(self.paused, start, at, True)
-        else:
-            return False
-        self.set(self.paused, at, None, False)
-        pause_was_to_move = self.pause_moves is not None and self.pause_moves > now
-        self.keep_pause_move()
-        self.pause_moves = at if moves or pause_was_to_move else None
-        return True
-
-    def keep_pause_move(self) -> None:
-        """The end of a pause that is over has moved the anchor for good."""
-        if self.pause_moves is not None and self.pause_moves <= self.now:
-            self.moves.append(self.pause_moves)
-            self.pause_moves = None
+    def renew(self, until: int | None) -> None:
+        self.set(self.canceled, self.now, None, False)
+        self.cancel_at_end = False
+        self.set(self.ended, self.now, None, False)
+        if until is not None:
+            self.set(self.ended, until, None, True)
+        if self.tried[self.now]:
+            self.set(self.tried, self.now, None, False)
 
     def drop_planned(self) -> None:
         now = self.now
-        self.plans = [(at, plan) for at, plan in self.plans if at <= now]
-        for held in self.held.values():
-            held[now:] = [held[now]] * (HOURS - now)
-        self.resets = [at for at in self.resets if at <= now]
-        self.moves = [at for at in self.moves if at <= now]
+        self.plans = [mark for mark in self.plans if mark.at <= now]
+        self.held = {key: [m for m in marks if m.at <= now] for key, marks in self.held.items()}
+        self.resets = [mark for mark in self.resets if mark.at <= now]
+        self.moves = [mark for mark in self.moves if mark.at <= now]
         if not self.canceled[now]:
             self.set(self.canceled, now, None, False)
-        if not self.paused[now]:
-            self.set(self.paused, now, None, False)
-            self.keep_pause_move()
-            self.pause_moves = None
+        self.cancel_at_end = False
+        if self.pause is not None and self.pause[0] > now:
+            self.drop_pause()
+            self.write_pause()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
@@ -25,6 +26,7 @@ from sidecar.domain.company.subscription_changes import (
     DropPlannedChanges,
     MarkPaid,
     MarkPastDue,
+    OnPlanned,
     PauseSubscription,
     RenewSubscription,
     ResetUsage,
@@ -33,10 +35,18 @@ from sidecar.domain.company.subscription_changes import (
     SubscriptionChange,
     When,
 )
-from sidecar.domain.company.subscription_lifecycle import apply_change, normalise
+from sidecar.domain.company.subscription_lifecycle import apply_change, settled
 from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot, segment_at
 from sidecar.domain.errors import FieldError
-from tests.property.lifecycle_model import ADD_ONS, DAILY, HOURS, Model, hour_of, instant
+from tests.property.lifecycle_model import (
+    ADD_ONS,
+    DAILY,
+    DAY_HOURS,
+    HOURS,
+    Model,
+    hour_of,
+    instant,
+)
 
 Status = SubscriptionStatus
 
@@ -54,7 +64,13 @@ def later(hours: int | None, build: Callable[[int | None], SubscriptionChange]) 
 
 HOURS_ON: Final = st.one_of(st.none(), st.integers(1, 30))
 PLANNABLE: Final = st.one_of(
-    st.builds(ChangePlan, st.sampled_from(["basic", "pro", "max"]), st.booleans(), st.booleans()),
+    st.builds(
+        ChangePlan,
+        st.sampled_from(["basic", "pro", "max"]),
+        st.booleans(),
+        st.booleans(),
+        st.booleans(),
+    ),
     st.sampled_from([CancelSubscription(), ResetUsage()]),
 ).map(lambda change: lambda now: change)
 ADDED: Final = st.builds(SetAddOn, st.sampled_from(ADD_ONS), st.integers(0, 2)).map(
@@ -122,20 +138,27 @@ def test_the_timeline_tells_what_was_is_and_will_be(
         now_us = instant(model.now)
         held_subscription = company.subscription
         assert held_subscription is not None
-        told = msgspec.structs.replace(company, subscription=normalise(held_subscription, now_us))
+        told = msgspec.structs.replace(
+            company, subscription=settled(held_subscription, now_us, "UTC")
+        )
         assert held == continue_snapshot(held, told, 1, now_us)
 
         change = build(model.now)
-        at = model.period_end() if wanted == AT_PERIOD_END else model.now + wanted
+        at_end = wanted == AT_PERIOD_END
+        model.settle()
+        at = model.period_end() if at_end else model.now + wanted
         when = NOW if wanted == 0 else When(ChangeTime.AT, instant(at))
-        when = PERIOD_END if wanted == AT_PERIOD_END else when
-        possible = model.take(change, at)
+        when = PERIOD_END if at_end else when
+        possible = model.take(change, at, at_end)
         try:
-            done = apply_change(held_subscription, change, when, now_us, "UTC")
+            done = apply_change(held_subscription, change, when, now_us, "UTC", OnPlanned.KEEP)
         except FieldError:
             assert not possible
             continue
-        assert (possible, instant(at)) == (True, done.effective_us)
+        assert possible
+        if not at_end:
+            assert instant(at) == done.effective_us
+        _no_period_is_cut(model, done.subscription, now_us)
         company = msgspec.structs.replace(company, subscription=done.subscription)
         held = continue_snapshot(held, company, 1, now_us, resets_usage=done.resets_usage)
         _compare(model, held)
@@ -146,16 +169,16 @@ def _compare(model: Model, held: CompanySnapshot) -> None:
     segments = [segment_at(held, instant(hour)) for hour in range(HOURS)]
     for hour, segment in enumerate(segments):
         add_ons = tuple(
-            AddOnSubscription(key, model.held[key][hour])
+            AddOnSubscription(key, model.quantity(key, hour))
             for key in ADD_ONS
-            if model.held[key][hour]
+            if model.quantity(key, hour)
         )
         expected = (model.status(hour), model.plan(hour), add_ons, instant(model.anchor(hour)))
         status = (segment.status, segment.after_trial, segment.past_grace)
         assert expected == (status, segment.plan, segment.add_ons, segment.anchor_us), hour
     for hour in range(1, HOURS):
         before, segment = segments[hour - 1 : hour + 1]
-        reset = hour in model.resets
+        reset = any(mark.at == hour for mark in model.resets)
         assert reset is (before.generation < segment.generation), hour
         anew = reset or model.anchor(hour - 1) != model.anchor(hour)
         assert anew is (before.anchored_generation < segment.anchored_generation), hour
@@ -165,7 +188,75 @@ def _ask_again(
     subscription: Subscription, change: SubscriptionChange, when: When, now_us: int
 ) -> None:
     try:
-        again = apply_change(subscription, change, when, now_us, "UTC")
+        again = apply_change(subscription, change, when, now_us, "UTC", OnPlanned.DROP)
     except FieldError:
         return
-    assert subscription == again.subscription
+    anew = getattr(change, "resets_usage", False) or getattr(change, "moves_anchor", False)
+    if not (when == NOW and (anew or isinstance(change, ResetUsage))):
+        assert (subscription, ()) == (again.subscription, again.dropped)
+
+
+def _no_period_is_cut(model: Model, subscription: Subscription, now_us: int) -> None:
+    """What is meant for a period's end is at one, by the anchor that is in force before it."""
+    pause = subscription.pause
+    meant = [change.at_us for change in subscription.changes if change.at_period_end]
+    meant += [subscription.cancel_us or 0] * subscription.cancel_at_period_end
+    if pause is not None:
+        meant += [pause.from_us] * pause.starts_at_period_end
+        meant += [pause.until_us or 0] * pause.ends_at_period_end
+    for at_us in meant:
+        since = hour_of(at_us) - model.anchor(hour_of(at_us) - 1, with_intents=False)
+        assert at_us > now_us
+        assert since % DAY_HOURS == 0
+
+
+@settings(deadline=None)
+@given(subscription=bought(), steps=STEPS, passed=st.integers(0, 30))
+def test_an_upgrade_that_drops_what_was_planned_is_not_taken_back(
+    subscription: Subscription, steps: list[Step], passed: int
+) -> None:
+    now = 0
+    for hours, build, wanted in steps:
+        now += hours
+        when = NOW if wanted == 0 else When(ChangeTime.AT, instant(now + max(wanted, 1)))
+        when = PERIOD_END if wanted == AT_PERIOD_END else when
+        with contextlib.suppress(FieldError):
+            subscription = apply_change(
+                subscription, build(now), when, instant(now), "UTC", OnPlanned.KEEP
+            ).subscription
+    now_us = instant(now + passed)
+    wanted_plan = ChangePlan("top", renews=True)
+    done = apply_change(subscription, wanted_plan, NOW, now_us, "UTC", OnPlanned.DROP)
+    timeline = compile_snapshot(Company("acme", subscription=done.subscription), 1)
+    for phase in timeline.phases:
+        if phase.until_us > now_us:
+            assert "top" == phase.plan
+            assert Status.CANCELED is not phase.status
+
+
+@settings(deadline=None)
+@given(subscription=bought(), steps=STEPS)
+def test_no_change_denies_a_live_subscription_but_those_that_say_so(
+    subscription: Subscription, steps: list[Step]
+) -> None:
+    now = 0
+    for hours, build, wanted in steps:
+        now += hours
+        now_us = instant(now)
+        before = _status(subscription, now_us)
+        change = build(now)
+        when = NOW if wanted == 0 else When(ChangeTime.AT, instant(now + max(wanted, 1)))
+        when = PERIOD_END if wanted == AT_PERIOD_END else when
+        with contextlib.suppress(FieldError):
+            subscription = apply_change(
+                subscription, change, when, now_us, "UTC", OnPlanned.KEEP
+            ).subscription
+        after = _status(subscription, now_us)
+        if before in (Status.TRIALING, Status.ACTIVE) and not isinstance(
+            change, CancelSubscription | PauseSubscription | MarkPastDue
+        ):
+            assert before == after
+
+
+def _status(subscription: Subscription, at_us: int) -> Status:
+    return segment_at(compile_snapshot(Company("acme", subscription=subscription), 1), at_us).status

@@ -10,13 +10,16 @@ from sidecar.control.rpc.request_validation import require_count
 from sidecar.control.services import subscriptions
 from sidecar.control.storage.port import PlaneStore
 from sidecar.domain.bounds import ADD_ON_QUANTITY_MAX
+from sidecar.domain.company.planned import PlannedChange
 from sidecar.domain.company.subscription_changes import (
     CancelSubscription,
     ChangePlan,
     ChangeTime,
     DropPlannedChanges,
+    ExtendTrial,
     MarkPaid,
     MarkPastDue,
+    OnPlanned,
     PauseSubscription,
     RenewSubscription,
     ResetUsage,
@@ -39,7 +42,8 @@ def change_subscription(
     company = KNOWN_NAMES.require_identifier("company", request.company)
     when = _when(request)
     change = _change(request)
-    done = subscriptions.change_subscription(store, company, change, when, now_us)
+    on_planned = _on_planned(request)
+    done = subscriptions.change_subscription(store, company, change, when, now_us, on_planned)
     return control_pb2.ChangeSubscriptionResponse(
         revision=done.revision,
         company=company_to_message(done.company),
@@ -49,7 +53,22 @@ def change_subscription(
             segmented_bytes_max=SEGMENTED_ANSWER_BYTES_MAX,
         ),
         effective_at=timestamp(done.effective_us),
+        kept=map(_planned_change, done.kept),
+        dropped=map(_planned_change, done.dropped),
     )
+
+
+def _planned_change(planned: PlannedChange) -> control_pb2.PlannedChange:
+    return control_pb2.PlannedChange(
+        what=planned.what, at=timestamp(planned.at_us), at_period_end=planned.at_period_end
+    )
+
+
+def _on_planned(request: control_pb2.ChangeSubscriptionRequest) -> OnPlanned:
+    try:
+        return OnPlanned(request.planned)
+    except ValueError:
+        raise InvalidInput("planned", f"has no value with number {request.planned}") from None
 
 
 def _when(request: control_pb2.ChangeSubscriptionRequest) -> When:
@@ -73,7 +92,7 @@ def _change(request: control_pb2.ChangeSubscriptionRequest) -> SubscriptionChang
 
 def _plan(message: control_pb2.ChangePlan) -> ChangePlan:
     KNOWN_NAMES.require_identifier("plan.plan", message.plan)
-    return ChangePlan(message.plan, message.reset_usage, message.move_anchor)
+    return ChangePlan(message.plan, message.reset_usage, message.move_anchor, message.renew)
 
 
 def _add_on(message: control_pb2.SetAddOn) -> SetAddOn:
@@ -91,6 +110,10 @@ def _renew(message: control_pb2.RenewSubscription) -> RenewSubscription:
     return RenewSubscription(optional_instant(message, "ends_at", "renew"), message.move_anchor)
 
 
+def _extend_trial(message: control_pb2.ExtendTrial) -> ExtendTrial:
+    return ExtendTrial(required_instant(message, "ends_at", "extend_trial"))
+
+
 def _past_due(message: control_pb2.MarkPastDue) -> MarkPastDue:
     return MarkPastDue(optional_instant(message, "grace_ends_at", "past_due"))
 
@@ -102,6 +125,7 @@ _READERS: Final[Mapping[str, Callable[[Any], SubscriptionChange]]] = {
     ResumeSubscription.field: lambda message: ResumeSubscription(message.move_anchor),
     CancelSubscription.field: lambda _: CancelSubscription(),
     RenewSubscription.field: _renew,
+    ExtendTrial.field: _extend_trial,
     MarkPastDue.field: _past_due,
     MarkPaid.field: lambda _: MarkPaid(),
     ResetUsage.field: lambda _: ResetUsage(),

@@ -10,31 +10,43 @@ from sidecar.control.storage.port import PlaneStore
 from sidecar.domain.catalog.canonical import canonical_company
 from sidecar.domain.catalog.model import Catalog
 from sidecar.domain.company.model import Company, CompanySnapshot
+from sidecar.domain.company.planned import PlannedChange
 from sidecar.domain.company.rules import company_problems
 from sidecar.domain.company.size import company_size_problems
 from sidecar.domain.company.subscription_changes import (
     ChangePlan,
+    OnPlanned,
     SetAddOn,
     SubscriptionChange,
     When,
 )
-from sidecar.domain.company.subscription_lifecycle import apply_change, normalise
+from sidecar.domain.company.subscription_lifecycle import apply_change, settled
 from sidecar.domain.errors import FailedPrecondition, InvalidInput, NotFound
 from sidecar.domain.nearest import lacks
 from sidecar.domain.validation import field_path_text
 
 
 class ChangedSubscription(msgspec.Struct, frozen=True):
-    """What came of a change: the company and what sidecars get of it, as of a revision."""
+    """What came of a change: the company and what sidecars get of it, as of a revision.
+
+    `kept`, `dropped`: what was planned before and the change touched.
+    """
 
     revision: int
     company: Company
     snapshot: CompanySnapshot
     effective_us: int
+    kept: tuple[PlannedChange, ...] = ()
+    dropped: tuple[PlannedChange, ...] = ()
 
 
 def change_subscription(
-    store: PlaneStore, company: str, change: SubscriptionChange, when: When, now_us: int
+    store: PlaneStore,
+    company: str,
+    change: SubscriptionChange,
+    when: When,
+    now_us: int,
+    on_planned: OnPlanned = OnPlanned.ASK,
 ) -> ChangedSubscription:
     """Change a company's subscription. Where nothing changes, the revision stays as it is.
 
@@ -52,17 +64,25 @@ def change_subscription(
         catalog = transaction.catalog()
         _refuse_unknown(change, Catalog() if catalog is None else catalog.catalog)
         at_us = time_of_change(stored, now_us)
-        done = apply_change(before, change, when, at_us, stored.company.time_zone)
-        if done.subscription == normalise(before, at_us) and not done.resets_usage:
-            revision = transaction.state().revision
-            return ChangedSubscription(revision, stored.company, stored.snapshot, done.effective_us)
+        time_zone = stored.company.time_zone
+        done = apply_change(before, change, when, at_us, time_zone, on_planned)
+        if done.subscription == settled(before, at_us, time_zone) and not done.resets_usage:
+            return ChangedSubscription(
+                transaction.state().revision,
+                stored.company,
+                stored.snapshot,
+                done.effective_us,
+                done.kept,
+            )
         after = msgspec.structs.replace(stored.company, subscription=done.subscription)
         _refuse_problems(change, after, stored.company)
         revision = transaction.next_revision()
         after = canonical_company(after)
         new = with_timeline(after, revision, at_us, stored, resets_usage=done.resets_usage)
         transaction.put_companies([new])
-    return ChangedSubscription(revision, new.company, new.snapshot, done.effective_us)
+    return ChangedSubscription(
+        revision, new.company, new.snapshot, done.effective_us, done.kept, done.dropped
+    )
 
 
 def _refuse_unknown(change: SubscriptionChange, catalog: Catalog) -> None:

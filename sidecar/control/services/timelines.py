@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Final, TypeAlias
 
+import msgspec
+
 from sidecar.control.storage.values import StoredCompany, Tombstone
 from sidecar.domain.company.model import Company
+from sidecar.domain.company.period_end import following_period_end
 from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot
 from sidecar.domain.time.units import MINUTE_US
 
@@ -36,10 +39,15 @@ def with_timeline(
 ) -> StoredCompany:
     """A company as it is to be stored. `held`: what is stored of it, `None` for nothing.
 
-    A company that was removed and comes back goes on where it was, with its usage.
+    A company that was removed and comes back goes on where it was, with its usage. What is meant
+    for the end of its billing period is where that ends now, whatever has moved it.
     """
+    at_us = now_us if held is None else time_of_change(held, now_us)
+    subscription = company.subscription
+    if subscription is not None:
+        subscription = following_period_end(subscription, at_us, company.time_zone)
+        company = msgspec.structs.replace(company, subscription=subscription)
     if held is None:
         return StoredCompany(company, compile_snapshot(company, revision), now_us)
-    at_us = time_of_change(held, now_us)
     snapshot = continue_snapshot(held.snapshot, company, revision, at_us, resets_usage=resets_usage)
     return StoredCompany(company, snapshot, at_us)

@@ -62,12 +62,15 @@ class PastDue(Value, frozen=True):
 class Pause(Value, frozen=True):
     """Paused in [from_us, until_us); `None`: no end is known.
 
-    `moves_anchor`: the billing cycle starts anew at the end of the pause.
+    `moves_anchor`: the billing cycle starts anew at the end of the pause. `starts_at_period_end`,
+    `ends_at_period_end`: they are meant for the end of a billing period, and move with it.
     """
 
     from_us: int
     until_us: int | None = None
     moves_anchor: bool = False
+    starts_at_period_end: bool = False
+    ends_at_period_end: bool = False
 
 
 class ScheduledChange(Value, frozen=True):
@@ -92,10 +95,11 @@ class Subscription(Value, frozen=True):
 
     `trial_end_status` (ACTIVE or ENDED) follows the trial. `cancel_us`: it is canceled then.
     `ends_us`: its term ends then, unless it is renewed. `add_ons` are sorted by key, `changes` by
-    time; each change holds from then on, whatever the fields before say. `billing_period` is
-    ANCHORED. `plan_version`: that which was bought; 0 is from before there were versions.
-    `cancel_at_period_end`: `cancel_us` is meant for the end of a billing period, and moves with it.
-    `trial_end_plan`: follows the trial, ACTIVE and without add-ons; empty for none.
+    time, of one instant that for a period's end comes last; each change holds from then on,
+    whatever the fields before say. `billing_period` is ANCHORED. `plan_version`: that which was
+    bought; 0 is from before there were versions. `cancel_at_period_end`: `cancel_us` is meant for
+    the end of a billing period, and moves with it. `trial_end_plan`: follows the trial, ACTIVE and
+    without add-ons; empty for none.
     """
 
     plan: str

@@ -18,6 +18,7 @@ from sidecar.domain.company.model import (
     Subscription,
     SubscriptionStatus,
 )
+from sidecar.domain.company.scheduled import does_nothing, order_of
 from sidecar.domain.company.timeline import cut_instants
 from sidecar.domain.nearest import lacks
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
@@ -162,7 +163,7 @@ def _changes_problems(changes: tuple[ScheduledChange, ...]) -> Iterator[RuleProb
     yield from count_problems((), changes, bounds.CHANGES_MAX)
     for at, change in enumerate(changes):
         yield from below((at,), _change_problems(change))
-        if at and change.at_us <= changes[at - 1].at_us:
+        if at and order_of(change) <= order_of(changes[at - 1]):
             yield RuleProblem((at, "at"), "must be after the change before")
 
 
@@ -172,7 +173,7 @@ def _change_problems(change: ScheduledChange) -> Iterator[RuleProblem]:
         yield from identifier_problems(("plan",), change.plan)
     if change.add_ons is not None:
         yield from below(("add_ons", "add_ons"), add_ons_problems(change.add_ons))
-    if change == ScheduledChange(change.at_us):
+    if does_nothing(change):
         yield RuleProblem((), "changes nothing")
 
 

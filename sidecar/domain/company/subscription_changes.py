@@ -23,6 +23,22 @@ class When(Value, frozen=True):
     at_us: int = 0
 
 
+class Effect(Value, frozen=True):
+    """When a change takes effect. `at_period_end`: it is meant for the end of a period."""
+
+    at_us: int
+    now_us: int
+    at_period_end: bool = False
+
+
+class OnPlanned(enum.IntEnum):
+    """What becomes of what was planned before and a change touches. Numbers as in the API."""
+
+    ASK = 0
+    KEEP = 1
+    DROP = 2
+
+
 NOW = When()
 PERIOD_END = When(ChangeTime.PERIOD_END)
 
@@ -35,7 +51,10 @@ class _Change(Value, frozen=True):
 
 
 class ChangePlan(_Change, frozen=True):
-    """Another plan. Counters stay, unless usage is reset."""
+    """Another plan. Counters stay, unless usage is reset.
+
+    `renews`: a subscription that is over is renewed with it.
+    """
 
     field = "plan"
     can_be_planned = True
@@ -43,6 +62,7 @@ class ChangePlan(_Change, frozen=True):
     plan: str
     resets_usage: bool = False
     moves_anchor: bool = False
+    renews: bool = False
 
 
 class SetAddOn(_Change, frozen=True):
@@ -90,6 +110,14 @@ class RenewSubscription(_Change, frozen=True):
     moves_anchor: bool = False
 
 
+class ExtendTrial(_Change, frozen=True):
+    """A trial that ends later, or one that has ended and goes on."""
+
+    field = "extend_trial"
+
+    until_us: int
+
+
 class MarkPastDue(_Change, frozen=True):
     """A payment is late; from the end of the grace on (`None`: never) everything is denied."""
 
@@ -124,6 +152,7 @@ SubscriptionChange: TypeAlias = (
     | ResumeSubscription
     | CancelSubscription
     | RenewSubscription
+    | ExtendTrial
     | MarkPastDue
     | MarkPaid
     | ResetUsage

@@ -3,40 +3,56 @@
 Rules
 - First it is settled: what was planned and is past becomes what is. So a subscription does not grow
   with its history. What is and will be in force stays the same by that.
-- A change for now changes what is; a change for later is planned. Both leave what is planned for
-  other instants as it is. Changes planned for one instant are one.
-- A change of an add-on goes on in the lists of add-ons that are planned for later, up to the first
-  one that changes the same add-on itself.
+- A change for now changes what is; a change for later is planned. Changes planned for one instant
+  are one (`scheduled`).
+- A change for the end of the period is an intent, which follows the billing cycle (`period_end`).
+- A change that touches what was planned before (`planned`) asks what becomes of that: it is kept,
+  or dropped. Where nobody says, the change is refused. What changes nothing asks and drops nothing,
+  so a call that is repeated does no harm.
 - There is one cancellation and one pause at a time: the one that is planned gives way to another.
 - A pause's end moves the anchor where the pause or what resumed it asks for it.
 - A payment is late since it was first said to be; saying it again changes the grace alone.
 - A renewal takes back a cancellation and an end of the term, past or planned, and an ended trial.
   It keeps the billing cycle unless that is to start anew.
+- What needs a live subscription is refused for one that is over; a change of the plan may renew it.
+  While it is paused, or past its grace, it may be changed, and stays paused or late.
 - What is asked for twice changes nothing the second time, or is refused. Only a reset and a move of
   the anchor that are asked for now happen each time.
 """
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import Final, assert_never
 
 import msgspec
 
 from sidecar.domain.company.model import (
     AddOnSubscription,
     PastDue,
-    Pause,
     ScheduledChange,
     Subscription,
     SubscriptionStatus,
 )
+from sidecar.domain.company.pauses import normal_pause, paused, resumed
+from sidecar.domain.company.period_end import following_period_end, period_end_us
+from sidecar.domain.company.planned import (
+    PlannedChange,
+    given_way,
+    planned_text,
+    touched,
+    without_touched,
+)
+from sidecar.domain.company.scheduled import joined, with_add_on
 from sidecar.domain.company.subscription_changes import (
     CancelSubscription,
     ChangePlan,
     ChangeTime,
     DropPlannedChanges,
+    Effect,
+    ExtendTrial,
     MarkPaid,
     MarkPastDue,
+    OnPlanned,
     PauseSubscription,
     RenewSubscription,
     ResetUsage,
@@ -46,8 +62,21 @@ from sidecar.domain.company.subscription_changes import (
     When,
 )
 from sidecar.domain.company.timeline import anchor_at, plan_at
+from sidecar.domain.company.trials import extended
 from sidecar.domain.errors import FailedPrecondition, InvalidInput
-from sidecar.domain.time.windows import Window, window_at
+
+_NEEDS_LIFE: Final = (
+    ChangePlan,
+    SetAddOn,
+    ResetUsage,
+    PauseSubscription,
+    ResumeSubscription,
+    CancelSubscription,
+    MarkPastDue,
+)
+
+_NAMED_MAX: Final = 10
+"""Most planned changes that a refusal names."""
 
 _replace = msgspec.structs.replace
 
@@ -56,11 +85,14 @@ class ChangeResult(msgspec.Struct, frozen=True):
     """A subscription after a change that takes effect at `effective_us`.
 
     `resets_usage`: every counter starts again from 0 now, which the subscription does not tell.
+    `kept`, `dropped`: what was planned before and the change touched.
     """
 
     subscription: Subscription
     effective_us: int
     resets_usage: bool = False
+    kept: tuple[PlannedChange, ...] = ()
+    dropped: tuple[PlannedChange, ...] = ()
 
 
 def apply_change(
@@ -69,19 +101,38 @@ def apply_change(
     when: When,
     now_us: int,
     time_zone: str,
+    on_planned: OnPlanned = OnPlanned.ASK,
 ) -> ChangeResult:
     """Change a subscription. `time_zone` is the company's, in which billing periods end.
 
     Raises `InvalidInput` for what can never be, and `FailedPrecondition` for what cannot be in the
     subscription's present state. Whether plans and add-ons exist is left to the caller.
     """
-    before = normalise(subscription, now_us)
-    at_us = _effective_us(before, change, when, now_us, time_zone)
-    after = normalise(_changed(before, change, at_us, now_us), now_us)
-    resets = isinstance(change, ResetUsage) or (
-        isinstance(change, ChangePlan) and change.resets_usage
+    before = settled(subscription, now_us, time_zone)
+    effect = _effect_of(before, change, when, now_us, time_zone)
+    at_us = effect.at_us
+    resets = at_us == now_us and (
+        isinstance(change, ResetUsage) or (isinstance(change, ChangePlan) and change.resets_usage)
     )
-    return ChangeResult(after, at_us, resets and at_us == now_us)
+    after = settled(_changed(before, change, effect), now_us, time_zone)
+    found = touched(before, change, at_us, now_us)
+    if after == before and not resets:
+        return ChangeResult(after, at_us, kept=found)
+    if found and on_planned is OnPlanned.ASK:
+        raise FailedPrecondition(change.field, _question(found), "PLANNED_BEFORE")
+    if found and on_planned is OnPlanned.DROP:
+        without = without_touched(before, change, at_us, now_us)
+        effect = _effect_of(without, change, when, now_us, time_zone)
+        after = settled(_changed(without, change, effect), now_us, time_zone)
+        return ChangeResult(after, effect.at_us, resets, dropped=found)
+    dropped = given_way(before, change, after, effect)
+    at_us = _when_it_is(change, effect, after, time_zone)
+    return ChangeResult(after, at_us, resets, kept=found, dropped=dropped)
+
+
+def settled(subscription: Subscription, now_us: int, time_zone: str) -> Subscription:
+    """The same as of now: without what is past, and with what is meant for a period's end there."""
+    return following_period_end(normalise(subscription, now_us), now_us, time_zone)
 
 
 def normalise(subscription: Subscription, now_us: int) -> Subscription:
@@ -99,71 +150,98 @@ def normalise(subscription: Subscription, now_us: int) -> Subscription:
         anchor_us=subscription.anchor_us if anchor_us is None else anchor_us,
         trial_ends_us=trial_ends_us,
         trial_end_status=trial_end_status,
-        pause=None if pause is not None and _reached(pause.until_us, now_us) else pause,
+        cancel_at_period_end=subscription.cancel_at_period_end
+        and not _reached(subscription.cancel_us, now_us),
+        pause=None if pause is None else normal_pause(pause, now_us),
         changes=tuple(change for change in subscription.changes if change.at_us > now_us),
     )
 
 
-def billing_period(subscription: Subscription, at_us: int, time_zone: str) -> Window:
-    """The billing period that holds an instant, counted from the anchor in force then."""
-    return window_at(
-        subscription.billing_period,
-        at_us,
-        time_zone=time_zone,
-        anchor_us=anchor_at(subscription, at_us),
-    )
-
-
-def _effective_us(
+def _effect_of(
     subscription: Subscription,
     change: SubscriptionChange,
     when: When,
     now_us: int,
     time_zone: str,
-) -> int:
+) -> Effect:
     if when.time is ChangeTime.NOW:
-        return now_us
+        return Effect(now_us, now_us)
     if not change.can_be_planned:
         raise InvalidInput("when", f"{change.field} takes effect now, it cannot be planned")
+    if isinstance(change, ChangePlan) and change.renews:
+        raise InvalidInput("plan.renew", "a renewal takes effect now, it cannot be planned")
     if when.time is ChangeTime.PERIOD_END:
-        return billing_period(subscription, now_us, time_zone).end_us
+        return Effect(period_end_us(subscription, now_us, time_zone), now_us, at_period_end=True)
     if when.at_us <= now_us:
         raise InvalidInput("at", "must be in the future")
-    return when.at_us
+    return Effect(when.at_us, now_us)
+
+
+def _when_it_is(
+    change: SubscriptionChange, effect: Effect, after: Subscription, time_zone: str
+) -> int:
+    """When a change takes effect: what it does itself may move the end of the period."""
+    if not effect.at_period_end:
+        return effect.at_us
+    if isinstance(change, ResumeSubscription) and after.pause is not None:
+        return after.pause.until_us or effect.at_us
+    return period_end_us(after, effect.now_us, time_zone)
+
+
+def _question(found: tuple[PlannedChange, ...]) -> str:
+    planned = "; ".join(map(planned_text, found[:_NAMED_MAX]))
+    if len(found) > _NAMED_MAX:
+        planned += f"; and {len(found) - _NAMED_MAX} more"
+    return (
+        f"planned before: {planned}. Say whether that is kept or dropped: `planned` in the request,"
+        " --planned keep or --planned drop on the command line"
+    )
 
 
 def _changed(
-    subscription: Subscription, change: SubscriptionChange, at_us: int, now_us: int
+    subscription: Subscription, change: SubscriptionChange, effect: Effect
 ) -> Subscription:
     """The subscription with a change at an instant; what is for now is not settled yet."""
+    at_us, now_us, at_period_end = effect.at_us, effect.now_us, effect.at_period_end
+    if isinstance(change, ChangePlan) and change.renews and _over(subscription, now_us):
+        subscription = _renewed(subscription, RenewSubscription(), now_us)
+    if isinstance(change, _NEEDS_LIFE):
+        _refuse_over(subscription, change, now_us)
+    if isinstance(change, ExtendTrial):
+        _refuse_over(_replace(subscription, trial_ends_us=None), change, now_us)
     match change:
         case ChangePlan(plan, resets_usage, moves_anchor):
-            planned = ScheduledChange(at_us, plan, None, resets_usage, moves_anchor)
-            return _planned(subscription, planned)
-        case SetAddOn():
-            return _with_add_on(subscription, change, at_us)
+            planned = ScheduledChange(
+                at_us, plan, None, resets_usage, moves_anchor, at_period_end=at_period_end
+            )
+            return joined(subscription, planned)
+        case SetAddOn(add_on, quantity):
+            wanted = AddOnSubscription(add_on, quantity)
+            return with_add_on(subscription, wanted, at_us, at_period_end=at_period_end)
         case ResetUsage():
-            return _planned(subscription, ScheduledChange(at_us, resets_usage=True))
+            planned = ScheduledChange(at_us, resets_usage=True, at_period_end=at_period_end)
+            return joined(subscription, planned)
         case PauseSubscription():
-            return _paused(subscription, change, at_us, now_us)
+            return paused(subscription, change, effect)
         case ResumeSubscription():
-            return _resumed(subscription, change, at_us, now_us)
+            return resumed(subscription, change, effect)
         case CancelSubscription():
-            _refuse_over(subscription, change, now_us)
-            return _replace(subscription, cancel_us=at_us)
+            return _replace(subscription, cancel_us=at_us, cancel_at_period_end=at_period_end)
         case _:
             return _changed_now(subscription, change, now_us)
 
 
 def _changed_now(
     subscription: Subscription,
-    change: RenewSubscription | MarkPastDue | MarkPaid | DropPlannedChanges,
+    change: RenewSubscription | ExtendTrial | MarkPastDue | MarkPaid | DropPlannedChanges,
     now_us: int,
 ) -> Subscription:
     """The same for the changes that cannot be planned."""
     match change:
         case RenewSubscription():
             return _renewed(subscription, change, now_us)
+        case ExtendTrial():
+            return extended(subscription, change, now_us)
         case MarkPastDue():
             return _past_due(subscription, change, now_us)
         case MarkPaid():
@@ -176,77 +254,20 @@ def _changed_now(
             assert_never(change)
 
 
-def _planned(subscription: Subscription, planned: ScheduledChange) -> Subscription:
-    """The subscription with one more change, which joins the one of the same instant."""
-    changes = {change.at_us: change for change in subscription.changes}
-    at_us = planned.at_us
-    if at_us in changes:
-        earlier = changes[at_us]
-        planned = ScheduledChange(
-            at_us,
-            planned.plan or earlier.plan,
-            earlier.add_ons if planned.add_ons is None else planned.add_ons,
-            planned.resets_usage or earlier.resets_usage,
-            planned.moves_anchor or earlier.moves_anchor,
-        )
-    changes[at_us] = planned
-    return _replace(subscription, changes=tuple(changes[at_us] for at_us in sorted(changes)))
-
-
-def _with_add_on(subscription: Subscription, change: SetAddOn, at_us: int) -> Subscription:
-    _, held = plan_at(subscription, at_us)
-    before = _quantity(held, change.add_on)
-    if before == change.quantity:
-        return subscription
-    subscription = _planned(subscription, ScheduledChange(at_us, add_ons=_with(held, change)))
-    changes = list(subscription.changes)
-    for position, later in enumerate(changes):
-        if later.at_us <= at_us or later.add_ons is None:
-            continue
-        if _quantity(later.add_ons, change.add_on) != before:
-            break
-        changes[position] = _replace(later, add_ons=_with(later.add_ons, change))
-    return _replace(subscription, changes=tuple(changes))
-
-
-def _paused(
-    subscription: Subscription, change: PauseSubscription, at_us: int, now_us: int
-) -> Subscription:
-    _refuse_over(subscription, change, now_us)
-    pause = subscription.pause
-    if pause is not None and pause.from_us <= now_us:
-        raise FailedPrecondition(change.field, "the subscription is paused already")
-    if change.until_us is not None and change.until_us <= at_us:
-        raise InvalidInput(f"{change.field}.resumes_at", "must be after the start of the pause")
-    if change.until_us is None and change.moves_anchor:
-        message = "needs resumes_at, at which the anchor moves"
-        raise InvalidInput(f"{change.field}.move_anchor", message)
-    return _replace(subscription, pause=Pause(at_us, change.until_us, change.moves_anchor))
-
-
-def _resumed(
-    subscription: Subscription, change: ResumeSubscription, at_us: int, now_us: int
-) -> Subscription:
-    pause = subscription.pause
-    if pause is None or (pause.from_us > now_us and pause.from_us >= at_us):
-        raise FailedPrecondition(change.field, "the subscription is not paused")
-    moves_anchor = pause.moves_anchor or change.moves_anchor
-    return _replace(subscription, pause=Pause(pause.from_us, at_us, moves_anchor))
-
-
 def _renewed(subscription: Subscription, change: RenewSubscription, now_us: int) -> Subscription:
     if _reached(change.ends_us, now_us):
         raise InvalidInput(f"{change.field}.ends_at", "must be in the future")
-    renewed = _replace(subscription, cancel_us=None, ends_us=change.ends_us)
+    renewed = _replace(
+        subscription, cancel_us=None, cancel_at_period_end=False, ends_us=change.ends_us
+    )
     if _reached(subscription.trial_ends_us, now_us):
         renewed = _replace(renewed, trial_ends_us=None)
     if change.moves_anchor:
-        renewed = _planned(renewed, ScheduledChange(now_us, moves_anchor=True))
+        renewed = joined(renewed, ScheduledChange(now_us, moves_anchor=True))
     return renewed
 
 
 def _past_due(subscription: Subscription, change: MarkPastDue, now_us: int) -> Subscription:
-    _refuse_over(subscription, change, now_us)
     before, grace_ends_us = subscription.past_due, change.grace_ends_us
     since_us = now_us if before is None else min(before.from_us, now_us)
     if grace_ends_us is not None:
@@ -261,36 +282,28 @@ def _without_plans(subscription: Subscription, now_us: int) -> Subscription:
         changes=(),
         pause=pause if pause is not None and pause.from_us <= now_us else None,
         cancel_us=cancel_us if _reached(cancel_us, now_us) else None,
+        cancel_at_period_end=False,
     )
 
 
 def _refuse_over(subscription: Subscription, change: SubscriptionChange, now_us: int) -> None:
     """Refuse what makes no sense any more; only a renewal brings the subscription back."""
+    over = _over(subscription, now_us)
+    if over:
+        how = ", or with the change (`renew` in the request, --renew on the command line)"
+        how = how if isinstance(change, ChangePlan) else ""
+        raise FailedPrecondition(change.field, f"{over}: renew it first{how}")
+
+
+def _over(subscription: Subscription, now_us: int) -> str:
+    """How a subscription came to its end, for people; empty while it has not."""
     if _reached(subscription.cancel_us, now_us):
-        raise FailedPrecondition(change.field, "the subscription is canceled: renew it first")
+        return "the subscription is canceled"
+    if _reached(subscription.ends_us, now_us):
+        return "the subscription has ended"
     # A trial that turned into a paid subscription is settled: what is left has ended.
-    if _reached(subscription.ends_us, now_us) or _reached(subscription.trial_ends_us, now_us):
-        raise FailedPrecondition(change.field, "the subscription has ended: renew it first")
+    return "the trial is over" if _reached(subscription.trial_ends_us, now_us) else ""
 
 
 def _reached(instant_us: int | None, now_us: int) -> bool:
     return instant_us is not None and instant_us <= now_us
-
-
-def _quantity(held: tuple[AddOnSubscription, ...], add_on: str) -> int:
-    return sum(
-        add_on_subscription.quantity
-        for add_on_subscription in held
-        if add_on_subscription.add_on == add_on
-    )
-
-
-def _with(held: tuple[AddOnSubscription, ...], change: SetAddOn) -> tuple[AddOnSubscription, ...]:
-    """A list of add-ons with one of them set; sorted by key."""
-    quantities = {
-        add_on_subscription.add_on: add_on_subscription.quantity for add_on_subscription in held
-    }
-    quantities[change.add_on] = change.quantity
-    return tuple(
-        AddOnSubscription(key, quantities[key]) for key in sorted(quantities) if quantities[key]
-    )

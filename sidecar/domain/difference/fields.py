@@ -142,6 +142,8 @@ def _past_due_fields(past_due: PastDue) -> Fields:
 
 
 def _pause_fields(pause: Pause) -> Fields:
+    yield from _flag("pause.starts_at_period_end", pause.starts_at_period_end)
+    yield from _flag("pause.ends_at_period_end", pause.ends_at_period_end)
     yield "pause.starts_at", instant_text(pause.from_us)
     yield from _instant("pause.resumes_at", pause.until_us)
     yield from _flag("pause.moves_anchor", pause.moves_anchor)

@@ -161,6 +161,8 @@ def _pause_to_message(pause: Pause) -> catalog_pb2.Pause:
         starts_at=timestamp(pause.from_us),
         resumes_at=optional_timestamp(pause.until_us),
         moves_anchor=pause.moves_anchor,
+        starts_at_period_end=pause.starts_at_period_end,
+        ends_at_period_end=pause.ends_at_period_end,
     )
 
 
@@ -169,4 +171,6 @@ def _pause(message: catalog_pb2.Pause, field: str) -> Pause:
         from_us=required_instant(message, "starts_at", field),
         until_us=optional_instant(message, "resumes_at", field),
         moves_anchor=message.moves_anchor,
+        starts_at_period_end=message.starts_at_period_end,
+        ends_at_period_end=message.ends_at_period_end,
     )

@@ -7,6 +7,7 @@ import importlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -43,11 +44,19 @@ def test_every_command_has_help_with_examples(name: str) -> None:
     assert "Examples:" in result.output
 
 
+def _commands_of(command: click.Command) -> Iterator[click.Command]:
+    if not isinstance(command, click.Group):
+        yield command
+        return
+    for each in command.commands.values():
+        yield from _commands_of(each)
+
+
 @pytest.mark.parametrize("name", sorted({*main_module.COMMANDS} - {"sidecar", "control", "demo"}))
 def test_every_command_can_answer_in_json(name: str) -> None:
     target = main_module.COMMANDS[name].target.partition(":")[0]
     command = importlib.import_module(target).command
-    commands = command.commands.values() if isinstance(command, click.Group) else [command]
+    commands = list(_commands_of(command))
     speaking = [c.name for c in commands if any("--json" in p.opts for p in c.params)]
 
     assert [c.name for c in commands if c.name != "schema"] == speaking

@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from sidecar.api.control.v1 import control_pb2
-from sidecar.cli import subscription, times
+from sidecar.cli import subscription, subscription_calls, times
 from sidecar.cli.common import ExitCode
 from sidecar.domain.catalog.model import EntitlementGrant
 from sidecar.domain.company.model import (
@@ -61,7 +61,8 @@ FROM                     UNTIL                    STATUS    PLAN   ADD-ONS      
 @pytest.fixture(autouse=True)
 def at_noon(monkeypatch: pytest.MonkeyPatch, in_utc: None) -> None:
     """It is NOW_US, and this machine's clock shows UTC."""
-    monkeypatch.setattr(subscription, "wall_us", lambda: NOW_US)
+    for module in (subscription, subscription_calls):
+        monkeypatch.setattr(module, "wall_us", lambda: NOW_US)
     monkeypatch.setattr(times, "wall_us", lambda: NOW_US)
 
 
@@ -104,6 +105,20 @@ ASKED: dict[str, dict[str, Any]] = {
     "add-on acme seat 0 --at period-end": {
         "add_on": control_pb2.SetAddOn(add_on="seat"),
         "when": PERIOD_END,
+    },
+    "change acme --plan pro --renew --planned drop": {
+        "plan": control_pb2.ChangePlan(plan="pro", renew=True),
+        "when": NOW,
+        "planned": control_pb2.ON_PLANNED_DROP,
+    },
+    "add-on acme seat 3 --planned keep": {
+        "add_on": control_pb2.SetAddOn(add_on="seat", quantity=3),
+        "when": NOW,
+        "planned": control_pb2.ON_PLANNED_KEEP,
+    },
+    "trial extend acme --until +1d": {
+        "extend_trial": control_pb2.ExtendTrial(ends_at=IN_A_DAY),
+        "when": NOW,
     },
     "pause acme": {"pause": control_pb2.PauseSubscription(), "when": NOW},
     "pause acme --until +1d --move-anchor --at now": {
@@ -160,6 +175,7 @@ TOLD = {
     "cancel acme": "canceled",
     "renew acme": "renewed",
     "renew acme --until +1d": "renewed until 2026-03-16 12:00:00 UTC",
+    "trial extend acme --until +1d": "trial until 2026-03-16 12:00:00 UTC",
     "past-due acme": "past due",
     "past-due acme --grace-until +1d": "past due, grace until 2026-03-16 12:00:00 UTC",
     "paid acme": "paid",
@@ -188,6 +204,34 @@ def test_people_are_told_when_a_planned_change_takes_effect(fake: FakeServer) ->
 
     first = "acme: canceled; takes effect in 1 d 1 h (2026-03-16 13:00:00 UTC); revision 12\n"
     assert first + TIMELINE == result.stdout
+
+
+def test_people_are_told_what_was_planned_before_and_what_denies_all_the_same(
+    fake: FakeServer,
+) -> None:
+    answer = changed(NOW_US + 2 * DAY_US)  # paused then
+    downgrade = control_pb2.PlannedChange(what="plan free", at=timestamp(LATER_US))
+    end = control_pb2.PlannedChange(what="cancellation", at=timestamp(LATER_US), at_period_end=True)
+    answer.kept.append(downgrade)
+    answer.dropped.append(end)
+    fake.answers["ChangeSubscription"] = answer
+
+    result = tallyd("subscription", "change", "acme", "--plan", "pro", "--control", fake.address)
+
+    assert [
+        "kept: plan free, in 1 d 1 h (2026-03-16 13:00:00 UTC)",
+        "dropped: cancellation, at the period end, in 1 d 1 h (2026-03-16 13:00:00 UTC)",
+        "It is paused then, and metered features are denied until it is resumed.",
+        "",
+    ] == result.stdout.splitlines()[1:5]
+
+
+def test_who_pauses_is_not_told_that_it_denies(fake: FakeServer) -> None:
+    fake.answers["ChangeSubscription"] = changed(NOW_US + 2 * DAY_US)
+
+    result = tallyd("subscription", "pause", "acme", "--at", "+2d", "--control", fake.address)
+
+    assert "" == result.stdout.splitlines()[1]
 
 
 def test_scripts_get_the_answer(fake: FakeServer) -> None:

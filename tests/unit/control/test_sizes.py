@@ -24,6 +24,7 @@ from sidecar.domain.company.subscription_changes import (
     CancelSubscription,
     ChangePlan,
     ChangeTime,
+    OnPlanned,
     SetAddOn,
     When,
 )
@@ -96,7 +97,7 @@ def test_what_was_large_before_goes_on_and_only_may_not_grow(
     apply.apply(store, Desired(companies=(renamed,)), NOW_US)
     assert renamed == directory.get_company(store, "acme").company
     with pytest.raises(FailedPrecondition, match="'acme' has 2010 overrides and add-ons") as no:
-        change_subscription(store, "acme", SetAddOn(ADD_ONS[0]), NOW, NOW_US)
+        change_subscription(store, "acme", SetAddOn(ADD_ONS[0]), NOW, NOW_US, OnPlanned.KEEP)
     assert "add_on" == no.value.field
 
 

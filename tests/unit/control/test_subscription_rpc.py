@@ -90,6 +90,32 @@ async def test_a_pause_a_payment_and_plans_are_taken_back(calls: Calls) -> None:
     assert catalog_pb2.SUBSCRIPTION_STATUS_ACTIVE == done.snapshot.segments[-1].status
 
 
+async def test_what_was_planned_before_is_asked_for_and_told(calls: Calls) -> None:
+    ask = calls.control.ChangeSubscription
+    planned = await ask(change(cancel=control_pb2.CancelSubscription(), when=PERIOD_END))
+    assert planned.company.subscription.cancel_at_period_end
+    code, reason, metadata = await refusal(ask(change(plan=PLAN)))
+    assert (grpc.StatusCode.FAILED_PRECONDITION, "PLANNED_BEFORE") == (code, reason)
+    assert {"field": "plan"} == metadata
+    told = control_pb2.PlannedChange(
+        what="cancellation", at=planned.effective_at, at_period_end=True
+    )
+    kept = await ask(change(plan=PLAN, planned=control_pb2.ON_PLANNED_KEEP))
+    assert ([told], []) == (list(kept.kept), list(kept.dropped))
+    back = control_pb2.ChangePlan(plan="pro")
+    dropped = await ask(change(plan=back, planned=control_pb2.ON_PLANNED_DROP))
+    assert ([], [told]) == (list(dropped.kept), list(dropped.dropped))
+    assert not dropped.company.subscription.HasField("cancel_at")
+
+
+async def test_a_canceled_subscription_is_renewed_with_another_plan(calls: Calls) -> None:
+    ask = calls.control.ChangeSubscription
+    await ask(change(cancel=control_pb2.CancelSubscription()))
+    assert grpc.StatusCode.FAILED_PRECONDITION == (await refusal(ask(change(plan=PLAN))))[0]
+    done = await ask(change(plan=control_pb2.ChangePlan(plan="max", renew=True)))
+    assert catalog_pb2.SUBSCRIPTION_STATUS_ACTIVE == done.snapshot.segments[-1].status
+
+
 async def test_the_same_again_keeps_the_revision(calls: Calls) -> None:
     first = await calls.control.ChangeSubscription(change(plan=PLAN))
     again = await calls.control.ChangeSubscription(change(plan=PLAN))
@@ -103,6 +129,11 @@ REFUSED: dict[str, tuple[control_pb2.ChangeSubscriptionRequest, str]] = {
     "no such time": (change(plan=PLAN, when=99), "when"),
     "no instant": (change(plan=PLAN, when=AT), "at"),
     "an instant that is past": (change(plan=PLAN, when=AT, at=PAST), "at"),
+    "no such answer": (change(plan=PLAN, planned=99), "planned"),
+    "a trial without an end": (
+        change(extend_trial=control_pb2.ExtendTrial()),
+        "extend_trial.ends_at",
+    ),
     "an instant and now": (change(plan=PLAN, at=FUTURE), "at"),
     "an instant and the period end": (change(plan=PLAN, when=PERIOD_END, at=FUTURE), "at"),
     "a payment at the period end": (change(paid=control_pb2.MarkPaid(), when=PERIOD_END), "when"),

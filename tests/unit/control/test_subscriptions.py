@@ -14,7 +14,13 @@ from sidecar.control.services.timelines import CLOCK_BACK_US_MAX
 from sidecar.control.storage.port import PlaneStore
 from sidecar.domain.bounds import CHANGES_MAX
 from sidecar.domain.catalog.model import AddOn, Plan
-from sidecar.domain.company.model import AddOnSubscription, Company, ScheduledChange, Subscription
+from sidecar.domain.company.model import (
+    AddOnSubscription,
+    Company,
+    ScheduledChange,
+    Subscription,
+    SubscriptionStatus,
+)
 from sidecar.domain.company.spans import segments_of
 from sidecar.domain.company.subscription_changes import (
     NOW,
@@ -181,6 +187,24 @@ def test_a_rule_that_would_be_broken_refuses(sold: PlaneStore) -> None:
         change(sold, ChangePlan("max"), When(ChangeTime.AT, LATER_US + DAY_US))
     assert "plan" == refused.value.field
     assert "subscription.changes: must be at most 100, is 101" == refused.value.message
+
+
+def test_what_is_meant_for_the_period_end_is_there_after_another_anchor_is_applied(
+    sold: PlaneStore,
+) -> None:
+    meant = Subscription("pro", NOW_US, cancel_us=LATER_US, cancel_at_period_end=True)
+    apply.apply(sold, Desired(companies=(Company("acme", subscription=meant),)), NOW_US)
+    ends_us = directory.get_company(sold, "acme").company.subscription
+    moved = msgspec.structs.replace(meant, anchor_us=NOW_US - DAY_US)
+    apply.apply(sold, Desired(companies=(Company("acme", subscription=moved),)), NOW_US)
+    stored = directory.get_company(sold, "acme")
+    subscription = stored.company.subscription
+    assert subscription is not None
+    assert ends_us is not None
+    assert ends_us.cancel_us is not None
+    assert ends_us.cancel_us - DAY_US == subscription.cancel_us
+    canceled = segment_at(stored.snapshot, ends_us.cancel_us - DAY_US)
+    assert SubscriptionStatus.CANCELED is canceled.status
 
 
 def test_what_the_file_says_replaces_what_was_changed(sold: PlaneStore) -> None:

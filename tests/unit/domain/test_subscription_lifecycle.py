@@ -20,6 +20,7 @@ from sidecar.domain.company.subscription_changes import (
     DropPlannedChanges,
     MarkPaid,
     MarkPastDue,
+    OnPlanned,
     PauseSubscription,
     RenewSubscription,
     ResetUsage,
@@ -80,6 +81,14 @@ SETTLED = {
     "a trial that is on stays": (
         sub(trial_ends_us=SOON_US, trial_end_status=ACTIVE),
         sub(trial_ends_us=SOON_US, trial_end_status=ACTIVE),
+    ),
+    "what was meant for the end of a period is an instant once it is past": (
+        sub(cancel_us=NOW_US, cancel_at_period_end=True),
+        sub(cancel_us=NOW_US),
+    ),
+    "a pause that was to begin with a period is a pause": (
+        sub(pause=Pause(NOW_US, starts_at_period_end=True)),
+        sub(pause=Pause(NOW_US)),
     ),
     "a cancellation, an end and a late payment stay": (
         sub(cancel_us=PAST_US, ends_us=PAST_US, past_due=PastDue(PAST_US, NOW_US)),
@@ -176,6 +185,26 @@ DONE_NOW: dict[str, tuple[Subscription, SubscriptionChange, Subscription]] = {
         RenewSubscription(),
         PAID,
     ),
+    "an upgrade of a canceled subscription renews it if asked": (
+        sub(cancel_us=PAST_US, ends_us=PAST_US),
+        ChangePlan("pro", renews=True),
+        sub(plan="pro"),
+    ),
+    "an upgrade of an ended trial renews it if asked": (
+        sub(trial_ends_us=PAST_US),
+        ChangePlan("pro", renews=True),
+        sub(plan="pro"),
+    ),
+    "an upgrade of a live subscription renews nothing": (
+        sub(cancel_us=LATER_US, ends_us=LATER_US),
+        ChangePlan("pro", renews=True),
+        sub(plan="pro", cancel_us=LATER_US, ends_us=LATER_US),
+    ),
+    "an upgrade while paused stays paused": (
+        PAUSED,
+        ChangePlan("pro"),
+        msgspec.structs.replace(PAUSED, plan="pro"),
+    ),
     "a renewal leaves a trial that is on": (TRIAL, RenewSubscription(), TRIAL),
     "a renewal starts a billing cycle if asked": (
         sub(ends_us=SOON_US),
@@ -224,7 +253,7 @@ DONE_NOW: dict[str, tuple[Subscription, SubscriptionChange, Subscription]] = {
 
 @pytest.mark.parametrize(("before", "change", "expected"), DONE_NOW.values(), ids=DONE_NOW)
 def test_done_now(before: Subscription, change: SubscriptionChange, expected: Subscription) -> None:
-    done = apply_change(before, change, NOW, NOW_US, "UTC")
+    done = apply_change(before, change, NOW, NOW_US, "UTC", OnPlanned.KEEP)
     assert (expected, NOW_US) == (done.subscription, done.effective_us)
 
 

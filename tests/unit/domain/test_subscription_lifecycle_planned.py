@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.domain.company.model import AddOnSubscription, Pause, ScheduledChange, Subscription
+from sidecar.domain.company.period_end import billing_period
 from sidecar.domain.company.subscription_changes import (
     PERIOD_END,
     CancelSubscription,
@@ -15,7 +16,7 @@ from sidecar.domain.company.subscription_changes import (
     SetAddOn,
     SubscriptionChange,
 )
-from sidecar.domain.company.subscription_lifecycle import apply_change, billing_period
+from sidecar.domain.company.subscription_lifecycle import apply_change
 from sidecar.domain.time.units import DAY_US, HOUR_US
 from sidecar.domain.time.windows import Window, WindowSpec, WindowUnit
 from tests.support.build import ANCHORED_MONTH, NOW_US
@@ -118,7 +119,12 @@ PLANNED: dict[str, tuple[Subscription, SubscriptionChange, Subscription]] = {
 def test_planned(before: Subscription, change: SubscriptionChange, expected: Subscription) -> None:
     done = apply_change(before, change, at(LATER_US), NOW_US, "UTC")
     assert (expected, LATER_US, False) == (done.subscription, done.effective_us, done.resets_usage)
-    assert done == apply_change(done.subscription, change, at(LATER_US), NOW_US, "UTC")
+    again = apply_change(done.subscription, change, at(LATER_US), NOW_US, "UTC")
+    assert (done.subscription, LATER_US, ()) == (
+        again.subscription,
+        again.effective_us,
+        again.dropped,
+    )
 
 
 PERIODS = {
@@ -134,8 +140,21 @@ PERIODS = {
         "UTC",
         PAST_US + 31 * DAY_US,
     ),
-    "whatever moves the anchor later": (
+    "that of the period which a planned move of the anchor begins": (
         sub(changes=(ScheduledChange(SOON_US, moves_anchor=True),)),
+        "UTC",
+        SOON_US + 31 * DAY_US,
+    ),
+    "that of the last such period": (
+        sub(
+            changes=(ScheduledChange(SOON_US, moves_anchor=True),),
+            pause=Pause(SOON_US + 1, LATER_US, moves_anchor=True),
+        ),
+        "UTC",
+        LATER_US + 31 * DAY_US,
+    ),
+    "its own, where the anchor moves at it or later": (
+        sub(changes=(ScheduledChange(PERIOD_END_US, moves_anchor=True),)),
         "UTC",
         PERIOD_END_US,
     ),

@@ -13,16 +13,20 @@ from sidecar.domain.company.subscription_changes import (
     CancelSubscription,
     ChangePlan,
     DropPlannedChanges,
+    ExtendTrial,
     MarkPaid,
     MarkPastDue,
     PauseSubscription,
     RenewSubscription,
+    ResetUsage,
     ResumeSubscription,
+    SetAddOn,
     SubscriptionChange,
     When,
 )
 from sidecar.domain.company.subscription_lifecycle import apply_change
 from sidecar.domain.errors import FailedPrecondition, FieldError, InvalidInput
+from sidecar.domain.time.units import DAY_US
 from tests.support.build import NOW_US
 from tests.unit.domain.lifecycle_samples import (
     LATER_US,
@@ -42,6 +46,7 @@ def refusal(subscription: Subscription, change: SubscriptionChange, when: When =
 
 
 CANCELED: Final = sub(cancel_us=NOW_US)
+LATER: Final = at(LATER_US)
 OVER: Final = sub(ends_us=NOW_US)
 TRIED: Final = sub(trial_ends_us=NOW_US)
 
@@ -74,6 +79,29 @@ REFUSED: dict[str, tuple[Subscription, SubscriptionChange, When, str]] = {
     "a late payment when canceled": (CANCELED, MarkPastDue(), NOW, "past_due"),
     "a late payment after the term": (OVER, MarkPastDue(), NOW, "past_due"),
     "a payment where none is late": (PAID, MarkPaid(), NOW, "paid"),
+    "another plan when canceled": (CANCELED, ChangePlan("pro"), NOW, "plan"),
+    "another plan at the end of a trial that is over": (TRIED, ChangePlan("pro"), LATER, "plan"),
+    "an add-on after the term": (OVER, SetAddOn("gb"), NOW, "add_on"),
+    "a reset when canceled": (CANCELED, ResetUsage(), NOW, "reset_usage"),
+    "resuming what was canceled while paused": (
+        sub(cancel_us=NOW_US, pause=Pause(PAST_US)),
+        ResumeSubscription(),
+        NOW,
+        "resume",
+    ),
+    "a longer trial where there was none": (PAID, ExtendTrial(LATER_US), NOW, "extend_trial"),
+    "a longer trial when canceled": (
+        sub(cancel_us=NOW_US, trial_ends_us=SOON_US),
+        ExtendTrial(LATER_US),
+        NOW,
+        "extend_trial",
+    ),
+    "a longer trial after 30 days": (
+        sub(trial_ends_us=NOW_US - 30 * DAY_US),
+        ExtendTrial(LATER_US),
+        NOW,
+        "extend_trial",
+    ),
 }
 
 
@@ -83,6 +111,22 @@ def test_refused_in_this_state(
 ) -> None:
     error = refusal(subscription, change, when)
     assert (FailedPrecondition, field) == (type(error), error.field)
+
+
+def test_who_is_refused_hears_what_to_do_instead() -> None:
+    for over, words in (
+        (CANCELED, "canceled"),
+        (OVER, "the subscription has ended"),
+        (TRIED, "trial"),
+    ):
+        error = refusal(over, ChangePlan("pro"))
+        assert words in error.message
+        assert "renew it first, or with the change" in error.message
+
+
+def test_a_trial_ends_no_earlier_than_it_did() -> None:
+    error = refusal(sub(trial_ends_us=LATER_US), ExtendTrial(SOON_US))
+    assert (InvalidInput, "extend_trial.ends_at") == (type(error), error.field)
 
 
 IMPOSSIBLE: dict[str, tuple[SubscriptionChange, When, str]] = {
@@ -103,6 +147,8 @@ IMPOSSIBLE: dict[str, tuple[SubscriptionChange, When, str]] = {
         NOW,
         "pause.move_anchor",
     ),
+    "a renewal with a plan for later": (ChangePlan("pro", renews=True), PERIOD_END, "plan.renew"),
+    "a longer trial for later": (ExtendTrial(LATER_US), at(LATER_US), "when"),
     "a term that ended": (RenewSubscription(NOW_US), NOW, "renew.ends_at"),
 }
 

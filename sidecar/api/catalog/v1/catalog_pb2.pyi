@@ -1253,8 +1253,14 @@ class Pause(_message.Message):
     STARTS_AT_FIELD_NUMBER: _builtins.int
     RESUMES_AT_FIELD_NUMBER: _builtins.int
     MOVES_ANCHOR_FIELD_NUMBER: _builtins.int
+    STARTS_AT_PERIOD_END_FIELD_NUMBER: _builtins.int
+    ENDS_AT_PERIOD_END_FIELD_NUMBER: _builtins.int
     moves_anchor: _builtins.bool
     """Whether the billing cycle starts anew at its end."""
+    starts_at_period_end: _builtins.bool
+    """Whether starts_at is meant for the end of a billing period: it moves with the anchor then."""
+    ends_at_period_end: _builtins.bool
+    """The same of resumes_at."""
     @_builtins.property
     def starts_at(self) -> _timestamp_pb2.Timestamp:
         """Its start. Required."""
@@ -1269,10 +1275,12 @@ class Pause(_message.Message):
         starts_at: _timestamp_pb2.Timestamp | None = ...,
         resumes_at: _timestamp_pb2.Timestamp | None = ...,
         moves_anchor: _builtins.bool = ...,
+        starts_at_period_end: _builtins.bool = ...,
+        ends_at_period_end: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["resumes_at", b"resumes_at", "starts_at", b"starts_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["moves_anchor", b"moves_anchor", "resumes_at", b"resumes_at", "starts_at", b"starts_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ends_at_period_end", b"ends_at_period_end", "moves_anchor", b"moves_anchor", "resumes_at", b"resumes_at", "starts_at", b"starts_at", "starts_at_period_end", b"starts_at_period_end"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

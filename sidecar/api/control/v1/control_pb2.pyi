@@ -92,7 +92,9 @@ class _ChangeTimeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChangeTime
     CHANGE_TIME_NOW: _ChangeTime.ValueType  # 1
     """Now."""
     CHANGE_TIME_PERIOD_END: _ChangeTime.ValueType  # 2
-    """When the present billing period ends."""
+    """When the present billing period ends. It is an intent: where the billing cycle starts anew before that, or the period
+    gets another length, it waits for the end of the period that holds the moment then.
+    """
     CHANGE_TIME_AT: _ChangeTime.ValueType  # 3
     """At an instant in the future."""
 
@@ -104,10 +106,39 @@ CHANGE_TIME_UNSPECIFIED: ChangeTime.ValueType  # 0
 CHANGE_TIME_NOW: ChangeTime.ValueType  # 1
 """Now."""
 CHANGE_TIME_PERIOD_END: ChangeTime.ValueType  # 2
-"""When the present billing period ends."""
+"""When the present billing period ends. It is an intent: where the billing cycle starts anew before that, or the period
+gets another length, it waits for the end of the period that holds the moment then.
+"""
 CHANGE_TIME_AT: ChangeTime.ValueType  # 3
 """At an instant in the future."""
 Global___ChangeTime: _TypeAlias = ChangeTime  # noqa: Y015
+
+class _OnPlanned:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OnPlannedEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OnPlanned.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ON_PLANNED_UNSPECIFIED: _OnPlanned.ValueType  # 0
+    """Not set: the change is refused (FAILED_PRECONDITION, PLANNED_BEFORE), with what was planned in words."""
+    ON_PLANNED_KEEP: _OnPlanned.ValueType  # 1
+    """It stays."""
+    ON_PLANNED_DROP: _OnPlanned.ValueType  # 2
+    """It is dropped. A change that changes nothing drops nothing."""
+
+class OnPlanned(_OnPlanned, metaclass=_OnPlannedEnumTypeWrapper):
+    """What becomes of what was planned before, where a change touches it: planned plans and a planned cancellation where the plan
+    changes now, what is planned of an add-on where that add-on changes now, a cancellation where something is planned for
+    after it.
+    """
+
+ON_PLANNED_UNSPECIFIED: OnPlanned.ValueType  # 0
+"""Not set: the change is refused (FAILED_PRECONDITION, PLANNED_BEFORE), with what was planned in words."""
+ON_PLANNED_KEEP: OnPlanned.ValueType  # 1
+"""It stays."""
+ON_PLANNED_DROP: OnPlanned.ValueType  # 2
+"""It is dropped. A change that changes nothing drops nothing."""
+Global___OnPlanned: _TypeAlias = OnPlanned  # noqa: Y015
 
 class _UsageGroup:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -538,22 +569,26 @@ class ChangePlan(_message.Message):
     PLAN_FIELD_NUMBER: _builtins.int
     RESET_USAGE_FIELD_NUMBER: _builtins.int
     MOVE_ANCHOR_FIELD_NUMBER: _builtins.int
+    RENEW_FIELD_NUMBER: _builtins.int
     plan: _builtins.str
     """Key of the plan."""
     reset_usage: _builtins.bool
     """Whether every counter starts again from 0."""
     move_anchor: _builtins.bool
     """Whether the billing cycle starts anew."""
+    renew: _builtins.bool
+    """Whether a subscription that is canceled or has ended is renewed with it. Refused without that. Not for what is planned."""
     def __init__(
         self,
         *,
         plan: _builtins.str = ...,
         reset_usage: _builtins.bool = ...,
         move_anchor: _builtins.bool = ...,
+        renew: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["move_anchor", b"move_anchor", "plan", b"plan", "reset_usage", b"reset_usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["move_anchor", b"move_anchor", "plan", b"plan", "renew", b"renew", "reset_usage", b"reset_usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -681,6 +716,32 @@ class RenewSubscription(_message.Message):
 Global___RenewSubscription: _TypeAlias = RenewSubscription  # noqa: Y015
 
 @_typing.final
+class ExtendTrial(_message.Message):
+    """The trial ends later. For one that runs, or that ended without a paid subscription less than 30 days ago. What was planned
+    for the instant of its old end moves along.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDS_AT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def ends_at(self) -> _timestamp_pb2.Timestamp:
+        """The new end, not before the old one. Required."""
+
+    def __init__(
+        self,
+        *,
+        ends_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ends_at", b"ends_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ends_at", b"ends_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtendTrial: _TypeAlias = ExtendTrial  # noqa: Y015
+
+@_typing.final
 class MarkPastDue(_message.Message):
     """A payment is late. Entitlements stay in force during the grace."""
 
@@ -756,6 +817,38 @@ class DropPlannedChanges(_message.Message):
 Global___DropPlannedChanges: _TypeAlias = DropPlannedChanges  # noqa: Y015
 
 @_typing.final
+class PlannedChange(_message.Message):
+    """Something that is planned for a subscription."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WHAT_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    AT_PERIOD_END_FIELD_NUMBER: _builtins.int
+    what: _builtins.str
+    """What, for people, such as "plan basic" or "cancellation"."""
+    at_period_end: _builtins.bool
+    """Whether it is meant for the end of a billing period."""
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """When it takes effect."""
+
+    def __init__(
+        self,
+        *,
+        what: _builtins.str = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        at_period_end: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "at_period_end", b"at_period_end", "what", b"what"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlannedChange: _TypeAlias = PlannedChange  # noqa: Y015
+
+@_typing.final
 class ChangeSubscriptionRequest(_message.Message):
     """Asks for a change of a subscription."""
 
@@ -774,7 +867,9 @@ class ChangeSubscriptionRequest(_message.Message):
     PAID_FIELD_NUMBER: _builtins.int
     RESET_USAGE_FIELD_NUMBER: _builtins.int
     DROP_PLANNED_FIELD_NUMBER: _builtins.int
+    EXTEND_TRIAL_FIELD_NUMBER: _builtins.int
     ACCEPTS_SPANS_FIELD_NUMBER: _builtins.int
+    PLANNED_FIELD_NUMBER: _builtins.int
     company: _builtins.str
     """Id of the company."""
     when: Global___ChangeTime.ValueType
@@ -783,6 +878,8 @@ class ChangeSubscriptionRequest(_message.Message):
     """
     accepts_spans: _builtins.bool
     """The same as in GetCompanyRequest."""
+    planned: Global___OnPlanned.ValueType
+    """What becomes of what was planned before."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
         """CHANGE_TIME_AT: the instant, in the future."""
@@ -827,6 +924,10 @@ class ChangeSubscriptionRequest(_message.Message):
     def drop_planned(self) -> Global___DropPlannedChanges:
         """No more plans for the future."""
 
+    @_builtins.property
+    def extend_trial(self) -> Global___ExtendTrial:
+        """A longer trial."""
+
     def __init__(
         self,
         *,
@@ -843,13 +944,15 @@ class ChangeSubscriptionRequest(_message.Message):
         paid: Global___MarkPaid | None = ...,
         reset_usage: Global___ResetUsage | None = ...,
         drop_planned: Global___DropPlannedChanges | None = ...,
+        extend_trial: Global___ExtendTrial | None = ...,
         accepts_spans: _builtins.bool = ...,
+        planned: Global___OnPlanned.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["add_on", b"add_on", "at", b"at", "cancel", b"cancel", "change", b"change", "drop_planned", b"drop_planned", "paid", b"paid", "past_due", b"past_due", "pause", b"pause", "plan", b"plan", "renew", b"renew", "reset_usage", b"reset_usage", "resume", b"resume"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["add_on", b"add_on", "at", b"at", "cancel", b"cancel", "change", b"change", "drop_planned", b"drop_planned", "extend_trial", b"extend_trial", "paid", b"paid", "past_due", b"past_due", "pause", b"pause", "plan", b"plan", "renew", b"renew", "reset_usage", b"reset_usage", "resume", b"resume"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepts_spans", b"accepts_spans", "add_on", b"add_on", "at", b"at", "cancel", b"cancel", "change", b"change", "company", b"company", "drop_planned", b"drop_planned", "paid", b"paid", "past_due", b"past_due", "pause", b"pause", "plan", b"plan", "renew", b"renew", "reset_usage", b"reset_usage", "resume", b"resume", "when", b"when"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepts_spans", b"accepts_spans", "add_on", b"add_on", "at", b"at", "cancel", b"cancel", "change", b"change", "company", b"company", "drop_planned", b"drop_planned", "extend_trial", b"extend_trial", "paid", b"paid", "past_due", b"past_due", "pause", b"pause", "plan", b"plan", "planned", b"planned", "renew", b"renew", "reset_usage", b"reset_usage", "resume", b"resume", "when", b"when"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["plan", "add_on", "pause", "resume", "cancel", "renew", "past_due", "paid", "reset_usage", "drop_planned"]  # noqa: Y015
+    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["plan", "add_on", "pause", "resume", "cancel", "renew", "past_due", "paid", "reset_usage", "drop_planned", "extend_trial"]  # noqa: Y015
     _WhichOneofArgType_change: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_change) -> _WhichOneofReturnType_change | None: ...
 
@@ -865,6 +968,8 @@ class ChangeSubscriptionResponse(_message.Message):
     COMPANY_FIELD_NUMBER: _builtins.int
     SNAPSHOT_FIELD_NUMBER: _builtins.int
     EFFECTIVE_AT_FIELD_NUMBER: _builtins.int
+    KEPT_FIELD_NUMBER: _builtins.int
+    DROPPED_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Revision of the plane after the call."""
     @_builtins.property
@@ -879,6 +984,14 @@ class ChangeSubscriptionResponse(_message.Message):
     def effective_at(self) -> _timestamp_pb2.Timestamp:
         """When the change takes effect."""
 
+    @_builtins.property
+    def kept(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlannedChange]:
+        """What was planned before, is touched by the change, and stays."""
+
+    @_builtins.property
+    def dropped(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlannedChange]:
+        """What was planned before and is dropped."""
+
     def __init__(
         self,
         *,
@@ -886,10 +999,12 @@ class ChangeSubscriptionResponse(_message.Message):
         company: _catalog_pb2.Company | None = ...,
         snapshot: _catalog_pb2.CompanySnapshot | None = ...,
         effective_at: _timestamp_pb2.Timestamp | None = ...,
+        kept: _abc.Iterable[Global___PlannedChange] | None = ...,
+        dropped: _abc.Iterable[Global___PlannedChange] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "effective_at", b"effective_at", "snapshot", b"snapshot"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "effective_at", b"effective_at", "revision", b"revision", "snapshot", b"snapshot"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "dropped", b"dropped", "effective_at", b"effective_at", "kept", b"kept", "revision", b"revision", "snapshot", b"snapshot"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,153 @@
+"""What the commands of `tallyd subscription` have in common: options, and the call itself."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+import click
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
+from sidecar.cli import output
+from sidecar.cli.common import F, control_option, json_option, timeout_option
+from sidecar.cli.completion import complete_company
+from sidecar.cli.servers import connect
+from sidecar.cli.subscription_tables import print_change
+from sidecar.cli.times import InstantType
+from sidecar.shared.convert.times import timestamp
+from sidecar.shared.wall_clock import wall_us
+
+_ENDS: Final = {"pause", "cancel"}
+"""Changes after which nothing else is expected than a denial."""
+
+
+class Call(NamedTuple):
+    """Whom to ask about which company, how long to wait, and how to tell the answer.
+
+    `on_planned`: what becomes of what was planned before.
+    """
+
+    company: str
+    address: str
+    timeout_s: float
+    as_json: bool
+    on_planned: control_pb2.OnPlanned.ValueType = control_pb2.ON_PLANNED_UNSPECIFIED
+
+
+class ChangeInstant(NamedTuple):
+    """When a change takes effect, as the API says it."""
+
+    time: control_pb2.ChangeTime.ValueType = control_pb2.CHANGE_TIME_NOW
+    at: Timestamp | None = None
+
+
+NOW: Final = ChangeInstant()
+PERIOD_END: Final = ChangeInstant(control_pb2.CHANGE_TIME_PERIOD_END)
+_ON_PLANNED: Final[Mapping[str | None, control_pb2.OnPlanned.ValueType]] = {
+    None: control_pb2.ON_PLANNED_UNSPECIFIED,
+    "keep": control_pb2.ON_PLANNED_KEEP,
+    "drop": control_pb2.ON_PLANNED_DROP,
+}
+
+
+class WhenType(click.ParamType[ChangeInstant]):
+    """`now`, `period-end`, or an instant in the future."""
+
+    name = "when"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> ChangeInstant:
+        """Parse it."""
+        if isinstance(value, ChangeInstant):
+            return value
+        if value in ("now", "period-end"):
+            return NOW if value == "now" else PERIOD_END
+        try:
+            at_us = InstantType().convert(value, None, None)
+        except click.BadParameter:
+            told = "is not now, period-end, or an instant such as 2027-01-31, +12h or fri"
+            self.fail(f"{value!r} {told}", param, ctx)
+        return ChangeInstant(control_pb2.CHANGE_TIME_AT, timestamp(at_us))
+
+
+at_option: Final = click.option(
+    "--at",
+    "when",
+    type=WhenType(),
+    default="now",
+    metavar="WHEN",
+    show_default=True,
+    help="now, period-end, or an instant such as 2027-01-31, +12h or fri.",
+)
+move_anchor_option: Final = click.option(
+    "--move-anchor", is_flag=True, help="Start the billing cycle anew."
+)
+planned_option: Final = click.option(
+    "--planned",
+    type=click.Choice(["keep", "drop"]),
+    help="Keep or drop what was planned before of the same thing; refused without that.",
+)
+company_argument: Final = click.argument("company", shell_complete=complete_company)
+
+
+def until_option(name: str, text: str, *, required: bool = False) -> Callable[[F], F]:
+    """Add an option for an instant; the parameter is `until`, a Timestamp or `None`."""
+
+    def parse(ctx: click.Context, param: click.Parameter, at_us: int | None) -> Timestamp | None:
+        return None if at_us is None else timestamp(at_us)
+
+    return click.option(
+        name,
+        "until",
+        type=InstantType(),
+        metavar="TIME",
+        callback=parse,
+        required=required,
+        help=text,
+    )
+
+
+def call_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that every command has; with COMPANY they become the parameter `call`."""
+
+    @control_option
+    @timeout_option
+    @json_option
+    @functools.wraps(function)
+    def with_call(
+        *,
+        company: str,
+        control_address: str,
+        timeout_s: float,
+        as_json: bool,
+        planned: str | None = None,
+        **given: Any,
+    ) -> None:
+        on_planned = _ON_PLANNED[planned]
+        call = Call(company, control_address, timeout_s, as_json, on_planned)
+        function(call=call, **given)
+
+    return with_call
+
+
+def send(call: Call, told: str, when: ChangeInstant = NOW, **change: Any) -> None:
+    """Ask for one change, and print what came of it. `told`: the change, in words."""
+    request = control_pb2.ChangeSubscriptionRequest(
+        company=call.company,
+        when=when.time,
+        at=when.at,
+        planned=call.on_planned,
+        accepts_spans=not call.as_json,  # scripts have what they always had
+        **change,
+    )
+    with connect("control", call.address) as channel:
+        stub = control_pb2_grpc.ControlServiceStub(channel)
+        answer = stub.ChangeSubscription(request, timeout=call.timeout_s)
+    if call.as_json:
+        output.print_message(answer)
+    else:
+        at_once = when.time == control_pb2.CHANGE_TIME_NOW
+        print_change(answer, told, at_once, wall_us(), is_end=bool(_ENDS & change.keys()))
