@@ -30,6 +30,9 @@ DEADLINE_SECONDS: Final = 0.05
 LARGE: Final = bytes(200_000)
 """An answer that takes more than the window of a stream, and so not the usual path."""
 
+waiting: Final[list[bytes]] = []
+"""Streams that have sent their message, and are not within the transport any more."""
+
 
 def handled(call: HostedCall) -> None:
     """Answer with what was asked, or fail as it says."""
@@ -58,6 +61,7 @@ async def told(message: bytes, _context: CallContext) -> AsyncGenerator[bytes, N
     yield message
     while message == b"flood":
         yield LARGE
+    waiting.append(message)
     if message == b"wrong":
         raise CallFailed(NOT_FOUND, "not found")
     if message == b"wait":
@@ -231,8 +235,14 @@ async def test_a_call_whose_connection_goes_away_is_counted_as_cancelled(host: H
 
 
 async def test_what_outlasts_a_stop_is_counted_as_unavailable(host: Hosted) -> None:
+    waiting.clear()
     call = host.stream("Told", b"wait")
     assert b"wait" == await call.read()
+
+    async def waits() -> bool:
+        return bool(waiting)
+
+    await until(waits, "it never came to wait")
     async with asyncio.timeout(HANG_SECONDS_MAX):
         await host.server.stop(0)
     await host.counts({("Told", "UNAVAILABLE"): 1})
