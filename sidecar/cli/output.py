@@ -40,9 +40,12 @@ __all__ = [
 
 NOTHING: Final = "-"
 """Stands in a table where there is no value."""
+_EMPTY: Final = ("", "0", NOTHING)
 _BAR_CELLS: Final = 8
 _BAR_COLUMNS_MIN: Final = 100
 """Narrower terminals need the room for names and numbers."""
+_EDGES: Final = 2
+"""Cells beside a drawn table that is not tight."""
 _GAP: Final = 2
 """Cells between two columns of a drawn table."""
 _WORD_CELLS_MAX: Final = 12
@@ -114,12 +117,16 @@ def print_table(
 ) -> None:
     """Print rows under titles. A column that holds a number is aligned to the right.
 
+    On a terminal that is too narrow, columns that hold nothing (or 0) in each row are left out.
     `tight`: without the empty lines that a drawn table has around it.
     """
     table = [list(row) for row in rows]
     to_right = [any(_is_number(row[at]) for row in table) for at in range(len(titles))]
     if is_terminal():
-        _print_rich(titles, table, to_right, tight)
+        room = shutil.get_terminal_size().columns - (0 if tight else _EDGES)
+        told = _columns_told(titles, table, room)
+        titles, to_right = [titles[at] for at in told], [to_right[at] for at in told]
+        _print_rich(titles, [[row[at] for at in told] for row in table], to_right, tight)
     else:
         _print_plain(titles, table, to_right)
 
@@ -201,8 +208,7 @@ def _print_rich(
         pad_edge=False,
         show_edge=not tight,
     )
-    edges = 0 if tight else 2
-    room = shutil.get_terminal_size().columns - edges - _GAP * (len(titles) - 1)
+    room = shutil.get_terminal_size().columns - (0 if tight else _EDGES) - _GAP * (len(titles) - 1)
     widths = _widths(titles, table, room)
     for title, right, width in zip(titles, to_right, widths, strict=True):
         justify: Literal["right", "left"] = "right" if right else "left"
@@ -212,6 +218,20 @@ def _print_rich(
             *(Text(_text(c), style=c.colour if isinstance(c, Painted) else "") for c in row)
         )
     Console(no_color=not _shows_colours(), highlight=False).print(drawn)
+
+
+def _columns_told(
+    titles: Sequence[str], table: Sequence[Sequence[Cell]], room: int
+) -> Sequence[int]:
+    """Return which columns are shown: all of them, where all have room side by side."""
+    from rich.cells import cell_len
+
+    every = range(len(titles))
+    columns = [[titles[at], *(_text(row[at]) for row in table)] for at in every]
+    wanted = sum(max(map(cell_len, column)) for column in columns) + _GAP * (len(titles) - 1)
+    if wanted <= room:
+        return every
+    return [at for at in every if any(text not in _EMPTY for text in columns[at][1:])] or every
 
 
 def _widths(titles: Sequence[str], table: Sequence[Sequence[Cell]], room: int) -> list[int]:

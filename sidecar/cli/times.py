@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import click
 
+from sidecar.cli.common import F
 from sidecar.domain.time.units import MILLISECOND_US, SECOND_US, datetime_of_instant
+from sidecar.domain.time.windows import Window, WindowSpec, WindowUnit, window_at
+from sidecar.domain.time.zones import load_zone
+from sidecar.shared.durations import duration_of_text
 from sidecar.shared.instants import moment_of_text
 from sidecar.shared.wall_clock import wall_us
+
+_ZONE_META: Final = "tallyd.time_zone"
+"""Where click's context says which zone --time-zone named."""
+_CALENDAR: Final = ("day", "week", "month", "quarter", "year")
 
 
 class InstantType(click.ParamType[int]):
@@ -27,13 +35,74 @@ class InstantType(click.ParamType[int]):
         if isinstance(value, int):
             return value
         try:
-            return moment_of_text(str(value), wall_us())
+            return moment_of_text(str(value), wall_us(), time_zone(ctx))
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
 
+class LastType(click.ParamType[Window]):
+    """A stretch of time up to now, such as `7d`, or the last whole `month`; the value is a window.
+
+    Days, weeks, months, quarters and years are those of the calendar.
+    """
+
+    name = "span"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Window:
+        """Parse it."""
+        if isinstance(value, Window):
+            return value
+        text, now_us = str(value).strip().lower(), wall_us()
+        if text in _CALENDAR:
+            unit = WindowSpec(WindowUnit[text.upper()])
+            running = window_at(unit, now_us, time_zone=time_zone(ctx), anchor_us=None)
+            return window_at(unit, running.start_us - 1, time_zone=time_zone(ctx), anchor_us=None)
+        try:
+            return Window(now_us - duration_of_text(text), now_us)
+        except ValueError as error:
+            self.fail(f"{error}, nor one of {', '.join(_CALENDAR)}", param, ctx)
+
+
+def month_of(instant_us: int, zone: str) -> Window:
+    """Return the calendar's month that holds an instant."""
+    return window_at(WindowSpec(WindowUnit.MONTH), instant_us, time_zone=zone, anchor_us=None)
+
+
+def time_zone_option(command: F) -> F:
+    """Add --time-zone, in which days begin and times are shown; see `time_zone`."""
+
+    def keep(ctx: click.Context, param: click.Parameter, name: str | None) -> None:
+        if name is None:
+            return
+        try:
+            load_zone(name)
+        except ValueError:
+            raise click.BadParameter(f"{name!r} is not a time zone such as Europe/Berlin") from None
+        ctx.meta[_ZONE_META] = name
+
+    return click.option(
+        "--time-zone",
+        metavar="NAME",
+        callback=keep,
+        is_eager=True,
+        expose_value=False,
+        help="Days begin and times are shown in this zone, such as Europe/Berlin or UTC.",
+    )(command)
+
+
+def time_zone(ctx: click.Context | None = None) -> str:
+    """Return the zone in which days begin: that of --time-zone, or UTC."""
+    context = ctx or click.get_current_context(silent=True)
+    return "UTC" if context is None else str(context.meta.get(_ZONE_META, "UTC"))
+
+
 def local_time(instant_us: int) -> str:
-    """Write an instant as this machine's clocks show it, such as `2026-02-01 01:00:00 CET`."""
+    """Write an instant as this machine's clocks show it, such as `2026-02-01 01:00:00 CET`.
+
+    In the zone of --time-zone where that is given.
+    """
     return f"{_local(instant_us):%Y-%m-%d %H:%M:%S %Z}"
 
 
@@ -67,7 +136,9 @@ def span_of(span_us: int) -> str:
 
 def _local(instant_us: int) -> datetime:
     moment = datetime_of_instant(instant_us)
+    context = click.get_current_context(silent=True)
+    zone = None if context is None else context.meta.get(_ZONE_META)
     # At the edge of what the platform's zone rules cover, UTC does.
     with suppress(OverflowError, ValueError, OSError):
-        moment = moment.astimezone()
+        moment = moment.astimezone(None if zone is None else load_zone(zone))
     return moment

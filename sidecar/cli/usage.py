@@ -12,10 +12,13 @@ from sidecar.api.enforcement.v1 import enforcement_pb2_grpc as pb_grpc
 from sidecar.cli import output, usage_tables
 from sidecar.cli.common import control_option, examples, json_option, sidecar_option, timeout_option
 from sidecar.cli.completion import complete_company, complete_feature
+from sidecar.cli.pages import paged
 from sidecar.cli.servers import connect
-from sidecar.cli.times import InstantType
+from sidecar.cli.times import InstantType, LastType, month_of, time_zone, time_zone_option
+from sidecar.domain.time.windows import Window
 from sidecar.shared.api_json import json_of_message
 from sidecar.shared.convert.times import timestamp
+from sidecar.shared.wall_clock import wall_us
 
 _GROUPS: Final = {
     "company": control_pb2.USAGE_GROUP_COMPANY,
@@ -55,7 +58,8 @@ class GroupsType(click.ParamType[tuple[str, ...]]):
         "tallyd usage",
         "tallyd usage acme",
         "tallyd usage acme --source sidecar",
-        "tallyd usage --from 2026-01-01 --until 2026-02-01 --by company,day",
+        "tallyd usage --last month --by company,day --time-zone Europe/Berlin",
+        "tallyd usage acme --last 7d",
         "tallyd usage acme --records --feature tokens --from -24h --json",
     )
 )
@@ -69,6 +73,12 @@ class GroupsType(click.ParamType[tuple[str, ...]]):
 )
 @click.option("--from", "from_us", type=InstantType(), metavar="TIME", help="Events from then on.")
 @click.option("--until", "until_us", type=InstantType(), metavar="TIME", help="Events before.")
+@click.option(
+    "--last",
+    type=LastType(),
+    metavar="SPAN",
+    help="Events of the last 7d, say, until now; or of the last day, week, month, quarter or year.",
+)
 @click.option(
     "--by",
     "groups",
@@ -95,6 +105,7 @@ class GroupsType(click.ParamType[tuple[str, ...]]):
     show_default=True,
     help="Most sums (to 10000) or lines to show; of limits at least 10000.",
 )
+@time_zone_option
 @control_option
 @sidecar_option
 @timeout_option
@@ -104,6 +115,7 @@ def command(
     feature: str,
     from_us: int | None,
     until_us: int | None,
+    last: Window | None,
     groups: tuple[str, ...] | None,
     at: int | None,
     source: str,
@@ -116,11 +128,17 @@ def command(
 ) -> None:
     """Show what was used.
 
-    With COMPANY alone: its usage against its limits, now or --at an instant. Without COMPANY, or
-    with --from, --until or --by: sums of the ledger. With --records: the ledger's lines.
+    With COMPANY alone: its usage against its limits, now or --at an instant; of features without
+    limits, what was used in that month. Without COMPANY, or with --from, --until, --last or --by:
+    sums of the ledger. With --records: the ledger's lines.
 
-    TIME is RFC 3339 with an offset, a date (UTC), or a span from now such as -24h.
+    TIME is RFC 3339 with an offset, a date, yesterday, or a span from now such as -24h. Dates and
+    months are UTC and times are shown as of this machine, but for --time-zone.
     """
+    if last is not None:
+        if from_us is not None or until_us is not None:
+            raise click.UsageError("--last is instead of --from and --until")
+        from_us, until_us = last.start_us, last.end_us
     question = Question(company or "", feature, from_us, until_us)
     ranged = from_us is not None or until_us is not None
     sums = not records and (company is None or ranged or groups is not None)
@@ -151,7 +169,7 @@ def _refuse_mixtures(
 
 def _limits(
     question: Question,
-    at: int | None,
+    at_us: int | None,
     rows_max: int,
     address: str,
     timeout_s: float,
@@ -161,25 +179,36 @@ def _limits(
     request = control_pb2.GetCompanyUsageRequest(
         company=question.company,
         feature=question.feature,
-        at=None if at is None else timestamp(at),
+        at=None if at_us is None else timestamp(at_us),
     )
+    meant_us = wall_us() if at_us is None else at_us
+    month = month_of(meant_us, time_zone())
     with connect("control", address) as channel:
         stub = control_pb2_grpc.ControlServiceStub(channel)
-        answer = stub.GetCompanyUsage(request, timeout=timeout_s)
-        while answer.next_page_token and len(answer.limits) < rows_max:
-            request.page_token = answer.next_page_token
-            more = stub.GetCompanyUsage(request, timeout=timeout_s)
-            answer.limits.extend(more.limits)
-            answer.truncated, answer.next_page_token = more.truncated, more.next_page_token
+        answer = paged(
+            stub.GetCompanyUsage,
+            request,
+            timeout_s,
+            rows_max,
+            lambda page: len(page.limits),
+            _join_limits,
+        )
+        sums = stub.QueryUsage(
+            _sums_request(question._replace(from_us=month.start_us, until_us=month.end_us)),
+            timeout=timeout_s,
+        ).sums
+    limited = {usage.feature for usage in answer.limits}
+    unlimited = [usage for usage in sums if usage.feature not in limited]
     if as_json:
-        output.print_message(answer)
+        told = [json_of_message(usage) for usage in unlimited]
+        output.print_json({**json_of_message(answer), "without_limits": told})
     else:
-        usage_tables.print_company_usage(answer)
+        usage_tables.print_company_usage(question.company, answer, unlimited, month, meant_us)
 
 
 def _sidecar_limits(
     question: Question,
-    at: int | None,
+    at_us: int | None,
     rows_max: int,
     address: str,
     timeout_s: float,
@@ -188,14 +217,11 @@ def _sidecar_limits(
     request = pb.GetUsageRequest(
         company=question.company,
         feature=question.feature,
-        at=None if at is None else timestamp(at),
+        at=None if at_us is None else timestamp(at_us),
     )
     with connect("sidecar", address) as channel:
         stub = pb_grpc.EnforcementServiceStub(channel)
-        answer = stub.GetUsage(request, timeout=timeout_s)
-        while answer.next_page_token and _limits_in(answer) < rows_max:
-            request.page_token = answer.next_page_token
-            _join(answer, stub.GetUsage(request, timeout=timeout_s))
+        answer = paged(stub.GetUsage, request, timeout_s, rows_max, _limits_in, _join)
     if as_json:
         output.print_message(answer)
     else:
@@ -214,7 +240,14 @@ def _join(answer: pb.GetUsageResponse, more: pb.GetUsageResponse) -> None:
             known[usage.feature].limits.extend(usage.limits)
         else:
             answer.features.append(usage)
-    answer.truncated, answer.next_page_token = more.truncated, more.next_page_token
+    answer.truncated = more.truncated
+
+
+def _join_limits(
+    answer: control_pb2.GetCompanyUsageResponse, more: control_pb2.GetCompanyUsageResponse
+) -> None:
+    answer.limits.extend(more.limits)
+    answer.truncated = more.truncated
 
 
 def _sums(
@@ -225,39 +258,45 @@ def _sums(
     timeout_s: float,
     as_json: bool,
 ) -> None:
-    request = control_pb2.QueryUsageRequest(
-        company=question.company,
-        feature=question.feature,
-        group_by=[_GROUPS[name] for name in groups],
-        max_sums=min(rows_max, 10_000),
-    )
-    _set_range(request, question)
+    request = _sums_request(question)
+    request.group_by.extend(_GROUPS[name] for name in groups)
+    request.max_sums = min(rows_max, 10_000)
     with connect("control", address) as channel:
         stub = control_pb2_grpc.ControlServiceStub(channel)
         answer = stub.QueryUsage(request, timeout=timeout_s)
     if as_json:
         output.print_message(answer)
     else:
-        usage_tables.print_sums(answer, groups)
+        usage_tables.print_sums(answer, groups, question.from_us, question.until_us)
+
+
+def _sums_request(question: Question) -> control_pb2.QueryUsageRequest:
+    request = control_pb2.QueryUsageRequest(company=question.company, feature=question.feature)
+    _set_range(request, question)
+    return request
 
 
 def _records(
     question: Question, rows_max: int, address: str, timeout_s: float, as_json: bool
 ) -> None:
-    """Page through the ledger's lines until there are enough of them or no more."""
-    lines: list[control_pb2.LedgerRecord] = []
-    request = control_pb2.ListRecordsRequest(company=question.company, feature=question.feature)
+    request = control_pb2.ListRecordsRequest(
+        company=question.company,
+        feature=question.feature,
+        page_size=min(_PAGE_RECORDS, rows_max),
+    )
     _set_range(request, question)
     with connect("control", address) as channel:
         stub = control_pb2_grpc.ControlServiceStub(channel)
-        while True:
-            request.page_size = min(_PAGE_RECORDS, rows_max - len(lines))
-            answer = stub.ListRecords(request, timeout=timeout_s)
-            lines.extend(answer.records)
-            request.page_token = answer.next_page_token
-            if not request.page_token or len(lines) >= rows_max:
-                break
-    truncated = bool(request.page_token)
+        answer = paged(
+            stub.ListRecords,
+            request,
+            timeout_s,
+            rows_max,
+            lambda page: len(page.records),
+            lambda page, more: page.records.extend(more.records),
+        )
+    lines = answer.records[:rows_max]
+    truncated = bool(answer.next_page_token) or len(answer.records) > rows_max
     if as_json:
         records = [json_of_message(line) for line in lines]
         output.print_json({"records": records, "truncated": truncated})

@@ -8,14 +8,33 @@ from sidecar.api.control.v1 import control_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.cli import output
 from sidecar.cli.describe import basis_text, limit_table, pairs
-from sidecar.cli.output import Cell, Painted
+from sidecar.cli.output import Cell, Painted, bar
 from sidecar.cli.times import local_time
+from sidecar.domain.time.units import datetime_of_instant
+from sidecar.domain.time.windows import LIFETIME_WINDOW, Window
 from sidecar.shared.api_json import instant_of
 
 
-def print_company_usage(answer: control_pb2.GetCompanyUsageResponse) -> None:
-    """Print what the control plane knows of a company's limits."""
-    _print_limits([(usage.feature, _status(usage)) for usage in answer.limits], answer.truncated)
+def print_company_usage(
+    company: str,
+    answer: control_pb2.GetCompanyUsageResponse,
+    unlimited: Sequence[control_pb2.UsageSum],
+    month: Window,
+    at_us: int,
+) -> None:
+    """Print what the control plane knows of a company's limits in the windows of an instant.
+
+    `unlimited`: sums of features without limits, in a month.
+    """
+    if output.is_terminal():
+        output.print_line(f"{output.printable(company)} at {local_time(at_us)}")
+    if answer.company_unknown:
+        output.print_line(
+            f"there is no company {output.printable(company)} (any more); "
+            "its usage stands against the default plan"
+        )
+    limits = [(usage.feature, _status(usage)) for usage in answer.limits]
+    _print_limits(limits, answer.truncated, unlimited, month)
 
 
 def print_sidecar_usage(answer: pb.GetUsageResponse) -> None:
@@ -25,8 +44,17 @@ def print_sidecar_usage(answer: pb.GetUsageResponse) -> None:
     output.print_line(f"basis: {basis_text(answer.basis)}")
 
 
-def print_sums(answer: control_pb2.QueryUsageResponse, groups: Sequence[str]) -> None:
-    """Print sums of the ledger, which are always by feature."""
+def print_sums(
+    answer: control_pb2.QueryUsageResponse,
+    groups: Sequence[str],
+    from_us: int | None,
+    until_us: int | None,
+) -> None:
+    """Print sums of the ledger, which are always by feature, under the time that they are of."""
+    if output.is_terminal() and (from_us is not None or until_us is not None):
+        first = "the beginning" if from_us is None else local_time(from_us)
+        last = "now" if until_us is None else local_time(until_us)
+        output.print_line(f"from {first} to {last}")
     keys = [name for name in ("company", "feature", "day") if name == "feature" or name in groups]
     rows = [
         [
@@ -61,11 +89,29 @@ def print_records(records: Sequence[control_pb2.LedgerRecord], truncated: bool) 
     _print_rows(titles, rows, "no records", truncated)
 
 
-def _print_limits(limits: Sequence[tuple[str, pb.LimitStatus]], truncated: bool) -> None:
+def _print_limits(
+    limits: Sequence[tuple[str, pb.LimitStatus]],
+    truncated: bool,
+    unlimited: Sequence[control_pb2.UsageSum] = (),
+    month: Window = LIFETIME_WINDOW,
+) -> None:
     """Print limits, and what was carried into their windows where anything was."""
     titles, statuses = limit_table(status for _, status in limits)
     rows = [[feature, *row] for (feature, _), row in zip(limits, statuses, strict=True)]
-    _print_rows(("feature", *titles), rows, "no limits", truncated)
+    for usage in unlimited:
+        known: dict[str, Cell] = {
+            "limit": f"none, in {_month_text(month)}",
+            "used": usage.quantity,
+            "amount": "unlimited",
+            "share": bar(usage.quantity, None),
+        }
+        rows.append([usage.feature, *(known.get(title) for title in titles)])
+    _print_rows(("feature", *titles), rows, "no limits, and no usage", truncated)
+
+
+def _month_text(month: Window) -> str:
+    middle_us = (month.start_us + month.end_us) // 2  # in the same month in every zone
+    return f"{datetime_of_instant(middle_us):%b %Y}"
 
 
 def _print_rows(

@@ -11,6 +11,7 @@ from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.control.v1 import control_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.cli.common import ExitCode
+from sidecar.domain.time.units import DAY_US, HOUR_US
 from sidecar.shared.convert.times import timestamp
 from tests.unit.cli.fakes import FakeServer, tallyd
 
@@ -19,6 +20,13 @@ FEBRUARY_US = 1_769_904_000_000_000
 
 
 pytestmark = pytest.mark.usefixtures("in_utc")
+
+
+@pytest.fixture
+def plane(fake: FakeServer) -> FakeServer:
+    """A control plane whose ledger has nothing; a test says what is used of limits."""
+    fake.answers["QueryUsage"] = control_pb2.QueryUsageResponse()
+    return fake
 
 
 def usage(used: int, amount: int | None, carried: int = 0) -> control_pb2.LimitUsage:
@@ -33,12 +41,12 @@ def usage(used: int, amount: int | None, carried: int = 0) -> control_pb2.LimitU
     )
 
 
-def test_a_company_is_shown_against_its_limits(fake: FakeServer) -> None:
-    fake.answers["GetCompanyUsage"] = control_pb2.GetCompanyUsageResponse(
+def test_a_company_is_shown_against_its_limits(plane: FakeServer) -> None:
+    plane.answers["GetCompanyUsage"] = control_pb2.GetCompanyUsageResponse(
         limits=[usage(250, 1000), usage(1500, 1000), usage(7, None)]
     )
 
-    result = tallyd("usage", "acme", "--at", "2026-01-31", "--control", fake.address)
+    result = tallyd("usage", "acme", "--at", "2026-01-31", "--control", plane.address)
 
     assert ExitCode.OK == result.exit_code
     expected = """\
@@ -51,15 +59,68 @@ tokens   monthly (soft)     7  unlimited  -         -     0  2026-02-01 00:00
     request = control_pb2.GetCompanyUsageRequest(
         company="acme", at=timestamp(NOON_US - 43_200_000_000)
     )
-    assert [request] == fake.requests
+    assert request == plane.requests[0]
 
 
-def test_what_was_carried_has_a_column_where_there_is_any(fake: FakeServer) -> None:
-    fake.answers["GetCompanyUsage"] = control_pb2.GetCompanyUsageResponse(
+@pytest.mark.parametrize(
+    ("zone", "from_us", "until_us"),
+    [
+        ((), FEBRUARY_US - 31 * DAY_US, FEBRUARY_US),
+        (
+            ("--time-zone", "Europe/Berlin"),
+            FEBRUARY_US - 31 * DAY_US - HOUR_US,
+            FEBRUARY_US - HOUR_US,
+        ),
+    ],
+    ids=["UTC", "Berlin"],
+)
+def test_of_a_feature_without_limits_it_is_told_what_was_used_in_the_month(
+    plane: FakeServer, zone: tuple[str, ...], from_us: int, until_us: int
+) -> None:
+    plane.answers["GetCompanyUsage"] = control_pb2.GetCompanyUsageResponse(limits=[usage(1, 10)])
+    plane.answers["QueryUsage"] = control_pb2.QueryUsageResponse(
+        sums=[
+            control_pb2.UsageSum(feature="images", quantity=7),
+            control_pb2.UsageSum(feature="tokens", quantity=1),
+        ]
+    )
+    asked = ("usage", "acme", "--at", "2026-01-31", *zone, "--control", plane.address)
+
+    result = tallyd(*asked)
+    told = json.loads(tallyd(*asked, "--json").stdout)
+
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert ["tokens", "images"] == [line[0] for line in lines[1:]]
+    assert ["images", "none,", "in", "Jan", "2026", "7", "unlimited", "-", "-", "-", "-"] == lines[
+        2
+    ]
+    assert [("images", 7)] == [(one["feature"], one["quantity"]) for one in told["without_limits"]]
+    (request,) = {
+        (getattr(asked, "from").ToMicroseconds(), asked.until.ToMicroseconds())
+        for asked in plane.requests
+        if isinstance(asked, control_pb2.QueryUsageRequest)
+    }
+    assert (from_us, until_us) == request
+
+
+def test_a_company_that_only_the_ledger_knows_is_told_as_such(plane: FakeServer) -> None:
+    plane.answers["GetCompanyUsage"] = control_pb2.GetCompanyUsageResponse(company_unknown=True)
+
+    result = tallyd("usage", "acme", "--control", plane.address)
+
+    expected = """\
+there is no company acme (any more); its usage stands against the default plan
+no limits, and no usage
+"""
+    assert expected == result.stdout
+
+
+def test_what_was_carried_has_a_column_where_there_is_any(plane: FakeServer) -> None:
+    plane.answers["GetCompanyUsage"] = control_pb2.GetCompanyUsageResponse(
         limits=[usage(1200, 1000, carried=500), usage(1600, 1000, carried=500), usage(250, 1000)]
     )
 
-    result = tallyd("usage", "acme", "--control", fake.address)
+    result = tallyd("usage", "acme", "--control", plane.address)
 
     expected = """\
 FEATURE  LIMIT           USED  AMOUNT  CARRIED  SHARE  LEFT  OVER  RESETS
@@ -70,13 +131,13 @@ tokens   monthly (soft)   250    1000        0  25%     750     0  2026-02-01 00
     assert expected == result.stdout
 
 
-def test_the_rate_past_a_limit_is_told(fake: FakeServer) -> None:
+def test_the_rate_past_a_limit_is_told(plane: FakeServer) -> None:
     slowed = usage(1200, 1000)
     slowed.limit.enforcement = catalog_pb2.ENFORCEMENT_THROTTLE
     slowed.limit.throttle.CopyFrom(catalog_pb2.Rate(count=1, period=Duration(seconds=5), burst=1))
-    fake.answers["GetCompanyUsage"] = control_pb2.GetCompanyUsageResponse(limits=[slowed])
+    plane.answers["GetCompanyUsage"] = control_pb2.GetCompanyUsageResponse(limits=[slowed])
 
-    result = tallyd("usage", "acme", "--control", fake.address)
+    result = tallyd("usage", "acme", "--control", plane.address)
 
     assert "monthly (throttle to 1 per 5 seconds)  1200" in result.stdout
 
@@ -234,7 +295,7 @@ def test_records_stop_at_the_most_that_was_asked_for(fake: FakeServer) -> None:
     answer = json.loads(result.stdout)
     assert 1500 == len(answer["records"])
     assert answer["truncated"] is True
-    assert [1000, 500] == [request.page_size for request in fake.requests]
+    assert [1000, 1000] == [request.page_size for request in fake.requests]
 
 
 @pytest.mark.parametrize(
@@ -259,19 +320,24 @@ def test_what_does_not_fit_together_is_told(args: list[str], message: str) -> No
 
 
 def test_usage_of_users_is_read_page_by_page_as_long_as_more_is_asked_for(
-    fake: FakeServer, monkeypatch: pytest.MonkeyPatch
+    plane: FakeServer,
 ) -> None:
     first = control_pb2.GetCompanyUsageResponse(
         limits=[usage(1, 1000)], truncated=True, next_page_token="next"
     )
-    fake.answers["GetCompanyUsage"] = first
-    cut = tallyd("usage", "acme", "--max", "1", "--json", "--control", fake.address)
+    plane.answers["GetCompanyUsage"] = first
+    cut = tallyd("usage", "acme", "--max", "1", "--json", "--control", plane.address)
     assert '"truncated": true' in cut.stdout
-    assert 1 == len(fake.requests)
+    assert [""] == tokens(plane)
 
-    fake.requests.clear()
-    tallyd("usage", "acme", "--max", "3", "--json", "--control", fake.address)
-    assert ["", "next", "next"] == [request.page_token for request in fake.requests]
+    plane.requests.clear()
+    tallyd("usage", "acme", "--max", "3", "--json", "--control", plane.address)
+    assert ["", "next", "next"] == tokens(plane)
+
+
+def tokens(plane: FakeServer) -> list[str]:
+    wanted = control_pb2.GetCompanyUsageRequest
+    return [asked.page_token for asked in plane.requests if isinstance(asked, wanted)]
 
 
 def test_pages_of_a_sidecar_are_joined_by_feature(fake: FakeServer) -> None:
