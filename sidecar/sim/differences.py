@@ -172,7 +172,7 @@ class Differences:
             if limit is None:
                 told = f"{feature} {name}: no more"
                 last = before.usages.get((feature, name, ()))
-                yield told + (f"; used {number_text(last.used)}" if last is not None else "")
+                yield told + (f"; used {number_text(last.used)}" if last and last.used else "")
                 continue
             told = f"{feature} {name}: {ceiling_text(limit)}"
             if old is not None and ceiling_text(old) != ceiling_text(limit):

@@ -18,6 +18,7 @@ from sidecar.sim.differences import Differences
 from sidecar.sim.expectations import Unmet, actual_values, unmet_values
 from sidecar.sim.model import (
     CatalogStep,
+    Expectation,
     OverridesStep,
     Scenario,
     ScenarioStep,
@@ -164,22 +165,29 @@ class _Player:
 
     def _take(self, step: ScenarioStep) -> None:
         """Let a step happen, and look whether what it expects is so."""
-        answer = None
+        answer, refused = None, False
         try:
             answer = self._do(step)
         except FieldError as error:
             self._note_refused(step, error)
-        else:
-            if step.refused:
-                self._unmet.append(Unmet(step.at, step.path, "was to be refused, and is not"))
+            refused = True
+        if step.expect is not None and not (refused and isinstance(step.action, UsageStep)):
+            try:
+                self._compare(step, step.expect, answer)
+            except FieldError as error:
+                self._note_refused(step, error)
+                refused = True
+        if step.refused and not refused:
+            self._unmet.append(Unmet(step.at, step.path, "was to be refused, and is not"))
         self._expected += step.refused
-        if step.expect is not None:
-            actual = actual_values(self._world, self._present_now(), step.expect, answer)
-            unmet = unmet_values(step, actual)
-            self._expected += len(step.expect.values)
-            self._unmet += unmet
-            for each in unmet:
-                self._log.tell(step.at_us, "not met", each.text)
+
+    def _compare(self, step: ScenarioStep, expect: Expectation, answer: Decision | None) -> None:
+        actual = actual_values(self._world, self._present_now(), expect, answer)
+        unmet = unmet_values(step, actual)
+        self._expected += len(expect.values)
+        self._unmet += unmet
+        for each in unmet:
+            self._log.tell(step.at_us, "not met", each.text)
 
     def _do(self, step: ScenarioStep) -> Decision | None:
         action, world = step.action, self._world
@@ -266,6 +274,8 @@ def _told(step: ScenarioStep) -> str:
     action = step.action
     if isinstance(action, SubscriptionStep):
         return action.told
+    if action is None:
+        return "the question"
     if isinstance(action, UsageStep):
         return f"{action.feature}{dimensions_text(action.dimensions)}"
     return "the catalog" if isinstance(action, CatalogStep) else "the overrides"

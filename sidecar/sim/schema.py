@@ -24,20 +24,20 @@ def scenario_schema_text() -> str:
     schema["$defs"] = {
         **definitions,
         **schema["$defs"],
-        "catalog": {
+        "scenario_catalog": {
             "type": ["string", "object"],
             "errorMessage": "a path or a mapping",
             "required": catalog["required"],
             **sections,
         },
-        "catalog_part": {
+        "scenario_catalog_part": {
             "type": ["string", "object"],
             "errorMessage": "a path or a mapping",
             **sections,
         },
         "scenario_company": _with_type(definitions["company"], "string", "an id or a mapping"),
         "scenario_override": _with_type(definitions["override"], "null", "a value or a mapping"),
-        "reason": {
+        "scenario_reason": {
             "description": "Why it is allowed or denied.",
             "enum": [reason.name for reason in Reason],
         },

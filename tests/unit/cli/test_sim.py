@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from jsonschema import Draft202012Validator
 from sidecar.cli.common import ExitCode
 from sidecar.cli.sim import EXAMPLES
 from sidecar.shared.catalog_file import yaml_tree
+from sidecar.shared.catalog_file.schema import schema_text
 from tests.unit.cli.fakes import tallyd
 from tests.unit.sim.support import HEAD
 
@@ -100,6 +102,13 @@ def test_without_a_file_it_is_said_what_there_is() -> None:
 
     assert ExitCode.USAGE == result.exit_code
     assert "--example" in result.stderr
+
+
+def test_the_scenarios_schema_defines_nothing_that_the_catalogs_does() -> None:
+    text = resources.files("sidecar.sim").joinpath("scenario.schema.json").read_text()
+    ours, theirs = json.loads(text)["$defs"], json.loads(schema_text())["$defs"]
+
+    assert set() == ours.keys() & theirs.keys()
 
 
 def test_the_examples_fit_the_schema_that_is_printed() -> None:

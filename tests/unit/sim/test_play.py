@@ -89,6 +89,33 @@ def test_a_change_may_be_expected_to_be_refused() -> None:
     assert 2 == result.expected
 
 
+DECLARED = HEAD.replace(
+    "calls: {kind: metered}", "calls: {kind: metered, dimensions: {user: required}}"
+)
+REFUSED_REQUESTS = {
+    "usage": "usage: {feature: calls, dimensions: {usr: ann}}",
+    "usage again and again": "usage: {feature: calls, dimensions: {usr: ann}, every: 1h}",
+    "a question": "expect: {feature: calls, dimensions: {usr: ann}, allowed: true}",
+}
+
+
+@pytest.mark.parametrize("step", REFUSED_REQUESTS.values(), ids=REFUSED_REQUESTS)
+def test_a_request_that_is_refused_is_told_once_and_is_no_success(step: str) -> None:
+    result = played(f"- {step}\n- {{at: +1d, expect: {{status: active}}}}", DECLARED)
+
+    (unmet,) = result.unmet
+    assert unmet.message.startswith("refused: ")
+    assert "user" in unmet.message
+    assert 1 == len(texts(result, "refused"))
+
+
+@pytest.mark.parametrize("name", ["usage", "a question"])
+def test_a_request_may_be_expected_to_be_refused(name: str) -> None:
+    result = played(f"- {REFUSED_REQUESTS[name][:-1]}}}\n  refused: true", DECLARED)
+
+    assert [] == result.unmet
+
+
 def test_what_is_not_as_expected_is_told_with_its_place() -> None:
     result = played(
         "- usage: {feature: calls, quantity: 3}\n"
