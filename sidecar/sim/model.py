@@ -9,7 +9,7 @@ import msgspec
 
 from sidecar.domain.catalog.model import Catalog
 from sidecar.domain.company.model import Company, Override
-from sidecar.domain.company.subscription_changes import NOW, SubscriptionChange, When
+from sidecar.domain.company.subscription_changes import NOW, OnPlanned, SubscriptionChange, When
 from sidecar.domain.limits.reasons import GrantMode
 from sidecar.domain.limits.requests import NO_ATTRIBUTES
 from sidecar.domain.time.units import DAY_US
@@ -28,13 +28,14 @@ Expected: TypeAlias = "str | int | bool | None"
 class SubscriptionStep(msgspec.Struct, frozen=True):
     """A change of the subscription, as `tallyd subscription` makes it. `told`: it, in words.
 
-    `until_us`: of what it says when it ends.
+    `until_us`: of what it says when it ends. `on_planned`: what becomes of what was planned before.
     """
 
     change: SubscriptionChange
     told: str
     when: When = NOW
     until_us: int | None = None
+    on_planned: OnPlanned = OnPlanned.ASK
 
 
 class OverridesStep(msgspec.Struct, frozen=True):

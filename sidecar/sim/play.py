@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from sidecar.control.services.subscriptions import ChangedSubscription
+from sidecar.domain.company.planned import planned_text
 from sidecar.domain.company.subscription_changes import ChangeTime
 from sidecar.domain.errors import FieldError
 from sidecar.domain.limits.decision import Decision
@@ -201,8 +203,7 @@ class _Player:
             return None
         self._present = self._present_now()
         if isinstance(action, SubscriptionStep):
-            effective_us = world.change(action.change, action.when)
-            self._tell_change(action, effective_us)
+            self._tell_change(action, world.change(action))
         elif isinstance(action, CatalogStep):
             world.apply(action.catalog)
             self._log.tell(step.at_us, "catalog", "another catalog is applied")
@@ -223,15 +224,23 @@ class _Player:
         overrides = (*kept, *action.overrides)
         self._world.apply(None, msgspec.structs.replace(company, overrides=overrides))
 
-    def _tell_change(self, action: SubscriptionStep, effective_us: int) -> None:
+    def _tell_change(self, action: SubscriptionStep, done: ChangedSubscription) -> None:
         told = action.told
+        if action.until_us is not None:
+            told += f" until {moment_text(self._zone, action.until_us)}"
         if action.when.time is not ChangeTime.NOW:
-            told += f"; takes effect {moment_text(self._zone, effective_us)}"
-        until_us = action.until_us
-        if until_us is not None:
-            told += f" until {moment_text(self._zone, until_us)}"
+            told += f"; takes effect {moment_text(self._zone, done.effective_us)}"
+        for verb, planned in (("keeps", done.kept), ("drops", done.dropped)):
+            for each in planned:
+                told += f"; {verb} {each.what} at {moment_text(self._zone, each.at_us)}"
         self._log.tell(
-            self._world.now_us, "change", told, change=action.told, effective_us=effective_us
+            self._world.now_us,
+            "change",
+            told,
+            change=action.told,
+            effective_us=done.effective_us,
+            kept=[planned_text(each) for each in done.kept],
+            dropped=[planned_text(each) for each in done.dropped],
         )
 
     def _use_again(self, coming: _Coming) -> None:

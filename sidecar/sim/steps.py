@@ -12,8 +12,10 @@ from sidecar.domain.company.subscription_changes import (
     ChangePlan,
     ChangeTime,
     DropPlannedChanges,
+    ExtendTrial,
     MarkPaid,
     MarkPastDue,
+    OnPlanned,
     PauseSubscription,
     RenewSubscription,
     ResetUsage,
@@ -58,6 +60,7 @@ _MODES: Final = {
     "up_to": GrantMode.UP_TO,
     "record": GrantMode.RECORD_ONLY,
 }
+_ON_PLANNED: Final = {"": OnPlanned.ASK, "keep": OnPlanned.KEEP, "drop": OnPlanned.DROP}
 _ASKED: Final = ("feature", "quantity", "dimensions")
 _FLAGS: Final = frozenset({"allowed"})
 _TEXTS: Final = frozenset({"status", "plan", "reason", "binding", "value"})
@@ -80,6 +83,7 @@ class StepBuilder:
             "resume": self._resume,
             "cancel": lambda _path, _node: (CancelSubscription(), "cancel"),
             "renew": self._renew,
+            "extend_trial": self._extend_trial,
             "past_due": self._past_due,
             "paid": lambda _path, _node: (MarkPaid(), "paid"),
             "reset_usage": lambda _path, _node: (ResetUsage(), "usage reset"),
@@ -128,7 +132,9 @@ class StepBuilder:
         change, told = self._changes[name](path, node)
         if isinstance(change, ChangePlan):
             self._catalog.plan = change.plan
-        return SubscriptionStep(change, told, self._when(path, node), _until_us(change))
+        on_planned = _ON_PLANNED[text_of(node, "planned")]
+        when, until_us = self._when(path, node), _until_us(change)
+        return SubscriptionStep(change, told, when, until_us, on_planned)
 
     def _when(self, path: Path, node: Node) -> When:
         text = text_of(node, "when", "now")
@@ -138,8 +144,13 @@ class StepBuilder:
 
     def _change(self, path: Path, node: Node) -> tuple[SubscriptionChange, str]:
         plan = own_text(node) or text_of(node, "plan")
-        change = ChangePlan(plan, flag_of(node, "reset_usage"), flag_of(node, "move_anchor"))
-        told = f"plan {plan}"
+        change = ChangePlan(
+            plan,
+            flag_of(node, "reset_usage"),
+            flag_of(node, "move_anchor"),
+            flag_of(node, "renew"),
+        )
+        told = f"plan {plan}" + (", renewed" if change.renews else "")
         told += ", usage reset" if change.resets_usage else ""
         return change, told + (", new billing cycle" if change.moves_anchor else "")
 
@@ -158,6 +169,9 @@ class StepBuilder:
     def _renew(self, path: Path, node: Node) -> tuple[SubscriptionChange, str]:
         until_us = self._later(path, node, "until")
         return RenewSubscription(until_us, flag_of(node, "move_anchor")), "renew"
+
+    def _extend_trial(self, path: Path, node: Node) -> tuple[SubscriptionChange, str]:
+        return ExtendTrial(self._instant(path, node, "until", self._now_us)), "trial"
 
     def _past_due(self, path: Path, node: Node) -> tuple[SubscriptionChange, str]:
         until_us = self._later(path, node, "grace_until")
@@ -254,8 +268,10 @@ def _expected(name: str, node: Node) -> Expected:
 
 def _until_us(change: SubscriptionChange) -> int | None:
     match change:
-        case (
-            PauseSubscription(until_us, _) | MarkPastDue(until_us) | RenewSubscription(until_us, _)
-        ):
-            return until_us
+        case PauseSubscription() | ExtendTrial():
+            return change.until_us
+        case MarkPastDue():
+            return change.grace_ends_us
+        case RenewSubscription():
+            return change.ends_us
     return None

@@ -14,12 +14,12 @@ from sidecar.control.services import apply, ingest, snapshots, subscriptions, us
 from sidecar.control.services.close_windows import RollingCatalogs, close_windows
 from sidecar.control.services.directory import get_company
 from sidecar.control.services.rollover_walk import Walker
+from sidecar.control.services.subscriptions import ChangedSubscription
 from sidecar.control.storage.sqlite import SqliteStore
 from sidecar.control.storage.values import CounterKey, LineFilter, StoredCompany, UsageSum
 from sidecar.directory.directory import Directory
 from sidecar.domain.catalog.model import Catalog
 from sidecar.domain.company.model import Company
-from sidecar.domain.company.subscription_changes import SubscriptionChange, When
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.limits.decision import Decision
 from sidecar.domain.limits.reasons import Basis
@@ -29,6 +29,7 @@ from sidecar.engine.enforce import Answer, Enforcer
 from sidecar.engine.needs import Needs
 from sidecar.engine.plane_status import PlaneStatus
 from sidecar.engine.query import CheckResult, Queries
+from sidecar.sim.model import SubscriptionStep
 from sidecar.storage.counters import Counters
 from sidecar.storage.memory import MemoryEngine
 from sidecar.storage.opening import open_store
@@ -79,13 +80,13 @@ class World:
         apply.apply(self._plane, apply.Desired(catalog, companies), self.now_us)
         self.settle()
 
-    def change(self, change: SubscriptionChange, when: When) -> int:
-        """Change the subscription at the plane; when it takes effect. Raises what that raises."""
+    def change(self, step: SubscriptionStep) -> ChangedSubscription:
+        """Change the subscription at the plane. Raises what that raises."""
         done = subscriptions.change_subscription(
-            self._plane, self.company, change, when, self.now_us
+            self._plane, self.company, step.change, step.when, self.now_us, step.on_planned
         )
         self.settle()
-        return done.effective_us
+        return done
 
     def stored(self) -> StoredCompany:
         """The company as the plane has it."""

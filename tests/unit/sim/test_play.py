@@ -266,3 +266,38 @@ def test_a_company_without_subscription_is_denied() -> None:
 
     assert [] == result.unmet
     assert ["no subscription, no plan"] == texts(result, "starts")
+
+
+def test_a_change_says_what_becomes_of_what_was_planned() -> None:
+    result = played(
+        "- {at: day 5, change: {plan: free, when: period-end}}\n"
+        "- {at: day 9, change: {plan: pro, reset_usage: true}, refused: true}\n"
+        "- {at: day 9, change: {plan: pro, reset_usage: true, planned: drop}}\n"
+        "- {at: 2026-03-01, expect: {plan: pro}}"
+    )
+
+    assert [] == result.unmet
+    assert texts(result, "change")[-1].endswith("; drops plan free at 2026-02-28")
+
+
+def test_a_trial_is_extended() -> None:
+    trial = "company: {plan: pro, anchor: +7d, trial_ends_at: +7d, after_trial: active}"
+    result = played(
+        "- {at: day 5, extend_trial: {until: +10d}}\n"
+        "- {at: day 14, expect: {status: trialing}}\n"
+        "- {at: day 15, expect: {status: active}}",
+        f"{CATALOG}\n{trial}\nstarts_at: 2026-01-24\n",
+    )
+
+    assert [] == result.unmet
+    assert ["trial until 2026-02-07"] == texts(result, "change")
+
+
+def test_a_subscription_that_is_over_is_renewed_with_a_plan() -> None:
+    result = played(
+        "- cancel:\n"
+        "- {at: +2d, change: free, refused: true}\n"
+        "- {change: {plan: free, renew: true}, expect: {status: active, plan: free}}"
+    )
+
+    assert [] == result.unmet
