@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Container
 from pathlib import Path as FilePath
-from typing import Final
 
 from sidecar.domain.catalog.model import Catalog
 from sidecar.domain.company.model import Company, Override
@@ -24,8 +23,7 @@ from sidecar.shared.catalog_file.problems import (
 from sidecar.shared.catalog_file.yaml_tree import Listing, Node, Scalar, Table
 from sidecar.sim.instants import ScenarioClock
 from sidecar.sim.model import CUSTOMER
-
-_SECTIONS: Final = ("features", "plans", "add_ons")
+from sidecar.sim.patches import moved, patched
 
 
 class CatalogInForce:
@@ -52,27 +50,28 @@ class CatalogInForce:
         if isinstance(node, Scalar):
             source = str(self._folder / node.text)
             root, problems = tree_of(read_bytes(source), source, "features and plans")
+            self._is_of_file = True
             self._file = catalog_of_tree(root, source, problems)
             self.warnings += [warning.text(source) for warning in self._file.warnings]
         else:
             assert isinstance(node, Table)
             root = node
+            self._is_of_file = False
             self._file = self._read(root, path, node.at)
             self._warn(path)
         self._root = root
 
     def change(self, path: Path, node: Node) -> None:
-        """Take over what a mapping says of features, plans and add-ons, and leave the rest."""
+        """Take over what a mapping says, as a patch; or another catalog, of a file."""
         if isinstance(node, Scalar):
             self.replace(path, node)
             return
         assert isinstance(node, Table)
-        merged = Table(self._root.at, dict(self._root.entries), dict(self._root.keys))
-        for name, section in node.entries.items():
-            before = self._root.entries.get(name)
-            joins = name in _SECTIONS and isinstance(section, Table) and isinstance(before, Table)
-            merged.entries[name] = _joined(before, section) if joins else section
-            merged.keys[name] = node.keys[name]
+        # Of what another file says the place is here, in the scenario.
+        base = moved(self._root, node.at) if self._is_of_file else self._root
+        merged = patched(base, node)
+        merged.entries.pop("companies", None)
+        self._is_of_file = False
         known = {warning.message for warning in self._file.warnings}
         self._file = self._read(merged, path, node.at)
         self._warn(path, known)
@@ -131,13 +130,6 @@ class CatalogInForce:
         except CatalogFileError as error:
             problems = [_translated(problem, path, at, prefix) for problem in error.problems]
             raise CatalogFileError(self._source, problems) from None
-
-
-def _joined(before: Node | None, section: Node) -> Table:
-    """Entries of a section, those of before but for the ones that are written anew."""
-    assert isinstance(before, Table)
-    assert isinstance(section, Table)
-    return Table(section.at, before.entries | section.entries, before.keys | section.keys)
 
 
 def _translated(problem: FileProblem, path: Path, at: FilePosition, prefix: str) -> FileProblem:

@@ -16,11 +16,6 @@ def scenario_schema_text() -> str:
     schema: dict[str, Any] = json.loads(file.read_text("utf-8"))
     catalog: dict[str, Any] = json.loads(catalog_schema_text())
     definitions = catalog["$defs"]
-    sections = {
-        "additionalProperties": False,
-        "patternProperties": catalog["patternProperties"],
-        "properties": catalog["properties"],
-    }
     schema["$defs"] = {
         **definitions,
         **schema["$defs"],
@@ -28,12 +23,9 @@ def scenario_schema_text() -> str:
             "type": ["string", "object"],
             "errorMessage": "a path or a mapping",
             "required": catalog["required"],
-            **sections,
-        },
-        "scenario_catalog_part": {
-            "type": ["string", "object"],
-            "errorMessage": "a path or a mapping",
-            **sections,
+            "additionalProperties": False,
+            "patternProperties": catalog["patternProperties"],
+            "properties": catalog["properties"],
         },
         "scenario_company": _with_type(definitions["company"], "string", "an id or a mapping"),
         "scenario_override": _with_type(definitions["override"], "null", "a value or a mapping"),

@@ -54,6 +54,7 @@ from sidecar.sim.model import (
     SubscriptionStep,
     UsageStep,
 )
+from sidecar.sim.patches import is_empty
 
 _MODES: Final = {
     "check": GrantMode.ALL_OR_NOTHING,
@@ -179,7 +180,7 @@ class StepBuilder:
 
     def _overrides(self, path: Path, node: Node) -> OverridesStep:
         entries = table_of(Table(node.at, {"overrides": node}), "overrides")
-        removed = [name for name, entry in entries.items() if _is_empty(entry)]
+        removed = [name for name, entry in entries.items() if is_empty(entry)]
         for name in removed:
             self._require_feature((*path, name), name, at_key=True)
         assert isinstance(node, Table)
@@ -252,10 +253,6 @@ class StepBuilder:
         except ValueError as error:
             self._fields.note((*path, name), str(error))
             return before_us
-
-
-def _is_empty(node: Node) -> bool:
-    return isinstance(node, Scalar) and node.value() is None
 
 
 def _expected(name: str, node: Node) -> Expected:

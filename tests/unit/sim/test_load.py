@@ -133,6 +133,18 @@ def test_a_wrong_beginning_is_told_with_its_place(head: str, problem: str) -> No
     assert problem in refused.value.lines()[0]
 
 
+def test_what_a_patch_breaks_in_another_file_is_told_where_the_patch_is(tmp_path: Path) -> None:
+    content = "".join(line[2:] + "\n" for line in CATALOG.splitlines()[1:])
+    (tmp_path / "catalog.yaml").write_text(content)
+    head = "catalog: catalog.yaml\ncompany: {}\nstarts_at: 2026-01-31\n"
+
+    with pytest.raises(CatalogFileError) as refused:
+        scenario("- catalog: {features: {sso: null}}", head, tmp_path)
+
+    problem = "steps[0].catalog.plans.pro.entitlements.sso: the catalog has no feature 'sso'"
+    assert [f"scenario.yaml:5:14: {problem}"] == refused.value.lines()
+
+
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(CatalogFileError, match="cannot be read"):
         load_scenario(tmp_path / "nothing.yaml")

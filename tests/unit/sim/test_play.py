@@ -139,12 +139,13 @@ def test_a_price_change_is_tried_in_the_middle_of_a_month() -> None:
     result = played(
         "- usage: {feature: calls, quantity: 60}\n"
         "- at: +1d\n"
-        "  catalog:\n"
-        "    plans: {pro: {entitlements: {calls: {limits: {monthly:\n"
-        "      {amount: 40, per: month, align: billing}}}}}}\n"
+        "  catalog: {plans: {pro: {entitlements: {calls: {limits: {monthly: {amount: 40}}}}}}}\n"
         "- expect: {plan: pro, feature: calls, allowed: false, remaining: 0}\n"
         "- expect: {feature: calls, limits: {monthly: {remaining: 0, overage: 20}}}\n"
-        "- expect: {feature: sso, allowed: false}"
+        "- expect: {feature: sso, allowed: true}\n"
+        "- catalog: {plans: {pro: {entitlements: {sso: null, calls: unlimited}}}}\n"
+        "- expect: {feature: sso, allowed: false}\n"
+        "- expect: {feature: calls, quantity: 1_000_000, allowed: true}"
     )
 
     assert [] == result.unmet
