@@ -17,6 +17,7 @@ from sidecar.cli.subscription_calls import (
     ChangeInstant,
     at_option,
     call_options,
+    change_options,
     company_argument,
     move_anchor_option,
     planned_option,
@@ -34,7 +35,7 @@ QUANTITY_MAX: Final = 1_000_000
 @click.group(
     epilog=examples(
         "tallyd subscription show acme",
-        "tallyd subscription change acme --plan pro",
+        "tallyd subscription change acme --plan pro --dry-run",
         "tallyd subscription change acme --plan basic --at period-end",
         "tallyd subscription pause acme --until +30d",
     ),
@@ -78,7 +79,7 @@ def show(call: Call) -> None:
 @click.option("--renew", is_flag=True, help="Renew a subscription that is over with it.")
 @at_option
 @planned_option
-@call_options
+@change_options
 def change(
     call: Call, plan: str, reset_usage: bool, move_anchor: bool, renew: bool, when: ChangeInstant
 ) -> None:
@@ -99,7 +100,7 @@ def change(
 @click.argument("quantity", type=click.IntRange(0, QUANTITY_MAX))
 @at_option
 @planned_option
-@call_options
+@change_options
 def add_on(call: Call, key: str, quantity: int, when: ChangeInstant) -> None:
     """Set how many of the add-on KEY COMPANY holds; 0 for none."""
     told = f"add-on {key} x {output.number(quantity)}" if quantity else f"no add-on {key}"
@@ -112,7 +113,7 @@ def add_on(call: Call, key: str, quantity: int, when: ChangeInstant) -> None:
 @move_anchor_option
 @at_option
 @planned_option
-@call_options
+@change_options
 def pause(call: Call, until: Timestamp | None, move_anchor: bool, when: ChangeInstant) -> None:
     """Pause COMPANY: metered features are denied."""
     wanted = control_pb2.PauseSubscription(resumes_at=until, move_anchor=move_anchor)
@@ -124,7 +125,7 @@ def pause(call: Call, until: Timestamp | None, move_anchor: bool, when: ChangeIn
 @move_anchor_option
 @at_option
 @planned_option
-@call_options
+@change_options
 def resume(call: Call, move_anchor: bool, when: ChangeInstant) -> None:
     """End a pause of COMPANY's subscription."""
     wanted = control_pb2.ResumeSubscription(move_anchor=move_anchor)
@@ -134,7 +135,7 @@ def resume(call: Call, move_anchor: bool, when: ChangeInstant) -> None:
 @command.command()
 @company_argument
 @at_option
-@call_options
+@change_options
 def cancel(call: Call, when: ChangeInstant) -> None:
     """Cancel COMPANY's subscription: all is denied."""
     send(call, "canceled", when, cancel=control_pb2.CancelSubscription())
@@ -144,7 +145,7 @@ def cancel(call: Call, when: ChangeInstant) -> None:
 @company_argument
 @until_option("--until", "End of the new term; left out: it renews by itself.")
 @move_anchor_option
-@call_options
+@change_options
 def renew(call: Call, until: Timestamp | None, move_anchor: bool) -> None:
     """Renew COMPANY's subscription.
 
@@ -162,7 +163,7 @@ def trial() -> None:
 @trial.command("extend")
 @company_argument
 @until_option("--until", "The trial's new end.", required=True)
-@call_options
+@change_options
 def extend_trial(call: Call, until: Timestamp) -> None:
     """Let the trial of COMPANY end later.
 
@@ -176,7 +177,7 @@ def extend_trial(call: Call, until: Timestamp) -> None:
 @command.command("past-due")
 @company_argument
 @until_option("--grace-until", "Deny everything from then on; left out: never.")
-@call_options
+@change_options
 def past_due(call: Call, until: Timestamp | None) -> None:
     """Say that a payment of COMPANY is late."""
     told = "past due" + (f", grace{_until(until)}" if until else "")
@@ -185,7 +186,7 @@ def past_due(call: Call, until: Timestamp | None) -> None:
 
 @command.command()
 @company_argument
-@call_options
+@change_options
 def paid(call: Call) -> None:
     """Say that the late payment of COMPANY has come."""
     send(call, "paid", paid=control_pb2.MarkPaid())
@@ -195,7 +196,7 @@ def paid(call: Call) -> None:
 @company_argument
 @at_option
 @planned_option
-@call_options
+@change_options
 def reset_usage(call: Call, when: ChangeInstant) -> None:
     """Start every counter of COMPANY again from 0.
 
@@ -204,15 +205,26 @@ def reset_usage(call: Call, when: ChangeInstant) -> None:
     send(call, "usage reset", when, reset_usage=control_pb2.ResetUsage())
 
 
-@command.command("drop-planned")
+@command.command(
+    "drop-planned",
+    epilog=examples(
+        "tallyd subscription drop-planned acme",
+        'tallyd subscription drop-planned acme cancellation "add-on seats"',
+        "tallyd subscription drop-planned acme plan --at 2027-01-31T00:00:00Z",
+    ),
+)
 @company_argument
-@call_options
-def drop_planned(call: Call) -> None:
-    """Forget what is planned for COMPANY.
+@click.argument("what", nargs=-1)
+@until_option("--at", "Only what takes effect in this second.")
+@change_options
+def drop_planned(call: Call, what: tuple[str, ...], until: Timestamp | None) -> None:
+    """Forget what is planned for COMPANY, or only WHAT of it.
 
-    That is planned changes, a planned cancellation and a planned pause.
+    That is planned changes, a planned cancellation and a planned pause. WHAT is what
+    `subscription show` says of it, or its first words: plan, "add-on seats", cancellation, pause.
     """
-    send(call, "planned changes dropped", drop_planned=control_pb2.DropPlannedChanges())
+    wanted = control_pb2.DropPlannedChanges(what=what, at=until)
+    send(call, "planned changes dropped", drop_planned=wanted)
 
 
 def _until(until: Timestamp | None) -> str:

@@ -16,6 +16,7 @@ from sidecar.cli.completion import complete_company
 from sidecar.cli.servers import connect
 from sidecar.cli.subscription_tables import print_change
 from sidecar.cli.times import InstantType
+from sidecar.shared.api_json import json_of_message
 from sidecar.shared.convert.times import timestamp
 from sidecar.shared.wall_clock import wall_us
 
@@ -34,6 +35,7 @@ class Call(NamedTuple):
     timeout_s: float
     as_json: bool
     on_planned: control_pb2.OnPlanned.ValueType = control_pb2.ON_PLANNED_UNSPECIFIED
+    dry_run: bool = False
 
 
 class ChangeInstant(NamedTuple):
@@ -124,30 +126,48 @@ def call_options(function: Callable[..., None]) -> Callable[..., None]:
         timeout_s: float,
         as_json: bool,
         planned: str | None = None,
+        dry_run: bool = False,
         **given: Any,
     ) -> None:
         on_planned = _ON_PLANNED[planned]
-        call = Call(company, control_address, timeout_s, as_json, on_planned)
+        call = Call(company, control_address, timeout_s, as_json, on_planned, dry_run)
         function(call=call, **given)
 
     return with_call
 
 
+def change_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of `call_options`, and --dry-run."""
+    return click.option(
+        "--dry-run", is_flag=True, help="Say what would change, and change nothing."
+    )(call_options(function))
+
+
 def send(call: Call, told: str, when: ChangeInstant = NOW, **change: Any) -> None:
-    """Ask for one change, and print what came of it. `told`: the change, in words."""
+    """Ask for one change, and print what came of it. `told`: the change, in words.
+
+    Of a dry run, the timeline before it is shown too.
+    """
     request = control_pb2.ChangeSubscriptionRequest(
         company=call.company,
         when=when.time,
         at=when.at,
         planned=call.on_planned,
+        dry_run=call.dry_run,
         accepts_spans=not call.as_json,  # scripts have what they always had
         **change,
     )
     with connect("control", call.address) as channel:
         stub = control_pb2_grpc.ControlServiceStub(channel)
         answer = stub.ChangeSubscription(request, timeout=call.timeout_s)
+        before = None
+        if call.dry_run and not call.as_json:
+            asked = control_pb2.GetCompanyRequest(company=call.company, accepts_spans=True)
+            before = stub.GetCompany(asked, timeout=call.timeout_s)
     if call.as_json:
-        output.print_message(answer)
+        output.print_json({**json_of_message(answer), "dry_run": call.dry_run})
     else:
         at_once = when.time == control_pb2.CHANGE_TIME_NOW
-        print_change(answer, told, at_once, wall_us(), is_end=bool(_ENDS & change.keys()))
+        print_change(
+            answer, told, at_once, wall_us(), is_end=bool(_ENDS & change.keys()), before=before
+        )

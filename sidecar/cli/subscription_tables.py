@@ -13,6 +13,7 @@ from sidecar.cli.times import local_time, until
 from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
 from sidecar.domain.company.model import CompanySnapshot, Segment, SubscriptionStatus
 from sidecar.domain.company.period_end import billing_period
+from sidecar.domain.company.planned import planned_of
 from sidecar.domain.company.spans import segments_of
 from sidecar.domain.company.timeline import segment_at
 from sidecar.domain.time.windows import Window
@@ -38,15 +39,20 @@ def print_change(
     now_us: int,
     *,
     is_end: bool = False,
+    before: control_pb2.GetCompanyResponse | None = None,
 ) -> None:
     """Print what changed, when it takes effect, what denies all the same, and the timeline.
 
-    `is_end`: it is meant to deny.
+    `is_end`: it is meant to deny. `before`: nothing was changed, and this is how it is.
     """
     effect = "now" if at_once else until(instant_of(answer.effective_at), now_us)
     company = output.printable(answer.company.id)
     change = output.printable(told)
-    output.print_line(f"{company}: {change}; takes effect {effect}; revision {answer.revision}")
+    if before is None:
+        output.print_line(f"{company}: {change}; takes effect {effect}; revision {answer.revision}")
+    else:
+        output.print_line("dry run, nothing was changed; would be:")
+        output.print_line(f"{company}: {change}; takes effect {effect}")
     for title, planned in (("kept", answer.kept), ("dropped", answer.dropped)):
         for each in planned:
             output.print_line(f"{title}: {_planned_text(each, now_us)}")
@@ -55,6 +61,11 @@ def print_change(
     for still in () if is_end else _still(then):
         output.print_line(still)
     output.print_line()
+    if before is not None:
+        output.print_line("as it is:")
+        print_timeline(snapshot_from_message(before.snapshot, "snapshot"), now_us)
+        output.print_line()
+        output.print_line("as it would be:")
     print_timeline(snapshot, now_us)
 
 
@@ -75,6 +86,7 @@ def print_company(answer: control_pb2.GetCompanyResponse, now_us: int) -> None:
     if period is not None:
         ends = until(period.end_us, now_us)
         facts.append(("billing period", f"since {local_time(period.start_us)}, ends {ends}"))
+    facts += [("planned", text) for text in _planned_texts(answer, now_us)]
     output.print_facts(facts)
     output.print_line()
     print_timeline(snapshot, now_us)
@@ -105,6 +117,14 @@ def print_timeline(snapshot: CompanySnapshot, now_us: int) -> None:
     """Print what was, is and will be in force."""
     rows = list(_rows(segments_of(snapshot), now_us))
     output.print_table(("from", "until", "status", "plan", "add-ons", "note"), rows, tight=True)
+
+
+def _planned_texts(answer: control_pb2.GetCompanyResponse, now_us: int) -> Iterator[str]:
+    """Name what is planned, as `drop-planned` takes it."""
+    subscription = company_from_message(answer.company, "company").subscription
+    for planned in () if subscription is None else planned_of(subscription, now_us):
+        meant = "at the period end, " if planned.at_period_end else ""
+        yield f"{planned.what}, {meant}{until(planned.at_us, now_us)}"
 
 
 def _planned_text(planned: control_pb2.PlannedChange, now_us: int) -> str:

@@ -56,9 +56,10 @@ class ControlServicer(control_pb2_grpc.ControlServiceServicer):
     async def ChangeSubscription(  # noqa: N802
         self, request: control_pb2.ChangeSubscriptionRequest, context: Any
     ) -> control_pb2.ChangeSubscriptionResponse:
-        response = await self._workers.write(
-            subscription_answers.change_subscription, request, self._clock()
-        )
+        run = self._workers.read if request.dry_run else self._workers.write
+        response = await run(subscription_answers.change_subscription, request, self._clock())
+        if request.dry_run:
+            return response
         self._metrics.subscription_changes.add(request.WhichOneof("change") or "")
         await self._hub.refresh()
         return response

@@ -9,7 +9,7 @@ from sidecar.api.control.v1 import control_pb2
 from sidecar.control.rpc.request_validation import require_count
 from sidecar.control.services import subscriptions
 from sidecar.control.storage.port import PlaneStore
-from sidecar.domain.bounds import ADD_ON_QUANTITY_MAX
+from sidecar.domain.bounds import ADD_ON_QUANTITY_MAX, CHANGES_MAX
 from sidecar.domain.company.planned import PlannedChange
 from sidecar.domain.company.subscription_changes import (
     CancelSubscription,
@@ -43,7 +43,8 @@ def change_subscription(
     when = _when(request)
     change = _change(request)
     on_planned = _on_planned(request)
-    done = subscriptions.change_subscription(store, company, change, when, now_us, on_planned)
+    work = subscriptions.try_change if request.dry_run else subscriptions.change_subscription
+    done = work(store, company, change, when, now_us, on_planned)
     return control_pb2.ChangeSubscriptionResponse(
         revision=done.revision,
         company=company_to_message(done.company),
@@ -118,6 +119,11 @@ def _past_due(message: control_pb2.MarkPastDue) -> MarkPastDue:
     return MarkPastDue(optional_instant(message, "grace_ends_at", "past_due"))
 
 
+def _drop_planned(message: control_pb2.DropPlannedChanges) -> DropPlannedChanges:
+    require_count("drop_planned.what", len(message.what), 0, CHANGES_MAX)
+    return DropPlannedChanges(tuple(message.what), optional_instant(message, "at", "drop_planned"))
+
+
 _READERS: Final[Mapping[str, Callable[[Any], SubscriptionChange]]] = {
     ChangePlan.field: _plan,
     SetAddOn.field: _add_on,
@@ -129,5 +135,5 @@ _READERS: Final[Mapping[str, Callable[[Any], SubscriptionChange]]] = {
     MarkPastDue.field: _past_due,
     MarkPaid.field: lambda _: MarkPaid(),
     ResetUsage.field: lambda _: ResetUsage(),
-    DropPlannedChanges.field: lambda _: DropPlannedChanges(),
+    DropPlannedChanges.field: _drop_planned,
 }

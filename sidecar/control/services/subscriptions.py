@@ -6,7 +6,8 @@ import msgspec
 
 from sidecar.control.services.directory import no_company
 from sidecar.control.services.timelines import time_of_change, with_timeline
-from sidecar.control.storage.port import PlaneStore
+from sidecar.control.storage.port import PlaneStore, ReadTransaction
+from sidecar.control.storage.values import StoredCompany
 from sidecar.domain.catalog.canonical import canonical_company
 from sidecar.domain.catalog.model import Catalog
 from sidecar.domain.company.model import Company, CompanySnapshot
@@ -20,7 +21,7 @@ from sidecar.domain.company.subscription_changes import (
     SubscriptionChange,
     When,
 )
-from sidecar.domain.company.subscription_lifecycle import apply_change, settled
+from sidecar.domain.company.subscription_lifecycle import ChangeResult, apply_change, settled
 from sidecar.domain.errors import FailedPrecondition, InvalidInput, NotFound
 from sidecar.domain.nearest import lacks
 from sidecar.domain.validation import field_path_text
@@ -55,34 +56,77 @@ def change_subscription(
     where the company would break a rule, such as that on planned changes.
     """
     with store.write() as transaction:
-        stored = transaction.companies([company]).get(company)
-        if stored is None:
-            raise no_company(transaction, company)
-        before = stored.company.subscription
-        if before is None:
-            raise NotFound("company", f"company {company!r} has no subscription")
-        catalog = transaction.catalog()
-        _refuse_unknown(change, Catalog() if catalog is None else catalog.catalog)
-        at_us = time_of_change(stored, now_us)
-        time_zone = stored.company.time_zone
-        done = apply_change(before, change, when, at_us, time_zone, on_planned)
-        if done.subscription == settled(before, at_us, time_zone) and not done.resets_usage:
-            return ChangedSubscription(
-                transaction.state().revision,
-                stored.company,
-                stored.snapshot,
-                done.effective_us,
-                done.kept,
-            )
-        after = msgspec.structs.replace(stored.company, subscription=done.subscription)
-        _refuse_problems(change, after, stored.company)
+        worked_out = _work_out(transaction, company, change, when, now_us, on_planned)
+        if worked_out.after is None:
+            return worked_out.told(transaction.state().revision, worked_out.stored)
         revision = transaction.next_revision()
-        after = canonical_company(after)
-        new = with_timeline(after, revision, at_us, stored, resets_usage=done.resets_usage)
+        new = worked_out.stored_at(revision)
         transaction.put_companies([new])
-    return ChangedSubscription(
-        revision, new.company, new.snapshot, done.effective_us, done.kept, done.dropped
-    )
+    return worked_out.told(revision, new)
+
+
+def try_change(
+    store: PlaneStore,
+    company: str,
+    change: SubscriptionChange,
+    when: When,
+    now_us: int,
+    on_planned: OnPlanned = OnPlanned.ASK,
+) -> ChangedSubscription:
+    """Say what would come of a change, and change nothing; raises what the change would."""
+    with store.read() as transaction:
+        worked_out = _work_out(transaction, company, change, when, now_us, on_planned)
+        revision = transaction.state().revision
+    new = worked_out.stored if worked_out.after is None else worked_out.stored_at(revision)
+    return worked_out.told(revision, new)
+
+
+class _WorkedOut(msgspec.Struct, frozen=True):
+    """A change of a company as it is stored; `after` is `None` where nothing changes."""
+
+    stored: StoredCompany
+    done: ChangeResult
+    at_us: int
+    after: Company | None
+
+    def stored_at(self, revision: int) -> StoredCompany:
+        """The company as it is stored once it is changed."""
+        assert self.after is not None
+        resets = self.done.resets_usage
+        return with_timeline(self.after, revision, self.at_us, self.stored, resets_usage=resets)
+
+    def told(self, revision: int, new: StoredCompany) -> ChangedSubscription:
+        """What came of it."""
+        dropped = () if self.after is None else self.done.dropped
+        return ChangedSubscription(
+            revision, new.company, new.snapshot, self.done.effective_us, self.done.kept, dropped
+        )
+
+
+def _work_out(
+    transaction: ReadTransaction,
+    company: str,
+    change: SubscriptionChange,
+    when: When,
+    now_us: int,
+    on_planned: OnPlanned,
+) -> _WorkedOut:
+    stored = transaction.companies([company]).get(company)
+    if stored is None:
+        raise no_company(transaction, company)
+    before = stored.company.subscription
+    if before is None:
+        raise NotFound("company", f"company {company!r} has no subscription")
+    catalog = transaction.catalog()
+    _refuse_unknown(change, Catalog() if catalog is None else catalog.catalog)
+    at_us = time_of_change(stored, now_us)
+    time_zone = stored.company.time_zone
+    done = apply_change(before, change, when, at_us, time_zone, on_planned)
+    if done.subscription == settled(before, at_us, time_zone) and not done.resets_usage:
+        return _WorkedOut(stored, done, at_us, None)
+    after = msgspec.structs.replace(stored.company, subscription=done.subscription)
+    _refuse_problems(change, after, stored.company)
+    return _WorkedOut(stored, done, at_us, canonical_company(after))
 
 
 def _refuse_unknown(change: SubscriptionChange, catalog: Catalog) -> None:

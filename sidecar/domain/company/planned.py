@@ -4,6 +4,7 @@ Rules
 - A change of the plan that is made now touches the plans that are planned, and a cancellation.
 - A change of an add-on that is made now touches what is planned of the same add-on.
 - Whatever is planned for when the subscription will be canceled, touches the cancellation.
+- Plans are dropped by what they do, or its first words, and by the second of their instant.
 - A plan that is dropped takes the reset and the new billing cycle of its instant along; the add-ons
   of that instant stay.
 """
@@ -16,7 +17,12 @@ import msgspec
 
 from sidecar.domain.catalog.model import Value
 from sidecar.domain.company.model import AddOnSubscription, Pause, ScheduledChange, Subscription
-from sidecar.domain.company.scheduled import add_on_changes, replaced, without_add_on_changes
+from sidecar.domain.company.scheduled import (
+    add_on_changes,
+    order_of,
+    replaced,
+    without_add_on_changes,
+)
 from sidecar.domain.company.subscription_changes import (
     CancelSubscription,
     ChangePlan,
@@ -27,7 +33,10 @@ from sidecar.domain.company.subscription_changes import (
     SetAddOn,
     SubscriptionChange,
 )
+from sidecar.domain.errors import FailedPrecondition
 from sidecar.domain.formatting import instant_text
+from sidecar.domain.nearest import did_you_mean
+from sidecar.domain.time.units import SECOND_US
 
 _replace = msgspec.structs.replace
 
@@ -85,7 +94,7 @@ def given_way(
     """What was planned and gave way to a change, which says so by itself."""
     now_us = effect.now_us
     if isinstance(change, DropPlannedChanges):
-        return planned_of(before, now_us)
+        return named(before, change, now_us)
     found: list[PlannedChange] = []
     if isinstance(change, ChangePlan) and effect.at_us > now_us:
         found += [
@@ -98,6 +107,63 @@ def given_way(
     if isinstance(change, PauseSubscription) or after.pause is None:
         found += _pause_of(before, now_us)
     return tuple(found)
+
+
+def named(
+    subscription: Subscription, change: DropPlannedChanges, now_us: int
+) -> tuple[PlannedChange, ...]:
+    """What is planned that is to be dropped, in the order of time.
+
+    Raises `FailedPrecondition` where nothing is planned that is called so.
+    """
+    planned = planned_of(subscription, now_us)
+    at_us = change.at_us
+    if at_us is not None:
+        planned = tuple(p for p in planned if p.at_us // SECOND_US == at_us // SECOND_US)
+        if not planned:
+            message = f"nothing is planned for {instant_text(at_us)}"
+            raise FailedPrecondition(f"{change.field}.at", message, "NOT_PLANNED")
+    if not change.whats:
+        return planned
+    for position, what in enumerate(change.whats):
+        if not any(_is_called(each, what) for each in planned):
+            near = did_you_mean(what, [each.what for each in planned])
+            message = f"nothing is planned that is called {what!r}{near}"
+            raise FailedPrecondition(f"{change.field}.what[{position}]", message, "NOT_PLANNED")
+    return tuple(p for p in planned if any(_is_called(p, what) for what in change.whats))
+
+
+def without_named(
+    subscription: Subscription, change: DropPlannedChanges, now_us: int
+) -> Subscription:
+    """The subscription without what is planned that is to be dropped; raises as `named`."""
+    dropped = set(named(subscription, change, now_us))
+    if dropped.intersection(_pause_of(subscription, now_us)):
+        subscription = _replace(subscription, pause=None)
+    if dropped.intersection(_cancellation_of(subscription, now_us)):
+        subscription = _replace(subscription, cancel_us=None, cancel_at_period_end=False)
+    # From the last to the first: positions of those before stay.
+    for position in reversed(range(len(subscription.changes))):
+        planned = subscription.changes[position]
+        if planned.at_us <= now_us:
+            continue
+        add_ons = [
+            add_on.add_on
+            for add_on in add_on_changes(subscription, position)
+            if _planned_as(_add_on_text(add_on), planned) in dropped
+        ]
+        itself = dropped.intersection(_itself(planned))
+        subscription = without_add_on_changes(subscription, position, add_ons)
+        at_its_place = subscription.changes[position : position + 1]
+        if itself and at_its_place and order_of(at_its_place[0]) == order_of(planned):
+            subscription = replaced(subscription, position, _without_plan(at_its_place[0]))
+    return subscription
+
+
+def _is_called(planned: PlannedChange, what: str) -> bool:
+    return (
+        planned.what == what or planned.what.startswith(f"{what} ") or planned.what == f"no {what}"
+    )
 
 
 def planned_of(subscription: Subscription, now_us: int) -> tuple[PlannedChange, ...]:
@@ -113,13 +179,18 @@ def planned_of(subscription: Subscription, now_us: int) -> tuple[PlannedChange, 
 
 def _parts_of(subscription: Subscription, position: int) -> Iterator[PlannedChange]:
     planned = subscription.changes[position]
+    yield from _itself(planned)
+    for add_on in add_on_changes(subscription, position):
+        yield _planned_as(_add_on_text(add_on), planned)
+
+
+def _itself(planned: ScheduledChange) -> Iterator[PlannedChange]:
+    """What a planned change does beside what it does to add-ons."""
     extras = _extras(planned)
     if planned.plan:
         yield _planned_as(_plan_text(planned), planned)
     elif extras:
         yield _planned_as(" and ".join(extras), planned)
-    for add_on in add_on_changes(subscription, position):
-        yield _planned_as(_add_on_text(add_on), planned)
 
 
 def _cancellation_of(subscription: Subscription, now_us: int) -> Iterator[PlannedChange]:

@@ -140,9 +140,15 @@ class ResetUsage(_Change, frozen=True):
 
 
 class DropPlannedChanges(_Change, frozen=True):
-    """No more plans for the future."""
+    """No more plans for the future, or none that do this in this second.
+
+    `whats`: what they do, as `PlannedChange` says it, or its first words; none is whatever it is.
+    """
 
     field = "drop_planned"
+
+    whats: tuple[str, ...] = ()
+    at_us: int | None = None
 
 
 SubscriptionChange: TypeAlias = (

@@ -40,6 +40,7 @@ from sidecar.domain.company.planned import (
     given_way,
     planned_text,
     touched,
+    without_named,
     without_touched,
 )
 from sidecar.domain.company.scheduled import joined, with_add_on
@@ -249,7 +250,7 @@ def _changed_now(
                 raise FailedPrecondition(change.field, "no payment is late")
             return _replace(subscription, past_due=None)
         case DropPlannedChanges():
-            return _without_plans(subscription, now_us)
+            return without_named(subscription, change, now_us)
         case _:
             assert_never(change)
 
@@ -273,17 +274,6 @@ def _past_due(subscription: Subscription, change: MarkPastDue, now_us: int) -> S
     if grace_ends_us is not None:
         since_us = min(since_us, grace_ends_us)  # a grace does not end before it begins
     return _replace(subscription, past_due=PastDue(since_us, grace_ends_us))
-
-
-def _without_plans(subscription: Subscription, now_us: int) -> Subscription:
-    pause, cancel_us = subscription.pause, subscription.cancel_us
-    return _replace(
-        subscription,
-        changes=(),
-        pause=pause if pause is not None and pause.from_us <= now_us else None,
-        cancel_us=cancel_us if _reached(cancel_us, now_us) else None,
-        cancel_at_period_end=False,
-    )
 
 
 def _refuse_over(subscription: Subscription, change: SubscriptionChange, now_us: int) -> None:

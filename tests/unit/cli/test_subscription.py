@@ -261,6 +261,8 @@ add-ons         gb x 1, hd x 3
 time zone       Europe/Berlin
 anchor          2026-01-30 12:00:00 UTC
 billing period  since 2026-02-28 12:00:00 UTC, ends in 14 d 23 h (2026-03-30 11:00:00 UTC)
+planned         plan pro with a reset of usage, in 1 d 1 h (2026-03-16 13:00:00 UTC)
+planned         pause until 2026-03-18T12:00:00Z, in 2 d (2026-03-17 12:00:00 UTC)
 """
     assert expected + TIMELINE == result.stdout
     asked = control_pb2.GetCompanyRequest(company="acme", accepts_spans=True)

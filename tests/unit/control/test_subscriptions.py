@@ -9,7 +9,11 @@ import pytest
 
 from sidecar.control.services import apply, directory
 from sidecar.control.services.apply import Desired
-from sidecar.control.services.subscriptions import ChangedSubscription, change_subscription
+from sidecar.control.services.subscriptions import (
+    ChangedSubscription,
+    change_subscription,
+    try_change,
+)
 from sidecar.control.services.timelines import CLOCK_BACK_US_MAX
 from sidecar.control.storage.port import PlaneStore
 from sidecar.domain.bounds import CHANGES_MAX
@@ -100,6 +104,28 @@ def test_changes_add_up(sold: PlaneStore) -> None:
         (AddOnSubscription("seat", 3),),
         (AddOnSubscription("gb"), AddOnSubscription("seat", 3)),
     ] == [segment.add_ons for segment in list(segments_of(done.snapshot))[1:]]
+
+
+@pytest.mark.parametrize("when", [NOW, When(ChangeTime.AT, LATER_US + DAY_US)])
+def test_a_dry_run_says_what_would_come_of_it_and_changes_nothing(
+    sold: PlaneStore, when: When
+) -> None:
+    before = directory.get_company(sold, "acme")
+    tried = try_change(sold, "acme", ChangePlan("max"), when, LATER_US)
+
+    assert (before, 1) == (directory.get_company(sold, "acme"), revision(sold))
+    done = change(sold, ChangePlan("max"), when)
+    assert (1, done.company, done.effective_us) == (
+        tried.revision,
+        tried.company,
+        tried.effective_us,
+    )
+    assert list(segments_of(done.snapshot)) == list(segments_of(tried.snapshot))
+
+
+def test_a_dry_run_is_refused_as_the_change_would_be(sold: PlaneStore) -> None:
+    with pytest.raises(InvalidInput):
+        try_change(sold, "acme", ChangePlan("none"), NOW, LATER_US)
 
 
 def test_what_changes_nothing_keeps_the_revision(sold: PlaneStore) -> None:

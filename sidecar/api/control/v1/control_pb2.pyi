@@ -801,16 +801,31 @@ Global___ResetUsage: _TypeAlias = ResetUsage  # noqa: Y015
 
 @_typing.final
 class DropPlannedChanges(_message.Message):
-    """Forgets all changes that are planned, a planned cancellation and a planned pause."""
+    """Forgets changes that are planned, a planned cancellation and a planned pause: all of them, or those that are named."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    WHAT_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def what(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What each of them does, as PlannedChange says it, or its first words, such as "plan" or "add-on seats". At most 100.
+        FAILED_PRECONDITION where nothing is planned that is called so. Empty: whatever it does.
+        """
+
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """Only what takes effect in this second. Absent: whenever."""
+
     def __init__(
         self,
+        *,
+        what: _abc.Iterable[_builtins.str] | None = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "what", b"what"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -870,6 +885,7 @@ class ChangeSubscriptionRequest(_message.Message):
     EXTEND_TRIAL_FIELD_NUMBER: _builtins.int
     ACCEPTS_SPANS_FIELD_NUMBER: _builtins.int
     PLANNED_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
     company: _builtins.str
     """Id of the company."""
     when: Global___ChangeTime.ValueType
@@ -880,6 +896,8 @@ class ChangeSubscriptionRequest(_message.Message):
     """The same as in GetCompanyRequest."""
     planned: Global___OnPlanned.ValueType
     """What becomes of what was planned before."""
+    dry_run: _builtins.bool
+    """Say what would come of it, and change nothing."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
         """CHANGE_TIME_AT: the instant, in the future."""
@@ -947,10 +965,11 @@ class ChangeSubscriptionRequest(_message.Message):
         extend_trial: Global___ExtendTrial | None = ...,
         accepts_spans: _builtins.bool = ...,
         planned: Global___OnPlanned.ValueType = ...,
+        dry_run: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["add_on", b"add_on", "at", b"at", "cancel", b"cancel", "change", b"change", "drop_planned", b"drop_planned", "extend_trial", b"extend_trial", "paid", b"paid", "past_due", b"past_due", "pause", b"pause", "plan", b"plan", "renew", b"renew", "reset_usage", b"reset_usage", "resume", b"resume"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepts_spans", b"accepts_spans", "add_on", b"add_on", "at", b"at", "cancel", b"cancel", "change", b"change", "company", b"company", "drop_planned", b"drop_planned", "extend_trial", b"extend_trial", "paid", b"paid", "past_due", b"past_due", "pause", b"pause", "plan", b"plan", "planned", b"planned", "renew", b"renew", "reset_usage", b"reset_usage", "resume", b"resume", "when", b"when"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepts_spans", b"accepts_spans", "add_on", b"add_on", "at", b"at", "cancel", b"cancel", "change", b"change", "company", b"company", "drop_planned", b"drop_planned", "dry_run", b"dry_run", "extend_trial", b"extend_trial", "paid", b"paid", "past_due", b"past_due", "pause", b"pause", "plan", b"plan", "planned", b"planned", "renew", b"renew", "reset_usage", b"reset_usage", "resume", b"resume", "when", b"when"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["plan", "add_on", "pause", "resume", "cancel", "renew", "past_due", "paid", "reset_usage", "drop_planned", "extend_trial"]  # noqa: Y015
     _WhichOneofArgType_change: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
@@ -974,7 +993,7 @@ class ChangeSubscriptionResponse(_message.Message):
     """Revision of the plane after the call."""
     @_builtins.property
     def company(self) -> _catalog_pb2.Company:
-        """The company as it now is."""
+        """The company as it now is, or would be."""
 
     @_builtins.property
     def snapshot(self) -> _catalog_pb2.CompanySnapshot:
