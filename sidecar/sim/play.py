@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -13,7 +14,8 @@ from sidecar.domain.company.subscription_changes import ChangeTime
 from sidecar.domain.errors import FieldError
 from sidecar.domain.limits.decision import Decision
 from sidecar.domain.limits.requests import Check
-from sidecar.domain.time.zones import load_zone
+from sidecar.domain.time.units import DAY_US
+from sidecar.domain.time.zones import instant_of_wall, load_zone, wall_of_instant
 from sidecar.sim.billing import BilledPeriod, PeriodBook
 from sidecar.sim.decisions import DecisionTeller
 from sidecar.sim.differences import Differences
@@ -52,10 +54,11 @@ class Played(msgspec.Struct, frozen=True):
 
 
 class _Coming(NamedTuple):
-    """Usage that comes at an instant; `number` keeps the order of the file."""
+    """Usage that comes at an instant; `number` is its step's, `times` how often it has come."""
 
     at_us: int
     number: int
+    times: int
     usage: UsageStep
 
 
@@ -199,7 +202,7 @@ class _Player:
             if action.every_us is None:
                 return self._use(action)
             if action.until_us > step.at_us:
-                heapq.heappush(self._coming, _Coming(step.at_us, int(step.path[1]), action))
+                heapq.heappush(self._coming, _Coming(step.at_us, int(step.path[1]), 0, action))
             return None
         self._present = self._present_now()
         if isinstance(action, SubscriptionStep):
@@ -252,9 +255,10 @@ class _Player:
         except FieldError as error:
             self._note_refused(step, error)  # as it would be each time
             return
-        next_us = coming.at_us + every_us
+        times = coming.times + 1
+        next_us = _later(self._zone, step.at_us, every_us, times)
         if next_us < coming.usage.until_us:
-            heapq.heappush(self._coming, coming._replace(at_us=next_us))
+            heapq.heappush(self._coming, coming._replace(at_us=next_us, times=times))
 
     def _note_refused(self, step: ScenarioStep, error: FieldError) -> None:
         text = f"{_told(step)}: {error.message}"
@@ -277,6 +281,13 @@ class _Player:
             self._periods.note_denied(usage.feature)
         self._decisions.tell(check, decision)
         return decision
+
+
+def _later(zone: ZoneInfo, at_us: int, every_us: int, times: int) -> int:
+    """An instant so many times later: days are those of the calendar, at the same time of day."""
+    if every_us % DAY_US:
+        return at_us + times * every_us
+    return instant_of_wall(zone, wall_of_instant(zone, at_us) + times * every_us)
 
 
 def _told(step: ScenarioStep) -> str:

@@ -115,6 +115,8 @@ def _period_lines(period: BilledPeriod, zone: ZoneInfo) -> Iterator[ReportLine]:
         told += f", {number_text(found.denied)} denied" if found.denied else ""
         yield from _wrapped("  ", told, "", indent=4)
     for (feature, limit), windows in period.windows.items():
+        if not windows.used:
+            continue
         told = f"{feature} {limit}: {_windows_text(windows)}"
         yield from _wrapped("  ", told, "", indent=4)
 

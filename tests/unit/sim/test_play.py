@@ -302,3 +302,24 @@ def test_a_subscription_that_is_over_is_renewed_with_a_plan() -> None:
     )
 
     assert [] == result.unmet
+
+
+@pytest.mark.parametrize("every", ["1d", "12h"])
+def test_usage_of_every_day_comes_at_the_same_time_of_day(every: str) -> None:
+    """In the night to 29 March an hour is left out."""
+    head = HEAD.replace("anchor: 2026-01-31", "anchor: 2026-01-31, time_zone: Europe/Berlin")
+    result = played(
+        f"- {{at: 2026-03-28 12:00, usage: {{feature: calls, every: {every}}}}}\n"
+        "- {at: 2026-03-30, expect: {status: active}}",
+        head,
+        everything=True,
+    )
+
+    hours = [instant_text(event.at_us)[5:13] for event in result.events if event.kind == "allowed"]
+    assert (
+        hours
+        == {
+            "1d": ["03-28T11", "03-29T10"],
+            "12h": ["03-28T11", "03-28T23", "03-29T11"],
+        }[every]
+    )
