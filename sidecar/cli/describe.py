@@ -237,12 +237,31 @@ def rate_limit_text(limit: catalog_pb2.RateLimit, *, terse: bool = False) -> str
     return ", ".join(parts)
 
 
+def limit_change_text(change: catalog_pb2.LimitChange) -> str:
+    """Write a change of a limit: `monthly: +1000`, `monthly: 5000` or `monthly: unlimited`."""
+    amount = number(change.amount) if change.HasField("amount") else "unlimited"
+    return f"{change.limit}: {'+' if change.adds and change.HasField('amount') else ''}{amount}"
+
+
+def rate_change_text(change: catalog_pb2.RateChange) -> str:
+    """Write a change of a rate: `burst: +10`, and `, +20 at once` where that is another number."""
+    sign = "+" if change.adds else ""
+    text = f"{change.rate}: {sign}{number(change.count)}"
+    if change.burst not in (0, change.count):
+        text += f", {sign}{number(change.burst)} at once"
+    return text
+
+
 def grant_lines(grant: catalog_pb2.EntitlementGrant, kind: int) -> list[str]:
     """Write what a source grants of a feature of a kind, a line for each limit and rate."""
     if kind == catalog_pb2.FEATURE_KIND_BOOLEAN:
         return ["on" if grant.enabled else "off"]
     if kind == catalog_pb2.FEATURE_KIND_CONFIG:
         return [grant.config_value]
+    changes = [limit_change_text(change) for change in grant.limit_changes]
+    changes += [rate_change_text(change) for change in grant.rate_changes]
+    if changes:
+        return changes
     lines = [limit_text(limit, terse=True) for limit in grant.limits] or ["unlimited"]
     return lines + [rate_limit_text(rate, terse=True) for rate in grant.rates]
 

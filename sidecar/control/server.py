@@ -22,7 +22,7 @@ from sidecar.control.rpc.status import status_of_error
 from sidecar.control.rpc.sync import SyncServicer
 from sidecar.control.rpc.watch_hub import Hub
 from sidecar.control.rpc.workers import Workers
-from sidecar.control.services.apply import uncounted
+from sidecar.control.services.apply import lowering, uncounted
 from sidecar.control.services.losses import count_losses
 from sidecar.control.services.sweep import keep_time, last_known_time, sweep
 from sidecar.control.storage.port import PlaneStore
@@ -171,6 +171,8 @@ class ControlPlane:
         await self._hub.refresh()
         for path, problem in await self._workers.read(uncounted):
             _log.warning("control.limits_not_counted", field=field_path_text(path), problem=problem)
+        for path, problem in await self._workers.read(lowering):
+            _log.warning("control.add_on_lowers", field=field_path_text(path), problem=problem)
         self._sure_clock.go_on_from(await self._workers.read(last_known_time))
         await self._server.start()
         start = self._background.start

@@ -46,6 +46,8 @@ PLAN_VERSIONS_MAX: Final = 20
 """Most earlier versions of a plan that companies still have."""
 PLAN_VERSION_NEWEST: Final = 2**31 - 1
 """Stands for "whichever version there is"."""
+ADD_ON_PLANS_MAX: Final = 1_000
+"""Most plans that an add-on names to be sold with."""
 COMPANY_ADD_ONS_MAX: Final = 100
 ADD_ON_QUANTITY_MAX: Final = 1_000_000
 ADD_ON_RANK_MAX: Final = 1_000_000
@@ -59,6 +61,8 @@ COMPANY_BYTES_MAX: Final = 512 << 10
 """Most that a company takes with all that it holds, encoded as sidecars store values."""
 CATALOG_PARTS_MAX: Final = 250_000
 """Most entitlements, limits and rates of all plans and add-ons together."""
+SOLD_PARTS_MAX: Final = 2_000_000
+"""Most plans of all add-ons that name them, each times what its add-on grants."""
 BATCH_MAX: Final = 1000
 
 EVENT_PAST_US_MAX: Final = 35 * DAY_US

@@ -69,7 +69,7 @@ def apply_state(
         prune=request.prune_companies,
     )
     if request.dry_run:
-        applied = apply.preview(store, desired)
+        applied = apply.preview(store, desired, now_us)
     else:
         applied = apply.apply(store, desired, now_us)
     return control_pb2.ApplyResponse(

@@ -143,9 +143,10 @@ def _said_of(features: frozenset[str], catalog: Catalog) -> Iterator[tuple[objec
 
 
 def _shape(grant: EntitlementGrant) -> list[tuple[str, bool, bool]]:
-    return [
+    shape = [
         (slot_of(limit), limit.amount is None, limit.rollover is not None) for limit in grant.limits
     ]
+    return shape + [(change.limit, change.amount is None, False) for change in grant.limit_changes]
 
 
 def _counter_of(company: str, feature: str, slot: str, window: Window) -> CounterKey:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Final, TypeAlias
 
 import msgspec
@@ -11,15 +11,18 @@ import msgspec
 from sidecar.control.services.timelines import with_timeline
 from sidecar.control.storage.port import PlaneStore, ReadTransaction, WriteTransaction
 from sidecar.control.storage.values import StoredCompany
+from sidecar.domain.catalog.add_on_rules import add_on_problems
 from sidecar.domain.catalog.canonical import canonical_catalog, canonical_company
 from sidecar.domain.catalog.dimensions import UsedDimensions
 from sidecar.domain.catalog.model import Catalog, EntitlementGrant
 from sidecar.domain.catalog.rules import companies_problems, overrides_problems, problems
 from sidecar.domain.catalog.size import catalog_size_problems
+from sidecar.domain.catalog.sold_with import narrowed, sold_with
 from sidecar.domain.catalog.warnings import WARNINGS_MAX, warnings
 from sidecar.domain.company.model import Company
-from sidecar.domain.company.rules import company_references
+from sidecar.domain.company.rules import company_references, sold_apart_problems
 from sidecar.domain.company.size import company_size_problems
+from sidecar.domain.company.subscription_lifecycle import normalise
 from sidecar.domain.difference.changes import Change, ChangeAction, catalog_changes, company_change
 from sidecar.domain.entitlement.counted_limits import CountedLimits
 from sidecar.domain.errors import InvalidInput
@@ -27,7 +30,7 @@ from sidecar.domain.validation import Path, RuleProblem, below, field_path_text
 
 CHANGES_MAX: Final = 1_000
 _PAGE: Final = 500
-_UNCOUNTED_TOLD_MAX: Final = 10
+_BROKEN_TOLD_MAX: Final = 10
 
 _OverrideCheck: TypeAlias = tuple[
     str, set[str], Callable[[EntitlementGrant], Iterator[RuleProblem]]
@@ -93,7 +96,7 @@ def apply(store: PlaneStore, desired: Desired, now_us: int) -> Applied:
     company that stays would lose a plan or an add-on that it has or a feature that it overrides.
     """
     with store.write() as transaction:
-        steps = _steps(transaction, desired)
+        steps = _steps(transaction, desired, now_us)
         if not steps.changes:
             return steps.applied(transaction.state().revision)
         revision = transaction.next_revision()
@@ -101,10 +104,10 @@ def apply(store: PlaneStore, desired: Desired, now_us: int) -> Applied:
     return steps.applied(revision)
 
 
-def preview(store: PlaneStore, desired: Desired) -> Applied:
+def preview(store: PlaneStore, desired: Desired, now_us: int) -> Applied:
     """Say what `apply` would change, and change nothing."""
     with store.read() as transaction:
-        return _steps(transaction, desired).applied(transaction.state().revision)
+        return _steps(transaction, desired, now_us).applied(transaction.state().revision)
 
 
 def uncounted(store: PlaneStore) -> list[RuleProblem]:
@@ -113,7 +116,15 @@ def uncounted(store: PlaneStore) -> list[RuleProblem]:
         stored = transaction.catalog()
     catalog = Catalog() if stored is None else stored.catalog
     found = below(("catalog",), CountedLimits(catalog).problems())
-    return list(islice(found, _UNCOUNTED_TOLD_MAX))
+    return list(islice(found, _BROKEN_TOLD_MAX))
+
+
+def lowering(store: PlaneStore) -> list[RuleProblem]:
+    """Where with a catalog that an earlier version took buying more may be less; the first."""
+    with store.read() as transaction:
+        stored = transaction.catalog()
+    catalog = Catalog() if stored is None else stored.catalog
+    return list(islice(below(("catalog",), add_on_problems(catalog)), _BROKEN_TOLD_MAX))
 
 
 def _take(transaction: WriteTransaction, steps: _Steps, revision: int, now_us: int) -> None:
@@ -129,7 +140,7 @@ def _take(transaction: WriteTransaction, steps: _Steps, revision: int, now_us: i
     transaction.remove_companies(steps.remove, revision)
 
 
-def _steps(transaction: ReadTransaction, desired: Desired) -> _Steps:
+def _steps(transaction: ReadTransaction, desired: Desired, now_us: int) -> _Steps:
     stored = transaction.catalog()
     before = Catalog() if stored is None else stored.catalog
     catalog = before if desired.catalog is None else desired.catalog
@@ -148,7 +159,7 @@ def _steps(transaction: ReadTransaction, desired: Desired) -> _Steps:
     remove = list(_to_remove(transaction, desired, given))
     changes += [Change("company", company, ChangeAction.REMOVED) for company in remove]
     if catalog_changed and not desired.prune:
-        _refuse_orphans(transaction, before, after, {*given, *remove})
+        _refuse_orphans(transaction, before, after, {*given, *remove}, now_us)
     objects = len(given)
     if desired.catalog is not None:
         objects += len(after.features) + len(after.plans) + len(after.add_ons)
@@ -213,12 +224,12 @@ def _to_remove(
 
 
 def _refuse_orphans(
-    transaction: ReadTransaction, before: Catalog, after: Catalog, gone: set[str]
+    transaction: ReadTransaction, before: Catalog, after: Catalog, gone: set[str], now_us: int
 ) -> None:
     """Refuse to take away from companies that stay what they refer to."""
     kinds = {feature.key: feature.kind for feature in after.features}
     plans = {plan.key for plan in after.plans}
-    add_ons = {add_on.key for add_on in after.add_ons}
+    add_ons = sold_with(after)
     lost = [plan.key for plan in before.plans if plan.key not in plans]
     lost += [add_on.key for add_on in before.add_ons if add_on.key not in add_ons]
     lost += [
@@ -231,10 +242,14 @@ def _refuse_orphans(
         ("features", used.changed_since(UsedDimensions(before)), used.problems),
     ]
     lost += [feature for _, features, _ in checks for feature in features]
+    lost += narrowed(before, after)
     for company in _companies_naming(transaction, lost):
         if company.id in gone:
             continue
-        for path, message in company_references(company, plans, kinds, add_ons):
+        for path, message in chain(
+            company_references(company, plans, kinds, add_ons),
+            sold_apart_problems(_as_of(company, now_us), add_ons),
+        ):
             where = field_path_text(path)
             raise InvalidInput(_lost(path), f"company {company.id!r} needs it ({where}): {message}")
         for part, features, problems_of in checks:
@@ -242,6 +257,13 @@ def _refuse_orphans(
             for path, message in overrides_problems(overrides, problems_of):
                 where = f"company {company.id!r} ({field_path_text(path)})"
                 raise InvalidInput(f"catalog.{part}", f"{where}: {message}")
+
+
+def _as_of(company: Company, now_us: int) -> Company:
+    """A company without what it was before: planned changes that have come into force are done."""
+    if company.subscription is None:
+        return company
+    return msgspec.structs.replace(company, subscription=normalise(company.subscription, now_us))
 
 
 def _lost(path: Path) -> str:

@@ -10,9 +10,10 @@ from sidecar.control.storage.port import PlaneStore, ReadTransaction
 from sidecar.control.storage.values import StoredCompany
 from sidecar.domain.catalog.canonical import canonical_company
 from sidecar.domain.catalog.model import Catalog
+from sidecar.domain.catalog.sold_with import sold_with
 from sidecar.domain.company.model import Company, CompanySnapshot
 from sidecar.domain.company.planned import PlannedChange
-from sidecar.domain.company.rules import company_problems
+from sidecar.domain.company.rules import company_problems, sold_apart_problems
 from sidecar.domain.company.size import company_size_problems
 from sidecar.domain.company.subscription_changes import (
     ChangePlan,
@@ -117,8 +118,9 @@ def _work_out(
     before = stored.company.subscription
     if before is None:
         raise NotFound("company", f"company {company!r} has no subscription")
-    catalog = transaction.catalog()
-    _refuse_unknown(change, Catalog() if catalog is None else catalog.catalog)
+    stored_catalog = transaction.catalog()
+    catalog = Catalog() if stored_catalog is None else stored_catalog.catalog
+    _refuse_unknown(change, catalog)
     at_us = time_of_change(stored, now_us)
     time_zone = stored.company.time_zone
     done = apply_change(before, change, when, at_us, time_zone, on_planned)
@@ -126,6 +128,7 @@ def _work_out(
         return _WorkedOut(stored, done, at_us, None)
     after = msgspec.structs.replace(stored.company, subscription=done.subscription)
     _refuse_problems(change, after, stored.company)
+    _refuse_sold_apart(change, after, catalog)
     return _WorkedOut(stored, done, at_us, canonical_company(after))
 
 
@@ -146,3 +149,9 @@ def _refuse_problems(change: SubscriptionChange, company: Company, before: Compa
         raise FailedPrecondition(change.field, f"{field_path_text(path)}: {message}")
     for _, message in company_size_problems(company, before):
         raise FailedPrecondition(change.field, message)
+
+
+def _refuse_sold_apart(change: SubscriptionChange, company: Company, catalog: Catalog) -> None:
+    for path, message in sold_apart_problems(company, sold_with(catalog)):
+        when = "once what is planned holds, " if "changes" in path else ""
+        raise FailedPrecondition(change.field, f"{when}{message}")

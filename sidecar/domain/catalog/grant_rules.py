@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from sidecar.domain import bounds
+from sidecar.domain.catalog.change_rules import changes_problems
 from sidecar.domain.catalog.model import (
     Enforcement,
     EntitlementGrant,
@@ -50,6 +51,7 @@ def grant_problems(grant: EntitlementGrant) -> Iterator[RuleProblem]:
     for at, rate in enumerate(grant.rates):
         if rate.id in limits:
             yield RuleProblem(("rates", at, "id"), f"a limit is named {rate.id!r} already")
+    yield from changes_problems(grant)
 
 
 def grant_names(grant: EntitlementGrant) -> Iterator[RuleProblem]:
@@ -70,7 +72,10 @@ def grant_references(
     if kind is None:
         yield RuleProblem(("feature",), lacks("feature", grant.feature, kinds))
     elif kind is not FeatureKind.METERED:
-        for name, held in (("limits", grant.limits), ("rates", grant.rates)):
+        for name, held in (
+            ("limits", grant.limits or grant.limit_changes),
+            ("rates", grant.rates or grant.rate_changes),
+        ):
             if held:
                 message = f"only METERED features have {name}, {grant.feature!r} is {kind.name}"
                 yield RuleProblem((name,), message)

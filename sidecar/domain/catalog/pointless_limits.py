@@ -44,13 +44,13 @@ def pointless_limits(limits: Sequence[Limit]) -> Iterator[RuleProblem]:
     binding = [
         (at, limit, most)
         for at, limit in enumerate(limits)
-        if limit.enforcement is Enforcement.HARD and (most := _most(limit)) is not None
+        if limit.enforcement is Enforcement.HARD and (most := most_of(limit)) is not None
     ]
     for at, limit in enumerate(limits):
         for other_at, other, most in binding:
             if other_at == at or not _reached_first(other, most, limit):
                 continue
-            mutual = limit.enforcement is Enforcement.HARD and (own := _most(limit)) is not None
+            mutual = limit.enforcement is Enforcement.HARD and (own := most_of(limit)) is not None
             if mutual and other_at > at and _reached_first(limit, own or 0, other):
                 continue  # they are the same; the later one is told
             yield RuleProblem((at,), _message(limit, other))
@@ -59,7 +59,7 @@ def pointless_limits(limits: Sequence[Limit]) -> Iterator[RuleProblem]:
 
 def _reached_first(other: Limit, most: int, limit: Limit) -> bool:
     """Whether a HARD limit that lets `most` pass is always reached before another limit is."""
-    least = _least(limit)
+    least = least_of(limit)
     if least is None:  # only counted, unless it looks like an exemption
         return bool(limit.scope.match) and limit.scope != other.scope and _covers(other, limit)
     if least < most:
@@ -68,7 +68,7 @@ def _reached_first(other: Limit, most: int, limit: Limit) -> bool:
     return windows is not None and least >= most * windows and _covers(other, limit)
 
 
-def _most(limit: Limit) -> int | None:
+def most_of(limit: Limit) -> int | None:
     """Most that a limit lets pass in a window, with what rolled over; `None` for no bound."""
     amounts = [limit.amount, *(amount for _, amount in limit.amounts)]
     known = [amount for amount in amounts if amount is not None]
@@ -87,7 +87,7 @@ def _carried_most(amount: int, rollover: Rollover) -> int:
     return min(bounds)
 
 
-def _least(limit: Limit) -> int | None:
+def least_of(limit: Limit) -> int | None:
     """Least at which a limit is reached; `None` where it never is."""
     amounts = [limit.amount, *(amount for _, amount in limit.amounts)]
     return min((amount for amount in amounts if amount is not None), default=None)
@@ -130,7 +130,7 @@ def _within(wide: WindowSpec, narrow: WindowSpec) -> bool:
 
 def _message(limit: Limit, other: Limit) -> str:
     by = f"limit {other.id!r} ({amount_text(other.amount)})"
-    if _least(limit) is not None:
+    if least_of(limit) is not None:
         return f"is never reached: {by} denies before, since all limits apply"
     message = f"lifts nothing: {by} denies all the same, since all limits apply"
     value = _value_of(limit.scope, other.scope)

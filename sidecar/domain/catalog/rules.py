@@ -13,6 +13,8 @@ from itertools import chain
 from typing import Final
 
 from sidecar.domain import bounds
+from sidecar.domain.catalog.add_on_rules import add_on_problems
+from sidecar.domain.catalog.change_rules import increments_problems, no_changes_problems
 from sidecar.domain.catalog.dimensions import (
     UsedDimensions,
     dimensions_names,
@@ -29,8 +31,14 @@ from sidecar.domain.catalog.model import (
     FeatureKind,
     Plan,
 )
+from sidecar.domain.catalog.sold_with import sold_with
 from sidecar.domain.company.model import Company, Override
-from sidecar.domain.company.rules import company_names, company_problems, company_references
+from sidecar.domain.company.rules import (
+    company_names,
+    company_problems,
+    company_references,
+    sold_apart_problems,
+)
 from sidecar.domain.entitlement.counted_limits import CountedLimits
 from sidecar.domain.nearest import lacks
 from sidecar.domain.validation import (
@@ -60,6 +68,7 @@ def problems(catalog: Catalog, companies: Iterable[Company] = ()) -> Iterator[Ru
     yield from catalog_names(catalog)
     yield from catalog_references(catalog)
     yield from CountedLimits(catalog).problems()
+    yield from add_on_problems(catalog)
     yield from companies_problems(companies, catalog)
 
 
@@ -67,13 +76,14 @@ def companies_problems(companies: Iterable[Company], catalog: Catalog) -> Iterat
     """Yield what is wrong with companies that are to use a catalog, which is taken as it is."""
     kinds = {feature.key: feature.kind for feature in catalog.features}
     plans = {plan.key for plan in catalog.plans}
-    add_ons = {add_on.key for add_on in catalog.add_ons}
+    add_ons = sold_with(catalog)
     counted, used = CountedLimits(catalog), UsedDimensions(catalog)
     ids: set[str] = set()
     for at, company in enumerate(companies):
         yield from below(("companies", at), company_problems(company))
         yield from below(("companies", at), company_names(company))
         yield from below(("companies", at), company_references(company, plans, kinds, add_ons))
+        yield from below(("companies", at), sold_apart_problems(company, add_ons))
         for problems_of in (counted.override_problems, used.problems):
             found = overrides_problems(company.overrides, problems_of)
             yield from below(("companies", at), found)
@@ -147,9 +157,13 @@ def catalog_references(catalog: Catalog) -> Iterator[RuleProblem]:
     used = UsedDimensions(catalog)
     for at, plan in enumerate(catalog.plans):
         yield from below(("plans", at), _plan_references(plan, kinds, used))
+    plans = {plan.key for plan in catalog.plans}
     for at, add_on in enumerate(catalog.add_ons):
         yield from below(("add_ons", at), _add_on_references(add_on, kinds, used))
-    plans = {plan.key for plan in catalog.plans}
+        for index, plan_key in enumerate(add_on.plans):
+            if plan_key not in plans:
+                message = lacks("plan", plan_key, plans)
+                yield RuleProblem(("add_ons", at, "plans", index), message)
     if catalog.default_plan and catalog.default_plan not in plans:
         yield RuleProblem(("default_plan",), lacks("plan", catalog.default_plan, plans))
 
@@ -188,6 +202,7 @@ def _plan_checks(plan: Plan) -> Iterator[Iterator[RuleProblem]]:
     yield text_problems(("name",), plan.name, bounds.NAME_BYTES_MAX)
     for at, grant in enumerate(plan.entitlements):
         yield below(("entitlements", at), grant_problems(grant))
+        yield below(("entitlements", at), no_changes_problems(grant))
     features = [grant.feature for grant in plan.entitlements]
     yield repeated_problems(("entitlements",), ("feature",), features)
 
@@ -206,9 +221,13 @@ def _add_on_checks(add_on: AddOn) -> Iterator[Iterator[RuleProblem]]:
     rank_max = bounds.ADD_ON_RANK_MAX
     yield number_problems(("rank",), add_on.rank, -rank_max, rank_max)
     for at, given in enumerate(add_on.entitlements):
-        yield below(("entitlements", at, "entitlement"), grant_problems(given.grant))
+        path = ("entitlements", at, "entitlement")
+        yield below(path, grant_problems(given.grant))
+        yield below(path, increments_problems(given.grant, given.merge))
     features = [given.grant.feature for given in add_on.entitlements]
     yield repeated_problems(("entitlements",), ("entitlement", "feature"), features)
+    yield count_problems(("plans",), add_on.plans, bounds.ADD_ON_PLANS_MAX)
+    yield repeated_problems(("plans",), (), add_on.plans)
 
 
 def _add_on_references(

@@ -23,10 +23,29 @@ def catalog_size_problems(catalog: Catalog, before: Catalog) -> Iterator[RulePro
             f"at most are {most}"
         )
         yield RuleProblem(("plans",), message)
+    sold, most = _sold(catalog), bounds.SOLD_PARTS_MAX
+    if sold > most and sold > _sold(before):
+        message = (
+            f"the plans that add-ons are sold with, each times what its add-on grants, are {sold} "
+            f"in all: at most are {most}"
+        )
+        yield RuleProblem(("add_ons",), message)
 
 
 def _size(catalog: Catalog) -> int:
-    return sum(1 + len(grant.limits) + len(grant.rates) for grant in _grants(catalog))
+    return sum(map(_parts, _grants(catalog)))
+
+
+def _sold(catalog: Catalog) -> int:
+    return sum(
+        len(add_on.plans) * sum(_parts(given.grant) for given in add_on.entitlements)
+        for add_on in catalog.add_ons
+    )
+
+
+def _parts(grant: EntitlementGrant) -> int:
+    changes = len(grant.limit_changes) + len(grant.rate_changes)
+    return 1 + len(grant.limits) + len(grant.rates) + changes
 
 
 def _grants(catalog: Catalog) -> Iterator[EntitlementGrant]:

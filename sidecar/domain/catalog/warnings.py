@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from sidecar.domain.catalog.add_on_rules import add_on_warnings
 from sidecar.domain.catalog.dimensions import undeclared_dimensions
 from sidecar.domain.catalog.model import Catalog, EntitlementGrant, Merge
 from sidecar.domain.catalog.pointless_limits import pointless_limits
@@ -32,6 +33,7 @@ def warnings(catalog: Catalog) -> Iterator[RuleProblem]:
             if given.merge is Merge.OVERRIDE:
                 path = ("add_ons", at, "entitlements", index, "entitlement")
                 yield from below(path, _grant_warnings(given.grant))
+    yield from add_on_warnings(catalog)
 
 
 def _grant_warnings(grant: EntitlementGrant) -> Iterator[RuleProblem]:

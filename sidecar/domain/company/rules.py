@@ -8,6 +8,7 @@ from typing import Final
 from sidecar.domain import bounds
 from sidecar.domain.catalog.grant_rules import grant_names, grant_problems, grant_references
 from sidecar.domain.catalog.model import FeatureKind
+from sidecar.domain.catalog.sold_with import SoldWith
 from sidecar.domain.company.model import (
     AddOnSubscription,
     Company,
@@ -24,6 +25,7 @@ from sidecar.domain.nearest import lacks
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 from sidecar.domain.time.zones import load_zone
 from sidecar.domain.validation import (
+    Path,
     RuleProblem,
     below,
     count_problems,
@@ -35,6 +37,7 @@ from sidecar.domain.validation import (
     text_problems,
 )
 
+_PLANS_TOLD_MAX: Final = 5
 _AFTER_TRIAL: Final = (SubscriptionStatus.ACTIVE, SubscriptionStatus.ENDED)
 _BILLING_UNITS: Final = (
     WindowUnit.DAY,
@@ -196,6 +199,40 @@ def _subscription_references(
             yield RuleProblem(("changes", at, "plan"), lacks("plan", change.plan, plans))
         found = _add_ons_references(change.add_ons or (), add_ons)
         yield from below(("changes", at, "add_ons", "add_ons"), found)
+
+
+def sold_apart_problems(company: Company, add_ons: SoldWith) -> Iterator[RuleProblem]:
+    """Yield add-ons that are held with a plan that they are not sold with, now or once planned."""
+    if company.subscription is not None:
+        yield from below(("subscription",), _all_sold_apart(company.subscription, add_ons))
+
+
+def _all_sold_apart(subscription: Subscription, add_ons: SoldWith) -> Iterator[RuleProblem]:
+    plan, held = subscription.plan, subscription.add_ons
+    path: Path = ("add_ons",)
+    yield from _sold_apart(path, plan, held, add_ons)
+    for at, change in enumerate(subscription.changes):
+        if change.add_ons is not None:
+            path, held = ("changes", at, "add_ons", "add_ons"), change.add_ons
+        elif change.plan:
+            path = ("changes", at, "plan")
+        if change.plan or change.add_ons is not None:
+            plan = change.plan or plan
+            yield from _sold_apart(path, plan, held, add_ons)
+
+
+def _sold_apart(
+    path: Path, plan: str, held: tuple[AddOnSubscription, ...], add_ons: SoldWith
+) -> Iterator[RuleProblem]:
+    for at, add_on_subscription in enumerate(held):
+        add_on = add_on_subscription.add_on
+        plans = add_ons.get(add_on)
+        if plans and plan not in plans:
+            where = path if path[-1] == "plan" else (*path, at, "add_on")
+            told = ", ".join(map(repr, sorted(plans)[:_PLANS_TOLD_MAX]))
+            more = ", ..." if len(plans) > _PLANS_TOLD_MAX else ""
+            message = f"add-on {add_on!r} is not sold with plan {plan!r}, only with {told}{more}"
+            yield RuleProblem(where, message)
 
 
 def _add_ons_references(

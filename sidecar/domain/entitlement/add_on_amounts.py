@@ -1,4 +1,6 @@
-"""How amounts of add-ons are added to limits and rates: arithmetic of grants, and nothing else.
+"""How an add-on's own limits and rates are added to what is granted: arithmetic of grants.
+
+An add-on may name the limits that it adds to instead: see `limit_changes`.
 
 Rules
 - An amount of an add-on goes to every limit that counts the same thing (equal window and scope),
@@ -18,9 +20,10 @@ from typing import TypeVar
 
 import msgspec
 
-from sidecar.domain.bounds import IDENTIFIER_BYTES_MAX, INT64_MAX, LIMITS_MAX, RATE_PRODUCT_MAX
-from sidecar.domain.catalog.model import EntitlementGrant, Limit, Rate, RateLimit
+from sidecar.domain.bounds import IDENTIFIER_BYTES_MAX, LIMITS_MAX
+from sidecar.domain.catalog.model import EntitlementGrant, Limit, RateLimit
 from sidecar.domain.company.model import AddOnSubscription
+from sidecar.domain.entitlement.ceilings import limit_plus, limit_times, rate_plus, rate_times
 from sidecar.domain.limits.counters import slot_of
 
 _Ceiling = TypeVar("_Ceiling", Limit, RateLimit)
@@ -32,8 +35,8 @@ def scaled(grant: EntitlementGrant, quantity: int) -> EntitlementGrant:
         return grant
     return msgspec.structs.replace(
         grant,
-        limits=tuple(_limit_times(limit, quantity) for limit in grant.limits),
-        rates=tuple(_rate_times(rate, quantity) for rate in grant.rates),
+        limits=tuple(limit_times(limit, quantity) for limit in grant.limits),
+        rates=tuple(rate_times(rate, quantity) for rate in grant.rates),
     )
 
 
@@ -51,7 +54,7 @@ def increased(
     if not more.limits and not more.rates:
         limits = ()
     elif limits:
-        limits = _joined(limits, more.limits, slot_of, _limit_plus, name)
+        limits = _joined(limits, more.limits, slot_of, limit_plus, name)
     if rates:
         rates = _joined(rates, more.rates, _measure_of, _rate_plus, name)
     return msgspec.structs.replace(before, limits=limits, rates=rates)
@@ -102,30 +105,5 @@ def _measure_of(rate: RateLimit) -> Hashable:
     return rate.scope, rate.rate.period_us
 
 
-def _limit_times(limit: Limit, quantity: int) -> Limit:
-    if limit.amount is None:
-        return limit
-    return msgspec.structs.replace(limit, amount=min(INT64_MAX, limit.amount * quantity))
-
-
-def _limit_plus(limit: Limit, more: Limit) -> Limit:
-    if limit.amount is None or more.amount is None:
-        return msgspec.structs.replace(limit, amount=None, rollover=None)
-    return msgspec.structs.replace(limit, amount=min(INT64_MAX, limit.amount + more.amount))
-
-
-def _rate_times(limit: RateLimit, quantity: int) -> RateLimit:
-    rate = limit.rate
-    return _with_rate(limit, rate.count * quantity, rate.burst * quantity)
-
-
 def _rate_plus(limit: RateLimit, more: RateLimit) -> RateLimit:
-    rate = limit.rate
-    return _with_rate(limit, rate.count + more.rate.count, rate.burst + more.rate.burst)
-
-
-def _with_rate(limit: RateLimit, count: int, burst: int) -> RateLimit:
-    """The limit with another speed, as far as the bound on rates goes."""
-    period_us = limit.rate.period_us
-    most = RATE_PRODUCT_MAX // period_us
-    return msgspec.structs.replace(limit, rate=Rate(min(count, most), period_us, min(burst, most)))
+    return rate_plus(limit, more.rate.count, more.rate.burst)

@@ -7,9 +7,10 @@ Sources are merged in this order; each says what it did, which `tallyd explain` 
 3. The company's override, which replaces everything.
 
 Rules
-- METERED: an add-on adds its amounts, times the quantity held, to limits that count the same thing
-  (equal window and scope); limits of another window or scope apply beside them. Unlimited plus
-  anything is unlimited.
+- METERED: an add-on adds its amounts, times the quantity held, to limits that it names, or to those
+  that count the same thing (equal window and scope). Unlimited plus anything is unlimited. Limits
+  of another window or scope would apply beside them: that buying more is never less is seen to
+  where a catalog is applied (`domain.catalog.add_on_rules`).
 - BOOLEAN: on where any source says so; an override wins either way.
 - CONFIG: the last source has the say.
 """
@@ -40,6 +41,7 @@ from sidecar.domain.catalog.model import (
 from sidecar.domain.company.model import AddOnSubscription, Segment, SubscriptionStatus
 from sidecar.domain.entitlement.add_on_amounts import increased, scaled
 from sidecar.domain.entitlement.arrangement import Arrangement, arranged
+from sidecar.domain.entitlement.limit_changes import changed, meets
 from sidecar.domain.limits.reasons import Reason
 from sidecar.domain.slices import Slices, whole
 from sidecar.domain.time.windows import WindowSpec
@@ -253,9 +255,14 @@ def _joined(
     before: EntitlementGrant | None,
     given: AddOnEntitlement,
     add_on_subscription: AddOnSubscription,
-) -> tuple[SourceEffect, EntitlementGrant]:
+) -> tuple[SourceEffect, EntitlementGrant | None]:
     """What an add-on makes of what was granted before it."""
     grant = given.grant
+    if grant.is_change:
+        if before is None:
+            return SourceEffect.SILENT, None
+        result = changed(before, grant, add_on_subscription.quantity)
+        return _effect_of_change(before, grant, result, SourceEffect.ADDED), result
     if feature.kind is FeatureKind.METERED and given.merge is Merge.INCREMENT:
         if before is None:
             return SourceEffect.GRANTED, scaled(grant, add_on_subscription.quantity)
@@ -266,6 +273,15 @@ def _joined(
     if feature.kind is FeatureKind.BOOLEAN and (before.enabled or not grant.enabled):
         return SourceEffect.OUTRANKED, before
     return SourceEffect.REPLACED, grant
+
+
+def _effect_of_change(
+    before: EntitlementGrant, change: EntitlementGrant, after: EntitlementGrant, done: SourceEffect
+) -> SourceEffect:
+    """What a change did: nothing where it names what there is not, or is not more than there is."""
+    if after != before:
+        return done
+    return SourceEffect.OUTRANKED if meets(before, change) else SourceEffect.SILENT
 
 
 def _reason(segment: Segment, feature: Feature, *, granted: bool) -> Reason:

@@ -110,10 +110,17 @@ class Builder:
     def _add_on(self, key: str, node: Node) -> AddOn:
         entitlements = [
             AddOnEntitlement(grant, Merge[text_of(entry, "merge", "increment").upper()])
-            for grant, _, entry in self._grants.grants(("add_ons", key), node, "entitlements")
+            for grant, _, entry in self._grants.grants(
+                ("add_ons", key), node, "entitlements", may_add=True
+            )
         ]
-        rank = integer_of(node, "rank", 0)
-        return AddOn(key, text_of(node, "name"), rank, tuple(entitlements))
+        return AddOn(
+            key,
+            text_of(node, "name"),
+            integer_of(node, "rank", 0),
+            tuple(entitlements),
+            tuple(map(own_text, items_of(node, "plans") or ())),
+        )
 
     def _company(self, key: str, node: Node) -> Company:
         path = ("companies", key)

@@ -19,6 +19,7 @@ from sidecar.domain.catalog.model import (
 from sidecar.domain.nearest import lacks
 from sidecar.domain.time.units import SECOND_US
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
+from sidecar.shared.catalog_file.changes import ChangeBuilder
 from sidecar.shared.catalog_file.fields import (
     UNLIMITED,
     Fields,
@@ -47,20 +48,26 @@ class GrantBuilder:
 
     def __init__(self, fields: Fields, kinds: Mapping[str, FeatureKind | None]) -> None:
         self._fields = fields
+        self._changes = ChangeBuilder(fields)
         self._kinds = kinds
 
     def grants(
-        self, path: Path, node: Node, name: str
+        self, path: Path, node: Node, name: str, *, may_add: bool = False
     ) -> Iterator[tuple[EntitlementGrant, Path, Node]]:
-        """Build the grants in a field, each with its path and node."""
+        """Build the grants in a field, each with its path and node.
+
+        `may_add`: limits and rates without a window add to those that are granted already.
+        """
         for feature, entry in table_of(node, name).items():
             at = (*path, name, feature)
             if feature not in self._kinds:
                 self._fields.note(at, lacks("feature", feature, self._kinds), at_key=True)
-            elif (grant := self._grant(at, feature, entry)) is not None:
+            elif (grant := self._grant(at, feature, entry, may_add=may_add)) is not None:
                 yield grant, at, entry
 
-    def _grant(self, path: Path, feature: str, node: Node) -> EntitlementGrant | None:
+    def _grant(
+        self, path: Path, feature: str, node: Node, *, may_add: bool
+    ) -> EntitlementGrant | None:
         """Build a grant as its feature's kind wants it; `None` where that is not how it is."""
         kind = self._kinds[feature]
         if kind is None:
@@ -69,7 +76,10 @@ class GrantBuilder:
         metered = entry_of(node, "limits") is not None or entry_of(node, "rates") is not None
         if kind is FeatureKind.METERED:
             if value is None and metered:
-                return self._metered(path, feature, node)
+                changes = None
+                if may_add:
+                    changes = self._changes.changes(path, feature, node, always_adds=True)
+                return changes or self._metered(path, feature, node)
             if own_text(node) == UNLIMITED:
                 return EntitlementGrant(feature)
             expected = f"limits, rates or {UNLIMITED}"

@@ -33,6 +33,7 @@ _RATE_FIELDS: Final[dict[Path, Path]] = {
     ("rate",): (),
     **_SCOPE_FIELDS,
 }
+_CHANGE_FIELDS: Final[dict[Path, Path]] = {("limit",): (), ("rate",): (), ("adds",): ()}
 _FEATURE_FIELDS: Final[dict[Path, Path]] = {("key",): (), ("fail_policy",): ("fail",)}
 _COMPANY_FIELDS: Final[dict[Path, Path]] = {("id",): ()}
 _SUBSCRIPTION_FIELDS: Final[dict[Path, Path]] = {
@@ -98,6 +99,12 @@ def _grant_path(grant: EntitlementGrant, rest: Path) -> Path:
         case ("rates", int(at), *below):
             fields = _renamed(tuple(below), _RATE_FIELDS)
             return (grant.feature, "rates", grant.rates[at].id, *fields)
+        case ("limit_changes", int(at), *below):
+            fields = _renamed(tuple(below), _CHANGE_FIELDS)
+            return (grant.feature, "limits", grant.limit_changes[at].limit, *fields)
+        case ("rate_changes", int(at), *below):
+            fields = _renamed(tuple(below), _CHANGE_FIELDS)
+            return (grant.feature, "rates", grant.rate_changes[at].rate, *fields)
         case ("config_value" | "enabled",):
             return (grant.feature, "value")
         case ("feature",):

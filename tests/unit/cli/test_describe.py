@@ -106,3 +106,24 @@ def test_what_a_source_grants_depends_on_the_kind() -> None:
         )
     }
     assert [["on"], ["30"], ["unlimited"]] == list(lines.values())
+
+
+def test_changes_are_told_by_the_names_of_what_they_change() -> None:
+    grant = catalog_pb2.EntitlementGrant(
+        limit_changes=[
+            catalog_pb2.LimitChange(limit="monthly", amount=1_000, adds=True),
+            catalog_pb2.LimitChange(limit="daily", amount=5),
+            catalog_pb2.LimitChange(limit="large", adds=True),
+        ],
+        rate_changes=[
+            catalog_pb2.RateChange(rate="burst", count=10, burst=20, adds=True),
+            catalog_pb2.RateChange(rate="slow", count=1),
+        ],
+    )
+    assert [
+        "monthly: +1000",
+        "daily: 5",
+        "large: unlimited",
+        "burst: +10, +20 at once",
+        "slow: 1",
+    ] == describe.grant_lines(grant, catalog_pb2.FEATURE_KIND_METERED)

@@ -80,7 +80,7 @@ def test_what_of_a_catalog_is_likely_not_meant_so_is_told(file: Path) -> None:
 
     assert ExitCode.OK == result.exit_code
     assert 1 == result.stderr.count("warning:"), result.stderr
-    assert "scenario.yaml:12:" in result.stderr
+    assert "scenario.yaml:10:" in result.stderr
     assert "catalog.plans.pro.entitlements.calls.limits.weekly: " in result.stderr
 
 

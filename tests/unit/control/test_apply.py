@@ -149,7 +149,7 @@ def test_removing_what_is_not_there_changes_nothing(store: PlaneStore) -> None:
 def test_a_preview_says_the_same_and_changes_nothing(store: PlaneStore) -> None:
     set_up(store, "a")
     desired = Desired(CATALOG, (company("b"),), prune=True)
-    seen = apply.preview(store, desired)
+    seen = apply.preview(store, desired, NOW_US)
     assert ["a"] == _ids(store)
     done = apply.apply(store, desired, NOW_US)
     assert (1, 2) == (seen.revision, done.revision)

@@ -80,7 +80,7 @@ def test_a_company_that_becomes_too_large_is_refused(
         apply.apply(store, desired, NOW_US)
     assert "companies[1]" == refused.value.field
     with pytest.raises(InvalidInput, match=found):
-        apply.preview(store, desired)
+        apply.preview(store, desired, NOW_US)
     with store.read() as transaction:
         assert ["globex"] == [one.company.id for one in transaction.companies_after("", 9)]
 

@@ -47,6 +47,11 @@ def _with_add_on(*grants: EntitlementGrant) -> Catalog:
     return replace(CATALOG, add_ons=(AddOn("extra", "", 0, tuple(map(AddOnEntitlement, grants))),))
 
 
+def _with_plan_limit(limit: Limit) -> Catalog:
+    plan = Plan("pro", "", (replace(GRANT, limits=(limit,)),))
+    return replace(CATALOG, plans=(plan,))
+
+
 def _with_policy(**policy: Any) -> Catalog:
     return replace(CATALOG, features=(replace(TOKENS, fail_policy=FailPolicy(**policy)), SSO))
 
@@ -86,12 +91,12 @@ CATALOGS: dict[str, tuple[Catalog, Path]] = {
         ("plans", 0, "entitlements", 0, "limits", 0, "id"),
     ),
     "a space at an end of a dimension": (
-        _with_add_on(replace(GRANT, limits=(replace(LIMIT, scope=Scope((" user",))),))),
-        ("add_ons", 0, "entitlements", 0, "entitlement", "limits", 0, "scope", "dimensions", 0),
+        _with_plan_limit(replace(LIMIT, scope=Scope((" user",)))),
+        ("plans", 0, "entitlements", 0, "limits", 0, "scope", "dimensions", 0),
     ),
     "a space at an end of a fixed value": (
-        _with_add_on(replace(GRANT, limits=(replace(LIMIT, scope=Scope((), (("m", "x "),))),))),
-        ("add_ons", 0, "entitlements", 0, "entitlement", "limits", 0, "scope", "match", "m"),
+        _with_plan_limit(replace(LIMIT, scope=Scope((), (("m", "x "),)))),
+        ("plans", 0, "entitlements", 0, "limits", 0, "scope", "match", "m"),
     ),
     "a feature twice": (
         replace(CATALOG, features=(TOKENS, SSO, TOKENS)),

@@ -13,6 +13,7 @@ from sidecar.domain.catalog.model import (
     EntitlementGrant,
     Feature,
     FeatureKind,
+    LimitChange,
     Merge,
     Plan,
     Rate,
@@ -44,6 +45,10 @@ def replaces(*grants: EntitlementGrant) -> tuple[AddOnEntitlement, ...]:
     return tuple(AddOnEntitlement(grant, Merge.OVERRIDE) for grant in grants)
 
 
+def names(limit_: str, amount: int | None) -> EntitlementGrant:
+    return EntitlementGrant("calls", limit_changes=(LimitChange(limit_, amount, adds=True),))
+
+
 INDEX: Final = CatalogIndex(
     Catalog(
         features=(CALLS, DAYS, SSO),
@@ -65,6 +70,7 @@ INDEX: Final = CatalogIndex(
             AddOn("flat", "", 1, replaces(metered("calls", limit("flat", 7)), switch(on=False))),
             AddOn("late", "", 1, adds(value("2"))),
             AddOn("more", "", 0, adds(metered("calls", limit("more", 10)))),
+            AddOn("named", "", 0, adds(names("monthly", 10))),
             AddOn("open", "", 0, adds(metered("calls"))),
         ),
     ),
@@ -106,6 +112,10 @@ def resolve(of: Segment, feature: str) -> Entitlement:
         pytest.param("open", {"flat": 1}, [("flat", 7)], id="replaces what has no end"),
         pytest.param("bare", {"more": 3}, [("more", 30)], id="grants what the plan lacks"),
         pytest.param("gone", {"more": 3}, [("more", 30)], id="a plan that the catalog lacks"),
+        pytest.param("full", {"named": 3}, [("monthly", 130)], id="adds to what it names"),
+        pytest.param("full", {"named": 1, "more": 1}, [("monthly", 120)], id="adds both ways"),
+        pytest.param("full", {"named": 1, "flat": 1}, [("flat", 7)], id="names what was replaced"),
+        pytest.param("open", {"named": 3}, [], id="names what has no end"),
         pytest.param("full", {"gone": 3}, [("monthly", 100)], id="unknown, so ignored"),
         pytest.param("full", {"late": 3}, [("monthly", 100)], id="says nothing of it"),
     ],
@@ -195,6 +205,34 @@ def test_an_override_replaces_plan_and_add_ons() -> None:
                 (SourceKind.ADD_ON, "more", 2, SourceEffect.ADDED),
             ],
             id="metered, not in the plan",
+        ),
+        pytest.param(
+            segment("full", {"flat": 1, "named": 1}),
+            CALLS,
+            [
+                (SourceKind.PLAN, "full", 1, SourceEffect.GRANTED),
+                (SourceKind.ADD_ON, "flat", 1, SourceEffect.REPLACED),
+                (SourceKind.ADD_ON, "named", 1, SourceEffect.SILENT),
+            ],
+            id="a name that there is not",
+        ),
+        pytest.param(
+            segment("open", {"named": 2}),
+            CALLS,
+            [
+                (SourceKind.PLAN, "open", 1, SourceEffect.GRANTED),
+                (SourceKind.ADD_ON, "named", 2, SourceEffect.OUTRANKED),
+            ],
+            id="a name in what is unlimited",
+        ),
+        pytest.param(
+            segment("bare", {"named": 2}),
+            CALLS,
+            [
+                (SourceKind.PLAN, "bare", 1, SourceEffect.SILENT),
+                (SourceKind.ADD_ON, "named", 2, SourceEffect.SILENT),
+            ],
+            id="a name where there is nothing",
         ),
         pytest.param(
             segment("full", {"flat": 1}),

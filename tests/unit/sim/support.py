@@ -18,11 +18,11 @@ catalog:
     free: {entitlements: {calls: {limits: {daily: {amount: 10, per: day}}}}}
     pro:
       entitlements:
-        sso: true
-        days: 30
-        calls: {limits: {monthly: {amount: 100, per: month, align: billing}}}
+        {sso: true, days: 30, calls: {limits: {monthly: {amount: 100, per: month, align: billing}}}}
   add_ons:
-    pack: {entitlements: {calls: {limits: {monthly: {amount: 50, per: month, align: billing}}}}}
+    pack:
+      plans: [pro]
+      entitlements: {calls: {limits: {monthly: {amount: 50, per: month, align: billing}}}}
 """
 HEAD = f"""\
 {CATALOG}

@@ -215,7 +215,7 @@ def test_too_many_windows_that_roll_over_are_refused(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(world, "CLOSED_MAX", 30)
     head = HEAD.replace(
         "amount: 100, per: month, align: billing", "amount: 1, per: day, rollover: {}"
-    )
+    ).replace("{amount: 50, per: month, align: billing}", "50")
 
     with pytest.raises(InvalidInput, match="closes more than 30 windows"):
         played("- {at: +40d, expect: {plan: pro}}", head)

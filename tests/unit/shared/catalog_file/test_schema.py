@@ -61,7 +61,7 @@ def test_an_editor_that_reads_yaml_1_1_agrees_on_the_samples(schema: Any, sample
 
 
 def test_it_names_what_the_domain_knows(schema: Any) -> None:
-    limit = schema["$defs"]["limit"]["properties"]
+    limit = schema["$defs"]["limit_fields"]["properties"]
 
     assert [unit.name.lower() for unit in WindowUnit] == limit["per"]["properties"]["unit"]["enum"]
     assert INTERVAL_MAX == limit["per"]["properties"]["interval"]["maximum"]
@@ -91,7 +91,7 @@ def test_its_defaults_are_those_of_the_domain(schema: Any) -> None:
         fail["stale"]["default"],
     ]
     assert policy.outbox_full.name.lower() == fail["outbox_full"]["default"]
-    rollover = schema["$defs"]["limit"]["properties"]["rollover"]["properties"]
+    rollover = schema["$defs"]["limit_fields"]["properties"]["rollover"]["properties"]
     assert Rollover().windows == rollover["windows"]["default"]
 
 

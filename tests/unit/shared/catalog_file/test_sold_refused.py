@@ -190,8 +190,8 @@ CASES: list[tuple[str, str, str, str]] = [
     ),
     (
         "merge_unknown",
-        "merge: override",
-        "merge: replace",
+        "merge: override\n        limits: {monthly: {amount: 5, per: month}}",
+        "merge: replace\n        limits: {monthly: {amount: 5, per: month, align: billing}}",
         f"42:16: {EXTRA}.tokens.merge: must be one of increment, override; is 'replace'",
     ),
     (

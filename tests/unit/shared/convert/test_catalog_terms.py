@@ -39,10 +39,15 @@ from tests.support.build import DAY
 
 DAY_US: Final = 86_400_000_000
 TOKENS: Final = Feature("tokens", FeatureKind.METERED)
+MORE: Final = EntitlementGrant(
+    "tokens",
+    limit_changes=(LimitChange("daily", 100, adds=True), LimitChange("large", None, adds=True)),
+    rate_changes=(RateChange("burst", 5, 10, adds=True),),
+)
 CHANGES: Final = EntitlementGrant(
     "tokens",
     limit_changes=(LimitChange("daily", 100, adds=True), LimitChange("large", None)),
-    rate_changes=(RateChange("burst", 5, 10, adds=True),),
+    rate_changes=(RateChange("burst", 5, 10),),
 )
 
 
@@ -72,7 +77,7 @@ CATALOGS: Final = {
     "changes of an add-on": Catalog(
         (TOKENS,),
         (),
-        (AddOn("pack", "", 0, (AddOnEntitlement(CHANGES),), ("pro", "team"), once=True),),
+        (AddOn("pack", "", 0, (AddOnEntitlement(MORE),), ("pro", "team"), once=True),),
     ),
     "versions of a plan": Catalog(
         (TOKENS,),

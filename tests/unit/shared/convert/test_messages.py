@@ -23,7 +23,12 @@ from sidecar.domain.catalog.model import (
     RateLimit,
     Rollover,
 )
-from sidecar.domain.catalog.rules import problems
+from sidecar.domain.catalog.rules import (
+    catalog_names,
+    catalog_problems,
+    catalog_references,
+    companies_problems,
+)
 from sidecar.domain.company.model import (
     MONTHLY,
     AddOnSubscription,
@@ -88,7 +93,11 @@ def test_a_catalog_survives_the_wire(value: Catalog) -> None:
 @SLOW_TO_DRAW
 @given(strategies.catalogs())
 def test_every_catalog_survives_the_wire(value: Catalog) -> None:
-    assert [] == list(problems(value))
+    assert [] == [
+        *catalog_problems(value),
+        *catalog_names(value),
+        *catalog_references(value),
+    ]
     assert value == _catalog_over_the_wire(value)
 
 
@@ -114,7 +123,7 @@ def test_a_company_survives_the_wire(value: Company) -> None:
 @SLOW_TO_DRAW
 @given(strategies.companies())
 def test_every_company_survives_the_wire(value: Company) -> None:
-    assert [] == list(problems(strategies.SOLD, [value]))
+    assert [] == list(companies_problems([value], strategies.SOLD))
     assert value == _company_over_the_wire(value)
     assert compile_snapshot(value, 3) == _snapshot_over_the_wire(compile_snapshot(value, 3))
 

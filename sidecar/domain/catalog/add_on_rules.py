@@ -1,0 +1,188 @@
+"""Buying more is never less: what add-ons must fulfil together with the plans they are sold with.
+
+Rules
+- What an add-on adds has to meet one limit of every plan that it is sold with, by name or by what
+  it counts: a limit that meets none would apply beside the plan's, as a second and smaller one. An
+  unlimited feature stays unlimited.
+- To a plan that lacks the feature an add-on brings whole limits. All that are brought to it have to
+  count the same, whatever their order.
+- An add-on that replaces must not grant less than the plan, or than one of lower rank that may be
+  held with it. Where that cannot be compared, it is a warning.
+- What replaces a plan's grant is met by what is added, as the plan's own is.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from sidecar.domain.catalog.bases import Bases, OwnedGrant
+from sidecar.domain.catalog.increments import BroughtGrants, increment_problems
+from sidecar.domain.catalog.model import (
+    AddOn,
+    Catalog,
+    EntitlementGrant,
+    FeatureKind,
+    Merge,
+    Plan,
+)
+from sidecar.domain.catalog.replacing import lessened
+from sidecar.domain.validation import Path, RuleProblem, below
+
+COMPARED_MAX: Final = 200_000
+"""Most pairs of a grant and what may replace it that are compared."""
+
+
+class _Given(NamedTuple):
+    """What an add-on says of a feature, and where."""
+
+    path: Path
+    add_on: AddOn
+    grant: EntitlementGrant
+    merge: Merge
+
+
+def add_on_problems(catalog: Catalog) -> Iterator[RuleProblem]:
+    """Yield what of add-ons would make somebody who buys them have less."""
+    compared = _Compared()
+    for sold, given in _by_feature(catalog):
+        yield from (problem for problem, is_less in sold.replaced(given, compared) if is_less)
+        for each in given:
+            if each.merge is Merge.INCREMENT:
+                yield from below(each.path, sold.increments(each))
+    if compared.left < 0:
+        message = (
+            f"add-ons that replace what plans grant make more than {COMPARED_MAX} pairs with plans "
+            "and each other to compare; say plans: [...] that they are sold with"
+        )
+        yield RuleProblem(("add_ons",), message)
+
+
+def add_on_warnings(catalog: Catalog) -> Iterator[RuleProblem]:
+    """Yield where it cannot be said whether somebody who buys an add-on has less."""
+    compared = _Compared()
+    for sold, given in _by_feature(catalog):
+        yield from (problem for problem, less in sold.replaced(given, compared) if not less)
+
+
+def _by_feature(catalog: Catalog) -> Iterator[tuple[_Sold, list[_Given]]]:
+    """METERED features of which add-ons say something, with what they say, by rank."""
+    metered = {each.key for each in catalog.features if each.kind is FeatureKind.METERED}
+    found: defaultdict[str, list[_Given]] = defaultdict(list)
+    for at, add_on in enumerate(catalog.add_ons):
+        for index, given in enumerate(add_on.entitlements):
+            if given.grant.feature in metered:
+                path = ("add_ons", at, "entitlements", index, "entitlement")
+                found[given.grant.feature].append(_Given(path, add_on, given.grant, given.merge))
+    plans = _granted(catalog.plans, found)
+    earlier = _granted(catalog.plan_versions, found)
+    keys = dict.fromkeys(plan.key for plan in catalog.plans)
+    for feature, several in found.items():
+        several.sort(key=lambda each: (each.add_on.rank, each.add_on.key))
+        yield _Sold(feature, keys, plans[feature], earlier[feature]), several
+
+
+def _granted(
+    plans: Iterable[Plan], features: Container[str]
+) -> defaultdict[str, list[tuple[str, EntitlementGrant]]]:
+    """What plans grant of some features, each with the plan's key."""
+    found: defaultdict[str, list[tuple[str, EntitlementGrant]]] = defaultdict(list)
+    for plan in plans:
+        for grant in plan.entitlements:
+            if grant.feature in features:
+                found[grant.feature].append((plan.key, grant))
+    return found
+
+
+class _Sold:
+    """One feature, in all plans and in the add-ons that replace what plans grant.
+
+    `_replacing`: by plan that they are sold with; "" for those that are sold with all.
+    """
+
+    def __init__(
+        self,
+        feature: str,
+        plans: Mapping[str, None],
+        granted: Sequence[tuple[str, EntitlementGrant]],
+        earlier: Sequence[tuple[str, EntitlementGrant]],
+    ) -> None:
+        self._feature = feature
+        self._known = plans
+        self._all, self._earlier_all, self._replacing_all = Bases(), Bases(), Bases()
+        self._of_plan: defaultdict[str, Bases] = defaultdict(Bases)
+        self._earlier: defaultdict[str, Bases] = defaultdict(Bases)
+        self._replacing: defaultdict[str, Bases] = defaultdict(Bases)
+        for plan, grant in granted:
+            for bases in (self._all, self._of_plan[plan]):
+                bases.add(f"plan {plan!r}", grant)
+        for plan, grant in earlier:
+            for bases in (self._earlier_all, self._earlier[plan]):
+                bases.add(f"plan {plan!r} as it was sold before", grant)
+        self._brought = BroughtGrants()
+        self._lacking = self._first_lacking(plans)
+
+    def replaced(
+        self, given: Iterable[_Given], compared: _Compared
+    ) -> Iterator[tuple[RuleProblem, bool]]:
+        """Yield what replacing add-ons lessen, or perhaps do; they are remembered as bases."""
+        for path, add_on, grant, merge in given:
+            if merge is not Merge.OVERRIDE:
+                continue
+            told: set[tuple[Path, bool]] = set()
+            for basis in compared.of(self._replaceable(add_on)):
+                for problem, is_less in lessened(basis, grant):
+                    if (problem.path, is_less) not in told:  # one plan is enough to be told of
+                        told.add((problem.path, is_less))
+                        yield RuleProblem(path + problem.path, problem.message), is_less
+            owner = f"add-on {add_on.key!r}"
+            self._replacing_all.add(owner, grant)
+            for plan in add_on.plans or ("",):
+                self._replacing[plan].add(owner, grant)
+
+    def increments(self, given: _Given) -> Iterator[RuleProblem]:
+        """Yield where what an add-on adds does not meet what there is."""
+        plans, grant = given.add_on.plans, given.grant
+        lacking = self._first_lacking(plans) if plans else self._lacking
+        met = self._met(plans, with_earlier=not grant.is_change)
+        yield from increment_problems(self._feature, grant, met, lacking)
+        if lacking is not None and not grant.is_change:
+            places = [plan for plan in plans if plan not in self._of_plan]
+            yield from self._brought.problems(given.add_on.key, grant, places)
+
+    def _first_lacking(self, plans: Iterable[str]) -> str | None:
+        lacking = (plan for plan in plans if plan not in self._of_plan and plan in self._known)
+        return next(lacking, None)
+
+    def _replaceable(self, add_on: AddOn) -> Iterator[OwnedGrant]:
+        for bases in self._met(add_on.plans, with_earlier=False):
+            yield from bases.grants
+
+    def _met(self, plans: tuple[str, ...], *, with_earlier: bool) -> Iterator[Bases]:
+        """All that an add-on which is sold with some plans, or with all, may meet."""
+        if not plans:
+            yield self._all
+            yield self._replacing_all
+            if with_earlier:
+                yield self._earlier_all
+            return
+        yield from (self._replacing[plan] for plan in ("", *plans) if plan in self._replacing)
+        yield from (self._of_plan[plan] for plan in plans if plan in self._of_plan)
+        if with_earlier:
+            yield from (self._earlier[plan] for plan in plans if plan in self._earlier)
+
+
+class _Compared:
+    """How many pairs may still be compared."""
+
+    def __init__(self) -> None:
+        self.left = COMPARED_MAX
+
+    def of(self, bases: Iterable[OwnedGrant]) -> Iterator[OwnedGrant]:
+        """The bases, as far as they may be compared."""
+        for basis in bases:
+            self.left -= 1
+            if self.left < 0:
+                return
+            yield basis

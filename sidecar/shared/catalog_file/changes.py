@@ -1,0 +1,101 @@
+"""What add-ons and overrides change of limits and rates that are granted already, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from sidecar.domain.catalog.model import EntitlementGrant, LimitChange, RateChange
+from sidecar.shared.catalog_file.fields import (
+    UNLIMITED,
+    Fields,
+    entry_of,
+    integer_of,
+    own_integer,
+    own_text,
+    table_of,
+)
+from sidecar.shared.catalog_file.problems import Path
+from sidecar.shared.catalog_file.yaml_tree import Node, Scalar, Table
+
+_OWN: Final = {"limits": ("amount",), "rates": ("count", "burst")}
+"""Fields that a change has; all others are those of the limit that it names."""
+
+
+class ChangeBuilder:
+    """Builds changes."""
+
+    def __init__(self, fields: Fields) -> None:
+        self._fields = fields
+
+    def changes(
+        self, path: Path, feature: str, node: Node, *, always_adds: bool
+    ) -> EntitlementGrant | None:
+        """Build the changes in a grant; `None` where it has whole limits and rates of its own.
+
+        `always_adds`: also an amount without a sign goes on top of what there is.
+        """
+        entries = list(_entries(node))
+        if all(_is_whole(entry) for _, _, entry in entries):
+            return None
+        for section, name, entry in entries:
+            self._check(path, section, name, entry, mixed=_is_whole(entry))
+        return EntitlementGrant(
+            feature,
+            limit_changes=tuple(
+                _limit_change(name, entry, always_adds)
+                for name, entry in table_of(node, "limits").items()
+                if not _is_whole(entry)
+            ),
+            rate_changes=tuple(
+                _rate_change(name, entry, always_adds)
+                for name, entry in table_of(node, "rates").items()
+                if not _is_whole(entry)
+            ),
+        )
+
+    def _check(self, path: Path, section: str, name: str, entry: Node, *, mixed: bool) -> None:
+        what = section[:-1]
+        if mixed:
+            message = (
+                f"is a whole {what}, with its per, beside others that change what is granted: "
+                "write all of them with per, or none"
+            )
+            self._fields.note((*path, section, name, "per"), message)
+            return
+        if isinstance(entry, Table):
+            for field in entry.entries:
+                if field not in _OWN[section]:
+                    message = (
+                        f"needs per: without it this changes the {what} {name!r} that is granted "
+                        "already, and leaves the rest of it as it is"
+                    )
+                    self._fields.note((*path, section, name, field), message)
+                    return
+
+
+def _entries(node: Node) -> Iterator[tuple[str, str, Node]]:
+    for section in _OWN:
+        for name, entry in table_of(node, section).items():
+            yield section, name, entry
+
+
+def _is_whole(entry: Node) -> bool:
+    return entry_of(entry, "per") is not None
+
+
+def _limit_change(name: str, entry: Node, always_adds: bool) -> LimitChange:
+    amount = entry if isinstance(entry, Scalar) else entry_of(entry, "amount")
+    if own_text(amount) == UNLIMITED:
+        return LimitChange(name, None, always_adds)
+    return LimitChange(name, own_integer(amount) or 0, always_adds or _has_sign(amount))
+
+
+def _rate_change(name: str, entry: Node, always_adds: bool) -> RateChange:
+    count = integer_of(entry, "count", 1)
+    adds = always_adds or _has_sign(entry_of(entry, "count"))
+    return RateChange(name, count, integer_of(entry, "burst", count), adds)
+
+
+def _has_sign(node: Node | None) -> bool:
+    return own_text(node).startswith("+")
