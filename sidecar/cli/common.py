@@ -232,6 +232,7 @@ def control_option(command: F) -> F:
         type=AddressType(),
         metavar="ADDRESS",
         envvar="TALLYD_CONTROL",
+        is_eager=True,  # what other options mean may have to be asked there
         default=DEFAULT_CONTROL,
         show_default=True,
         show_envvar=True,

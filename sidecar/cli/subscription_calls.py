@@ -11,15 +11,16 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
 from sidecar.cli import output
-from sidecar.cli.common import F, control_option, json_option, timeout_option
+from sidecar.cli.common import DEFAULT_CONTROL, F, control_option, json_option, timeout_option
 from sidecar.cli.completion import complete_company
 from sidecar.cli.servers import connect
 from sidecar.cli.subscription_tables import print_change
-from sidecar.cli.times import InstantType
+from sidecar.cli.times import InstantType, take_zone_from, time_zone_option
 from sidecar.shared.api_json import json_of_message
 from sidecar.shared.convert.times import timestamp
 from sidecar.shared.wall_clock import wall_us
 
+_ZONE_SECONDS_MAX: Final = 10.0
 _ENDS: Final = {"pause", "cancel"}
 """Changes after which nothing else is expected than a denial."""
 
@@ -68,7 +69,7 @@ class WhenType(click.ParamType[ChangeInstant]):
         if value in ("now", "period-end"):
             return NOW if value == "now" else PERIOD_END
         try:
-            at_us = InstantType().convert(value, None, None)
+            at_us = InstantType().convert(value, None, ctx)
         except click.BadParameter:
             told = "is not now, period-end, or an instant such as 2027-01-31, +12h or fri"
             self.fail(f"{value!r} {told}", param, ctx)
@@ -92,7 +93,26 @@ planned_option: Final = click.option(
     type=click.Choice(["keep", "drop"]),
     help="Keep or drop what was planned before of the same thing; refused without that.",
 )
-company_argument: Final = click.argument("company", shell_complete=complete_company)
+
+
+def _take_company(ctx: click.Context, param: click.Parameter, company: str) -> str:
+    """Let days be those of the company, as in catalog files; it is asked for where one is said."""
+
+    def zone() -> str:
+        address = ctx.params.get("control_address", DEFAULT_CONTROL)
+        request = control_pb2.GetCompanyRequest(company=company, accepts_spans=True)
+        with connect("control", address) as channel:
+            stub = control_pb2_grpc.ControlServiceStub(channel)
+            answer = stub.GetCompany(request, timeout=_ZONE_SECONDS_MAX)
+        return answer.company.time_zone or "UTC"
+
+    take_zone_from(ctx, zone)
+    return company
+
+
+company_argument: Final = click.argument(
+    "company", shell_complete=complete_company, is_eager=True, callback=_take_company
+)
 
 
 def until_option(name: str, text: str, *, required: bool = False) -> Callable[[F], F]:
@@ -115,6 +135,7 @@ def until_option(name: str, text: str, *, required: bool = False) -> Callable[[F
 def call_options(function: Callable[..., None]) -> Callable[..., None]:
     """Add the options that every command has; with COMPANY they become the parameter `call`."""
 
+    @time_zone_option
     @control_option
     @timeout_option
     @json_option

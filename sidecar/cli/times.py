@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
@@ -13,11 +14,13 @@ from sidecar.domain.time.units import MILLISECOND_US, SECOND_US, datetime_of_ins
 from sidecar.domain.time.windows import Window, WindowSpec, WindowUnit, window_at
 from sidecar.domain.time.zones import load_zone
 from sidecar.shared.durations import duration_of_text
-from sidecar.shared.instants import moment_of_text
+from sidecar.shared.instants import is_day, moment_of_text
 from sidecar.shared.wall_clock import wall_us
 
 _ZONE_META: Final = "tallyd.time_zone"
 """Where click's context says which zone --time-zone named."""
+_ZONE_SOURCE_META: Final = "tallyd.time_zone.source"
+"""Where it has what returns the zone otherwise."""
 _CALENDAR: Final = ("day", "week", "month", "quarter", "year")
 
 
@@ -35,7 +38,8 @@ class InstantType(click.ParamType[int]):
         if isinstance(value, int):
             return value
         try:
-            return moment_of_text(str(value), wall_us(), time_zone(ctx))
+            zone = time_zone(ctx) if is_day(str(value)) else "UTC"
+            return moment_of_text(str(value), wall_us(), zone)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -93,9 +97,18 @@ def time_zone_option(command: F) -> F:
 
 
 def time_zone(ctx: click.Context | None = None) -> str:
-    """Return the zone in which days begin: that of --time-zone, or UTC."""
+    """Return the zone in which days begin: that of --time-zone, else of the company, or UTC."""
     context = ctx or click.get_current_context(silent=True)
-    return "UTC" if context is None else str(context.meta.get(_ZONE_META, "UTC"))
+    if context is None:
+        return "UTC"
+    if _ZONE_META not in context.meta and _ZONE_SOURCE_META in context.meta:
+        return str(context.meta[_ZONE_SOURCE_META]())
+    return str(context.meta.get(_ZONE_META, "UTC"))
+
+
+def take_zone_from(ctx: click.Context, source: Callable[[], str]) -> None:
+    """Let days be those of the zone that this returns, where one is asked for."""
+    ctx.meta[_ZONE_SOURCE_META] = source
 
 
 def local_time(instant_us: int) -> str:

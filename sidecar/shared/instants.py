@@ -69,6 +69,13 @@ def moment_of_text(text: str, now_us: int, time_zone: str = "UTC") -> int:
         raise ValueError(f"{error}; now, +30d, -2h, tomorrow or fri are fine too") from None
 
 
+def is_day(text: str) -> bool:
+    """Whether a moment is said as a day, so that it depends on the time zone."""
+    word = text.strip().lower()
+    is_word = word in _DAYS_FROM_TODAY or _weekday_of(word) is not None
+    return is_word or _DATE.fullmatch(word) is not None
+
+
 def _weekday_of(word: str) -> int | None:
     """The number of a weekday from Monday on, by its name or the first letters, at least three."""
     if len(word) < 3:

@@ -23,6 +23,7 @@ def test_a_catalog_to_start_from_is_valid_as_it_was_written(tmp_path: Path, temp
     assert (ExitCode.OK, ExitCode.OK) == (written.exit_code, checked.exit_code)
     assert written.stdout.startswith(f"wrote {file}, ")
     assert checked.stdout.startswith(f"{file} is good: ")
+    assert "" == checked.stderr, "it warns of what is likely not meant so"
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
