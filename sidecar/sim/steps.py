@@ -34,6 +34,7 @@ from sidecar.shared.catalog_file.fields import (
     entry_of,
     flag_of,
     integer_of,
+    items_of,
     own_integer,
     own_text,
     table_of,
@@ -88,7 +89,7 @@ class StepBuilder:
             "past_due": self._past_due,
             "paid": lambda _path, _node: (MarkPaid(), "paid"),
             "reset_usage": lambda _path, _node: (ResetUsage(), "usage reset"),
-            "drop_planned": lambda _path, _node: (DropPlannedChanges(), "planned changes dropped"),
+            "drop_planned": self._drop_planned,
         }
 
     def steps(self, nodes: Sequence[Node]) -> tuple[ScenarioStep, ...]:
@@ -177,6 +178,11 @@ class StepBuilder:
     def _past_due(self, path: Path, node: Node) -> tuple[SubscriptionChange, str]:
         until_us = self._later(path, node, "grace_until")
         return MarkPastDue(until_us), "past due" if until_us is None else "past due, grace"
+
+    def _drop_planned(self, path: Path, node: Node) -> tuple[SubscriptionChange, str]:
+        whats = tuple(map(own_text, items_of(node, "what") or ()))
+        at_us = self._later(path, node, "at")
+        return DropPlannedChanges(whats, at_us), "planned changes dropped"
 
     def _overrides(self, path: Path, node: Node) -> OverridesStep:
         entries = table_of(Table(node.at, {"overrides": node}), "overrides")

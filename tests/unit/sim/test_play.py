@@ -281,6 +281,18 @@ def test_a_change_says_what_becomes_of_what_was_planned() -> None:
     assert texts(result, "change")[-1].endswith("; drops plan free at 2026-02-28")
 
 
+def test_what_is_planned_is_dropped_by_name() -> None:
+    result = played(
+        "- change: {plan: free, when: +9d}\n"
+        "- add_on: {key: pack, quantity: 2, when: +5d}\n"
+        "- drop_planned: {what: [plan]}\n"
+        "- {at: +10d, expect: {plan: pro, add_ons: {pack: 2}}}\n"
+    )
+
+    assert [] == result.unmet
+    assert "planned changes dropped; drops plan free at 2026-02-09" in texts(result, "change")
+
+
 def test_a_trial_is_extended() -> None:
     trial = "company: {plan: pro, anchor: +7d, trial_ends_at: +7d, after_trial: active}"
     result = played(
