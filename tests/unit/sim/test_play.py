@@ -284,13 +284,14 @@ def test_a_change_says_what_becomes_of_what_was_planned() -> None:
 def test_what_is_planned_is_dropped_by_name() -> None:
     result = played(
         "- change: {plan: free, when: +9d}\n"
-        "- add_on: {key: pack, quantity: 2, when: +5d}\n"
+        "- reset_usage: {when: +5d}\n"
         "- drop_planned: {what: [plan]}\n"
-        "- {at: +10d, expect: {plan: pro, add_ons: {pack: 2}}}\n"
+        "- {at: +10d, expect: {plan: pro}}\n"
     )
 
     assert [] == result.unmet
     assert "planned changes dropped; drops plan free at 2026-02-09" in texts(result, "change")
+    assert ["every counter starts again from 0"] == texts(result, "becomes")
 
 
 def test_a_trial_is_extended() -> None:
