@@ -182,6 +182,8 @@ def _action(value: int) -> str:
 
 def window_words(window: catalog_pb2.Window) -> str:
     """Write a window layout, such as `month`, `3 billing months` or `week from Sun`."""
+    if window.unit == catalog_pb2.WINDOW_UNIT_REQUEST:
+        return "request"
     if window.unit == catalog_pb2.WINDOW_UNIT_LIFETIME:
         return "lifetime"
     unit = str(enum_name(catalog_pb2.WindowUnit.DESCRIPTOR, window.unit)).lower()

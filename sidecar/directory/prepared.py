@@ -32,10 +32,12 @@ class Counted(NamedTuple):
 class PreparedFeature(NamedTuple):
     """Prepared until the first of its windows ends.
 
-    `counted` is empty where no check is usual. `dimensions`: those that the feature declares.
+    `counted` is empty where no check is usual. `quantity_max`: of a check that is. `dimensions`:
+    those that the feature declares.
     """
 
     from_us: int
     until_us: int
     counted: tuple[Counted, ...]
+    quantity_max: int
     dimensions: DeclaredDimensions | None

@@ -23,6 +23,7 @@ class ResolvedFeature:
     """What a company may do with a feature: entitlement, meters, and the record's owner part.
 
     `counting`: meters of limits that other plans have, and on which usage is counted, too.
+    `per_request`: limits that each request is held to by itself.
     `stale_after_us`: from which silence of the plane on the fail policy decides; `None` for never.
     `prepared`: what the usual check keeps of it, see `engine.usual_check`.
     """
@@ -33,6 +34,7 @@ class ResolvedFeature:
         "entitlement",
         "meters",
         "owner",
+        "per_request",
         "policy",
         "prepared",
         "rates",
@@ -51,9 +53,11 @@ class ResolvedFeature:
         self.entitlement = entitlement
         self.policy = entitlement.feature.fail_policy
         self.stale_after_us = self.policy.stale_after_us
+        limits = entitlement.limits
         self.meters = tuple(
-            Meter(snapshot, segment, feature, limit) for limit in entitlement.limits
+            Meter(snapshot, segment, feature, limit) for limit in limits if limit.is_counted
         )
+        self.per_request = tuple(limit for limit in limits if not limit.is_counted)
         self.counting = tuple(Meter(snapshot, segment, feature, limit) for limit in also_counted)
         self.rates = tuple(
             RateMeter(snapshot.company, feature, limit) for limit in entitlement.rates

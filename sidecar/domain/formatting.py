@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from sidecar.domain.catalog.model import Rate, Rollover
 from sidecar.domain.company.model import AddOnSubscription
 from sidecar.domain.time.units import UNIT_US, datetime_of_instant
-from sidecar.domain.time.windows import WindowSpec, WindowUnit
+from sidecar.domain.time.windows import UNENDING, WindowSpec
 
 
 def instant_text(instant_us: int) -> str:
@@ -23,7 +23,7 @@ def duration_text(length_us: int) -> str:
 
 def window_text(window: WindowSpec) -> str:
     """A window layout, such as `3 MONTH ANCHORED` or `WEEK CALENDAR from weekday 6`."""
-    if window.unit is WindowUnit.LIFETIME:
+    if window.unit in UNENDING:
         return window.unit.name
     text = f"{period_text(window)} {window.alignment.name}"
     return f"{text} from weekday {window.first_weekday}" if window.first_weekday else text

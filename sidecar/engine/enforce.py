@@ -251,7 +251,7 @@ class Enforcer:
         basis = basis_or_needs(unheard, check, now_us, asked, admission.basis, status)
         if isinstance(basis, Needs):
             return basis
-        decision = decide(check.quantity, mode, reading.usages, now_us, reading.rates)
+        decision = decide(check.quantity, mode, reading.deciding, now_us, reading.rates)
         if not decision.allowed:
             return Answer(decision, basis)
         if not admission.is_plain:

@@ -120,8 +120,8 @@ def _at_rest(
 ) -> tuple[list[QuotaUsage], list[RateUsage]]:
     """Usages and rates; of another time than now with buckets that nobody can know, as empty."""
     if question.event_time_us == now_us:
-        return reading.usages, reading.rates
-    usages = [msgspec.structs.replace(usage, throttle_level=0) for usage in reading.usages]
+        return reading.deciding, reading.rates
+    usages = [msgspec.structs.replace(usage, throttle_level=0) for usage in reading.deciding]
     return usages, _rates_at_rest(feature, question)
 
 

@@ -9,11 +9,11 @@ from sidecar.directory.meters import CounterAddress, Meter, RateMeter
 from sidecar.directory.resolved import ResolvedCompany, ResolvedFeature
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import Rate
-from sidecar.domain.limits.counters import CounterName, CounterRef
+from sidecar.domain.limits.counters import CounterName, CounterRef, scope_values
 from sidecar.domain.limits.rates import Bucket, empties_us, late_us, level_at
 from sidecar.domain.limits.rollover import allowance
 from sidecar.domain.limits.usage import QuotaUsage, RateUsage
-from sidecar.domain.time.windows import Window
+from sidecar.domain.time.windows import LIFETIME_WINDOW, Window
 from sidecar.engine.local_rollover import carried_into, carry_on
 from sidecar.engine.plane_status import PlaneStatus
 from sidecar.storage.codec import StoredCounter
@@ -28,19 +28,34 @@ class LimitUsage:
     `counted`: counters by key, since limits that count the same thing share one: it is counted on
     once. `rates` and `rate_keys` belong together, and so do `throttled` and its keys; the key of a
     rate is empty where what is reported happened too long ago to fill its bucket. `ended`: windows
-    that are over, of limits that roll over.
+    that are over, of limits that roll over. `per_request`: of limits that look at one request.
     """
 
-    __slots__ = ("carried", "counted", "ended", "rate_keys", "rates", "throttled", "usages")
+    __slots__ = (
+        "carried",
+        "counted",
+        "ended",
+        "per_request",
+        "rate_keys",
+        "rates",
+        "throttled",
+        "usages",
+    )
 
     def __init__(self) -> None:
         self.usages: list[QuotaUsage] = []
+        self.per_request: list[QuotaUsage] = []
         self.counted: dict[bytes, tuple[CounterAddress, StoredCounter | None]] = {}
         self.carried: dict[bytes, tuple[int, ...]] = {}
         self.ended: list[tuple[ResolvedCompany, Meter, Window]] = []
         self.rates: list[RateUsage] = []
         self.rate_keys: list[bytes] = []
         self.throttled: list[tuple[QuotaUsage, bytes]] = []
+
+    @property
+    def deciding(self) -> list[QuotaUsage]:
+        """Everything that decides, but for rates."""
+        return [*self.usages, *self.per_request] if self.per_request else self.usages
 
     def carry(
         self,
@@ -140,6 +155,7 @@ def read_limit_usage(
                 address,
                 transaction.counter(address.key, address.ref.values),
             )
+    reading.per_request += _per_request(feature, dimensions)
     for rate in feature.rates:
         values = rate.values(dimensions)
         if values is not None:
@@ -149,6 +165,13 @@ def read_limit_usage(
             late = _is_late(rate.limit.rate, now_us, rated_us)
             reading.rate_keys.append(_NO_KEY if late else key)
     return reading
+
+
+def _per_request(feature: ResolvedFeature, dimensions: Mapping[str, str]) -> Iterator[QuotaUsage]:
+    for limit in feature.per_request:
+        values = scope_values(limit.scope, dimensions)
+        if values is not None:
+            yield QuotaUsage(limit, LIFETIME_WINDOW, 0, values)
 
 
 def company_wide_usage(

@@ -101,7 +101,7 @@ class Queries:
         basis = basis_or_needs(unheard, check, now_us, asked, admission.basis, status)
         if isinstance(basis, Needs):
             return basis
-        decision = decide(check.quantity, admission.mode, reading.usages, now_us, reading.rates)
+        decision = decide(check.quantity, admission.mode, reading.deciding, now_us, reading.rates)
         if decision.allowed:
             decision = admission.told(decision)
         usages: tuple[QuotaUsage | RateUsage, ...] = (*reading.usages, *reading.rates)

@@ -104,7 +104,7 @@ class UsualChecks:
             prepared = feature.prepared = self._prepare(company, feature, now_us)
         kv = transaction.kv
         assert kv is not None
-        if not prepared.counted:
+        if not prepared.counted or quantity > prepared.quantity_max:
             return None
         declared = prepared.dimensions
         if declared is not None and not declared.accept(dimensions):
@@ -148,9 +148,9 @@ class UsualChecks:
         segment = company.segment
         if feature.company in self._plane_status.part_heard:
             # Looked at again by the next check: what is known of its counters is soon whole.
-            return PreparedFeature(segment.from_us, now_us, (), None)
+            return PreparedFeature(segment.from_us, now_us, (), 0, None)
         if not _may_be_usual(company, feature):
-            return PreparedFeature(segment.from_us, segment.until_us, (), None)
+            return PreparedFeature(segment.from_us, segment.until_us, (), 0, None)
         from_us, until_us = segment.from_us, segment.until_us
         counted: list[Counted] = []
         slots: set[str] = set()
@@ -163,7 +163,9 @@ class UsualChecks:
         index = self._directory.index
         assert index is not None, "no company is known without a catalog"
         dimensions = index.dimensions.get(feature.entitlement.feature.key)
-        return PreparedFeature(from_us, until_us, tuple(counted), dimensions)
+        amounts = [amount for limit in feature.per_request for amount in _amounts(limit)]
+        quantity_max = min(amounts, default=INT64_MAX)
+        return PreparedFeature(from_us, until_us, tuple(counted), quantity_max, dimensions)
 
     def _counted(self, meter: Meter, window: Window, *, is_own: bool, shared: bool) -> Counted:
         limit = meter.limit
@@ -185,6 +187,12 @@ class UsualChecks:
             limit.enforcement is Enforcement.SHADOW,
             shared,
         )
+
+
+def _amounts(limit: Limit) -> list[int]:
+    """Every amount that a limit has, for some value or for others."""
+    amounts = [limit.amount, *(amount for _, amount in limit.amounts)]
+    return [amount for amount in amounts if amount is not None]
 
 
 def _may_be_usual(company: ResolvedCompany, feature: ResolvedFeature) -> bool:

@@ -16,6 +16,7 @@ from sidecar.domain.company.model import Company
 from sidecar.domain.errors import FieldError
 from sidecar.domain.limits.counters import CounterTotal
 from sidecar.domain.time.units import DAY_US, SECOND_US
+from sidecar.domain.time.windows import WindowSpec, WindowUnit
 from tests.support.build import (
     DAY,
     HARD,
@@ -47,6 +48,11 @@ FEATURES: Final = {
     "paired": [limit("soft", 10, SOFT, DAY), limit("hard", 30, HARD, DAY)],
     "huge": [limit("most", INT64_MAX, HARD, LIFETIME)],
     "declared": [limit("each", 9, HARD, DAY, each=["user"])],
+    "capped": [
+        limit("whole", 60, HARD, MONTH),
+        limit("at_once", 7, HARD, WindowSpec(WindowUnit.REQUEST)),
+        limit("large", 2, SOFT, WindowSpec(WindowUnit.REQUEST), match={"model": "large"}),
+    ],
     "throttled": [throttled(amount=20)],
     "free": [],
 }
@@ -100,7 +106,7 @@ _COUNTED: Final = [
     (feature, of)
     for feature, limits in FEATURES.items()
     for of in limits
-    if not of.scope.dimensions and not of.scope.match
+    if of.is_counted and not of.scope.dimensions and not of.scope.match
 ]
 """Limits that have one counter, whatever a request carries."""
 

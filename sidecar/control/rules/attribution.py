@@ -80,6 +80,7 @@ def _counted(
             company_window(snapshot.phases, limit.window, at_us),
         )
         for limit in limits
+        if limit.is_counted
     )
 
 

@@ -27,7 +27,7 @@ from sidecar.domain.company.model import (
     ScheduledChange,
     Subscription,
 )
-from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
+from sidecar.domain.time.windows import UNENDING, Alignment, WindowSpec
 
 
 def canonical_catalog(catalog: Catalog) -> Catalog:
@@ -58,8 +58,8 @@ def canonical_scope(scope: Scope) -> Scope:
 
 
 def canonical_window(window: WindowSpec) -> WindowSpec:
-    """Drop what has no effect: LIFETIME knows neither interval nor alignment."""
-    return WindowSpec(WindowUnit.LIFETIME) if window.unit is WindowUnit.LIFETIME else window
+    """Drop what has no effect: what does not end knows neither interval nor alignment."""
+    return WindowSpec(window.unit) if window.unit in UNENDING else window
 
 
 def _feature(feature: Feature) -> Feature:

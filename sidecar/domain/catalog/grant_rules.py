@@ -18,7 +18,7 @@ from sidecar.domain.catalog.model import (
     Scope,
 )
 from sidecar.domain.nearest import lacks
-from sidecar.domain.time.windows import Alignment, WindowUnit
+from sidecar.domain.time.windows import UNENDING, Alignment, WindowUnit
 from sidecar.domain.validation import (
     RuleProblem,
     below,
@@ -123,6 +123,9 @@ def _throttle_problems(limit: Limit) -> Iterator[RuleProblem]:
             message = f"only THROTTLE has a rate past the amount, this is {limit.enforcement.name}"
             yield RuleProblem(("throttle",), message)
         return
+    if not limit.is_counted:
+        message = "THROTTLE needs a window, REQUEST is none; say HARD, SOFT or SHADOW"
+        yield RuleProblem(("enforcement",), message)
     if limit.throttle is None:
         yield RuleProblem(("throttle",), "must be set, THROTTLE needs the rate past the amount")
     if limit.amount is None:
@@ -132,8 +135,9 @@ def _throttle_problems(limit: Limit) -> Iterator[RuleProblem]:
 def _rollover_problems(rollover: Rollover, limit: Limit) -> Iterator[RuleProblem]:
     if limit.amount is None:
         yield RuleProblem((), "needs an amount of which something can be left")
-    if limit.window.unit is WindowUnit.LIFETIME:
-        yield RuleProblem((), "needs windows that end, LIFETIME does not")
+    if limit.window.unit in UNENDING:
+        message = f"needs windows that end, {limit.window.unit.name} does not"
+        yield RuleProblem((), message)
     if limit.scope.dimensions:
         yield RuleProblem((), "is not for limits with a counter for each value of a dimension")
     windows_max = bounds.ROLLOVER_WINDOWS_MAX

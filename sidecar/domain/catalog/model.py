@@ -10,7 +10,7 @@ import enum
 
 import msgspec
 
-from sidecar.domain.time.windows import WindowSpec
+from sidecar.domain.time.windows import WindowSpec, WindowUnit
 
 DEFAULT_WARNING_PERCENTS = (50, 80, 100)
 
@@ -117,6 +117,11 @@ class Limit(Value, frozen=True):
     throttle: Rate | None = None
     rollover: Rollover | None = None
     amounts: tuple[tuple[str, int | None], ...] = ()
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether usage is counted on it; one for a request looks at each by itself."""
+        return self.window.unit is not WindowUnit.REQUEST
 
 
 class RateLimit(Value, frozen=True):

@@ -59,6 +59,8 @@ def pointless_limits(limits: Sequence[Limit]) -> Iterator[RuleProblem]:
 
 def _reached_first(other: Limit, most: int, limit: Limit) -> bool:
     """Whether a HARD limit that lets `most` pass is always reached before another limit is."""
+    if not (other.is_counted and limit.is_counted):
+        return False
     least = least_of(limit)
     if least is None:  # only counted, unless it looks like an exemption
         return bool(limit.scope.match) and limit.scope != other.scope and _covers(other, limit)

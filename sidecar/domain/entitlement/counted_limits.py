@@ -36,7 +36,7 @@ class CountedLimits:
                 grant = given.grant
                 self._company_wide[grant.feature] |= _company_wide(grant)
                 # Of two add-ons that count the same thing the second raises the first's limits.
-                self._of_add_ons[grant.feature] |= Counter(map(_kind, grant.limits))
+                self._of_add_ons[grant.feature] |= Counter(map(_kind, _counted(grant)))
                 self._rates_of_add_ons[grant.feature] |= Counter(map(_rate_kind, grant.rates))
 
     def problems(self) -> Iterator[RuleProblem]:
@@ -54,9 +54,9 @@ class CountedLimits:
 
     def override_problems(self, override: EntitlementGrant) -> Iterator[RuleProblem]:
         """Yield that usage by an override, which stands alone, might count on too many."""
-        kinds = frozenset(map(_kind, override.limits))
+        kinds = frozenset(map(_kind, _counted(override)))
         others = self._company_wide.get(override.feature, _NONE)
-        yield from _too_many("limits", len(override.limits), len(others - kinds))
+        yield from _too_many("limits", len(_counted(override)), len(others - kinds))
 
     def grown_since(self, before: CountedLimits) -> set[str]:
         """Features whose usage counts on more than before."""
@@ -69,10 +69,10 @@ class CountedLimits:
     def _problems_with_add_ons(self, grant: EntitlementGrant) -> Iterator[RuleProblem]:
         """The same of what a plan grants, with every add-on there is on top of it."""
         bought = self._of_add_ons.get(grant.feature, Counter())
-        own = frozenset(map(_kind, grant.limits))
+        own = frozenset(map(_kind, _counted(grant)))
         others = self._company_wide.get(grant.feature, _NONE) - own - bought.keys()
         beside = sum(number for kind, number in bought.items() if kind not in own)
-        yield from _too_many("limits", len(grant.limits), beside + len(others))
+        yield from _too_many("limits", len(_counted(grant)), beside + len(others))
         rates = self._rates_of_add_ons.get(grant.feature, Counter())
         measured = frozenset(map(_rate_kind, grant.rates))
         beside = sum(number for kind, number in rates.items() if kind not in measured)
@@ -89,7 +89,11 @@ def _too_many(name: str, own: int, others: int) -> Iterator[RuleProblem]:
 
 
 def _company_wide(grant: EntitlementGrant) -> set[Hashable]:
-    return {_kind(limit) for limit in grant.limits if not limit.scope.dimensions}
+    return {_kind(limit) for limit in _counted(grant) if not limit.scope.dimensions}
+
+
+def _counted(grant: EntitlementGrant) -> list[Limit]:
+    return [limit for limit in grant.limits if limit.is_counted]
 
 
 def _kind(limit: Limit) -> Hashable:

@@ -2,7 +2,8 @@
 
 They know neither changes of what is granted, nor several overrides of a feature at a time, nor
 amounts by value, nor limits on any of several values. A grant of changes alone would read as
-unlimited, and a limit on several values as one on all usage: they have one for each value.
+unlimited, and a limit on several values as one on all usage: they have one for each value. Limits
+for each request are left out: a unit that they do not know would keep them from the whole catalog.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def _add_on(add_on: AddOn) -> AddOn:
 
 
 def _plain(grant: EntitlementGrant) -> EntitlementGrant:
-    limits, rates = grant.limits, grant.rates
+    limits, rates = tuple(limit for limit in grant.limits if limit.is_counted), grant.rates
     if any(limit.amounts for limit in limits):
         limits = tuple(map(_with_least_amount, limits))
     taken = {limit.id for limit in limits} | {rate.id for rate in rates}

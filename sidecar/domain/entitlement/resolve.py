@@ -197,7 +197,8 @@ class CatalogIndex:
         for grant in grants:
             for limit in () if grant is None else grant.limits:
                 counts = (limit.window, limit.scope)
-                if not limit.scope.dimensions and counts not in seen:
+                counted = limit.is_counted and not limit.scope.dimensions
+                if counted and counts not in seen:
                     seen.add(counts)
                     yield limit
 

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from sidecar.domain.catalog.model import Limit, RateLimit, Scope
-from sidecar.domain.time.windows import Alignment, Window, WindowUnit
+from sidecar.domain.time.windows import UNENDING, Alignment, Window
 
 _GENERATION: Final = re.compile("[0-9]{1,19}")
 
@@ -64,7 +64,7 @@ def slot_of(limit: Limit, generation: int = 0) -> str:
     else, and usage that arrives late finds the counters of its own generation.
     """
     window = limit.window
-    if window.unit is WindowUnit.LIFETIME:
+    if window.unit in UNENDING:
         layout = window.unit.name
     else:
         layout = f"{window.unit.name}/{window.interval}/{window.alignment.name}"

@@ -12,6 +12,8 @@ Rules
   to end and the quantity fits into an empty one, or the rate's burst holds it. What will be carried
   into the next window is not known yet, and left out.
 - Up to what is left: only what has nothing left denies.
+- A limit for each request has nothing counted on it: it denies, or says what lies above it, and is
+  named where it denies alone.
 - Usage that a counter cannot show stays at 2^63-1, and the rules above go on from there: whatever
   others are said to have used, no request is refused for the size of a number.
 """
@@ -108,11 +110,13 @@ def _allow(
         after = usage.used + granted
         ceiling = amount + usage.carried
         left = ceiling - after
+        if left < 0:
+            above.append((limit, min(granted, -left)))
+        if not limit.is_counted:
+            continue
         rank = (limit.enforcement is _SHADOW, left)
         if binding is None or rank < least:
             binding, least = usage, rank
-        if left < 0:
-            above.append((limit, min(granted, -left)))
         percents = limit.warning_percents
         if percents and after * 100 >= ceiling * percents[0]:
             warnings += _crossed(usage, ceiling, after)
@@ -136,8 +140,8 @@ def _named_after(
     granted: int,
 ) -> QuotaUsage | RateUsage | None:
     """What an answer names, as it is after counting: unlimited limits only for want of others."""
-    if binding is None and usages:
-        binding = usages[0]
+    if binding is None:
+        binding = next((usage for usage in usages if usage.limit.is_counted), None)
     if binding is not None:
         return binding.after(granted)
     return _tightest_after(rates, granted) if rates else None

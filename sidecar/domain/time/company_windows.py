@@ -17,9 +17,16 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 from sidecar.domain.company.model import Phase
-from sidecar.domain.time.windows import Alignment, Window, WindowSpec, WindowUnit, window_at
+from sidecar.domain.time.windows import (
+    UNENDING,
+    Alignment,
+    Window,
+    WindowSpec,
+    WindowUnit,
+    window_at,
+)
 
-_WITHOUT_ZONE = (WindowUnit.LIFETIME, WindowUnit.MINUTE, WindowUnit.HOUR)
+_WITHOUT_ZONE = (*UNENDING, WindowUnit.MINUTE, WindowUnit.HOUR)
 
 
 def company_window(phases: Sequence[Phase], spec: WindowSpec, at_us: int) -> Window:
@@ -40,7 +47,7 @@ def company_window(phases: Sequence[Phase], spec: WindowSpec, at_us: int) -> Win
 
 def generation_of(phase: Phase, spec: WindowSpec) -> int:
     """The generation of counters that usage on a window belongs to, in a phase."""
-    anchored = spec.alignment is Alignment.ANCHORED and spec.unit is not WindowUnit.LIFETIME
+    anchored = spec.alignment is Alignment.ANCHORED and spec.unit not in UNENDING
     return phase.anchored_generation if anchored else phase.generation
 
 

@@ -12,6 +12,7 @@ back after a short month: 31 January, 28 February, 31 March.
 - The window of an instant begins at the last boundary at or before it. Where a zone skips a whole
   day (Pacific/Apia, 30 December 2011), that day's window has no length, holds no instant and is
   never returned. So windows tile: each ends where the next one that is returned starts.
+- A REQUEST is no stretch of time: what it allows is for one request, and nothing is counted.
 - Windows lie in ``[FIRST_INSTANT_US, END_INSTANT_US)``; one that sticks out is cut there.
 """
 
@@ -53,6 +54,11 @@ class WindowUnit(enum.IntEnum):
     QUARTER = 6
     YEAR = 7
     LIFETIME = 8
+    REQUEST = 9
+
+
+UNENDING: Final = frozenset({WindowUnit.LIFETIME, WindowUnit.REQUEST})
+"""Units whose windows do not end, and so have neither interval nor alignment."""
 
 
 class Alignment(enum.IntEnum):
@@ -67,8 +73,8 @@ class WindowSpec:
     """How a limit's windows are laid out, without the company's anchor and time zone.
 
     ``interval`` is the number of units in a window, 1 to 1000. ``first_weekday`` is 0 (Monday) to
-    6 and moves CALENDAR weeks only. LIFETIME needs neither interval nor alignment. Raises
-    ``ValueError`` naming the field.
+    6 and moves CALENDAR weeks only. LIFETIME and REQUEST need neither interval nor alignment.
+    Raises ``ValueError`` naming the field.
     """
 
     unit: WindowUnit
@@ -111,7 +117,7 @@ def window_at(
     """
     zone = load_zone(time_zone)
     _check_instant("at_us", at_us)
-    if spec.unit == WindowUnit.LIFETIME:
+    if spec.unit in UNENDING:
         return LIFETIME_WINDOW
     if spec.alignment == Alignment.CALENDAR:
         anchor_us = None

@@ -8,7 +8,7 @@ from typing import Final
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.domain.catalog.model import LimitChange, Rate, RateChange, Rollover, Scope
 from sidecar.domain.errors import InvalidInput
-from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
+from sidecar.domain.time.windows import UNENDING, Alignment, WindowSpec, WindowUnit
 from sidecar.shared.convert._checks import below, member
 from sidecar.shared.convert.times import duration, duration_us
 
@@ -29,12 +29,12 @@ def window_to_message(window: WindowSpec) -> catalog_pb2.Window:
 def window_from_message(
     message: catalog_pb2.Window, field: str, default: Alignment | None = None
 ) -> WindowSpec:
-    """Read a window layout; an interval of 0 is 1, and LIFETIME needs no alignment.
+    """Read a window layout; an interval of 0 is 1. LIFETIME and REQUEST need no alignment.
 
     `default` is the alignment of a window that names none; without one it is refused.
     """
     unit = member(WindowUnit, message.unit, below(field, "unit"))
-    if unit is WindowUnit.LIFETIME:
+    if unit in UNENDING:
         default = Alignment.CALENDAR
     alignment = member(Alignment, message.alignment, below(field, "alignment"), default)
     try:

@@ -13,6 +13,7 @@ from sidecar.domain.time.windows import (
     FIRST_INSTANT_US,
     LIFETIME_END_US,
     LIFETIME_START_US,
+    UNENDING,
     Alignment,
     Window,
     WindowSpec,
@@ -37,7 +38,7 @@ def test_calendar_ignores_the_anchor() -> None:
     assert window_at(spec, _NOON_2025_US) == window_at(spec, _NOON_2025_US, anchor_us=12_345)
 
 
-@pytest.mark.parametrize("unit", [unit for unit in WindowUnit if unit != WindowUnit.LIFETIME])
+@pytest.mark.parametrize("unit", [unit for unit in WindowUnit if unit not in UNENDING])
 def test_windows_are_cut_at_the_ends_of_time(unit: WindowUnit) -> None:
     spec = WindowSpec(unit, 1000, Alignment.ANCHORED)
     first = window_at(spec, FIRST_INSTANT_US, anchor_us=_NOON_2025_US, time_zone="Asia/Tokyo")

@@ -47,6 +47,8 @@ class _WindowUnitEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WindowUnit
     """Twelve calendar months."""
     WINDOW_UNIT_LIFETIME: _WindowUnit.ValueType  # 8
     """One window for ever; interval and alignment have no effect."""
+    WINDOW_UNIT_REQUEST: _WindowUnit.ValueType  # 9
+    """No window: the amount is for one request, and nothing is counted. Interval and alignment have no effect."""
 
 class WindowUnit(_WindowUnit, metaclass=_WindowUnitEnumTypeWrapper):
     """Unit of a window. A window's length is its unit times its interval."""
@@ -69,6 +71,8 @@ WINDOW_UNIT_YEAR: WindowUnit.ValueType  # 7
 """Twelve calendar months."""
 WINDOW_UNIT_LIFETIME: WindowUnit.ValueType  # 8
 """One window for ever; interval and alignment have no effect."""
+WINDOW_UNIT_REQUEST: WindowUnit.ValueType  # 9
+"""No window: the amount is for one request, and nothing is counted. Interval and alignment have no effect."""
 Global___WindowUnit: _TypeAlias = WindowUnit  # noqa: Y015
 
 class _Alignment:
@@ -78,7 +82,7 @@ class _Alignment:
 class _AlignmentEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Alignment.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ALIGNMENT_UNSPECIFIED: _Alignment.ValueType  # 0
-    """Not set. Rejected, but for WINDOW_UNIT_LIFETIME."""
+    """Not set. Rejected, but for WINDOW_UNIT_LIFETIME and WINDOW_UNIT_REQUEST."""
     ALIGNMENT_CALENDAR: _Alignment.ValueType  # 1
     """On the calendar of the company's time zone (2001-01-01T00:00; MINUTE and HOUR: the Unix epoch)."""
     ALIGNMENT_ANCHORED: _Alignment.ValueType  # 2
@@ -88,7 +92,7 @@ class Alignment(_Alignment, metaclass=_AlignmentEnumTypeWrapper):
     """Where windows start."""
 
 ALIGNMENT_UNSPECIFIED: Alignment.ValueType  # 0
-"""Not set. Rejected, but for WINDOW_UNIT_LIFETIME."""
+"""Not set. Rejected, but for WINDOW_UNIT_LIFETIME and WINDOW_UNIT_REQUEST."""
 ALIGNMENT_CALENDAR: Alignment.ValueType  # 1
 """On the calendar of the company's time zone (2001-01-01T00:00; MINUTE and HOUR: the Unix epoch)."""
 ALIGNMENT_ANCHORED: Alignment.ValueType  # 2

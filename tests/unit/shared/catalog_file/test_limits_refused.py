@@ -5,7 +5,7 @@ import pytest
 from tests.unit.shared.catalog_file.sample import problems_after
 
 AMOUNT = "must be a whole number such as 1000000 or 1_000_000, or unlimited"
-WINDOW = "must be a window such as day, 3 months, 1 hour or lifetime"
+WINDOW = "must be a window such as day, 3 months, 1 hour, lifetime or request"
 
 # name, what stands in the sample, what stands there instead, problems below the limit
 CASES = [

@@ -97,8 +97,8 @@ CASES: list[tuple[str, str, str, str]] = [
         "per: month\n            align",
         "per: fortnight\n            align",
         (
-            f"20:18: {MONTHLY}.per: must be a window such as day, 3 months, 1 hour or lifetime, "
-            "is 'fortnight'"
+            f"20:18: {MONTHLY}.per: must be a window such as day, 3 months, 1 hour, lifetime "
+            "or request, is 'fortnight'"
         ),
     ),
     (

@@ -35,7 +35,7 @@ from sidecar.domain.company.model import (
     Subscription,
     SubscriptionStatus,
 )
-from sidecar.domain.time.windows import END_INSTANT_US, FIRST_INSTANT_US, Alignment
+from sidecar.domain.time.windows import END_INSTANT_US, FIRST_INSTANT_US, UNENDING, Alignment
 from sidecar.domain.time.windows import WindowSpec as Spec
 from sidecar.domain.time.windows import WindowUnit as Unit
 
@@ -98,11 +98,12 @@ rollovers = st.builds(
 
 @st.composite
 def limits(draw: st.DrawFn, name: str) -> Limit:
-    enforcement = draw(st.sampled_from(Enforcement))
-    throttles = enforcement is Enforcement.THROTTLE
-    amount = draw(amounts if throttles else st.none() | amounts)
     window, scope = draw(windows()), draw(scopes())
-    rolls = amount is not None and window.unit is not Unit.LIFETIME and not scope.dimensions
+    throttles = window.unit is not Unit.REQUEST and draw(st.booleans())
+    others = set(Enforcement) - {Enforcement.THROTTLE}
+    enforcement = Enforcement.THROTTLE if throttles else draw(st.sampled_from(sorted(others)))
+    amount = draw(amounts if throttles else st.none() | amounts)
+    rolls = amount is not None and window.unit not in UNENDING and not scope.dimensions
     return Limit(
         name,
         window,
