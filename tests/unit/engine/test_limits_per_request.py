@@ -6,10 +6,11 @@ from typing import Final
 
 import pytest
 
+from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.catalog.model import Enforcement, EntitlementGrant, Limit, Rollover, Scope
 from sidecar.domain.catalog.rules import problems
 from sidecar.domain.entitlement.resolve import CatalogIndex
-from sidecar.domain.limits.reasons import GrantMode, Reason
+from sidecar.domain.limits.reasons import GrantMode
 from sidecar.domain.slices import whole
 from sidecar.domain.time.windows import WindowSpec, WindowUnit
 from tests.support.build import (
@@ -45,7 +46,7 @@ def test_a_request_above_it_is_denied_for_good_and_nothing_is_counted(usual: boo
     sidecar = Inside(content, company("acme"), usual=usual)
     assert sidecar.decide(10).decision.allowed
     denied = sidecar.decide(11).decision
-    assert (False, Reason.LIMIT_EXCEEDED) == (denied.allowed, denied.reason)
+    assert (False, pb.REASON_LIMIT_EXCEEDED) == (denied.allowed, denied.reason)
     assert "at_once" == denied.binding_limit.limit
     assert (10, 0) == (denied.binding_limit.amount, denied.binding_limit.used)
     assert not denied.HasField("retry_after")
@@ -90,7 +91,7 @@ def test_a_shadow_one_says_what_it_would_have_denied() -> None:
 def test_what_has_happened_is_recorded_with_its_reason() -> None:
     sidecar = selling(MONTHLY, at_once())
     answer = sidecar.decide(25, mode=GrantMode.RECORD_ONLY).decision
-    assert (True, Reason.LIMIT_EXCEEDED) == (answer.allowed, answer.reason)
+    assert (True, pb.REASON_LIMIT_EXCEEDED) == (answer.allowed, answer.reason)
     assert [25] == [record.quantity for record in sidecar.records()]
 
 
