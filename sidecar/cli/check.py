@@ -36,7 +36,7 @@ from sidecar.cli.describe import (
 )
 from sidecar.cli.output import Cell, Painted, number
 from sidecar.cli.servers import connect
-from sidecar.cli.times import InstantType, until
+from sidecar.cli.times import InstantType, time_zone_option, until
 from sidecar.shared.api_json import instant_of
 from sidecar.shared.convert.times import timestamp
 from sidecar.shared.wall_clock import wall_us
@@ -66,6 +66,7 @@ from sidecar.shared.wall_clock import wall_us
 @click.option(
     "--event-time", type=InstantType(), metavar="TIME", help="When it happens; left out: now."
 )
+@time_zone_option
 @sidecar_option
 @timeout_option
 @json_option

@@ -15,7 +15,7 @@ from sidecar.cli.completion import complete_company, complete_feature
 from sidecar.cli.describe import basis_text, limit_text, rate_limit_text, reason_name, status_name
 from sidecar.cli.output import Cell, Painted
 from sidecar.cli.servers import connect
-from sidecar.cli.times import InstantType
+from sidecar.cli.times import InstantType, time_zone_option
 from sidecar.shared.api_json import enum_name
 from sidecar.shared.convert.times import timestamp
 
@@ -29,6 +29,7 @@ from sidecar.shared.convert.times import timestamp
 @click.argument("company", shell_complete=complete_company)
 @click.argument("feature", required=False, shell_complete=complete_feature)
 @click.option("--at", type=InstantType(), metavar="TIME", help="Instant meant; left out: now.")
+@time_zone_option
 @sidecar_option
 @timeout_option
 @json_option

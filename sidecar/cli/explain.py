@@ -42,7 +42,7 @@ from sidecar.cli.explain_tables import (
 )
 from sidecar.cli.output import Cell, Painted, number
 from sidecar.cli.servers import connect
-from sidecar.cli.times import InstantType, local_minute, until
+from sidecar.cli.times import InstantType, local_minute, time_zone_option, until
 from sidecar.domain.bounds import EVENT_PAST_US_MAX
 from sidecar.shared.api_json import instant_of
 from sidecar.shared.convert.times import timestamp
@@ -61,6 +61,7 @@ from sidecar.shared.wall_clock import wall_us
 @click.option("--at", type=InstantType(), metavar="TIME", help="Instant meant; left out: now.")
 @dimension_option
 @quantity_option
+@time_zone_option
 @sidecar_option
 @timeout_option
 @json_option

@@ -46,16 +46,15 @@ def print_change(
     `is_end`: it is meant to deny. `before`: nothing was changed, and this is how it is.
     """
     effect = "now" if at_once else until(instant_of(answer.effective_at), now_us)
-    company = output.printable(answer.company.id)
-    change = output.printable(told)
+    change = f"{answer.company.id}: {told}; takes effect {effect}"
     if before is None:
-        output.print_line(f"{company}: {change}; takes effect {effect}; revision {answer.revision}")
+        output.print_text(f"{change}; revision {answer.revision}")
     else:
         output.print_line("dry run, nothing was changed; would be:")
-        output.print_line(f"{company}: {change}; takes effect {effect}")
+        output.print_text(change)
     for title, planned in (("kept", answer.kept), ("dropped", answer.dropped)):
         for each in planned:
-            output.print_line(f"{title}: {_planned_text(each, now_us)}")
+            output.print_text(f"{title}: {_planned_text(each, now_us)}")
     snapshot = snapshot_from_message(answer.snapshot, "snapshot")
     then = segment_at(snapshot, max(now_us, instant_of(answer.effective_at)))
     for still in () if is_end else _still(then):
@@ -129,7 +128,7 @@ def _planned_texts(answer: control_pb2.GetCompanyResponse, now_us: int) -> Itera
 
 def _planned_text(planned: control_pb2.PlannedChange, now_us: int) -> str:
     meant = "at the period end, " if planned.at_period_end else ""
-    return f"{output.printable(planned.what)}, {meant}{until(instant_of(planned.at), now_us)}"
+    return f"{planned.what}, {meant}{until(instant_of(planned.at), now_us)}"
 
 
 def _still(segment: Segment) -> Iterator[str]:

@@ -17,7 +17,7 @@ from sidecar.cli.completion import complete_company, complete_feature
 from sidecar.cli.describe import is_rate, limit_name, reason_name, status_name
 from sidecar.cli.output import number
 from sidecar.cli.servers import connect
-from sidecar.cli.times import local_minute, local_time
+from sidecar.cli.times import local_minute, local_time, time_zone_option
 from sidecar.shared.api_json import enum_name, instant_of, json_of_message
 
 _COLOURS: Final = {
@@ -55,6 +55,7 @@ _KIND_CELLS: Final = len("threshold")
     metavar="KEY=VALUE",
     help="Attribute of the usage, for limits by user, say; may come several times.",
 )
+@time_zone_option
 @sidecar_option
 @click.option(
     "--json",
