@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from sidecar.control.services.recounting import override_recounting_warnings, recounting_warnings
 from sidecar.control.services.timelines import with_timeline
 from sidecar.control.storage.port import PlaneStore, ReadTransaction, WriteTransaction
 from sidecar.control.storage.values import StoredCompany
@@ -163,11 +164,17 @@ def _steps(transaction: ReadTransaction, desired: Desired, now_us: int) -> _Step
     objects = len(given)
     if desired.catalog is not None:
         objects += len(after.features) + len(after.plans) + len(after.add_ons)
-    told = tuple(islice(_warnings(desired), WARNINGS_MAX))
+    held_companies = [held.company for _, held in put if held is not None]
+    told = tuple(islice(_warnings(transaction, desired, before, held_companies), WARNINGS_MAX))
     return _Steps(after if catalog_changed else None, put, remove, changes, objects, told)
 
 
-def _warnings(desired: Desired) -> Iterator[RuleProblem]:
+def _warnings(
+    transaction: ReadTransaction, desired: Desired, before: Catalog, held: Sequence[Company]
+) -> Iterator[RuleProblem]:
+    if desired.catalog is not None:
+        yield from below(("catalog",), recounting_warnings(transaction, before, desired.catalog))
+    yield from override_recounting_warnings(desired.companies, held)
     if desired.catalog is not None:
         yield from below(("catalog",), warnings(desired.catalog))
 

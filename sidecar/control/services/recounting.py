@@ -1,0 +1,79 @@
+"""Says which limits count something else by what is applied, and for how many companies."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from sidecar.control.storage.port import ReadTransaction
+from sidecar.domain.catalog.model import Catalog
+from sidecar.domain.company.model import Company
+from sidecar.domain.difference.recounting import (
+    RecountedLimit,
+    recounted_in_catalog,
+    recounted_in_overrides,
+)
+from sidecar.domain.validation import RuleProblem, below
+
+COUNTED_MAX: Final = 5_000
+"""Companies that are looked at to say how many have a plan or an add-on, at the most."""
+_PAGE: Final = 500
+
+
+def recounting_warnings(
+    transaction: ReadTransaction, before: Catalog, after: Catalog
+) -> Iterator[RuleProblem]:
+    """Yield the limits of a catalog that count something else, where companies have them.
+
+    `after`: as it was given. Paths are of it.
+    """
+    found = list(recounted_in_catalog(before, after))
+    holders, complete = _holders(transaction, {(each.source, each.key) for each in found})
+    for each in found:
+        companies = holders[each.source, each.key]
+        if companies or not complete:
+            yield RuleProblem(each.path, _message(each, _number(companies, complete=complete)))
+
+
+def override_recounting_warnings(
+    given: Sequence[Company], held: Iterable[Company]
+) -> Iterator[RuleProblem]:
+    """Yield the same of the overrides of companies. `held`: as they are stored, where they are."""
+    stored = {company.id: company for company in held}
+    for at, company in enumerate(given):
+        if company.id in stored:
+            found = recounted_in_overrides(stored[company.id].overrides, company.overrides)
+            told = (RuleProblem(each.path, _message(each, f"for {company.id!r}")) for each in found)
+            yield from below(("companies", at), told)
+
+
+def _holders(
+    transaction: ReadTransaction, wanted: set[tuple[str, str]]
+) -> tuple[Counter[tuple[str, str]], bool]:
+    """How many companies have each of the plans and add-ons, and whether all were looked at."""
+    holders: Counter[tuple[str, str]] = Counter()
+    keys = sorted({key for _, key in wanted})
+    after, seen = "", 0
+    while keys and (page := transaction.companies_naming(keys, after, _PAGE)):
+        for stored in page:
+            if (subscription := stored.company.subscription) is not None:
+                holders["plan", subscription.plan] += 1
+                holders.update(("add-on", each.add_on) for each in subscription.add_ons)
+        after, seen = page[-1].company.id, seen + len(page)
+        if seen >= COUNTED_MAX:
+            return holders, False
+    return holders, True
+
+
+def _number(companies: int, *, complete: bool) -> str:
+    text = "1 company" if companies == 1 else f"{companies:,} companies"
+    return f"for {text}" if complete else f"for {text} or more"
+
+
+def _message(each: RecountedLimit, for_whom: str) -> str:
+    place = f"{each.source} {each.key!r}" if each.key else each.source
+    return (
+        f"limit {each.limit!r} of {each.feature!r} in {place} counts otherwise from now on, "
+        f"{for_whom} ({each.before} -> {each.after}): its running window starts at 0"
+    )

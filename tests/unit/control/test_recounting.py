@@ -1,0 +1,76 @@
+"""What `apply` says of limits that count something else than before."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from sidecar.control.services import apply, recounting
+from sidecar.control.services.apply import Desired
+from sidecar.control.storage.port import PlaneStore
+from sidecar.domain.catalog.model import Catalog, EntitlementGrant, Limit, Plan
+from sidecar.domain.company.model import Override
+from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
+from tests.unit.control.support import CATALOG, NOW_US, company
+
+MONTHLY = Limit("monthly", WindowSpec(WindowUnit.MONTH), 100)
+BILLING = replace(MONTHLY, window=WindowSpec(WindowUnit.MONTH, alignment=Alignment.ANCHORED))
+PLACE = ("plans", 1, "entitlements", 0, "limits", 0)
+
+
+def selling(limit: Limit) -> Catalog:
+    pro = Plan("pro", entitlements=(EntitlementGrant("tokens", limits=(limit,)),))
+    return replace(CATALOG, plans=(Plan("free"), pro))
+
+
+def held(limit: Limit) -> Override:
+    return Override(EntitlementGrant("tokens", limits=(limit,)))
+
+
+@pytest.mark.parametrize(
+    ("companies", "told"),
+    [
+        pytest.param(["a"], "for 1 company (", id="one"),
+        pytest.param(["a", "b", "c"], "for 3 companies (", id="several"),
+    ],
+)
+def test_a_changed_alignment_is_told_with_who_has_it(
+    store: PlaneStore, companies: list[str], told: str
+) -> None:
+    given = (*map(company, companies), company("other", "free"))
+    apply.apply(store, Desired(selling(MONTHLY), given), NOW_US)
+    for answer in (
+        apply.preview(store, Desired(selling(BILLING)), NOW_US),
+        apply.apply(store, Desired(selling(BILLING)), NOW_US),
+    ):
+        ((path, message),) = answer.warnings
+        assert ("catalog", *PLACE) == path
+        assert message.startswith("limit 'monthly' of 'tokens' in plan 'pro' counts otherwise")
+        assert told in message
+        assert "(MONTH CALENDAR -> MONTH ANCHORED)" in message
+    assert () == apply.apply(store, Desired(selling(BILLING)), NOW_US).warnings
+
+
+def test_a_limit_that_nobody_has_is_not_told(store: PlaneStore) -> None:
+    apply.apply(store, Desired(selling(MONTHLY), (company("other", "free"),)), NOW_US)
+    assert () == apply.apply(store, Desired(selling(BILLING)), NOW_US).warnings
+
+
+def test_of_very_many_companies_a_part_is_counted(
+    store: PlaneStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recounting, "COUNTED_MAX", 2)
+    monkeypatch.setattr(recounting, "_PAGE", 2)
+    given = tuple(map(company, "abc"))
+    apply.apply(store, Desired(selling(MONTHLY), given), NOW_US)
+    ((_, message),) = apply.apply(store, Desired(selling(BILLING)), NOW_US).warnings
+    assert "for 2 companies or more (" in message
+
+
+def test_an_override_is_told_for_its_company(store: PlaneStore) -> None:
+    before = replace(company("a"), overrides=(held(MONTHLY),))
+    apply.apply(store, Desired(CATALOG, (company("b"), before)), NOW_US)
+    after = replace(before, overrides=(held(BILLING),))
+    ((path, message),) = apply.apply(store, Desired(None, (company("b"), after)), NOW_US).warnings
+    assert ("companies", 1, "overrides", 0, "entitlement", "limits", 0) == path
+    assert "in override counts otherwise from now on, for 'a' (" in message
