@@ -1,0 +1,17 @@
+"""The world of a scenario does what the plane does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sidecar.control.rpc
+
+PLAYED = {"rollover_task"}
+"""Work of the plane in the background that `World.settle` does, too."""
+
+
+def test_what_the_plane_does_in_the_background_is_played() -> None:
+    folder = Path(sidecar.control.rpc.__file__).parent
+    tasks = {file.stem for file in folder.glob("*_task.py")}
+
+    assert PLAYED == tasks, "do it in World.settle and World.next_due, and name it here"
