@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from sidecar.domain.catalog.model import Limit
 from sidecar.domain.limits.decision import Decision
 from sidecar.domain.limits.requests import Check
 from sidecar.domain.limits.usage import overage, remaining
@@ -52,17 +53,22 @@ def actual_values(
         )
     )
     decision = answer or asked.decision
+    binding = decision.binding
     usages = {usage.id: usage for usage in (*company_wide(world, expect.feature), *asked.usages)}
-    binding = None if decision.binding is None else decision.binding.id
-    bound = None if binding is None else usages.get(binding)
+    amounts = {
+        name: {"amount": _told(limit.amount)}
+        for (feature, name), limit in present.limits.items()
+        if feature == expect.feature and isinstance(limit, Limit)
+    }
     return actual | {
         "allowed": decision.allowed,
         "reason": decision.reason.name,
         "granted": decision.granted,
-        "binding": binding,
-        "remaining": None if bound is None else _told(remaining(bound)),
+        "binding": None if binding is None else binding.id,
+        "remaining": None if binding is None else _told(remaining(binding)),
         "value": present.values.get(expect.feature),
-        "limits": {
+        "limits": amounts
+        | {
             name: {
                 "amount": _told(usage.amount),
                 "carried": usage.carried,

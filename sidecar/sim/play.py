@@ -217,6 +217,7 @@ class _Player:
             told += [f"no own entitlement to {name}" for name in action.removed]
             self._log.tell(step.at_us, "override", ", ".join(told))
         self._tell_differences()
+        self._decisions.begin_anew()
         self._look_ahead()
         return None
 

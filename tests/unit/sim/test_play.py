@@ -152,6 +152,28 @@ def test_a_price_change_is_tried_in_the_middle_of_a_month() -> None:
     assert "calls monthly: 40, was 100; used 60" in texts(result, "may use")
 
 
+def test_a_denial_is_told_again_once_the_catalog_is_another() -> None:
+    result = played(
+        "- usage: {feature: calls, quantity: 101, every: 1d, until: +6d}\n"
+        "- at: +3d\n"
+        "  catalog: {plans: {pro: {entitlements: {calls: {limits: {monthly: {amount: 90}}}}}}}"
+    )
+
+    assert 2 == len(texts(result, "denied"))
+
+
+def test_what_one_request_may_ask_for_is_among_the_limits() -> None:
+    batch = "{monthly: {amount: 100, per: month, align: billing}, batch: {amount: 5, per: request}}"
+    result = played(
+        "- usage: {feature: calls, quantity: 6}\n"
+        "  expect: {allowed: false, binding: batch, remaining: 5}\n"
+        "- expect: {feature: calls, limits: {batch: {amount: 5}, monthly: {used: 0}}}",
+        HEAD.replace("{monthly: {amount: 100, per: month, align: billing}}", batch, 1),
+    )
+
+    assert [] == result.unmet
+
+
 def test_a_catalog_may_come_from_a_file(tmp_path: Path) -> None:
     content = "".join(line[2:] + "\n" for line in CATALOG.splitlines()[1:])
     content += "companies: {acme: {plan: free, anchor: 2026-01-01T00:00:00Z}}\n"
