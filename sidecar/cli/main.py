@@ -103,11 +103,17 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the subcommand; the error for one that is none names those that are near."""
+        """Find the subcommand; the error for another names where it is, or what is near."""
         try:
             return super().resolve_command(ctx, args)
         except click.NoSuchCommand as error:
-            raise click.NoSuchCommand(error.command_name, possibilities=COMMANDS, ctx=ctx) from None
+            name = error.command_name
+            for outer in COMMANDS:
+                group = self.get_command(ctx, outer)
+                if isinstance(group, click.Group) and name in group.commands:
+                    said = f"No such command {name!r}. Did you mean '{outer} {name}'?"
+                    raise click.UsageError(said, ctx) from None
+            raise click.NoSuchCommand(name, possibilities=COMMANDS, ctx=ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the sections of the help from the table, with no import."""

@@ -23,6 +23,8 @@ _SERVICES: Final[Mapping[Server, str]] = {
 }
 """By which of its services a server is known."""
 _LOOK_SECONDS: Final = 2.0
+_HTTP_1: Final = "http1.x server"
+"""What grpcio says of a server that answers in HTTP/1."""
 _BAD_INPUT: Final = frozenset(
     {
         grpc.StatusCode.INVALID_ARGUMENT,
@@ -85,6 +87,13 @@ def error_of_call(call: grpc.Call, server: Server, address: str) -> CliError:
     info = error_info(call)
     reason, field = (info.reason, info.metadata.get("field", "")) if info else ("", "")
     name = _NAMES[server]
+    if not reason and _HTTP_1 in details:
+        return CliError(
+            f"{address} speaks HTTP, as probes and metrics have it, and not gRPC",
+            exit_code=ExitCode.USAGE,
+            reason="OTHER_SERVER",
+            hint=f"Give the {name}'s gRPC address to --{server} or TALLYD_{server.upper()}",
+        )
     if not reason and status is grpc.StatusCode.UNAVAILABLE:
         return CliError(
             f"cannot reach the {name} at {address}: {_last_clause(details)}",

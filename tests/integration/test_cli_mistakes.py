@@ -9,6 +9,7 @@ import pytest
 
 from sidecar.cli.common import ExitCode
 from sidecar.demo.system import System
+from sidecar.shared.host.listening import http_server
 from tests.integration.test_cli_system import CATALOG
 from tests.unit.cli.fakes import tallyd
 
@@ -62,6 +63,18 @@ def test_a_sidecar_is_no_control_plane(system: System, command: tuple[str, ...])
     expected = f"error: {system.sidecar} is a sidecar, not a control plane (OTHER_SERVER). "
     assert (ExitCode.USAGE, expected) == (code, said[: len(expected)])
     assert "Give the control plane's address to --control or TALLYD_CONTROL" in said
+
+
+def test_the_port_of_probes_is_told_apart(system: System) -> None:
+    probes = http_server("127.0.0.1:0", {})
+    try:
+        address = f"127.0.0.1:{probes.port}"
+        code, said = ask(system, "usage", "--control", address)
+    finally:
+        probes.close()
+
+    assert ExitCode.USAGE == code
+    assert f"{address} speaks HTTP, as probes and metrics have it, and not gRPC" in said
 
 
 @pytest.mark.parametrize(

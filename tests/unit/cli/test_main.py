@@ -84,6 +84,16 @@ def test_an_unknown_command_is_wrong_usage() -> None:
     assert "No such command 'chek'. Did you mean 'check'?" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"), [("pause", "subscription pause"), ("schema", "config schema")]
+)
+def test_a_command_of_a_group_is_told_with_its_group(name: str, meant: str) -> None:
+    result = tallyd(name, "acme")
+
+    assert ExitCode.USAGE == result.exit_code
+    assert f"No such command '{name}'. Did you mean '{meant}'?" in result.stderr
+
+
 def test_wrong_usage_with_json_is_one_object() -> None:
     result = tallyd("status", "--json", "--bogus")
 
