@@ -75,6 +75,8 @@ def play(scenario: Scenario, *, everything: bool = False) -> Played:
 
 
 class _Player:
+    """One play. `_present`: what held when it was looked at last; usage may have grown since."""
+
     def __init__(self, world: World, scenario: Scenario, everything: bool) -> None:
         self._world = world
         self._scenario = scenario
@@ -98,10 +100,7 @@ class _Player:
         self._look_ahead()
         steps = iter(self._scenario.steps)
         step = next(steps, None)
-        while True:
-            at_us = self._next_us(step)
-            if at_us is None or at_us > self._scenario.ends_us:
-                break
+        while (at_us := self._next_us(step)) <= self._scenario.ends_us:
             self._go_to(at_us)
             while step is not None and step.at_us == at_us:
                 self._take(step)
@@ -121,7 +120,7 @@ class _Player:
             self._checks,
         )
 
-    def _next_us(self, step: ScenarioStep | None) -> int | None:
+    def _next_us(self, step: ScenarioStep | None) -> int:
         """The next instant at which anything happens."""
         instants = [self._present.next_edge_us()]
         if self._due_us is not None:
