@@ -106,7 +106,7 @@ class CatalogInForce:
             fields["plan"] = Scalar(node.at, self.plan, quoted=True)
             fields["anchor"] = Scalar(node.at, instant_text(now_us), quoted=True)
         holder = Table(node.at, fields, dict.fromkeys(fields, node.at))
-        company = self._company(path[:-1], _with_instants(holder, clock, now_us))
+        company = self._company(path, _with_instants(holder, clock, now_us), ("overrides",))
         return company.overrides
 
     def _warn(self, path: Path, known: Container[str] = ()) -> None:
@@ -115,11 +115,12 @@ class CatalogInForce:
                 field = f"{path_text(path)}.{warning.field}"
                 self.warnings.append(warning._replace(field=field).text(self._source))
 
-    def _company(self, path: Path, node: Node) -> Company:
+    def _company(self, path: Path, node: Node, below: Path = ()) -> Company:
+        """Read a company. `path`: of what stands `below` it, in the scenario."""
         root = Table(self._root.at, dict(self._root.entries), dict(self._root.keys))
         root.entries["companies"] = Table(node.at, {CUSTOMER: node}, {CUSTOMER: node.at})
         root.keys["companies"] = node.at
-        prefix = path_text(("companies", CUSTOMER))
+        prefix = path_text(("companies", CUSTOMER, *below))
         (company,) = self._read(root, path, node.at, prefix).companies
         return company
 
