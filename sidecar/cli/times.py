@@ -13,7 +13,6 @@ from sidecar.cli.common import F
 from sidecar.domain.time.units import MILLISECOND_US, SECOND_US, datetime_of_instant
 from sidecar.domain.time.windows import Window, WindowSpec, WindowUnit, window_at
 from sidecar.domain.time.zones import load_zone
-from sidecar.shared.durations import duration_of_text
 from sidecar.shared.instants import is_day, moment_of_text
 from sidecar.shared.wall_clock import wall_us
 
@@ -64,14 +63,17 @@ class LastType(click.ParamType[Window]):
             running = window_at(unit, now_us, time_zone=time_zone(ctx), anchor_us=None)
             return window_at(unit, running.start_us - 1, time_zone=time_zone(ctx), anchor_us=None)
         try:
-            return Window(now_us - duration_of_text(text), now_us)
+            return Window(moment_of_text(f"-{text}", now_us), now_us)
         except ValueError as error:
             self.fail(f"{error}, nor one of {', '.join(_CALENDAR)}", param, ctx)
 
 
 def month_of(instant_us: int, zone: str) -> Window:
-    """Return the calendar's month that holds an instant."""
-    return window_at(WindowSpec(WindowUnit.MONTH), instant_us, time_zone=zone, anchor_us=None)
+    """Return the calendar's month that holds an instant; empty at the calendar's ends."""
+    try:
+        return window_at(WindowSpec(WindowUnit.MONTH), instant_us, time_zone=zone)
+    except ValueError:
+        return Window(instant_us, instant_us)
 
 
 def time_zone_option(command: F) -> F:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import click
@@ -193,10 +194,11 @@ def _limits(
             lambda page: len(page.limits),
             _join_limits,
         )
-        sums = stub.QueryUsage(
-            _sums_request(question._replace(from_us=month.start_us, until_us=month.end_us)),
-            timeout=timeout_s,
-        ).sums
+        # Where limits are left out, nobody could tell which features have none.
+        sums: Sequence[control_pb2.UsageSum] = ()
+        if not answer.truncated:
+            asked = question._replace(from_us=month.start_us, until_us=month.end_us)
+            sums = stub.QueryUsage(_sums_request(asked), timeout=timeout_s).sums
     limited = {usage.feature for usage in answer.limits}
     unlimited = [usage for usage in sums if usage.feature not in limited]
     if as_json:

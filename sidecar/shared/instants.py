@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from sidecar.domain.time.units import datetime_of_instant, instant_of_datetime
+from sidecar.domain.time.windows import END_INSTANT_US, FIRST_INSTANT_US
 from sidecar.domain.time.zones import load_zone
 from sidecar.shared.durations import duration_of_text
 
@@ -57,7 +58,10 @@ def moment_of_text(text: str, now_us: int, time_zone: str = "UTC") -> int:
         return now_us
     if word[:1] in ("+", "-"):
         span_us = duration_of_text(word[1:].lstrip())
-        return now_us + (span_us if word[0] == "+" else -span_us)
+        moment_us = now_us + (span_us if word[0] == "+" else -span_us)
+        if not FIRST_INSTANT_US <= moment_us < END_INSTANT_US:
+            raise ValueError(f"{text!r} is not a time that the calendar has")
+        return moment_us
     if word in _DAYS_FROM_TODAY:
         return _day_from(now_us, _DAYS_FROM_TODAY[word], time_zone)
     if (weekday := _weekday_of(word)) is not None:

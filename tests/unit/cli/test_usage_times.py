@@ -66,6 +66,7 @@ def test_the_last_stretch_of_time_is_asked_for(
     ("args", "message"),
     [
         (["acme", "--last", "7d", "--from", "-1d"], "--last is instead of --from and --until"),
+        (["acme", "--last", "999999d"], "is not a time that the calendar has"),
         (["acme", "--last", "moon"], "nor one of day, week, month, quarter, year"),
     ],
 )
@@ -74,6 +75,15 @@ def test_a_stretch_that_is_none_is_told(args: list[str], message: str) -> None:
 
     assert ExitCode.USAGE == result.exit_code
     assert message in result.stderr
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_the_ends_of_the_calendar_can_be_asked_for(plane: FakeServer, at: str) -> None:
+    plane.answers["GetCompanyUsage"] = control_pb2.GetCompanyUsageResponse()
+
+    result = tallyd("usage", "acme", "--at", at, "--control", plane.address)
+
+    assert (ExitCode.OK, "") == (result.exit_code, result.stderr)
 
 
 def test_on_80_columns_what_holds_nothing_gives_way_and_numbers_stay_whole(

@@ -80,6 +80,12 @@ def test_a_moment_is_read_as_seen_from_now(text: str, time_zone: str, meant: str
     assert instant_of_text(meant) == moment_of_text(text, now_us, time_zone)
 
 
+@pytest.mark.parametrize("text", ["-999999d", "+9999999d", f"-{'9' * 15}d"])
+def test_a_span_that_leaves_the_calendar_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a time that the calendar has"):
+        moment_of_text(text, instant_of_text(SATURDAY_NOON))
+
+
 @pytest.mark.parametrize("text", ["", "t", "fr", "frx", "30d", "+", "+30", "- 2 weeks", "noon"])
 def test_what_is_no_moment_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a (date-time|length of time)"):
