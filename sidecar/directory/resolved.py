@@ -10,9 +10,9 @@ from sidecar.directory.prepared import PreparedFeature
 from sidecar.domain.bounds import ROLLOVER_WINDOWS_MAX
 from sidecar.domain.catalog.model import Limit
 from sidecar.domain.company.model import CompanySnapshot, Segment
-from sidecar.domain.company.timeline import segment_at
 from sidecar.domain.entitlement.resolve import CatalogIndex, Entitlement
-from sidecar.domain.limits.rolling_limits import rolling_limits
+from sidecar.domain.limits.rollover_links import Link, link_after, link_before
+from sidecar.domain.time.windows import Window, WindowSpec
 from sidecar.storage.record_wire import encode_owner
 
 LOOKED_AT_ONCE: Final = 50
@@ -125,7 +125,10 @@ class ResolvedCompany:
             return resolved.entitlement
         return self._index.resolve(self.segment, key)
 
-    def rolling_limit_at(self, feature: str, slot: str, at_us: int) -> Limit | None:
-        """The limit whose rest on a slot rolled over at another instant, if there was one."""
-        segment = segment_at(self.snapshot, at_us)
-        return rolling_limits(self._index, segment, feature).get(slot)
+    def link_after(self, feature: str, slot: str, window: Window) -> Link | None:
+        """What a window of a limit that rolls over passes on to, if it does."""
+        return link_after(self._index, self.snapshot, feature, slot, window)
+
+    def link_before(self, feature: str, slot: str, spec: WindowSpec, window: Window) -> Link | None:
+        """What is passed on to such a window, if anything is."""
+        return link_before(self._index, self.snapshot, feature, slot, spec, window)

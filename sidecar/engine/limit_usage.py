@@ -67,7 +67,8 @@ class LimitUsage:
     ) -> None:
         """Note what was carried into a counter's window."""
         self.carried[address.key] = carried
-        if address.ref.window.end_us <= now_us:
+        # A window may have been cut short within the stretch that the event is of.
+        if address.ref.window.end_us <= now_us or company.segment.until_us <= now_us:
             self.ended.append((company, meter, address.ref.window))
 
     def unheard(

@@ -9,9 +9,10 @@ import msgspec
 from sidecar.directory.meters import Meter
 from sidecar.directory.resolved import ResolvedCompany
 from sidecar.domain.bounds import ROLLOVER_WINDOWS_MAX
-from sidecar.domain.catalog.model import Limit
-from sidecar.domain.limits.rollover import carry
-from sidecar.domain.time.windows import END_INSTANT_US, FIRST_INSTANT_US, Window
+from sidecar.domain.limits.rollover import passed_on
+from sidecar.domain.limits.rollover_links import Link
+from sidecar.domain.time.windows import Window
+from sidecar.storage import keys
 from sidecar.storage.codec import StoredCounter
 from sidecar.storage.transaction import Transaction
 
@@ -19,6 +20,8 @@ _WINDOWS_BACK_MAX: Final = ROLLOVER_WINDOWS_MAX + 4
 """Most windows that are gone back over in search of the last of which it is known what came in.
 More than a rollover lasts: of what came into one before them, nothing is left.
 """
+_GENERATIONS_BACK_MAX: Final = 8
+"""Most resets that are gone back over in search of whether anything is known."""
 _WINDOWS_ON_MAX: Final = 200
 """Most windows through which late usage is carried on; what lies behind them the plane tells."""
 
@@ -45,7 +48,7 @@ def carried_into(
         return counter.carried
     if meter.chainless is window:
         return None
-    begun = transaction.is_carried_before(meter.base, window.start_us)
+    begun = _has_begun(transaction, company, meter, window)
     if authority and not begun:
         return ()
     carried = _carried_by_chain(transaction, company, meter, window, begun=begun)
@@ -63,21 +66,42 @@ def carry_on(
     Late usage only takes away: where they carry less already, by the plane's word say, it stays.
     The one after the present one counts as well: the plane may have told of it already.
     """
-    counter = transaction.counter(meter.key((), window), ())
+    slot = meter.slot
+    counter = _counter(transaction, company, meter, slot, window)
     carried = None if counter is None else counter.carried
     for _ in range(_WINDOWS_ON_MAX):
-        limit = company.rolling_limit_at(meter.feature, meter.slot, window.end_us - 1)
-        if carried is None or limit is None or not _has_next(window, now_us):
+        if carried is None or window.start_us > now_us:
             return
-        carried = _folded(carried, [(limit, 0 if counter is None else counter.used)])
-        window = meter.window_elsewhere(window.end_us)
-        key = meter.key((), window)
-        counter = transaction.counter(key, ())
+        link = company.link_after(meter.feature, slot, window)
+        if link is None:
+            return
+        carried = _folded(carried, [(link, 0 if counter is None else counter.used)])
+        slot, window = link.following_slot, link.following
+        counter = _counter(transaction, company, meter, slot, window)
         if counter is not None and counter.carried is not None:
             if sum(carried) >= sum(counter.carried):
                 return
             counter = msgspec.structs.replace(counter, carried=carried)
-            transaction.put_counter(key, counter)
+            transaction.put_counter(_key(company, meter, slot, window), counter)
+
+
+def _has_begun(
+    transaction: Transaction, company: ResolvedCompany, meter: Meter, window: Window
+) -> bool:
+    """Whether it is known of an earlier window what was carried into it."""
+    slot = meter.slot
+    for _ in range(_GENERATIONS_BACK_MAX):
+        base = keys.counter_base(company.snapshot.company, meter.feature, slot, ())
+        if transaction.is_carried_before(base, window.start_us):
+            return True
+        link = company.link_before(meter.feature, slot, meter.limit.window, window)
+        if link is None or link.slot == slot:
+            return False
+        slot, window = link.slot, link.window
+        counter = _counter(transaction, company, meter, slot, window)
+        if counter is not None and counter.carried is not None:
+            return True
+    return False
 
 
 def _carried_by_chain(
@@ -85,28 +109,36 @@ def _carried_by_chain(
 ) -> tuple[int, ...] | None:
     """The same, worked out. `begun`: it is known what was carried into some earlier window."""
     # From the newest to the oldest: windows that have ended since the chain's last known one.
-    ended: list[tuple[Limit, int]] = []
+    ended: list[tuple[Link, int]] = []
+    slot = meter.slot
     for _ in range(_WINDOWS_BACK_MAX):
-        at_us = window.start_us - 1
-        if at_us < FIRST_INSTANT_US:
+        link = company.link_before(meter.feature, slot, meter.limit.window, window)
+        if link is None:
             return _folded((), ended)
-        limit = company.rolling_limit_at(meter.feature, meter.slot, at_us)
-        if limit is None:
-            return _folded((), ended)
-        window = meter.window_elsewhere(at_us)
-        earlier = transaction.counter(meter.key((), window), ())
-        ended.append((limit, 0 if earlier is None else earlier.used))
+        slot, window = link.slot, link.window
+        earlier = _counter(transaction, company, meter, slot, window)
+        ended.append((link, 0 if earlier is None else earlier.used))
         if earlier is not None and earlier.carried is not None:
             return _folded(earlier.carried, ended)
     return _folded((), ended) if begun else None
 
 
-def _folded(carried: tuple[int, ...], ended: list[tuple[Limit, int]]) -> tuple[int, ...]:
-    for limit, used in reversed(ended):
+def _folded(carried: tuple[int, ...], ended: list[tuple[Link, int]]) -> tuple[int, ...]:
+    for link, used in reversed(ended):
+        limit = link.limit
         if limit.rollover is not None and limit.amount is not None:
-            carried = carry(limit.rollover, limit.amount, carried, used)
+            carried = passed_on(link.passing, limit.rollover, limit.amount, carried, used)
     return carried
 
 
-def _has_next(window: Window, now_us: int) -> bool:
-    return window.start_us <= now_us and window.end_us < END_INSTANT_US
+def _counter(
+    transaction: Transaction, company: ResolvedCompany, meter: Meter, slot: str, window: Window
+) -> StoredCounter | None:
+    return transaction.counter(_key(company, meter, slot, window), ())
+
+
+def _key(company: ResolvedCompany, meter: Meter, slot: str, window: Window) -> bytes:
+    if slot == meter.slot:
+        return meter.key((), window)
+    base = keys.counter_base(company.snapshot.company, meter.feature, slot, ())
+    return keys.counter_key(base, window.start_us)

@@ -45,6 +45,7 @@ CONTENT: Final[Catalog] = catalog(
         "plain": [metered("calls", rolling(50, None))],
         "small": [metered("calls", rolling(30, Rollover(1)))],
         "free": [metered("calls", rolling(None, None))],
+        "unpaused": [metered("calls", rolling(100, Rollover(2, while_paused=False)))],
     }
 )
 

@@ -2,10 +2,11 @@
 
 Rules
 - A limit rolls over where it says so, has an amount, no dimensions and an end to its windows, and
-  the subscription is neither canceled nor ended. A pause does not matter.
-- A window is closed by the amount and the rollover that are in force in its last microsecond.
-- Carrying ends with a window where no limit on its counter rolls over in that microsecond, and
-  where the window after it belongs to another generation.
+  the subscription is neither canceled nor ended. An override that takes its place wipes nothing.
+- A window is closed by the amount and the rollover that are in force in its last microsecond; also
+  where a reset or a new billing cycle cuts it short, for a window of another generation. What goes
+  on then, and what a pause has to do with it, is said in `domain/limits/rollover_links.py`.
+- Carrying ends with a window where no limit on its counter rolls over in that microsecond.
 - It begins, with nothing carried, in the window in which a limit is first seen to roll over. What
   the timeline says of the future counts as seen.
 """
@@ -20,15 +21,15 @@ from typing import Final
 import msgspec
 
 from sidecar.control.storage.values import CounterKey, RolloverTerms
-from sidecar.domain.catalog.model import Catalog, EntitlementGrant
+from sidecar.domain.catalog.model import Catalog, EntitlementGrant, Limit
 from sidecar.domain.catalog.versions import all_versions
 from sidecar.domain.company.model import CompanySnapshot, OverrideSpan
 from sidecar.domain.company.spans import segments_of
-from sidecar.domain.company.timeline import segment_at
 from sidecar.domain.entitlement.resolve import CatalogIndex
 from sidecar.domain.limits.counters import CounterRef, slot_of
 from sidecar.domain.limits.rolling_limits import rolling_limits
-from sidecar.domain.time.company_windows import company_window, generation_of
+from sidecar.domain.limits.rollover_links import link_after, link_before, passes_on_us
+from sidecar.domain.time.company_windows import company_window
 from sidecar.domain.time.units import MINUTE_US
 from sidecar.domain.time.windows import END_INSTANT_US, Window
 
@@ -37,10 +38,22 @@ LEAD_US: Final = MINUTE_US
 
 
 class Closing(msgspec.Struct, frozen=True):
-    """By what a window is closed, and the counter of the window after it."""
+    """By what a window is closed, when, and the counter of the window after it."""
 
     terms: RolloverTerms
+    ends_us: int
     following: CounterKey
+
+
+class Beginning(msgspec.Struct, frozen=True):
+    """A counter at which carrying begins, or goes on from one of another generation.
+
+    `before`: the counter that passes on to it, at `passed_us`; `None` where nothing does.
+    """
+
+    key: CounterKey
+    before: CounterKey | None = None
+    passed_us: int = 0
 
 
 class RollingCatalog:
@@ -59,24 +72,21 @@ class RollingCatalog:
 
     def closing(self, snapshot: CompanySnapshot, key: CounterKey) -> Closing | None:
         """How a window is closed; `None` where nothing is carried on from it."""
-        slot, window = key.counter.slot, key.counter.window
-        if window.end_us >= END_INSTANT_US:
+        counter = key.counter
+        link = link_after(self.index, snapshot, key.feature, counter.slot, counter.window)
+        if link is None or link.limit.rollover is None or link.limit.amount is None:
             return None
-        last = segment_at(snapshot, window.end_us - 1)
-        limit = rolling_limits(self.index, last, key.feature).get(slot)
-        if limit is None or limit.rollover is None or limit.amount is None:
-            return None
-        following = segment_at(snapshot, window.end_us)
-        next_window = company_window(snapshot.phases, limit.window, window.end_us)
-        same_row = slot_of(limit, generation_of(following, limit.window)) == slot
-        if not same_row or next_window.start_us != window.end_us:
-            return None
-        return Closing(
-            RolloverTerms(limit.amount, limit.rollover),
-            _counter_of(snapshot.company, key.feature, slot, next_window),
+        following = CounterRef(link.following_slot, (), link.following)
+        terms = RolloverTerms(
+            link.limit.amount,
+            link.limit.rollover,
+            link.passing,
+            None if link.following_slot == counter.slot else following,
         )
+        following_key = CounterKey(snapshot.company, key.feature, following)
+        return Closing(terms, link.ends_us, following_key)
 
-    def beginnings(self, snapshot: CompanySnapshot, since_us: int) -> Iterator[CounterKey]:
+    def beginnings(self, snapshot: CompanySnapshot, since_us: int) -> Iterator[Beginning]:
         """Counters at which carrying begins, as far as it is known since an instant."""
         own: dict[str, list[OverrideSpan]] = defaultdict(list)
         for span in snapshot.overrides:
@@ -93,7 +103,7 @@ class RollingCatalog:
 
     def _beginnings_of(
         self, snapshot: CompanySnapshot, feature: str, since_us: int
-    ) -> Iterator[CounterKey]:
+    ) -> Iterator[Beginning]:
         before: set[str] = set()
         for segment in segments_of(snapshot):
             at_us = max(since_us, segment.from_us)
@@ -103,13 +113,29 @@ class RollingCatalog:
             for slot, limit in limits.items():
                 if slot not in before:
                     window = company_window(snapshot.phases, limit.window, at_us)
-                    yield _counter_of(snapshot.company, feature, slot, window)
+                    yield self._beginning(snapshot, feature, slot, limit, window)
             before = set(limits)
 
+    def _beginning(
+        self, snapshot: CompanySnapshot, feature: str, slot: str, limit: Limit, window: Window
+    ) -> Beginning:
+        company = snapshot.company
+        key = CounterKey(company, feature, CounterRef(slot, (), window))
+        link = link_before(self.index, snapshot, feature, slot, limit.window, window)
+        if link is None or link.slot == slot:
+            return Beginning(key)
+        before = CounterKey(company, feature, CounterRef(link.slot, (), link.window))
+        return Beginning(key, before, link.ends_us)
 
-def due_us(window: Window) -> int:
-    """When a window is to be closed for the time being: shortly before its end."""
-    return window.end_us - min(LEAD_US, (window.end_us - window.start_us) // 10)
+
+def due_us(snapshot: CompanySnapshot, counter: CounterRef) -> int:
+    """When a window is to be closed for the time being: shortly before it passes on."""
+    return lead_us(counter.window, passes_on_us(snapshot, counter.slot, counter.window))
+
+
+def lead_us(window: Window, ends_us: int) -> int:
+    """The same for a window that passes on at an instant."""
+    return ends_us - min(LEAD_US, max(0, ends_us - window.start_us) // 10)
 
 
 def _rolls_over(grant: EntitlementGrant) -> bool:
@@ -147,7 +173,3 @@ def _shape(grant: EntitlementGrant) -> list[tuple[str, bool, bool]]:
         (slot_of(limit), limit.amount is None, limit.rollover is not None) for limit in grant.limits
     ]
     return shape + [(change.limit, change.amount is None, False) for change in grant.limit_changes]
-
-
-def _counter_of(company: str, feature: str, slot: str, window: Window) -> CounterKey:
-    return CounterKey(company, feature, CounterRef(slot, (), window))

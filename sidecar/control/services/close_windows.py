@@ -15,13 +15,13 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from sidecar.control.rules.window_closing import RollingCatalog, due_us
+from sidecar.control.rules.window_closing import RollingCatalog, due_us, lead_us
 from sidecar.control.services.attribution import load_index
 from sidecar.control.storage.port import PlaneStore, ReadTransaction, WriteTransaction
 from sidecar.control.storage.values import CounterKey, RolloverWindow
 from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.limits.counters import CounterTotal
-from sidecar.domain.limits.rollover import carry
+from sidecar.domain.limits.rollover import passed_on
 
 PAGE: Final = 100
 """Windows closed in one transaction, at the most."""
@@ -85,27 +85,39 @@ class _Closer:
                 self._note(following)
             return
         closing = None if snapshot is None else self._catalog.closing(snapshot, key)
-        end_us = key.counter.window.end_us
-        over = end_us <= self._now_us
+        ends_us = key.counter.window.end_us if closing is None else closing.ends_us
+        over = ends_us <= self._now_us
         terms = None if closing is None else closing.terms
-        window = replace(window, terms=terms, settled=over, due_us=None if over else end_us)
-        self._put(window)
-        self._carry_into(None if closing is None else closing.following, window)
+        closed = replace(window, terms=terms, settled=over, due_us=None if over else ends_us)
+        lead = lead_us(key.counter.window, ends_us)
+        if self._now_us < lead:  # it was to be cut short, and is not any more
+            closed = replace(closed, terms=None, due_us=lead)
+        self._put(closed)
+        self._drop_others(window, closed, None if closing is None else closing.following)
+        if closing is not None and snapshot is not None and closed.terms is not None:
+            self._carry_into(closing.following, closed, snapshot)
 
-    def _carry_into(self, key: CounterKey | None, window: RolloverWindow) -> None:
-        """Carry what is left of a closed window into the one named; `None`: it ends here."""
-        found = None
-        for after in _beginning(self._transaction, window.key):
-            if key is None or after.key == key:
-                found = after
-            else:  # the timeline has changed since: this window will never be
-                self._transaction.drop_rollover_window(after.key, self._version)
-                self.changed.append(after.key)
+    def _drop_others(
+        self, before: RolloverWindow, closed: RolloverWindow, following: CounterKey | None
+    ) -> None:
+        """Drop windows after it that will never be, as the timeline is now."""
+        others = [] if following is None else list(_beginning(self._transaction, closed.key))
+        heir = None if before.terms is None else _heir(self._transaction, before)
+        if heir is not None and (closed.terms is None or heir.key != following):
+            others.append(heir)
+        for other in others:
+            if other.key != following or closed.terms is None:
+                self._transaction.drop_rollover_window(other.key, self._version)
+                self.changed.append(other.key)
+
+    def _carry_into(
+        self, key: CounterKey, window: RolloverWindow, snapshot: CompanySnapshot
+    ) -> None:
+        """Carry what is left of a closed window into the one named."""
+        found = self._transaction.rollover_window(key)
         carried = _left(window)
         if found is None:
-            if key is None:
-                return
-            found = RolloverWindow(key, 0, carried, due_us=due_us(key.counter.window))
+            found = RolloverWindow(key, 0, carried, due_us=due_us(snapshot, key.counter))
         elif found.carried == carried:
             return
         self._note(replace(found, carried=carried))
@@ -177,10 +189,20 @@ def _passed_on(transaction: ReadTransaction, window: RolloverWindow) -> Rollover
     if window.terms is None:
         return None
     carried = _left(window)
-    following = next(_beginning(transaction, window.key), None)
+    if window.terms.following is None:
+        following = next(_beginning(transaction, window.key), None)
+    else:
+        following = _heir(transaction, window)
     if following is None or following.carried == carried:
         return None
     return replace(following, carried=carried)
+
+
+def _heir(transaction: ReadTransaction, window: RolloverWindow) -> RolloverWindow | None:
+    """The window of another generation that a closed one passes on to, if it is of another."""
+    if window.terms is None or window.terms.following is None:
+        return None
+    return transaction.rollover_window(replace(window.key, counter=window.terms.following))
 
 
 def _beginning(transaction: ReadTransaction, key: CounterKey) -> Iterator[RolloverWindow]:
@@ -196,4 +218,4 @@ def _left(window: RolloverWindow) -> tuple[int, ...]:
     terms = window.terms
     if terms is None:
         return ()
-    return carry(terms.rollover, terms.amount, window.carried, window.total)
+    return passed_on(terms.passing, terms.rollover, terms.amount, window.carried, window.total)

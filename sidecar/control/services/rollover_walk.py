@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from sidecar.control.rules.window_closing import RollingCatalog, due_us
+from sidecar.control.rules.window_closing import RollingCatalog, due_us, lead_us
 from sidecar.control.services.close_windows import RollingCatalogs
 from sidecar.control.storage.port import PlaneStore, WriteTransaction
 from sidecar.control.storage.values import CounterKey, RolloverWalk, RolloverWindow, StoredCompany
@@ -67,7 +67,7 @@ class Walker:
             windows = [
                 window
                 for stored in found.values()
-                for window in _new_windows(transaction, catalog, stored, since_us)
+                for window in _new_windows(transaction, catalog, stored, since_us, now_us)
             ]
             if windows:
                 transaction.put_rollover_windows(windows, transaction.next_ledger_version(now_us))
@@ -89,11 +89,28 @@ def _new_windows(
     catalog: RollingCatalog,
     stored: StoredCompany,
     since_us: int,
+    now_us: int,
 ) -> list[RolloverWindow]:
-    """Windows into which nothing was carried, of limits that roll over since a change."""
+    """Windows into which nothing was carried, of limits that roll over since a change.
+
+    Where a window of another generation passes on to one, that window is closed when it does: it is
+    due by then, and the rest follows from its closing.
+    """
     seen_us = max(since_us, stored.changed_us)
-    return [
-        RolloverWindow(key, 0, (), due_us=due_us(key.counter.window))
-        for key in catalog.beginnings(stored.snapshot, seen_us)
-        if transaction.rollover_window(key) is None
-    ]
+    found = []
+    for beginning in catalog.beginnings(stored.snapshot, seen_us):
+        key, before = beginning.key, None
+        if transaction.rollover_window(key) is not None:
+            continue
+        if beginning.before is not None:
+            before = transaction.rollover_window(beginning.before)
+            if before is None and beginning.passed_us > now_us:
+                continue  # it will be there before it passes on
+        if before is not None:  # also where it was settled, for what will not follow any more
+            lead = lead_us(before.key.counter.window, beginning.passed_us)
+            due = lead if before.due_us is None else min(before.due_us, lead)
+            found.append(msgspec.structs.replace(before, settled=False, due_us=due))
+        else:
+            due = due_us(stored.snapshot, key.counter)
+            found.append(RolloverWindow(key, 0, (), due_us=due))
+    return found

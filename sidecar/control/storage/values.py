@@ -10,6 +10,7 @@ from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
 from sidecar.domain.catalog.model import Rollover
 from sidecar.domain.company.model import Company, CompanySnapshot
 from sidecar.domain.limits.counters import CounterRef
+from sidecar.domain.limits.rollover import Passing
 
 CHAIN_BYTES: Final = 32
 FIRST_CHAIN: Final = bytes(CHAIN_BYTES)
@@ -186,10 +187,16 @@ class TotalsPosition(msgspec.Struct, frozen=True):
 
 
 class RolloverTerms(msgspec.Struct, frozen=True):
-    """By what a window is closed: the limit's amount, in the feature's unit, and its rollover."""
+    """By what a window is closed: the limit's amount, in the feature's unit, and its rollover.
+
+    `passing`: what it passes on. `following`: to which counter, where that is of another
+    generation; `None` for the next window of the same one.
+    """
 
     amount: int
     rollover: Rollover
+    passing: Passing = Passing.REST
+    following: CounterRef | None = None
 
 
 class RolloverWindow(msgspec.Struct, frozen=True):

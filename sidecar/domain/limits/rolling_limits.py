@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from sidecar.domain.catalog.model import Limit
 from sidecar.domain.company.model import Segment, SubscriptionStatus
 from sidecar.domain.entitlement.resolve import CatalogIndex
@@ -17,13 +19,22 @@ _OVER: Final = (SubscriptionStatus.CANCELED, SubscriptionStatus.ENDED)
 def rolling_limits(index: CatalogIndex, segment: Segment, feature: str) -> dict[str, Limit]:
     """A feature's limits that roll over in a segment, by slot; of several the first counts.
 
-    None does once the subscription has come to its end; a pause does not matter.
+    None does once the subscription has come to its end. An override wipes nothing: where it takes
+    the place of a limit that rolls over, by none that does, the chain goes on by that limit, so
+    that it is there again once the override has ended.
     """
-    entitlement = None if segment.status in _OVER else index.resolve(segment, feature)
     found: dict[str, Limit] = {}
-    for limit in () if entitlement is None else entitlement.limits:
-        if _rolls_over(limit):
-            found.setdefault(slot_of(limit, generation_of(segment, limit.window)), limit)
+    if segment.status in _OVER:
+        return found
+    without = tuple(each for each in segment.overrides if each.feature != feature)
+    alike = [segment]
+    if len(without) < len(segment.overrides):
+        alike.append(msgspec.structs.replace(segment, overrides=without))
+    for each in alike:
+        entitlement = index.resolve(each, feature)
+        for limit in () if entitlement is None else entitlement.limits:
+            if _rolls_over(limit):
+                found.setdefault(slot_of(limit, generation_of(segment, limit.window)), limit)
     return found
 
 

@@ -10,12 +10,46 @@ Rules
 - After that, no more is carried in total than `amount_max` and `percent_max` of the amount allow;
   the oldest is lost first. Percentages round down.
 - The amount and the rollover that count are those in force when the window ends.
+- A window that ends in a pause may earn nothing: its own amount is lost then, whoever used what.
+- A window that is cut short by a new billing cycle passes on what was carried and is not used; one
+  that a reset starts anew passes on all that was carried (`rollover_links`).
 """
 
 from __future__ import annotations
 
+import enum
+
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import Rollover
+
+
+class Passing(enum.IntEnum):
+    """What a window passes on. Numbers as they are stored."""
+
+    REST = 0
+    """What is left of its own amount and of what was carried into it, a window older."""
+    REST_OF_CARRIED = 1
+    """What is left of what was carried into it, a window older."""
+    UNUSED = 2
+    """What is left of what was carried into it, as old as it is."""
+    ALL = 3
+    """All that was carried into it, as old as it is."""
+
+
+def passed_on(
+    passing: Passing, rollover: Rollover, amount: int, carried: tuple[int, ...], used: int
+) -> tuple[int, ...]:
+    """What a window passes on, by age; the arguments are those of `carry`."""
+    match passing:
+        case Passing.REST:
+            return carry(rollover, amount, carried, used)
+        case Passing.REST_OF_CARRIED:
+            aged = (0, *_unused(carried, used))
+            return _cut(list(aged[: rollover.windows]), _most(rollover, amount))
+        case Passing.UNUSED:
+            return _unused(carried, used)
+        case Passing.ALL:
+            return carried
 
 
 def carry(rollover: Rollover, amount: int, carried: tuple[int, ...], used: int) -> tuple[int, ...]:
@@ -25,18 +59,28 @@ def carry(rollover: Rollover, amount: int, carried: tuple[int, ...], used: int) 
     which may be more than there was; all in the feature's unit. The answer has at most
     `rollover.windows` entries, the last of them is not 0, and their sum is at most INT64_MAX.
     """
-    to_take = max(0, used)
-    left_oldest_first = []
-    for available in (*reversed(carried), amount):
-        taken = min(to_take, available)
-        to_take -= taken
-        left_oldest_first.append(available - taken)
-    return _cut(left_oldest_first[::-1][: rollover.windows], _most(rollover, amount))
+    left = _left((amount, *carried), used)
+    return _cut(left[: rollover.windows], _most(rollover, amount))
 
 
 def allowance(amount: int, carried: tuple[int, ...]) -> int:
     """What may be used in a window: the limit's amount and what was carried into it."""
     return min(INT64_MAX, amount + sum(carried))
+
+
+def _unused(carried: tuple[int, ...], used: int) -> tuple[int, ...]:
+    return _cut(_left(carried, used), INT64_MAX)
+
+
+def _left(amounts: tuple[int, ...], used: int) -> list[int]:
+    """What usage leaves of amounts by age, the oldest of which it takes first."""
+    to_take = max(0, used)
+    left = []
+    for available in reversed(amounts):
+        taken = min(to_take, available)
+        to_take -= taken
+        left.append(available - taken)
+    return left[::-1]
 
 
 def _most(rollover: Rollover, amount: int) -> int:

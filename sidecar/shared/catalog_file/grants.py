@@ -24,6 +24,7 @@ from sidecar.shared.catalog_file.fields import (
     UNLIMITED,
     Fields,
     entry_of,
+    flag_of,
     integer_of,
     items_of,
     own_integer,
@@ -162,6 +163,7 @@ def _rollover(node: Node) -> Rollover:
         windows=integer_of(node, "windows", 1),
         amount_max=integer_of(node, "amount", None),
         percent_max=integer_of(node, "percent", None),
+        while_paused=entry_of(node, "while_paused") is None or flag_of(node, "while_paused"),
     )
 
 

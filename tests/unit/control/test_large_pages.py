@@ -158,5 +158,5 @@ def test_where_carrying_begins_is_found_feature_by_feature(monkeypatch: pytest.M
     large = with_overrides("acme", 400)
     large = msgspec.structs.replace(large, overrides=(*large.overrides, own))
     begun = RollingCatalog(CatalogIndex(CATALOG, 1)).beginnings(compile_snapshot(large, 1), NOW_US)
-    assert ["tokens"] == [key.feature for key in begun]
+    assert ["tokens"] == [each.key.feature for each in begun]
     assert 2 == looked_at

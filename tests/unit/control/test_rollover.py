@@ -155,7 +155,7 @@ def test_a_time_zone_that_changes_in_the_last_minute_moves_the_next_window(
     assert (100,) == plane.carried(MARCH)
 
 
-def test_a_reset_starts_anew(store: PlaneStore) -> None:
+def test_a_reset_starts_anew_and_keeps_what_was_carried(store: PlaneStore) -> None:
     reset = ScheduledChange(utc(2026, 2, 10), resets_usage=True)
     company = replace(
         on_plan(), subscription=Subscription("pro", utc(2026, 1, 1), changes=(reset,))
@@ -171,12 +171,12 @@ def test_a_reset_starts_anew(store: PlaneStore) -> None:
     plane.go_to(MARCH)
 
     assert before != after
-    assert [(60,), ()] == [plane.carried_into(before), plane.carried_into(after)]
-    assert (90,) == plane.carried(MARCH)
+    assert [(60,), (60,)] == [plane.carried_into(before), plane.carried_into(after)]
+    assert (100,) == plane.carried(MARCH)
     assert None is plane.carried_into(plane.move(before, plane.key(MARCH).counter.window))
 
 
-def test_a_reset_at_the_windows_end_carries_nothing(store: PlaneStore) -> None:
+def test_a_reset_at_the_windows_end_carries_what_is_left(store: PlaneStore) -> None:
     reset = ScheduledChange(utc(2026, 2, 1), resets_usage=True)
     company = replace(
         on_plan(), subscription=Subscription("pro", utc(2026, 1, 1), changes=(reset,))
@@ -187,7 +187,7 @@ def test_a_reset_at_the_windows_end_carries_nothing(store: PlaneStore) -> None:
     plane.go_to(MARCH)
 
     after = plane.key(FEBRUARY)
-    assert [(), (100,)] == [plane.carried(FEBRUARY), plane.carried(MARCH)]
+    assert [(100,), (100,)] == [plane.carried(FEBRUARY), plane.carried(MARCH)]
     assert None is plane.carried_into(plane.move(before, after.counter.window))
 
 

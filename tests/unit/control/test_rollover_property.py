@@ -15,8 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.control.services import close_windows, rollover_walk
+from sidecar.control.services.subscriptions import change_subscription
 from sidecar.control.storage.sqlite import SqliteStore
+from sidecar.control.storage.values import CounterKey
 from sidecar.domain.catalog.model import Rollover
+from sidecar.domain.company.subscription_changes import NOW, ResetUsage
 from sidecar.domain.time.units import DAY_US
 from tests.unit.control.rollover_plane import (
     BILLING_MONTH,
@@ -35,10 +38,13 @@ Steps: TypeAlias = list[tuple[Any, ...]]
 STEPS: Final = st.lists(
     st.one_of(
         st.tuples(st.just("pass"), st.integers(0, 40), st.booleans()),
+        st.tuples(st.just("pass"), st.integers(15, 40), st.booleans()),
         st.tuples(st.just("use"), st.integers(0, 15), st.integers(0, 34)),
         st.tuples(st.just("plan"), st.integers(0, 3)),
+        st.tuples(st.just("reset")),
         st.tuples(st.just("restart")),
     ),
+    min_size=6,
     max_size=30,
 )
 TERMS: Final = st.lists(
@@ -62,6 +68,18 @@ class Model:
     def __init__(self) -> None:
         self.used = [0] * MONTHS
         self.plans = [0] * MONTHS
+        self.reset_us = [START_US] * MONTHS
+
+    def use(self, quantity: int, at_us: int) -> None:
+        """What was used before a reset is forgotten, whenever it arrives."""
+        number = _number(at_us)
+        if at_us >= self.reset_us[number]:
+            self.used[number] += quantity
+
+    def reset(self, now_us: int) -> None:
+        """The window starts anew, with all that was carried into it."""
+        number = _number(now_us)
+        self.used[number], self.reset_us[number] = 0, now_us
 
     def carried(self, terms: list[tuple[int, Rollover]], until: int) -> Iterator[tuple[int, ...]]:
         """What was carried into each window up to a number, by age."""
@@ -110,6 +128,7 @@ def _compare(store: SqliteStore, steps: Steps, terms: list[tuple[int, Rollover]]
         f"p{at}": monthly(keeps, amount, BILLING_MONTH) for at, (amount, keeps) in enumerate(terms)
     }
     plane.apply(catalog_of(**limits), on_plan("p0", anchor_us=START_US))
+    first: dict[int, CounterKey] = {}  # of each window; a timeline forgets what is long ago
     for kind, *what in steps:
         if kind == "pass":
             days, running = what
@@ -119,14 +138,23 @@ def _compare(store: SqliteStore, steps: Steps, terms: list[tuple[int, Rollover]]
             quantity, days_late = what
             at_us = max(START_US, plane.now_us - days_late * DAY_US)
             plane.use(quantity, at_us)
-            model.used[_number(at_us)] += quantity
+            model.use(quantity, at_us)
         elif kind == "plan":
             number = _number(plane.now_us)
             model.plans[number:] = [what[0]] * (MONTHS - number)
             plane.apply(None, on_plan(f"p{what[0]}", anchor_us=START_US))
+        elif kind == "reset":
+            change_subscription(store, "acme", ResetUsage(), NOW, plane.now_us)
+            plane.settle()
+            model.reset(plane.now_us)
+            if plane.now_us in STARTS:  # the window has never been another generation's
+                first.pop(_number(plane.now_us), None)
         else:
             plane.restart()
+        for number in range(_number(plane.now_us) + 1):
+            if number not in first:
+                first[number] = plane.key(STARTS[number])
     plane.settle()
     now = _number(plane.now_us)
-    carried = [plane.carried(start_us) for start_us in STARTS[: now + 1]]
+    carried = [plane.carried_into(first.get(n) or plane.key(STARTS[n])) for n in range(now + 1)]
     assert list(model.carried(terms, now)) == carried

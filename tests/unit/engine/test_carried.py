@@ -5,17 +5,15 @@ The limit is 100 a day; what is left carries over for 2 days. Today is 15 March 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import msgspec
 import pytest
 
 from sidecar.directory.resolved import ResolvedCompany
 from sidecar.domain.bounds import INT64_MAX
-from sidecar.domain.catalog.model import Limit
 from sidecar.domain.limits.counters import CounterTotal
+from sidecar.domain.limits.rollover_links import Link
 from sidecar.domain.time.units import DAY_US
-from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
+from sidecar.domain.time.windows import Alignment, Window, WindowSpec, WindowUnit
 from sidecar.storage.codec import StoredCounter
 from sidecar.storage.sweep import Sweep
 from tests.support.build import (
@@ -186,16 +184,16 @@ def test_that_nobody_can_tell_is_found_out_once(monkeypatch: pytest.MonkeyPatch)
     """Going back over the windows for every call would take longer than the call."""
     sidecar = Inside(CONTENT, company())
     looked = 0
-    look: Callable[[ResolvedCompany, str, str, int], Limit | None] = (
-        ResolvedCompany.rolling_limit_at
-    )
+    look = ResolvedCompany.link_before
 
-    def counted(resolved: ResolvedCompany, feature: str, slot: str, at_us: int) -> Limit | None:
+    def counted(
+        resolved: ResolvedCompany, feature: str, slot: str, spec: WindowSpec, window: Window
+    ) -> Link | None:
         nonlocal looked
         looked += 1
-        return look(resolved, feature, slot, at_us)
+        return look(resolved, feature, slot, spec, window)
 
-    monkeypatch.setattr(ResolvedCompany, "rolling_limit_at", counted)
+    monkeypatch.setattr(ResolvedCompany, "link_before", counted)
     sidecar.decide(1)
     once = looked
     assert once > 0

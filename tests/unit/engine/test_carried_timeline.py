@@ -8,17 +8,23 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from sidecar.domain.company.model import Company, Pause, ScheduledChange, Subscription
-from sidecar.domain.time.units import DAY_US
-from tests.support.build import (
-    NOW_US,
+from sidecar.domain.company.model import (
+    Company,
+    Override,
+    Pause,
+    ScheduledChange,
+    Subscription,
 )
+from sidecar.domain.time.units import DAY_US, HOUR_US
+from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
+from tests.support.build import NOW_US, catalog, metered
 from tests.support.inside import Inside
 from tests.support.rolling import (
     ANCHOR_US,
     CONTENT,
     TOMORROW_US,
     carried,
+    rolling,
     told,
     use,
 )
@@ -27,6 +33,12 @@ from tests.support.rolling import (
 def planned(*changes: ScheduledChange, plan: str = "basic", **fields: object) -> Company:
     subscription = Subscription(plan, ANCHOR_US, changes=changes)
     return Company("acme", subscription=msgspec.structs.replace(subscription, **fields))
+
+
+def with_bonus(amount: int | None, until_us: int) -> Company:
+    limits = () if amount is None else (rolling(amount, None),)
+    bonus = Override(metered("calls", *limits), until_us)
+    return msgspec.structs.replace(planned(), overrides=(bonus,))
 
 
 @pytest.mark.parametrize(
@@ -85,14 +97,47 @@ def planned(*changes: ScheduledChange, plan: str = "basic", **fields: object) ->
         pytest.param(
             planned(ScheduledChange(TOMORROW_US, "basic", resets_usage=True)),
             (60,),
-            0,
-            id="reset: nothing is carried to another generation",
+            40,
+            id="reset at a window's end: what is left goes on in the next generation",
+        ),
+        pytest.param(
+            planned(
+                ScheduledChange(NOW_US + HOUR_US, resets_usage=True),
+                ScheduledChange(NOW_US + DAY_US - HOUR_US, resets_usage=True),
+            ),
+            (60, 10),
+            190,
+            id="reset within windows: what was carried into them is there again",
+        ),
+        pytest.param(
+            with_bonus(None, TOMORROW_US + HOUR_US),
+            (60,),
+            40,
+            id="unlimited for a while: it is there when that has ended",
+        ),
+        pytest.param(
+            with_bonus(5_000, TOMORROW_US + HOUR_US),
+            (60,),
+            40,
+            id="more for a while, that does not roll over: so it is",
         ),
         pytest.param(
             planned(pause=Pause(NOW_US + 1, TOMORROW_US + DAY_US)),
             (60, 0),
             140,
             id="paused: it carries all the same",
+        ),
+        pytest.param(
+            planned(plan="unpaused", pause=Pause(NOW_US + 1, TOMORROW_US + DAY_US)),
+            (60, 0),
+            0,
+            id="paused, where that earns nothing",
+        ),
+        pytest.param(
+            planned(plan="unpaused", pause=Pause(NOW_US + 1, TOMORROW_US - 1)),
+            (60, 0),
+            140,
+            id="paused no longer at the end, where that earns nothing",
         ),
         pytest.param(
             planned(cancel_us=TOMORROW_US - 1), (60,), 0, id="canceled: it ends with the contract"
@@ -112,3 +157,47 @@ def test_a_chain_that_the_timeline_shows_to_begin_needs_nobody_to_say_so(authori
     sidecar = Inside(CONTENT, acme, authority=authority)
     use(sidecar, 30)
     assert 70 == carried(sidecar)
+
+
+BILLING_DAY = rolling(window=WindowSpec(WindowUnit.DAY, 1, Alignment.ANCHORED))
+BILLED = catalog({"basic": [metered("calls", BILLING_DAY)], "plain": [metered("calls")]})
+ANEW_US = NOW_US + DAY_US
+
+
+def anew(*, resets: bool) -> Company:
+    """It rolls over since noon; tomorrow at noon counters start anew."""
+    return planned(
+        ScheduledChange(NOW_US, "basic"),
+        ScheduledChange(ANEW_US, resets_usage=resets, moves_anchor=not resets),
+        plan="plain",
+    )
+
+
+@pytest.mark.parametrize("authority", [True, False], ids=["alone", "of a plane"])
+@pytest.mark.parametrize(
+    ("resets", "expected"),
+    [pytest.param(True, 70, id="a reset"), pytest.param(False, 45, id="a new billing cycle")],
+)
+def test_what_was_carried_is_there_in_the_counters_that_start_anew(
+    authority: bool, resets: bool, expected: int
+) -> None:
+    """30 of 100 are used today; tomorrow 25 more, before counters start anew at noon."""
+    sidecar = Inside(BILLED, anew(resets=resets), authority=authority)
+    use(sidecar, 30)
+    sidecar.now_us = ANEW_US - HOUR_US
+    assert 70 == carried(sidecar)
+    assert sidecar.decide(25).decision.allowed
+    sidecar.now_us = ANEW_US
+    assert expected == carried(sidecar)
+    assert sidecar.decide(100 + expected).decision.allowed
+    assert not sidecar.decide(1).decision.allowed
+
+
+def test_late_usage_is_taken_from_what_a_new_billing_cycle_took_over() -> None:
+    sidecar = Inside(BILLED, anew(resets=False))
+    use(sidecar, 30)
+    sidecar.now_us = ANEW_US
+    assert sidecar.decide(10).decision.allowed
+    assert 70 == carried(sidecar)
+    assert sidecar.decide(25, at_us=ANEW_US - HOUR_US).decision.allowed
+    assert 45 == carried(sidecar)

@@ -1,0 +1,124 @@
+"""Which window passes on to which, of a company's limit that rolls over: forwards and backwards.
+
+One rule for sidecar and control plane.
+
+Rules
+- A window passes on when it ends, by the limit that is in force in its last microsecond. Where it
+  ends in a pause, its own amount is lost, unless the rollover says otherwise.
+- The window after it may be of another generation: a reset or a new billing cycle that falls on a
+  window's end wipes nothing.
+- A reset within a window starts the window anew: all that was carried into it is there again.
+- A new billing cycle within a window cuts it short: what was carried into it and is not used goes
+  on, as old as it was. Its own amount does not, since the new cycle brings one.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from sidecar.domain.catalog.model import Limit
+from sidecar.domain.company.model import CompanySnapshot, Phase, Segment, SubscriptionStatus
+from sidecar.domain.company.timeline import segment_at
+from sidecar.domain.entitlement.resolve import CatalogIndex
+from sidecar.domain.limits.counters import generation_in, is_anchored, slot_of
+from sidecar.domain.limits.rolling_limits import rolling_limits
+from sidecar.domain.limits.rollover import Passing
+from sidecar.domain.time.company_windows import company_window, generation_of
+from sidecar.domain.time.windows import END_INSTANT_US, FIRST_INSTANT_US, Window, WindowSpec
+
+
+class Link(msgspec.Struct, frozen=True):
+    """A window (`slot`, `window`) that passes on, at `ends_us`, to the one that is `following`."""
+
+    slot: str
+    window: Window
+    limit: Limit
+    passing: Passing
+    ends_us: int
+    following_slot: str
+    following: Window
+
+
+def link_after(
+    index: CatalogIndex, snapshot: CompanySnapshot, feature: str, slot: str, window: Window
+) -> Link | None:
+    """What a window passes on to; `None` where nothing is carried on from it."""
+    ends_us = passes_on_us(snapshot, slot, window)
+    if ends_us >= END_INSTANT_US or ends_us <= window.start_us:
+        return None
+    return _link(index, snapshot, feature, slot, window, ends_us)
+
+
+def link_before(
+    index: CatalogIndex,
+    snapshot: CompanySnapshot,
+    feature: str,
+    slot: str,
+    spec: WindowSpec,
+    window: Window,
+) -> Link | None:
+    """What is passed on to a window of a limit with such windows; `None` for nothing."""
+    begins_us = max(window.start_us, _begun_us(snapshot, slot))
+    if begins_us <= FIRST_INSTANT_US:
+        return None
+    last = segment_at(snapshot, begins_us - 1)
+    generation = generation_of(last, spec)
+    for held_slot, limit in rolling_limits(index, last, feature).items():
+        same = limit.window == spec and slot_of(limit, generation_in(slot)) == slot
+        if same and generation_in(held_slot) == generation:
+            before = company_window(snapshot.phases, spec, begins_us - 1)
+            return _link(index, snapshot, feature, held_slot, before, begins_us)
+    return None
+
+
+def passes_on_us(snapshot: CompanySnapshot, slot: str, window: Window) -> int:
+    """When a window passes on: at its end, or where another generation begins before that."""
+    generation = generation_in(slot)
+    for phase in snapshot.phases:
+        if phase.from_us >= window.end_us:
+            break
+        if _generation(phase, slot) > generation:
+            return phase.from_us
+    return window.end_us
+
+
+def _link(
+    index: CatalogIndex,
+    snapshot: CompanySnapshot,
+    feature: str,
+    slot: str,
+    window: Window,
+    ends_us: int,
+) -> Link | None:
+    last, first = segment_at(snapshot, ends_us - 1), segment_at(snapshot, ends_us)
+    limit = rolling_limits(index, last, feature).get(slot)
+    if limit is None or limit.rollover is None:
+        return None
+    following_slot = slot_of(limit, generation_of(first, limit.window))
+    following = company_window(snapshot.phases, limit.window, ends_us)
+    if following_slot == slot and following.start_us != ends_us:
+        return None
+    passing = _passing(limit, last, first, is_cut=ends_us < window.end_us)
+    return Link(slot, window, limit, passing, ends_us, following_slot, following)
+
+
+def _passing(limit: Limit, last: Segment, first: Segment, *, is_cut: bool) -> Passing:
+    if is_cut:
+        return Passing.ALL if last.generation != first.generation else Passing.UNUSED
+    earns = limit.rollover is None or limit.rollover.while_paused
+    if last.status is SubscriptionStatus.PAUSED and not earns:
+        return Passing.REST_OF_CARRIED
+    return Passing.REST
+
+
+def _begun_us(snapshot: CompanySnapshot, slot: str) -> int:
+    """Where a slot's generation begins, as far as the timeline knows."""
+    generation = generation_in(slot)
+    for phase in snapshot.phases:
+        if _generation(phase, slot) >= generation:
+            return phase.from_us
+    return snapshot.phases[-1].from_us
+
+
+def _generation(phase: Phase, slot: str) -> int:
+    return phase.anchored_generation if is_anchored(slot) else phase.generation
