@@ -26,6 +26,7 @@ from sidecar.cli.common import (
     printable,
     timeout_option_of,
 )
+from sidecar.cli.conflicts import print_conflicts, take_over_messages, take_over_option
 from sidecar.cli.servers import connect
 from sidecar.shared.api_json import json_of_message
 from sidecar.shared.catalog_file.load import (
@@ -50,12 +51,19 @@ _MARKS: Final = {
         "tallyd apply catalog.yaml --dry-run",
         "tallyd apply catalog.yaml",
         "tallyd apply catalog.yaml --check",
+        "tallyd apply catalog.yaml --take-over acme.plan",
     ),
 )
 @click.argument("file", type=click.Path(allow_dash=True), metavar="FILE")
 @click.option("--prune", is_flag=True, help="Remove companies that are not in the file.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
 @click.option("--check", is_flag=True, help="Check the file and stop; needs no control plane.")
+@take_over_option
+@click.option(
+    "--fail-on-conflict",
+    is_flag=True,
+    help="Change nothing, and exit with 1, where something that a call has changed is in conflict.",
+)
 @control_option
 @timeout_option_of("60s")
 @json_option
@@ -64,6 +72,8 @@ def command(
     prune: bool,
     dry_run: bool,
     check: bool,
+    take_over: tuple[str, ...],
+    fail_on_conflict: bool,
     control_address: str,
     timeout_s: float,
     as_json: bool,
@@ -74,6 +84,9 @@ def command(
     given. Applying the same file again changes nothing. All problems of a file are told at once,
     with line, column and field; `tallyd config schema` prints its JSON Schema. What is taken and is
     likely not meant so is told as a warning, on stderr.
+
+    What calls have changed of a company (`tallyd subscription` and the like) stays as it is. Where
+    FILE says otherwise, that is told as a conflict, and the rest is applied; --take-over takes it.
     """
     content = read_catalog(file)
     if not as_json:
@@ -86,6 +99,8 @@ def command(
         companies=map(company_to_message, content.companies),
         prune_companies=prune,
         dry_run=dry_run,
+        take_over=take_over_messages(take_over, [company.id for company in content.companies]),
+        refuse_conflicts=fail_on_conflict,
     )
     with connect("control", control_address) as channel:
         stub = control_pb2_grpc.ControlServiceStub(channel)
@@ -97,6 +112,8 @@ def command(
     else:
         print_warnings_of_plane(more)
         _print_changes(answer, dry_run)
+    if answer.refused:
+        raise click.exceptions.Exit(ExitCode.NEGATIVE)
 
 
 def read_catalog(file: str) -> CatalogFile:
@@ -149,6 +166,7 @@ def _print_changes(answer: control_pb2.ApplyResponse, dry_run: bool) -> None:
     hidden = answer.changed - len(answer.changes)
     if hidden > 0:
         output.print_line(f"  and {output.number(hidden)} more")
+    print_conflicts(answer)
     output.print_line(_summary(answer, dry_run))
 
 
@@ -165,6 +183,8 @@ def _field_line(field: control_pb2.FieldChange) -> str:
 
 def _summary(answer: control_pb2.ApplyResponse, dry_run: bool) -> str:
     revision = f"revision {answer.revision}"
+    if answer.refused:
+        return f"nothing was changed, because of conflicts ({revision})"
     if not answer.changed:
         return f"nothing to change ({revision})"
     counts = Counter(_MARKS.get(c.action, ("", "", "changed"))[2] for c in answer.changes)

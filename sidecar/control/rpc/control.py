@@ -7,7 +7,7 @@ from typing import Any
 
 from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
 from sidecar.control.metrics import ControlMetrics
-from sidecar.control.rpc import control_answers, subscription_answers
+from sidecar.control.rpc import apply_answers, control_answers, subscription_answers
 from sidecar.control.rpc.watch_hub import Hub
 from sidecar.control.rpc.workers import Workers
 
@@ -27,8 +27,8 @@ class ControlServicer(control_pb2_grpc.ControlServiceServicer):
         self, request: control_pb2.ApplyRequest, context: Any
     ) -> control_pb2.ApplyResponse:
         run = self._workers.read if request.dry_run else self._workers.write
-        response = await run(control_answers.apply_state, request, self._clock())
-        if not request.dry_run:
+        response = await run(apply_answers.apply_state, request, self._clock())
+        if not (request.dry_run or response.refused):
             self._metrics.applied.add(response.changed)
             await self._hub.refresh()
         return response

@@ -16,72 +16,31 @@ from sidecar.control.rpc.request_validation import (
     line_filter,
     line_of_token,
     page_token,
-    require_count,
     require_incarnation,
     size_or,
     usage_of_token,
 )
 from sidecar.control.rules.records import read_attributes
-from sidecar.control.services import apply, directory, losses, usage
+from sidecar.control.services import directory, losses, usage
 from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import LedgerLine, Loss, UsageSum, record_id
 from sidecar.domain.catalog.model import Catalog
-from sidecar.domain.difference.changes import Change
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.text import KNOWN_NAMES
 from sidecar.domain.time.units import EPOCH
 from sidecar.domain.time.windows import LIFETIME_WINDOW, Window
-from sidecar.domain.validation import field_path_text
-from sidecar.shared.convert.catalog import catalog_from_message, catalog_snapshot_to_message
-from sidecar.shared.convert.companies import company_from_message, company_to_message
+from sidecar.shared.convert.catalog import catalog_snapshot_to_message
+from sidecar.shared.convert.companies import company_to_message
 from sidecar.shared.convert.grants import limit_to_message
 from sidecar.shared.convert.snapshot_messages import SEGMENTED_ANSWER_BYTES_MAX, snapshot_for_reader
 from sidecar.shared.convert.times import instant, timestamp, timestamp_or_none
 
-COMPANIES_MAX: Final = 100_000
-FIELD_CHANGES_MAX: Final = 100
 PAGE_MAX: Final = 1_000
 PAGE_DEFAULT: Final = 100
 LISTED_BYTES: Final = 3 << 20
 """Companies of one page, however few: most callers take messages of 4 MiB."""
 SUMS_MAX: Final = 10_000
 SUMS_DEFAULT: Final = 1_000
-
-
-def apply_state(
-    store: PlaneStore, request: control_pb2.ApplyRequest, now_us: int
-) -> control_pb2.ApplyResponse:
-    """Answer to Apply."""
-    require_count("companies", len(request.companies), 0, COMPANIES_MAX)
-    require_count("remove_companies", len(request.remove_companies), 0, COMPANIES_MAX)
-    for at, company in enumerate(request.remove_companies):
-        KNOWN_NAMES.require_identifier(f"remove_companies[{at}]", company)
-    catalog = None
-    if request.HasField("catalog"):
-        catalog = catalog_from_message(request.catalog, "catalog")
-    desired = apply.Desired(
-        catalog=catalog,
-        companies=tuple(
-            company_from_message(company, f"companies[{at}]")
-            for at, company in enumerate(request.companies)
-        ),
-        remove=tuple(request.remove_companies),
-        prune=request.prune_companies,
-    )
-    if request.dry_run:
-        applied = apply.preview(store, desired, now_us)
-    else:
-        applied = apply.apply(store, desired, now_us)
-    return control_pb2.ApplyResponse(
-        revision=applied.revision,
-        changes=map(_change, applied.changes),
-        changed=applied.changed,
-        unchanged=applied.unchanged,
-        warnings=[
-            control_pb2.Warning(field=field_path_text(path), message=message)
-            for path, message in applied.warnings
-        ],
-    )
 
 
 def get_catalog(store: PlaneStore) -> control_pb2.GetCatalogResponse:
@@ -256,18 +215,6 @@ def _loss(loss: Loss) -> control_pb2.Loss:
         node=loss.node,
         noticed_at=timestamp(loss.noticed_us),
         acknowledged_at=timestamp_or_none(loss.acknowledged_us),
-    )
-
-
-def _change(change: Change) -> control_pb2.Change:
-    return control_pb2.Change(
-        kind=change.kind,
-        key=change.key,
-        action=control_pb2.ChangeAction.ValueType(change.action),
-        fields=[
-            control_pb2.FieldChange(path=field.path, before=field.before, after=field.after)
-            for field in change.fields[:FIELD_CHANGES_MAX]
-        ],
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Final, TypeAlias
 
 import msgspec
 
+from sidecar.control.rules.ownership import FieldConflict, TakeOver
+from sidecar.control.services.given_companies import PAGE, GivenCompany, company_steps, to_prune
 from sidecar.control.services.recounting import override_recounting_warnings, recounting_warnings
 from sidecar.control.services.timelines import with_timeline
 from sidecar.control.storage.port import PlaneStore, ReadTransaction, WriteTransaction
@@ -24,13 +26,13 @@ from sidecar.domain.company.model import Company
 from sidecar.domain.company.rules import company_references, sold_apart_problems
 from sidecar.domain.company.size import company_size_problems
 from sidecar.domain.company.subscription_lifecycle import normalise
-from sidecar.domain.difference.changes import Change, ChangeAction, catalog_changes, company_change
+from sidecar.domain.difference.changes import Change, ChangeAction, catalog_changes
 from sidecar.domain.entitlement.counted_limits import CountedLimits
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.validation import Path, RuleProblem, below, field_path_text
 
 CHANGES_MAX: Final = 1_000
-_PAGE: Final = 500
+CONFLICTS_MAX: Final = 1_000
 _BROKEN_TOLD_MAX: Final = 10
 
 _OverrideCheck: TypeAlias = tuple[
@@ -42,19 +44,24 @@ _OverrideCheck: TypeAlias = tuple[
 class Desired(msgspec.Struct, frozen=True):
     """The state to reach. `catalog` of `None` leaves the catalog as it is.
 
-    Companies that are neither given nor removed stay, unless `prune` says otherwise.
+    Companies that are neither given nor removed stay, unless `prune` says otherwise. Of what the
+    API owns, `take_over` is taken; the rest of it stays. `refuse_conflicts`: where any of the rest
+    is in conflict, nothing changes at all.
     """
 
     catalog: Catalog | None = None
     companies: tuple[Company, ...] = ()
     remove: tuple[str, ...] = ()
     prune: bool = False
+    take_over: TakeOver = TakeOver()
+    refuse_conflicts: bool = False
 
 
 class Applied(msgspec.Struct, frozen=True):
     """What came of it. `changes` are at most 1,000; `changed` and `unchanged` count objects.
 
-    `warnings`: what of it was taken and is likely not meant so; the first 100.
+    `warnings`: what of it was taken and is likely not meant so; the first 100. `conflicts` are at
+    most 1,000 of `conflicted`; `refused`: nothing was changed because of them.
     """
 
     revision: int
@@ -62,20 +69,27 @@ class Applied(msgspec.Struct, frozen=True):
     changed: int
     unchanged: int
     warnings: tuple[RuleProblem, ...] = ()
+    conflicts: tuple[FieldConflict, ...] = ()
+    conflicted: int = 0
+    refused: bool = False
 
 
 class _Steps(msgspec.Struct, frozen=True):
     """What has to be done to get from the stored state to the desired one.
 
-    `put`: companies to store, each with what is stored of it; `given` counts objects.
+    `put`: companies to store; `reowned`: those that stay as they are, but change hands; `given`
+    counts objects.
     """
 
     catalog: Catalog | None
-    put: list[tuple[Company, StoredCompany | None]]
+    put: list[GivenCompany]
+    reowned: list[StoredCompany]
     remove: list[str]
     changes: list[Change]
     given: int
     warnings: tuple[RuleProblem, ...]
+    conflicts: list[FieldConflict]
+    refused: bool
 
     def applied(self, revision: int) -> Applied:
         changed = sum(
@@ -83,25 +97,36 @@ class _Steps(msgspec.Struct, frozen=True):
             for change in self.changes
         )
         unchanged = self.given - changed
-        changes = tuple(self.changes[:CHANGES_MAX])
-        return Applied(revision, changes, len(self.changes), unchanged, self.warnings)
+        return Applied(
+            revision,
+            tuple(self.changes[:CHANGES_MAX]),
+            len(self.changes),
+            unchanged,
+            self.warnings,
+            tuple(self.conflicts[:CONFLICTS_MAX]),
+            len(self.conflicts),
+            self.refused,
+        )
 
 
 def apply(store: PlaneStore, desired: Desired, now_us: int) -> Applied:
     """Reach the desired state. Where it is reached already, the revision stays as it is.
 
     A company that is given in the state in which it is stored keeps its timeline; one that differs
-    is replaced from now on, with all that was changed of it since it was applied last.
+    changes from now on. What the API owns of it stays, unless that is taken over: see
+    `control.rules.ownership`.
 
     Raises `InvalidInput`, and changes nothing, for what `domain.catalog.rules` finds, and where a
     company that stays would lose a plan or an add-on that it has or a feature that it overrides.
     """
     with store.write() as transaction:
         steps = _steps(transaction, desired, now_us)
-        if not steps.changes:
-            return steps.applied(transaction.state().revision)
-        revision = transaction.next_revision()
-        _take(transaction, steps, revision, now_us)
+        revision = transaction.state().revision
+        if not steps.refused:
+            transaction.put_companies(steps.reowned)
+            if steps.changes:
+                revision = transaction.next_revision()
+                _take(transaction, steps, revision, now_us)
     return steps.applied(revision)
 
 
@@ -131,12 +156,16 @@ def lowering(store: PlaneStore) -> list[RuleProblem]:
 def _take(transaction: WriteTransaction, steps: _Steps, revision: int, now_us: int) -> None:
     if steps.catalog is not None:
         transaction.put_catalog(steps.catalog, revision)
-    tombstones = transaction.tombstones(
-        company.id for company, stored in steps.put if stored is None
-    )
+    tombstones = transaction.tombstones(each.company.id for each in steps.put if each.held is None)
     transaction.put_companies(
-        with_timeline(company, revision, now_us, stored or tombstones.get(company.id))
-        for company, stored in steps.put
+        with_timeline(
+            each.company,
+            revision,
+            now_us,
+            each.held or tombstones.get(each.company.id),
+            owners=each.merged.owners,
+        )
+        for each in steps.put
     )
     transaction.remove_companies(steps.remove, revision)
 
@@ -150,23 +179,30 @@ def _steps(transaction: ReadTransaction, desired: Desired, now_us: int) -> _Step
     given = {company.id: canonical_company(company) for company in desired.companies}
     changes = catalog_changes(before, after)
     catalog_changed = bool(changes)
-    put = []
-    for held, company in _with_stored(transaction, given):
-        change = company_change(None if held is None else held.company, company)
-        if change is not None:
-            changes.append(change)
-            put.append((company, held))
-    _refuse_large(desired, before, after, put)
-    remove = list(_to_remove(transaction, desired, given))
+    companies = company_steps(transaction, given, after, desired.take_over, now_us)
+    changes += companies.changes
+    _refuse_large(desired, before, after, companies.put)
+    remove, kept = _to_remove(transaction, desired, given)
+    conflicts = companies.conflicts + kept
     changes += [Change("company", company, ChangeAction.REMOVED) for company in remove]
-    if catalog_changed and not desired.prune:
+    if catalog_changed and (kept or not desired.prune):
         _refuse_orphans(transaction, before, after, {*given, *remove}, now_us)
     objects = len(given)
     if desired.catalog is not None:
         objects += len(after.features) + len(after.plans) + len(after.add_ons)
-    held_companies = [held.company for _, held in put if held is not None]
+    held_companies = [each.before for each in companies.put if each.before is not None]
     told = tuple(islice(_warnings(transaction, desired, before, held_companies), WARNINGS_MAX))
-    return _Steps(after if catalog_changed else None, put, remove, changes, objects, told)
+    return _Steps(
+        after if catalog_changed else None,
+        companies.put,
+        companies.reowned,
+        remove,
+        changes,
+        objects,
+        told,
+        conflicts,
+        desired.refuse_conflicts and bool(conflicts),
+    )
 
 
 def _warnings(
@@ -199,35 +235,23 @@ def _refuse_large(
     desired: Desired,
     before: Catalog,
     after: Catalog,
-    put: Sequence[tuple[Company, StoredCompany | None]],
+    put: Sequence[GivenCompany],
 ) -> None:
     """Refuse what would cost others: only of what changes, and gets larger by that."""
     for path, message in catalog_size_problems(after, before):
         raise InvalidInput(field_path_text(("catalog", *path)), message)
-    for company, held in put:
-        for _, message in company_size_problems(company, None if held is None else held.company):
-            at = [given.id for given in desired.companies].index(company.id)
+    for each in put:
+        for _, message in company_size_problems(each.company, each.before):
+            at = [given.id for given in desired.companies].index(each.company.id)
             raise InvalidInput(f"companies[{at}]", message)
 
 
-def _with_stored(
-    transaction: ReadTransaction, given: dict[str, Company]
-) -> Iterator[tuple[StoredCompany | None, Company]]:
-    """Each company given, in the order of their ids, and before it the one that is stored."""
-    ids = iter(sorted(given))
-    while page := list(islice(ids, _PAGE)):
-        stored = transaction.companies(page)
-        for company in page:
-            yield stored.get(company), given[company]
-
-
 def _to_remove(
-    transaction: ReadTransaction, desired: Desired, given: dict[str, Company]
-) -> Iterator[str]:
+    transaction: ReadTransaction, desired: Desired, given: Mapping[str, Company]
+) -> tuple[list[str], list[FieldConflict]]:
     if desired.prune:
-        yield from (company.id for company in _companies(transaction) if company.id not in given)
-    else:
-        yield from sorted(transaction.companies(desired.remove))
+        return to_prune(transaction, given, desired.take_over)
+    return sorted(transaction.companies(desired.remove)), []
 
 
 def _refuse_orphans(
@@ -280,15 +304,8 @@ def _lost(path: Path) -> str:
     return "catalog.add_ons" if "add_ons" in path else "catalog.plans"
 
 
-def _companies(transaction: ReadTransaction) -> Iterator[Company]:
-    after = ""
-    while page := transaction.companies_after(after, _PAGE):
-        yield from (stored.company for stored in page)
-        after = page[-1].company.id
-
-
 def _companies_naming(transaction: ReadTransaction, keys: list[str]) -> Iterator[Company]:
     after = ""
-    while page := transaction.companies_naming(keys, after, _PAGE):
+    while page := transaction.companies_naming(keys, after, PAGE):
         yield from (stored.company for stored in page)
         after = page[-1].company.id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from sidecar.control.rules.ownership import owners_after_call
 from sidecar.control.services.directory import no_company
 from sidecar.control.services.timelines import time_of_change, with_timeline
 from sidecar.control.storage.port import PlaneStore, ReadTransaction
@@ -93,8 +94,14 @@ class _WorkedOut(msgspec.Struct, frozen=True):
     def stored_at(self, revision: int) -> StoredCompany:
         """The company as it is stored once it is changed."""
         assert self.after is not None
-        resets = self.done.resets_usage
-        return with_timeline(self.after, revision, self.at_us, self.stored, resets_usage=resets)
+        return with_timeline(
+            self.after,
+            revision,
+            self.at_us,
+            self.stored,
+            resets_usage=self.done.resets_usage,
+            owners=owners_after_call(self.stored, self.after, "ChangeSubscription", self.at_us),
+        )
 
     def told(self, revision: int, new: StoredCompany) -> ChangedSubscription:
         """What came of it."""

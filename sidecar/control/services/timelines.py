@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from sidecar.control.storage.values import StoredCompany, Tombstone
+from sidecar.control.storage.values import FieldOwner, StoredCompany, Tombstone
 from sidecar.domain.company.model import Company
 from sidecar.domain.company.period_end import following_period_end
 from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot
@@ -36,18 +36,22 @@ def with_timeline(
     held: Held | None,
     *,
     resets_usage: bool = False,
+    owners: tuple[FieldOwner, ...] | None = None,
 ) -> StoredCompany:
     """A company as it is to be stored. `held`: what is stored of it, `None` for nothing.
 
     A company that was removed and comes back goes on where it was, with its usage. What is meant
-    for the end of its billing period is where that ends now, whatever has moved it.
+    for the end of its billing period is where that ends now, whatever has moved it. `owners`: of
+    its fields, `None` leaves them as they are.
     """
+    if owners is None:
+        owners = held.owners if isinstance(held, StoredCompany) else ()
     at_us = now_us if held is None else time_of_change(held, now_us)
     subscription = company.subscription
     if subscription is not None:
         subscription = following_period_end(subscription, at_us, company.time_zone)
         company = msgspec.structs.replace(company, subscription=subscription)
     if held is None:
-        return StoredCompany(company, compile_snapshot(company, revision), now_us)
+        return StoredCompany(company, compile_snapshot(company, revision), now_us, owners)
     snapshot = continue_snapshot(held.snapshot, company, revision, at_us, resets_usage=resets_usage)
-    return StoredCompany(company, snapshot, at_us)
+    return StoredCompany(company, snapshot, at_us, owners)

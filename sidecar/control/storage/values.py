@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import enum
 from typing import Final, TypeAlias
 
 import msgspec
 
 from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
 from sidecar.domain.catalog.model import Rollover
+from sidecar.domain.company.field_values import FieldPath
 from sidecar.domain.company.model import Company, CompanySnapshot
 from sidecar.domain.limits.counters import CounterRef
 from sidecar.domain.limits.rollover import Passing
@@ -27,15 +29,34 @@ class PlaneState(msgspec.Struct, frozen=True):
     revision: int
 
 
+class Owner(enum.IntEnum):
+    """Who decides about a field of a company. Numbers as in the API."""
+
+    FILE = 1
+    API = 2
+    PLANE = 3
+
+
+class FieldOwner(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who owns a field of a company, since when; `call` is the method that made it the API's."""
+
+    path: FieldPath
+    owner: Owner
+    since_us: int
+    call: str = ""
+
+
 class StoredCompany(msgspec.Struct, frozen=True):
     """A company, and what sidecars get of it; its version is the revision of the last change.
 
-    `changed_us`: when it last changed, as far as known.
+    `changed_us`: when it last changed, as far as known. `owners`: of those of its fields that are
+    not the file's, sorted by path.
     """
 
     company: Company
     snapshot: CompanySnapshot
     changed_us: int = 0
+    owners: tuple[FieldOwner, ...] = ()
 
 
 class Tombstone(msgspec.Struct, frozen=True):

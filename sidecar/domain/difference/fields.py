@@ -84,7 +84,7 @@ def plan_fields(plan: Plan) -> Fields:
         yield "grace.length", "without end" if length_us is None else duration_text(length_us)
         yield from _text("grace.end_plan", plan.grace.end_plan)
     for grant in plan.entitlements:
-        yield from _grant_fields(f"entitlements.{grant.feature}", grant)
+        yield from grant_fields(f"entitlements.{grant.feature}", grant)
 
 
 def add_on_fields(add_on: AddOn) -> Fields:
@@ -97,7 +97,7 @@ def add_on_fields(add_on: AddOn) -> Fields:
     for given in add_on.entitlements:
         path = f"entitlements.{given.grant.feature}"
         yield f"{path}.merge", given.merge.name
-        yield from _grant_fields(path, given.grant)
+        yield from grant_fields(path, given.grant)
 
 
 def company_fields(company: Company) -> Fields:
@@ -162,13 +162,14 @@ def _override_fields(override: Override) -> Fields:
     path = f"overrides.{override.entitlement.feature}"
     if override.entitlement.id:
         path += f".{override.entitlement.id}"
-    yield from _grant_fields(path, override.entitlement)
+    yield from grant_fields(path, override.entitlement)
     yield from _text(f"{path}.reason", override.reason)
     if override.expires_us != FOREVER_US:
         yield f"{path}.expires_at", instant_text(override.expires_us)
 
 
-def _grant_fields(path: str, grant: EntitlementGrant) -> Fields:
+def grant_fields(path: str, grant: EntitlementGrant) -> Fields:
+    """Fields of what one source grants of a feature."""
     yield f"{path}.enabled", str(grant.enabled).lower()
     yield from _text(f"{path}.config_value", grant.config_value)
     for limit in grant.limits:

@@ -43,6 +43,7 @@ ADDED: dict[int, dict[str, Row]] = {
     7: {},
     8: {},
     9: {"known_time": (None,)},
+    10: {"company": (None,)},
 }
 """What each migration gives to rows that were there."""
 

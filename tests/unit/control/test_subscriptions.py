@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 import pytest
 
+from sidecar.control.rules.ownership import TakeOver
 from sidecar.control.services import apply, directory
 from sidecar.control.services.apply import Desired
 from sidecar.control.services.subscriptions import (
@@ -233,10 +234,11 @@ def test_what_is_meant_for_the_period_end_is_there_after_another_anchor_is_appli
     assert SubscriptionStatus.CANCELED is canceled.status
 
 
-def test_what_the_file_says_replaces_what_was_changed(sold: PlaneStore) -> None:
+def test_what_the_file_takes_over_replaces_what_was_changed(sold: PlaneStore) -> None:
     change(sold, ChangePlan("max"))
     changed = directory.get_company(sold, "acme").snapshot
-    applied = apply.apply(sold, Desired(companies=(company(),)), LATER_US + 5)
+    taking = Desired(companies=(company(),), take_over=TakeOver(everything=True))
+    applied = apply.apply(sold, taking, LATER_US + 5)
     stored = directory.get_company(sold, "acme")
     assert (3, 1) == (applied.revision, applied.changed)
     assert company() == stored.company

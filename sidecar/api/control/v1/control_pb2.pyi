@@ -49,6 +49,34 @@ CHANGE_ACTION_REMOVED: ChangeAction.ValueType  # 3
 """It is gone."""
 Global___ChangeAction: _TypeAlias = ChangeAction  # noqa: Y015
 
+class _Owner:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OwnerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Owner.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OWNER_UNSPECIFIED: _Owner.ValueType  # 0
+    """Not set; never sent."""
+    OWNER_FILE: _Owner.ValueType  # 1
+    """What is applied decides."""
+    OWNER_API: _Owner.ValueType  # 2
+    """A call has changed it, and decides."""
+    OWNER_PLANE: _Owner.ValueType  # 3
+    """The plane has derived it from something else."""
+
+class Owner(_Owner, metaclass=_OwnerEnumTypeWrapper):
+    """Who decides about a field of a company."""
+
+OWNER_UNSPECIFIED: Owner.ValueType  # 0
+"""Not set; never sent."""
+OWNER_FILE: Owner.ValueType  # 1
+"""What is applied decides."""
+OWNER_API: Owner.ValueType  # 2
+"""A call has changed it, and decides."""
+OWNER_PLANE: Owner.ValueType  # 3
+"""The plane has derived it from something else."""
+Global___Owner: _TypeAlias = Owner  # noqa: Y015
+
 class _NameKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -179,10 +207,14 @@ class ApplyRequest(_message.Message):
     REMOVE_COMPANIES_FIELD_NUMBER: _builtins.int
     PRUNE_COMPANIES_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
+    TAKE_OVER_FIELD_NUMBER: _builtins.int
+    REFUSE_CONFLICTS_FIELD_NUMBER: _builtins.int
     prune_companies: _builtins.bool
     """Remove every company that is not among the ones given."""
     dry_run: _builtins.bool
     """Say what would change, and change nothing."""
+    refuse_conflicts: _builtins.bool
+    """Change nothing at all where there is a conflict."""
     @_builtins.property
     def catalog(self) -> _catalog_pb2.Catalog:
         """The catalog; replaces the one in force. Absent: the catalog stays."""
@@ -195,6 +227,10 @@ class ApplyRequest(_message.Message):
     def remove_companies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Ids of companies to remove. Their usage stays in the ledger."""
 
+    @_builtins.property
+    def take_over(self) -> _containers.RepeatedCompositeFieldContainer[Global___TakeOver]:
+        """What to take from the API, which else keeps what it has changed of companies."""
+
     def __init__(
         self,
         *,
@@ -203,14 +239,44 @@ class ApplyRequest(_message.Message):
         remove_companies: _abc.Iterable[_builtins.str] | None = ...,
         prune_companies: _builtins.bool = ...,
         dry_run: _builtins.bool = ...,
+        take_over: _abc.Iterable[Global___TakeOver] | None = ...,
+        refuse_conflicts: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["catalog", b"catalog"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalog", b"catalog", "companies", b"companies", "dry_run", b"dry_run", "prune_companies", b"prune_companies", "remove_companies", b"remove_companies"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalog", b"catalog", "companies", b"companies", "dry_run", b"dry_run", "prune_companies", b"prune_companies", "refuse_conflicts", b"refuse_conflicts", "remove_companies", b"remove_companies", "take_over", b"take_over"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ApplyRequest: _TypeAlias = ApplyRequest  # noqa: Y015
+
+@_typing.final
+class TakeOver(_message.Message):
+    """What Apply may take from the API. Without a company: everything that is in conflict."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPANY_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    company: _builtins.str
+    """Id of a company, which is among the companies given, or would be pruned."""
+    field: _builtins.str
+    """One of its fields, as in Conflict; it may also be one that the company given does not mention. Empty: everything of the
+    company that is in conflict.
+    """
+    def __init__(
+        self,
+        *,
+        company: _builtins.str = ...,
+        field: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "field", b"field"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TakeOver: _TypeAlias = TakeOver  # noqa: Y015
 
 @_typing.final
 class FieldChange(_message.Message):
@@ -286,6 +352,64 @@ class Change(_message.Message):
 Global___Change: _TypeAlias = Change  # noqa: Y015
 
 @_typing.final
+class Conflict(_message.Message):
+    """A field of a company that Apply was to change, and that stays as it is, since a call has changed it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPANY_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    GIVEN_FIELD_NUMBER: _builtins.int
+    IN_FORCE_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    CALL_FIELD_NUMBER: _builtins.int
+    company: _builtins.str
+    """Id of the company."""
+    field: _builtins.str
+    """The field, with all that is planned of it: name, time_zone, plan, anchor, billing_period, trial, cancel_at, ends_at,
+    past_due, pause, resets_usage, add_ons.<key>, overrides.<feature> or overrides.<feature>.<id>. Empty: the company as a
+    whole, which would have been pruned.
+    """
+    given: _builtins.str
+    """What was given, as text. Absent: nothing."""
+    in_force: _builtins.str
+    """What stays in force, as text. Absent: nothing."""
+    owner: Global___Owner.ValueType
+    """Whose it is."""
+    call: _builtins.str
+    """Method of the call that made it so."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """Since when."""
+
+    def __init__(
+        self,
+        *,
+        company: _builtins.str = ...,
+        field: _builtins.str = ...,
+        given: _builtins.str | None = ...,
+        in_force: _builtins.str | None = ...,
+        owner: Global___Owner.ValueType = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        call: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_given", b"_given", "_in_force", b"_in_force", "given", b"given", "in_force", b"in_force", "since", b"since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_given", b"_given", "_in_force", b"_in_force", "call", b"call", "company", b"company", "field", b"field", "given", b"given", "in_force", b"in_force", "owner", b"owner", "since", b"since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__given: _TypeAlias = _typing.Literal["given"]  # noqa: Y015
+    _WhichOneofArgType__given: _TypeAlias = _typing.Literal["_given", b"_given"]  # noqa: Y015
+    _WhichOneofReturnType__in_force: _TypeAlias = _typing.Literal["in_force"]  # noqa: Y015
+    _WhichOneofArgType__in_force: _TypeAlias = _typing.Literal["_in_force", b"_in_force"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__given) -> _WhichOneofReturnType__given | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__in_force) -> _WhichOneofReturnType__in_force | None: ...
+
+Global___Conflict: _TypeAlias = Conflict  # noqa: Y015
+
+@_typing.final
 class Warning(_message.Message):
     """Something that was taken, and is likely not meant so."""
 
@@ -322,12 +446,19 @@ class ApplyResponse(_message.Message):
     CHANGED_FIELD_NUMBER: _builtins.int
     UNCHANGED_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    CONFLICTS_FIELD_NUMBER: _builtins.int
+    CONFLICTED_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Revision of the plane after the call; unchanged where nothing changed."""
     changed: _builtins.int
     """How many objects changed in all."""
     unchanged: _builtins.int
     """How many of the objects given stayed as they were."""
+    conflicted: _builtins.int
+    """How many there are in all."""
+    refused: _builtins.bool
+    """Whether nothing was changed because of them; `changes` is what would have been then."""
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Change]:
         """What changed, at most the first 1,000."""
@@ -335,6 +466,10 @@ class ApplyResponse(_message.Message):
     @_builtins.property
     def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Warning]:
         """What was taken, and is likely not meant so; at most the first 100."""
+
+    @_builtins.property
+    def conflicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Conflict]:
+        """What stays as it is since a call has changed it, at most the first 1,000."""
 
     def __init__(
         self,
@@ -344,10 +479,13 @@ class ApplyResponse(_message.Message):
         changed: _builtins.int = ...,
         unchanged: _builtins.int = ...,
         warnings: _abc.Iterable[Global___Warning] | None = ...,
+        conflicts: _abc.Iterable[Global___Conflict] | None = ...,
+        conflicted: _builtins.int = ...,
+        refused: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "changes", b"changes", "revision", b"revision", "unchanged", b"unchanged", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "changes", b"changes", "conflicted", b"conflicted", "conflicts", b"conflicts", "refused", b"refused", "revision", b"revision", "unchanged", b"unchanged", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

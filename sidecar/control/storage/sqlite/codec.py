@@ -8,7 +8,13 @@ from uuid import UUID
 
 import msgspec
 
-from sidecar.control.storage.values import CORRECTIONS, CounterKey, RolloverTerms, RolloverWindow
+from sidecar.control.storage.values import (
+    CORRECTIONS,
+    CounterKey,
+    FieldOwner,
+    RolloverTerms,
+    RolloverWindow,
+)
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import Catalog
 from sidecar.domain.company.model import (
@@ -62,6 +68,7 @@ def _reader(kind: type[T], what: str) -> Callable[[bytes | str], T]:
 _catalog_of: Final = _reader(Catalog, "the catalog")
 _company_of: Final = _reader(Company, "a company")
 _timeline_of: Final = _reader(_Timeline, "a timeline")
+_owners_of: Final = _reader(tuple[FieldOwner, ...], "what is said of a company's owners")
 _segments_of: Final = _reader(tuple[Segment, ...], "a timeline")
 _values_of: Final = _reader(tuple[str, ...], "a counter's name")
 _amounts_of: Final = _reader(tuple[int, ...], "what a counter carries")
@@ -86,6 +93,16 @@ def document(value: Catalog | Company) -> bytes:
 def timeline_column(snapshot: CompanySnapshot) -> bytes:
     """A timeline as JSON: an object; up to schema 4 it was a list of segments."""
     return _encoder.encode(_Timeline(snapshot.phases, snapshot.add_ons, snapshot.overrides))
+
+
+def owners_column(owners: tuple[FieldOwner, ...]) -> bytes | None:
+    """Owners of a company's fields as JSON; `None` where all are the file's."""
+    return _encoder.encode(owners) if owners else None
+
+
+def owners(column: bytes | None) -> tuple[FieldOwner, ...]:
+    """The owners of a column; `None` is also of a version before there were any."""
+    return () if column is None else _owners_of(column)
 
 
 def text_in_document(text: str) -> bytes:

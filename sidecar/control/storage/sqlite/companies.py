@@ -14,7 +14,7 @@ from sidecar.domain.company.model import CompanySnapshot
 
 _KEYS_LOOKED_FOR_MAX: Final = 20
 """Past so many keys, looking for each takes longer than reading everything once."""
-_COMPANY_COLUMNS: Final = "company, revision, document, timeline, coalesce(changed_us, 0)"
+_COMPANY_COLUMNS: Final = "company, revision, document, timeline, coalesce(changed_us, 0), owners"
 _TIMELINE: Final = "timeline, CASE WHEN timeline IS NULL THEN document END"
 
 
@@ -147,7 +147,12 @@ def _size_of(timeline: bytes | None, document: bytes | None) -> int:
 
 
 def _stored_company(
-    company: str, revision: int, document: bytes, timeline: bytes | None, changed_us: int
+    company: str,
+    revision: int,
+    document: bytes,
+    timeline: bytes | None,
+    changed_us: int,
+    owners: bytes | None,
 ) -> StoredCompany:
     snapshot = codec.snapshot(company, revision, timeline, document)
-    return StoredCompany(codec.company(document), snapshot, changed_us)
+    return StoredCompany(codec.company(document), snapshot, changed_us, codec.owners(owners))

@@ -93,8 +93,8 @@ class SqliteWrites(SqliteReads):
 
     def put_companies(self, companies: Iterable[StoredCompany]) -> None:
         self._connection.executemany(
-            "REPLACE INTO company (company, revision, document, timeline, changed_us) "
-            "VALUES (?, ?, ?, ?, ?)",
+            "REPLACE INTO company (company, revision, document, timeline, changed_us, owners) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
             (
                 (
                     stored.company.id,
@@ -102,6 +102,7 @@ class SqliteWrites(SqliteReads):
                     codec.document(stored.company),
                     codec.timeline_column(stored.snapshot),
                     stored.changed_us,
+                    codec.owners_column(stored.owners),
                 )
                 for stored in companies
             ),
@@ -109,7 +110,7 @@ class SqliteWrites(SqliteReads):
 
     def remove_companies(self, ids: Iterable[str], revision: int) -> None:
         self._connection.executemany(
-            "UPDATE company SET revision = ?, document = NULL "
+            "UPDATE company SET revision = ?, document = NULL, owners = NULL "
             "WHERE company = ? AND document IS NOT NULL",
             ((revision, company) for company in ids),
         )

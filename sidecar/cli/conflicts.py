@@ -1,0 +1,86 @@
+"""What `tallyd apply` leaves as calls have made it, and what it takes from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import click
+
+from sidecar.api.control.v1 import control_pb2
+from sidecar.cli import output
+from sidecar.cli.common import printable
+from sidecar.domain.company.field_values import FIELD_NAMES
+from sidecar.domain.formatting import instant_text
+from sidecar.shared.convert.times import instant
+
+_EVERYTHING: Final = ""
+
+take_over_option = click.option(
+    "--take-over",
+    is_flag=False,
+    flag_value=_EVERYTHING,
+    multiple=True,
+    metavar="[COMPANY[.FIELD]]",
+    help="Take what is in conflict from the calls that have changed it: all of it, or of one "
+    "company, or one field, such as acme.plan. May be given several times.",
+)
+
+
+def take_over_messages(
+    named: Sequence[str], companies: Sequence[str]
+) -> Iterator[control_pb2.TakeOver]:
+    """Yield what the options mean: names of companies may have dots themselves."""
+    for text in named:
+        company, field = _split(text, companies)
+        yield control_pb2.TakeOver(company=company, field=field)
+
+
+def _split(text: str, companies: Sequence[str]) -> tuple[str, str]:
+    if text in companies:
+        return text, ""
+    begins = [company for company in companies if text.startswith(f"{company}.")]
+    if begins:
+        company = max(begins, key=len)
+        return company, text[len(company) + 1 :]
+    company, _, field = text.partition(".")
+    return (company, field) if field.partition(".")[0] in FIELD_NAMES else (text, "")
+
+
+def print_conflicts(answer: control_pb2.ApplyResponse) -> None:
+    """Print what stays, and how to take it."""
+    for conflict in answer.conflicts:
+        output.print_line(output.paint(_headline(conflict), "magenta"))
+        given = printable(conflict.given) if conflict.HasField("given") else "nothing"
+        if conflict.field:
+            output.print_line(f"    the file says {given}, {_in_force(conflict)}")
+        output.print_line(f"    {_whose(conflict)}")
+    hidden = answer.conflicted - len(answer.conflicts)
+    if hidden > 0:
+        output.print_line(f"  and {output.number(hidden)} more")
+    if answer.conflicted:
+        output.print_text(
+            f"{output.number(answer.conflicted)} in conflict: left as it is. --take-over takes all "
+            f"of it, --take-over {_name(answer.conflicts[0])} this one"
+        )
+
+
+def _name(conflict: control_pb2.Conflict) -> str:
+    field = f".{conflict.field}" if conflict.field else ""
+    return printable(f"{conflict.company}{field}")
+
+
+def _headline(conflict: control_pb2.Conflict) -> str:
+    return f"! company {_name(conflict)}" + ("" if conflict.field else " is not removed")
+
+
+def _in_force(conflict: control_pb2.Conflict) -> str:
+    if not conflict.HasField("in_force"):
+        return "there is none"
+    return f"in force is {printable(conflict.in_force)}"
+
+
+def _whose(conflict: control_pb2.Conflict) -> str:
+    done = "changed" if conflict.field else "created"
+    since = instant_text(instant(conflict.since, "since"))
+    return f"{done} by {printable(conflict.call)} at {since}"

@@ -1,0 +1,134 @@
+"""The companies of a state that is applied, beside those that are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Final
+
+import msgspec
+
+from sidecar.control.rules.ownership import (
+    FieldConflict,
+    Merged,
+    TakeOver,
+    kept_from_pruning,
+    merged,
+)
+from sidecar.control.storage.port import ReadTransaction
+from sidecar.control.storage.values import StoredCompany
+from sidecar.domain.catalog.model import Catalog
+from sidecar.domain.catalog.rules import companies_problems
+from sidecar.domain.company.model import Company
+from sidecar.domain.difference.changes import Change, company_change
+from sidecar.domain.errors import InvalidInput
+from sidecar.domain.validation import field_path_text
+
+PAGE: Final = 500
+"""Companies that are read at once."""
+
+
+class GivenCompany(msgspec.Struct, frozen=True):
+    """A company that is given, what it becomes with what the API owns of it, and what is stored."""
+
+    given: Company
+    merged: Merged
+    held: StoredCompany | None
+
+    @property
+    def company(self) -> Company:
+        """As it is from then on."""
+        return self.merged.company
+
+    @property
+    def before(self) -> Company | None:
+        """As it was, `None` for a new one."""
+        return None if self.held is None else self.held.company
+
+    @property
+    def reowned(self) -> StoredCompany | None:
+        """What to store of a company that stays as it is, but changes hands."""
+        held, owners = self.held, self.merged.owners
+        if held is None or held.owners == owners:
+            return None
+        return msgspec.structs.replace(held, owners=owners)
+
+
+class CompanySteps(msgspec.Struct, frozen=True):
+    """What has to be done with companies that are given, in the order of their ids.
+
+    `put`: those to store; `reowned`: those that stay as they are, but change hands.
+    """
+
+    put: list[GivenCompany] = []
+    reowned: list[StoredCompany] = []
+    changes: list[Change] = []
+    conflicts: list[FieldConflict] = []
+
+
+def company_steps(
+    transaction: ReadTransaction,
+    given: Mapping[str, Company],
+    catalog: Catalog,
+    take_over: TakeOver,
+    now_us: int,
+) -> CompanySteps:
+    """Compare companies that are given, and fit the catalog, with those that are stored.
+
+    Raises `InvalidInput` where one breaks a rule together with what the API owns of it.
+    """
+    steps = CompanySteps()
+    both: list[Company] = []
+    for each in _given_companies(transaction, given, take_over, now_us):
+        steps.conflicts.extend(each.merged.conflicts)
+        change = company_change(each.before, each.company)
+        if change is not None:
+            steps.changes.append(change)
+            steps.put.append(each)
+        elif each.reowned is not None:
+            steps.reowned.append(each.reowned)
+        if each.company != each.given:
+            both.append(each.company)
+    _refuse_problems(both, catalog)
+    return steps
+
+
+def _given_companies(
+    transaction: ReadTransaction, given: Mapping[str, Company], take_over: TakeOver, now_us: int
+) -> Iterator[GivenCompany]:
+    ids = iter(sorted(given))
+    while page := list(islice(ids, PAGE)):
+        stored = transaction.companies(page)
+        for company in page:
+            held = stored.get(company)
+            yield GivenCompany(
+                given[company], merged(held, given[company], take_over, now_us), held
+            )
+
+
+def _refuse_problems(companies: Sequence[Company], catalog: Catalog) -> None:
+    for path, message in companies_problems(companies, catalog):
+        company = companies[int(path[1])].id
+        where = field_path_text(path[2:])
+        text = f"company {company!r}, with what the API changed of it ({where}): {message}"
+        raise InvalidInput("companies", text)
+
+
+def to_prune(
+    transaction: ReadTransaction, given: Collection[str], take_over: TakeOver
+) -> tuple[list[str], list[FieldConflict]]:
+    """Ids of companies that are not given, and why others of them stay."""
+    remove: list[str] = []
+    kept: list[FieldConflict] = []
+    after = ""
+    while page := transaction.companies_after(after, PAGE):
+        for stored in page:
+            if stored.company.id in given:
+                continue
+            conflict = kept_from_pruning(stored, take_over)
+            if conflict is None:
+                remove.append(stored.company.id)
+            else:
+                kept.append(conflict)
+        after = page[-1].company.id
+    return remove, kept
