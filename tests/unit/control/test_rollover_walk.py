@@ -12,7 +12,14 @@ from sidecar.control.services.apply import Desired, apply
 from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import RolloverWalk
 from sidecar.domain.bounds import FOREVER_US
-from sidecar.domain.catalog.model import AddOn, AddOnEntitlement, Catalog, EntitlementGrant, Scope
+from sidecar.domain.catalog.model import (
+    AddOn,
+    AddOnEntitlement,
+    Catalog,
+    EntitlementGrant,
+    Merge,
+    Scope,
+)
 from sidecar.domain.company.model import (
     AddOnSubscription,
     Company,
@@ -98,7 +105,7 @@ def test_a_company_that_gains_rollover_starts_with_the_running_window(
 ) -> None:
     plane = RolloverPlane(store)
     calls = replace(PLAIN, window=WindowSpec(WindowUnit.LIFETIME))
-    more = AddOnEntitlement(EntitlementGrant("tokens", limits=(monthly(),)))
+    more = AddOnEntitlement(EntitlementGrant("tokens", limits=(monthly(),)), Merge.OVERRIDE)
     catalog = replace(
         catalog_of(pro=calls, max=monthly()), add_ons=(AddOn("more", entitlements=(more,)),)
     )
