@@ -128,7 +128,8 @@ def apply_change(
         return ChangeResult(after, effect.at_us, resets, dropped=found)
     dropped = given_way(before, change, after, effect)
     at_us = _when_it_is(change, effect, after, time_zone)
-    return ChangeResult(after, at_us, resets, kept=found, dropped=dropped)
+    kept = touched(after, change, at_us, now_us)
+    return ChangeResult(after, at_us, resets, kept=kept, dropped=dropped)
 
 
 def settled(subscription: Subscription, now_us: int, time_zone: str) -> Subscription:

@@ -23,6 +23,7 @@ from sidecar.domain.company.subscription_changes import (
 )
 from sidecar.domain.company.subscription_lifecycle import apply_change
 from sidecar.domain.errors import FailedPrecondition
+from sidecar.domain.time.units import DAY_US
 from tests.support.build import NOW_US
 from tests.unit.domain.lifecycle_samples import (
     GB,
@@ -170,6 +171,13 @@ def test_a_repeated_call_leaves_what_was_planned_since() -> None:
     again = apply_change(since.subscription, ChangePlan("pro"), NOW, NOW_US, "UTC", OnPlanned.DROP)
     assert since.subscription == again.subscription
     assert (PlannedChange("cancellation", PERIOD_END_US, at_period_end=True),) == again.kept
+
+
+def test_what_is_kept_is_told_with_the_instant_that_it_has_then() -> None:
+    upgrade = ChangePlan("pro", moves_anchor=True)
+    done = apply_change(CANCELED_LATER, upgrade, NOW, NOW_US, "UTC", OnPlanned.KEEP)
+    expected = PlannedChange("cancellation", NOW_US + 31 * DAY_US, at_period_end=True)
+    assert (expected,) == done.kept
 
 
 UNTOUCHED: dict[str, tuple[Subscription, SubscriptionChange, When]] = {
