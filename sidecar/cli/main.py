@@ -46,6 +46,9 @@ SECTIONS: Final[Mapping[str, Mapping[str, Entry]]] = {
         "init": Entry("sidecar.cli.init:command", "Write a catalog to start from."),
         "apply": Entry("sidecar.cli.apply:command", "Bring catalog and companies to a file."),
         "subscription": Entry("sidecar.cli.subscription:command", "Change what a company bought."),
+        "grant": Entry("sidecar.cli.grant:command", "Grant a company something of its own."),
+        "grants": Entry("sidecar.cli.grants:command", "Show what a company was granted."),
+        "revoke": Entry("sidecar.cli.revoke:command", "Take back what was granted."),
         "sim": Entry("sidecar.cli.sim:command", "Play a customer's life, by the real rules."),
     },
     "Ask": {

@@ -35,7 +35,7 @@ add_ons:
       tokens: {limits: {monthly: {amount: 500, per: month, align: billing}}}
   night:
     entitlements:
-      tokens: {limits: {nightly: {amount: 100, per: day}}}
+      tokens: {limits: {large: 100}}
       sso: true
 companies:
   acme:
@@ -44,6 +44,7 @@ companies:
     add_ons: {boost: 2, night: 1}
     overrides:
       tokens:
+        replace: true
         limits:
           own: {amount: 70, per: lifetime}
           per_user: {amount: 3, per: lifetime, each: [user]}
@@ -103,7 +104,7 @@ async def test_an_override_decides_until_it_expires_and_then_plan_and_add_ons(ad
         ("ADD_ON", "boost", 2, "ADDED", {"monthly": 2000, "per_user": 5, "large": 50}),
         (
             *("ADD_ON", "night", 1, "ADDED"),
-            {"monthly": 2000, "per_user": 5, "large": 50, "nightly": 100},
+            {"monthly": 2000, "per_user": 5, "large": 150},
         ),
     ]
     assert [*merged, ("OVERRIDE", "", 1, "REPLACED", {"own": 70, "per_user": 3})] == sources(now)
@@ -122,7 +123,6 @@ async def test_an_override_decides_until_it_expires_and_then_plan_and_add_ons(ad
     assert {
         "monthly": (2000, 0, 2000),
         "per_user": (5, 2, 3),
-        "nightly": (100, 0, 100),
         "burst": (20, 0, 20),
     } == usage(later)
     assert ["large"] == later["other_limits"]

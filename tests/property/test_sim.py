@@ -28,7 +28,7 @@ ACTIONS = st.sampled_from(
         "paid: {}",
         "reset_usage: {}",
         "drop_planned: {}",
-        "overrides: {calls: {limits: {weekly: {amount: 30, per: week}}, expires_at: +10d}}",
+        "overrides: {calls: {replace: true, limits: {w: {amount: 9, per: week}}, expires_at: +9d}}",
         "overrides: {calls: null}",
         "catalog: {plans: {free: {entitlements: {calls: unlimited}}}}",
         "usage: {feature: calls, quantity: 40, mode: up_to}",

@@ -7,7 +7,12 @@ from typing import Any
 
 from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
 from sidecar.control.metrics import ControlMetrics
-from sidecar.control.rpc import apply_answers, control_answers, subscription_answers
+from sidecar.control.rpc import (
+    apply_answers,
+    control_answers,
+    override_answers,
+    subscription_answers,
+)
 from sidecar.control.rpc.watch_hub import Hub
 from sidecar.control.rpc.workers import Workers
 
@@ -61,6 +66,24 @@ class ControlServicer(control_pb2_grpc.ControlServiceServicer):
         if request.dry_run:
             return response
         self._metrics.subscription_changes.add(request.WhichOneof("change") or "")
+        await self._hub.refresh()
+        return response
+
+    async def GrantOverride(  # noqa: N802
+        self, request: control_pb2.GrantOverrideRequest, context: Any
+    ) -> control_pb2.GrantOverrideResponse:
+        run = self._workers.read if request.dry_run else self._workers.write
+        response = await run(override_answers.grant_override, request, self._clock())
+        if not request.dry_run:
+            await self._hub.refresh()
+        return response
+
+    async def RevokeOverride(  # noqa: N802
+        self, request: control_pb2.RevokeOverrideRequest, context: Any
+    ) -> control_pb2.RevokeOverrideResponse:
+        response = await self._workers.write(
+            override_answers.revoke_override, request, self._clock()
+        )
         await self._hub.refresh()
         return response
 

@@ -40,6 +40,8 @@ from sidecar.domain.company.rules import (
     sold_apart_problems,
 )
 from sidecar.domain.entitlement.counted_limits import CountedLimits
+from sidecar.domain.entitlement.override_targets import never_targeted_problems
+from sidecar.domain.entitlement.resolve import CatalogIndex
 from sidecar.domain.nearest import lacks
 from sidecar.domain.validation import (
     RuleProblem,
@@ -77,7 +79,7 @@ def companies_problems(companies: Iterable[Company], catalog: Catalog) -> Iterat
     kinds = {feature.key: feature.kind for feature in catalog.features}
     plans = {plan.key for plan in catalog.plans}
     add_ons = sold_with(catalog)
-    counted, used = CountedLimits(catalog), UsedDimensions(catalog)
+    counted, used, index = CountedLimits(catalog), UsedDimensions(catalog), _Index(catalog)
     ids: set[str] = set()
     for at, company in enumerate(companies):
         yield from below(("companies", at), company_problems(company))
@@ -87,9 +89,25 @@ def companies_problems(companies: Iterable[Company], catalog: Catalog) -> Iterat
         for problems_of in (counted.override_problems, used.problems):
             found = overrides_problems(company.overrides, problems_of)
             yield from below(("companies", at), found)
+        yield from below(("companies", at), index.untargeted(company))
         if company.id in ids:
             yield RuleProblem(("companies", at, "id"), f"{company.id!r} is here twice")
         ids.add(company.id)
+
+
+class _Index:
+    """A catalog arranged for look-ups, once it is needed."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._index: CatalogIndex | None = None
+
+    def untargeted(self, company: Company) -> Iterator[RuleProblem]:
+        """Yield what overrides change that is not granted; those granted by a call were checked."""
+        for at, override in enumerate(company.overrides):
+            if override.entitlement.is_change and not override.entitlement.id:
+                self._index = self._index or CatalogIndex(self._catalog, 1)
+                yield from never_targeted_problems(company, at, self._index)
 
 
 def overrides_problems(

@@ -7,7 +7,7 @@ from typing import Final
 
 from sidecar.domain import bounds
 from sidecar.domain.catalog.grant_rules import grant_names, grant_problems, grant_references
-from sidecar.domain.catalog.model import FeatureKind
+from sidecar.domain.catalog.model import EntitlementGrant, FeatureKind
 from sidecar.domain.catalog.sold_with import SoldWith
 from sidecar.domain.company.model import (
     AddOnSubscription,
@@ -63,11 +63,7 @@ def company_problems(company: Company) -> Iterator[RuleProblem]:
     seen: set[str] = set()
     for at, override in enumerate(company.overrides):
         yield from below(("overrides", at), _override_problems(override, anchored))
-        feature = override.entitlement.feature
-        if feature in seen:
-            message = f"a second override of feature {feature!r} would be in force"
-            yield RuleProblem(("overrides", at, "entitlement", "feature"), message)
-        seen.add(feature)
+        yield from below(("overrides", at, "entitlement"), _repeated(override.entitlement, seen))
     cuts = len(cut_instants(company))
     if cuts > bounds.CUTS_MAX:  # most of them are expiries: a subscription alone has fewer
         message = f"something would change at {cuts} instants, at most are {bounds.CUTS_MAX}"
@@ -114,9 +110,23 @@ def add_on_problems(add_on_subscription: AddOnSubscription) -> Iterator[RuleProb
     yield from number_problems(("quantity",), add_on_subscription.quantity, 1, quantity_max)
 
 
+def _repeated(grant: EntitlementGrant, seen: set[str]) -> Iterator[RuleProblem]:
+    """Yield that an override is not told apart from one that was seen: ids are, and features."""
+    name = grant.id or f" {grant.feature}"  # no id begins with a space
+    if name in seen and grant.id:
+        yield RuleProblem(("id",), f"{grant.id!r} is here twice")
+    elif name in seen:
+        message = f"a second override of feature {grant.feature!r} would be in force"
+        yield RuleProblem(("feature",), message)
+    seen.add(name)
+
+
 def _override_problems(override: Override, anchored: bool) -> Iterator[RuleProblem]:
     grant = override.entitlement
     yield from below(("entitlement",), grant_problems(grant))
+    if grant.id:
+        yield from identifier_problems(("entitlement", "id"), grant.id)
+    yield from text_problems(("reason",), override.reason, bounds.NAME_BYTES_MAX)
     if override.expires_us != bounds.FOREVER_US:
         yield from instant_problems(("expires_at",), override.expires_us)
     for at, limit in enumerate(grant.limits):

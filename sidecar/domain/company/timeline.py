@@ -46,6 +46,7 @@ from sidecar.domain.company.spans import (
     arranged,
     continued,
     joined_phases,
+    key_of,
     segment_of,
     stretch_at,
     without_oldest,
@@ -238,14 +239,15 @@ def _add_on_spans(company: Company, since_us: int) -> tuple[AddOnSpan, ...]:
 
 
 def _override_spans(company: Company, since_us: int) -> tuple[OverrideSpan, ...]:
-    """When each override is in force, from an instant on; of several of a feature the first."""
+    """When each override is in force, from an instant on; of several of a name the first."""
     spans: list[Span[EntitlementGrant]] = []
-    covered: dict[str, int] = {}
+    covered: dict[tuple[str, str], int] = {}
     for override in company.overrides:
-        from_us = covered.get(override.entitlement.feature, since_us)
+        key = key_of(override.entitlement)
+        from_us = covered.get(key, since_us)
         if from_us < override.expires_us:
             spans.append(Span(override.entitlement, from_us, override.expires_us))
-            covered[override.entitlement.feature] = override.expires_us
+            covered[key] = override.expires_us
     return arranged(spans)
 
 

@@ -54,6 +54,8 @@ class CountedLimits:
 
     def override_problems(self, override: EntitlementGrant) -> Iterator[RuleProblem]:
         """Yield that usage by an override, which stands alone, might count on too many."""
+        if override.is_change:
+            return
         kinds = frozenset(map(_kind, _counted(override)))
         others = self._company_wide.get(override.feature, _NONE)
         yield from _too_many("limits", len(_counted(override)), len(others - kinds))

@@ -4,7 +4,7 @@ Sources are merged in this order; each says what it did, which `tallyd explain` 
 1. The plan, in the version that the company has.
 2. Add-ons. METERED: those that replace come first, then those that add; BOOLEAN and CONFIG: all of
    them by rank. Among equals by rank and key, so that the highest comes last and has the say.
-3. The company's override, which replaces everything.
+3. The company's overrides: those that replace everything, then what is set, then what is added.
 
 Rules
 - METERED: an add-on adds its amounts, times the quantity held, to limits that it names, or to those
@@ -42,6 +42,7 @@ from sidecar.domain.company.model import AddOnSubscription, Segment, Subscriptio
 from sidecar.domain.entitlement.add_on_amounts import increased, scaled
 from sidecar.domain.entitlement.arrangement import Arrangement, arranged
 from sidecar.domain.entitlement.limit_changes import changed, meets
+from sidecar.domain.entitlement.overrides import in_order
 from sidecar.domain.limits.reasons import Reason
 from sidecar.domain.slices import Slices, whole
 from sidecar.domain.time.windows import WindowSpec
@@ -225,10 +226,12 @@ class CatalogIndex:
                 result,
             )
             grant = result
-        for override in segment.overrides:
-            if override.feature == feature.key:
-                effect = SourceEffect.GRANTED if grant is None else SourceEffect.REPLACED
-                yield Source(SourceKind.OVERRIDE, "", 1, effect, override, override)
+        if not segment.overrides:
+            return
+        own = [override for override in segment.overrides if override.feature == feature.key]
+        for override in in_order(own):
+            effect, grant = _overridden(grant, override)
+            yield Source(SourceKind.OVERRIDE, override.id, 1, effect, override, grant)
 
     def _held(
         self, segment: Segment, feature: Feature
@@ -274,6 +277,21 @@ def _joined(
     if feature.kind is FeatureKind.BOOLEAN and (before.enabled or not grant.enabled):
         return SourceEffect.OUTRANKED, before
     return SourceEffect.REPLACED, grant
+
+
+def _overridden(
+    before: EntitlementGrant | None, override: EntitlementGrant
+) -> tuple[SourceEffect, EntitlementGrant | None]:
+    """What an override makes of what was granted before it."""
+    if not override.is_change:
+        return SourceEffect.GRANTED if before is None else SourceEffect.REPLACED, override
+    if before is None:
+        return SourceEffect.SILENT, None
+    result = changed(before, override)
+    adds = any(each.adds for each in override.limit_changes)
+    adds = adds or any(each.adds for each in override.rate_changes)
+    done = SourceEffect.ADDED if adds else SourceEffect.REPLACED
+    return _effect_of_change(before, override, result, done), result
 
 
 def _effect_of_change(

@@ -19,6 +19,7 @@ from sidecar.domain.catalog.model import (
 )
 from sidecar.domain.company.model import Company, Override
 from sidecar.domain.time.zones import is_zone
+from sidecar.shared.catalog_file.changes import GrantSource
 from sidecar.shared.catalog_file.fields import (
     Fields,
     entry_of,
@@ -111,7 +112,7 @@ class Builder:
         entitlements = [
             AddOnEntitlement(grant, Merge[text_of(entry, "merge", "increment").upper()])
             for grant, _, entry in self._grants.grants(
-                ("add_ons", key), node, "entitlements", may_add=True
+                ("add_ons", key), node, "entitlements", GrantSource.ADD_ON
             )
         ]
         return AddOn(
@@ -127,8 +128,14 @@ class Builder:
         time_zone = text_of(node, "time_zone", "UTC")
         self._fields.time_zone = time_zone if is_zone(time_zone) else "UTC"
         overrides = [
-            Override(grant, self._fields.instant(at, entry, "expires_at", FOREVER_US))
-            for grant, at, entry in self._grants.grants(path, node, "overrides")
+            Override(
+                grant,
+                self._fields.instant(at, entry, "expires_at", FOREVER_US),
+                text_of(entry, "reason"),
+            )
+            for grant, at, entry in self._grants.grants(
+                path, node, "overrides", GrantSource.OVERRIDE
+            )
         ]
         return Company(
             id=key,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterator
 from typing import Final
 
@@ -10,6 +11,7 @@ from sidecar.shared.catalog_file.fields import (
     UNLIMITED,
     Fields,
     entry_of,
+    flag_of,
     integer_of,
     own_integer,
     own_text,
@@ -22,6 +24,14 @@ _OWN: Final = {"limits": ("amount",), "rates": ("count", "burst")}
 """Fields that a change has; all others are those of the limit that it names."""
 
 
+class GrantSource(enum.Enum):
+    """What grants: a plan grants whole limits, the others may change some."""
+
+    PLAN = enum.auto()
+    ADD_ON = enum.auto()
+    OVERRIDE = enum.auto()
+
+
 class ChangeBuilder:
     """Builds changes."""
 
@@ -29,15 +39,24 @@ class ChangeBuilder:
         self._fields = fields
 
     def changes(
-        self, path: Path, feature: str, node: Node, *, always_adds: bool
+        self, path: Path, feature: str, node: Node, said_by: GrantSource
     ) -> EntitlementGrant | None:
         """Build the changes in a grant; `None` where it has whole limits and rates of its own.
 
-        `always_adds`: also an amount without a sign goes on top of what there is.
+        In an add-on an amount without a sign goes on top of what there is, too.
         """
         entries = list(_entries(node))
-        if all(_is_whole(entry) for _, _, entry in entries):
+        if said_by is GrantSource.PLAN:
             return None
+        if all(_is_whole(entry) for _, _, entry in entries):
+            if said_by is GrantSource.OVERRIDE and entries and not flag_of(node, "replace"):
+                section, name, _ = entries[0]
+                self._fields.note((*path, section, name), _replaces(feature))
+            return None
+        if flag_of(node, "replace"):
+            message = "needs whole limits, with their per: what has none changes what is granted"
+            self._fields.note((*path, "replace"), message)
+        always_adds = said_by is GrantSource.ADD_ON
         for section, name, entry in entries:
             self._check(path, section, name, entry, mixed=_is_whole(entry))
         return EntitlementGrant(
@@ -72,6 +91,13 @@ class ChangeBuilder:
                     )
                     self._fields.note((*path, section, name, field), message)
                     return
+
+
+def _replaces(feature: str) -> str:
+    return (
+        f"with its per it would take the place of all that is granted of {feature}: say so with "
+        "replace: true, or leave out per to change the limit of that name and nothing else"
+    )
 
 
 def _entries(node: Node) -> Iterator[tuple[str, str, Node]]:

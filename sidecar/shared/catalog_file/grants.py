@@ -19,7 +19,7 @@ from sidecar.domain.catalog.model import (
 from sidecar.domain.nearest import lacks
 from sidecar.domain.time.units import SECOND_US
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
-from sidecar.shared.catalog_file.changes import ChangeBuilder
+from sidecar.shared.catalog_file.changes import ChangeBuilder, GrantSource
 from sidecar.shared.catalog_file.fields import (
     UNLIMITED,
     Fields,
@@ -53,21 +53,18 @@ class GrantBuilder:
         self._kinds = kinds
 
     def grants(
-        self, path: Path, node: Node, name: str, *, may_add: bool = False
+        self, path: Path, node: Node, name: str, said_by: GrantSource = GrantSource.PLAN
     ) -> Iterator[tuple[EntitlementGrant, Path, Node]]:
-        """Build the grants in a field, each with its path and node.
-
-        `may_add`: limits and rates without a window add to those that are granted already.
-        """
+        """Build the grants in a field, each with its path and node."""
         for feature, entry in table_of(node, name).items():
             at = (*path, name, feature)
             if feature not in self._kinds:
                 self._fields.note(at, lacks("feature", feature, self._kinds), at_key=True)
-            elif (grant := self._grant(at, feature, entry, may_add=may_add)) is not None:
+            elif (grant := self._grant(at, feature, entry, said_by)) is not None:
                 yield grant, at, entry
 
     def _grant(
-        self, path: Path, feature: str, node: Node, *, may_add: bool
+        self, path: Path, feature: str, node: Node, said_by: GrantSource
     ) -> EntitlementGrant | None:
         """Build a grant as its feature's kind wants it; `None` where that is not how it is."""
         kind = self._kinds[feature]
@@ -77,9 +74,7 @@ class GrantBuilder:
         metered = entry_of(node, "limits") is not None or entry_of(node, "rates") is not None
         if kind is FeatureKind.METERED:
             if value is None and metered:
-                changes = None
-                if may_add:
-                    changes = self._changes.changes(path, feature, node, always_adds=True)
+                changes = self._changes.changes(path, feature, node, said_by)
                 return changes or self._metered(path, feature, node)
             if own_text(node) == UNLIMITED:
                 return EntitlementGrant(feature)

@@ -186,7 +186,7 @@ def test_a_catalog_may_come_from_a_file(tmp_path: Path) -> None:
 
 
 def test_an_override_ends_by_itself_and_can_be_taken_away() -> None:
-    grant = "calls: {limits: {monthly: {amount: 500, per: month, align: billing}}, expires_at: +2d}"
+    grant = "calls: {limits: {monthly: {amount: 500}}, expires_at: +2d}"
     result = played(
         f"- overrides: {{{grant}, sso: false}}\n"
         "- expect: {feature: calls, limits: {monthly: {amount: 500}}}\n"

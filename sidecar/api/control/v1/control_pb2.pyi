@@ -1168,6 +1168,139 @@ class ChangeSubscriptionResponse(_message.Message):
 Global___ChangeSubscriptionResponse: _TypeAlias = ChangeSubscriptionResponse  # noqa: Y015
 
 @_typing.final
+class GrantOverrideRequest(_message.Message):
+    """Grants a company something of its own."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPANY_FIELD_NUMBER: _builtins.int
+    ENTITLEMENT_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    company: _builtins.str
+    """Id of the company."""
+    reason: _builtins.str
+    """Why, for people; at most 256 bytes."""
+    dry_run: _builtins.bool
+    """Say what would be granted, and change nothing."""
+    @_builtins.property
+    def entitlement(self) -> _catalog_pb2.EntitlementGrant:
+        """The changes, or what is granted instead. Its id tells the override apart: given by the caller, the same call again
+        changes nothing, and one with another content is refused (ALREADY_EXISTS); empty: the plane makes one, and later ones
+        are greater. What it changes has to be granted to the company at the time.
+        """
+
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """When it ends, in the future. Absent: never."""
+
+    def __init__(
+        self,
+        *,
+        company: _builtins.str = ...,
+        entitlement: _catalog_pb2.EntitlementGrant | None = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entitlement", b"entitlement", "expires_at", b"expires_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "dry_run", b"dry_run", "entitlement", b"entitlement", "expires_at", b"expires_at", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GrantOverrideRequest: _TypeAlias = GrantOverrideRequest  # noqa: Y015
+
+@_typing.final
+class GrantOverrideResponse(_message.Message):
+    """What was granted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    OVERRIDE_FIELD_NUMBER: _builtins.int
+    COMPANY_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Revision of the plane after the call."""
+    @_builtins.property
+    def override(self) -> _catalog_pb2.Override:
+        """The override, with its id."""
+
+    @_builtins.property
+    def company(self) -> _catalog_pb2.Company:
+        """The company as it now is."""
+
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        override: _catalog_pb2.Override | None = ...,
+        company: _catalog_pb2.Company | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "override", b"override"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "override", b"override", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GrantOverrideResponse: _TypeAlias = GrantOverrideResponse  # noqa: Y015
+
+@_typing.final
+class RevokeOverrideRequest(_message.Message):
+    """Takes back what was granted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPANY_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    company: _builtins.str
+    """Id of the company."""
+    id: _builtins.str
+    """Id of the override; it was granted by a call."""
+    def __init__(
+        self,
+        *,
+        company: _builtins.str = ...,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokeOverrideRequest: _TypeAlias = RevokeOverrideRequest  # noqa: Y015
+
+@_typing.final
+class RevokeOverrideResponse(_message.Message):
+    """What was taken back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    OVERRIDE_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Revision of the plane after the call."""
+    @_builtins.property
+    def override(self) -> _catalog_pb2.Override:
+        """The override that is no more."""
+
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        override: _catalog_pb2.Override | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["override", b"override"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["override", b"override", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokeOverrideResponse: _TypeAlias = RevokeOverrideResponse  # noqa: Y015
+
+@_typing.final
 class QueryUsageRequest(_message.Message):
     """Asks for sums of the ledger."""
 

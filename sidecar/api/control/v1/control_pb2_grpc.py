@@ -65,6 +65,16 @@ class ControlServiceStub:
                 request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ChangeSubscriptionRequest.SerializeToString,
                 response_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ChangeSubscriptionResponse.FromString,
                 _registered_method=True)
+        self.GrantOverride = channel.unary_unary(
+                '/sidecar.api.control.v1.ControlService/GrantOverride',
+                request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GrantOverrideRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GrantOverrideResponse.FromString,
+                _registered_method=True)
+        self.RevokeOverride = channel.unary_unary(
+                '/sidecar.api.control.v1.ControlService/RevokeOverride',
+                request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.RevokeOverrideRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.RevokeOverrideResponse.FromString,
+                _registered_method=True)
         self.QueryUsage = channel.unary_unary(
                 '/sidecar.api.control.v1.ControlService/QueryUsage',
                 request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.QueryUsageRequest.SerializeToString,
@@ -138,6 +148,20 @@ class ControlServiceServicer:
 
     def ChangeSubscription(self, request, context):
         """Changes a company's subscription, now or later. NOT_FOUND for a company without one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GrantOverride(self, request, context):
+        """Grants a company something of its own, on top of what it has bought or in place of it, now and until it expires.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeOverride(self, request, context):
+        """Takes back what was granted. NOT_FOUND if there is no such override.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -218,6 +242,16 @@ def add_ControlServiceServicer_to_server(servicer, server):
                     servicer.ChangeSubscription,
                     request_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ChangeSubscriptionRequest.FromString,
                     response_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ChangeSubscriptionResponse.SerializeToString,
+            ),
+            'GrantOverride': grpc.unary_unary_rpc_method_handler(
+                    servicer.GrantOverride,
+                    request_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GrantOverrideRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GrantOverrideResponse.SerializeToString,
+            ),
+            'RevokeOverride': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeOverride,
+                    request_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.RevokeOverrideRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.RevokeOverrideResponse.SerializeToString,
             ),
             'QueryUsage': grpc.unary_unary_rpc_method_handler(
                     servicer.QueryUsage,
@@ -413,6 +447,60 @@ class ControlService:
             '/sidecar.api.control.v1.ControlService/ChangeSubscription',
             sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ChangeSubscriptionRequest.SerializeToString,
             sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ChangeSubscriptionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GrantOverride(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.control.v1.ControlService/GrantOverride',
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GrantOverrideRequest.SerializeToString,
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GrantOverrideResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeOverride(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.control.v1.ControlService/RevokeOverride',
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.RevokeOverrideRequest.SerializeToString,
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.RevokeOverrideResponse.FromString,
             options,
             channel_credentials,
             insecure,

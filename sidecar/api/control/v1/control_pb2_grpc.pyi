@@ -45,6 +45,10 @@ class ControlServiceStub:
     """Names that are known, in their order: for people who type one."""
     ChangeSubscription: _grpc.UnaryUnaryMultiCallable[_control_pb2.ChangeSubscriptionRequest, _control_pb2.ChangeSubscriptionResponse]
     """Changes a company's subscription, now or later. NOT_FOUND for a company without one."""
+    GrantOverride: _grpc.UnaryUnaryMultiCallable[_control_pb2.GrantOverrideRequest, _control_pb2.GrantOverrideResponse]
+    """Grants a company something of its own, on top of what it has bought or in place of it, now and until it expires."""
+    RevokeOverride: _grpc.UnaryUnaryMultiCallable[_control_pb2.RevokeOverrideRequest, _control_pb2.RevokeOverrideResponse]
+    """Takes back what was granted. NOT_FOUND if there is no such override."""
     QueryUsage: _grpc.UnaryUnaryMultiCallable[_control_pb2.QueryUsageRequest, _control_pb2.QueryUsageResponse]
     """Sums of the ledger."""
     GetCompanyUsage: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetCompanyUsageRequest, _control_pb2.GetCompanyUsageResponse]
@@ -77,6 +81,10 @@ class ControlServiceAsyncStub(ControlServiceStub):
     """Names that are known, in their order: for people who type one."""
     ChangeSubscription: _aio.UnaryUnaryMultiCallable[_control_pb2.ChangeSubscriptionRequest, _control_pb2.ChangeSubscriptionResponse]  # type: ignore[assignment]
     """Changes a company's subscription, now or later. NOT_FOUND for a company without one."""
+    GrantOverride: _aio.UnaryUnaryMultiCallable[_control_pb2.GrantOverrideRequest, _control_pb2.GrantOverrideResponse]  # type: ignore[assignment]
+    """Grants a company something of its own, on top of what it has bought or in place of it, now and until it expires."""
+    RevokeOverride: _aio.UnaryUnaryMultiCallable[_control_pb2.RevokeOverrideRequest, _control_pb2.RevokeOverrideResponse]  # type: ignore[assignment]
+    """Takes back what was granted. NOT_FOUND if there is no such override."""
     QueryUsage: _aio.UnaryUnaryMultiCallable[_control_pb2.QueryUsageRequest, _control_pb2.QueryUsageResponse]  # type: ignore[assignment]
     """Sums of the ledger."""
     GetCompanyUsage: _aio.UnaryUnaryMultiCallable[_control_pb2.GetCompanyUsageRequest, _control_pb2.GetCompanyUsageResponse]  # type: ignore[assignment]
@@ -142,6 +150,22 @@ class ControlServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.ChangeSubscriptionResponse, _abc.Awaitable[_control_pb2.ChangeSubscriptionResponse]]:
         """Changes a company's subscription, now or later. NOT_FOUND for a company without one."""
+
+    @_abc_1.abstractmethod
+    def GrantOverride(
+        self,
+        request: _control_pb2.GrantOverrideRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.GrantOverrideResponse, _abc.Awaitable[_control_pb2.GrantOverrideResponse]]:
+        """Grants a company something of its own, on top of what it has bought or in place of it, now and until it expires."""
+
+    @_abc_1.abstractmethod
+    def RevokeOverride(
+        self,
+        request: _control_pb2.RevokeOverrideRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.RevokeOverrideResponse, _abc.Awaitable[_control_pb2.RevokeOverrideResponse]]:
+        """Takes back what was granted. NOT_FOUND if there is no such override."""
 
     @_abc_1.abstractmethod
     def QueryUsage(

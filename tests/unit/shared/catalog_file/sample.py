@@ -99,6 +99,7 @@ companies:
     overrides:
       tokens:
         rates: {slow: {count: 1, per: 1 minute}}
+        replace: true
 """
 """Every field that SAMPLE leaves out."""
 

@@ -202,10 +202,13 @@ CASES = [
     (
         "override_without_subscription",
         "    plan: pro\n    anchor: 2026-01-31T00:00:00Z\n    overrides:\n",
-        "    overrides:\n      tokens: {limits: {m: {amount: 1, per: month, align: billing}}}\n",
+        (
+            "    overrides:\n"
+            "      tokens: {replace: true, limits: {m: {amount: 1, per: month, align: billing}}}\n"
+        ),
         [
             (
-                "22:59: companies.acme.overrides.tokens.limits.m.align: ANCHORED "
+                "22:74: companies.acme.overrides.tokens.limits.m.align: ANCHORED "
                 "needs a subscription, whose anchor windows start from"
             )
         ],
