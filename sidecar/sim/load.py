@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from sidecar.domain.time.zones import is_zone
+from sidecar.domain.time.zones import is_zone, unknown_zone
 from sidecar.shared.catalog_file.fields import Fields, entry_of, items_of, own_text, text_of
 from sidecar.shared.catalog_file.load import read_bytes, tree_of
 from sidecar.shared.catalog_file.locations import located
@@ -75,7 +75,7 @@ class _Loader:
             return self._catalog.company_of_file(node).time_zone
         name = text_of(node, "time_zone", "UTC")
         if not is_zone(name):
-            self._fields.note(("company", "time_zone"), f"unknown time zone {name!r}")
+            self._fields.note(("company", "time_zone"), unknown_zone(name))
             self._raise_findings()
         return name
 

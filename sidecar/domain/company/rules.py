@@ -23,7 +23,7 @@ from sidecar.domain.company.scheduled import does_nothing, order_of
 from sidecar.domain.company.timeline import cut_instants
 from sidecar.domain.nearest import lacks
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
-from sidecar.domain.time.zones import load_zone
+from sidecar.domain.time.zones import load_zone, unknown_zone
 from sidecar.domain.validation import (
     Path,
     RuleProblem,
@@ -55,7 +55,7 @@ def company_problems(company: Company) -> Iterator[RuleProblem]:
     try:
         load_zone(company.time_zone)
     except ValueError:
-        yield RuleProblem(("time_zone",), f"unknown time zone {company.time_zone!r}")
+        yield RuleProblem(("time_zone",), unknown_zone(company.time_zone))
     if company.subscription is not None:
         yield from below(("subscription",), _subscription_problems(company.subscription))
     yield from count_problems(("overrides",), company.overrides, bounds.OVERRIDES_MAX)

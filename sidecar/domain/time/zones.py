@@ -13,6 +13,7 @@ from importlib import resources
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from sidecar.domain.nearest import did_you_mean
 from sidecar.domain.time.units import DAY_SECONDS, EPOCH, SECOND_US
 
 # What datetime can hold, the years 1 to 9999, in whole seconds.
@@ -28,6 +29,11 @@ def _zone_names() -> frozenset[str]:
 def is_zone(name: str) -> bool:
     """Tell whether there is a zone with this IANA name."""
     return name in _zone_names()
+
+
+def unknown_zone(name: str) -> str:
+    """Say that there is no zone of this name, and which one may have been meant."""
+    return f"unknown time zone {name!r}{did_you_mean(name, sorted(_zone_names()))}"
 
 
 @lru_cache(maxsize=1024)  # more than there are zones, and only zones get in

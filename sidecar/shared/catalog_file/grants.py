@@ -19,6 +19,7 @@ from sidecar.domain.catalog.model import (
 from sidecar.domain.nearest import lacks
 from sidecar.domain.time.units import SECOND_US
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
+from sidecar.shared.catalog_file import suggestions
 from sidecar.shared.catalog_file.changes import ChangeBuilder, GrantSource
 from sidecar.shared.catalog_file.fields import (
     UNLIMITED,
@@ -88,14 +89,16 @@ class GrantBuilder:
                     return EntitlementGrant(feature, enabled=on)
             expected = "true or false" if kind is FeatureKind.BOOLEAN else "one value"
         message = f"must be {expected}, {feature} is {kind.name.lower()}"
-        self._misfit(path, node, value, message)
+        self._misfit(path, node, value, message, kind)
         return None
 
-    def _misfit(self, path: Path, node: Node, value: Node | None, message: str) -> None:
+    def _misfit(
+        self, path: Path, node: Node, value: Node | None, message: str, kind: FeatureKind
+    ) -> None:
         """Report a grant that is not how its feature's kind wants it."""
         scalar = node if isinstance(node, Scalar) else value
         if isinstance(scalar, Scalar):
-            message += f"; is {told(scalar.value())}"
+            message += f"; is {told(scalar.value())}{_meant(kind, scalar)}"
         self._fields.note(path if value is None else (*path, "value"), message)
 
     def _metered(self, path: Path, feature: str, node: Node) -> EntitlementGrant:
@@ -171,3 +174,16 @@ def _scope(node: Node) -> Scope:
             for value in (entry.items if isinstance(entry, Listing) else [entry])
         ),
     )
+
+
+def _meant(kind: FeatureKind, scalar: Scalar) -> str:
+    """What a value may be meant to say that a feature of a kind cannot have."""
+    if kind is FeatureKind.BOOLEAN:
+        word = suggestions.truth(scalar.value())
+        return "" if word is None else f"; did you mean {word}?"
+    if kind is FeatureKind.METERED and suggestions.choice(scalar.value(), [UNLIMITED], {}):
+        return f"; did you mean {UNLIMITED}?"
+    amount = suggestions.whole_number(scalar.value())
+    if kind is FeatureKind.METERED and amount is not None:
+        return f"; did you mean {{limits: {{monthly: {{amount: {amount}, per: month}}}}}}?"
+    return ""

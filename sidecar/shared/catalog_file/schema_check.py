@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, Final
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from sidecar.shared.catalog_file import suggestions
 from sidecar.shared.catalog_file.problems import Finding, Path, shown
 from sidecar.shared.catalog_file.schema import schema_text
 from sidecar.shared.catalog_file.yaml_tree import Plain
@@ -23,6 +24,7 @@ _TYPE_NAMES: Final = {
     "number": "a number",
     "boolean": "true or false",
 }
+_THOUSANDS: Final = re.compile(r"[0-9]{3}")
 _BOOLEANS_OF_YAML_1_1: Final = frozenset({"yes", "no", "on", "off", "y", "n"})
 
 
@@ -47,7 +49,8 @@ def _as_is(error: ValidationError, path: Path) -> Iterator[Finding]:
 
 def _bound(error: ValidationError, path: Path) -> Iterator[Finding]:
     side = "less" if error.validator == "minimum" else "more"
-    yield Finding(path, f"{shown(error.instance)} is {side} than {error.validator_value}")
+    message = f"{shown(error.instance)} is {side} than {error.validator_value}"
+    yield Finding(path, message + _meant(suggestions.pattern(error.instance, _schema(error))))
 
 
 def _too_few(error: ValidationError, path: Path) -> Iterator[Finding]:
@@ -58,19 +61,27 @@ def _type(error: ValidationError, path: Path) -> Iterator[Finding]:
     instance: Any = error.instance
     allowed: Any = error.validator_value
     names = [allowed] if isinstance(allowed, str) else [n for n in allowed if n != "null"]
-    expected = _schema(error).get("errorMessage") or " or ".join(_TYPE_NAMES[n] for n in names)
-    yield Finding(path, f"must be {expected}, is {told(instance)}")
+    schema = _schema(error)
+    expected = schema.get("errorMessage") or " or ".join(_TYPE_NAMES[n] for n in names)
+    message = f"must be {expected}, is {told(instance)}"
+    if names == ["array"] and isinstance(instance, str):
+        message += f"; write [{instance}]"
+    else:
+        message += _meant(suggestions.pattern(instance, schema))
+    yield Finding(path, message)
 
 
 def _pattern(error: ValidationError, path: Path) -> Iterator[Finding]:
-    message = f"must be {_schema(error)['errorMessage']}, is {shown(error.instance)}"
-    yield Finding(path, message)
+    schema = _schema(error)
+    message = f"must be {schema['errorMessage']}, is {shown(error.instance)}"
+    yield Finding(path, message + _meant(suggestions.pattern(error.instance, schema)))
 
 
 def _enum(error: ValidationError, path: Path) -> Iterator[Finding]:
     choices: Any = error.validator_value
     message = f"must be one of {', '.join(choices)}; is {told(error.instance)}"
-    yield Finding(path, message)
+    meant = suggestions.choice(error.instance, choices, _schema(error).get("x-synonyms", {}))
+    yield Finding(path, message + _meant(meant))
 
 
 def _required(error: ValidationError, path: Path) -> Iterator[Finding]:
@@ -82,20 +93,32 @@ def _required(error: ValidationError, path: Path) -> Iterator[Finding]:
 def _dependent(error: ValidationError, path: Path) -> Iterator[Finding]:
     instance: Any = error.instance
     rule: Any = error.validator_value
+    needing: dict[str, list[str]] = {}
     for present, needed in rule.items():
         for name in needed:
             if present in instance and name not in instance:
-                yield Finding((*path, name), f"is missing; {present} needs it")
+                needing.setdefault(name, []).append(present)
+    for name, present in needing.items():
+        *others, last = present
+        who = f"{', '.join(others)} and {last} need" if others else f"{last} needs"
+        yield Finding((*path, name), f"is missing; {who} it")
 
 
 def _unknown(error: ValidationError, path: Path) -> Iterator[Finding]:
     instance: Any = error.instance
-    known = list(_schema(error).get("properties", {}))
+    schema = _schema(error)
+    known = list(schema.get("properties", {}))
     for name in instance:
         if name not in known and not name.startswith("x-"):
-            close = get_close_matches(name, known, n=1)
-            other = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+            meant = suggestions.choice(name, known, schema.get("x-synonyms", {}))
+            other = f"known are {', '.join(known)}" if meant is None else f"did you mean {meant}?"
+            if _THOUSANDS.fullmatch(name):
+                other = "is it the end of a number? Numbers have no commas: 1_000"
             yield Finding((*path, name), f"is not a field here; {other}", at_key=True)
+
+
+def _meant(word: str | None) -> str:
+    return "" if word is None else f"; did you mean {word}?"
 
 
 def _schema(error: ValidationError) -> dict[str, Any]:

@@ -107,12 +107,25 @@ def parse(text: str) -> tuple[Node, list[FileProblem]]:
             composer.take(event)
     except yaml.MarkedYAMLError as error:
         at = _position(error.problem_mark or error.context_mark)
-        raise SourceError(
-            FileProblem(at, "", f"not YAML: {error.problem or error.context}")
-        ) from None
+        raise SourceError(FileProblem(at, "", f"not YAML: {_cause(error)}")) from None
     if composer.root is None:
         raise SourceError(FileProblem(FilePosition(1, 1), "", "is empty"))
     return composer.root, composer.problems
+
+
+def _cause(error: yaml.MarkedYAMLError) -> str:
+    """What YAML says, and for what people often do, what to do instead."""
+    cause = str(error.problem or error.context)
+    if "cannot start any token" in cause:
+        cause += (
+            "; lines are indented by spaces, not by tabs, and a text that begins with @, ` or % "
+        )
+        cause += "is quoted"
+    elif "mapping values are not allowed" in cause:
+        cause += "; does the line before lack a colon, or is one of the two not indented alike?"
+    elif error.context_mark is not None and "did not find expected" in cause:
+        cause += f"; {error.context} that begins in line {error.context_mark.line + 1}"
+    return cause
 
 
 def position_of(text: str, at: int) -> FilePosition:

@@ -133,7 +133,9 @@ def test_plans_that_are_sold_with_exist() -> None:
 def test_a_plan_grants_whole_limits() -> None:
     text = PLAN.replace("{amount: 10, per: day}", "10") + "{limits: {monthly: 5}}\n"
     limit = "plans.pro.entitlements.tokens.limits.daily"
-    assert [f"10:18: {limit}: must be a mapping, is 10"] == problems_of(text)
+    assert [
+        f"10:18: {limit}: must be a mapping such as {{amount: 1_000, per: month}}, is 10"
+    ] == problems_of(text)
 
 
 HELD: Final = """\

@@ -30,7 +30,12 @@ CASES = [
         "kind_unknown",
         "kind: boolean",
         "kind: bool",
-        ["3:15: features.sso.kind: must be one of boolean, config, metered; is 'bool'"],
+        [
+            (
+                "3:15: features.sso.kind: must be one of boolean, config, metered; is 'bool'; "
+                "did you mean boolean?"
+            )
+        ],
     ),
     ("kind_missing", "{kind: config}", "{name: Days}", ["4:3: features.days.kind: is missing"]),
     (
@@ -57,7 +62,7 @@ CASES = [
         [
             (
                 "16:12: plans.pro.entitlements.sso: must be true or false, sso is "
-                "boolean; is the text 'yes'"
+                "boolean; is the text 'yes'; did you mean true?"
             )
         ],
     ),
@@ -86,7 +91,8 @@ CASES = [
         [
             (
                 "8:15: plans.pro.entitlements.tokens: must be limits, rates or unlimited, "
-                "tokens is metered; is 5"
+                "tokens is metered; is 5; "
+                "did you mean {limits: {monthly: {amount: 5, per: month}}}?"
             ),
             "9:7: plans.pro.entitlements.other: the catalog has no feature 'other'",
         ],
@@ -238,12 +244,7 @@ CASES = [
         "top_field_unknown",
         "companies:",
         "customers:",
-        [
-            (
-                "18:1: customers: is not a field here; known are features, plans, add_ons, "
-                "default_plan, companies"
-            )
-        ],
+        ["18:1: customers: is not a field here; did you mean companies?"],
     ),
 ]
 

@@ -15,10 +15,15 @@ CASES = [
         "whole_amount_with_a_fraction",
         "amount: 100",
         "amount: 100.0",
-        [f"11:21: amount: {AMOUNT}, is 100.0"],
+        [f"11:21: amount: {AMOUNT}, is 100.0; did you mean 100?"],
     ),
     ("amount_in_words", "amount: 100", "amount: plenty", [f"11:21: amount: {AMOUNT}, is 'plenty'"]),
-    ("amount_in_quotes", "amount: 100", 'amount: "100"', [f"11:21: amount: {AMOUNT}, is '100'"]),
+    (
+        "amount_in_quotes",
+        "amount: 100",
+        'amount: "100"',
+        [f"11:21: amount: {AMOUNT}, is '100'; did you mean 100?"],
+    ),
     (
         "amount_too_large",
         "amount: 100",
@@ -32,8 +37,18 @@ CASES = [
         ["11:21: amount: must be 0 to 9223372036854775807, is 9223372036854775808"],
     ),
     ("amount_true", "amount: 100", "amount: true", [f"11:21: amount: {AMOUNT}, is true"]),
-    ("amount_infinite", "amount: 100", "amount: .inf", [f"11:21: amount: {AMOUNT}, is '.inf'"]),
-    ("amount_empty", "amount: 100", "amount:", [f"11:13: amount: {AMOUNT}, is empty"]),
+    (
+        "amount_infinite",
+        "amount: 100",
+        "amount: .inf",
+        [f"11:21: amount: {AMOUNT}, is '.inf'; did you mean unlimited?"],
+    ),
+    (
+        "amount_empty",
+        "amount: 100",
+        "amount:",
+        [f"11:13: amount: {AMOUNT}, is empty; did you mean unlimited?"],
+    ),
     ("amount_missing", "            amount: 100\n", "", ["10:11: amount: is missing"]),
     ("window_unknown", "per: month", "per: fortnight", [f"12:18: per: {WINDOW}, is 'fortnight'"]),
     ("window_zero", "per: month", "per: 0 months", [f"12:18: per: {WINDOW}, is '0 months'"]),
@@ -55,7 +70,7 @@ CASES = [
         "alignment_unknown",
         "per: month",
         "per: month\n            align: anchor",
-        ["13:20: align: must be one of calendar, billing; is 'anchor'"],
+        ["13:20: align: must be one of calendar, billing; is 'anchor'; did you mean billing?"],
     ),
     (
         "weekday_unknown",
@@ -64,7 +79,7 @@ CASES = [
         [
             (
                 "13:26: week_starts: must be one of monday, tuesday, wednesday, "
-                "thursday, friday, saturday, sunday; is 'sun'"
+                "thursday, friday, saturday, sunday; is 'sun'; did you mean sunday?"
             )
         ],
     ),
@@ -78,9 +93,19 @@ CASES = [
         "enforcement_misspelt",
         "per: month",
         "per: month\n            enforcement: Hard",
-        ["13:26: enforcement: must be one of hard, soft, shadow, throttle; is 'Hard'"],
+        [
+            (
+                "13:26: enforcement: must be one of hard, soft, shadow, throttle; is 'Hard'; "
+                "did you mean hard?"
+            )
+        ],
     ),
-    ("each_is_a_text", "each: [user]", "each: user", ["13:19: each: must be a list, is 'user'"]),
+    (
+        "each_is_a_text",
+        "each: [user]",
+        "each: user",
+        ["13:19: each: must be a list, is 'user'; write [user]"],
+    ),
     ("each_twice", "each: [user]", "each: [user, user]", ["13:26: each[1]: 'user' is here twice"]),
     (
         "each_and_when",

@@ -89,7 +89,7 @@ CASES: list[tuple[str, str, str, str]] = [
         "amount: 1_0\n            per: month",
         (
             f"19:21: {MONTHLY}.amount: must be a whole number such as 1000000 or 1_000_000, "
-            "or unlimited, is '1_0'"
+            "or unlimited, is '1_0'; did you mean 10?"
         ),
     ),
     (
@@ -129,7 +129,10 @@ CASES: list[tuple[str, str, str, str]] = [
         "throttle_misspelt",
         "enforcement: throttle",
         "enforcement: throtle",
-        (f"26:26: {DAILY}.enforcement: must be one of hard, soft, shadow, throttle; is 'throtle'"),
+        (
+            f"26:26: {DAILY}.enforcement: must be one of hard, soft, shadow, throttle; "
+            "is 'throtle'; did you mean throttle?"
+        ),
     ),
     (
         "throttle_too_slow",
@@ -153,7 +156,7 @@ CASES: list[tuple[str, str, str, str]] = [
         "rate_per_month",
         "per: 2 seconds",
         "per: month",
-        f"31:18: {BURST}.per: must be {A_LENGTH_OF_TIME}, is 'month'",
+        f"31:18: {BURST}.per: must be {A_LENGTH_OF_TIME}, is 'month'; did you mean 30d?",
     ),
     (
         "rate_that_throttles",
@@ -192,7 +195,10 @@ CASES: list[tuple[str, str, str, str]] = [
         "merge_unknown",
         "merge: override\n        limits: {monthly: {amount: 5, per: month}}",
         "merge: replace\n        limits: {monthly: {amount: 5, per: month, align: billing}}",
-        f"42:16: {EXTRA}.tokens.merge: must be one of increment, override; is 'replace'",
+        (
+            f"42:16: {EXTRA}.tokens.merge: must be one of increment, override; is 'replace'; "
+            "did you mean override?"
+        ),
     ),
     (
         "rank_too_high",

@@ -37,7 +37,10 @@ CASES: list[tuple[str, str, str, str]] = [
         "add_ons_a_list",
         "add_ons: {extra_tokens: 2, seats: 1_000}",
         "add_ons: [seats]",
-        "52:5: add_ons: must be a mapping, is a list",
+        (
+            "52:5: add_ons: must be a mapping of add-ons and how many, such as {extra_tokens: 2}, "
+            "is a list"
+        ),
     ),
     (
         "billing_period_of_hours",
@@ -145,8 +148,9 @@ def test_a_mistake_in_a_company(old: str, new: str, problem: str) -> None:
 
 
 def test_what_needs_a_plan_is_told_without_one() -> None:
-    missing = "48:3: companies.acme.plan: is missing; {} needs it"
-    fields = ["anchor", "trial_ends_at", "cancel_at", "billing_period", "add_ons", "ends_at"]
-    fields += ["past_due", "pause", "changes"]
-    found = problems_after("    plan: pro\n", "", FULL_SAMPLE)
-    assert sorted(map(missing.format, fields)) == sorted(found)
+    (found,) = problems_after("    plan: pro\n", "", FULL_SAMPLE)
+    beginning, _, rest = found.partition("; ")
+    assert "48:3: companies.acme.plan: is missing" == beginning
+    fields = {"anchor", "trial_ends_at", "cancel_at", "billing_period", "add_ons", "ends_at"}
+    fields |= {"past_due", "pause", "changes"}
+    assert fields == set(rest.removesuffix(" need it").replace(" and ", ", ").split(", "))

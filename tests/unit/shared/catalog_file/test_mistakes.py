@@ -1,0 +1,38 @@
+"""A hundred mistakes in the catalog of an AI product: what is told of each, word for word.
+
+The table is `mistakes.yaml`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from sidecar.shared.catalog_file.load import CatalogFileError, parse_catalog
+
+HERE: Final = Path(__file__).parent
+CATALOG: Final = (HERE / "mistakes_catalog.yaml").read_text()
+MISTAKES: Final[list[dict[str, Any]]] = yaml.safe_load((HERE / "mistakes.yaml").read_text())
+_PLACE: Final = re.compile(r"[1-9][0-9]*:[1-9][0-9]*: .+")
+
+
+def test_there_are_a_hundred_of_them_and_without_one_the_catalog_is_right() -> None:
+    assert len({mistake["mistake"] for mistake in MISTAKES}) >= 100
+    assert () == parse_catalog(CATALOG.encode(), "catalog").warnings
+
+
+@pytest.mark.parametrize("mistake", [pytest.param(each, id=each["mistake"]) for each in MISTAKES])
+def test_a_mistake_is_told_with_its_place_its_cause_and_the_nearest_word(
+    mistake: dict[str, Any],
+) -> None:
+    assert mistake["of"] in CATALOG
+    text = CATALOG.replace(mistake["of"], mistake["makes"], 1)
+    with pytest.raises(CatalogFileError) as refused:
+        parse_catalog(text.encode(), "catalog")
+    told = [line.removeprefix("catalog:") for line in refused.value.lines()]
+    assert mistake["told"] == told
+    assert all(_PLACE.fullmatch(line) for line in told)
