@@ -95,9 +95,12 @@ class CatalogInForce:
         raise CatalogFileError(self._source, [FileProblem(node.at, "company", message)])
 
     def overrides(
-        self, path: Path, node: Node, clock: ScenarioClock, now_us: int
+        self, path: Path, node: Node, clock: ScenarioClock, now_us: int, below: Path = ()
     ) -> tuple[Override, ...]:
-        """What a company's overrides say, with instants counted from now."""
+        """What a company's overrides say, with instants counted from now.
+
+        `path`: of what stands `below` them, in the scenario.
+        """
         fields: dict[str, Node] = {
             "overrides": node,
             "time_zone": Scalar(node.at, clock.time_zone, quoted=True),
@@ -106,7 +109,7 @@ class CatalogInForce:
             fields["plan"] = Scalar(node.at, self.plan, quoted=True)
             fields["anchor"] = Scalar(node.at, instant_text(now_us), quoted=True)
         holder = Table(node.at, fields, dict.fromkeys(fields, node.at))
-        company = self._company(path, _with_instants(holder, clock, now_us), ("overrides",))
+        company = self._company(path, _with_instants(holder, clock, now_us), ("overrides", *below))
         return company.overrides
 
     def _warn(self, path: Path, known: Container[str] = ()) -> None:

@@ -45,6 +45,18 @@ class OverridesStep(msgspec.Struct, frozen=True):
     removed: tuple[str, ...] = ()
 
 
+class GrantStep(msgspec.Struct, frozen=True):
+    """An override is granted, as `tallyd grant` does it."""
+
+    override: Override
+
+
+class RevokeStep(msgspec.Struct, frozen=True):
+    """The override that was granted under an id is taken back."""
+
+    id: str
+
+
 class CatalogStep(msgspec.Struct, frozen=True):
     """Another catalog is applied, as a whole."""
 
@@ -62,7 +74,9 @@ class UsageStep(msgspec.Struct, frozen=True):
     until_us: int = 0
 
 
-Action: TypeAlias = SubscriptionStep | OverridesStep | CatalogStep | UsageStep
+Action: TypeAlias = (
+    SubscriptionStep | OverridesStep | GrantStep | RevokeStep | CatalogStep | UsageStep
+)
 
 
 class ExpectedValue(msgspec.Struct, frozen=True):

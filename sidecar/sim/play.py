@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -23,7 +24,9 @@ from sidecar.sim.expectations import Unmet, actual_values, unmet_values
 from sidecar.sim.model import (
     CatalogStep,
     Expectation,
+    GrantStep,
     OverridesStep,
+    RevokeStep,
     Scenario,
     ScenarioStep,
     SubscriptionStep,
@@ -39,6 +42,13 @@ from sidecar.sim.told import (
     status_text,
 )
 from sidecar.sim.world import World
+
+_TITLES: Final[Mapping[type, str]] = {
+    CatalogStep: "the catalog",
+    OverridesStep: "the overrides",
+    GrantStep: "the grant",
+    RevokeStep: "the revocation",
+}
 
 
 class Played(msgspec.Struct, frozen=True):
@@ -209,6 +219,13 @@ class _Player:
         elif isinstance(action, CatalogStep):
             world.apply(action.catalog)
             self._log.tell(step.at_us, "catalog", "another catalog is applied")
+        elif isinstance(action, GrantStep):
+            id_ = world.grant(action.override)
+            feature = action.override.entitlement.feature
+            self._log.tell(step.at_us, "grant", f"{id_}, of {feature}", id=id_, feature=feature)
+        elif isinstance(action, RevokeStep):
+            world.revoke(action.id)
+            self._log.tell(step.at_us, "revoke", action.id, id=action.id)
         else:
             self._override(action)
             names = [given.entitlement.feature for given in action.overrides]
@@ -298,4 +315,4 @@ def _told(step: ScenarioStep) -> str:
         return "the question"
     if isinstance(action, UsageStep):
         return f"{action.feature}{dimensions_text(action.dimensions)}"
-    return "the catalog" if isinstance(action, CatalogStep) else "the overrides"
+    return _TITLES[type(action)]

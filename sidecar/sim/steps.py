@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from sidecar.domain.company.subscription_changes import (
     NOW,
     PERIOD_END,
@@ -50,7 +52,9 @@ from sidecar.sim.model import (
     Expectation,
     Expected,
     ExpectedValue,
+    GrantStep,
     OverridesStep,
+    RevokeStep,
     ScenarioStep,
     SubscriptionStep,
     UsageStep,
@@ -63,6 +67,7 @@ _MODES: Final = {
     "record": GrantMode.RECORD_ONLY,
 }
 _ON_PLANNED: Final = {"": OnPlanned.ASK, "keep": OnPlanned.KEEP, "drop": OnPlanned.DROP}
+_OF_GRANTS: Final = ("feature", "id")
 _ASKED: Final = ("feature", "quantity", "dimensions")
 _FLAGS: Final = frozenset({"allowed"})
 _TEXTS: Final = frozenset({"status", "plan", "reason", "binding", "value"})
@@ -123,7 +128,7 @@ class StepBuilder:
             flag_of(node, "refused"),
         )
 
-    def _action(self, path: Path, name: str, node: Node) -> Action:
+    def _action(self, path: Path, name: str, node: Node) -> Action | None:
         if name == "usage":
             return self._usage(path, node)
         if name == "catalog":
@@ -131,6 +136,10 @@ class StepBuilder:
             return CatalogStep(self._catalog.content)
         if name == "overrides":
             return self._overrides(path, node)
+        if name == "grant":
+            return self._grant(path, node)
+        if name == "revoke":
+            return RevokeStep(own_text(node))
         change, told = self._changes[name](path, node)
         if isinstance(change, ChangePlan):
             self._catalog.plan = change.plan
@@ -195,6 +204,17 @@ class StepBuilder:
         overrides = self._catalog.overrides(path, kept, self._clock, self._now_us)
         return OverridesStep(overrides, tuple(removed))
 
+    def _grant(self, path: Path, node: Node) -> GrantStep | None:
+        assert isinstance(node, Table)
+        feature = text_of(node, "feature")
+        if not self._require_feature((*path, "feature"), feature):
+            return None
+        fields = {name: entry for name, entry in node.entries.items() if name not in _OF_GRANTS}
+        holder = Table(node.at, {feature: Table(node.at, fields, node.keys)}, {feature: node.at})
+        (override,) = self._catalog.overrides(path, holder, self._clock, self._now_us, (feature,))
+        entitlement = replace(override.entitlement, id=text_of(node, "id"))
+        return GrantStep(replace(override, entitlement=entitlement))
+
     def _usage(self, path: Path, node: Node) -> UsageStep:
         feature, quantity, dimensions = self._question(path, node)
         every_us = self._fields.duration(path, node, "every", None)
@@ -243,10 +263,11 @@ class StepBuilder:
                 found.append(ExpectedValue((*below, name), _expected(name, entry), entry.at))
         return found
 
-    def _require_feature(self, path: Path, key: str, *, at_key: bool = False) -> None:
+    def _require_feature(self, path: Path, key: str, *, at_key: bool = False) -> bool:
         keys = [feature.key for feature in self._catalog.content.features]
         if key not in keys:
             self._fields.note(path, lacks("feature", key, keys), at_key=at_key)
+        return key in keys
 
     def _later(self, path: Path, node: Node, name: str) -> int | None:
         if entry_of(node, name) is None:

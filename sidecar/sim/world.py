@@ -10,7 +10,7 @@ from itertools import count
 from typing import Final
 
 from sidecar.control.rules.history import Run
-from sidecar.control.services import apply, ingest, snapshots, subscriptions, usage
+from sidecar.control.services import apply, ingest, overrides, snapshots, subscriptions, usage
 from sidecar.control.services.close_windows import RollingCatalogs, close_windows
 from sidecar.control.services.directory import get_company
 from sidecar.control.services.rollover_walk import Walker
@@ -19,7 +19,7 @@ from sidecar.control.storage.sqlite import SqliteStore
 from sidecar.control.storage.values import CounterKey, LineFilter, StoredCompany, UsageSum
 from sidecar.directory.directory import Directory
 from sidecar.domain.catalog.model import Catalog
-from sidecar.domain.company.model import Company
+from sidecar.domain.company.model import Company, Override
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.limits.decision import Decision
 from sidecar.domain.limits.reasons import Basis
@@ -87,6 +87,17 @@ class World:
         )
         self.settle()
         return done
+
+    def grant(self, override: Override) -> str:
+        """Grant the company an override at the plane; its id. Raises what that raises."""
+        done = overrides.grant_override(self._plane, self.company, override, self.now_us)
+        self.settle()
+        return done.override.entitlement.id
+
+    def revoke(self, id_: str) -> None:
+        """Take an override back. Raises what that raises."""
+        overrides.revoke_override(self._plane, self.company, id_, self.now_us)
+        self.settle()
 
     def stored(self) -> StoredCompany:
         """The company as the plane has it."""

@@ -358,3 +358,16 @@ def test_usage_of_every_day_comes_at_the_same_time_of_day(every: str) -> None:
             "12h": ["03-28T11", "03-28T23", "03-29T11"],
         }[every]
     )
+
+
+def test_what_is_granted_is_there_until_it_is_revoked() -> None:
+    result = played(
+        "- grant: {feature: calls, id: promo, limits: {monthly: +50}, expires_at: +9d}\n"
+        "- expect: {feature: calls, limits: {monthly: {amount: 150}}}\n"
+        "- {at: +2d, revoke: promo}\n"
+        "- expect: {feature: calls, limits: {monthly: {amount: 100}}}\n"
+        "- {revoke: nothing, refused: true}"
+    )
+
+    assert [] == result.unmet
+    assert ["promo, of calls"] == texts(result, "grant")
