@@ -26,9 +26,11 @@ from sidecar.domain.company.model import (
     Subscription,
     SubscriptionStatus,
 )
+from sidecar.domain.company.period_end import billing_period
 from sidecar.domain.company.spans import segments_of
 from sidecar.domain.company.subscription_changes import (
     NOW,
+    PERIOD_END,
     CancelSubscription,
     ChangePlan,
     ChangeTime,
@@ -244,3 +246,17 @@ def test_what_the_file_takes_over_replaces_what_was_changed(sold: PlaneStore) ->
     assert company() == stored.company
     assert continue_snapshot(changed, company(), 3, LATER_US + 5) == stored.snapshot
     assert ["pro", "max", "pro"] == [segment.plan for segment in segments_of(stored.snapshot)]
+
+
+def test_a_file_that_moves_the_anchor_moves_a_cancellation_at_the_period_end_once(
+    sold: PlaneStore,
+) -> None:
+    change(sold, CancelSubscription(), PERIOD_END)
+    moved = Company("acme", subscription=Subscription("pro", NOW_US - DAY_US))
+    applied = apply.apply(sold, Desired(companies=(moved,)), LATER_US)
+    subscription = directory.get_company(sold, "acme").company.subscription
+    assert subscription is not None
+    end_us = billing_period(subscription, LATER_US, "UTC").end_us
+    assert (end_us, True) == (subscription.cancel_us, subscription.cancel_at_period_end)
+    again = apply.apply(sold, Desired(companies=(moved,)), LATER_US + 1)
+    assert (applied.revision, 0) == (again.revision, again.changed)
