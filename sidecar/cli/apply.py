@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 import click
@@ -26,17 +27,26 @@ from sidecar.cli.common import (
     printable,
     timeout_option_of,
 )
-from sidecar.cli.conflicts import print_conflicts, take_over_messages, take_over_option
+from sidecar.cli.conflicts import (
+    print_conflicts,
+    take_over_messages,
+    take_over_option,
+    without_files,
+)
 from sidecar.cli.servers import connect
+from sidecar.domain.catalog.model import Catalog
 from sidecar.shared.api_json import json_of_message
 from sidecar.shared.catalog_file.load import (
     FILE_BYTES_MAX,
     CatalogFile,
-    load_catalog_file,
-    parse_catalog,
+    SoldElsewhere,
+    load_catalog_files,
+    read_bytes,
+    read_catalog_sources,
 )
 from sidecar.shared.catalog_file.problems import CatalogFileError
-from sidecar.shared.convert.catalog import catalog_to_message
+from sidecar.shared.catalog_file.several import files_of
+from sidecar.shared.convert.catalog import catalog_from_message, catalog_to_message
 from sidecar.shared.convert.companies import company_to_message
 
 _MARKS: Final = {
@@ -51,13 +61,18 @@ _MARKS: Final = {
         "tallyd apply catalog.yaml --dry-run",
         "tallyd apply catalog.yaml",
         "tallyd apply catalog.yaml --check",
+        "tallyd apply catalog.yaml customers/",
         "tallyd apply catalog.yaml --take-over acme.plan",
     ),
 )
-@click.argument("file", type=click.Path(allow_dash=True), metavar="FILE")
-@click.option("--prune", is_flag=True, help="Remove companies that are not in the file.")
+@click.argument("files", type=click.Path(allow_dash=True), metavar="FILE...", nargs=-1)
+@click.option("--prune", is_flag=True, help="Remove companies that are not in the files.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
-@click.option("--check", is_flag=True, help="Check the file and stop; needs no control plane.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Check the files and stop; needs no control plane, but for files with companies alone.",
+)
 @take_over_option
 @click.option(
     "--fail-on-conflict",
@@ -68,7 +83,7 @@ _MARKS: Final = {
 @timeout_option_of("60s")
 @json_option
 def command(
-    file: str,
+    files: tuple[str, ...],
     prune: bool,
     dry_run: bool,
     check: bool,
@@ -78,28 +93,33 @@ def command(
     timeout_s: float,
     as_json: bool,
 ) -> None:
-    """Bring catalog and companies to what FILE says ("-" for standard input).
+    """Bring catalog and companies to what FILEs say.
 
-    The catalog is replaced as a whole; companies that are not in the file stay, unless --prune is
-    given. Applying the same file again changes nothing. All problems of a file are told at once,
-    with line, column and field; `tallyd config schema` prints its JSON Schema. What is taken and is
-    likely not meant so is told as a warning, on stderr.
+    A FILE is a file, a folder (all of its *.yaml), or "-" for standard input; several are read as
+    one. The catalog is replaced as a whole, and stays where they have companies alone. Companies
+    that are not in them stay, unless --prune is given. Applying the same again changes nothing. All
+    problems are told at once, with file, line, column and field; `tallyd config schema` prints the
+    JSON Schema. What is taken and is likely not meant so is told as a warning, on stderr.
 
     What calls have changed of a company (`tallyd subscription` and the like) stays as it is. Where
     FILE says otherwise, that is told as a conflict, and the rest is applied; --take-over takes it.
     """
-    content = read_catalog(file)
+    more_files, named = without_files(take_over)
+    files = (*files, *more_files)
+    if not files:
+        raise click.UsageError("Missing argument 'FILE...'.")
+    content = read_catalog(files, lambda: _sold(control_address, timeout_s))
     if not as_json:
-        print_warnings(file, content.warnings)
+        print_warnings(content.source, content.warnings)
     if check:
-        _report_valid(file, content, as_json)
+        _report_valid(content, as_json)
         return
     request = control_pb2.ApplyRequest(
-        catalog=catalog_to_message(content.catalog),
+        catalog=catalog_to_message(content.catalog) if content.has_catalog else None,
         companies=map(company_to_message, content.companies),
         prune_companies=prune,
         dry_run=dry_run,
-        take_over=take_over_messages(take_over, [company.id for company in content.companies]),
+        take_over=take_over_messages(named, [company.id for company in content.companies]),
         refuse_conflicts=fail_on_conflict,
     )
     with connect("control", control_address) as channel:
@@ -116,14 +136,33 @@ def command(
         raise click.exceptions.Exit(ExitCode.NEGATIVE)
 
 
-def read_catalog(file: str) -> CatalogFile:
-    """Load a catalog file, `-` for standard input. Raises `CliError` with all its problems."""
+def read_catalog(files: Sequence[str], sold: SoldElsewhere) -> CatalogFile:
+    """Load catalog files, `-` for standard input. Raises `CliError` with all their problems.
+
+    `sold` tells the catalog where the files have companies alone.
+    """
     try:
-        if file == "-":
-            return parse_catalog(sys.stdin.buffer.read(FILE_BYTES_MAX + 1), "standard input")
-        return load_catalog_file(file)
+        if "-" not in files:
+            return load_catalog_files(files, sold)
+        piped = sys.stdin.buffer.read(FILE_BYTES_MAX + 1)
+        others = [(file, read_bytes(file)) for file in files_of([f for f in files if f != "-"])]
+        return read_catalog_sources([*others, ("standard input", piped)], sold)
     except CatalogFileError as error:
         raise catalog_error(error) from None
+
+
+def _sold(control_address: str, timeout_s: float) -> Catalog:
+    """The catalog of the control plane."""
+    with connect("control", control_address) as channel:
+        stub = control_pb2_grpc.ControlServiceStub(channel)
+        answer = stub.GetCatalog(control_pb2.GetCatalogRequest(), timeout=timeout_s)
+    if not answer.HasField("catalog"):
+        raise CliError(
+            "the control plane has no catalog yet",
+            exit_code=ExitCode.USAGE,
+            hint="Files with companies alone need one: apply features and plans first",
+        )
+    return catalog_from_message(answer.catalog.catalog, "catalog")
 
 
 def catalog_error(error: CatalogFileError) -> CliError:
@@ -139,13 +178,14 @@ def catalog_error(error: CatalogFileError) -> CliError:
     )
 
 
-def _report_valid(file: str, content: CatalogFile, as_json: bool) -> None:
-    counts = {
+def _report_valid(content: CatalogFile, as_json: bool) -> None:
+    sections = {
         "features": len(content.catalog.features),
         "plans": len(content.catalog.plans),
         "add_ons": len(content.catalog.add_ons),
-        "companies": len(content.companies),
     }
+    counts = sections if content.has_catalog else {}
+    counts["companies"] = len(content.companies)
     if as_json:
         warnings = json_of_warnings(content.warnings)
         output.print_json({"valid": True, **counts, "warnings": warnings})
@@ -153,7 +193,7 @@ def _report_valid(file: str, content: CatalogFile, as_json: bool) -> None:
         told = ", ".join(
             f"{name.replace('_', '-')} {output.number(count)}" for name, count in counts.items()
         )
-        output.print_line(f"{file} is good: {told}")
+        output.print_line(f"{content.source} is good: {told}")
 
 
 def _print_changes(answer: control_pb2.ApplyResponse, dry_run: bool) -> None:

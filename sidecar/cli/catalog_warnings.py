@@ -46,4 +46,5 @@ def json_of_warnings(warnings: Iterable[FileProblem]) -> list[dict[str, object]]
 def json_of_problem(problem: FileProblem) -> dict[str, object]:
     """Something about a place of a file, for scripts."""
     at, field, message = problem
-    return {"line": at.line, "column": at.column, "field": field, "message": message}
+    file = {"file": at.source} if at.source else {}
+    return {**file, "line": at.line, "column": at.column, "field": field, "message": message}

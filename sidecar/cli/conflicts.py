@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -25,6 +26,12 @@ take_over_option = click.option(
     help="Take what is in conflict from the calls that have changed it: all of it, or of one "
     "company, or one field, such as acme.plan. May be given several times.",
 )
+
+
+def without_files(named: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Files that a bare option took for its value, as before them it does; and what it names."""
+    files = [text for text in named if text == "-" or os.path.exists(text)]
+    return files, [_EVERYTHING if text in files else text for text in named]
 
 
 def take_over_messages(

@@ -57,11 +57,16 @@ def cut_out(root: Table, findings: Iterable[Finding]) -> None:
 
 
 class Builder:
-    """Builds the values of one file. `findings` grows with what is wrong with their meaning."""
+    """Builds the values of one file. `findings` grows with what is wrong with their meaning.
 
-    def __init__(self, root: Table) -> None:
+    `sold`: the catalog where the file has none of its own.
+    """
+
+    def __init__(self, root: Table, sold: Catalog | None = None) -> None:
         self._root = root
         self._kinds = {key: _kind(node) for key, node in table_of(root, "features").items()}
+        if sold is not None:
+            self._kinds = {feature.key: feature.kind for feature in sold.features}
         self._fields = Fields()
         self._grants = GrantBuilder(self._fields, self._kinds)
         self._plans = PlanBuilder(self._fields, self._grants, table_of(root, "plans"))

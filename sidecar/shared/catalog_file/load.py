@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path as FilePath
-from typing import Final
+from typing import Final, TypeAlias
 
 from sidecar.domain.catalog import rules
 from sidecar.domain.catalog.canonical import canonical_catalog, canonical_company
@@ -18,6 +18,7 @@ from sidecar.shared.catalog_file.build import Builder, cut_out
 from sidecar.shared.catalog_file.locations import found, located
 from sidecar.shared.catalog_file.problems import NOWHERE, CatalogFileError, FileProblem, Finding
 from sidecar.shared.catalog_file.schema_check import shape_findings, told
+from sidecar.shared.catalog_file.several import SourceTree, files_of, joined_trees
 
 __all__ = [
     "FILE_BYTES_MAX",
@@ -25,31 +26,67 @@ __all__ = [
     "CatalogFileError",
     "catalog_of_tree",
     "load_catalog_file",
+    "load_catalog_files",
     "parse_catalog",
     "read_bytes",
+    "read_catalog_sources",
     "tree_of",
 ]
 
 FILE_BYTES_MAX: Final = 16 * 1024 * 1024
 _FINDINGS_MAX: Final = 1000
 """Most that each check looks for: enough to tell how bad it is, and soon done."""
+_CATALOG_SECTIONS: Final = ("features", "plans", "add_ons", "default_plan")
+
+SoldElsewhere: TypeAlias = Callable[[], Catalog]
+"""Tells the catalog that companies are held to."""
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogFile:
-    """What a file says, in canonical order: companies are sorted by id.
+    """What files say, in canonical order: companies are sorted by id.
 
-    `warnings`: what is taken, and is likely not meant so; in the order of the file.
+    `source`: the files' names, for messages. `warnings`: what is taken, and is likely not meant so;
+    in the order of the files. `has_catalog`: whether they say what is sold; else the companies fit
+    the catalog, which is another's.
     """
 
     catalog: Catalog
     companies: tuple[Company, ...]
     warnings: tuple[FileProblem, ...] = ()
+    has_catalog: bool = True
+    source: str = ""
 
 
 def load_catalog_file(path: str | FilePath) -> CatalogFile:
-    """Read a file. Raises `CatalogFileError` with all that is wrong, also if it cannot be read."""
-    return parse_catalog(read_bytes(path), str(path))
+    """Read a file, or all of a folder. Raises `CatalogFileError` with all that is wrong."""
+    return load_catalog_files([path])
+
+
+def load_catalog_files(
+    paths: Sequence[str | FilePath], sold: SoldElsewhere | None = None
+) -> CatalogFile:
+    """Read files, and those of folders, as one. Raises `CatalogFileError` with all that is wrong.
+
+    `sold` is asked for the catalog where the files have companies alone.
+    """
+    return read_catalog_sources(((file, read_bytes(file)) for file in files_of(paths)), sold)
+
+
+def read_catalog_sources(
+    sources: Iterable[tuple[str, bytes]], sold: SoldElsewhere | None = None
+) -> CatalogFile:
+    """The same for what files hold, each with its name."""
+    trees: list[SourceTree] = []
+    room = FILE_BYTES_MAX
+    for source, data in sources:
+        room -= len(data)
+        if room < 0 and trees:
+            message = f"all files together are larger than {FILE_BYTES_MAX} bytes"
+            raise CatalogFileError(source, [FileProblem(NOWHERE, "", message)])
+        trees.append(SourceTree(*tree_of(data, source, "features and plans"), source))
+    root, problems, source = joined_trees(trees)
+    return catalog_of_tree(root, source, problems, sold)
 
 
 def read_bytes(path: str | FilePath) -> bytes:
@@ -69,23 +106,35 @@ def parse_catalog(data: bytes, source: str) -> CatalogFile:
 
 
 def catalog_of_tree(
-    root: yaml_tree.Table, source: str, problems: Iterable[FileProblem] = ()
+    root: yaml_tree.Table,
+    source: str,
+    problems: Iterable[FileProblem] = (),
+    sold: SoldElsewhere | None = None,
 ) -> CatalogFile:
     """Read the tree of a file. `problems`: those of its text. Raises `CatalogFileError`.
 
-    Fields that are wrong are cut out of the tree.
+    Fields that are wrong are cut out of the tree. `sold` as in `load_catalog_files`.
     """
     problems = list(problems)
     findings = list(islice(shape_findings(yaml_tree.plain(root)), _FINDINGS_MAX))
+    has_catalog = any(section in root.entries for section in _CATALOG_SECTIONS)
+    if not has_catalog and (sold is None or "companies" not in root.entries):
+        findings += [Finding((section,), "is missing") for section in _CATALOG_SECTIONS[:2]]
     problems += located(root, findings)
     if any(len(finding.path) == 1 and not finding.at_key for finding in findings):
         raise CatalogFileError(source, problems)  # a whole section is not there to be referred to
     cut_out(root, findings)
-    builder = Builder(root)
-    catalog, companies = builder.catalog(), builder.companies()
+    elsewhere = None if has_catalog or sold is None else sold()
+    builder = Builder(root, elsewhere)
+    catalog, companies = elsewhere or builder.catalog(), builder.companies()
+    broken = (
+        rules.problems(catalog, companies)
+        if elsewhere is None
+        else rules.companies_problems(companies, catalog)
+    )
     broken_rules = [
         builder.written_at(found(problem, catalog, companies))
-        for problem in islice(rules.problems(catalog, companies), _FINDINGS_MAX)
+        for problem in islice(broken, _FINDINGS_MAX)
     ]
     for more in (builder.findings, broken_rules):
         news = list(_news(findings, more))
@@ -93,12 +142,17 @@ def catalog_of_tree(
         findings += news
     if problems:
         raise CatalogFileError(source, problems)
-    odd = [found(each, catalog, ()) for each in islice(warnings(catalog), WARNINGS_MAX)]
+    odd = [
+        found(each, catalog, ())
+        for each in islice(warnings(catalog) if has_catalog else (), WARNINGS_MAX)
+    ]
     companies.sort(key=lambda company: company.id)
     return CatalogFile(
         canonical_catalog(catalog),
         tuple(map(canonical_company, companies)),
         tuple(sorted(located(root, odd))),
+        has_catalog,
+        source,
     )
 
 

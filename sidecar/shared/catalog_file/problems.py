@@ -17,10 +17,14 @@ _BARE_KEY: Final = re.compile(r"[\w-]+")
 
 
 class FilePosition(NamedTuple):
-    """A place in a file; both count from 1, columns in characters."""
+    """A place in a file; both count from 1, columns in characters.
+
+    `source`: the file's name where there are several.
+    """
 
     line: int
     column: int
+    source: str = ""
 
 
 NOWHERE: Final = FilePosition(0, 0)
@@ -47,7 +51,8 @@ class FileProblem(NamedTuple):
 
     def text(self, source: str) -> str:
         """Write it as `source:line:column: field: message`."""
-        place = source if self.at == NOWHERE else f"{source}:{self.at.line}:{self.at.column}"
+        source = self.at.source or source
+        place = f"{source}:{self.at.line}:{self.at.column}" if self.at.line else source
         field = f"{self.field}: " if self.field else ""
         return f"{place}: {field}{self.message}"
 
@@ -55,11 +60,11 @@ class FileProblem(NamedTuple):
 class CatalogFileError(ValueError):
     """A catalog file cannot be used.
 
-    `problems` are in the order of the file, at most PROBLEMS_MAX; `omitted` counts the others.
+    `problems` are in the order of the files, at most PROBLEMS_MAX; `omitted` counts the others.
     """
 
     def __init__(self, source: str, problems: Iterable[FileProblem]) -> None:
-        found = sorted(set(problems))
+        found = sorted(set(problems), key=lambda problem: (problem.at.source, problem))
         self.source = source
         self.problems = tuple(found[:PROBLEMS_MAX])
         self.omitted = len(found) - len(self.problems)

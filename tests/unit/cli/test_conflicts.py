@@ -7,8 +7,11 @@ from typing import Final
 
 import pytest
 
+from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.control.v1 import control_pb2
 from sidecar.cli.common import ExitCode
+from sidecar.domain.catalog.model import Catalog, Plan
+from sidecar.shared.convert.catalog import catalog_to_message
 from sidecar.shared.convert.times import timestamp
 from tests.unit.cli.fakes import FakeServer, tallyd
 
@@ -100,3 +103,42 @@ def test_what_to_take_over_is_sent_by_company_and_field(
     assert ExitCode.OK == result.exit_code, result.output
     (request,) = fake.requests
     assert expected == [(named.company, named.field) for named in request.take_over]
+
+
+def test_a_bare_option_before_the_file_does_not_swallow_it(fake: FakeServer, file: Path) -> None:
+    fake.answers["Apply"] = control_pb2.ApplyResponse(revision=7)
+    result = tallyd("apply", "--take-over", str(file), "--control", fake.address)
+    assert ExitCode.OK == result.exit_code, result.output
+    (request,) = fake.requests
+    assert [("", "")] == [(named.company, named.field) for named in request.take_over]
+    assert ["acme", "acme.eu"] == [company.id for company in request.companies]
+
+
+def test_companies_alone_leave_the_catalog_and_are_held_to_it(
+    fake: FakeServer, tmp_path: Path
+) -> None:
+    sold = catalog_to_message(Catalog(plans=(Plan("pro"),)))
+    fake.answers["GetCatalog"] = control_pb2.GetCatalogResponse(
+        catalog=catalog_pb2.CatalogSnapshot(version=1, catalog=sold)
+    )
+    fake.answers["Apply"] = control_pb2.ApplyResponse(revision=7)
+    text = "companies: {acme: {plan: PLAN, anchor: 2026-01-01T00:00:00Z}}"
+    (tmp_path / "right.yaml").write_text(text.replace("PLAN", "pro"))
+    (tmp_path / "wrong.yaml").write_text(text.replace("PLAN", "prow"))
+    right = tallyd("apply", str(tmp_path / "right.yaml"), "--control", fake.address)
+    assert ExitCode.OK == right.exit_code, right.output
+    request = fake.requests[-1]
+    assert (False, ["acme"]) == (request.HasField("catalog"), [one.id for one in request.companies])
+    wrong = tallyd("apply", str(tmp_path / "wrong.yaml"), "--control", fake.address)
+    assert ExitCode.USAGE == wrong.exit_code
+    assert "wrong.yaml:1:26: companies.acme.plan: the catalog has no plan 'prow'" in wrong.stderr
+    checked = tallyd("apply", str(tmp_path / "right.yaml"), "--check", "--control", fake.address)
+    assert "right.yaml is good: companies 1\n" in checked.stdout
+
+
+def test_companies_alone_need_a_catalog_of_the_plane(fake: FakeServer, tmp_path: Path) -> None:
+    fake.answers["GetCatalog"] = control_pb2.GetCatalogResponse()
+    (tmp_path / "c.yaml").write_text("companies: {acme: {}}")
+    result = tallyd("apply", str(tmp_path / "c.yaml"), "--control", fake.address)
+    assert ExitCode.USAGE == result.exit_code
+    assert "apply features and plans first" in result.stderr

@@ -239,7 +239,7 @@ CASES = [
         "  pro:\n    name: " + "n" * 257 + "\n",
         ["7:11: plans.pro.name: must be at most 256 bytes, is 257"],
     ),
-    ("plans_missing", "plans:", "x-plans:", ["1:1: plans: is missing"]),
+    ("plans_missing", "plans:", "x-plans:", ["1:1: plans: is missing; features needs it"]),
     (
         "top_field_unknown",
         "companies:",
