@@ -168,10 +168,10 @@ class Account:
     def _carried(self, now_us: int) -> list[int]:
         """Unused exports of earlier days that may be used today, the youngest first.
 
-        One pass over the days since the company came or was reset last.
+        One pass over the days since the company came. A reset lets the day start anew, with all
+        that was carried into it.
         """
-        begun_us = max([self.plans[0][0], *(reset for reset in self.resets if reset <= now_us)])
-        day = self._local(begun_us)
+        day = self._local(self.plans[0][0])
         carried: list[int] = []
         while (end_us := self._midnight(day + timedelta(days=1))) <= now_us:
             plan = self._plan(end_us - 1)
