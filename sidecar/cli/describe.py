@@ -225,6 +225,9 @@ def limit_text(limit: catalog_pb2.Limit, *, terse: bool = False) -> str:
     elif not terse or limit.enforcement != catalog_pb2.ENFORCEMENT_HARD:
         parts.append(enforcement_name(limit.enforcement))
     parts += _scope_notes(limit.scope)
+    for own in limit.amounts:
+        much = number(own.amount) if own.HasField("amount") else "unlimited"
+        parts.append(f"{much} for {own.value}")
     if limit.HasField("rollover"):
         parts.append(_rollover_text(limit.rollover))
     return ", ".join(parts)

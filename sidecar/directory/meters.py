@@ -18,6 +18,7 @@ from sidecar.domain.limits.counters import (
     slot_of,
     throttle_slot_of,
 )
+from sidecar.domain.limits.value_amounts import limits_by_value
 from sidecar.domain.time.company_windows import company_window, generation_of
 from sidecar.domain.time.windows import Window
 from sidecar.storage import keys
@@ -39,7 +40,8 @@ class Meter:
 
     `plain`: nothing but the counter's usage decides: nothing rolls over, and no rate throttles.
     `base`: what the keys of counters without values begin with. `chainless`: a window of which it
-    was found that nobody can tell what was carried into it.
+    was found that nobody can tell what was carried into it. `by_value`: the limit as it is for
+    values with an amount of their own; `None` where there are none.
     """
 
     __slots__ = (
@@ -50,6 +52,7 @@ class Meter:
         "_window",
         "_wire",
         "base",
+        "by_value",
         "chainless",
         "feature",
         "limit",
@@ -69,6 +72,7 @@ class Meter:
         self.limit = limit
         self.plain = limit.rollover is None and not throttled
         self.slot = slot
+        self.by_value = limits_by_value(limit) if limit.amounts else None
         self._company_wide = not limit.scope.dimensions and not limit.scope.match
         self.base = keys.counter_base(company, feature, slot, ())
         self.chainless: Window | None = None
@@ -97,6 +101,10 @@ class Meter:
             encode_counter_name(slot_wire, values, window_wire),
         )
         return address
+
+    def limit_of(self, values: tuple[str, ...]) -> Limit:
+        """The limit that holds for values of its dimensions."""
+        return self.limit if self.by_value is None else self.by_value.get(values, self.limit)
 
     def key(self, values: tuple[str, ...], window: Window) -> bytes:
         """The key of one of the limit's counters."""

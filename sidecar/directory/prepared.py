@@ -2,10 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 from sidecar.directory.meters import Meter
 from sidecar.domain.catalog.dimensions import DeclaredDimensions
+from sidecar.domain.catalog.model import Limit
+
+Own: TypeAlias = tuple[Any, int | None, tuple[int, ...]]
+"""Frame of the answer, amount and thresholds of a limit."""
+
+
+class OwnAmounts:
+    """What is prepared for values that have an amount of their own, once one is asked for."""
+
+    __slots__ = ("_limits", "_prepare", "_prepared")
+
+    def __init__(
+        self, limits: Mapping[tuple[str, ...], Limit], prepare: Callable[[Limit], Own]
+    ) -> None:
+        self._limits = limits
+        self._prepare = prepare
+        self._prepared: dict[tuple[str, ...], Own] = {}
+
+    def of(self, values: tuple[str, ...]) -> Own | None:
+        """What holds for values; `None` for those that have no amount of their own."""
+        own = self._prepared.get(values)
+        if own is None and (limit := self._limits.get(values)) is not None:
+            own = self._prepared[values] = self._prepare(limit)
+        return own
 
 
 class Counted(NamedTuple):
@@ -14,7 +39,8 @@ class Counted(NamedTuple):
     `key` and `wire` belong to the counter without values; a limit that is `scoped` has a counter
     for each combination of them. `frame`: of the answer, where the limit is the plan's own; `None`
     where it is only counted on. `shared`: one before it has the same counter. `thresholds`: usage
-    at which an answer warns, ascending.
+    at which an answer warns, ascending. `by_value`: the same for values that have an amount of
+    their own; `None` where there are none.
     """
 
     meter: Meter
@@ -27,6 +53,7 @@ class Counted(NamedTuple):
     thresholds: tuple[int, ...]
     is_shadow: bool
     shared: bool
+    by_value: OwnAmounts | None
 
 
 class PreparedFeature(NamedTuple):

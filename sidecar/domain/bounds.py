@@ -36,6 +36,8 @@ ROLLOVER_PERCENT_MAX: Final = 1000
 STALE_AFTER_US_MIN: Final = 10 * SECOND_US
 """Above the plane's heartbeat of 5 s, which would look like silence otherwise."""
 STALE_AFTER_US_MAX: Final = 365 * DAY_US
+VALUE_AMOUNTS_MAX: Final = 256
+"""Most values of a limit's dimension that have an amount of their own."""
 WARNING_PERCENTS_MAX: Final = 16
 WARNING_PERCENT_MAX: Final = 1000
 OVERRIDES_MAX: Final = 1000

@@ -13,6 +13,7 @@ from sidecar.domain.limits.counters import CounterName, CounterRef, scope_values
 from sidecar.domain.limits.rates import Bucket, empties_us, late_us, level_at
 from sidecar.domain.limits.rollover import allowance
 from sidecar.domain.limits.usage import QuotaUsage, RateUsage
+from sidecar.domain.limits.value_amounts import limit_of_values
 from sidecar.domain.time.windows import LIFETIME_WINDOW, Window
 from sidecar.engine.local_rollover import carried_into, carry_on
 from sidecar.engine.plane_status import PlaneStatus
@@ -136,7 +137,8 @@ def read_limit_usage(
         counter = transaction.counter(address.key, address.ref.values)
         if meter.plain:
             used = 0 if counter is None else counter.used
-            usage = QuotaUsage(meter.limit, address.ref.window, used, address.ref.values)
+            limit = meter.limit if meter.by_value is None else meter.limit_of(address.ref.values)
+            usage = QuotaUsage(limit, address.ref.window, used, address.ref.values)
         else:
             carried = carried_into(
                 transaction, company, meter, address.ref.window, counter, authority=authority
@@ -172,7 +174,7 @@ def _per_request(feature: ResolvedFeature, dimensions: Mapping[str, str]) -> Ite
     for limit in feature.per_request:
         values = scope_values(limit.scope, dimensions)
         if values is not None:
-            yield QuotaUsage(limit, LIFETIME_WINDOW, 0, values)
+            yield QuotaUsage(limit_of_values(limit, values), LIFETIME_WINDOW, 0, values)
 
 
 def company_wide_usage(
@@ -213,7 +215,7 @@ def _full_usage(
     event_us: int,
 ) -> QuotaUsage:
     used = 0 if counter is None else counter.used
-    limit, level, beyond = meter.limit, 0, 0
+    limit, level, beyond = meter.limit_of(ref.values), 0, 0
     if limit.throttle is not None:
         key = meter.throttle_key(ref.values)
         level = _level(transaction, key, limit.throttle, now_us, event_us)

@@ -150,7 +150,7 @@ class UsageReader:
         )
         taken = rows[: self._room]
         self.found.setdefault(key, []).extend(
-            QuotaUsage(meter.limit, window, row.used, row.values) for row in taken
+            QuotaUsage(meter.limit_of(row.values), window, row.used, row.values) for row in taken
         )
         self._room -= len(taken)
         if len(rows) > len(taken):

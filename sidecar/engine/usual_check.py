@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final, Protocol, TypeAlias
 
 from sidecar.directory.directory import Directory
 from sidecar.directory.meters import Meter
-from sidecar.directory.prepared import Counted, PreparedFeature
+from sidecar.directory.prepared import Counted, Own, OwnAmounts, PreparedFeature
 from sidecar.directory.resolved import ResolvedCompany, ResolvedFeature
 from sidecar.domain.bounds import IDENTIFIER_BYTES_MAX, INT64_MAX
 from sidecar.domain.catalog.model import Enforcement, FailAction, FeatureKind, Limit
@@ -169,24 +170,31 @@ class UsualChecks:
 
     def _counted(self, meter: Meter, window: Window, *, is_own: bool, shared: bool) -> Counted:
         limit = meter.limit
-        amount = limit.amount
         scoped = bool(limit.scope.dimensions or limit.scope.match)
         address = None if scoped else meter.address(NO_ATTRIBUTES, window.start_us)
-        thresholds: tuple[int, ...] = ()
-        if amount is not None:
-            thresholds = tuple(-(-amount * percent // 100) for percent in limit.warning_percents)
+        own: Own = self._own(window, limit) if is_own else (None, limit.amount, ())
+        by_value = None
+        if is_own and meter.by_value is not None:
+            by_value = OwnAmounts(meter.by_value, partial(self._own, window))
         return Counted(
             meter,
             scoped,
             b"" if address is None else address.key,
             b"" if address is None else address.wire,
             window.end_us,
-            self._encode.frame(limit, window) if is_own else None,
-            amount,
-            thresholds,
+            *own,
             limit.enforcement is Enforcement.SHADOW,
             shared,
+            by_value,
         )
+
+    def _own(self, window: Window, limit: Limit) -> Own:
+        """What a limit is prepared as, in a window."""
+        amount = limit.amount
+        thresholds: tuple[int, ...] = ()
+        if amount is not None:
+            thresholds = tuple(-(-amount * percent // 100) for percent in limit.warning_percents)
+        return self._encode.frame(limit, window), amount, thresholds
 
 
 def _amounts(limit: Limit) -> list[int]:
@@ -224,13 +232,17 @@ def _read(  # noqa: C901 - as above
     wires: list[bytes] = []
     binding: tuple[bool, int] | None = None
     named: tuple[Any, int, tuple[str, ...]] | None = None
-    for meter, scoped, key, wire, end_us, frame, amount, thresholds, is_shadow, shared in counted:
+    for (
+        meter, scoped, key, wire, end_us, frame, amount, thresholds, is_shadow, shared, by_value,
+    ) in counted:  # fmt: skip
         values = _NO_VALUES
         if scoped:
             address = meter.address(dimensions, now_us)
             if address is None:
                 continue
             key, wire, values = address.key, address.wire, address.ref.values  # noqa: PLW2901
+            if by_value is not None and (own := by_value.of(values)) is not None:
+                frame, amount, thresholds = own  # noqa: PLW2901
         found = counted_up(kv.get(key), incarnation, quantity, end_us, values)
         if found is None:
             return None

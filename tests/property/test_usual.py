@@ -45,6 +45,14 @@ FEATURES: Final = {
         limit("large", 30, HARD, MONTH, match={"model": "large"}),
         limit("ever", None, HARD, LIFETIME),
     ],
+    "by_value": [
+        replace(
+            limit("each", 9, HARD, DAY, each=["user"], warn=(50,)),
+            amounts=(("ann", 25), ("large", None)),
+        ),
+        replace(limit("tries", 30, SOFT, DAY, each=["user"]), amounts=(("bob", 2),)),
+        limit("whole", 300, HARD, DAY),
+    ],
     "paired": [limit("soft", 10, SOFT, DAY), limit("hard", 30, HARD, DAY)],
     "huge": [limit("most", INT64_MAX, HARD, LIFETIME)],
     "declared": [limit("each", 9, HARD, DAY, each=["user"])],
@@ -201,6 +209,8 @@ async def test_the_usual_check_goes_the_shorter_way() -> None:
             ("messages", {"model": "large"}),
             ("huge", {}),
             ("declared", {"user": "ann", "model": "large"}),
+            ("by_value", {"user": "ann"}),
+            ("by_value", {"user": "large"}),
         ]
     ):
         request = pb.CheckAndIncrementRequest(

@@ -26,6 +26,7 @@ from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.entitlement.resolve import CatalogIndex
 from sidecar.domain.errors import NotFound
 from sidecar.domain.limits.counters import CounterRef, CounterTotal
+from sidecar.domain.limits.value_amounts import limit_of_values
 from sidecar.domain.nearest import lacks
 from sidecar.domain.time.windows import Window
 
@@ -193,9 +194,9 @@ class _UsagePage:
 
 def _usage(of: CountedLimit, total: CounterTotal) -> LedgerLimitUsage:
     carried = sum(total.carried or ()) if of.limit.rollover is not None else 0
-    return LedgerLimitUsage(
-        total.feature, of.limit, total.counter.values, of.window, total.total, carried
-    )
+    values = total.counter.values
+    limit = limit_of_values(of.limit, values)
+    return LedgerLimitUsage(total.feature, limit, values, of.window, total.total, carried)
 
 
 def list_lines(

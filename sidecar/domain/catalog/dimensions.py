@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from sidecar.domain import bounds
+from sidecar.domain.catalog.amounts_rules import value_names
 from sidecar.domain.catalog.model import (
     Catalog,
     Dimension,
@@ -133,7 +134,7 @@ def dimensions_names(feature: Feature) -> Iterator[RuleProblem]:
         path = ("dimensions", "dimensions", at)
         yield from new_name_problems((*path, "name"), dimension.name)
         for place, value in enumerate(dimension.values):
-            yield from new_name_problems((*path, "values", place), value)
+            yield from value_names((*path, "values", place), value)
 
 
 def undeclared_dimensions(catalog: Catalog) -> Iterator[RuleProblem]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from sidecar.domain import bounds
+from sidecar.domain.catalog.amounts_rules import amounts_problems, value_names
 from sidecar.domain.catalog.change_rules import changes_problems
 from sidecar.domain.catalog.model import (
     Enforcement,
@@ -59,6 +60,8 @@ def grant_names(grant: EntitlementGrant) -> Iterator[RuleProblem]:
     for at, limit in enumerate(grant.limits):
         yield from new_name_problems(("limits", at, "id"), limit.id)
         yield from below(("limits", at, "scope"), _scope_names(limit.scope))
+        for value, _ in limit.amounts:
+            yield from value_names(("limits", at, "amounts", value), value)
     for at, rate in enumerate(grant.rates):
         yield from new_name_problems(("rates", at, "id"), rate.id)
         yield from below(("rates", at, "scope"), _scope_names(rate.scope))
@@ -92,6 +95,7 @@ def limit_problems(limit: Limit) -> Iterator[RuleProblem]:
         yield RuleProblem(("window", "first_weekday"), "only a CALENDAR WEEK has a first weekday")
     yield from below(("scope",), _scope_problems(limit.scope))
     yield from _percents_problems(limit.warning_percents)
+    yield from below(("amounts",), amounts_problems(limit))
     yield from _throttle_problems(limit)
     if limit.rollover is not None:
         yield from below(("rollover",), _rollover_problems(limit.rollover, limit))
@@ -172,7 +176,7 @@ def _scope_names(scope: Scope) -> Iterator[RuleProblem]:
         yield from new_name_problems(("dimensions", at), dimension)
     for name, value in scope.match:
         yield from new_name_problems(("match", name), name)
-        yield from new_name_problems(("match", name), value)
+        yield from value_names(("match", name), value)
 
 
 def _percents_problems(percents: tuple[int, ...]) -> Iterator[RuleProblem]:

@@ -130,6 +130,10 @@ class GrantBuilder:
             ),
             throttle=None if throttle is None else self._rate((*path, "throttle"), throttle),
             rollover=None if rollover is None else _rollover(rollover),
+            amounts=tuple(
+                (value, None if own_text(entry) == UNLIMITED else own_integer(entry) or 0)
+                for value, entry in table_of(node, "amounts").items()
+            ),
         )
 
     def _window(self, path: Path, node: Node) -> WindowSpec:

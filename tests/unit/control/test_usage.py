@@ -10,6 +10,7 @@ from sidecar.control.services.subscriptions import change_subscription
 from sidecar.control.services.usage import LedgerLimitUsage, LedgerUsagePage
 from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import IncarnationTally, LineFilter
+from sidecar.domain.catalog.model import EntitlementGrant, Plan
 from sidecar.domain.company.subscription_changes import NOW, ResetUsage
 from sidecar.domain.errors import NotFound
 from sidecar.domain.time.units import DAY_US
@@ -60,6 +61,19 @@ def test_a_limit_without_usage_stands_at_0(store: PlaneStore) -> None:
     set_up(store, "acme")
     limits = usage.company_usage(store, "acme", "tokens", NOW_US).limits
     assert [LedgerLimitUsage("tokens", EVER, (), LIFETIME_WINDOW, 0)] == limits
+
+
+def test_a_value_stands_against_its_own_amount(store: PlaneStore) -> None:
+    own = msgspec.structs.replace(DAILY, amounts=(("bob", None), ("eve", 500)))
+    grant = EntitlementGrant("tokens", limits=(EVER, own))
+    sold = msgspec.structs.replace(CATALOG, plans=(Plan("pro", "", (grant,)),))
+    apply.apply(store, apply.Desired(sold, (company("acme"),)), NOW_US)
+    counters = [[LIFETIME, per_user(user)] for user in ("ann", "bob", "eve")]
+    _push(store, *(record(5, counters=names) for names in counters))
+    told = usage.company_usage(store, "acme", "tokens", NOW_US).limits[1:]
+    assert {("ann",): 100, ("bob",): None, ("eve",): 500} == {
+        found.values: found.limit.amount for found in told
+    }
 
 
 def test_usage_starts_at_0_after_a_reset_and_stays_known_before_it(store: PlaneStore) -> None:
