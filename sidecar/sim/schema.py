@@ -22,7 +22,7 @@ def scenario_schema_text() -> str:
         "scenario_catalog": {
             "type": ["string", "object"],
             "errorMessage": "a path or a mapping",
-            "required": catalog["required"],
+            "required": ["features", "plans"],
             "additionalProperties": False,
             "patternProperties": catalog["patternProperties"],
             "properties": catalog["properties"],
