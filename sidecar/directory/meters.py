@@ -18,6 +18,7 @@ from sidecar.domain.limits.counters import (
     slot_of,
     throttle_slot_of,
 )
+from sidecar.domain.limits.rolling_limits import is_carried_on
 from sidecar.domain.limits.value_amounts import limits_by_value
 from sidecar.domain.time.company_windows import company_window, generation_of
 from sidecar.domain.time.windows import Window
@@ -38,10 +39,11 @@ class CounterAddress(msgspec.Struct, frozen=True, gc=False):
 class Meter:
     """A limit of one company's feature. Keeps what its counters have in common, and the last.
 
-    `plain`: nothing but the counter's usage decides: nothing rolls over, and no rate throttles.
+    `plain`: nothing but the counter's usage decides: nothing is carried on, and no rate throttles.
     `base`: what the keys of counters without values begin with. `chainless`: a window of which it
     was found that nobody can tell what was carried into it. `by_value`: the limit as it is for
-    values with an amount of their own; `None` where there are none.
+    values with an amount of their own; `None` where there are none. `carries_on`: what of its
+    windows is left, or of packs, is carried on.
     """
 
     __slots__ = (
@@ -53,6 +55,7 @@ class Meter:
         "_wire",
         "base",
         "by_value",
+        "carries_on",
         "chainless",
         "feature",
         "limit",
@@ -70,9 +73,10 @@ class Meter:
         self._snapshot = snapshot
         self.feature = feature
         self.limit = limit
-        self.plain = limit.rollover is None and not throttled
+        self.plain = limit.rollover is None and not limit.packs and not throttled
         self.slot = slot
         self.by_value = limits_by_value(limit) if limit.amounts else None
+        self.carries_on = is_carried_on(limit)
         self._company_wide = not limit.scope.dimensions and not limit.scope.match
         self.base = keys.counter_base(company, feature, slot, ())
         self.chainless: Window | None = None

@@ -11,6 +11,7 @@ from sidecar.domain.bounds import ROLLOVER_WINDOWS_MAX
 from sidecar.domain.catalog.model import Limit
 from sidecar.domain.company.model import CompanySnapshot, Segment
 from sidecar.domain.entitlement.resolve import CatalogIndex, Entitlement
+from sidecar.domain.limits.rolling_limits import is_carried_on
 from sidecar.domain.limits.rollover_links import Link, link_after, link_before
 from sidecar.domain.time.windows import Window, WindowSpec
 from sidecar.storage.record_wire import encode_owner
@@ -67,9 +68,9 @@ class ResolvedFeature:
 
     @property
     def weight(self) -> int:
-        """How much there is to build and to read: limits and rates, and windows that roll over."""
+        """How much there is to build and to read: limits and rates, and windows that carry on."""
         limits = self.entitlement.limits
-        rolling = sum(limit.rollover is not None for limit in limits)
+        rolling = sum(is_carried_on(limit) for limit in limits)
         others = len(self.counting) + len(self.rates)
         return 1 + len(limits) + others + rolling * ROLLOVER_WINDOWS_MAX
 

@@ -10,8 +10,8 @@ from sidecar.directory.resolved import ResolvedCompany, ResolvedFeature
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import Rate
 from sidecar.domain.limits.counters import CounterName, CounterRef, scope_values
+from sidecar.domain.limits.packs import Carried, beyond
 from sidecar.domain.limits.rates import Bucket, empties_us, late_us, level_at
-from sidecar.domain.limits.rollover import allowance
 from sidecar.domain.limits.usage import QuotaUsage, RateUsage
 from sidecar.domain.limits.value_amounts import limit_of_values
 from sidecar.domain.time.windows import LIFETIME_WINDOW, Window
@@ -47,7 +47,7 @@ class LimitUsage:
         self.usages: list[QuotaUsage] = []
         self.per_request: list[QuotaUsage] = []
         self.counted: dict[bytes, tuple[CounterAddress, StoredCounter | None]] = {}
-        self.carried: dict[bytes, tuple[int, ...]] = {}
+        self.carried: dict[bytes, Carried] = {}
         self.ended: list[tuple[ResolvedCompany, Meter, Window]] = []
         self.rates: list[RateUsage] = []
         self.rate_keys: list[bytes] = []
@@ -61,7 +61,7 @@ class LimitUsage:
     def carry(
         self,
         address: CounterAddress,
-        carried: tuple[int, ...],
+        carried: Carried,
         company: ResolvedCompany,
         meter: Meter,
         now_us: int,
@@ -210,18 +210,17 @@ def _full_usage(
     meter: Meter,
     ref: CounterRef,
     counter: StoredCounter | None,
-    carried: tuple[int, ...] | None,
+    carried: Carried | None,
     now_us: int,
     event_us: int,
 ) -> QuotaUsage:
     used = 0 if counter is None else counter.used
-    limit, level, beyond = meter.limit_of(ref.values), 0, 0
+    limit, level = meter.limit_of(ref.values), 0
     if limit.throttle is not None:
         key = meter.throttle_key(ref.values)
         level = _level(transaction, key, limit.throttle, now_us, event_us)
-    if carried and limit.amount is not None:
-        beyond = allowance(limit.amount, carried) - limit.amount
-    return QuotaUsage(limit, ref.window, used, ref.values, beyond, level)
+    more, packs = (0, 0) if carried is None else beyond(limit, carried)
+    return QuotaUsage(limit, ref.window, used, ref.values, more, level, packs)
 
 
 def _rate_usage(
@@ -249,19 +248,24 @@ def _increased(
     address: CounterAddress,
     counter: StoredCounter | None,
     quantity: int,
-    carried: tuple[int, ...] | None,
+    carried: Carried | None,
 ) -> StoredCounter:
+    window_end_us, values = address.ref.window.end_us, address.ref.values
     if counter is None:
-        return StoredCounter(quantity, 0, 0, address.ref.window.end_us, address.ref.values, carried)
+        counter = StoredCounter(0, 0, 0, window_end_us, values)
+    by_age, packs_used = counter.carried, counter.packs_used
+    if carried is not None:
+        by_age, packs_used = carried.by_age, carried.packs_used
     return StoredCounter(
         min(INT64_MAX, counter.own + quantity),
         counter.others,
         counter.heard,
         counter.window_end_us,
         counter.values,
-        counter.carried if carried is None else carried,
+        by_age,
         counter.corrections,
         counter.lost,
+        packs_used,
     )
 
 

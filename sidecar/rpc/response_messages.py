@@ -107,6 +107,7 @@ def fill_limit_status(message: pb.LimitStatus, headroom: Headroom) -> None:
         message.remaining = left
         message.overage = overage(headroom)
         message.carried = headroom.carried
+        message.packs_left = headroom.packs_left
     if headroom.rate is not None:
         message.rate.CopyFrom(rate_to_message(headroom.rate))
     if headroom.starts_us is not None:

@@ -14,6 +14,7 @@ import msgspec
 
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.company.model import CompanySnapshot
+from sidecar.domain.limits.packs import Carried
 from sidecar.domain.limits.rates import Bucket
 from sidecar.storage.damage import UNREADABLE, StoreDamaged, damaged, reads
 from sidecar.storage.older_snapshots import decode_version_1, decode_version_2
@@ -21,17 +22,17 @@ from sidecar.storage.outbox_entry import FIRST_CHAIN
 
 T = TypeVar("T")
 
-STORE_FORMAT: Final = 6
+STORE_FORMAT: Final = 7
 """Format 2 knows counters into which amounts were carried, buckets, and segments of their own;
 format 3 has a key for each tally, and the catalog in parts; format 4 names once what a timeline
-holds; format 5 has answers in partitions; format 6 knows what of a counter are corrections."""
+holds; format 5 has answers in partitions; 6 knows what of a counter are corrections; 7 packs."""
 _VERSION: Final = 1
 _CARRYING: Final = 2
 """Version of a counter that ends in values and carried amounts, instead of values alone."""
 _CORRECTED: Final = 3
 """Version of one that ends in values, corrections, and what the plane has lost."""
-_CARRYING_CORRECTED: Final = 4
-"""The same, with carried amounts behind the values."""
+_CARRYING_CORRECTED, _PACKS = 4, 5
+"""The same, with carried amounts behind the values; and with what was used of packs at the end."""
 _SEGMENTS: Final = 2
 """Version of a snapshot whose segments each say all that holds."""
 _SNAPSHOT: Final = 3
@@ -58,7 +59,8 @@ class StoredCounter(msgspec.Struct, frozen=True, gc=False):
     news is ignored. `values`: of the slot's dimensions. `carried`: what rolled over into the
     window, by age, the youngest first; `None` where nothing rolls over, or it is not known.
     `corrections`: the plane's own part of `others`; 0 also where it was not told. `lost`: the part
-    of `others` that the plane has lost, and that is known here alone.
+    of `others` that the plane has lost, and that is known here alone. `packs_used`: what earlier
+    windows have used of packs, known where `carried` is.
     """
 
     own: int
@@ -69,6 +71,12 @@ class StoredCounter(msgspec.Struct, frozen=True, gc=False):
     carried: tuple[int, ...] | None = None
     corrections: int = 0
     lost: int = 0
+    packs_used: int = 0
+
+    @property
+    def came_in(self) -> Carried | None:
+        """What came into the window from those before; `None` where it is not known."""
+        return None if self.carried is None else Carried(self.carried, self.packs_used)
 
     @property
     def used(self) -> int:
@@ -127,21 +135,20 @@ class Incarnation(msgspec.Struct, frozen=True):
 
 def encode_counter(counter: StoredCounter, incarnation: int) -> bytes:
     """Bytes of a counter, valid under an incarnation."""
-    carried, corrections, lost = counter.carried, counter.corrections, counter.lost
-    if carried is not None:
-        version = _CARRYING_CORRECTED if corrections or lost else _CARRYING
+    values, carried = counter.values, counter.carried
+    corrected = counter.corrections, counter.lost
+    if carried is None and corrected == (0, 0):
+        version, end = _VERSION, _pack(values) if values else b""
+    elif carried is None:
+        version, end = _CORRECTED, _pack((values, *corrected))
+    elif counter.packs_used:
+        version, end = _PACKS, _pack((values, carried, *corrected, counter.packs_used))
+    elif corrected == (0, 0):
+        version, end = _CARRYING, _pack((values, carried))
     else:
-        version = _CORRECTED if corrections or lost else _VERSION
-    fixed = _COUNTER.pack(
-        version, incarnation, counter.own, counter.others, counter.heard, counter.window_end_us
-    )
-    if version == _VERSION:
-        return fixed + _pack(counter.values) if counter.values else fixed
-    if version == _CARRYING:
-        return fixed + _pack((counter.values, carried))
-    if version == _CORRECTED:
-        return fixed + _pack((counter.values, corrections, lost))
-    return fixed + _pack((counter.values, carried, corrections, lost))
+        version, end = _CARRYING_CORRECTED, _pack((values, carried, *corrected))
+    known = counter.own, counter.others, counter.heard, counter.window_end_us
+    return _COUNTER.pack(version, incarnation, *known) + end
 
 
 def decode_counter(
@@ -151,15 +158,15 @@ def decode_counter(
 
     `values`: what the counter's values are, where the caller knows them: they are not read then.
     """
-    carried, corrections, lost = None, 0, 0
+    carried, corrections, lost, packs_used = None, 0, 0, 0
     try:
         version, written_under, own, others, heard, window_end_us = _COUNTER.unpack_from(data)
-        if version == _CARRYING:
-            values, carried = _unpack_carrying(data[_COUNTER.size :])
+        if version in (_CARRYING, _CARRYING_CORRECTED, _PACKS):
+            end = _unpack_carrying(data[_COUNTER.size :])
+            values, carried, packs_used = end.values, end.carried, end.packs_used
+            corrections, lost = end.corrections, end.lost
         elif version == _CORRECTED:
             values, corrections, lost = _unpack_corrected(data[_COUNTER.size :])
-        elif version == _CARRYING_CORRECTED:
-            values, carried, corrections, lost = _unpack_carrying_corrected(data[_COUNTER.size :])
         else:
             _require(version)
             if values is None:
@@ -170,7 +177,9 @@ def decode_counter(
         raise StoreDamaged("damage in the store: a counter below nothing")
     if written_under != incarnation:
         own, others = 0, min(INT64_MAX, own + others)
-    return StoredCounter(own, others, heard, window_end_us, values, carried, corrections, lost)
+    return StoredCounter(
+        own, others, heard, window_end_us, values, carried, corrections, lost, packs_used
+    )
 
 
 def counted_up(
@@ -204,7 +213,7 @@ def counted_up(
 @reads("a counter")
 def is_carrying(data: bytes) -> bool:
     """Whether it is known of an encoded counter what was carried into its window."""
-    return data[0] in (_CARRYING, _CARRYING_CORRECTED)
+    return data[0] in (_CARRYING, _CARRYING_CORRECTED, _PACKS)
 
 
 @reads("a counter")
@@ -293,6 +302,14 @@ def decode_value(data: bytes, kind: type[T]) -> T:
     return msgspec.msgpack.decode(memoryview(data)[1:], type=kind)
 
 
+class _CarryingEnd(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    values: tuple[str, ...]
+    carried: tuple[int, ...]
+    corrections: int = 0
+    lost: int = 0
+    packs_used: int = 0
+
+
 class _Versioned(msgspec.Struct, frozen=True):
     version: int
 
@@ -304,8 +321,5 @@ def _require(version: int) -> None:
 
 
 _unpack_values = msgspec.msgpack.Decoder(tuple[str, ...]).decode
-_unpack_carrying = msgspec.msgpack.Decoder(tuple[tuple[str, ...], tuple[int, ...]]).decode
+_unpack_carrying = msgspec.msgpack.Decoder(_CarryingEnd).decode
 _unpack_corrected = msgspec.msgpack.Decoder(tuple[tuple[str, ...], int, int]).decode
-_unpack_carrying_corrected = msgspec.msgpack.Decoder(
-    tuple[tuple[str, ...], tuple[int, ...], int, int]
-).decode

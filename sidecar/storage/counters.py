@@ -70,16 +70,17 @@ class Counters:
                 if total.version < known.heard:
                     continue
                 others, corrections, lost = _as_told(known, total)
-                carried = known.carried if total.carried is None else total.carried
+                came_from = known if total.carried is None else total
                 heard = StoredCounter(
                     known.own,
                     others,
                     total.version,
                     known.window_end_us,
                     known.values,
-                    carried,
+                    came_from.carried,
                     corrections,
                     lost,
+                    came_from.packs_used,
                 )
                 if heard != known:
                     transaction.put_counter(key, heard)

@@ -100,6 +100,11 @@ def counter_key(base: bytes, window_start_us: int) -> bytes:
     return base + _START.pack(window_start_us + (1 << 62))
 
 
+def window_start_of(key: bytes) -> int:
+    """Start of the window in the key of a counter, as `counter_key` has it."""
+    return int(_START.unpack_from(key, len(key) - _START.size)[0]) - (1 << 62)
+
+
 def counters_of(company: str, feature: str, slot: str) -> bytes:
     """What the keys of all counters of a slot begin with."""
     return counter_base(company, feature, slot, ())

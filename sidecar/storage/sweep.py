@@ -21,8 +21,10 @@ from sidecar.storage.transaction import Transaction
 
 COUNTER_KEPT_US: Final = EVENT_PAST_US_MAX + DAY_US
 """How long a counter outlives its window: late events may still land in it."""
-CHAIN_KEPT_US: Final = 400 * DAY_US
-"""How long the newest counter of a limit that rolls over does: longer than a year without usage."""
+CHAIN_KEPT_US: Final = 3_660 * DAY_US
+"""How long the newest counter of a limit that rolls over, or has packs, does: packs last, however
+long nothing is used of them, and so does what was used.
+"""
 _START_BYTES: Final = 8
 
 

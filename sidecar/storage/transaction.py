@@ -108,17 +108,21 @@ class Transaction:
         assert self.kv is not None
         self.kv.put(key, codec.encode_counter(counter, self.incarnation.ordinal))
 
-    def is_carried_before(self, base: bytes, window_start_us: int) -> bool:
-        """Whether it is known of an earlier window what was carried into it; of the newest few."""
+    def carried_before(self, base: bytes, window_start_us: int) -> tuple[int, StoredCounter] | None:
+        """The last earlier window of which it is known what came into it; of the newest few.
+
+        Start of the window and its counter, which has no values.
+        """
         start, stop = base + bytes(8), keys.counter_key(base, window_start_us)
         for _ in range(_WINDOWS_LOOKED_AT_MAX):
             found = self._engine.last(self.keyspace, start, stop)
             if found is None:
-                return False
+                return None
             stop, data = found
             if codec.is_carrying(data):
-                return True
-        return False
+                counter = codec.decode_counter(data, self.incarnation.ordinal, ())
+                return keys.window_start_of(stop), counter
+        return None
 
     def bucket(self, key: bytes, now_us: int) -> Bucket | None:
         """The bucket of a rate under a key; `None` for one that is empty.

@@ -27,6 +27,7 @@ from sidecar.domain.catalog.model import (
     Merge,
     Plan,
 )
+from sidecar.domain.catalog.pack_rules import pack_base_problems
 from sidecar.domain.catalog.replacing import lessened
 from sidecar.domain.validation import Path, RuleProblem, below
 
@@ -147,6 +148,8 @@ class _Sold:
         lacking = self._first_lacking(plans) if plans else self._lacking
         met = self._met(plans, with_earlier=not grant.is_change)
         yield from increment_problems(self._feature, grant, met, lacking)
+        if given.add_on.once:
+            yield from pack_base_problems(grant, self._met(plans, with_earlier=True))
         if lacking is not None and not grant.is_change:
             places = [plan for plan in plans if plan not in self._of_plan]
             yield from self._brought.problems(given.add_on.key, grant, places)

@@ -8,7 +8,7 @@ something is wrong is the grant at fault looked for.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import NamedTuple
 
 from sidecar.domain.catalog.canonical import canonical_scope, canonical_window
@@ -22,6 +22,14 @@ class OwnedGrant(NamedTuple):
     grant: EntitlementGrant
 
 
+class OwnedLimit(NamedTuple):
+    """One limit, what it counts, and whose it is."""
+
+    owner: str
+    limit: Limit
+    kind: Hashable
+
+
 class Bases:
     """Grants of one feature, as a whole. `grants` are in the order in which they were added."""
 
@@ -29,6 +37,7 @@ class Bases:
         self.grants: list[OwnedGrant] = []
         self._limited = self._rated = 0
         self._names: Counter[str] = Counter()
+        self._named: defaultdict[str, dict[Hashable, OwnedLimit]] = defaultdict(dict)
         self._alone: Counter[Hashable] = Counter()
         self._named_alike: Counter[Hashable] = Counter()
         self._kinds: Counter[Hashable] = Counter()
@@ -40,16 +49,18 @@ class Bases:
         self.grants.append(OwnedGrant(owner, grant))
         if grant.limits:
             self._limited += 1
-            self._add_limits(grant)
+            self._add_limits(owner, grant)
         if grant.rates:
             self._rated += 1
             self._rate_names.update({rate.id for rate in grant.rates})
             self._rate_kinds.update(set(map(rate_kind, grant.rates)))
 
-    def _add_limits(self, grant: EntitlementGrant) -> None:
+    def _add_limits(self, owner: str, grant: EntitlementGrant) -> None:
         alike: defaultdict[Hashable, list[Limit]] = defaultdict(list)
         for limit in grant.limits:
-            alike[limit_kind(limit)].append(limit)
+            kind = limit_kind(limit)
+            alike[kind].append(limit)
+            self._named[limit.id].setdefault(kind, OwnedLimit(owner, limit, kind))
         self._names.update({limit.id for limit in grant.limits})
         self._kinds.update(alike.keys())
         for kind, limits in alike.items():
@@ -61,6 +72,10 @@ class Bases:
     def all_have_limit(self, name: str) -> bool:
         """Whether each grant that has limits has one of this name."""
         return self._names[name] == self._limited
+
+    def limits_named(self, name: str) -> Iterable[OwnedLimit]:
+        """Limits of this name, one for each thing that some of them count."""
+        return self._named[name].values() if name in self._named else ()
 
     def all_have_rate(self, name: str) -> bool:
         """Whether each grant that has rates has one of this name."""

@@ -105,7 +105,8 @@ class Limit(Value, frozen=True):
     """One ceiling. `amount` is in the feature's unit, `None` for unlimited.
 
     `throttle`: the rate past the amount, for THROTTLE alone. `amounts`: other amounts, sorted by
-    value, for values of the scope's only dimension.
+    value, for values of the scope's only dimension. `packs`: what the packs that a company holds
+    (`AddOn.once`) give on top, once for all windows; of what is resolved, 0 in a catalog.
     """
 
     id: str
@@ -117,6 +118,7 @@ class Limit(Value, frozen=True):
     throttle: Rate | None = None
     rollover: Rollover | None = None
     amounts: tuple[tuple[str, int | None], ...] = ()
+    packs: int = 0
 
     @property
     def is_counted(self) -> bool:

@@ -31,6 +31,7 @@ from sidecar.domain.catalog.model import (
     FeatureKind,
     Plan,
 )
+from sidecar.domain.catalog.pack_rules import pack_problems
 from sidecar.domain.catalog.sold_with import sold_with
 from sidecar.domain.company.model import Company, Override
 from sidecar.domain.company.rules import (
@@ -244,6 +245,7 @@ def _add_on_checks(add_on: AddOn) -> Iterator[Iterator[RuleProblem]]:
         yield below(path, increments_problems(given.grant, given.merge))
     features = [given.grant.feature for given in add_on.entitlements]
     yield repeated_problems(("entitlements",), ("entitlement", "feature"), features)
+    yield pack_problems(add_on)
     yield count_problems(("plans",), add_on.plans, bounds.ADD_ON_PLANS_MAX)
     yield repeated_problems(("plans",), (), add_on.plans)
 

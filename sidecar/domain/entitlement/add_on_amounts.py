@@ -23,7 +23,13 @@ import msgspec
 from sidecar.domain.bounds import IDENTIFIER_BYTES_MAX, LIMITS_MAX
 from sidecar.domain.catalog.model import EntitlementGrant, Limit, RateLimit
 from sidecar.domain.company.model import AddOnSubscription
-from sidecar.domain.entitlement.ceilings import limit_plus, limit_times, rate_plus, rate_times
+from sidecar.domain.entitlement.ceilings import (
+    as_pack,
+    limit_plus,
+    limit_times,
+    rate_plus,
+    rate_times,
+)
 from sidecar.domain.limits.counters import slot_of
 
 _Ceiling = TypeVar("_Ceiling", Limit, RateLimit)
@@ -40,11 +46,22 @@ def scaled(grant: EntitlementGrant, quantity: int) -> EntitlementGrant:
     )
 
 
+def packed(grant: EntitlementGrant) -> EntitlementGrant:
+    """A grant whose amounts are given once, for all windows together."""
+    return msgspec.structs.replace(grant, limits=tuple(map(as_pack, grant.limits)))
+
+
 def increased(
-    before: EntitlementGrant, added: EntitlementGrant, add_on_subscription: AddOnSubscription
+    before: EntitlementGrant,
+    added: EntitlementGrant,
+    add_on_subscription: AddOnSubscription,
+    *,
+    once: bool = False,
 ) -> EntitlementGrant:
     """What was granted before, and an add-on's grant of the same feature on top."""
     more = scaled(added, add_on_subscription.quantity)
+    if once:
+        more = packed(more)
     taken = {limit.id for limit in before.limits} | {rate.id for rate in before.rates}
 
     def name(ceiling: str) -> str:

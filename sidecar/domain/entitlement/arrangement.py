@@ -29,10 +29,12 @@ class Arrangement(NamedTuple):
 class AddOnIndex:
     """An add-on with what it grants, by feature."""
 
-    __slots__ = ("by_feature", "rank")
+    __slots__ = ("by_feature", "once", "plans", "rank")
 
     def __init__(self, add_on: AddOn) -> None:
         self.rank = add_on.rank
+        self.once = add_on.once
+        self.plans = add_on.plans
         self.by_feature = {given.grant.feature: given for given in add_on.entitlements}
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from sidecar.domain.bounds import INT64_MAX, RATE_PRODUCT_MAX
 from sidecar.domain.catalog.model import Limit, Rate, RateLimit
+from sidecar.domain.time.windows import WindowUnit
 
 _replace = msgspec.structs.replace
 
@@ -22,6 +23,8 @@ def limit_times(limit: Limit, quantity: int) -> Limit:
 
 def limit_plus(limit: Limit, more: Limit) -> Limit:
     """A limit with another one's amounts on top, each value's with what holds for it there."""
+    if more.packs:
+        limit = limit_plus_pack(limit, more.packs)
     if not limit.amounts and not more.amounts:
         return with_amount(limit, plus(limit.amount, more.amount))
     own, added = dict(limit.amounts), dict(more.amounts)
@@ -40,10 +43,27 @@ def limit_plus_amount(limit: Limit, amount: int | None) -> Limit:
     return _replace(limit, amount=plus(limit.amount, amount), amounts=amounts)
 
 
+def limit_plus_pack(limit: Limit, amount: int) -> Limit:
+    """A limit with an amount that is given once, for all windows together.
+
+    A window without an end has it as its own.
+    """
+    if limit.amount is None or limit.window.unit is WindowUnit.REQUEST:
+        return limit
+    if limit.window.unit is WindowUnit.LIFETIME:
+        return limit_plus_amount(limit, amount)
+    return _replace(limit, packs=min(INT64_MAX, limit.packs + amount))
+
+
+def as_pack(limit: Limit) -> Limit:
+    """A limit whose amount is given once, and that has none in each window."""
+    return limit_plus_pack(_replace(limit, amount=0), limit.amount or 0)
+
+
 def with_amount(limit: Limit, amount: int | None) -> Limit:
     """A limit with another amount; amounts of single values stay, unless it is unlimited."""
     if amount is None:
-        return _replace(limit, amount=None, amounts=(), rollover=None)
+        return _replace(limit, amount=None, amounts=(), rollover=None, packs=0)
     return _replace(limit, amount=amount)
 
 

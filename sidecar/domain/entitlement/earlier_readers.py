@@ -1,9 +1,10 @@
 """What sidecars of before are told of what they cannot read: less, rather than more.
 
 They know neither changes of what is granted, nor several overrides of a feature at a time, nor
-amounts by value, nor limits on any of several values. A grant of changes alone would read as
-unlimited, and a limit on several values as one on all usage: they have one for each value. Limits
-for each request are left out: a unit that they do not know would keep them from the whole catalog.
+amounts by value, nor limits on any of several values, nor packs. A grant of changes would read as
+unlimited, a pack as one for each window, and a limit on several values as one on all usage: they
+have one for each value. Limits for each request are left out: a unit that they do not know would
+keep them from the whole catalog.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def _add_on(add_on: AddOn) -> AddOn:
     entitlements = tuple(
         _replace(given, grant=_plain(given.grant))
         for given in add_on.entitlements
-        if not given.grant.is_change
+        if not given.grant.is_change and not add_on.once
     )
     return _replace(add_on, entitlements=entitlements)
 

@@ -15,6 +15,7 @@ import msgspec
 from sidecar.domain.catalog.model import EntitlementGrant, Limit, LimitChange, RateChange, RateLimit
 from sidecar.domain.entitlement.ceilings import (
     limit_plus_amount,
+    limit_plus_pack,
     rate_plus,
     with_amount,
     with_speed,
@@ -22,12 +23,17 @@ from sidecar.domain.entitlement.ceilings import (
 
 
 def changed(
-    before: EntitlementGrant, changes: EntitlementGrant, quantity: int = 1
+    before: EntitlementGrant, changes: EntitlementGrant, quantity: int = 1, *, once: bool = False
 ) -> EntitlementGrant:
-    """What was granted before, with changes; what they add goes on top so many times."""
+    """What was granted before, with changes; what they add goes on top so many times.
+
+    `once`: for all windows together, as packs do, instead of in each of them.
+    """
     limits, rates = before.limits, before.rates
     if changes.limit_changes and limits:
-        limits = tuple(_limit(limit, changes.limit_changes, quantity) for limit in limits)
+        limits = tuple(
+            _limit(limit, changes.limit_changes, quantity, once=once) for limit in limits
+        )
     if changes.rate_changes and rates:
         rates = tuple(_rate(rate, changes.rate_changes, quantity) for rate in rates)
     return msgspec.structs.replace(before, limits=limits, rates=rates)
@@ -42,12 +48,14 @@ def meets(before: EntitlementGrant, changes: EntitlementGrant) -> bool:
     )
 
 
-def _limit(limit: Limit, changes: Iterable[LimitChange], quantity: int) -> Limit:
+def _limit(limit: Limit, changes: Iterable[LimitChange], quantity: int, *, once: bool) -> Limit:
     for change in changes:
         if change.limit != limit.id:
             continue
         amount = change.amount
-        if change.adds:
+        if once and amount is not None:
+            limit = limit_plus_pack(limit, amount * quantity)
+        elif change.adds:
             limit = limit_plus_amount(limit, None if amount is None else amount * quantity)
         else:
             limit = with_amount(limit, amount)

@@ -11,6 +11,7 @@ Rules
   that count the same thing (equal window and scope). Unlimited plus anything is unlimited. Limits
   of another window or scope would apply beside them: that buying more is never less is seen to
   where a catalog is applied (`domain.catalog.add_on_rules`).
+- A pack's amounts are given once, for all windows together (`Limit.packs`).
 - BOOLEAN: on where any source says so; an override wins either way.
 - CONFIG: the last source has the say.
 """
@@ -39,7 +40,7 @@ from sidecar.domain.catalog.model import (
     Scope,
 )
 from sidecar.domain.company.model import AddOnSubscription, Segment, SubscriptionStatus
-from sidecar.domain.entitlement.add_on_amounts import increased, scaled
+from sidecar.domain.entitlement.add_on_amounts import increased, packed, scaled
 from sidecar.domain.entitlement.arrangement import Arrangement, arranged
 from sidecar.domain.entitlement.limit_changes import changed, meets
 from sidecar.domain.entitlement.overrides import in_order
@@ -109,13 +110,14 @@ class CatalogIndex:
     """A catalog, arranged for look-ups. Immutable after it was built.
 
     `version` is the control plane's revision; `dimensions`: what features declare, by their keys.
+    `add_ons`: by their keys.
     """
 
     __slots__ = (
-        "_add_ons",
         "_company_wide",
         "_earlier_plans",
         "_plans",
+        "add_ons",
         "catalog",
         "dimensions",
         "features",
@@ -132,7 +134,7 @@ class CatalogIndex:
         self.dimensions = declared_dimensions(catalog)
         self._plans = arrangement.plans
         self._earlier_plans = arrangement.earlier_plans
-        self._add_ons = arrangement.add_ons
+        self.add_ons = arrangement.add_ons
         self._company_wide: dict[str, tuple[Limit, ...]] = {}
 
     @classmethod
@@ -143,7 +145,7 @@ class CatalogIndex:
     def pieces(self) -> list[tuple[Plan | AddOn, object]]:
         """What holds nearly all of its memory, to be let go of piece by piece."""
         plans = zip(self.catalog.plans, self._plans.values(), strict=False)
-        add_ons = zip(self.catalog.add_ons, self._add_ons.values(), strict=False)
+        add_ons = zip(self.catalog.add_ons, self.add_ons.values(), strict=False)
         earlier = [grants for versions in self._earlier_plans.values() for _, grants in versions]
         return [*plans, *zip(self.catalog.plan_versions, earlier, strict=False), *add_ons]
 
@@ -191,7 +193,7 @@ class CatalogIndex:
         grants = [plan.get(feature) for plan in self._plans.values()]
         for versions in self._earlier_plans.values():
             grants += [plan.get(feature) for _, plan in versions]
-        for add_on in self._add_ons.values():
+        for add_on in self.add_ons.values():
             given = add_on.by_feature.get(feature)
             grants.append(None if given is None else given.grant)
         seen: set[tuple[WindowSpec, Scope]] = set()
@@ -215,7 +217,8 @@ class CatalogIndex:
             if given is None:
                 effect, result = SourceEffect.SILENT, grant
             else:
-                effect, result = _joined(feature, grant, given, add_on_subscription)
+                once = self.add_ons[add_on_subscription.add_on].once
+                effect, result = _joined(feature, grant, given, add_on_subscription, once=once)
             said = None if given is None else given.grant
             yield Source(
                 SourceKind.ADD_ON,
@@ -241,7 +244,7 @@ class CatalogIndex:
             return []
         ranked: list[tuple[tuple[bool, int, str], AddOnSubscription, AddOnEntitlement | None]] = []
         for add_on_subscription in segment.add_ons:
-            add_on = self._add_ons.get(add_on_subscription.add_on)
+            add_on = self.add_ons.get(add_on_subscription.add_on)
             if add_on is None:
                 continue
             given = add_on.by_feature.get(feature.key)
@@ -259,18 +262,21 @@ def _joined(
     before: EntitlementGrant | None,
     given: AddOnEntitlement,
     add_on_subscription: AddOnSubscription,
+    *,
+    once: bool,
 ) -> tuple[SourceEffect, EntitlementGrant | None]:
-    """What an add-on makes of what was granted before it."""
+    """What an add-on makes of what was granted before it; `once`: it is a pack."""
     grant = given.grant
     if grant.is_change:
         if before is None:
             return SourceEffect.SILENT, None
-        result = changed(before, grant, add_on_subscription.quantity)
+        result = changed(before, grant, add_on_subscription.quantity, once=once)
         return _effect_of_change(before, grant, result, SourceEffect.ADDED), result
     if feature.kind is FeatureKind.METERED and given.merge is Merge.INCREMENT:
         if before is None:
-            return SourceEffect.GRANTED, scaled(grant, add_on_subscription.quantity)
-        result = increased(before, grant, add_on_subscription)
+            brought = scaled(grant, add_on_subscription.quantity)
+            return SourceEffect.GRANTED, packed(brought) if once else brought
+        result = increased(before, grant, add_on_subscription, once=once)
         return (SourceEffect.OUTRANKED if result == before else SourceEffect.ADDED), result
     if before is None:
         return SourceEffect.GRANTED, grant

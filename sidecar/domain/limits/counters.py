@@ -42,6 +42,7 @@ class CounterTotal(msgspec.Struct, frozen=True):
     `carried`: what rolled over into the window, by age, the youngest first; `None` where the plane
     has not worked it out, or where nothing rolls over. `corrections`: the part of the total that is
     the plane's own; without it a counter only grows. `None` where the plane does not say.
+    `packs_used`: what windows before it have used of packs, known where `carried` is.
     """
 
     company: str
@@ -52,6 +53,7 @@ class CounterTotal(msgspec.Struct, frozen=True):
     version: int
     carried: tuple[int, ...] | None = None
     corrections: int | None = 0
+    packs_used: int = 0
 
 
 def slot_of(limit: Limit, generation: int = 0) -> str:

@@ -63,11 +63,6 @@ def carry(rollover: Rollover, amount: int, carried: tuple[int, ...], used: int) 
     return _cut(left[: rollover.windows], _most(rollover, amount))
 
 
-def allowance(amount: int, carried: tuple[int, ...]) -> int:
-    """What may be used in a window: the limit's amount and what was carried into it."""
-    return min(INT64_MAX, amount + sum(carried))
-
-
 def _unused(carried: tuple[int, ...], used: int) -> tuple[int, ...]:
     return _cut(_left(carried, used), INT64_MAX)
 

@@ -82,6 +82,11 @@ def passes_on_us(snapshot: CompanySnapshot, slot: str, window: Window) -> int:
     return window.end_us
 
 
+def first_window(snapshot: CompanySnapshot, slot: str, spec: WindowSpec) -> Window:
+    """The window in which a slot's generation begins, as far as the timeline knows."""
+    return company_window(snapshot.phases, spec, _begun_us(snapshot, slot))
+
+
 def _link(
     index: CatalogIndex,
     snapshot: CompanySnapshot,
@@ -92,7 +97,7 @@ def _link(
 ) -> Link | None:
     last, first = segment_at(snapshot, ends_us - 1), segment_at(snapshot, ends_us)
     limit = rolling_limits(index, last, feature).get(slot)
-    if limit is None or limit.rollover is None:
+    if limit is None:
         return None
     following_slot = slot_of(limit, generation_of(first, limit.window))
     following = company_window(snapshot.phases, limit.window, ends_us)

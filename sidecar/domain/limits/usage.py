@@ -60,7 +60,12 @@ class Headroom(Protocol):
 
     @property
     def carried(self) -> int:
-        """What rolled over, and may be used beyond the amount."""
+        """What rolled over and what is of packs: it may be used beyond the amount."""
+        ...
+
+    @property
+    def packs_left(self) -> int:
+        """What of `carried` is of packs, and not used."""
         ...
 
     @property
@@ -100,8 +105,9 @@ class QuotaUsage(msgspec.Struct, frozen=True, gc=False):
     """A limit that applies to a request, and the usage on its counter.
 
     `values`: of the limit's dimensions, in their order. Quantities in the feature's unit.
-    `carried`: what rolled over into the window and may be used beyond the amount; together they are
-    at most 2^63-1. `used` stays at 2^63-1, as counters do.
+    `carried`: what rolled over into the window, and what `packs` had left when it began, which may
+    be used beyond the amount; together they are at most 2^63-1. `used` stays there, as counters
+    do.
     `throttle_level`: for THROTTLE, how full the bucket of its rate is (see `rates`). Nothing fills
     it while the limit is unlimited: nothing lies above no amount.
     """
@@ -112,6 +118,7 @@ class QuotaUsage(msgspec.Struct, frozen=True, gc=False):
     values: tuple[str, ...] = ()
     carried: int = 0
     throttle_level: int = 0
+    packs: int = 0
 
     @property
     def id(self) -> str:
@@ -135,7 +142,8 @@ class QuotaUsage(msgspec.Struct, frozen=True, gc=False):
         return Reason.RATE_LIMITED if throttled else Reason.LIMIT_EXCEEDED
 
     def wait_us(self, quantity: int, now_us: int) -> int | None:
-        throttle, amount = self.limit.throttle, self.limit.amount or 0
+        throttle = self.limit.throttle
+        amount = (self.limit.amount or 0) + self.packs_left
         if throttle is None:
             return self._window_wait_us(now_us) if quantity <= amount else None
         waits = [wait_us(throttle, self.throttle_level, quantity - (remaining(self) or 0))]
@@ -154,7 +162,9 @@ class QuotaUsage(msgspec.Struct, frozen=True, gc=False):
             above = min(granted, max(0, used - ceiling))
             level = filled(throttle, level, above)
         used = min(INT64_MAX, used)
-        return QuotaUsage(self.limit, self.window, used, self.values, self.carried, level)
+        return QuotaUsage(
+            self.limit, self.window, used, self.values, self.carried, level, self.packs
+        )
 
     @property
     def ceiling(self) -> int | None:
@@ -165,6 +175,10 @@ class QuotaUsage(msgspec.Struct, frozen=True, gc=False):
     @property
     def amount(self) -> int | None:
         return self.limit.amount
+
+    @property
+    def packs_left(self) -> int:
+        return min(self.packs, remaining(self) or 0)
 
     @property
     def rate(self) -> Rate | None:
@@ -232,6 +246,10 @@ class RateUsage(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def carried(self) -> int:
+        return 0
+
+    @property
+    def packs_left(self) -> int:
         return 0
 
     @property

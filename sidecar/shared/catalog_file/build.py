@@ -126,6 +126,7 @@ class Builder:
             integer_of(node, "rank", 0),
             tuple(entitlements),
             tuple(map(own_text, items_of(node, "plans") or ())),
+            flag_of(node, "once"),
         )
 
     def _company(self, key: str, node: Node) -> Company:

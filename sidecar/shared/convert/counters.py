@@ -62,6 +62,7 @@ def total_to_message(total: CounterTotal) -> sync_pb2.CounterTotal:
         carrying=total.carried is not None,
         carried=total.carried or (),
         corrections=total.corrections,
+        packs_used=total.packs_used,
     )
 
 
@@ -79,6 +80,7 @@ def total_from_message(message: sync_pb2.CounterTotal, field: str) -> CounterTot
         version=message.version,
         carried=_carried(message, f"{field}.carried") if message.carrying else None,
         corrections=message.corrections if message.HasField("corrections") else None,
+        packs_used=_packs_used(message, f"{field}.packs_used") if message.carrying else 0,
     )
 
 
@@ -97,6 +99,12 @@ def totals_in_slices(
                 totals.append(total)
         yield
     return tuple(totals)
+
+
+def _packs_used(message: sync_pb2.CounterTotal, field: str) -> int:
+    if message.packs_used < 0:
+        raise InvalidInput(field, "must not be negative")
+    return message.packs_used
 
 
 def _carried(message: sync_pb2.CounterTotal, field: str) -> tuple[int, ...]:

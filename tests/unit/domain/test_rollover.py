@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import Rollover
-from sidecar.domain.limits.rollover import allowance, carry
+from sidecar.domain.limits.rollover import carry
 
 ONE: Final = Rollover()
 THREE: Final = Rollover(windows=3)
@@ -66,17 +66,3 @@ def test_the_total_fits_64_bits() -> None:
     carried = carry(THREE, INT64_MAX - 1, (INT64_MAX,), 5)
 
     assert carried == (INT64_MAX - 1, 1)
-
-
-@pytest.mark.parametrize(
-    ("amount", "carried", "expected"),
-    [
-        pytest.param(10, (), 10, id="the amount alone"),
-        pytest.param(10, (4, 0, 2), 16, id="with what was carried"),
-        pytest.param(INT64_MAX, (1,), INT64_MAX, id="never above 64 bits"),
-    ],
-)
-def test_allowance_is_amount_and_carried(
-    amount: int, carried: tuple[int, ...], expected: int
-) -> None:
-    assert allowance(amount, carried) == expected

@@ -138,7 +138,7 @@ def test_the_sweep_keeps_the_newest_counter_of_a_chain_alone(most: int) -> None:
     ]
     assert [0, 0, 3, 0] == left
     while rounds < 4:
-        rounds += sweep.step(sidecar.now_us + 1000 * DAY_US, most)[1]
+        rounds += sweep.step(sidecar.now_us + 3_700 * DAY_US, most)[1]
     assert 0 == sidecar.opened.used(counter_ref(ROLLING, at_us=NOW_US + 2 * DAY_US))
 
 

@@ -78,6 +78,8 @@ CORRECTED: Final = StoredCounter(300, -2, 77, 1_775_001_600_000_000, ("ann",), N
 CORRECTED_HEX: Final = "03" + COUNTER_HEX[2:] + "93" + "91a3616e6e" + "f7" + "07"
 CARRYING_CORRECTED: Final = StoredCounter(300, -2, 77, 1_775_001_600_000_000, (), (4, 0), 3)
 CARRYING_CORRECTED_HEX: Final = "04" + COUNTER_HEX[2:] + "94" + "90" + "920400" + "03" + "00"
+PACKS: Final = StoredCounter(300, -2, 77, 1_775_001_600_000_000, (), (4, 0), 3, 0, 9)
+PACKS_HEX: Final = "05" + COUNTER_HEX[2:] + "95" + "90" + "920400" + "03" + "00" + "09"
 
 BUCKET_HEX: Final = (
     "01"  # version
@@ -125,10 +127,8 @@ def test_a_counter_into_which_amounts_were_carried_is_written_and_read_like_this
 
 
 def test_a_counter_with_corrections_is_written_and_read_like_this() -> None:
-    for counter, written in (
-        (CORRECTED, CORRECTED_HEX),
-        (CARRYING_CORRECTED, CARRYING_CORRECTED_HEX),
-    ):
+    written_as = {CORRECTED: CORRECTED_HEX, CARRYING_CORRECTED: CARRYING_CORRECTED_HEX}
+    for counter, written in (written_as | {PACKS: PACKS_HEX}).items():
         data = bytes.fromhex(written)
         assert written == codec.encode_counter(counter, 2).hex()
         assert counter == codec.decode_counter(data, 2)
@@ -140,6 +140,7 @@ def test_which_counters_are_carried_into_is_seen_without_reading_them() -> None:
     found = [codec.is_carrying(bytes.fromhex(data)) for data in written]
     assert [False, False, True, True, False] == found
     assert codec.is_carrying(bytes.fromhex(CARRYING_CORRECTED_HEX))
+    assert codec.is_carrying(bytes.fromhex(PACKS_HEX))
 
 
 def test_values_that_are_known_are_not_read() -> None:
@@ -395,5 +396,5 @@ def test_the_version_of_a_company_is_read_alone(written: str) -> None:
     assert 9 == codec.version_of(bytes.fromhex(written))
 
 
-def test_the_format_of_the_store_is_5() -> None:
-    assert 6 == codec.STORE_FORMAT
+def test_the_format_of_the_store_is_7() -> None:
+    assert 7 == codec.STORE_FORMAT

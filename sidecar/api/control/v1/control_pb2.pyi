@@ -1485,12 +1485,15 @@ class LimitUsage(_message.Message):
     WINDOW_FIELD_NUMBER: _builtins.int
     USED_FIELD_NUMBER: _builtins.int
     CARRIED_FIELD_NUMBER: _builtins.int
+    PACKS_LEFT_FIELD_NUMBER: _builtins.int
     feature: _builtins.str
     """Key of the feature."""
     used: _builtins.int
     """Usage over all sidecars, in the feature's unit."""
     carried: _builtins.int
-    """What was carried into the window, in the feature's unit."""
+    """What was carried into the window, and what packs had left when it began or they were bought, in the feature's unit."""
+    packs_left: _builtins.int
+    """What packs have left now, in the feature's unit: it is used last, and stays in later windows."""
     @_builtins.property
     def limit(self) -> _catalog_pb2.Limit:
         """The limit."""
@@ -1512,10 +1515,11 @@ class LimitUsage(_message.Message):
         window: _catalog_pb2.WindowInstance | None = ...,
         used: _builtins.int = ...,
         carried: _builtins.int = ...,
+        packs_left: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["carried", b"carried", "dimensions", b"dimensions", "feature", b"feature", "limit", b"limit", "used", b"used", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["carried", b"carried", "dimensions", b"dimensions", "feature", b"feature", "limit", b"limit", "packs_left", b"packs_left", "used", b"used", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -375,6 +375,7 @@ class LimitStatus(_message.Message):
     DIMENSIONS_FIELD_NUMBER: _builtins.int
     CARRIED_FIELD_NUMBER: _builtins.int
     RATE_FIELD_NUMBER: _builtins.int
+    PACKS_LEFT_FIELD_NUMBER: _builtins.int
     limit: _builtins.str
     """Name of the limit within the entitlement."""
     enforcement: _catalog_pb2.Enforcement.ValueType
@@ -388,7 +389,11 @@ class LimitStatus(_message.Message):
     overage: _builtins.int
     """Usage above the amount; 0 where there is none."""
     carried: _builtins.int
-    """What was carried in from earlier windows; usable beyond the amount, and part of what remains."""
+    """What came in from earlier windows: what was left of them, and what packs (AddOn.once) had left when the window began
+    or they were bought. Usable beyond the amount, and part of what remains.
+    """
+    packs_left: _builtins.int
+    """What packs have left now: a part of what remains, which is used last and stays in later windows."""
     @_builtins.property
     def window_start(self) -> _timestamp_pb2.Timestamp:
         """Start of the window. Absent for LIFETIME."""
@@ -419,10 +424,11 @@ class LimitStatus(_message.Message):
         dimensions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         carried: _builtins.int = ...,
         rate: _catalog_pb2.Rate | None = ...,
+        packs_left: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_remaining", b"_remaining", "amount", b"amount", "rate", b"rate", "remaining", b"remaining", "resets_at", b"resets_at", "window_start", b"window_start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_remaining", b"_remaining", "amount", b"amount", "carried", b"carried", "dimensions", b"dimensions", "enforcement", b"enforcement", "limit", b"limit", "overage", b"overage", "rate", b"rate", "remaining", b"remaining", "resets_at", b"resets_at", "used", b"used", "window_start", b"window_start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_remaining", b"_remaining", "amount", b"amount", "carried", b"carried", "dimensions", b"dimensions", "enforcement", b"enforcement", "limit", b"limit", "overage", b"overage", "packs_left", b"packs_left", "rate", b"rate", "remaining", b"remaining", "resets_at", b"resets_at", "used", b"used", "window_start", b"window_start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__amount: _TypeAlias = _typing.Literal["amount"]  # noqa: Y015
     _WhichOneofArgType__amount: _TypeAlias = _typing.Literal["_amount", b"_amount"]  # noqa: Y015

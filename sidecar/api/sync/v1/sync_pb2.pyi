@@ -385,6 +385,7 @@ class CounterTotal(_message.Message):
     CARRYING_FIELD_NUMBER: _builtins.int
     CARRIED_FIELD_NUMBER: _builtins.int
     CORRECTIONS_FIELD_NUMBER: _builtins.int
+    PACKS_USED_FIELD_NUMBER: _builtins.int
     company: _builtins.str
     """Id of the company."""
     feature: _builtins.str
@@ -396,10 +397,14 @@ class CounterTotal(_message.Message):
     version: _builtins.int
     """Grows with every change of the ledger: of two totals of a counter, the one with the greater version is newer."""
     carrying: _builtins.bool
-    """Whether unused amounts of a limit on this counter roll over, and the plane has worked out what came in."""
+    """Whether a limit on this counter rolls over or has packs, and the plane has worked out what came in."""
     corrections: _builtins.int
     """The part of the total that is the plane's own: duplicates taken back, usage moved to where it belongs. Without it a
     counter only grows: one that shrinks shows that the plane lost state. Absent: not said.
+    """
+    packs_used: _builtins.int
+    """How much of the packs of a limit on this counter was used in earlier windows, in the feature's unit; known where
+    carrying is set. What they hold less this is what they have left for the window.
     """
     @_builtins.property
     def counter(self) -> Global___Counter:
@@ -423,10 +428,11 @@ class CounterTotal(_message.Message):
         carrying: _builtins.bool = ...,
         carried: _abc.Iterable[_builtins.int] | None = ...,
         corrections: _builtins.int | None = ...,
+        packs_used: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_corrections", b"_corrections", "corrections", b"corrections", "counter", b"counter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_corrections", b"_corrections", "carried", b"carried", "carrying", b"carrying", "company", b"company", "corrections", b"corrections", "counter", b"counter", "feature", b"feature", "own", b"own", "total", b"total", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_corrections", b"_corrections", "carried", b"carried", "carrying", b"carrying", "company", b"company", "corrections", b"corrections", "counter", b"counter", "feature", b"feature", "own", b"own", "packs_used", b"packs_used", "total", b"total", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__corrections: _TypeAlias = _typing.Literal["corrections"]  # noqa: Y015
     _WhichOneofArgType__corrections: _TypeAlias = _typing.Literal["_corrections", b"_corrections"]  # noqa: Y015

@@ -44,6 +44,7 @@ MORE: Final = EntitlementGrant(
     limit_changes=(LimitChange("daily", 100, adds=True), LimitChange("large", None, adds=True)),
     rate_changes=(RateChange("burst", 5, 10, adds=True),),
 )
+ONCE: Final = EntitlementGrant("tokens", limit_changes=(LimitChange("daily", 100, adds=True),))
 CHANGES: Final = EntitlementGrant(
     "tokens",
     limit_changes=(LimitChange("daily", 100, adds=True), LimitChange("large", None)),
@@ -74,10 +75,15 @@ CATALOGS: Final = {
     "nothing earned while paused": with_limit(
         Limit("daily", DAY, 5, rollover=Rollover(while_paused=False))
     ),
+    "a pack": Catalog(
+        (TOKENS,),
+        (),
+        (AddOn("pack", "", 0, (AddOnEntitlement(ONCE),), ("pro", "team"), once=True),),
+    ),
     "changes of an add-on": Catalog(
         (TOKENS,),
         (),
-        (AddOn("pack", "", 0, (AddOnEntitlement(MORE),), ("pro", "team"), once=True),),
+        (AddOn("more", "", 0, (AddOnEntitlement(MORE),), ("pro", "team")),),
     ),
     "versions of a plan": Catalog(
         (TOKENS,),

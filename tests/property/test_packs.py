@@ -1,0 +1,135 @@
+"""What is left of packs agrees with a model that has every pack in its hands.
+
+The model has a list of packs, and takes usage from the oldest; whoever holds fewer loses the
+youngest. It never looks back. The sidecar has no plane, is closed and opened, and is swept; what is
+bought and dropped, resets and late usage reach it in any order.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sidecar.domain.catalog.model import Rollover
+from sidecar.domain.limits.reasons import GrantMode
+from sidecar.domain.time.units import DAY_US, HOUR_US
+from sidecar.storage.sweep import Sweep
+from tests.support.build import DAY, catalog, limit, metered
+from tests.support.inside import Inside
+from tests.support.packs import NAMED, having, limit_usage, pack
+
+AMOUNT: Final = 10
+PACK: Final = 50
+_ROLLOVERS: Final = st.none() | st.builds(Rollover, st.sampled_from([1, 3]))
+
+
+class _Day(NamedTuple):
+    """A day's usage before and after so many packs are held; how many days of rest follow."""
+
+    used: int
+    packs: int
+    then_used: int
+    is_reset: bool
+    is_reopened: bool
+    is_swept: bool
+    rest: int
+
+
+_DAYS: Final = st.lists(
+    st.builds(
+        _Day,
+        st.integers(0, 70),
+        st.integers(0, 3),
+        st.integers(0, 70),
+        st.sampled_from([False, False, False, True]),
+        st.booleans(),
+        st.booleans(),
+        st.sampled_from([0, 0, 0, 1, 3, 38, 60]),
+    ),
+    max_size=9,
+)
+
+
+class _Model:
+    """What each pack has left, the oldest first, and what each earlier day has."""
+
+    def __init__(self, packs: int, rollover: Rollover | None) -> None:
+        self._windows = 0 if rollover is None else rollover.windows
+        self._packs = [PACK] * packs
+        self._days: list[int] = []
+        self.used = 0
+
+    def left(self, packs: int) -> int:
+        """What so many packs would have left, with all of the day used."""
+        return self._left_of(self._held(packs), self.used)[1]
+
+    def room(self, packs: int) -> int:
+        """How much more may be used today."""
+        return max(0, AMOUNT + sum(self._days) + sum(self._held(packs)) - self.used)
+
+    def ends(self, packs: int) -> None:
+        """The day ends, with so many packs."""
+        self._packs = self._held(packs)
+        above, _ = self._left_of(self._packs, self.used)
+        lots, used = [*self._days, AMOUNT], self.used
+        for at, lot in enumerate(lots):
+            lots[at] = lot - min(lot, used)
+            used -= lot - lots[at]
+        self._days = lots[max(0, len(lots) - self._windows) :] if self._windows else []
+        for at, lot in enumerate(self._packs):
+            self._packs[at] = lot - min(lot, above)
+            above -= lot - self._packs[at]
+        self.used = 0
+
+    def _held(self, packs: int) -> list[int]:
+        return [*self._packs, *[PACK] * (packs - len(self._packs))][:packs]
+
+    def _left_of(self, packs: list[int], used: int) -> tuple[int, int]:
+        above = max(0, used - AMOUNT - sum(self._days))
+        return above, max(0, sum(packs) - above)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 3), _ROLLOVERS, _DAYS)
+def test_what_is_left_of_packs_agrees_with_the_model(
+    packs: int, rollover: Rollover | None, days: list[_Day]
+) -> None:
+    of = msgspec.structs.replace(limit("daily", AMOUNT, window=DAY), rollover=rollover)
+    plans = {"basic": [metered("calls", of)]}
+    given_once = msgspec.structs.replace(
+        NAMED, limit_changes=(msgspec.structs.replace(NAMED.limit_changes[0], amount=PACK),)
+    )
+    content = msgspec.structs.replace(catalog(plans), add_ons=(pack("pack", given_once),))
+    sidecar, model = Inside(content, having(packs), authority=True), _Model(packs, rollover)
+    model.used += sidecar.decide(1).decision.granted  # it begins with the first window that it sees
+    lowered = False
+    for day in days:
+        for held, used in ((packs, day.used), (day.packs, day.then_used)):
+            sidecar.apply(None, having(held))
+            room = model.room(held)
+            assert [True, False] == [sidecar.allows(room), sidecar.allows(room + 1)]
+            assert model.left(held) == limit_usage(sidecar).packs_left
+            if used:
+                granted = sidecar.decide(used, mode=GrantMode.UP_TO).decision.granted
+                assert min(room, used) == granted
+                model.used += granted
+            sidecar.now_us += HOUR_US
+        lowered = lowered or day.packs < packs
+        packs = day.packs
+        if day.is_reset:
+            sidecar.apply(None, having(packs), resets_usage=True)
+            model.used = 0
+            assert model.left(packs) == limit_usage(sidecar).packs_left
+        if day.is_swept:
+            Sweep(sidecar.opened.store).step(sidecar.now_us, 10_000)
+        if day.is_reopened:
+            sidecar.reopen()
+        # A sidecar alone does not know for ever whether what was used was dropped since.
+        days_on = 1 + (min(day.rest, 2) if lowered else day.rest)
+        for _ in range(days_on):
+            model.ends(packs)
+        sidecar.now_us += days_on * DAY_US - 2 * HOUR_US
+        assert model.left(packs) == limit_usage(sidecar).packs_left
