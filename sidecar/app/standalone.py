@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from sidecar.directory.directory import Directory
-from sidecar.domain.catalog.model import CatalogSnapshot
+from sidecar.domain.catalog.model import CatalogSnapshot, Plan
 from sidecar.domain.company.model import Company, CompanySnapshot
-from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot
+from sidecar.domain.company.terms import with_grace
+from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot, phase_at
 from sidecar.shared.catalog_file.load import load_catalog_file
 from sidecar.storage.snapshots import SnapshotChanges, Snapshots, WatchPosition
 
@@ -24,6 +25,7 @@ def load_standalone(path: str, snapshots: Snapshots, directory: Directory, now_u
     file that is wrong, `OSError` for one that can't be read.
     """
     content = load_catalog_file(path)
+    plans = {plan.key: plan for plan in content.catalog.plans}
     present = snapshots.position()
     version = present.revision + 1
     catalog = snapshots.catalog()
@@ -31,7 +33,7 @@ def load_standalone(path: str, snapshots: Snapshots, directory: Directory, now_u
     changed = [
         snapshot
         for company in content.companies
-        if (snapshot := _changed(snapshots, company, version, now_us)) is not None
+        if (snapshot := _changed(snapshots, company, plans, version, now_us)) is not None
     ]
     gone = [company for company in _all_held(snapshots) if company not in wanted]
     same_catalog = catalog is not None and catalog.catalog == content.catalog
@@ -49,14 +51,33 @@ def load_standalone(path: str, snapshots: Snapshots, directory: Directory, now_u
 
 
 def _changed(
-    snapshots: Snapshots, company: Company, version: int, now_us: int
+    snapshots: Snapshots, company: Company, plans: Mapping[str, Plan], version: int, now_us: int
 ) -> CompanySnapshot | None:
     """The snapshot of a company that is new or has changed."""
     held = snapshots.company(company.id)
+    company = _filled(company, held, plans, now_us)
     if held is None:
         return compile_snapshot(company, version)
     now = continue_snapshot(held, company, version, now_us)
     return None if msgspec.structs.replace(now, version=held.version) == held else now
+
+
+def _filled(
+    company: Company, held: CompanySnapshot | None, plans: Mapping[str, Plan], now_us: int
+) -> Company:
+    """The company with what the file leaves open: the plan's grace, and an anchor.
+
+    The anchor is the one that the store has of it, else now.
+    """
+    subscription = company.subscription
+    if subscription is None:
+        return company
+    subscription = with_grace(subscription, plans)
+    if subscription.anchor_us is None:
+        kept = None if held is None else phase_at(held, now_us).anchor_us
+        anchor_us = now_us if kept is None else kept
+        subscription = msgspec.structs.replace(subscription, anchor_us=anchor_us)
+    return msgspec.structs.replace(company, subscription=subscription)
 
 
 def _all_held(snapshots: Snapshots) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Final
 
 import click
 
+from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
 from sidecar.cli import output
 from sidecar.cli.catalog_warnings import (
@@ -53,6 +54,15 @@ _MARKS: Final = {
     control_pb2.CHANGE_ACTION_CREATED: ("+", "green", "created"),
     control_pb2.CHANGE_ACTION_UPDATED: ("~", "yellow", "updated"),
     control_pb2.CHANGE_ACTION_REMOVED: ("-", "red", "removed"),
+}
+
+
+_EXISTING: Final = {
+    catalog_pb2.EXISTING_COMPANIES_KEEP: "they keep what they have",
+    catalog_pb2.EXISTING_COMPANIES_MOVE_NOW: "they have the new version now",
+    catalog_pb2.EXISTING_COMPANIES_MOVE_AT_PERIOD_END: (
+        "they have the new version once their billing period ends"
+    ),
 }
 
 
@@ -203,11 +213,21 @@ def _print_changes(answer: control_pb2.ApplyResponse, dry_run: bool) -> None:
         output.print_line(output.paint(line, colour))
         for field in change.fields:
             output.print_line(f"    {_field_line(field)}")
+        if change.HasField("existing"):
+            output.print_line(f"    {_existing_line(change.existing)}")
     hidden = answer.changed - len(answer.changes)
     if hidden > 0:
         output.print_line(f"  and {output.number(hidden)} more")
     print_conflicts(answer)
     output.print_line(_summary(answer, dry_run))
+
+
+def _existing_line(existing: control_pb2.ExistingCompanies) -> str:
+    count = existing.companies
+    if not count:
+        return "no company has it"
+    who = "1 company has it" if count == 1 else f"{output.number(count)} companies have it"
+    return f"{who}: {_EXISTING.get(existing.change, 'unknown')}"
 
 
 def _field_line(field: control_pb2.FieldChange) -> str:

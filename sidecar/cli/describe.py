@@ -9,6 +9,7 @@ from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.cli.output import NOTHING, Cell, Painted, bar, number
 from sidecar.cli.times import local_minute, span_of
+from sidecar.domain.bounds import PLAN_VERSION_NEWEST
 from sidecar.domain.time.units import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from sidecar.shared.api_json import enum_name, instant_of
 
@@ -60,6 +61,19 @@ def status_name(value: int) -> str:
     """Name the status of a subscription, such as `active`; `none` where there is none."""
     name = enum_name(catalog_pb2.SubscriptionStatus.DESCRIPTOR, value)
     return "none" if name is None else str(name).lower()
+
+
+def plan_text(plan: str, version: int) -> str:
+    """Write a plan with its version, where it has one of its own: `pro, version 3`."""
+    has_version = 0 < version < PLAN_VERSION_NEWEST
+    return f"{plan}, version {version}" if has_version else plan
+
+
+def plan_cause(*, after_trial: bool, after_grace: bool) -> str:
+    """Say why a plan is in force that was not bought; empty where it was."""
+    if after_grace:
+        return "since the grace of a late payment ended"
+    return "since the trial ended" if after_trial else ""
 
 
 def pairs(mapping: Mapping[str, str]) -> str:

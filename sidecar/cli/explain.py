@@ -27,6 +27,8 @@ from sidecar.cli.describe import (
     is_rate,
     overruled_text,
     pairs,
+    plan_cause,
+    plan_text,
     rate_words,
     reason_name,
     reason_text,
@@ -149,14 +151,25 @@ def _status(segment: catalog_pb2.Segment) -> str:
     name = status_name(segment.status)
     if segment.past_grace:
         return f"{name}, beyond its grace"
-    return f"{name}, after a trial" if segment.after_trial else name
+    after_trial = segment.after_trial and _is_over(segment)
+    return f"{name}, after a trial" if after_trial else name
+
+
+def _is_over(segment: catalog_pb2.Segment) -> bool:
+    return segment.status in (
+        catalog_pb2.SUBSCRIPTION_STATUS_ENDED,
+        catalog_pb2.SUBSCRIPTION_STATUS_CANCELED,
+    )
 
 
 def _plan(answer: pb.ExplainEntitlementResponse) -> str:
     segment = answer.segment
-    held = [segment.plan or "none"]
+    held = [plan_text(segment.plan, segment.plan_version) or "none"]
     held += [times_held(add_on.add_on, add_on.quantity) for add_on in segment.add_ons]
     text = " + ".join(held)
+    why = plan_cause(after_trial=segment.after_trial, after_grace=segment.after_grace)
+    if why and not _is_over(segment):
+        text += f" ({why})"
     if answer.sources[0].kind == pb.SOURCE_KIND_DEFAULT_PLAN:
         text += " (the default: the company is unknown)"
     return text

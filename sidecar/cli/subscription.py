@@ -179,12 +179,18 @@ def extend_trial(call: Call, until: Timestamp) -> None:
 
 @command.command("past-due")
 @company_argument
-@until_option("--grace-until", "Deny everything from then on; left out: never.")
+@until_option("--grace-until", "End of the grace; left out: the plan's grace, if it has one.")
+@click.option(
+    "--then", "plan", metavar="PLAN", help="The plan after it; left out: everything is denied."
+)
 @change_options
-def past_due(call: Call, until: Timestamp | None) -> None:
+def past_due(call: Call, until: Timestamp | None, plan: str | None) -> None:
     """Say that a payment of COMPANY is late."""
+    if plan is not None and until is None:
+        raise click.UsageError("--then needs --grace-until")
     told = "past due" + (f", grace{_until(until)}" if until else "")
-    send(call, told, past_due=control_pb2.MarkPastDue(grace_ends_at=until))
+    late = control_pb2.MarkPastDue(grace_ends_at=until, grace_end_plan=plan or "")
+    send(call, told, past_due=late)
 
 
 @command.command()

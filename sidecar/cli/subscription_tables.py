@@ -7,7 +7,7 @@ from typing import Final
 
 from sidecar.api.control.v1 import control_pb2
 from sidecar.cli import output
-from sidecar.cli.describe import status_name
+from sidecar.cli.describe import plan_cause, plan_text, status_name
 from sidecar.cli.output import NOTHING, Cell, Painted
 from sidecar.cli.times import local_time, until
 from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
@@ -75,7 +75,7 @@ def print_company(answer: control_pb2.GetCompanyResponse, now_us: int) -> None:
     facts: list[tuple[str, Cell]] = [
         ("company", answer.company.id),
         ("status", _status(present)),
-        ("plan", present.plan or NOTHING),
+        ("plan", plan_text(present.plan, present.plan_version) or NOTHING),
         ("add-ons", _add_ons(present)),
         ("time zone", present.time_zone),
     ]
@@ -131,6 +131,18 @@ def _planned_text(planned: control_pb2.PlannedChange, now_us: int) -> str:
     return f"{planned.what}, {meant}{until(instant_of(planned.at), now_us)}"
 
 
+def _causes(segment: Segment) -> Iterator[str]:
+    """Why status and plan are what they are, where nobody changed them."""
+    over = segment.status in (SubscriptionStatus.CANCELED, SubscriptionStatus.ENDED)
+    cause = plan_cause(after_trial=segment.after_trial, after_grace=segment.after_grace)
+    if segment.after_trial and over:
+        yield "trial is over"
+    elif cause:
+        yield f"{segment.plan} {cause}"
+    if segment.past_grace:
+        yield "grace is over"
+
+
 def _still(segment: Segment) -> Iterator[str]:
     """What denies by then all the same, and what ends it."""
     if segment.status is SubscriptionStatus.PAUSED:
@@ -159,12 +171,11 @@ def _rows(segments: Iterable[Segment], now_us: int) -> Iterator[list[Cell]]:
 def _notes(before: Segment | None, segment: Segment, now_us: int) -> Iterator[str]:
     if segment.from_us <= now_us < segment.until_us:
         yield "now"
-    if segment.after_trial:
-        yield "trial is over"
-    if segment.past_grace:
-        yield "grace is over"
+    yield from _causes(segment)
     if before is None:
         return
+    if before.plan == segment.plan and before.plan_version != segment.plan_version:
+        yield f"version {segment.plan_version} of the plan"
     if before.generation != segment.generation:
         yield "usage reset"
     if before.anchor_us != segment.anchor_us:

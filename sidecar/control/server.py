@@ -17,6 +17,7 @@ from sidecar.control.errors import StoreRefused
 from sidecar.control.metrics import ControlMetrics
 from sidecar.control.rpc.control import ControlServicer
 from sidecar.control.rpc.database_watch import DatabaseWatch
+from sidecar.control.rpc.plan_task import PlanTask
 from sidecar.control.rpc.rollover_task import RolloverTask
 from sidecar.control.rpc.status import status_of_error
 from sidecar.control.rpc.sync import SyncServicer
@@ -184,6 +185,7 @@ class ControlPlane:
         start(self._sweep())
         start(self._count_losses())
         start(RolloverTask(self._workers, self._hub, self._metrics, self._sure_clock.now_us).run())
+        start(PlanTask(self._workers, self._hub, self._clock).run())
         self._health.start()
 
     def _listen(self) -> None:

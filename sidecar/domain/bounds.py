@@ -65,6 +65,9 @@ CATALOG_PARTS_MAX: Final = 250_000
 """Most entitlements, limits and rates of all plans and add-ons together."""
 SOLD_PARTS_MAX: Final = 2_000_000
 """Most plans of all add-ons that name them, each times what its add-on grants."""
+TERM_US_MIN: Final = SECOND_US
+"""Shortest trial or grace of a plan."""
+TERM_US_MAX: Final = 3_660 * DAY_US
 BATCH_MAX: Final = 1000
 
 EVENT_PAST_US_MAX: Final = 35 * DAY_US

@@ -13,6 +13,7 @@ from sidecar.control.rules.history import Run
 from sidecar.control.services import apply, ingest, overrides, snapshots, subscriptions, usage
 from sidecar.control.services.close_windows import RollingCatalogs, close_windows
 from sidecar.control.services.directory import get_company
+from sidecar.control.services.plan_moves import move_due, move_page
 from sidecar.control.services.rollover_walk import Walker
 from sidecar.control.services.subscriptions import ChangedSubscription
 from sidecar.control.storage.sqlite import SqliteStore
@@ -129,6 +130,8 @@ class World:
         Raises `InvalidInput` where too many windows roll over.
         """
         self._push()
+        while move_due(self._plane):
+            move_page(self._plane, self.now_us)
         changed: dict[CounterKey, None] = {}
         more = True
         while more:

@@ -123,7 +123,7 @@ def _status(of: Subscription, at_us: int) -> tuple[Status, bool, bool]:
 
 
 def _anchor(subscription: Subscription, at_us: int) -> int:
-    anchor_us = subscription.anchor_us
+    anchor_us = subscription.anchor_us or 0
     for move_us in sorted(_moves(Step(0, Company("", subscription=subscription)))):
         if move_us <= at_us:
             anchor_us = move_us

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.control.v1 import control_pb2
 from sidecar.control.rpc.request_validation import require_count
 from sidecar.control.rules.ownership import FieldConflict, TakeOver, path_text
 from sidecar.control.services import apply
 from sidecar.control.storage.port import PlaneStore
+from sidecar.domain.catalog.model import ExistingCompanies
 from sidecar.domain.company.field_values import FIELD_NAMES
 from sidecar.domain.difference.changes import Change
 from sidecar.domain.difference.field_values import value_text
@@ -110,4 +112,11 @@ def _change(change: Change) -> control_pb2.Change:
             control_pb2.FieldChange(path=field.path, before=field.before, after=field.after)
             for field in change.fields[:FIELD_CHANGES_MAX]
         ],
+        existing=None if change.existing is None else _existing(*change.existing),
+    )
+
+
+def _existing(existing: ExistingCompanies, companies: int) -> control_pb2.ExistingCompanies:
+    return control_pb2.ExistingCompanies(
+        change=catalog_pb2.ExistingCompanies.ValueType(existing), companies=companies
     )

@@ -116,7 +116,12 @@ def _extend_trial(message: control_pb2.ExtendTrial) -> ExtendTrial:
 
 
 def _past_due(message: control_pb2.MarkPastDue) -> MarkPastDue:
-    return MarkPastDue(optional_instant(message, "grace_ends_at", "past_due"))
+    grace_ends_us = optional_instant(message, "grace_ends_at", "past_due")
+    if message.grace_end_plan:
+        KNOWN_NAMES.require_identifier("past_due.grace_end_plan", message.grace_end_plan)
+        if grace_ends_us is None:
+            raise InvalidInput("past_due.grace_end_plan", "needs grace_ends_at")
+    return MarkPastDue(grace_ends_us, message.grace_end_plan)
 
 
 def _drop_planned(message: control_pb2.DropPlannedChanges) -> DropPlannedChanges:

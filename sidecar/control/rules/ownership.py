@@ -240,7 +240,9 @@ def _same(said: FieldValue | None, has: FieldValue | None) -> bool:
 
 
 def _of_any_version(field: PlanField, said: PlanField) -> PlanField:
-    """Without the versions that a file leaves open."""
+    """Without the versions that a file leaves open, and without the seller's moves to others."""
+    if all(one.plan for one in said.planned):
+        field = _replace(field, planned=tuple(one for one in field.planned if one.plan))
     if len(field.planned) != len(said.planned):
         return field
     planned = tuple(

@@ -10,6 +10,7 @@ import msgspec
 
 from sidecar.control.rules.ownership import FieldConflict, TakeOver
 from sidecar.control.services.given_companies import PAGE, GivenCompany, company_steps, to_prune
+from sidecar.control.services.plan_moves import decide_moves, with_existing
 from sidecar.control.services.recounting import override_recounting_warnings, recounting_warnings
 from sidecar.control.services.timelines import with_timeline
 from sidecar.control.storage.port import PlaneStore, ReadTransaction, WriteTransaction
@@ -21,6 +22,8 @@ from sidecar.domain.catalog.model import Catalog, EntitlementGrant
 from sidecar.domain.catalog.rules import companies_problems, overrides_problems, problems
 from sidecar.domain.catalog.size import catalog_size_problems
 from sidecar.domain.catalog.sold_with import narrowed, sold_with
+from sidecar.domain.catalog.version_rules import versions_problems
+from sidecar.domain.catalog.versions import with_versions
 from sidecar.domain.catalog.warnings import WARNINGS_MAX, warnings
 from sidecar.domain.company.model import Company
 from sidecar.domain.company.rules import company_references, sold_apart_problems
@@ -155,7 +158,10 @@ def lowering(store: PlaneStore) -> list[RuleProblem]:
 
 def _take(transaction: WriteTransaction, steps: _Steps, revision: int, now_us: int) -> None:
     if steps.catalog is not None:
+        stored = transaction.catalog()
+        before = Catalog() if stored is None else stored.catalog
         transaction.put_catalog(steps.catalog, revision)
+        decide_moves(transaction, steps.catalog, before, now_us)
     tombstones = transaction.tombstones(each.company.id for each in steps.put if each.held is None)
     transaction.put_companies(
         with_timeline(
@@ -175,11 +181,14 @@ def _steps(transaction: ReadTransaction, desired: Desired, now_us: int) -> _Step
     before = Catalog() if stored is None else stored.catalog
     catalog = before if desired.catalog is None else desired.catalog
     _refuse_problems(desired, catalog)
-    after = canonical_catalog(catalog)
+    after = before
+    if desired.catalog is not None:
+        after = with_versions(canonical_catalog(catalog), before)
     given = {company.id: canonical_company(company) for company in desired.companies}
-    changes = catalog_changes(before, after)
+    changes = with_existing(transaction, catalog_changes(before, after), before, after, now_us)
     catalog_changed = bool(changes)
-    companies = company_steps(transaction, given, after, desired.take_over, now_us)
+    moves = transaction.plan_moves()
+    companies = company_steps(transaction, given, after, desired.take_over, moves, now_us)
     changes += companies.changes
     _refuse_large(desired, before, after, companies.put)
     remove, kept = _to_remove(transaction, desired, given)
@@ -238,7 +247,9 @@ def _refuse_large(
     put: Sequence[GivenCompany],
 ) -> None:
     """Refuse what would cost others: only of what changes, and gets larger by that."""
-    for path, message in catalog_size_problems(after, before):
+    for path, message in chain(
+        catalog_size_problems(after, before), versions_problems(after, before)
+    ):
         raise InvalidInput(field_path_text(("catalog", *path)), message)
     for each in put:
         for _, message in company_size_problems(each.company, each.before):

@@ -15,12 +15,14 @@ from sidecar.control.rules.ownership import (
     kept_from_pruning,
     merged,
 )
+from sidecar.control.services.plan_terms import PlanTerms, with_trial_of_plane
+from sidecar.control.storage.plan_values import PlanMove
 from sidecar.control.storage.port import ReadTransaction
 from sidecar.control.storage.values import StoredCompany
 from sidecar.domain.catalog.model import Catalog
 from sidecar.domain.catalog.rules import companies_problems
 from sidecar.domain.company.model import Company
-from sidecar.domain.difference.changes import Change, company_change
+from sidecar.domain.difference.changes import Change, company_change, created_change
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.validation import field_path_text
 
@@ -29,11 +31,17 @@ PAGE: Final = 500
 
 
 class GivenCompany(msgspec.Struct, frozen=True):
-    """A company that is given, what it becomes with what the API owns of it, and what is stored."""
+    """A company that is given, what it becomes with what the API owns of it, and what is stored.
 
+    `said`: as it is given; `given`: with what the plane sets where nothing is said. `is_mixed`: the
+    API owns something of it that is not as given.
+    """
+
+    said: Company
     given: Company
     merged: Merged
     held: StoredCompany | None
+    is_mixed: bool
 
     @property
     def company(self) -> Company:
@@ -71,6 +79,7 @@ def company_steps(
     given: Mapping[str, Company],
     catalog: Catalog,
     take_over: TakeOver,
+    moves: Sequence[PlanMove],
     now_us: int,
 ) -> CompanySteps:
     """Compare companies that are given, and fit the catalog, with those that are stored.
@@ -79,31 +88,41 @@ def company_steps(
     """
     steps = CompanySteps()
     both: list[Company] = []
-    for each in _given_companies(transaction, given, take_over, now_us):
+    terms = PlanTerms({plan.key: plan for plan in catalog.plans}, moves)
+    for each in _given_companies(transaction, given, terms, take_over, now_us):
         steps.conflicts.extend(each.merged.conflicts)
         change = company_change(each.before, each.company)
+        if change is not None and each.held is None:
+            change = created_change(each.said, each.given)
         if change is not None:
             steps.changes.append(change)
             steps.put.append(each)
         elif each.reowned is not None:
             steps.reowned.append(each.reowned)
-        if each.company != each.given:
+        if each.is_mixed:
             both.append(each.company)
     _refuse_problems(both, catalog)
     return steps
 
 
 def _given_companies(
-    transaction: ReadTransaction, given: Mapping[str, Company], take_over: TakeOver, now_us: int
+    transaction: ReadTransaction,
+    given: Mapping[str, Company],
+    terms: PlanTerms,
+    take_over: TakeOver,
+    now_us: int,
 ) -> Iterator[GivenCompany]:
     ids = iter(sorted(given))
     while page := list(islice(ids, PAGE)):
         stored = transaction.companies(page)
+        gone = transaction.tombstones(company for company in page if company not in stored)
         for company in page:
-            held = stored.get(company)
-            yield GivenCompany(
-                given[company], merged(held, given[company], take_over, now_us), held
-            )
+            held, said = stored.get(company), given[company]
+            filled = terms.filled(said, held, now_us, returns=company in gone)
+            joined = merged(held, filled, take_over, now_us)
+            whole = with_trial_of_plane(joined, said, held, now_us)
+            whole = terms.versioned(whole, held, now_us)
+            yield GivenCompany(said, filled, whole, held, joined.company != filled)
 
 
 def _refuse_problems(companies: Sequence[Company], catalog: Catalog) -> None:

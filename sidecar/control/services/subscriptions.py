@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from sidecar.control.rules.ownership import owners_after_call
 from sidecar.control.services.directory import no_company
+from sidecar.control.services.plan_moves import with_moves
 from sidecar.control.services.timelines import time_of_change, with_timeline
+from sidecar.control.storage.plan_values import PlanMove
 from sidecar.control.storage.port import PlaneStore, ReadTransaction
 from sidecar.control.storage.values import StoredCompany
 from sidecar.domain.catalog.canonical import canonical_company
 from sidecar.domain.catalog.model import Catalog
 from sidecar.domain.catalog.sold_with import sold_with
-from sidecar.domain.company.model import Company, CompanySnapshot
+from sidecar.domain.company.held_plans import bought_at
+from sidecar.domain.company.model import Company, CompanySnapshot, Subscription
 from sidecar.domain.company.planned import PlannedChange
 from sidecar.domain.company.rules import company_problems, sold_apart_problems
 from sidecar.domain.company.size import company_size_problems
 from sidecar.domain.company.subscription_changes import (
     ChangePlan,
+    MarkPastDue,
     OnPlanned,
     SetAddOn,
     SubscriptionChange,
     When,
 )
 from sidecar.domain.company.subscription_lifecycle import ChangeResult, apply_change, settled
+from sidecar.domain.company.terms import grace_of, sold_version
 from sidecar.domain.errors import FailedPrecondition, InvalidInput, NotFound
 from sidecar.domain.nearest import lacks
 from sidecar.domain.validation import field_path_text
@@ -84,18 +91,22 @@ def try_change(
 
 
 class _WorkedOut(msgspec.Struct, frozen=True):
-    """A change of a company as it is stored; `after` is `None` where nothing changes."""
+    """A change of a company as it is stored; `after` is `None` where nothing changes.
+
+    `moves`: to new versions of plans, which the seller decided, and which no call makes its own.
+    """
 
     stored: StoredCompany
     done: ChangeResult
     at_us: int
     after: Company | None
+    moves: Sequence[PlanMove] = ()
 
     def stored_at(self, revision: int) -> StoredCompany:
         """The company as it is stored once it is changed."""
         assert self.after is not None
         return with_timeline(
-            self.after,
+            with_moves(self.after, self.moves, self.at_us),
             revision,
             self.at_us,
             self.stored,
@@ -129,6 +140,7 @@ def _work_out(
     catalog = Catalog() if stored_catalog is None else stored_catalog.catalog
     _refuse_unknown(change, catalog)
     at_us = time_of_change(stored, now_us)
+    change = _with_terms(change, before, catalog, at_us)
     time_zone = stored.company.time_zone
     done = apply_change(before, change, when, at_us, time_zone, on_planned)
     if done.subscription == settled(before, at_us, time_zone) and not done.resets_usage:
@@ -136,7 +148,22 @@ def _work_out(
     after = msgspec.structs.replace(stored.company, subscription=done.subscription)
     _refuse_problems(change, after, stored.company)
     _refuse_sold_apart(change, after, catalog)
-    return _WorkedOut(stored, done, at_us, canonical_company(after))
+    return _WorkedOut(stored, done, at_us, canonical_company(after), transaction.plan_moves())
+
+
+def _with_terms(
+    change: SubscriptionChange, before: Subscription, catalog: Catalog, at_us: int
+) -> SubscriptionChange:
+    """A change with what it takes from the plans that are sold: a version, or a grace."""
+    plans = {plan.key: plan for plan in catalog.plans}
+    if isinstance(change, ChangePlan):
+        version = sold_version(change.plan, plans)
+        return msgspec.structs.replace(change, plan_version=version)
+    if isinstance(change, MarkPastDue) and change.grace_ends_us is None:
+        since_us = at_us if before.past_due is None else min(before.past_due.from_us, at_us)
+        late = grace_of(since_us, bought_at(before, since_us).plan, plans)
+        return MarkPastDue(late.grace_ends_us, late.grace_end_plan)
+    return change
 
 
 def _refuse_unknown(change: SubscriptionChange, catalog: Catalog) -> None:
@@ -145,6 +172,11 @@ def _refuse_unknown(change: SubscriptionChange, catalog: Catalog) -> None:
         plans = [plan.key for plan in catalog.plans]
         if change.plan not in plans:
             raise InvalidInput("plan.plan", lacks("plan", change.plan, plans))
+    elif isinstance(change, MarkPastDue) and change.grace_end_plan:
+        plans = [plan.key for plan in catalog.plans]
+        if change.grace_end_plan not in plans:
+            message = lacks("plan", change.grace_end_plan, plans)
+            raise InvalidInput("past_due.grace_end_plan", message)
     elif isinstance(change, SetAddOn):
         add_ons = [add_on.key for add_on in catalog.add_ons]
         if change.add_on not in add_ons:

@@ -3,9 +3,7 @@
 Synchronous, and safe to use from several threads. A transaction is explicit: what a `read` sees is
 one state of the store, what a `write` does happens as a whole or not at all, is on disk once the
 block ends, and writers follow one another. Sums saturate at -INT64_MAX and INT64_MAX
-instead of failing.
-
-Every method raises `Unavailable` where the database cannot be used, such as for a full disk.
+instead of failing. Every method raises `Unavailable` where the database cannot be used.
 """
 
 from __future__ import annotations
@@ -14,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from sidecar.control.storage.plan_port import PlanReads, PlanWrites
 from sidecar.control.storage.values import (
     Booked,
     CompanyChange,
@@ -41,7 +40,7 @@ from sidecar.domain.limits.counters import CounterTotal
 from sidecar.domain.time.sure import KnownTime
 
 
-class ReadTransaction(Protocol):
+class ReadTransaction(PlanReads, Protocol):
     """Questions to one state of the store."""
 
     def state(self) -> PlaneState:
@@ -206,7 +205,7 @@ class ReadTransaction(Protocol):
         ...
 
 
-class WriteTransaction(ReadTransaction, Protocol):
+class WriteTransaction(PlanWrites, ReadTransaction, Protocol):
     """Questions and changes; the questions see the changes."""
 
     def renew_epoch(self) -> None:

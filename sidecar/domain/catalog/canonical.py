@@ -26,6 +26,7 @@ from sidecar.domain.company.model import (
     Override,
     ScheduledChange,
     Subscription,
+    SubscriptionStatus,
 )
 from sidecar.domain.time.windows import UNENDING, Alignment, WindowSpec
 
@@ -120,6 +121,9 @@ def _subscription(subscription: Subscription) -> Subscription:
         add_ons=_add_ons(subscription.add_ons),
         changes=tuple(sorted(map(_change, subscription.changes), key=lambda change: change.at_us)),
         billing_period=WindowSpec(period.unit, period.interval, Alignment.ANCHORED),
+        trial_end_status=SubscriptionStatus.ACTIVE
+        if subscription.trial_end_plan
+        else subscription.trial_end_status,
     )
 
 

@@ -238,7 +238,7 @@ class Grace(Value, frozen=True):
 class Plan(Value, frozen=True):
     """A named set of entitlements, at most one for each feature, sorted by feature.
 
-    `version` grows with every change of what it grants; 0 is from before there were versions.
+    `version` grows with every change of what it grants; the first is 0.
     """
 
     key: str

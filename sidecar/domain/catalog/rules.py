@@ -33,6 +33,7 @@ from sidecar.domain.catalog.model import (
 )
 from sidecar.domain.catalog.pack_rules import pack_problems
 from sidecar.domain.catalog.sold_with import sold_with
+from sidecar.domain.catalog.term_rules import terms_problems, terms_references
 from sidecar.domain.company.model import Company, Override
 from sidecar.domain.company.rules import (
     company_names,
@@ -174,9 +175,10 @@ def catalog_references(catalog: Catalog) -> Iterator[RuleProblem]:
             path = ("features", at, "fail_policy", "no_snapshot")
             yield RuleProblem(path, "DEFAULT_PLAN needs a default plan of the catalog")
     used = UsedDimensions(catalog)
+    plans = {plan.key for plan in catalog.plans}
     for at, plan in enumerate(catalog.plans):
         yield from below(("plans", at), _plan_references(plan, kinds, used))
-    plans = {plan.key for plan in catalog.plans}
+        yield from below(("plans", at), terms_references(plan, plans))
     for at, add_on in enumerate(catalog.add_ons):
         yield from below(("add_ons", at), _add_on_references(add_on, kinds, used))
         for index, plan_key in enumerate(add_on.plans):
@@ -224,6 +226,7 @@ def _plan_checks(plan: Plan) -> Iterator[Iterator[RuleProblem]]:
         yield below(("entitlements", at), no_changes_problems(grant))
     features = [grant.feature for grant in plan.entitlements]
     yield repeated_problems(("entitlements",), ("feature",), features)
+    yield terms_problems(plan)
 
 
 def _plan_references(

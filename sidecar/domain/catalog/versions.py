@@ -1,8 +1,8 @@
 """Versions of plans: which are sold, which companies still have, and what becomes of those.
 
 Rules
-- A plan has another version once it grants something else. Name, trial, grace and what becomes of
-  companies make none.
+- A plan has another version once it grants something else: 0 at first, then 1 and so on. Name,
+  trial, grace and what becomes of companies make none.
 - What becomes of companies that have the plan is said with the change. KEEP: they keep what their
   version grants. MOVE_NOW: they have the new one at once, whichever they had. MOVE_AT_PERIOD_END:
   they have it once their present billing period ends, whichever they had.
@@ -12,15 +12,12 @@ Rules
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator
 from itertools import chain
 
 import msgspec
 
-from sidecar.domain.bounds import PLAN_VERSIONS_MAX
 from sidecar.domain.catalog.model import Catalog, ExistingCompanies, Plan
-from sidecar.domain.validation import RuleProblem
 
 _replace = msgspec.structs.replace
 
@@ -78,22 +75,7 @@ def without_versions(catalog: Catalog, unused: Collection[tuple[str, int]]) -> C
     return catalog if kept == catalog.plan_versions else _replace(catalog, plan_versions=kept)
 
 
-def versions_problems(catalog: Catalog, before: Catalog) -> Iterator[RuleProblem]:
-    """Yield which plans would have more earlier versions than are kept. `before`: in force."""
-    counts = Counter(plan.key for plan in catalog.plan_versions)
-    were = Counter(plan.key for plan in before.plan_versions)
-    for at, plan in enumerate(catalog.plans):
-        if counts[plan.key] > max(PLAN_VERSIONS_MAX, were[plan.key]):
-            message = (
-                f"companies keep {counts[plan.key] - 1} earlier versions of plan {plan.key!r} "
-                f"already, at most are {PLAN_VERSIONS_MAX}: move them with this change "
-                "(existing: move now, or move at period end), or one by one before it "
-                f"(tallyd subscription change COMPANY --plan {plan.key})"
-            )
-            yield RuleProblem(("plans", at, "existing"), message)
-
-
 def _versioned(plan: Plan, held: Plan | None) -> Plan:
     if held is None:
-        return _replace(plan, version=1)
+        return _replace(plan, version=0)
     return _replace(plan, version=held.version + (plan.entitlements != held.entitlements))

@@ -41,7 +41,7 @@ class PlannedInstant(Value, frozen=True, order=True):
 
 
 class PlannedPlan(Value, frozen=True):
-    """A plan from an instant on; `version` as in `ScheduledChange`."""
+    """A plan, or a version of the plan held, from an instant on, as in `ScheduledChange`."""
 
     when: PlannedInstant
     plan: str
@@ -73,7 +73,7 @@ class AddOnField(Value, frozen=True):
 class AnchorField(Value, frozen=True):
     """The billing anchor, and the instants at which it moves."""
 
-    anchor_us: int
+    anchor_us: int | None
     moves: tuple[PlannedInstant, ...] = ()
 
 

@@ -77,8 +77,9 @@ class ScheduledChange(Value, frozen=True):
     """A change of the subscription at `at_us`.
 
     `plan`: empty leaves it; `add_ons`: `None` leaves them. `resets_usage`: every counter starts
-    again from 0. `moves_anchor`: the billing cycle starts anew. `plan_version`: 0 is whichever
-    there is. `at_period_end`: it is meant for the end of a billing period, and moves with it.
+    again from 0. `moves_anchor`: the billing cycle starts anew. `plan_version`: that which was
+    sold when it was planned; without a plan, the plan that is held moves to it. `at_period_end`:
+    it is meant for the end of a billing period, and moves with it.
     """
 
     at_us: int
@@ -96,14 +97,15 @@ class Subscription(Value, frozen=True):
     `trial_end_status` (ACTIVE or ENDED) follows the trial. `cancel_us`: it is canceled then.
     `ends_us`: its term ends then, unless it is renewed. `add_ons` are sorted by key, `changes` by
     time, of one instant that for a period's end comes last; each change holds from then on,
-    whatever the fields before say. `billing_period` is ANCHORED. `plan_version`: that which was
-    bought; 0 is from before there were versions. `cancel_at_period_end`: `cancel_us` is meant for
-    the end of a billing period, and moves with it. `trial_end_plan`: follows the trial, ACTIVE and
-    without add-ons; empty for none.
+    whatever the fields before say. `billing_period` is ANCHORED. `anchor_us`: `None` where
+    that is left to the plane, which sets the start of the subscription. `plan_version`: that which
+    was bought. `cancel_at_period_end`: `cancel_us` is meant
+    for the end of a billing period, and moves with it. `trial_end_plan`: follows the trial, ACTIVE
+    and without add-ons; empty for none.
     """
 
     plan: str
-    anchor_us: int
+    anchor_us: int | None = None
     trial_ends_us: int | None = None
     trial_end_status: SubscriptionStatus = SubscriptionStatus.ENDED
     cancel_us: int | None = None
@@ -131,8 +133,9 @@ class Company(Value, frozen=True):
 class Phase(Value, frozen=True):
     """A stretch [from_us, until_us) of a timeline in which a subscription stays as it is.
 
-    Add-ons and overrides come and go by themselves, see `Span`. `after_trial`: the status is what a
-    trial ended in. `past_grace`: PAST_DUE beyond its grace. Counters of ANCHORED windows belong to
+    Add-ons and overrides come and go by themselves, see `Span`. `after_trial`: the status, or
+    the plan, is what a trial ended in; `after_grace`: the plan is what a grace ended in.
+    `past_grace`: PAST_DUE beyond its grace. Counters of ANCHORED windows belong to
     `anchored_generation`, all others to `generation`; each grows when those counters start anew.
     """
 
@@ -147,6 +150,7 @@ class Phase(Value, frozen=True):
     generation: int = 0
     anchored_generation: int = 0
     plan_version: int = 0
+    after_grace: bool = False
 
 
 class Segment(Phase, frozen=True):

@@ -118,10 +118,12 @@ def _subscription_fields(subscription: Subscription) -> Iterator[tuple[FieldPath
     planned = tuple(
         PlannedPlan(_when(change), change.plan, change.plan_version)
         for change in subscription.changes
-        if change.plan
+        if change.plan or change.plan_version
     )
     yield PLAN, PlanField(subscription.plan, subscription.plan_version, planned)
-    yield ANCHOR, AnchorField(subscription.anchor_us, tuple(_anchor_moves(subscription)))
+    anchor_us, moves = subscription.anchor_us, tuple(_anchor_moves(subscription))
+    if anchor_us is not None or moves:
+        yield ANCHOR, AnchorField(anchor_us, moves)
     if subscription.billing_period != MONTHLY:
         yield BILLING_PERIOD, subscription.billing_period
     if subscription.trial_ends_us is not None:

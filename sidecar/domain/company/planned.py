@@ -234,7 +234,10 @@ def _planned_as(what: str, planned: ScheduledChange) -> PlannedChange:
 
 def _without_plan(planned: ScheduledChange) -> ScheduledChange:
     return ScheduledChange(
-        planned.at_us, add_ons=planned.add_ons, at_period_end=planned.at_period_end
+        planned.at_us,
+        add_ons=planned.add_ons,
+        plan_version=0 if planned.plan else planned.plan_version,
+        at_period_end=planned.at_period_end,
     )
 
 

@@ -38,6 +38,7 @@ from sidecar.domain.validation import (
 )
 
 _PLANS_TOLD_MAX: Final = 5
+_VERSION_MAX: Final = bounds.PLAN_VERSION_NEWEST - 1
 _AFTER_TRIAL: Final = (SubscriptionStatus.ACTIVE, SubscriptionStatus.ENDED)
 _BILLING_UNITS: Final = (
     WindowUnit.DAY,
@@ -140,7 +141,11 @@ def _override_problems(override: Override, anchored: bool) -> Iterator[RuleProbl
 def _subscription_problems(subscription: Subscription) -> Iterator[RuleProblem]:
     yield from identifier_problems(("plan",), subscription.plan)
     yield from instant_problems(("anchor",), subscription.anchor_us)
+    yield from number_problems(("plan_version",), subscription.plan_version, 0, _VERSION_MAX)
     yield from instant_problems(("trial_ends_at",), subscription.trial_ends_us)
+    yield from _end_plan_problems(
+        "trial_ends_at", subscription.trial_ends_us, "trial_end_plan", subscription.trial_end_plan
+    )
     yield from instant_problems(("cancel_at",), subscription.cancel_us)
     yield from instant_problems(("ends_at",), subscription.ends_us)
     if subscription.trial_end_status not in _AFTER_TRIAL:
@@ -161,6 +166,18 @@ def _past_due_problems(past_due: PastDue) -> Iterator[RuleProblem]:
     yield from instant_problems(("grace_ends_at",), grace_ends_us)
     if grace_ends_us is not None and grace_ends_us < past_due.from_us:  # none at all is fine
         yield RuleProblem(("grace_ends_at",), "must not be before since")
+    end_plan = past_due.grace_end_plan
+    yield from _end_plan_problems("grace_ends_at", grace_ends_us, "grace_end_plan", end_plan)
+
+
+def _end_plan_problems(
+    end: str, ends_us: int | None, name: str, plan: str
+) -> Iterator[RuleProblem]:
+    """Yield what is wrong with a plan that follows something that ends."""
+    if plan:
+        yield from identifier_problems((name,), plan)
+        if ends_us is None:
+            yield RuleProblem((name,), f"needs {end}, from which on it is in force")
 
 
 def _pause_problems(pause: Pause) -> Iterator[RuleProblem]:
@@ -182,6 +199,7 @@ def _changes_problems(changes: tuple[ScheduledChange, ...]) -> Iterator[RuleProb
 
 def _change_problems(change: ScheduledChange) -> Iterator[RuleProblem]:
     yield from instant_problems(("at",), change.at_us)
+    yield from number_problems(("plan_version",), change.plan_version, 0, _VERSION_MAX)
     if change.plan:
         yield from identifier_problems(("plan",), change.plan)
     if change.add_ons is not None:
@@ -203,6 +221,13 @@ def _subscription_references(
 ) -> Iterator[RuleProblem]:
     if subscription.plan not in plans:
         yield RuleProblem(("plan",), lacks("plan", subscription.plan, plans))
+    trial_end_plan, past_due = subscription.trial_end_plan, subscription.past_due
+    if trial_end_plan and trial_end_plan not in plans:
+        yield RuleProblem(("trial_end_plan",), lacks("plan", trial_end_plan, plans))
+    grace_end_plan = "" if past_due is None else past_due.grace_end_plan
+    if grace_end_plan and grace_end_plan not in plans:
+        path = ("past_due", "grace_end_plan")
+        yield RuleProblem(path, lacks("plan", grace_end_plan, plans))
     yield from below(("add_ons",), _add_ons_references(subscription.add_ons, add_ons))
     for at, change in enumerate(subscription.changes):
         if change.plan and change.plan not in plans:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from sidecar.domain.company.held_plans import bought_at
 from sidecar.domain.company.model import AddOnSubscription, ScheduledChange, Subscription
 
 _replace = msgspec.structs.replace
@@ -32,7 +33,9 @@ def joined(subscription: Subscription, planned: ScheduledChange) -> Subscription
             earlier.add_ons if planned.add_ons is None else planned.add_ons,
             planned.resets_usage or earlier.resets_usage,
             planned.moves_anchor or earlier.moves_anchor,
-            planned.plan_version if planned.plan else earlier.plan_version,
+            planned.plan_version
+            if planned.plan or (planned.plan_version and not earlier.plan)
+            else earlier.plan_version,
             planned.at_period_end,
         )
     changes[order_of(planned)] = planned
@@ -50,7 +53,7 @@ def with_add_on(
     """The subscription that holds an add-on so many times from an instant on; 0 is not at all."""
     planned = ScheduledChange(at_us, at_period_end=at_period_end)
     position = sum(order_of(change) <= order_of(planned) for change in subscription.changes)
-    held = held_after(subscription, position)
+    held = _held_after(subscription, position, at_us)
     before = quantity_of(held, wanted.add_on)
     if before == wanted.quantity:
         return subscription
@@ -64,7 +67,7 @@ def add_on_changes(subscription: Subscription, position: int) -> Iterator[AddOnS
     add_ons = subscription.changes[position].add_ons
     if add_ons is None:
         return
-    before = held_after(subscription, position)
+    before = _held_after(subscription, position, subscription.changes[position].at_us)
     for key in sorted({held.add_on for held in (*before, *add_ons)}):
         quantity = quantity_of(add_ons, key)
         if quantity != quantity_of(before, key):
@@ -76,7 +79,7 @@ def without_add_on_changes(
 ) -> Subscription:
     """The subscription without what the change at a position does to some add-ons."""
     change = subscription.changes[position]
-    before = held_after(subscription, position)
+    before = _held_after(subscription, position, change.at_us)
     for done in list(add_on_changes(subscription, position)):
         if done.add_on in add_ons:
             undone = AddOnSubscription(done.add_on, quantity_of(before, done.add_on))
@@ -110,14 +113,6 @@ def moved(subscription: Subscription, position: int, at_us: int) -> Subscription
     return subscription
 
 
-def held_after(subscription: Subscription, count: int) -> tuple[AddOnSubscription, ...]:
-    """The add-ons that are held once so many of the changes have taken effect."""
-    held = subscription.add_ons
-    for change in subscription.changes[:count]:
-        held = held if change.add_ons is None else change.add_ons
-    return held
-
-
 def quantity_of(held: Sequence[AddOnSubscription], add_on: str) -> int:
     """How many of an add-on are among those that are held."""
     return sum(each.quantity for each in held if each.add_on == add_on)
@@ -126,6 +121,14 @@ def quantity_of(held: Sequence[AddOnSubscription], add_on: str) -> int:
 def does_nothing(change: ScheduledChange) -> bool:
     """Whether a planned change leaves everything as it is."""
     return change == ScheduledChange(change.at_us, at_period_end=change.at_period_end)
+
+
+def _held_after(
+    subscription: Subscription, count: int, at_us: int
+) -> tuple[AddOnSubscription, ...]:
+    """The add-ons that are held at an instant once so many of the changes have taken effect."""
+    changes = subscription.changes[:count]
+    return bought_at(_replace(subscription, changes=changes), at_us).add_ons
 
 
 def _carried_on(

@@ -199,6 +199,7 @@ def segment_of(
         phase.generation,
         phase.anchored_generation,
         phase.plan_version,
+        phase.after_grace,
         add_ons,
         overrides,
     )
@@ -246,4 +247,5 @@ def phase_of(segment: Segment) -> Phase:
         segment.generation,
         segment.anchored_generation,
         segment.plan_version,
+        segment.after_grace,
     )

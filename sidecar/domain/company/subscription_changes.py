@@ -53,7 +53,7 @@ class _Change(Value, frozen=True):
 class ChangePlan(_Change, frozen=True):
     """Another plan. Counters stay, unless usage is reset.
 
-    `renews`: a subscription that is over is renewed with it.
+    `renews`: a subscription that is over is renewed with it. `plan_version`: that which is sold.
     """
 
     field = "plan"
@@ -63,6 +63,7 @@ class ChangePlan(_Change, frozen=True):
     resets_usage: bool = False
     moves_anchor: bool = False
     renews: bool = False
+    plan_version: int = 0
 
 
 class SetAddOn(_Change, frozen=True):
@@ -119,11 +120,12 @@ class ExtendTrial(_Change, frozen=True):
 
 
 class MarkPastDue(_Change, frozen=True):
-    """A payment is late; from the end of the grace on (`None`: never) everything is denied."""
+    """A payment is late; the grace (`None`: without end) is followed by a plan, or by denial."""
 
     field = "past_due"
 
     grace_ends_us: int | None = None
+    grace_end_plan: str = ""
 
 
 class MarkPaid(_Change, frozen=True):

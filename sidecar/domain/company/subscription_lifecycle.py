@@ -26,6 +26,7 @@ from typing import Final, assert_never
 
 import msgspec
 
+from sidecar.domain.company.held_plans import settled_plan
 from sidecar.domain.company.model import (
     AddOnSubscription,
     PastDue,
@@ -62,7 +63,7 @@ from sidecar.domain.company.subscription_changes import (
     SubscriptionChange,
     When,
 )
-from sidecar.domain.company.timeline import anchor_at, plan_at
+from sidecar.domain.company.timeline import anchor_at
 from sidecar.domain.company.trials import extended
 from sidecar.domain.errors import FailedPrecondition, InvalidInput
 
@@ -139,23 +140,21 @@ def settled(subscription: Subscription, now_us: int, time_zone: str) -> Subscrip
 
 def normalise(subscription: Subscription, now_us: int) -> Subscription:
     """The same subscription, told as of now: without what is past and has no effect any more."""
-    plan, add_ons = plan_at(subscription, now_us)
     anchor_us = anchor_at(subscription, now_us)
+    subscription = settled_plan(subscription, now_us)
     trial_ends_us, trial_end_status = subscription.trial_ends_us, subscription.trial_end_status
-    if trial_end_status is SubscriptionStatus.ACTIVE and _reached(trial_ends_us, now_us):
+    becomes_paid = trial_end_status is SubscriptionStatus.ACTIVE
+    if becomes_paid and not subscription.trial_end_plan and _reached(trial_ends_us, now_us):
         trial_ends_us, trial_end_status = None, SubscriptionStatus.ENDED
     pause = subscription.pause
     return _replace(
         subscription,
-        plan=plan,
-        add_ons=add_ons,
         anchor_us=subscription.anchor_us if anchor_us is None else anchor_us,
         trial_ends_us=trial_ends_us,
         trial_end_status=trial_end_status,
         cancel_at_period_end=subscription.cancel_at_period_end
         and not _reached(subscription.cancel_us, now_us),
         pause=None if pause is None else normal_pause(pause, now_us),
-        changes=tuple(change for change in subscription.changes if change.at_us > now_us),
     )
 
 
@@ -214,7 +213,7 @@ def _changed(
     match change:
         case ChangePlan(plan, resets_usage, moves_anchor):
             planned = ScheduledChange(
-                at_us, plan, None, resets_usage, moves_anchor, at_period_end=at_period_end
+                at_us, plan, None, resets_usage, moves_anchor, change.plan_version, at_period_end
             )
             return joined(subscription, planned)
         case SetAddOn(add_on, quantity):
@@ -263,7 +262,7 @@ def _renewed(subscription: Subscription, change: RenewSubscription, now_us: int)
         subscription, cancel_us=None, cancel_at_period_end=False, ends_us=change.ends_us
     )
     if _reached(subscription.trial_ends_us, now_us):
-        renewed = _replace(renewed, trial_ends_us=None)
+        renewed = _replace(renewed, trial_ends_us=None, trial_end_plan="")
     if change.moves_anchor:
         renewed = joined(renewed, ScheduledChange(now_us, moves_anchor=True))
     return renewed
@@ -274,7 +273,8 @@ def _past_due(subscription: Subscription, change: MarkPastDue, now_us: int) -> S
     since_us = now_us if before is None else min(before.from_us, now_us)
     if grace_ends_us is not None:
         since_us = min(since_us, grace_ends_us)  # a grace does not end before it begins
-    return _replace(subscription, past_due=PastDue(since_us, grace_ends_us))
+    past_due = PastDue(since_us, grace_ends_us, change.grace_end_plan)
+    return _replace(subscription, past_due=past_due)
 
 
 def _refuse_over(subscription: Subscription, change: SubscriptionChange, now_us: int) -> None:
@@ -293,7 +293,8 @@ def _over(subscription: Subscription, now_us: int) -> str:
     if _reached(subscription.ends_us, now_us):
         return "the subscription has ended"
     # A trial that turned into a paid subscription is settled: what is left has ended.
-    return "the trial is over" if _reached(subscription.trial_ends_us, now_us) else ""
+    ended = _reached(subscription.trial_ends_us, now_us) and not subscription.trial_end_plan
+    return "the trial is over" if ended else ""
 
 
 def _reached(instant_us: int | None, now_us: int) -> bool:

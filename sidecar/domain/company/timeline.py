@@ -9,7 +9,7 @@ is as large as what was bought, and changing it costs no more, however many segm
 Rules
 - Canceled goes before ended, an ended trial before a pause, a pause before a late payment, and that
   before a trial that is running.
-- A planned change holds from its instant on. Of anchor moves the last one counts.
+- A planned change holds from its instant on (`held_plans`). Of anchor moves the last one counts.
 - What was in force stays: a change made now leaves the timeline before now as it was, so that
   usage that arrives late is counted as it would have been on time. That past is kept for as long as
   events may be late; of what is older, only what names counters that still go on.
@@ -27,8 +27,14 @@ from typing import Final
 
 import msgspec
 
-from sidecar.domain.bounds import BEGINNING_US, EVENT_PAST_US_MAX, FOREVER_US
+from sidecar.domain.bounds import (
+    BEGINNING_US,
+    EVENT_PAST_US_MAX,
+    FOREVER_US,
+    PLAN_VERSION_NEWEST,
+)
 from sidecar.domain.catalog.model import EntitlementGrant
+from sidecar.domain.company.held_plans import held_at
 from sidecar.domain.company.model import (
     AddOnSpan,
     AddOnSubscription,
@@ -53,6 +59,7 @@ from sidecar.domain.company.spans import (
 )
 from sidecar.domain.time.units import DAY_US
 
+_OVER: Final = (SubscriptionStatus.CANCELED, SubscriptionStatus.ENDED)
 HISTORY_US: Final = EVENT_PAST_US_MAX + DAY_US
 """How long what was in force is kept."""
 PHASES_MAX: Final = 1_003
@@ -117,7 +124,8 @@ def continue_snapshot(
 
 def default_snapshot(company: str, plan: str, version: int) -> CompanySnapshot:
     """What decides for a company that is unknown, where the catalog has a default plan."""
-    return CompanySnapshot(company, version, (Phase(status=SubscriptionStatus.ACTIVE, plan=plan),))
+    active = Phase(status=SubscriptionStatus.ACTIVE, plan=plan, plan_version=PLAN_VERSION_NEWEST)
+    return CompanySnapshot(company, version, (active,))
 
 
 def phase_at(snapshot: CompanySnapshot, at_us: int) -> Phase:
@@ -141,16 +149,6 @@ def anchor_at(subscription: Subscription | None, at_us: int) -> int | None:
         return None
     moves = [move for move in _anchor_moves(subscription) if move <= at_us]
     return max(moves) if moves else subscription.anchor_us
-
-
-def plan_at(subscription: Subscription, at_us: int) -> tuple[str, tuple[AddOnSubscription, ...]]:
-    """Plan and add-ons at an instant."""
-    plan, add_ons = subscription.plan, subscription.add_ons
-    for change in subscription.changes:
-        if change.at_us <= at_us:
-            plan = change.plan or plan
-            add_ons = add_ons if change.add_ons is None else change.add_ons
-    return plan, add_ons
 
 
 def cut_instants(company: Company) -> set[int]:
@@ -208,20 +206,22 @@ def _phase(company: Company, onset: _Onset, from_us: int, until_us: int) -> Phas
             anchored_generation=onset.anchored_generation,
         )
     status, after_trial, past_grace = _status_at(subscription, from_us)
-    plan, _ = plan_at(subscription, from_us)
+    held = held_at(subscription, from_us)
     resets = list(_resets(subscription))
     fresh_starts = [*resets, *_anchor_moves(subscription)]
     return Phase(
         from_us,
         until_us,
         status,
-        after_trial,
+        after_trial or (held.after_trial and status not in _OVER),
         past_grace,
-        plan,
+        held.plan,
         company.time_zone,
         anchor_at(subscription, from_us),
         _generation_at(from_us, onset.generation, resets),
         _generation_at(from_us, onset.anchored_generation, fresh_starts),
+        held.plan_version,
+        held.after_grace and status not in _OVER,
     )
 
 
@@ -231,10 +231,11 @@ def _add_on_spans(company: Company, since_us: int) -> tuple[AddOnSpan, ...]:
     if subscription is None:
         return ()
     builder: SpanBuilder[AddOnSubscription] = SpanBuilder()
-    builder.add(since_us, plan_at(subscription, since_us)[1])
-    for change in subscription.changes:
-        if change.at_us > since_us and change.add_ons is not None:
-            builder.add(change.at_us, change.add_ons)
+    for at_us in [
+        since_us,
+        *sorted(at for at in _subscription_cuts(subscription) if at > since_us),
+    ]:
+        builder.add(at_us, held_at(subscription, at_us).add_ons)
     return builder.spans()
 
 
@@ -272,13 +273,17 @@ def _status_at(subscription: Subscription, at_us: int) -> tuple[SubscriptionStat
     if reached(subscription.ends_us):
         return SubscriptionStatus.ENDED, False, False
     trial_over = reached(subscription.trial_ends_us)
-    if trial_over and subscription.trial_end_status is SubscriptionStatus.ENDED:
+    follows = subscription.trial_end_status
+    if trial_over and follows is SubscriptionStatus.ENDED and not subscription.trial_end_plan:
         return SubscriptionStatus.ENDED, True, False
     pause, past_due = subscription.pause, subscription.past_due
     if pause is not None and reached(pause.from_us) and not reached(pause.until_us):
         return SubscriptionStatus.PAUSED, False, False
     if past_due is not None and reached(past_due.from_us):
-        return SubscriptionStatus.PAST_DUE, False, reached(past_due.grace_ends_us)
+        past_grace = reached(past_due.grace_ends_us)
+        if past_grace and past_due.grace_end_plan:
+            return SubscriptionStatus.ACTIVE, False, False
+        return SubscriptionStatus.PAST_DUE, False, past_grace
     if subscription.trial_ends_us is not None and not trial_over:
         return SubscriptionStatus.TRIALING, False, False
     return SubscriptionStatus.ACTIVE, False, False

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from sidecar.domain.catalog.model import Catalog
+from sidecar.domain.catalog.model import Catalog, ExistingCompanies
 from sidecar.domain.company.model import Company
 from sidecar.domain.difference.fields import (
     Fields,
@@ -50,13 +50,16 @@ class FieldChange(msgspec.Struct, frozen=True):
 class Change(msgspec.Struct, frozen=True):
     """One object. `kind` is feature, plan, add_on or company, or catalog for its default plan.
 
-    `fields` is for UPDATED, and empty where nothing but an order changed.
+    `fields` is for UPDATED, and empty where nothing but an order changed; of a company that is
+    CREATED they are what it did not say. `existing`: what becomes of the companies that have a plan
+    whose version is new, and how many they are.
     """
 
     kind: str
     key: str
     action: ChangeAction
     fields: tuple[FieldChange, ...] = ()
+    existing: tuple[ExistingCompanies, int] | None = None
 
 
 def catalog_changes(before: Catalog, after: Catalog) -> list[Change]:
@@ -75,6 +78,15 @@ def company_change(before: Company | None, after: Company | None) -> Change | No
     if company is None:
         return None
     return _change("company", company.id, before, after, company_fields)
+
+
+def created_change(said: Company, filled: Company) -> Change:
+    """The change of a company that is new, and what was filled in where it said nothing."""
+    told = dict(company_fields(said))
+    fields = tuple(
+        FieldChange(path, None, text) for path, text in company_fields(filled) if path not in told
+    )
+    return Change("company", filled.id, ChangeAction.CREATED, fields)
 
 
 def _default_plan_changes(before: str, after: str) -> Iterator[Change]:

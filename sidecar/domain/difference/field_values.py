@@ -12,6 +12,7 @@ from sidecar.domain.company.field_values import (
     FieldValue,
     PlanField,
     PlannedInstant,
+    PlannedPlan,
     ResetsField,
     TrialField,
 )
@@ -38,12 +39,12 @@ def _subscription_parts(value: FieldValue) -> Iterator[str]:
     match value:
         case PlanField(plan, version, planned):
             yield f"{plan} (version {version})" if version else plan
-            yield from (f"then {one.plan} {_at(one.when)}" for one in planned)
+            yield from (f"then {one.plan or _version(one)} {_at(one.when)}" for one in planned)
         case AddOnField(quantity, planned):
             yield str(quantity)
             yield from (f"then {one.quantity} {_at(one.when)}" for one in planned)
         case AnchorField(anchor_us, moves):
-            yield instant_text(anchor_us)
+            yield "the start" if anchor_us is None else instant_text(anchor_us)
             yield from (f"then anew {_at(move)}" for move in moves)
         case ResetsField(resets):
             yield from map(_at, resets)
@@ -76,6 +77,10 @@ def _override(override: Override) -> Iterator[str]:
         yield f"{path.removeprefix('.')} {text}"
     if override.expires_us != FOREVER_US:
         yield f"until {instant_text(override.expires_us)}"
+
+
+def _version(planned: PlannedPlan) -> str:
+    return f"version {planned.version}"
 
 
 def _at(when: PlannedInstant) -> str:

@@ -115,7 +115,7 @@ def _subscription_fields(subscription: Subscription) -> Fields:
     yield "plan", subscription.plan
     if subscription.plan_version:
         yield "plan_version", str(subscription.plan_version)
-    yield "anchor", instant_text(subscription.anchor_us)
+    yield from _instant("anchor", subscription.anchor_us)
     if subscription.billing_period != MONTHLY:
         yield "billing_period", period_text(subscription.billing_period)
     if subscription.trial_ends_us is not None:
@@ -151,6 +151,8 @@ def _pause_fields(pause: Pause) -> Fields:
 
 def _change_fields(path: str, change: ScheduledChange) -> Fields:
     yield from _text(f"{path}.plan", change.plan)
+    if change.plan_version:
+        yield f"{path}.plan_version", str(change.plan_version)
     if change.add_ons is not None:
         yield f"{path}.add_ons", add_ons_text(change.add_ons)
     yield from _flag(f"{path}.resets_usage", change.resets_usage)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from sidecar.domain.bounds import BEGINNING_US, PLAN_VERSION_NEWEST
+from sidecar.domain.bounds import BEGINNING_US
 from sidecar.domain.catalog.model import EntitlementGrant
+from sidecar.domain.company.held_plans import HeldPlan, bought_at
 from sidecar.domain.company.model import Company, Segment, SubscriptionStatus
-from sidecar.domain.company.timeline import plan_at
 from sidecar.domain.entitlement.resolve import CatalogIndex, Entitlement
 from sidecar.domain.nearest import did_you_mean
 from sidecar.domain.validation import RuleProblem, below
@@ -48,7 +48,7 @@ def _without_changes(
     company: Company, feature: str, index: CatalogIndex, at_us: int
 ) -> Entitlement | None:
     subscription = company.subscription
-    plan, add_ons = ("", ()) if subscription is None else plan_at(subscription, at_us)
+    bought = HeldPlan("") if subscription is None else bought_at(subscription, at_us)
     replacing = tuple(
         override.entitlement
         for override in company.overrides
@@ -58,9 +58,9 @@ def _without_changes(
     )
     segment = Segment(
         status=SubscriptionStatus.ACTIVE,
-        plan=plan,
-        plan_version=(subscription.plan_version if subscription else 0) or PLAN_VERSION_NEWEST,
-        add_ons=add_ons,
+        plan=bought.plan,
+        plan_version=bought.plan_version,
+        add_ons=bought.add_ons,
         overrides=replacing,
     )
     return index.resolve(segment, feature)

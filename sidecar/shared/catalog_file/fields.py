@@ -71,6 +71,12 @@ def integer_of(node: Node, name: str, default: _D) -> int | _D:
     return default if number is None else number
 
 
+def plan_that_follows(node: Node, name: str) -> str:
+    """Return the plan of a field such as `then: {plan: free}`; empty for what names none."""
+    entry = entry_of(node, name)
+    return "" if entry is None else text_of(entry, "plan")
+
+
 class Fields:
     """Reads fields whose texts have a meaning. `findings` grows with what is wrong with it.
 

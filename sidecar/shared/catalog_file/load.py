@@ -142,10 +142,10 @@ def catalog_of_tree(
         findings += news
     if problems:
         raise CatalogFileError(source, problems)
-    odd = [
-        found(each, catalog, ())
+    odd = {
+        builder.written_at(found(each, catalog, ()))
         for each in islice(warnings(catalog) if has_catalog else (), WARNINGS_MAX)
-    ]
+    }
     companies.sort(key=lambda company: company.id)
     return CatalogFile(
         canonical_catalog(catalog),

@@ -38,11 +38,17 @@ _FEATURE_FIELDS: Final[dict[Path, Path]] = {("key",): (), ("fail_policy",): ("fa
 _COMPANY_FIELDS: Final[dict[Path, Path]] = {("id",): ()}
 _SUBSCRIPTION_FIELDS: Final[dict[Path, Path]] = {
     ("trial_end_status",): ("after_trial",),
+    ("trial_end_plan",): ("after_trial", "plan"),
+    ("past_due", "grace_end_plan"): ("past_due", "then", "plan"),
     ("billing_period", "unit"): ("billing_period",),
 }
 _KEYS: Final = frozenset({"id", "key", "feature", "add_on"})
 """What the rules call the keys of the file."""
-_OWN_KEY: Final[dict[Path, Path]] = {("key",): ()}
+_PLAN_FIELDS: Final[dict[Path, Path]] = {
+    ("key",): (),
+    ("trial", "end_plan"): ("trial", "then", "plan"),
+    ("grace", "end_plan"): ("grace", "then", "plan"),
+}
 
 
 def located(root: Node, findings: Iterable[Finding]) -> list[FileProblem]:
@@ -88,7 +94,7 @@ def _grants_path(path: Path, grants: Sequence[EntitlementGrant]) -> Path:
             return ("entitlements", *_grant_path(grants[at], tuple(rest)))
         case ("entitlements", int(at), *rest):
             return ("entitlements", *_grant_path(grants[at], tuple(rest)))
-    return _renamed(path, _OWN_KEY)
+    return _renamed(path, _PLAN_FIELDS)
 
 
 def _grant_path(grant: EntitlementGrant, rest: Path) -> Path:

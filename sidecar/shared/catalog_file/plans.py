@@ -7,14 +7,35 @@ of the whole entitlement, and `null` takes it away. All else of a plan is its ow
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from sidecar.domain.bounds import CATALOG_PARTS_MAX
-from sidecar.domain.catalog.model import EntitlementGrant, Plan
+from sidecar.domain.catalog.model import (
+    EntitlementGrant,
+    ExistingCompanies,
+    Grace,
+    Plan,
+    Trial,
+)
 from sidecar.domain.nearest import did_you_mean, lacks
-from sidecar.shared.catalog_file.fields import Fields, entry_of, own_text, table_of, text_of
+from sidecar.domain.time.units import DAY_US
+from sidecar.shared.catalog_file.fields import (
+    Fields,
+    entry_of,
+    own_text,
+    plan_that_follows,
+    table_of,
+    text_of,
+)
 from sidecar.shared.catalog_file.grants import GrantBuilder
 from sidecar.shared.catalog_file.problems import Path
 from sidecar.shared.catalog_file.yaml_tree import Node, Scalar, Table
+
+_EXISTING: Final = {
+    "keep": ExistingCompanies.KEEP,
+    "move now": ExistingCompanies.MOVE_NOW,
+    "move at period end": ExistingCompanies.MOVE_AT_PERIOD_END,
+}
 
 
 class PlanBuilder:
@@ -31,10 +52,7 @@ class PlanBuilder:
         """Build all of them, in the order of the file."""
         for key in self._nodes:
             self._look_up(key)
-        return tuple(
-            Plan(key, text_of(node, "name"), tuple(self._granted[key].values()))
-            for key, node in self._nodes.items()
-        )
+        return tuple(self._plan(key, node) for key, node in self._nodes.items())
 
     def written_at(self, path: Path) -> Path:
         """Where the file says what is at a path, which a plan may have taken over."""
@@ -43,6 +61,28 @@ class PlanBuilder:
                 origin = self._origins.get((plan, feature), plan)
                 return ("plans", origin, "entitlements", feature, *rest)
         return path
+
+    def _plan(self, key: str, node: Node) -> Plan:
+        trial, grace = entry_of(node, "trial"), entry_of(node, "grace")
+        return Plan(
+            key,
+            text_of(node, "name"),
+            tuple(self._granted[key].values()),
+            existing=_EXISTING[text_of(node, "existing", "move now")],
+            trial=None if trial is None else self._trial(("plans", key, "trial"), trial),
+            grace=None if grace is None else self._grace(("plans", key, "grace"), grace),
+        )
+
+    def _trial(self, path: Path, node: Node) -> Trial:
+        return Trial(
+            self._fields.duration(path, node, "length", DAY_US),
+            becomes_active=text_of(node, "then") == "active",
+            end_plan=plan_that_follows(node, "then"),
+        )
+
+    def _grace(self, path: Path, node: Node) -> Grace:
+        length_us = self._fields.duration(path, node, "length", DAY_US)
+        return Grace(length_us, plan_that_follows(node, "then"))
 
     def _look_up(self, key: str) -> None:
         """Work out what a plan grants, after those that it extends."""

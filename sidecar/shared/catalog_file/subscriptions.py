@@ -16,8 +16,10 @@ from sidecar.shared.catalog_file.fields import (
     Fields,
     entry_of,
     flag_of,
+    integer_of,
     items_of,
     own_integer,
+    plan_that_follows,
     table_of,
     text_of,
 )
@@ -36,13 +38,15 @@ class SubscriptionBuilder:
         if entry_of(node, "plan") is None:
             return None
         instant = self._fields.instant
+        end_plan = plan_that_follows(node, "after_trial")
+        status = "active" if end_plan else text_of(node, "after_trial", "ended")
         period = self._fields.window(path, node, "billing_period", Alignment.ANCHORED)
         changes = enumerate(items_of(node, "changes") or ())
         return Subscription(
             plan=text_of(node, "plan"),
-            anchor_us=instant(path, node, "anchor", 0),
+            anchor_us=instant(path, node, "anchor", None),
             trial_ends_us=instant(path, node, "trial_ends_at", None),
-            trial_end_status=SubscriptionStatus[text_of(node, "after_trial", "ended").upper()],
+            trial_end_status=SubscriptionStatus[status.upper()],
             cancel_us=instant(path, node, "cancel_at", None),
             add_ons=_bought(node),
             ends_us=instant(path, node, "ends_at", None),
@@ -50,6 +54,8 @@ class SubscriptionBuilder:
             pause=self._pause((*path, "pause"), entry_of(node, "pause")),
             changes=tuple(self._change((*path, "changes", at), item) for at, item in changes),
             billing_period=period or MONTHLY,
+            plan_version=integer_of(node, "plan_version", 0),
+            trial_end_plan=end_plan,
         )
 
     def _past_due(self, path: Path, node: Node | None) -> PastDue | None:
@@ -58,6 +64,7 @@ class SubscriptionBuilder:
         return PastDue(
             from_us=self._fields.instant(path, node, "since", 0),
             grace_ends_us=self._fields.instant(path, node, "grace_ends_at", None),
+            grace_end_plan=plan_that_follows(node, "then"),
         )
 
     def _pause(self, path: Path, node: Node | None) -> Pause | None:
@@ -78,6 +85,7 @@ class SubscriptionBuilder:
             add_ons=None if entry_of(node, "add_ons") is None else _bought(node),
             resets_usage=flag_of(node, "resets_usage"),
             moves_anchor=flag_of(node, "moves_anchor"),
+            plan_version=integer_of(node, "plan_version", 0),
         )
 
 

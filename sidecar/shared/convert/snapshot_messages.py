@@ -116,6 +116,7 @@ def _phase_to_message(phase: Phase) -> catalog_pb2.Segment:
         generation=phase.generation,
         anchored_generation=phase.anchored_generation,
         plan_version=phase.plan_version,
+        after_grace=phase.after_grace,
     )
     _set_time(message, phase)
     return message

@@ -131,6 +131,7 @@ def _phase(
         message.generation,
         message.anchored_generation,
         message.plan_version,
+        message.after_grace,
     )
 
 
@@ -219,6 +220,6 @@ def _phase_problems(phase: Phase, expected_us: int) -> Iterator[RuleProblem]:
         load_zone(phase.time_zone)
     except ValueError:
         yield RuleProblem(("time_zone",), f"unknown time zone {phase.time_zone!r}")
-    for name in ("generation", "anchored_generation"):
+    for name in ("generation", "anchored_generation", "plan_version"):
         if getattr(phase, name) < 0:
             yield RuleProblem((name,), "must not be negative")

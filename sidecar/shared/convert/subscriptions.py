@@ -31,7 +31,7 @@ def subscription_to_message(subscription: Subscription) -> catalog_pb2.Subscript
     period = subscription.billing_period
     return catalog_pb2.Subscription(
         plan=subscription.plan,
-        anchor=timestamp(subscription.anchor_us),
+        anchor=optional_timestamp(subscription.anchor_us),
         trial_ends_at=optional_timestamp(subscription.trial_ends_us),
         trial_end_status=catalog_pb2.SubscriptionStatus.ValueType(subscription.trial_end_status),
         cancel_at=optional_timestamp(subscription.cancel_us),
@@ -60,7 +60,7 @@ def subscription_from_message(message: catalog_pb2.Subscription, field: str) -> 
         period = window_from_message(message.billing_period, path, Alignment.ANCHORED)
     return Subscription(
         plan=message.plan,
-        anchor_us=required_instant(message, "anchor", field),
+        anchor_us=optional_instant(message, "anchor", field),
         trial_ends_us=optional_instant(message, "trial_ends_at", field),
         trial_end_status=member(
             SubscriptionStatus,

@@ -16,9 +16,9 @@ from sidecar.domain.catalog.model import (
     Plan,
     Trial,
 )
+from sidecar.domain.catalog.version_rules import versions_problems
 from sidecar.domain.catalog.versions import (
     new_versions,
-    versions_problems,
     with_versions,
     without_versions,
 )
@@ -61,8 +61,8 @@ def amount_of(catalog: Catalog, version: int) -> int | None:
     return entitlement.limits[0].amount
 
 
-def test_a_new_plan_has_version_1_whatever_is_said() -> None:
-    assert applied(plan(5, version=7)).plans[0].version == 1
+def test_a_new_plan_has_version_0_whatever_is_said() -> None:
+    assert applied(plan(5, version=7)).plans[0].version == 0
 
 
 @pytest.mark.parametrize(
@@ -76,20 +76,20 @@ def test_a_new_plan_has_version_1_whatever_is_said() -> None:
 )
 def test_what_it_grants_alone_makes_a_version(other: Plan) -> None:
     catalog = applied(plan(5), other)
-    assert (catalog.plans[0].version, catalog.plan_versions) == (1, ())
+    assert (catalog.plans[0].version, catalog.plan_versions) == (0, ())
     assert new_versions(catalog, applied(plan(5))) == []
 
 
 @pytest.mark.parametrize(
     ("changes", "versions"),
     [
-        pytest.param([plan(5), plan(6, KEEP)], [(1, 5)], id="keep"),
-        pytest.param([plan(5), plan(6, KEEP), plan(7, KEEP)], [(1, 5), (2, 6)], id="keep_twice"),
+        pytest.param([plan(5), plan(6, KEEP)], [(0, 5)], id="keep"),
+        pytest.param([plan(5), plan(6, KEEP), plan(7, KEEP)], [(0, 5), (1, 6)], id="keep_twice"),
         pytest.param([plan(5), plan(6)], [], id="move_now"),
         pytest.param([plan(5), plan(6, KEEP), plan(7)], [], id="move_now_moves_all"),
-        pytest.param([plan(5), plan(6, KEEP), plan(6)], [(1, 5)], id="no_change_moves_nobody"),
-        pytest.param([plan(5), plan(6, LATER)], [(1, 5)], id="move_at_period_end"),
-        pytest.param([plan(5), plan(6, KEEP), plan(5, KEEP)], [(1, 5), (2, 6)], id="and_back"),
+        pytest.param([plan(5), plan(6, KEEP), plan(6)], [(0, 5)], id="no_change_moves_nobody"),
+        pytest.param([plan(5), plan(6, LATER)], [(0, 5)], id="move_at_period_end"),
+        pytest.param([plan(5), plan(6, KEEP), plan(5, KEEP)], [(0, 5), (1, 6)], id="and_back"),
     ],
 )
 def test_earlier_versions_are_kept_as_the_change_says(
@@ -103,27 +103,20 @@ def test_applying_the_same_again_changes_nothing() -> None:
     assert with_versions(Catalog((TOKENS,), (plan(7, LATER),)), catalog) == catalog
 
 
-def test_a_plan_of_before_versions_is_version_0_for_who_has_it() -> None:
-    before = Catalog((TOKENS,), (plan(5),))  # as an earlier program stored it
-    catalog = with_versions(Catalog((TOKENS,), (plan(6, KEEP),)), before)
-    assert (kept(catalog), catalog.plans[0].version) == ([(0, 5)], 1)
-    assert (amount_of(catalog, 0), amount_of(catalog, 1)) == (5, 6)
-
-
 def test_a_plan_that_is_removed_leaves_no_version() -> None:
     assert with_versions(Catalog((TOKENS,)), applied(plan(5), plan(6, KEEP))).plan_versions == ()
 
 
 @pytest.mark.parametrize(
     ("version", "amount"),
-    [(0, 5), (1, 5), (2, 7), (3, 7), (4, 9), (5, 9), (PLAN_VERSION_NEWEST, 9)],
+    [(0, 5), (1, 7), (2, 7), (3, 9), (4, 9), (PLAN_VERSION_NEWEST, 9)],
 )
 def test_a_company_gets_the_earliest_version_kept_that_is_not_before_its_own(
     version: int, amount: int
 ) -> None:
     catalog = applied(plan(5), plan(6, KEEP), plan(7, KEEP), plan(9, KEEP))
-    catalog = without_versions(catalog, {("pro", 2)})
-    assert kept(catalog) == [(1, 5), (3, 7)]
+    catalog = without_versions(catalog, {("pro", 1)})
+    assert kept(catalog) == [(0, 5), (2, 7)]
     assert amount_of(catalog, version) == amount
 
 
@@ -132,8 +125,8 @@ def test_usage_counts_on_limits_of_earlier_versions_too() -> None:
     daily = Plan("pro", entitlements=(EntitlementGrant("tokens", limits=(other,)),))
     catalog = applied(daily, plan(5, KEEP))
     index = CatalogIndex(catalog, 1)
-    now = index.resolve(Segment(plan="pro", plan_version=2), "tokens")
-    then = index.resolve(Segment(plan="pro", plan_version=1), "tokens")
+    now = index.resolve(Segment(plan="pro", plan_version=1), "tokens")
+    then = index.resolve(Segment(plan="pro"), "tokens")
     assert now is not None
     assert then is not None
     assert [limit.id for limit in index.also_counted(now)] == ["daily"]

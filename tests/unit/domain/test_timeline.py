@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 import pytest
 
-from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
+from sidecar.domain.bounds import BEGINNING_US, FOREVER_US, PLAN_VERSION_NEWEST
 from sidecar.domain.catalog.model import EntitlementGrant
 from sidecar.domain.company.model import (
     AddOnSubscription,
@@ -95,7 +95,8 @@ def test_without_a_subscription_there_is_no_plan_and_no_anchor() -> None:
 
 def test_the_default_plan_decides_for_ever() -> None:
     snapshot = default_snapshot("acme", "free", 42)
-    expected = (Segment(status=Status.ACTIVE, plan="free"),)
+    newest = PLAN_VERSION_NEWEST
+    expected = (Segment(status=Status.ACTIVE, plan="free", plan_version=newest),)
     assert ("acme", 42, expected) == (
         snapshot.company,
         snapshot.version,

@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 
 from sidecar.domain.bounds import BEGINNING_US
+from sidecar.domain.company.held_plans import bought_at
 from sidecar.domain.company.model import (
     AddOnSubscription,
     Company,
@@ -16,7 +17,7 @@ from sidecar.domain.company.model import (
     Subscription,
 )
 from sidecar.domain.company.spans import segments_of
-from sidecar.domain.company.timeline import anchor_at, compile_snapshot, plan_at
+from sidecar.domain.company.timeline import anchor_at, compile_snapshot
 from sidecar.domain.time.units import DAY_US
 from tests.support.build import MIDNIGHT_US, NOW_US
 
@@ -66,7 +67,8 @@ def test_planned_changes(
     subscription = Subscription("basic", ANCHOR_US, changes=tuple(changes))
     found = segments(subscription)
     assert expected == [(of.from_us, of.plan, of.add_ons) for of in found]
-    assert expected == [(of.from_us, *plan_at(subscription, of.from_us)) for of in found]
+    bought = [(of.from_us, bought_at(subscription, of.from_us)) for of in found]
+    assert expected == [(from_us, it.plan, it.add_ons) for from_us, it in bought]
 
 
 @pytest.mark.parametrize(

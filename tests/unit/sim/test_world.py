@@ -6,7 +6,7 @@ from pathlib import Path
 
 import sidecar.control.rpc
 
-PLAYED = {"rollover_task"}
+PLAYED = {"plan_task", "rollover_task"}
 """Work of the plane in the background that `World.settle` does, too."""
 
 

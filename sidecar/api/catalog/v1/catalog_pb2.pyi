@@ -1310,7 +1310,9 @@ class ScheduledChange(_message.Message):
     moves_anchor: _builtins.bool
     """Whether the billing cycle starts anew."""
     plan_version: _builtins.int
-    """Version of the plan. 0: whichever there is."""
+    """Version of the plan: that which was sold when the change was planned. With an empty plan: the plan that is held moves
+    to it.
+    """
     at_period_end: _builtins.bool
     """Whether it is meant for the end of a billing period: it moves with the anchor then."""
     @_builtins.property
@@ -1365,7 +1367,7 @@ class Subscription(_message.Message):
     trial_end_status: Global___SubscriptionStatus.ValueType
     """Status that follows the trial: ACTIVE, or ENDED (the default)."""
     plan_version: _builtins.int
-    """Version of the plan that was bought, or moved to. 0: before there were versions."""
+    """Version of the plan that was bought, or moved to; the first is 0."""
     cancel_at_period_end: _builtins.bool
     """Whether cancel_at is meant for the end of a billing period: it moves with the anchor then."""
     trial_end_plan: _builtins.str
@@ -1493,10 +1495,11 @@ class Segment(_message.Message):
     GENERATION_FIELD_NUMBER: _builtins.int
     ANCHORED_GENERATION_FIELD_NUMBER: _builtins.int
     PLAN_VERSION_FIELD_NUMBER: _builtins.int
+    AFTER_GRACE_FIELD_NUMBER: _builtins.int
     status: Global___SubscriptionStatus.ValueType
     """Status of the subscription."""
     after_trial: _builtins.bool
-    """Whether the status ended a trial: the denial then reads TRIAL_ENDED."""
+    """Whether the status, or the plan, is what a trial ended in: the denial then reads TRIAL_ENDED."""
     plan: _builtins.str
     """Key of the plan in force. Empty: none."""
     past_grace: _builtins.bool
@@ -1508,7 +1511,9 @@ class Segment(_message.Message):
     anchored_generation: _builtins.int
     """The same for counters of ANCHORED windows, which start anew with every move of the anchor, too."""
     plan_version: _builtins.int
-    """Version of the plan. 0: before there were versions."""
+    """Version of the plan; the first is 0. 2,147,483,647: whichever there is."""
+    after_grace: _builtins.bool
+    """Whether the plan is what the grace of a late payment ended in."""
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
         """First instant that no longer belongs to it. Absent: no end is known."""
@@ -1540,10 +1545,11 @@ class Segment(_message.Message):
         generation: _builtins.int = ...,
         anchored_generation: _builtins.int = ...,
         plan_version: _builtins.int = ...,
+        after_grace: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["anchor", b"anchor", "from", b"from", "until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_ons", b"add_ons", "after_trial", b"after_trial", "anchor", b"anchor", "anchored_generation", b"anchored_generation", "from", b"from", "generation", b"generation", "overrides", b"overrides", "past_grace", b"past_grace", "plan", b"plan", "plan_version", b"plan_version", "status", b"status", "time_zone", b"time_zone", "until", b"until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_ons", b"add_ons", "after_grace", b"after_grace", "after_trial", b"after_trial", "anchor", b"anchor", "anchored_generation", b"anchored_generation", "from", b"from", "generation", b"generation", "overrides", b"overrides", "past_grace", b"past_grace", "plan", b"plan", "plan_version", b"plan_version", "status", b"status", "time_zone", b"time_zone", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

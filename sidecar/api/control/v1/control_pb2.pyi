@@ -325,6 +325,7 @@ class Change(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     ACTION_FIELD_NUMBER: _builtins.int
     FIELDS_FIELD_NUMBER: _builtins.int
+    EXISTING_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
     """"feature", "plan", "add_on", "company", or "catalog" for the default plan."""
     key: _builtins.str
@@ -333,7 +334,11 @@ class Change(_message.Message):
     """What happened to it."""
     @_builtins.property
     def fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldChange]:
-        """UPDATED: what changed, at most 100 fields."""
+        """UPDATED: what changed, at most 100 fields. CREATED company: what it did not say, and the control plane has set."""
+
+    @_builtins.property
+    def existing(self) -> Global___ExistingCompanies:
+        """UPDATED plan that has a new version: companies that have the plan."""
 
     def __init__(
         self,
@@ -342,14 +347,41 @@ class Change(_message.Message):
         key: _builtins.str = ...,
         action: Global___ChangeAction.ValueType = ...,
         fields: _abc.Iterable[Global___FieldChange] | None = ...,
+        existing: Global___ExistingCompanies | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["existing", b"existing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "fields", b"fields", "key", b"key", "kind", b"kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "existing", b"existing", "fields", b"fields", "key", b"key", "kind", b"kind"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Change: _TypeAlias = Change  # noqa: Y015
+
+@_typing.final
+class ExistingCompanies(_message.Message):
+    """Companies that have a plan whose version is new, and what becomes of them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGE_FIELD_NUMBER: _builtins.int
+    COMPANIES_FIELD_NUMBER: _builtins.int
+    change: _catalog_pb2.ExistingCompanies.ValueType
+    """What becomes of them."""
+    companies: _builtins.int
+    """How many they are."""
+    def __init__(
+        self,
+        *,
+        change: _catalog_pb2.ExistingCompanies.ValueType = ...,
+        companies: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "companies", b"companies"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExistingCompanies: _TypeAlias = ExistingCompanies  # noqa: Y015
 
 @_typing.final
 class Conflict(_message.Message):
@@ -886,18 +918,24 @@ class MarkPastDue(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     GRACE_ENDS_AT_FIELD_NUMBER: _builtins.int
+    GRACE_END_PLAN_FIELD_NUMBER: _builtins.int
+    grace_end_plan: _builtins.str
+    """Key of the plan that follows the grace, ACTIVE, without add-ons, until the payment has come; only with grace_ends_at.
+    Empty: everything is denied.
+    """
     @_builtins.property
     def grace_ends_at(self) -> _timestamp_pb2.Timestamp:
-        """End of the grace. Absent: none."""
+        """End of the grace. Absent: the plan's grace, if it has one, else no end."""
 
     def __init__(
         self,
         *,
         grace_ends_at: _timestamp_pb2.Timestamp | None = ...,
+        grace_end_plan: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["grace_ends_at", b"grace_ends_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["grace_ends_at", b"grace_ends_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["grace_end_plan", b"grace_end_plan", "grace_ends_at", b"grace_ends_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

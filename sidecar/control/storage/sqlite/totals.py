@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from sidecar.control.storage.sqlite import codec
-from sidecar.control.storage.sqlite.rollover_queries import SqliteRollover
+from sidecar.control.storage.sqlite.plan_queries import SqlitePlans
 from sidecar.control.storage.values import CounterKey, CounterState, TotalsPosition
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.limits.counters import CounterTotal
@@ -70,7 +70,7 @@ _BEFORE_ALL: Final[codec.CounterColumns] = ("", "", 0, 0, "", "")
 """Stands before every key: no company's id is empty."""
 
 
-class SqliteTotals(SqliteRollover):
+class SqliteTotals(SqlitePlans):
     """That part of a `ReadTransaction`, on a connection in which a transaction has begun."""
 
     def totals(self, keys: Iterable[CounterKey], incarnation: str) -> list[CounterTotal]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Final
 from uuid import uuid4
 
@@ -10,7 +11,7 @@ import msgspec
 
 from sidecar.control.storage.sqlite import codec
 from sidecar.control.storage.sqlite.losses import UNKNOWN
-from sidecar.control.storage.sqlite.reads import SqliteReads
+from sidecar.control.storage.sqlite.plan_writes import SqlitePlanWrites
 from sidecar.control.storage.values import (
     CORRECTIONS,
     Booked,
@@ -63,13 +64,14 @@ _DROP_ROLLOVER: Final = (
     "rollover_due_us = NULL WHERE company = ? AND feature = ? AND window_end_us = ? "
     "AND window_start_us = ? AND slot = ? AND dimension_values = ? AND carried IS NOT NULL"
 )
+_COMPANIES_AT_ONCE: Final = 500
 _ADD_TO_PART: Final = (
     "INSERT INTO counter_part VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
     "amount = max(min(amount + excluded.amount, 9223372036854775807), -9223372036854775807)"
 )
 
 
-class SqliteWrites(SqliteReads):
+class SqliteWrites(SqlitePlanWrites):
     """A `WriteTransaction` on a connection in which a transaction has begun."""
 
     def renew_epoch(self) -> None:
@@ -92,28 +94,33 @@ class SqliteWrites(SqliteReads):
         )
 
     def put_companies(self, companies: Iterable[StoredCompany]) -> None:
-        self._connection.executemany(
-            "REPLACE INTO company (company, revision, document, timeline, changed_us, owners) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                (
-                    stored.company.id,
-                    stored.snapshot.version,
-                    codec.document(stored.company),
-                    codec.timeline_column(stored.snapshot),
-                    stored.changed_us,
-                    codec.owners_column(stored.owners),
-                )
-                for stored in companies
-            ),
-        )
+        rest = iter(companies)
+        while page := list(islice(rest, _COMPANIES_AT_ONCE)):
+            self._connection.executemany(
+                "REPLACE INTO company (company, revision, document, timeline, changed_us, owners) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (
+                        stored.company.id,
+                        stored.snapshot.version,
+                        codec.document(stored.company),
+                        codec.timeline_column(stored.snapshot),
+                        stored.changed_us,
+                        codec.owners_column(stored.owners),
+                    )
+                    for stored in page
+                ],
+            )
+            self._put_plan_uses(page)
 
     def remove_companies(self, ids: Iterable[str], revision: int) -> None:
+        companies = list(ids)
         self._connection.executemany(
             "UPDATE company SET revision = ?, document = NULL, owners = NULL "
             "WHERE company = ? AND document IS NOT NULL",
-            ((revision, company) for company in ids),
+            [(revision, company) for company in companies],
         )
+        self._drop_plan_uses(companies)
 
     def put_incarnation(self, incarnation: KnownIncarnation) -> None:
         self._connection.execute(

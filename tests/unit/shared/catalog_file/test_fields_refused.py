@@ -110,12 +110,6 @@ CASES = [
         ["21:11: companies.acme.plan: the catalog has no plan 'pr0'; did you mean 'pro'?"],
     ),
     (
-        "anchor_missing",
-        "    anchor: 2026-01-31T00:00:00Z\n",
-        "",
-        ["19:3: companies.acme.anchor: is missing; plan needs it"],
-    ),
-    (
         "anchor_without_offset",
         "anchor: 2026-01-31T00:00:00Z",
         "anchor: 2026-01-31T00:00:00",

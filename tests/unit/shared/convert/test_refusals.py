@@ -138,7 +138,6 @@ COMPANIES: dict[str, tuple[Change, str]] = {
     "no id": (lambda m: m.ClearField("id"), "id"),
     "an unknown zone": (lambda m: setattr(m, "time_zone", "Moon/Base"), "time_zone"),
     "no plan": (lambda m: m.subscription.ClearField("plan"), "subscription.plan"),
-    "no anchor": (lambda m: m.subscription.ClearField("anchor"), "subscription.anchor"),
     "an anchor out of reach": (
         lambda m: setattr(m.subscription.anchor, "seconds", 253_402_300_799),
         "subscription.anchor",

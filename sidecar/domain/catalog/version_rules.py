@@ -1,0 +1,59 @@
+"""What earlier versions of plans that companies keep must fulfil where a catalog is applied."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from sidecar.domain.bounds import PLAN_VERSIONS_MAX
+from sidecar.domain.catalog.dimensions import UsedDimensions
+from sidecar.domain.catalog.grant_rules import grant_references
+from sidecar.domain.catalog.model import Catalog, Plan
+from sidecar.domain.entitlement.counted_limits import CountedLimits
+from sidecar.domain.validation import RuleProblem, field_path_text
+
+
+def versions_problems(catalog: Catalog, before: Catalog) -> Iterator[RuleProblem]:
+    """Yield what is wrong with earlier versions of a catalog's plans. `before`: in force.
+
+    Each is told of its plan, as the one who applies knows no others.
+    """
+    yield from _count_problems(catalog, before)
+    kinds = {feature.key: feature.kind for feature in catalog.features}
+    used = UsedDimensions(catalog)
+    places = {plan.key: at for at, plan in enumerate(catalog.plans)}
+    for plan in catalog.plan_versions:
+        for grant in plan.entitlements:
+            for found in (grant_references(grant, kinds), used.problems(grant)):
+                for path, message in found:
+                    where = field_path_text(("entitlements", grant.feature, *path))
+                    yield _problem(plan, places, f"{where}: {message}")
+    if catalog.plan_versions:
+        for path, message in CountedLimits(catalog).problems():
+            if path[0] == "plan_versions":
+                plan = catalog.plan_versions[int(path[1])]
+                yield _problem(plan, places, f"{field_path_text(path[2:])}: {message}")
+            else:
+                yield RuleProblem(path, f"with what companies keep of plans: {message}")
+
+
+def _count_problems(catalog: Catalog, before: Catalog) -> Iterator[RuleProblem]:
+    counts = Counter(plan.key for plan in catalog.plan_versions)
+    were = Counter(plan.key for plan in before.plan_versions)
+    for at, plan in enumerate(catalog.plans):
+        if counts[plan.key] > max(PLAN_VERSIONS_MAX, were[plan.key]):
+            message = (
+                f"companies keep {counts[plan.key] - 1} earlier versions of plan {plan.key!r} "
+                f"already, at most are {PLAN_VERSIONS_MAX}: move them with this change "
+                "(existing: move now, or move at period end), or one by one before it "
+                f"(tallyd subscription change COMPANY --plan {plan.key})"
+            )
+            yield RuleProblem(("plans", at, "existing"), message)
+
+
+def _problem(plan: Plan, places: dict[str, int], message: str) -> RuleProblem:
+    text = (
+        f"version {plan.version} of plan {plan.key!r}, which companies keep: {message}; "
+        "to move them, change the plan with existing: move now"
+    )
+    return RuleProblem(("plans", places[plan.key], "existing"), text)

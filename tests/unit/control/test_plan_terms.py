@@ -1,0 +1,150 @@
+"""Companies that say nothing of anchor, trial and grace: what is set, told, and stays."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+import pytest
+
+from sidecar.control.services import apply, directory
+from sidecar.control.services.apply import Applied, Desired
+from sidecar.control.services.subscriptions import change_subscription
+from sidecar.control.storage.port import PlaneStore
+from sidecar.domain.catalog.model import Catalog, Grace, Plan, Trial
+from sidecar.domain.company.model import Company, PastDue, Subscription, SubscriptionStatus
+from sidecar.domain.company.subscription_changes import (
+    NOW,
+    ChangePlan,
+    ExtendTrial,
+    MarkPaid,
+    MarkPastDue,
+)
+from sidecar.domain.company.timeline import segment_at
+from sidecar.domain.difference.changes import ChangeAction
+from sidecar.domain.errors import InvalidInput
+from sidecar.domain.time.units import DAY_US
+from tests.unit.control.support import NOW_US
+
+LENGTH_US: Final = 14 * DAY_US
+CATALOG: Final = Catalog(
+    plans=(
+        Plan("free"),
+        Plan("pro", trial=Trial(LENGTH_US, end_plan="free"), grace=Grace(LENGTH_US, "free")),
+    )
+)
+LATER_US: Final = NOW_US + DAY_US
+
+
+def acme(**fields: Any) -> Company:
+    return Company("acme", subscription=msgspec.structs.replace(Subscription("pro"), **fields))
+
+
+def applied(store: PlaneStore, company: Company, now_us: int = NOW_US) -> Applied:
+    return apply.apply(store, Desired(CATALOG, (company,)), now_us)
+
+
+def held(store: PlaneStore) -> Subscription:
+    subscription = directory.get_company(store, "acme").company.subscription
+    assert subscription is not None
+    return subscription
+
+
+def in_force(store: PlaneStore, at_us: int) -> tuple[str, SubscriptionStatus]:
+    segment = segment_at(directory.get_company(store, "acme").snapshot, at_us)
+    return segment.plan, segment.status
+
+
+def test_a_new_company_begins_now_with_the_plans_trial_and_is_told_so(store: PlaneStore) -> None:
+    told = applied(store, acme())
+    (change,) = (change for change in told.changes if change.kind == "company")
+    assert change.action is ChangeAction.CREATED
+    assert [(field.path, field.after) for field in change.fields] == [
+        ("subscription.anchor", "2025-11-24T16:00:00Z"),
+        ("subscription.trial_ends_at", "2025-12-08T16:00:00Z"),
+        ("subscription.trial_end_status", "ACTIVE"),
+        ("subscription.trial_end_plan", "free"),
+    ]
+    assert in_force(store, NOW_US) == ("pro", SubscriptionStatus.TRIALING)
+    assert in_force(store, NOW_US + LENGTH_US) == ("free", SubscriptionStatus.ACTIVE)
+
+
+@pytest.mark.parametrize("now_us", [LATER_US, NOW_US + LENGTH_US + DAY_US])
+def test_applying_the_same_again_changes_nothing(store: PlaneStore, now_us: int) -> None:
+    applied(store, acme())
+    before = directory.get_company(store, "acme")
+    assert applied(store, acme(), now_us).changed == 0
+    assert directory.get_company(store, "acme") == before
+
+
+def test_another_change_of_the_file_leaves_what_was_set(store: PlaneStore) -> None:
+    applied(store, acme())
+    begun = held(store)
+    renamed = msgspec.structs.replace(acme(), name="Acme")
+    assert applied(store, renamed, LATER_US).changed == 1
+    assert held(store) == begun
+
+
+def test_a_trial_that_the_file_says_later_takes_the_place_of_the_plans(store: PlaneStore) -> None:
+    applied(store, acme())
+    own = acme(trial_ends_us=LATER_US, trial_end_status=SubscriptionStatus.ACTIVE)
+    applied(store, own, NOW_US + 1)
+    assert held(store).trial_ends_us == LATER_US
+    applied(store, acme(), NOW_US + 2)
+    assert held(store).trial_ends_us is None, "it is the file's since it said it"
+
+
+def test_a_company_that_changes_to_the_plan_gets_no_trial(store: PlaneStore) -> None:
+    applied(store, Company("acme", subscription=Subscription("free")))
+    applied(store, acme(), LATER_US)
+    assert (held(store).trial_ends_us, held(store).anchor_us) == (None, NOW_US)
+
+
+def test_a_company_that_is_removed_and_comes_back_gets_no_second_trial(store: PlaneStore) -> None:
+    applied(store, acme())
+    apply.apply(store, Desired(remove=("acme",)), LATER_US)
+    applied(store, acme(), LATER_US + 1)
+    assert held(store).trial_ends_us is None
+
+
+def test_what_a_call_does_with_the_trial_stays(store: PlaneStore) -> None:
+    applied(store, acme())
+    until_us = NOW_US + LENGTH_US + DAY_US
+    change_subscription(store, "acme", ExtendTrial(until_us), NOW, LATER_US)
+    assert applied(store, acme(), LATER_US + 1).changed == 0
+    assert held(store).trial_ends_us == until_us
+
+
+def test_a_late_payment_has_the_plans_grace_and_is_followed_by_its_plan(store: PlaneStore) -> None:
+    applied(store, acme(anchor_us=NOW_US - 1))
+    change_subscription(store, "acme", MarkPastDue(), NOW, NOW_US)
+    change_subscription(store, "acme", MarkPastDue(), NOW, LATER_US)
+    assert held(store).past_due == PastDue(NOW_US, NOW_US + LENGTH_US, "free")
+    assert in_force(store, NOW_US + LENGTH_US) == ("free", SubscriptionStatus.ACTIVE)
+    change_subscription(store, "acme", MarkPaid(), NOW, NOW_US + LENGTH_US + 1)
+    assert in_force(store, NOW_US + LENGTH_US + 1) == ("pro", SubscriptionStatus.ACTIVE)
+
+
+def test_a_late_payment_of_the_file_has_the_plans_grace_too(store: PlaneStore) -> None:
+    late = acme(anchor_us=NOW_US - 1, past_due=PastDue(NOW_US))
+    applied(store, late)
+    assert held(store).past_due == PastDue(NOW_US, NOW_US + LENGTH_US, "free")
+    assert applied(store, late, LATER_US).changed == 0
+
+
+def test_a_plan_that_follows_has_to_be_there(store: PlaneStore) -> None:
+    applied(store, acme())
+    change = MarkPastDue(NOW_US + LENGTH_US, "fre")
+    with pytest.raises(InvalidInput, match="no plan 'fre'; did you mean 'free'") as refused:
+        change_subscription(store, "acme", change, NOW, LATER_US)
+    assert refused.value.field == "past_due.grace_end_plan"
+    with pytest.raises(InvalidInput, match="no plan 'free'"):
+        apply.apply(store, Desired(Catalog(plans=CATALOG.plans[1:])), LATER_US)
+
+
+def test_buying_after_the_trial_ends_what_followed_it(store: PlaneStore) -> None:
+    applied(store, acme())
+    after_us = NOW_US + LENGTH_US + DAY_US
+    change_subscription(store, "acme", ChangePlan("pro"), NOW, after_us)
+    assert in_force(store, after_us) == ("pro", SubscriptionStatus.ACTIVE)
+    assert held(store).trial_end_plan == ""
