@@ -58,10 +58,10 @@ _MARKS: Final = {
 
 
 _EXISTING: Final = {
-    catalog_pb2.EXISTING_COMPANIES_KEEP: "they keep what they have",
-    catalog_pb2.EXISTING_COMPANIES_MOVE_NOW: "they have the new version now",
+    catalog_pb2.EXISTING_COMPANIES_KEEP: "keep what they have",
+    catalog_pb2.EXISTING_COMPANIES_MOVE_NOW: "have the new version now",
     catalog_pb2.EXISTING_COMPANIES_MOVE_AT_PERIOD_END: (
-        "they have the new version once their billing period ends"
+        "have the new version once their billing period ends"
     ),
 }
 
@@ -223,11 +223,10 @@ def _print_changes(answer: control_pb2.ApplyResponse, dry_run: bool) -> None:
 
 
 def _existing_line(existing: control_pb2.ExistingCompanies) -> str:
-    count = existing.companies
-    if not count:
+    if not existing.companies:
         return "no company has it"
-    who = "1 company has it" if count == 1 else f"{output.number(count)} companies have it"
-    return f"{who}: {_EXISTING.get(existing.change, 'unknown')}"
+    becomes = _EXISTING.get(existing.change, "change in a way that this version does not know")
+    return f"companies that have it ({output.number(existing.companies)}) {becomes}"
 
 
 def _field_line(field: control_pb2.FieldChange) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,6 +106,35 @@ def test_changes_beyond_those_listed_are_counted(fake: FakeServer, file: Path) -
 
     expected = "+ company c\n  and 4999 more\n5000 changed, 0 unchanged; revision 2\n"
     assert expected == result.stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "companies", "told"),
+    [
+        (catalog_pb2.EXISTING_COMPANIES_KEEP, 2, "companies that have it (2) keep what they have"),
+        (
+            catalog_pb2.EXISTING_COMPANIES_MOVE_NOW,
+            1,
+            "companies that have it (1) have the new version now",
+        ),
+        (
+            catalog_pb2.EXISTING_COMPANIES_MOVE_AT_PERIOD_END,
+            1200,
+            "companies that have it (1200) have the new version once their billing period ends",
+        ),
+        (catalog_pb2.EXISTING_COMPANIES_KEEP, 0, "no company has it"),
+    ],
+)
+def test_what_becomes_of_a_plans_companies_is_told(
+    fake: FakeServer, file: Path, change: Any, companies: int, told: str
+) -> None:
+    plan = control_pb2.Change(kind="plan", key="pro", action=control_pb2.CHANGE_ACTION_UPDATED)
+    plan.existing.CopyFrom(control_pb2.ExistingCompanies(change=change, companies=companies))
+    fake.answers["Apply"] = control_pb2.ApplyResponse(revision=2, changed=1, changes=[plan])
+
+    result = tallyd("apply", str(file), "--dry-run", "--control", fake.address)
+
+    assert f"~ plan pro\n    {told}\n" in result.stdout
 
 
 def test_a_terminal_gets_colours(

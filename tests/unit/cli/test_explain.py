@@ -138,6 +138,23 @@ def test_it_is_told_when_nothing_is_kept_of_the_instant(fake: FakeServer) -> Non
             {"status": catalog_pb2.SUBSCRIPTION_STATUS_ENDED, "after_trial": True},
             ["ended, after a trial", "none"],
         ),
+        (
+            {
+                "status": catalog_pb2.SUBSCRIPTION_STATUS_ACTIVE,
+                "plan": "free",
+                "plan_version": 2_147_483_647,
+                "after_trial": True,
+            },
+            ["active", "free (since the trial ended)"],
+        ),
+        (
+            {
+                "status": catalog_pb2.SUBSCRIPTION_STATUS_ACTIVE,
+                "plan": "pro",
+                "plan_version": 3,
+            },
+            ["active", "pro, version 3"],
+        ),
         ({}, ["none", "none"]),
     ],
 )
