@@ -16,7 +16,6 @@ from sidecar.domain.company.model import (
     AddOnSubscription,
     Company,
     Override,
-    PastDue,
     Pause,
     ScheduledChange,
     Subscription,
@@ -373,38 +372,3 @@ def test_the_timeline_on_a_terminal_is_one_empty_line_below(
 
     lines = [line.split() for line in result.stdout.splitlines()[1:3]]
     assert [[], ["from", "until", "status", "plan", "add-ons", "note"]] == lines
-
-
-def test_a_plan_after_the_grace_needs_a_grace(fake: FakeServer) -> None:
-    result = tallyd("subscription", "past-due", "acme", "--then", "free", "--control", fake.address)
-    assert ExitCode.USAGE == result.exit_code
-    assert "--then needs --grace-until" in result.stderr
-    assert not fake.requests
-
-
-@pytest.mark.parametrize(
-    ("subscription", "row"),
-    [
-        pytest.param(
-            Subscription("pro", NOW_US, trial_ends_us=LATER_US, trial_end_plan="free"),
-            "active free - free since the trial ended",
-            id="trial",
-        ),
-        pytest.param(
-            Subscription("pro", NOW_US, past_due=PastDue(NOW_US, LATER_US, "free")),
-            "active free - free since the grace of a late payment ended",
-            id="grace",
-        ),
-        pytest.param(
-            Subscription("pro", NOW_US, changes=(ScheduledChange(LATER_US, plan_version=2),)),
-            "active pro - version 2 of the plan",
-            id="version",
-        ),
-    ],
-)
-def test_the_timeline_says_why_a_plan_is_what_it_is(
-    fake: FakeServer, subscription: Subscription, row: str
-) -> None:
-    fake.answers["GetCompany"] = got(Company("acme", subscription=subscription))
-    result = tallyd("subscription", "show", "acme", "--control", fake.address)
-    assert row in " ".join(result.stdout.split())

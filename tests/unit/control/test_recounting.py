@@ -8,7 +8,13 @@ from msgspec.structs import replace
 from sidecar.control.services import apply, recounting
 from sidecar.control.services.apply import Desired
 from sidecar.control.storage.port import PlaneStore
-from sidecar.domain.catalog.model import Catalog, EntitlementGrant, Limit, Plan
+from sidecar.domain.catalog.model import (
+    Catalog,
+    EntitlementGrant,
+    ExistingCompanies,
+    Limit,
+    Plan,
+)
 from sidecar.domain.company.model import Override
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 from tests.unit.control.support import CATALOG, NOW_US, company
@@ -49,6 +55,16 @@ def test_a_changed_alignment_is_told_with_who_has_it(
         assert told in message
         assert "(MONTH CALENDAR -> MONTH ANCHORED)" in message
     assert () == apply.apply(store, Desired(selling(BILLING)), NOW_US).warnings
+
+
+@pytest.mark.parametrize("existing", [ExistingCompanies.KEEP, ExistingCompanies.MOVE_AT_PERIOD_END])
+def test_companies_that_keep_their_version_for_now_count_as_before(
+    store: PlaneStore, existing: ExistingCompanies
+) -> None:
+    apply.apply(store, Desired(selling(MONTHLY), (company("a"),)), NOW_US)
+    free, pro = selling(BILLING).plans
+    changed = replace(CATALOG, plans=(free, replace(pro, existing=existing)))
+    assert () == apply.apply(store, Desired(changed), NOW_US).warnings
 
 
 def test_a_limit_that_nobody_has_is_not_told(store: PlaneStore) -> None:
