@@ -49,7 +49,7 @@ def source_name(source: pb.EntitlementSource) -> str:
     if source.kind == pb.SOURCE_KIND_ADD_ON:
         return f"add-on {times_held(source.key, source.quantity)}"
     if source.kind == pb.SOURCE_KIND_OVERRIDE:
-        return name
+        return f"{name} {source.key}" if source.key else name
     return f"{name} {source.key}" if source.key else f"no {name}"
 
 

@@ -193,4 +193,5 @@ def _refuse_problems(change: SubscriptionChange, company: Company, before: Compa
 def _refuse_sold_apart(change: SubscriptionChange, company: Company, catalog: Catalog) -> None:
     for path, message in sold_apart_problems(company, sold_with(catalog)):
         when = "once what is planned holds, " if "changes" in path else ""
-        raise FailedPrecondition(change.field, f"{when}{message}")
+        first = "hold none of it first" if isinstance(change, ChangePlan) else "change that first"
+        raise FailedPrecondition(change.field, f"{when}{message}: {first}")

@@ -1448,7 +1448,7 @@ class EntitlementSource(_message.Message):
     kind: Global___SourceKind.ValueType
     """What it is."""
     key: _builtins.str
-    """Key of the plan or add-on; empty for an override."""
+    """Key of the plan or add-on, id of the override; empty for the override of a catalog file."""
     quantity: _builtins.int
     """How many of an add-on are held."""
     effect: Global___SourceEffect.ValueType
