@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Final
 
 from sidecar.domain.bounds import PLAN_VERSIONS_MAX
+from sidecar.domain.catalog.add_on_rules import add_on_problems
 from sidecar.domain.catalog.dimensions import UsedDimensions
 from sidecar.domain.catalog.grant_rules import grant_references
 from sidecar.domain.catalog.model import Catalog, Plan
 from sidecar.domain.entitlement.counted_limits import CountedLimits
 from sidecar.domain.validation import RuleProblem, field_path_text
 
+_MOVE: Final = "to move them, change the plan with existing: move now"
+
 
 def versions_problems(catalog: Catalog, before: Catalog) -> Iterator[RuleProblem]:
     """Yield what is wrong with earlier versions of a catalog's plans. `before`: in force.
 
-    Each is told of its plan, as the one who applies knows no others.
+    Each is told of its plan, as the one who applies knows no others. What is there already stays.
     """
+    if catalog == before:
+        return
     yield from _count_problems(catalog, before)
     kinds = {feature.key: feature.kind for feature in catalog.features}
     used = UsedDimensions(catalog)
@@ -35,6 +41,11 @@ def versions_problems(catalog: Catalog, before: Catalog) -> Iterator[RuleProblem
                 yield _problem(plan, places, f"{field_path_text(path[2:])}: {message}")
             else:
                 yield RuleProblem(path, f"with what companies keep of plans: {message}")
+        for path, message in add_on_problems(catalog):
+            add_on = catalog.add_ons[int(path[1])].key if len(path) > 1 else ""
+            where = f"add-on {add_on!r}, " if add_on else ""
+            text = f"{where}with what companies keep of plans: {message}; {_MOVE}"
+            yield RuleProblem(("add_ons",), text)
 
 
 def _count_problems(catalog: Catalog, before: Catalog) -> Iterator[RuleProblem]:
@@ -52,8 +63,5 @@ def _count_problems(catalog: Catalog, before: Catalog) -> Iterator[RuleProblem]:
 
 
 def _problem(plan: Plan, places: dict[str, int], message: str) -> RuleProblem:
-    text = (
-        f"version {plan.version} of plan {plan.key!r}, which companies keep: {message}; "
-        "to move them, change the plan with existing: move now"
-    )
+    text = f"version {plan.version} of plan {plan.key!r}, which companies keep: {message}; {_MOVE}"
     return RuleProblem(("plans", places[plan.key], "existing"), text)

@@ -15,6 +15,8 @@ from sidecar.control.services.subscriptions import change_subscription
 from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.sqlite import SqliteStore
 from sidecar.domain.catalog.model import (
+    AddOn,
+    AddOnEntitlement,
     Catalog,
     EntitlementGrant,
     ExistingCompanies,
@@ -252,6 +254,17 @@ def test_a_feature_that_an_earlier_version_grants_cannot_be_taken_away(sold: Pla
     with pytest.raises(InvalidInput, match="version 0 of plan 'pro', which companies keep"):
         apply.apply(sold, Desired(Catalog((other,), (free, pro))), NOW_US + 1)
     assert amount(sold, "acme") == 5
+
+
+def test_an_add_on_that_would_lessen_what_companies_keep_is_refused(sold: PlaneStore) -> None:
+    daily = Limit("daily", WindowSpec(WindowUnit.DAY), 1)
+    pro = Plan("pro", entitlements=(EntitlementGrant("tokens", limits=(daily,)),), existing=KEEP)
+    more = AddOn("more", entitlements=(AddOnEntitlement(pro.entitlements[0]),), plans=("pro",))
+    with pytest.raises(InvalidInput, match="add-on 'more', with what companies keep of plans: "):
+        apply.apply(sold, Desired(Catalog((TOKENS,), (FREE, pro), (more,))), NOW_US + 1)
+    moved = msgspec.structs.replace(pro, existing=AT_ONCE)
+    apply.apply(sold, Desired(Catalog((TOKENS,), (FREE, moved), (more,))), NOW_US + 1)
+    assert amount(sold, "acme") == 1
 
 
 def test_companies_that_are_removed_and_pruned_are_counted_no_more(sold: PlaneStore) -> None:
