@@ -45,6 +45,8 @@ SECTIONS: Final[Mapping[str, Mapping[str, Entry]]] = {
     "Sell": {
         "init": Entry("sidecar.cli.init:command", "Write a catalog to start from."),
         "apply": Entry("sidecar.cli.apply:command", "Bring catalog and companies to a file."),
+        "catalog": Entry("sidecar.cli.catalog:command", "Export what is sold."),
+        "company": Entry("sidecar.cli.company:command", "Create, list and export companies."),
         "subscription": Entry("sidecar.cli.subscription:command", "Change what a company bought."),
         "grant": Entry("sidecar.cli.grant:command", "Grant a company something of its own."),
         "grants": Entry("sidecar.cli.grants:command", "Show what a company was granted."),

@@ -44,7 +44,7 @@ def command() -> None:
     """Show and change what a company has bought, now or later.
 
     Sidecars that are connected obey within a second; one without network obeys what was planned
-    while it had one. `tallyd apply` replaces what was changed here by what its file says.
+    while it had one. What was changed here stays when a file is applied, unless that takes it over.
 
     TIME is RFC 3339 with an offset, a date, tomorrow, fri, or a span from now such as +30d; days
     begin at midnight in the company's time zone, as in catalog files.

@@ -9,6 +9,7 @@ from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
 from sidecar.control.metrics import ControlMetrics
 from sidecar.control.rpc import (
     apply_answers,
+    company_answers,
     control_answers,
     override_answers,
     subscription_answers,
@@ -47,6 +48,16 @@ class ControlServicer(control_pb2_grpc.ControlServiceServicer):
         self, request: control_pb2.GetCompanyRequest, context: Any
     ) -> control_pb2.GetCompanyResponse:
         return await self._workers.read(control_answers.get_company, request)
+
+    async def CreateCompany(  # noqa: N802
+        self, request: control_pb2.CreateCompanyRequest, context: Any
+    ) -> control_pb2.CreateCompanyResponse:
+        run = self._workers.read if request.dry_run else self._workers.write
+        response = await run(company_answers.create_company, request, self._clock())
+        if not request.dry_run:
+            self._metrics.applied.add(int(response.created))
+            await self._hub.refresh()
+        return response
 
     async def ListCompanies(  # noqa: N802
         self, request: control_pb2.ListCompaniesRequest, context: Any

@@ -11,6 +11,7 @@ from typing import Final
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.control.v1 import control_pb2
 from sidecar.api.sync.v1 import sync_pb2
+from sidecar.control.rpc.company_answers import owner_messages
 from sidecar.control.rpc.request_validation import (
     company_of_token,
     line_filter,
@@ -65,6 +66,7 @@ def get_company(
             accepts_spans=request.accepts_spans,
             segmented_bytes_max=SEGMENTED_ANSWER_BYTES_MAX,
         ),
+        owners=owner_messages(stored.owners),
     )
 
 

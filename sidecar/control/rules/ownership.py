@@ -16,12 +16,13 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from sidecar.control.storage.values import FieldOwner, Owner, StoredCompany
 from sidecar.domain.catalog.canonical import canonical_company
+from sidecar.domain.catalog.model import Value
 from sidecar.domain.company.field_values import (
     ANCHOR,
     OVERRIDES,
@@ -188,7 +189,7 @@ class _Merge:
     def _value(self, path: FieldPath, owner: FieldOwner | None) -> FieldValue | None:
         """The field as it is from now on; `None` for its default."""
         said, has = self._said.get(path), self._has.get(path)
-        same = _same(self._said_now.get(path), self._has_now.get(path))
+        same = is_same(self._said_now.get(path), self._has_now.get(path))
         if owner is None:
             return has if same else said
         takes = self._take_over.takes(self._given.id, path)
@@ -232,11 +233,29 @@ class _Merge:
         self._conflict(PLAN, None, self._has[PLAN], live[0])
 
 
-def _same(said: FieldValue | None, has: FieldValue | None) -> bool:
-    """Whether a field is as the file says, which need not know versions of plans."""
+def is_same(said: FieldValue | None, has: FieldValue | None) -> bool:
+    """Whether a field is as given, which need not know versions of plans.
+
+    A file knows no period ends either, only the instants at which they are now.
+    """
     if isinstance(said, PlanField) and isinstance(has, PlanField):
-        return _of_any_version(said, said) == _of_any_version(has, said)
-    return said == has
+        said, has = _of_any_version(said, said), _of_any_version(has, said)
+    return said == has or (said == _fixed(said) and said == _fixed(has))
+
+
+def _fixed(value: Any) -> Any:
+    """The same with instants alone, whatever they are meant for."""
+    if isinstance(value, tuple):
+        return tuple(map(_fixed, value))
+    if not isinstance(value, Value):
+        return value
+    return _replace(
+        value,
+        **{
+            name: False if name.endswith("at_period_end") else _fixed(getattr(value, name))
+            for name in value.__struct_fields__
+        },
+    )
 
 
 def _of_any_version(field: PlanField, said: PlanField) -> PlanField:

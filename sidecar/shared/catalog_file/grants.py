@@ -38,7 +38,7 @@ from sidecar.shared.catalog_file.schema_check import told
 from sidecar.shared.catalog_file.yaml_tree import Listing, Node, Scalar
 
 _ALIGNMENTS: Final = {"calendar": Alignment.CALENDAR, "billing": Alignment.ANCHORED}
-_WEEKDAYS: Final = (
+WEEKDAYS: Final = (
     "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday",
 )  # fmt: skip
 _SOME_WINDOW: Final = WindowSpec(WindowUnit.DAY)
@@ -138,7 +138,7 @@ class GrantBuilder:
 
     def _window(self, path: Path, node: Node) -> WindowSpec:
         alignment = _ALIGNMENTS[text_of(node, "align", "calendar")]
-        weekday = _WEEKDAYS.index(text_of(node, "week_starts", _WEEKDAYS[0]))
+        weekday = WEEKDAYS.index(text_of(node, "week_starts", WEEKDAYS[0]))
         return self._fields.window(path, node, "per", alignment, weekday) or _SOME_WINDOW
 
     def _rate_limit(self, path: Path, key: str, node: Node) -> RateLimit:

@@ -647,6 +647,42 @@ class GetCompanyRequest(_message.Message):
 Global___GetCompanyRequest: _TypeAlias = GetCompanyRequest  # noqa: Y015
 
 @_typing.final
+class FieldOwner(_message.Message):
+    """Who owns a field of a company."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    CALL_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """The field, as in Conflict; empty for the company as a whole, which a call created."""
+    owner: Global___Owner.ValueType
+    """Whose it is."""
+    call: _builtins.str
+    """Method of the call that made it so."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """Since when."""
+
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        owner: Global___Owner.ValueType = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        call: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "field", b"field", "owner", b"owner", "since", b"since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FieldOwner: _TypeAlias = FieldOwner  # noqa: Y015
+
+@_typing.final
 class GetCompanyResponse(_message.Message):
     """A company."""
 
@@ -654,6 +690,7 @@ class GetCompanyResponse(_message.Message):
 
     COMPANY_FIELD_NUMBER: _builtins.int
     SNAPSHOT_FIELD_NUMBER: _builtins.int
+    OWNERS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def company(self) -> _catalog_pb2.Company:
         """As it was applied."""
@@ -662,19 +699,84 @@ class GetCompanyResponse(_message.Message):
     def snapshot(self) -> _catalog_pb2.CompanySnapshot:
         """What sidecars get of it."""
 
+    @_builtins.property
+    def owners(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldOwner]:
+        """Owners of those of its fields that are not the file's."""
+
     def __init__(
         self,
         *,
         company: _catalog_pb2.Company | None = ...,
         snapshot: _catalog_pb2.CompanySnapshot | None = ...,
+        owners: _abc.Iterable[Global___FieldOwner] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "snapshot", b"snapshot"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "snapshot", b"snapshot"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "owners", b"owners", "snapshot", b"snapshot"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetCompanyResponse: _TypeAlias = GetCompanyResponse  # noqa: Y015
+
+@_typing.final
+class CreateCompanyRequest(_message.Message):
+    """Asks to create a company."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPANY_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    dry_run: _builtins.bool
+    """Say whether it could be created, and create nothing."""
+    @_builtins.property
+    def company(self) -> _catalog_pb2.Company:
+        """The company."""
+
+    def __init__(
+        self,
+        *,
+        company: _catalog_pb2.Company | None = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["company", b"company"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "dry_run", b"dry_run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateCompanyRequest: _TypeAlias = CreateCompanyRequest  # noqa: Y015
+
+@_typing.final
+class CreateCompanyResponse(_message.Message):
+    """A company that is there now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    CREATED_FIELD_NUMBER: _builtins.int
+    COMPANY_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Revision of the plane after the call."""
+    created: _builtins.bool
+    """Whether it was created by this call."""
+    @_builtins.property
+    def company(self) -> _catalog_pb2.Company:
+        """As it is now."""
+
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        created: _builtins.bool = ...,
+        company: _catalog_pb2.Company | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["company", b"company"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "created", b"created", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateCompanyResponse: _TypeAlias = CreateCompanyResponse  # noqa: Y015
 
 @_typing.final
 class ListCompaniesRequest(_message.Message):

@@ -50,6 +50,11 @@ class ControlServiceStub:
                 request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GetCompanyRequest.SerializeToString,
                 response_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GetCompanyResponse.FromString,
                 _registered_method=True)
+        self.CreateCompany = channel.unary_unary(
+                '/sidecar.api.control.v1.ControlService/CreateCompany',
+                request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.CreateCompanyRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.CreateCompanyResponse.FromString,
+                _registered_method=True)
         self.ListCompanies = channel.unary_unary(
                 '/sidecar.api.control.v1.ControlService/ListCompanies',
                 request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListCompaniesRequest.SerializeToString,
@@ -127,6 +132,14 @@ class ControlServiceServicer:
 
     def GetCompany(self, request, context):
         """One company. NOT_FOUND if there is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateCompany(self, request, context):
+        """Creates a company, all of which is then the API's. One that is there already as it is given is no error; another one of its
+        id is (ALREADY_EXISTS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -227,6 +240,11 @@ def add_ControlServiceServicer_to_server(servicer, server):
                     servicer.GetCompany,
                     request_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GetCompanyRequest.FromString,
                     response_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GetCompanyResponse.SerializeToString,
+            ),
+            'CreateCompany': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateCompany,
+                    request_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.CreateCompanyRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.CreateCompanyResponse.SerializeToString,
             ),
             'ListCompanies': grpc.unary_unary_rpc_method_handler(
                     servicer.ListCompanies,
@@ -366,6 +384,33 @@ class ControlService:
             '/sidecar.api.control.v1.ControlService/GetCompany',
             sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GetCompanyRequest.SerializeToString,
             sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GetCompanyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateCompany(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.control.v1.ControlService/CreateCompany',
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.CreateCompanyRequest.SerializeToString,
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.CreateCompanyResponse.FromString,
             options,
             channel_credentials,
             insecure,

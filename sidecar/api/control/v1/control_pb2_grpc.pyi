@@ -39,6 +39,10 @@ class ControlServiceStub:
     """The catalog in force."""
     GetCompany: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetCompanyRequest, _control_pb2.GetCompanyResponse]
     """One company. NOT_FOUND if there is none."""
+    CreateCompany: _grpc.UnaryUnaryMultiCallable[_control_pb2.CreateCompanyRequest, _control_pb2.CreateCompanyResponse]
+    """Creates a company, all of which is then the API's. One that is there already as it is given is no error; another one of its
+    id is (ALREADY_EXISTS).
+    """
     ListCompanies: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListCompaniesRequest, _control_pb2.ListCompaniesResponse]
     """Companies in the order of their ids."""
     ListNames: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListNamesRequest, _control_pb2.ListNamesResponse]
@@ -75,6 +79,10 @@ class ControlServiceAsyncStub(ControlServiceStub):
     """The catalog in force."""
     GetCompany: _aio.UnaryUnaryMultiCallable[_control_pb2.GetCompanyRequest, _control_pb2.GetCompanyResponse]  # type: ignore[assignment]
     """One company. NOT_FOUND if there is none."""
+    CreateCompany: _aio.UnaryUnaryMultiCallable[_control_pb2.CreateCompanyRequest, _control_pb2.CreateCompanyResponse]  # type: ignore[assignment]
+    """Creates a company, all of which is then the API's. One that is there already as it is given is no error; another one of its
+    id is (ALREADY_EXISTS).
+    """
     ListCompanies: _aio.UnaryUnaryMultiCallable[_control_pb2.ListCompaniesRequest, _control_pb2.ListCompaniesResponse]  # type: ignore[assignment]
     """Companies in the order of their ids."""
     ListNames: _aio.UnaryUnaryMultiCallable[_control_pb2.ListNamesRequest, _control_pb2.ListNamesResponse]  # type: ignore[assignment]
@@ -126,6 +134,16 @@ class ControlServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.GetCompanyResponse, _abc.Awaitable[_control_pb2.GetCompanyResponse]]:
         """One company. NOT_FOUND if there is none."""
+
+    @_abc_1.abstractmethod
+    def CreateCompany(
+        self,
+        request: _control_pb2.CreateCompanyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.CreateCompanyResponse, _abc.Awaitable[_control_pb2.CreateCompanyResponse]]:
+        """Creates a company, all of which is then the API's. One that is there already as it is given is no error; another one of its
+        id is (ALREADY_EXISTS).
+        """
 
     @_abc_1.abstractmethod
     def ListCompanies(

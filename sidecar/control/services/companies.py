@@ -1,0 +1,91 @@
+"""Creates companies one at a time."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from sidecar.control.rules.ownership import Merged, is_same, owners_of_created, path_text
+from sidecar.control.services.plan_terms import PlanTerms, with_trial_of_plane
+from sidecar.control.services.timelines import with_timeline
+from sidecar.control.storage.port import PlaneStore, ReadTransaction
+from sidecar.control.storage.values import FieldOwner, StoredCompany
+from sidecar.domain.catalog.canonical import canonical_company
+from sidecar.domain.catalog.model import Catalog
+from sidecar.domain.catalog.rules import companies_problems
+from sidecar.domain.company.field_values import ANCHOR, TRIAL
+from sidecar.domain.company.model import Company
+from sidecar.domain.company.owned_fields import fields_of
+from sidecar.domain.company.size import company_size_problems
+from sidecar.domain.errors import Conflict, InvalidInput
+from sidecar.domain.validation import field_path_text
+
+_OF_PLANE: Final = (ANCHOR, TRIAL)
+"""What the plane sets where nobody says it."""
+
+
+class CreatedCompany(msgspec.Struct, frozen=True):
+    """A company that is there as of a revision; `created`: by this call."""
+
+    revision: int
+    company: Company
+    created: bool
+
+
+def create_company(
+    store: PlaneStore, company: Company, now_us: int, *, dry_run: bool = False
+) -> CreatedCompany:
+    """Create a company, all of which is then the API's; the same again changes nothing.
+
+    One that was removed and comes back goes on with its usage. Raises `InvalidInput` for what
+    breaks a rule or does not fit the catalog, and `Conflict` where there is another of its id.
+    """
+    if dry_run:
+        with store.read() as reading:
+            held, new, _ = _work_out(reading, company, now_us)
+            return CreatedCompany(reading.state().revision, new, held is None)
+    with store.write() as transaction:
+        held, new, owners = _work_out(transaction, company, now_us)
+        if held is not None:
+            return CreatedCompany(transaction.state().revision, new, False)
+        revision = transaction.next_revision()
+        tombstone = transaction.tombstones([new.id]).get(new.id)
+        stored = with_timeline(new, revision, now_us, tombstone, owners=owners)
+        transaction.put_companies([stored])
+    return CreatedCompany(revision, stored.company, True)
+
+
+def _work_out(
+    transaction: ReadTransaction, company: Company, now_us: int
+) -> tuple[StoredCompany | None, Company, tuple[FieldOwner, ...]]:
+    """What is stored of it, the company as it is to be, and who owns its fields then."""
+    said = canonical_company(company)
+    held = transaction.companies([company.id]).get(company.id)
+    if held is not None:
+        _refuse_another(said, held.company)
+        return held, held.company, held.owners
+    stored_catalog = transaction.catalog()
+    catalog = Catalog() if stored_catalog is None else stored_catalog.catalog
+    for path, message in companies_problems([said], catalog):
+        raise InvalidInput(field_path_text(("company", *path[2:])), message)
+    terms = PlanTerms({plan.key: plan for plan in catalog.plans}, transaction.plan_moves())
+    returns = bool(transaction.tombstones([company.id]))
+    new = Merged(terms.filled(said, None, now_us, returns=returns))
+    new = terms.versioned(with_trial_of_plane(new, said, None, now_us), None, now_us)
+    for _, message in company_size_problems(new.company, None):
+        raise InvalidInput("company", message)
+    created = owners_of_created(new.company, "CreateCompany", now_us)
+    derived = {owner.path: owner for owner in new.owners}
+    return None, new.company, tuple(derived.get(owner.path, owner) for owner in created)
+
+
+def _refuse_another(said: Company, held: Company) -> None:
+    """Refuse a company that differs from the one that is there; the plane's own fields may."""
+    asked, there = fields_of(said), fields_of(held)
+    for path in {*asked, *there}:
+        if path in _OF_PLANE and path not in asked:
+            continue
+        if not is_same(asked.get(path), there.get(path)):
+            message = f"there is another company {said.id!r}: its {path_text(path)} differs"
+            raise Conflict("company.id", message, "ALREADY_EXISTS")
