@@ -46,6 +46,10 @@ class ControlMetrics:
         self.carried = MetricCounter(
             "tallyd_rollovers", "Changes of what is carried into a window from the one before."
         )
+        self.filled = MetricCounter(
+            "tallyd_filled_counters",
+            "Counters of new limits to which usage was added from the ledger.",
+        )
         self.increments = MetricCounter(
             "tallyd_ledger_increments", "Counters that pushes of usage have moved."
         )
@@ -62,6 +66,7 @@ class ControlMetrics:
                 self.records,
                 self.unreadable,
                 self.carried,
+                self.filled,
                 self.increments,
                 self.applied,
                 self.subscription_changes,
@@ -80,17 +85,23 @@ class ControlMetrics:
                     "How far this machine's clock has leapt ahead of what is believed of it.",
                     clock_held,
                 ),
-                MetricReading(
-                    "tallyd_unacknowledged_losses",
-                    "Losses of usage that no operator has acknowledged.",
-                    lambda: losses().losses,
-                ),
-                MetricReading(
-                    "tallyd_lost_records",
-                    "Records of these losses, as far as they are known.",
-                    lambda: losses().records,
-                ),
+                *_loss_readings(losses),
                 *more,
                 build_info("control", version),
             ]
         )
+
+
+def _loss_readings(losses: Callable[[], LossCount]) -> list[Instrument]:
+    return [
+        MetricReading(
+            "tallyd_unacknowledged_losses",
+            "Losses of usage that no operator has acknowledged.",
+            lambda: losses().losses,
+        ),
+        MetricReading(
+            "tallyd_lost_records",
+            "Records of these losses, as far as they are known.",
+            lambda: losses().records,
+        ),
+    ]

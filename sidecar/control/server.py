@@ -17,6 +17,7 @@ from sidecar.control.errors import StoreRefused
 from sidecar.control.metrics import ControlMetrics
 from sidecar.control.rpc.control import ControlServicer
 from sidecar.control.rpc.database_watch import DatabaseWatch
+from sidecar.control.rpc.filling_task import FillingTask
 from sidecar.control.rpc.plan_task import PlanTask
 from sidecar.control.rpc.rollover_task import RolloverTask
 from sidecar.control.rpc.status import status_of_error
@@ -184,7 +185,8 @@ class ControlPlane:
         start(self._hub.spread_totals())
         start(self._sweep())
         start(self._count_losses())
-        start(RolloverTask(self._workers, self._hub, self._metrics, self._sure_clock.now_us).run())
+        for task in (RolloverTask, FillingTask):
+            start(task(self._workers, self._hub, self._metrics, self._sure_clock.now_us).run())
         start(PlanTask(self._workers, self._hub, self._clock).run())
         self._health.start()
 

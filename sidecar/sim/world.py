@@ -13,6 +13,8 @@ from sidecar.control.rules.history import Run
 from sidecar.control.services import apply, ingest, overrides, snapshots, subscriptions, usage
 from sidecar.control.services.close_windows import RollingCatalogs, close_windows
 from sidecar.control.services.directory import get_company
+from sidecar.control.services.filling import Filler, any_unfinished
+from sidecar.control.services.filling_walk import FillingWalker
 from sidecar.control.services.plan_moves import move_due, move_page
 from sidecar.control.services.rollover_walk import Walker
 from sidecar.control.services.subscriptions import ChangedSubscription
@@ -60,6 +62,7 @@ class World:
         self._plane = SqliteStore()
         self._catalogs = RollingCatalogs()
         self._walker = Walker(self._catalogs)
+        self._filling_walker, self._filler = FillingWalker(), Filler()
         lives = count(1)
         store = open_store(MemoryEngine(), new_incarnation=lambda: _INCARNATION.format(next(lives)))
         self._incarnation = store.incarnation.id
@@ -138,7 +141,7 @@ class World:
             closed = close_windows(self._plane, self._catalogs, self.now_us)
             page = self._walker.next_page(self._plane, self.now_us)
             begun = [] if page is None else self._walker.look_at(self._plane, page, self.now_us)
-            changed.update(dict.fromkeys([*closed, *begun]))
+            changed.update(dict.fromkeys([*closed, *begun, *self._fill()]))
             self._closed += len(closed)
             if self._closed > CLOSED_MAX:
                 message = f"closes more than {CLOSED_MAX} windows whose rest rolls over"
@@ -167,6 +170,15 @@ class World:
 
     def _asked(self) -> Needs:
         return Needs(frozenset((self.company,)))
+
+    def _fill(self) -> list[CounterKey]:
+        """Let the plane fill counters of limits that are new."""
+        while self._filling_walker.any_left(self._plane):
+            self._filling_walker.step(self._plane, self.now_us)
+        filled: list[CounterKey] = []
+        while any_unfinished(self._plane):
+            filled += self._filler.step(self._plane, self.now_us)
+        return filled
 
     def _push(self) -> None:
         if not self._unpushed:

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from sidecar.control.rules.ownership import FieldConflict, TakeOver
+from sidecar.control.services.filling_walk import want_filled
 from sidecar.control.services.given_companies import PAGE, GivenCompany, company_steps, to_prune
 from sidecar.control.services.plan_moves import decide_moves, with_existing
 from sidecar.control.services.recounting import override_recounting_warnings, recounting_warnings
@@ -162,6 +163,7 @@ def _take(transaction: WriteTransaction, steps: _Steps, revision: int, now_us: i
         before = Catalog() if stored is None else stored.catalog
         transaction.put_catalog(steps.catalog, revision)
         decide_moves(transaction, steps.catalog, before, now_us)
+        want_filled(transaction, before, steps.catalog)
     tombstones = transaction.tombstones(each.company.id for each in steps.put if each.held is None)
     transaction.put_companies(
         with_timeline(

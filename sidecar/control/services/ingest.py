@@ -23,6 +23,7 @@ from sidecar.control.rules.history import (
 from sidecar.control.rules.records import Record, Unreadable, read_records
 from sidecar.control.services.attribution import Attributor
 from sidecar.control.services.close_windows import follow
+from sidecar.control.services.filling import Arrivals
 from sidecar.control.services.losses import (
     LostStore,
     note_ledger_loss,
@@ -189,6 +190,7 @@ def _add(
     known_uses = transaction.key_uses(keys)
     duplicate_of, uses = find_duplicates(incarnation, first_sequence, records, known_uses)
     attributor = Attributor(transaction, now_us)
+    arrivals = Arrivals(transaction, incarnation)
     counted: Amounts = defaultdict(int)
     corrected: Amounts = defaultdict(int)
     lines: list[Booked] = []
@@ -202,6 +204,8 @@ def _add(
         for key in record.counters:
             counted[key] += record.quantity
         belongs = () if duplicated else attributor.counters_of(record, data)
+        if not duplicated:
+            belongs = arrivals.with_filled(belongs, record, first_sequence + at, data)
         _correct(corrected, record, belongs)
         lines.append(
             LedgerLine(
@@ -221,6 +225,7 @@ def _add(
         )
     transaction.append(lines, verdict.chains)
     transaction.put_key_uses(uses, elapsed_us)
+    arrivals.keep()
     version = transaction.next_ledger_version(now_us)
     corrected = {key: amount for key, amount in corrected.items() if amount}
     transaction.add_to_counters(incarnation, counted, version, corrected)

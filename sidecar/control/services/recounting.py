@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from sidecar.control.storage.port import ReadTransaction
-from sidecar.domain.catalog.model import Catalog, ExistingCompanies
+from sidecar.domain.catalog.model import Catalog
 from sidecar.domain.company.model import Company
 from sidecar.domain.difference.recounting import (
     RecountedLimit,
@@ -26,16 +26,9 @@ def recounting_warnings(
 ) -> Iterator[RuleProblem]:
     """Yield the limits of a catalog that count something else, where companies have them.
 
-    `after`: as it was given. Paths are of it. Companies that keep their version of a plan count as
-    before; so do those that move later, and meanwhile their usage counts on the new limits that are
-    company-wide, too.
+    `after`: as it was given. Paths are of it.
     """
-    now = {plan.key for plan in after.plans if plan.existing is ExistingCompanies.MOVE_NOW}
-    found = [
-        each
-        for each in recounted_in_catalog(before, after)
-        if each.source != "plan" or each.key in now
-    ]
+    found = list(recounted_in_catalog(before, after))
     holders, complete = _holders(transaction, {(each.source, each.key) for each in found})
     for each in found:
         companies = holders[each.source, each.key]
@@ -82,5 +75,6 @@ def _message(each: RecountedLimit, for_whom: str) -> str:
     place = f"{each.source} {each.key!r}" if each.key else each.source
     return (
         f"limit {each.limit!r} of {each.feature!r} in {place} counts otherwise from now on, "
-        f"{for_whom} ({each.before} -> {each.after}): its running window starts at 0"
+        f"{for_whom} ({each.before} -> {each.after}): what was used in its running window "
+        "is taken over from the ledger in the background"
     )

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from sidecar.control.storage.filling_port import FillingReads, FillingWrites
 from sidecar.control.storage.plan_port import PlanReads, PlanWrites
 from sidecar.control.storage.values import (
     Booked,
@@ -40,12 +41,11 @@ from sidecar.domain.limits.counters import CounterTotal
 from sidecar.domain.time.sure import KnownTime
 
 
-class ReadTransaction(PlanReads, Protocol):
+class ReadTransaction(FillingReads, PlanReads, Protocol):
     """Questions to one state of the store."""
 
     def state(self) -> PlaneState:
         """Epoch and revision."""
-        ...
 
     def known_time(self) -> KnownTime | None:
         """What was last known of the time; `None` before the first."""
@@ -205,7 +205,7 @@ class ReadTransaction(PlanReads, Protocol):
         ...
 
 
-class WriteTransaction(PlanWrites, ReadTransaction, Protocol):
+class WriteTransaction(FillingWrites, PlanWrites, ReadTransaction, Protocol):
     """Questions and changes; the questions see the changes."""
 
     def renew_epoch(self) -> None:

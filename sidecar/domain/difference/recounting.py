@@ -5,17 +5,21 @@ Rules
   renamed, where it is the only one of each.
 - What a limit counts is its window and its scope. A limit that counts what any limit of the place
   counted before goes on with that usage, whatever it was called: nothing changes by it.
-- A plan whose change leaves its companies as they are (KEEP) changes no limit of theirs.
+- Companies that keep their version of a plan count as before; so do those that move later, and
+  meanwhile their usage counts on the new limits that are company-wide, too. By a change that moves
+  companies now, those of every earlier version get the new one.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from sidecar.domain.catalog.canonical import canonical_scope, canonical_window
+from sidecar.domain.catalog.canonical import canonical_catalog, canonical_scope, canonical_window
 from sidecar.domain.catalog.model import Catalog, EntitlementGrant, ExistingCompanies, Limit, Scope
+from sidecar.domain.catalog.versions import all_versions
 from sidecar.domain.company.model import Override
 from sidecar.domain.formatting import window_text
 from sidecar.domain.validation import Path
@@ -39,13 +43,23 @@ class RecountedLimit(msgspec.Struct, frozen=True):
 
 def recounted_in_catalog(before: Catalog, after: Catalog) -> Iterator[RecountedLimit]:
     """Yield limits of plans and add-ons, in the order in which the second catalog has them."""
-    plans = {plan.key: plan for plan in before.plans}
+    plans: dict[str, list[dict[str, EntitlementGrant]]] = defaultdict(list)
+    for plan in all_versions(before):
+        plans[plan.key].append({grant.feature: grant for grant in plan.entitlements})
+    held_as = {plan.key: plan.entitlements for plan in before.plans}
+    granted_as = {plan.key: plan.entitlements for plan in canonical_catalog(after).plans}
     for at, plan in enumerate(after.plans):
-        if plan.key in plans and plan.existing is not ExistingCompanies.KEEP:
-            held = {grant.feature: grant for grant in plans[plan.key].entitlements}
-            for index, grant in enumerate(plan.entitlements):
-                path: Path = ("plans", at, "entitlements", index)
-                yield from _recounted(path, "plan", plan.key, held.get(grant.feature), grant)
+        changes = granted_as[plan.key] != held_as.get(plan.key)
+        if not changes or plan.existing is not ExistingCompanies.MOVE_NOW:
+            continue
+        for index, grant in enumerate(plan.entitlements):
+            path: Path = ("plans", at, "entitlements", index)
+            told: dict[Path, RecountedLimit] = {}
+            for granted in plans[plan.key]:  # companies may come from any of its versions
+                was = granted.get(grant.feature)
+                for each in _recounted(path, "plan", plan.key, was, grant):
+                    told.setdefault(each.path, each)
+            yield from told.values()
     add_ons = {add_on.key: add_on for add_on in before.add_ons}
     for at, add_on in enumerate(after.add_ons):
         if add_on.key in add_ons:

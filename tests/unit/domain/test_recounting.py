@@ -105,6 +105,16 @@ def test_companies_that_keep_what_they_have_count_as_before() -> None:
     assert ["add-on"] == [each.source for each in recounted_in_catalog(_catalog(MONTHLY), after)]
 
 
+def test_companies_of_earlier_versions_are_told_of_once_they_are_moved() -> None:
+    (sold,) = _catalog(replace(MONTHLY, window=BILLING)).plans
+    kept = _catalog(MONTHLY).plans
+    before = Catalog(plans=(sold,), plan_versions=kept)
+    assert [] == list(recounted_in_catalog(before, Catalog(plans=(sold,))))
+    after = _catalog(replace(MONTHLY, window=BILLING, amount=7))
+    (found,) = recounted_in_catalog(before, Catalog(plans=after.plans))
+    assert ("MONTH CALENDAR", "MONTH ANCHORED") == (found.before, found.after)
+
+
 def test_what_is_new_in_a_catalog_counted_nothing_before() -> None:
     assert [] == list(recounted_in_catalog(Catalog(), _catalog(MONTHLY)))
 

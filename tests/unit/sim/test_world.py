@@ -6,7 +6,7 @@ from pathlib import Path
 
 import sidecar.control.rpc
 
-PLAYED = {"plan_task", "rollover_task"}
+PLAYED = {"filling_task", "plan_task", "rollover_task"}
 """Work of the plane in the background that `World.settle` does, too."""
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from sidecar.control.storage.filling_values import CountedBy
 from sidecar.control.storage.values import (
     CORRECTIONS,
     CounterKey,
@@ -73,6 +74,8 @@ _segments_of: Final = _reader(tuple[Segment, ...], "a timeline")
 _values_of: Final = _reader(tuple[str, ...], "a counter's name")
 _amounts_of: Final = _reader(tuple[int, ...], "what a counter carries")
 _terms_of: Final = _reader(RolloverTerms, "the terms of a rollover")
+_counted_by_of: Final = _reader(CountedBy, "what is filled")
+_wanted_of: Final = _reader(tuple[CountedBy, ...], "what is to be filled")
 
 
 def incarnation_column(incarnation: str) -> bytes:
@@ -173,6 +176,21 @@ def rollover_columns(window: RolloverWindow) -> RolloverColumns:
     """The same as columns: carried, terms, settled, due."""
     terms = None if window.terms is None else _encoder.encode(window.terms).decode()
     return _encoder.encode(window.carried).decode(), terms, window.settled, window.due_us
+
+
+def counted_by(column: str) -> CountedBy:
+    """What a filling's limits count."""
+    return _counted_by_of(column)
+
+
+def wanted(column: str) -> tuple[CountedBy, ...]:
+    """What is to be filled."""
+    return _wanted_of(column)
+
+
+def value_text(value: CountedBy | tuple[CountedBy, ...]) -> str:
+    """Either of them as JSON."""
+    return _encoder.encode(value).decode()
 
 
 def saturated(number: int) -> int:

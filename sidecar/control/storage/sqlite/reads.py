@@ -6,9 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from sidecar.control.storage.sqlite import codec
-from sidecar.control.storage.sqlite.totals import (
-    SqliteTotals,
-)
+from sidecar.control.storage.sqlite.filling_queries import SqliteFillings
 from sidecar.control.storage.values import (
     IncarnationTally,
     KeyUse,
@@ -27,7 +25,7 @@ _LINE_COLUMNS: Final = (
 )
 
 
-class SqliteReads(SqliteTotals):
+class SqliteReads(SqliteFillings):
     """A `ReadTransaction` on a connection in which a transaction has begun."""
 
     def incarnation(self, incarnation: str) -> KnownIncarnation | None:

@@ -10,8 +10,8 @@ from uuid import uuid4
 import msgspec
 
 from sidecar.control.storage.sqlite import codec
+from sidecar.control.storage.sqlite.filling_writes import SqliteFillingWrites
 from sidecar.control.storage.sqlite.losses import UNKNOWN
-from sidecar.control.storage.sqlite.plan_writes import SqlitePlanWrites
 from sidecar.control.storage.values import (
     CORRECTIONS,
     Booked,
@@ -71,7 +71,7 @@ _ADD_TO_PART: Final = (
 )
 
 
-class SqliteWrites(SqlitePlanWrites):
+class SqliteWrites(SqliteFillingWrites):
     """A `WriteTransaction` on a connection in which a transaction has begun."""
 
     def renew_epoch(self) -> None:

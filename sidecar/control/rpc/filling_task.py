@@ -1,0 +1,77 @@
+"""Fills counters of new limits from the ledger in the background, and tells watchers of it.
+
+Steps are small and apart from each other, so that calls go on between them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from sidecar.control.metrics import ControlMetrics
+from sidecar.control.rpc.watch_hub import Hub
+from sidecar.control.rpc.workers import Workers
+from sidecar.control.services.filling import Filler, any_unfinished, forget_filled
+from sidecar.control.services.filling_walk import FillingWalker
+from sidecar.domain.errors import TallydError, Unavailable
+
+IDLE_S: Final = 1.0
+PAUSE_S: Final = 0.02
+FORGET_EVERY: Final = 60
+"""Idle rounds between two looks for what may be forgotten."""
+
+_log = structlog.get_logger(__name__)
+
+
+class FillingTask:
+    """The background task.
+
+    `clock` gives microseconds since the Unix epoch, as far as they have come for certain: what is
+    forgotten stays so.
+    """
+
+    def __init__(
+        self, workers: Workers, hub: Hub, metrics: ControlMetrics, clock: Callable[[], int]
+    ) -> None:
+        self._workers = workers
+        self._hub = hub
+        self._metrics = metrics
+        self._clock = clock
+        self._walker = FillingWalker()
+        self._filler = Filler()
+        self._idle = 0
+
+    async def run(self) -> None:
+        """Look for new limits and fill their counters, until cancelled."""
+        while True:
+            try:
+                looked, filled = await self._look(), await self._fill()
+                more = looked or filled or await self._forget()
+            except Unavailable:
+                more = False  # told as a trouble of the database
+            except TallydError as error:
+                _log.warning("control.filling_failed", error=str(error))
+                more = False
+            await asyncio.sleep(PAUSE_S if more else IDLE_S)
+
+    async def _look(self) -> bool:
+        if not await self._workers.read(self._walker.any_left):
+            return False
+        await self._workers.write(self._walker.step, self._clock())
+        return True
+
+    async def _fill(self) -> bool:
+        if not await self._workers.read(any_unfinished):
+            return False
+        added = await self._workers.write(self._filler.step, self._clock())
+        self._metrics.filled.add(len(added))
+        if added:
+            self._hub.note_change()
+        return True
+
+    async def _forget(self) -> bool:
+        self._idle = (self._idle + 1) % FORGET_EVERY
+        return not self._idle and await self._workers.write(forget_filled, self._clock())

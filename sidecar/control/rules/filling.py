@@ -1,0 +1,193 @@
+"""Which limits are new to a company, and on which of their counters usage belongs.
+
+Rules
+- Limits that count the same thing (equal window and scope) share their counters, whatever their
+  name and amount: new is what no limit of the company's feature counted the moment before.
+- What is new by a change of the catalog is looked for in all companies; what is new by a change of
+  a company, or by what is planned for it, in that company's timeline.
+- Usage belongs on the counter of the window and the generation that the timeline has at the time of
+  the event, whatever the company was entitled to then. What is older than its generation, as far as
+  the timeline remembers, belongs on none.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+from sidecar.control.storage.filling_values import CountedBy, Filling
+from sidecar.control.storage.values import CounterKey
+from sidecar.domain.catalog.canonical import canonical_scope, canonical_window
+from sidecar.domain.catalog.model import (
+    AddOnEntitlement,
+    Catalog,
+    EntitlementGrant,
+    FeatureKind,
+    Limit,
+)
+from sidecar.domain.catalog.versions import all_versions
+from sidecar.domain.company.model import CompanySnapshot, Segment
+from sidecar.domain.company.spans import segments_of
+from sidecar.domain.company.timeline import phase_at
+from sidecar.domain.entitlement.resolve import CatalogIndex
+from sidecar.domain.limits.counters import CounterRef, scope_values, slot_of
+from sidecar.domain.time.company_windows import company_window, generation_of
+
+PLANNED_MAX: Final = 100
+"""Planned segments of a timeline that are looked at; what comes later is when something changes."""
+
+
+class NewLimit(NamedTuple):
+    """What a limit counts that is new to a company, and from when on it is."""
+
+    counted_by: CountedBy
+    from_us: int
+
+
+def new_by_catalog(before: Catalog, after: Catalog) -> Iterator[CountedBy]:
+    """What limits of plans and add-ons count that they did not before; of new ones nothing."""
+    plans: dict[str, list[dict[str, EntitlementGrant]]] = defaultdict(list)
+    for plan in all_versions(before):
+        plans[plan.key].append({grant.feature: grant for grant in plan.entitlements})
+    for plan in after.plans:
+        for grant in plan.entitlements:
+            for granted in plans[plan.key]:  # companies may come from any of its versions
+                yield from _new_in_grant(granted.get(grant.feature), grant)
+    add_ons = {
+        add_on.key: {given.grant.feature: given for given in add_on.entitlements}
+        for add_on in before.add_ons
+    }
+    for add_on in after.add_ons:
+        if add_on.key in add_ons:
+            yield from _new_in_add_on(add_ons[add_on.key], add_on.entitlements, after)
+
+
+def new_in_timeline(
+    index: CatalogIndex, snapshot: CompanySnapshot, since_us: int, now_us: int
+) -> Iterator[NewLimit]:
+    """What limits count that are new since an instant, or will be by what is planned.
+
+    What was new for a while only and is no more needs nothing.
+    """
+    before: Segment | None = None
+    held: frozenset[CountedBy] = frozenset()
+    new: frozenset[CountedBy] = frozenset()
+    for segment in _without_past(snapshot, since_us, now_us):
+        if before is None:
+            held = _all_counted(index, segment)
+        elif _bought(before) != _bought(segment):
+            counted = _all_counted(index, segment)
+            new, held = (new & counted) | (counted - held), counted
+        before = segment
+        if segment.until_us > now_us:
+            yield from (NewLimit(each, max(now_us, segment.from_us)) for each in new)
+            new = frozenset()
+
+
+def held_of(
+    index: CatalogIndex, snapshot: CompanySnapshot, wanted: Iterable[CountedBy], now_us: int
+) -> Iterator[NewLimit]:
+    """What of the wanted a company's limits count, now or by what is planned."""
+    by_feature = set(wanted)
+    features = {counted.feature for counted in by_feature}
+    seen: set[CountedBy] = set()
+    for segment in _without_past(snapshot, now_us + 1, now_us):
+        for feature in features:
+            for counted in _counted(index, segment, feature):
+                if counted in by_feature and counted not in seen:
+                    seen.add(counted)
+                    yield NewLimit(counted, max(now_us, segment.from_us))
+
+
+def slot_text(counted_by: CountedBy, generation: int = 0) -> str:
+    """The slot of limits that count something."""
+    return slot_of(Limit("", counted_by.window, scope=counted_by.scope), generation)
+
+
+def counter_of(
+    filling: Filling,
+    snapshot: CompanySnapshot,
+    event_time_us: int,
+    dimensions: Callable[[], Mapping[str, str]],
+) -> CounterKey | None:
+    """The counter of a filling that usage belongs on; `None` for none.
+
+    `dimensions` are asked for only where the scope needs them.
+    """
+    window, scope = filling.counted_by.window, filling.counted_by.scope
+    if event_time_us < filling.from_us:
+        return None
+    values: tuple[str, ...] | None = ()
+    if scope.dimensions or scope.match:
+        values = scope_values(scope, dimensions())
+    generation = generation_of(phase_at(snapshot, event_time_us), window)
+    if values is None or generation > event_time_us:
+        return None
+    span = company_window(snapshot.phases, window, event_time_us)
+    counter = CounterRef(slot_text(filling.counted_by, generation), values, span)
+    return CounterKey(filling.company, filling.feature, counter)
+
+
+def _new_in_add_on(
+    before: Mapping[str, AddOnEntitlement], after: Iterable[AddOnEntitlement], catalog: Catalog
+) -> Iterator[CountedBy]:
+    now = {given.grant.feature: given for given in after}
+    for feature in {*before, *now}:
+        was, given = before.get(feature), now.get(feature)
+        if was is not None and (given is None or given.merge is not was.merge):
+            yield from _all_of(catalog, feature)  # what it replaced counts again, perhaps
+        elif given is not None:
+            yield from _new_in_grant(None if was is None else was.grant, given.grant)
+
+
+def _all_of(catalog: Catalog, feature: str) -> Iterator[CountedBy]:
+    for plan in catalog.plans:
+        for grant in plan.entitlements:
+            if grant.feature == feature:
+                yield from _counted_by(feature, grant.limits)
+    for add_on in catalog.add_ons:
+        for given in add_on.entitlements:
+            if given.grant.feature == feature:
+                yield from _counted_by(feature, given.grant.limits)
+
+
+def _new_in_grant(before: EntitlementGrant | None, after: EntitlementGrant) -> Iterator[CountedBy]:
+    held = set() if before is None else set(_counted_by(before.feature, before.limits))
+    for counted in _counted_by(after.feature, after.limits):
+        if counted not in held:
+            yield counted
+
+
+def _without_past(snapshot: CompanySnapshot, since_us: int, now_us: int) -> Iterator[Segment]:
+    """Segments from the one before an instant on; of those to come the first."""
+    planned = 0
+    for segment in segments_of(snapshot):
+        if segment.until_us >= since_us:
+            yield segment
+            planned += segment.from_us > now_us
+            if planned == PLANNED_MAX:
+                return
+
+
+def _all_counted(index: CatalogIndex, segment: Segment) -> frozenset[CountedBy]:
+    metered = (each.key for each in index.features.values() if each.kind is FeatureKind.METERED)
+    return frozenset(counted for key in metered for counted in _counted(index, segment, key))
+
+
+def _counted(index: CatalogIndex, segment: Segment, feature: str) -> Iterator[CountedBy]:
+    entitlement = index.resolve(segment, feature)
+    if entitlement is not None:
+        yield from _counted_by(feature, entitlement.limits)
+
+
+def _counted_by(feature: str, limits: Iterable[Limit]) -> Iterator[CountedBy]:
+    for limit in limits:
+        if limit.is_counted:
+            window, scope = canonical_window(limit.window), canonical_scope(limit.scope)
+            yield CountedBy(feature, window, scope)
+
+
+def _bought(segment: Segment) -> tuple[object, ...]:
+    """All of a segment that says which limits there are."""
+    return segment.plan, segment.plan_version, segment.add_ons, segment.overrides
