@@ -14,7 +14,10 @@ from sidecar.control.storage.port import PlaneStore
 from sidecar.domain.catalog.model import (
     AddOn,
     AddOnEntitlement,
+    Catalog,
     EntitlementGrant,
+    ExistingCompanies,
+    Limit,
     LimitChange,
     Plan,
 )
@@ -22,6 +25,7 @@ from sidecar.domain.company.model import AddOnSubscription, Company, ScheduledCh
 from sidecar.domain.company.subscription_changes import NOW, ChangePlan, ChangeTime, SetAddOn, When
 from sidecar.domain.errors import FailedPrecondition, InvalidInput
 from sidecar.domain.time.units import HOUR_US
+from sidecar.domain.time.windows import WindowSpec, WindowUnit
 from tests.unit.control.support import CATALOG, NOW_US
 
 MORE: Final = EntitlementGrant("tokens", limit_changes=(LimitChange("ever", 5, adds=True),))
@@ -81,6 +85,26 @@ def test_what_a_company_was_before_does_not_matter(store: PlaneStore) -> None:
     with pytest.raises(InvalidInput):
         apply.apply(store, Desired(SOLD), NOW_US)
     assert 1 == apply.apply(store, Desired(SOLD), NOW_US + 1).changed
+
+
+def test_an_add_on_fits_the_version_of_a_plan_that_companies_keep(store: PlaneStore) -> None:
+    def sold(window: WindowSpec) -> Catalog:
+        pack = EntitlementGrant("tokens", limits=(Limit("pack", window, 5),))
+        grant = EntitlementGrant("tokens", limits=(Limit("most", window, 10),))
+        plan = Plan("pro", "", (grant,), existing=ExistingCompanies.KEEP)
+        add_on = AddOn("pack", "", 0, (AddOnEntitlement(pack),))
+        return Catalog(CATALOG.features, (plan,), (add_on,))
+
+    by_month, by_day = sold(WindowSpec(WindowUnit.MONTH)), sold(WindowSpec(WindowUnit.DAY))
+    apply.apply(store, Desired(by_month, (company("pro", HELD),)), NOW_US)
+    with pytest.raises(InvalidInput) as caught:
+        apply.apply(store, Desired(by_day), NOW_US)
+    assert "catalog.add_ons" == caught.value.field
+    assert "no limit of plan 'pro' as it was sold before counts alike" in caught.value.message
+    named = EntitlementGrant("tokens", limit_changes=(LimitChange("most", 5, adds=True),))
+    add_on = AddOn("pack", "", 0, (AddOnEntitlement(named),))
+    by_name = msgspec.structs.replace(by_day, add_ons=(add_on,))
+    assert 2 == apply.apply(store, Desired(by_name), NOW_US).changed
 
 
 def test_a_catalog_of_before_whose_add_on_lowers_is_told_and_goes_on(store: PlaneStore) -> None:
