@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 import pytest
 
+from sidecar.control.rules.ownership import TakeOver
 from sidecar.control.services import apply, directory
 from sidecar.control.services.apply import Desired
 from sidecar.control.services.subscriptions import change_subscription
@@ -94,7 +95,8 @@ def test_what_was_large_before_goes_on_and_only_may_not_grow(
     change_subscription(store, "acme", CancelSubscription(), NOW, NOW_US)
     smaller = company(changes=49)
     renamed = msgspec.structs.replace(smaller, name="Acme")
-    apply.apply(store, Desired(companies=(renamed,)), NOW_US)
+    take_over = TakeOver(everything=True, fields=frozenset({("acme", "cancel_at")}))
+    apply.apply(store, Desired(companies=(renamed,), take_over=take_over), NOW_US)
     assert renamed == directory.get_company(store, "acme").company
     with pytest.raises(FailedPrecondition, match="'acme' has 2010 overrides and add-ons") as no:
         change_subscription(store, "acme", SetAddOn(ADD_ONS[0]), NOW, NOW_US, OnPlanned.KEEP)
