@@ -132,9 +132,12 @@ def command(
         take_over=take_over_messages(named, [company.id for company in content.companies]),
         refuse_conflicts=fail_on_conflict,
     )
-    with connect("control", control_address) as channel:
-        stub = control_pb2_grpc.ControlServiceStub(channel)
-        answer = stub.Apply(request, timeout=timeout_s)
+    try:
+        with connect("control", control_address) as channel:
+            stub = control_pb2_grpc.ControlServiceStub(channel)
+            answer = stub.Apply(request, timeout=timeout_s)
+    except CliError as error:
+        raise _placed(error, content) from None
     more = warnings_beyond(answer.warnings, content.warnings)
     if as_json:
         told = [*json_of_warnings(content.warnings), *map(json_of_message, more)]
@@ -159,6 +162,20 @@ def read_catalog(files: Sequence[str], sold: SoldElsewhere) -> CatalogFile:
         return read_catalog_sources([*others, ("standard input", piped)], sold)
     except CatalogFileError as error:
         raise catalog_error(error) from None
+
+
+def _placed(error: CliError, content: CatalogFile) -> CliError:
+    """An error, with the place in the files that it is about, if there is one."""
+    problem = content.placed(error.field, error.message) if error.field else None
+    if problem is None:
+        return error
+    return CliError(
+        f"{content.source} is refused by the control plane",
+        exit_code=ExitCode.USAGE,
+        reason=error.reason,
+        lines=[problem.text(content.source)],
+        details={"problems": [json_of_problem(problem)]},
+    )
 
 
 def _sold(control_address: str, timeout_s: float) -> Catalog:

@@ -101,7 +101,7 @@ def company_steps(
             steps.reowned.append(each.reowned)
         if each.is_mixed:
             both.append(each.company)
-    _refuse_problems(both, catalog)
+    _refuse_problems(both, catalog, list(given))
     return steps
 
 
@@ -125,12 +125,12 @@ def _given_companies(
             yield GivenCompany(said, filled, whole, held, joined.company != filled)
 
 
-def _refuse_problems(companies: Sequence[Company], catalog: Catalog) -> None:
+def _refuse_problems(companies: Sequence[Company], catalog: Catalog, given: Sequence[str]) -> None:
     for path, message in companies_problems(companies, catalog):
         company = companies[int(path[1])].id
         where = field_path_text(path[2:])
         text = f"company {company!r}, with what the API changed of it ({where}): {message}"
-        raise InvalidInput("companies", text)
+        raise InvalidInput(f"companies[{given.index(company)}]", text)
 
 
 def to_prune(

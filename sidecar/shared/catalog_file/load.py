@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path as FilePath
 from typing import Final, TypeAlias
@@ -13,6 +14,7 @@ from sidecar.domain.catalog.canonical import canonical_catalog, canonical_compan
 from sidecar.domain.catalog.model import Catalog
 from sidecar.domain.catalog.warnings import WARNINGS_MAX, warnings
 from sidecar.domain.company.model import Company
+from sidecar.domain.validation import RuleProblem
 from sidecar.shared.catalog_file import yaml_tree
 from sidecar.shared.catalog_file.build import Builder, cut_out
 from sidecar.shared.catalog_file.locations import found, located
@@ -38,8 +40,12 @@ _FINDINGS_MAX: Final = 1000
 """Most that each check looks for: enough to tell how bad it is, and soon done."""
 _CATALOG_SECTIONS: Final = ("features", "plans", "add_ons", "default_plan")
 
+_STEPS: Final = re.compile(r"\w+")
+
 SoldElsewhere: TypeAlias = Callable[[], Catalog]
 """Tells the catalog that companies are held to."""
+PlaceOfField: TypeAlias = Callable[[str, str], FileProblem | None]
+"""Finds where files say what a field of the API is about, for a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,8 @@ class CatalogFile:
 
     `source`: the files' names, for messages. `warnings`: what is taken, and is likely not meant so;
     in the order of the files. `has_catalog`: whether they say what is sold; else the companies fit
-    the catalog, which is another's.
+    the catalog, which is another's. `placed`: where the files say what a field of the API is about,
+    such as `companies[3].subscription.plan`; `None` for one that they do not have.
     """
 
     catalog: Catalog
@@ -56,6 +63,7 @@ class CatalogFile:
     warnings: tuple[FileProblem, ...] = ()
     has_catalog: bool = True
     source: str = ""
+    placed: PlaceOfField = field(default=lambda path, message: None, compare=False, repr=False)
 
 
 def load_catalog_file(path: str | FilePath) -> CatalogFile:
@@ -147,13 +155,20 @@ def catalog_of_tree(
         for each in islice(warnings(catalog) if has_catalog else (), WARNINGS_MAX)
     }
     companies.sort(key=lambda company: company.id)
-    return CatalogFile(
-        canonical_catalog(catalog),
-        tuple(map(canonical_company, companies)),
-        tuple(sorted(located(root, odd))),
-        has_catalog,
-        source,
-    )
+    catalog, held = canonical_catalog(catalog), tuple(map(canonical_company, companies))
+
+    def placed(path: str, message: str) -> FileProblem | None:
+        steps = [int(step) if step.isdigit() else step for step in _STEPS.findall(path)]
+        broken_rule = RuleProblem(tuple(steps[1:] if steps[:1] == ["catalog"] else steps), message)
+        try:
+            finding = builder.written_at(found(broken_rule, catalog, held))
+        except LookupError:  # of another shape than what is given
+            return None
+        (problem,) = located(root, [finding])
+        return problem if finding.path[:1] and str(finding.path[0]) in root.entries else None
+
+    odd_places = tuple(sorted(located(root, odd)))
+    return CatalogFile(catalog, held, odd_places, has_catalog, source, placed)
 
 
 def _news(told: Iterable[Finding], more: Iterable[Finding]) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+import grpc
 import pytest
 
 from sidecar.api.catalog.v1 import catalog_pb2
@@ -13,7 +14,7 @@ from sidecar.cli.common import ExitCode
 from sidecar.domain.catalog.model import Catalog, Plan
 from sidecar.shared.convert.catalog import catalog_to_message
 from sidecar.shared.convert.times import timestamp
-from tests.unit.cli.fakes import FakeServer, tallyd
+from tests.unit.cli.fakes import Failure, FakeServer, tallyd
 
 CATALOG: Final = """
 features: {sso: {kind: boolean}}
@@ -142,3 +143,31 @@ def test_companies_alone_need_a_catalog_of_the_plane(fake: FakeServer, tmp_path:
     result = tallyd("apply", str(tmp_path / "c.yaml"), "--control", fake.address)
     assert ExitCode.USAGE == result.exit_code
     assert "apply features and plans first" in result.stderr
+
+
+PLACES: Final = {
+    "a plan that is gone": ("companies[1].subscription.plan", "3:17"),
+    "a company": ("companies[0]", "2:3"),
+    "a feature": ("catalog.features[0]", ""),
+    "a field of nothing": ("prune_companies", ""),
+    "one that is not given": ("companies[7].id", ""),
+}
+
+
+@pytest.mark.parametrize(("field", "at"), PLACES.values(), ids=PLACES)
+def test_what_the_plane_refuses_is_told_with_its_place(
+    fake: FakeServer, tmp_path: Path, field: str, at: str
+) -> None:
+    sold = catalog_to_message(Catalog(plans=(Plan("pro"),)))
+    fake.answers["GetCatalog"] = control_pb2.GetCatalogResponse(
+        catalog=catalog_pb2.CatalogSnapshot(version=1, catalog=sold)
+    )
+    status = grpc.StatusCode.INVALID_ARGUMENT
+    fake.answers["Apply"] = Failure(status, "it is gone", "INVALID_ARGUMENT", field)
+    file = tmp_path / "c.yaml"
+    lines = [f"  {name}: {{plan: pro, anchor: 2026-01-01T00:00:00Z}}" for name in ("zebra", "beta")]
+    file.write_text("companies:\n" + "\n".join([lines[1], lines[0], ""]))
+    result = tallyd("apply", str(file), "--control", fake.address)
+    assert ExitCode.USAGE == result.exit_code
+    assert (f"c.yaml:{at}: companies." in result.stderr) == bool(at), result.stderr
+    assert "it is gone" in result.stderr
