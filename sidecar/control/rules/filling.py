@@ -27,12 +27,13 @@ from sidecar.domain.catalog.model import (
     Limit,
 )
 from sidecar.domain.catalog.versions import all_versions
-from sidecar.domain.company.model import CompanySnapshot, Segment
+from sidecar.domain.company.model import CompanySnapshot, Phase, Segment
 from sidecar.domain.company.spans import segments_of
 from sidecar.domain.company.timeline import phase_at
 from sidecar.domain.entitlement.resolve import CatalogIndex
 from sidecar.domain.limits.counters import CounterRef, scope_values, slot_of
 from sidecar.domain.time.company_windows import company_window, generation_of
+from sidecar.domain.time.windows import Window
 
 PLANNED_MAX: Final = 100
 """Planned segments of a timeline that are looked at; what comes later is when something changes."""
@@ -105,28 +106,49 @@ def slot_text(counted_by: CountedBy, generation: int = 0) -> str:
     return slot_of(Limit("", counted_by.window, scope=counted_by.scope), generation)
 
 
-def counter_of(
-    filling: Filling,
-    snapshot: CompanySnapshot,
-    event_time_us: int,
-    dimensions: Callable[[], Mapping[str, str]],
-) -> CounterKey | None:
-    """The counter of a filling that usage belongs on; `None` for none.
+class FilledCounters:
+    """The counters of a filling, by a company's timeline.
 
-    `dimensions` are asked for only where the scope needs them.
+    Fastest for usage of one window after the other: the last one is kept.
     """
-    window, scope = filling.counted_by.window, filling.counted_by.scope
-    if event_time_us < filling.from_us:
-        return None
-    values: tuple[str, ...] | None = ()
-    if scope.dimensions or scope.match:
-        values = scope_values(scope, dimensions())
-    generation = generation_of(phase_at(snapshot, event_time_us), window)
-    if values is None or generation > event_time_us:
-        return None
-    span = company_window(snapshot.phases, window, event_time_us)
-    counter = CounterRef(slot_text(filling.counted_by, generation), values, span)
-    return CounterKey(filling.company, filling.feature, counter)
+
+    def __init__(self, filling: Filling, snapshot: CompanySnapshot) -> None:
+        self._filling = filling
+        self._snapshot = snapshot
+        self._phase: Phase | None = None
+        self._span = Window(0, 0)
+        self._slot = ""
+
+    def of(
+        self, event_time_us: int, dimensions: Callable[[], Mapping[str, str]]
+    ) -> CounterKey | None:
+        """The counter that usage belongs on; `None` for none.
+
+        `dimensions` are asked for only where the scope needs them.
+        """
+        filling, scope = self._filling, self._filling.counted_by.scope
+        if event_time_us < filling.from_us:
+            return None
+        values: tuple[str, ...] | None = ()
+        if scope.dimensions or scope.match:
+            values = scope_values(scope, dimensions())
+        if values is None:
+            return None
+        phase = phase_at(self._snapshot, event_time_us)
+        if phase is not self._phase or not (
+            self._span.start_us <= event_time_us < self._span.end_us
+        ):
+            self._find(phase, event_time_us)
+        if generation_of(phase, filling.counted_by.window) > event_time_us:
+            return None
+        counter = CounterRef(self._slot, values, self._span)
+        return CounterKey(filling.company, filling.feature, counter)
+
+    def _find(self, phase: Phase, event_time_us: int) -> None:
+        counted_by = self._filling.counted_by
+        self._phase = phase
+        self._span = company_window(self._snapshot.phases, counted_by.window, event_time_us)
+        self._slot = slot_text(counted_by, generation_of(phase, counted_by.window))
 
 
 def _new_in_add_on(

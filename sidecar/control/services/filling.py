@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 from uuid import UUID
 
 from msgspec.structs import replace
 
-from sidecar.control.rules.filling import NewLimit, counter_of, slot_text
+from sidecar.control.rules.filling import FilledCounters, NewLimit, slot_text
 from sidecar.control.rules.records import Record, read_attributes
 from sidecar.control.services.close_windows import follow
 from sidecar.control.storage.filling_values import Filling, FillingStage
@@ -34,7 +35,7 @@ from sidecar.domain.time.company_windows import company_window
 
 FILLINGS: Final = 10
 """Fillings that one step goes on with, at the most."""
-LINES: Final = 1_000
+LINES: Final = 500
 """Lines and counters that one step goes through, at the most."""
 FORGET_MAX: Final = 500
 
@@ -103,7 +104,7 @@ class Arrivals:
         self._incarnation = str(UUID(incarnation))
         self._any = transaction.any_filling()
         self._fillings: dict[tuple[str, str], list[Filling]] = {}
-        self._snapshots: dict[str, CompanySnapshot | None] = {}
+        self._counters: dict[Filling, FilledCounters | None] = {}
         self._sums: dict[Filling, dict[CounterKey, int]] = {}
 
     def with_filled(
@@ -125,10 +126,10 @@ class Arrivals:
                 continue
             if filling.stage is FillingStage.SUMMING and _is_ahead(filling, place):
                 continue
-            snapshot = self._snapshot(record.company)
-            if snapshot is None:
+            counters = self._counters_of(filling)
+            if counters is None:
                 continue
-            key = counter_of(filling, snapshot, record.event_time_us, lambda: _dimensions(data))
+            key = counters.of(record.event_time_us, partial(_dimensions, data))
             if key is None:
                 continue
             if self._is_summed(filling, key):
@@ -156,10 +157,13 @@ class Arrivals:
             self._fillings[company, feature] = found
         return found
 
-    def _snapshot(self, company: str) -> CompanySnapshot | None:
-        if company not in self._snapshots:
-            self._snapshots[company] = timeline_of(self._transaction, company)
-        return self._snapshots[company]
+    def _counters_of(self, filling: Filling) -> FilledCounters | None:
+        if filling not in self._counters:
+            snapshot = timeline_of(self._transaction, filling.company)
+            self._counters[filling] = (
+                None if snapshot is None else FilledCounters(filling, snapshot)
+            )
+        return self._counters[filling]
 
 
 def timeline_of(transaction: ReadTransaction, company: str) -> CompanySnapshot | None:
@@ -208,9 +212,12 @@ class _Step:
         wanted = LineFilter(filling.company, from_us=filling.from_us)
         lines = self._transaction.lines(wanted, filling.reached, room)
         snapshot = timeline_of(self._transaction, filling.company)
+        counters = None if snapshot is None else FilledCounters(filling, snapshot)
         sums: dict[CounterKey, int] = defaultdict(int)
         for line in lines:
-            key = None if snapshot is None else _counter_of_line(filling, snapshot, line)
+            if counters is None or line.feature != filling.feature or _is_nowhere(line):
+                continue
+            key = counters.of(line.event_time_us, partial(_dimensions, line.record))
             if key is not None:
                 sums[key] += line.quantity
         self._transaction.add_to_filling_sums(filling, sums)
@@ -234,12 +241,9 @@ def _is_ahead(filling: Filling, place: LinePosition) -> bool:
     return filling.reached is None or place > filling.reached
 
 
-def _counter_of_line(
-    filling: Filling, snapshot: CompanySnapshot, line: LedgerLine
-) -> CounterKey | None:
-    if line.feature != filling.feature or line.duplicate_of or line.unattributed:
-        return None
-    return counter_of(filling, snapshot, line.event_time_us, lambda: _dimensions(line.record))
+def _is_nowhere(line: LedgerLine) -> bool:
+    """Whether a line belongs on no counter at all."""
+    return bool(line.duplicate_of) or line.unattributed
 
 
 def _dimensions(data: bytes) -> Mapping[str, str]:
