@@ -24,6 +24,7 @@ from sidecar.cli.common import (
 from sidecar.cli.completion import complete_company, complete_feature
 from sidecar.cli.describe import (
     basis_text,
+    carried_text,
     drains_us,
     fallback_text,
     is_rate,
@@ -197,7 +198,7 @@ def _limit_facts(limit: pb.LimitStatus, at_us: int) -> Iterable[tuple[str, Cell]
     rated = is_rate(limit)
     yield "rate" if rated else "limit", limit_name(limit)
     amount = number(limit.amount) if limit.HasField("amount") else "unlimited"
-    carried = f" and {number(limit.carried)} carried over" if limit.carried else ""
+    carried = f" and {carried_text(limit)}" if limit.carried else ""
     yield "used", f"{number(limit.used)} of {amount}{carried}"
     if limit.HasField("remaining"):
         yield "remaining", number(limit.remaining)

@@ -104,6 +104,12 @@ def limit_name(status: pb.LimitStatus) -> str:
     return f"{status.limit} ({', '.join(facts)})"
 
 
+def carried_text(status: pb.LimitStatus) -> str:
+    """What may be used beyond the amount: `50 carried over`, and what of it packs have left."""
+    left = f", {number(status.packs_left)} left of packs" if status.packs_left else ""
+    return f"{number(status.carried)} carried over{left}"
+
+
 def limit_row(status: pb.LimitStatus) -> list[Cell]:
     """Return a row for LIMIT_TITLES."""
     amount = status.amount if status.HasField("amount") else None
@@ -119,11 +125,15 @@ def limit_row(status: pb.LimitStatus) -> list[Cell]:
 
 
 def limit_table(limits: Iterable[pb.LimitStatus]) -> tuple[list[str], list[list[Cell]]]:
-    """Return titles and rows; what was carried in has a column where there is any."""
+    """Return titles and rows; what was carried in, or is left of packs, where there is any."""
     statuses = list(limits)
     titles, rows = list(LIMIT_TITLES), [limit_row(status) for status in statuses]
+    at = titles.index("amount") + 1
+    if any(status.packs_left for status in statuses):
+        titles.insert(at, "packs left")
+        for row, status in zip(rows, statuses, strict=True):
+            row.insert(at, status.packs_left)
     if any(status.carried for status in statuses):
-        at = titles.index("amount") + 1
         titles.insert(at, "carried")
         for row, status in zip(rows, statuses, strict=True):
             row.insert(at, status.carried)

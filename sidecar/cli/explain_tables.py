@@ -10,6 +10,7 @@ from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.cli import output
 from sidecar.cli.describe import (
+    carried_text,
     drains_us,
     enforcement_name,
     grant_lines,
@@ -110,7 +111,7 @@ def _limit_rows(answer: pb.ExplainEntitlementResponse, at_us: int) -> Iterable[l
 
 def _allowance(status: pb.LimitStatus, window: str) -> str:
     amount = number(status.amount) if status.HasField("amount") else "unlimited"
-    carried = f" + {number(status.carried)} carried over" if status.carried else ""
+    carried = f" + {carried_text(status)}" if status.carried else ""
     return f"{amount} per {window}{carried}"
 
 

@@ -133,6 +133,7 @@ def _status(usage: control_pb2.LimitUsage) -> pb.LimitStatus:
         enforcement=limit.enforcement,
         used=usage.used,
         carried=usage.carried,
+        packs_left=usage.packs_left,
         dimensions=usage.dimensions,
     )
     if limit.HasField("throttle"):

@@ -14,7 +14,7 @@ from sidecar.api.enforcement.v1 import enforcement_pb2_grpc as pb_grpc
 from sidecar.cli import output
 from sidecar.cli.common import PairType, examples, printable, sidecar_option
 from sidecar.cli.completion import complete_company, complete_feature
-from sidecar.cli.describe import is_rate, limit_name, reason_name, status_name
+from sidecar.cli.describe import carried_text, is_rate, limit_name, reason_name, status_name
 from sidecar.cli.output import number
 from sidecar.cli.servers import connect
 from sidecar.cli.times import local_minute, local_time, time_zone_option
@@ -117,7 +117,7 @@ def _usage(limit: pb.LimitStatus) -> str:
     amount = number(limit.amount) if limit.HasField("amount") else "unlimited"
     text = f"{limit_name(limit)}: {number(limit.used)} of {amount}"
     if limit.carried:
-        text += f" and {number(limit.carried)} carried in"
+        text += f" and {carried_text(limit)}"
     if limit.HasField("resets_at") and not is_rate(limit):
         text += f", resets {local_minute(instant_of(limit.resets_at))}"
     return text

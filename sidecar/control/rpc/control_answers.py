@@ -240,6 +240,7 @@ def _limit_usage(found: usage.LedgerLimitUsage) -> control_pb2.LimitUsage:
         window=_window(found.window),
         used=found.used,
         carried=found.carried,
+        packs_left=found.packs_left,
     )
 
 

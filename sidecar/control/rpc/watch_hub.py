@@ -273,4 +273,5 @@ def _total_for(incarnation: str, state: CounterState) -> CounterTotal:
         state.version,
         state.carried,
         state.parts.get(CORRECTIONS, 0),
+        state.packs_used,
     )

@@ -2,7 +2,8 @@
 
 Rules
 - A limit rolls over where it says so, has an amount, no dimensions and an end to its windows, and
-  the subscription is neither canceled nor ended. An override that takes its place wipes nothing.
+  the subscription is neither canceled nor ended. One that has packs carries on what was used of
+  them for as long as they are held. An override that takes its place wipes nothing.
 - A window is closed by the amount and the rollover that are in force in its last microsecond; also
   where a reset or a new billing cycle cuts it short, for a window of another generation. What goes
   on then, and what a pause has to do with it, is said in `domain/limits/rollover_links.py`.
@@ -74,7 +75,7 @@ class RollingCatalog:
         """How a window is closed; `None` where nothing is carried on from it."""
         counter = key.counter
         link = link_after(self.index, snapshot, key.feature, counter.slot, counter.window)
-        if link is None or link.limit.rollover is None or link.limit.amount is None:
+        if link is None:
             return None
         following = CounterRef(link.following_slot, (), link.following)
         terms = RolloverTerms(
@@ -82,6 +83,7 @@ class RollingCatalog:
             link.limit.rollover,
             link.passing,
             None if link.following_slot == counter.slot else following,
+            link.limit.packs,
         )
         following_key = CounterKey(snapshot.company, key.feature, following)
         return Closing(terms, link.ends_us, following_key)
@@ -146,9 +148,9 @@ def _rolling_features(catalog: Catalog) -> Iterator[str]:
     for plan in all_versions(catalog):
         yield from (grant.feature for grant in plan.entitlements if _rolls_over(grant))
     for add_on in catalog.add_ons:
-        yield from (
-            given.grant.feature for given in add_on.entitlements if _rolls_over(given.grant)
-        )
+        for given in add_on.entitlements:
+            if add_on.once or _rolls_over(given.grant):
+                yield given.grant.feature
 
 
 def _said_of(features: frozenset[str], catalog: Catalog) -> Iterator[tuple[object, ...]]:
@@ -165,7 +167,8 @@ def _said_of(features: frozenset[str], catalog: Catalog) -> Iterator[tuple[objec
         for given in add_on.entitlements:
             grant = given.grant
             if grant.feature in features:
-                yield add_on.key, grant.feature, _shape(grant), given.merge, add_on.rank
+                rank = add_on.rank
+                yield add_on.key, grant.feature, _shape(grant), given.merge, rank, add_on.once
 
 
 def _shape(grant: EntitlementGrant) -> list[tuple[str, bool, bool]]:

@@ -1,4 +1,4 @@
-"""Carries unused amounts from one window into the next.
+"""Carries unused amounts, and what was used of packs, from one window into the next.
 
 A counter that takes part keeps what was carried into its window. Shortly before the window ends it
 is closed for the time being, so that sidecars know what comes before the next window opens; once it
@@ -21,7 +21,7 @@ from sidecar.control.storage.port import PlaneStore, ReadTransaction, WriteTrans
 from sidecar.control.storage.values import CounterKey, RolloverWindow
 from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.limits.counters import CounterTotal
-from sidecar.domain.limits.rollover import passed_on
+from sidecar.domain.limits.packs import Allowance, Carried, carried_on
 
 PAGE: Final = 100
 """Windows closed in one transaction, at the most."""
@@ -117,10 +117,10 @@ class _Closer:
         found = self._transaction.rollover_window(key)
         carried = _left(window)
         if found is None:
-            found = RolloverWindow(key, 0, carried, due_us=due_us(snapshot, key.counter))
-        elif found.carried == carried:
+            found = RolloverWindow(key, 0, (), due_us=due_us(snapshot, key.counter))
+        elif found.came_in == carried:
             return
-        self._note(replace(found, carried=carried))
+        self._note(found.with_carried(carried))
 
     def _note(self, window: RolloverWindow) -> None:
         """Keep a window into which something else comes than before."""
@@ -193,9 +193,9 @@ def _passed_on(transaction: ReadTransaction, window: RolloverWindow) -> Rollover
         following = next(_beginning(transaction, window.key), None)
     else:
         following = _heir(transaction, window)
-    if following is None or following.carried == carried:
+    if following is None or following.came_in == carried:
         return None
-    return replace(following, carried=carried)
+    return following.with_carried(carried)
 
 
 def _heir(transaction: ReadTransaction, window: RolloverWindow) -> RolloverWindow | None:
@@ -213,9 +213,10 @@ def _beginning(transaction: ReadTransaction, key: CounterKey) -> Iterator[Rollov
             yield window
 
 
-def _left(window: RolloverWindow) -> tuple[int, ...]:
+def _left(window: RolloverWindow) -> Carried:
     """What a window leaves for the next one."""
     terms = window.terms
     if terms is None:
-        return ()
-    return passed_on(terms.passing, terms.rollover, terms.amount, window.carried, window.total)
+        return Carried()
+    allowance = Allowance(terms.amount, terms.rollover, terms.packs)
+    return carried_on(terms.passing, allowance, window.came_in, window.total)

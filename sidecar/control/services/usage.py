@@ -26,6 +26,9 @@ from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.entitlement.resolve import CatalogIndex
 from sidecar.domain.errors import NotFound
 from sidecar.domain.limits.counters import CounterRef, CounterTotal
+from sidecar.domain.limits.packs import Carried, beyond
+from sidecar.domain.limits.rolling_limits import is_carried_on
+from sidecar.domain.limits.usage import QuotaUsage
 from sidecar.domain.limits.value_amounts import limit_of_values
 from sidecar.domain.nearest import lacks
 from sidecar.domain.time.windows import Window
@@ -51,7 +54,8 @@ class LedgerUsagePlace(msgspec.Struct, frozen=True):
 class LedgerLimitUsage(msgspec.Struct, frozen=True):
     """Usage on a limit, for one combination of the values of its dimensions.
 
-    `carried`: what rolled over into the window. Both in the feature's unit.
+    `carried`: what rolled over into the window, and what packs had left then; `packs_left`: what
+    they have left now. All in the feature's unit.
     """
 
     feature: str
@@ -60,6 +64,7 @@ class LedgerLimitUsage(msgspec.Struct, frozen=True):
     window: Window
     used: int
     carried: int = 0
+    packs_left: int = 0
 
 
 class LedgerUsagePage(msgspec.Struct, frozen=True):
@@ -193,10 +198,14 @@ class _UsagePage:
 
 
 def _usage(of: CountedLimit, total: CounterTotal) -> LedgerLimitUsage:
-    carried = sum(total.carried or ()) if of.limit.rollover is not None else 0
     values = total.counter.values
     limit = limit_of_values(of.limit, values)
-    return LedgerLimitUsage(total.feature, limit, values, of.window, total.total, carried)
+    came_in = Carried() if total.carried is None else Carried(total.carried, total.packs_used)
+    more, packs = beyond(limit, came_in) if is_carried_on(limit) else (0, 0)
+    usage = QuotaUsage(limit, of.window, total.total, values, more, packs=packs)
+    return LedgerLimitUsage(
+        total.feature, limit, values, of.window, total.total, more, usage.packs_left
+    )
 
 
 def list_lines(

@@ -12,6 +12,7 @@ from sidecar.domain.catalog.model import Rollover
 from sidecar.domain.company.field_values import FieldPath
 from sidecar.domain.company.model import Company, CompanySnapshot
 from sidecar.domain.limits.counters import CounterRef
+from sidecar.domain.limits.packs import Carried
 from sidecar.domain.limits.rollover import Passing
 
 CHAIN_BYTES: Final = 32
@@ -186,7 +187,8 @@ class CounterKey(msgspec.Struct, frozen=True):
 class CounterState(msgspec.Struct, frozen=True):
     """A counter: its total, version, and the parts of which the total is the sum.
 
-    `carried`: what rolled over into its window, by age; `None` where nothing rolls over.
+    `carried`: what rolled over into its window, by age; `None` where nothing carries on.
+    `packs_used`: what windows before it have used of packs.
     """
 
     key: CounterKey
@@ -194,6 +196,7 @@ class CounterState(msgspec.Struct, frozen=True):
     version: int
     parts: dict[str, int]
     carried: tuple[int, ...] | None = None
+    packs_used: int = 0
 
 
 class TotalsPosition(msgspec.Struct, frozen=True):
@@ -208,22 +211,26 @@ class TotalsPosition(msgspec.Struct, frozen=True):
 
 
 class RolloverTerms(msgspec.Struct, frozen=True):
-    """By what a window is closed: the limit's amount, in the feature's unit, and its rollover.
+    """By what a window is closed: the limit's amount, its rollover and its packs.
 
+    Quantities in the feature's unit. `amount`: `None` where nothing of packs is used, whatever
+    usage there is. `rollover`: `None` where only packs are carried on.
     `passing`: what it passes on. `following`: to which counter, where that is of another
     generation; `None` for the next window of the same one.
     """
 
-    amount: int
-    rollover: Rollover
+    amount: int | None
+    rollover: Rollover | None
     passing: Passing = Passing.REST
     following: CounterRef | None = None
+    packs: int = 0
 
 
 class RolloverWindow(msgspec.Struct, frozen=True):
-    """One window of a row of windows in which unused amounts are carried on.
+    """One window of a row of windows in which unused amounts, or packs, are carried on.
 
-    `total` is what was used in it, `carried` what came into it, by age. It was closed by `terms`,
+    `total` is what was used in it, `carried` what came into it, by age, and `packs_used` what those
+    before it have used of packs. It was closed by `terms`,
     if it was and anything is carried on from it; they are final where it is `settled`. `due_us`:
     when to look at it next, `None` for never.
     """
@@ -234,6 +241,16 @@ class RolloverWindow(msgspec.Struct, frozen=True):
     terms: RolloverTerms | None = None
     settled: bool = False
     due_us: int | None = None
+    packs_used: int = 0
+
+    @property
+    def came_in(self) -> Carried:
+        """What came into the window from those before."""
+        return Carried(self.carried, self.packs_used)
+
+    def with_carried(self, carried: Carried) -> RolloverWindow:
+        """The window with something else that came into it."""
+        return msgspec.structs.replace(self, carried=carried.by_age, packs_used=carried.packs_used)
 
 
 class RolloverWalk(msgspec.Struct, frozen=True):

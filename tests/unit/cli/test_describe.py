@@ -127,3 +127,12 @@ def test_changes_are_told_by_the_names_of_what_they_change() -> None:
         "burst: +10, +20 at once",
         "slow: 1",
     ] == describe.grant_lines(grant, catalog_pb2.FEATURE_KIND_METERED)
+
+
+def test_what_packs_have_left_is_told_where_there_are_any() -> None:
+    bought = pb.LimitStatus(limit="monthly", amount=100, used=110, carried=50, packs_left=40)
+    titles, (row,) = describe.limit_table([bought])
+    assert [50, 40] == [row[titles.index(title)] for title in ("carried", "packs left")]
+    assert "50 carried over, 40 left of packs" == describe.carried_text(bought)
+    titles, _ = describe.limit_table([pb.LimitStatus(limit="monthly", amount=100, carried=50)])
+    assert "packs left" not in titles

@@ -160,7 +160,7 @@ ACTIVE: Final = catalog_pb2.SUBSCRIPTION_STATUS_ACTIVE
         ),
         pytest.param(
             event("CURRENT", limits=[limit_status(8, carried=20), SPEED]),
-            "current    calls  monthly (hard): 8 of 100 and 20 carried in, "
+            "current    calls  monthly (hard): 8 of 100 and 20 carried over, "
             "resets 2026-04-01 00:00; burst (hard, 10 per minute, 20 at once): 3 of 20",
             id="what-was-carried-in-and-a-rate",
         ),

@@ -30,6 +30,7 @@ from sidecar.domain.company.spans import snapshot_of
 from sidecar.domain.company.timeline import compile_snapshot
 from sidecar.domain.errors import DataLoss
 from sidecar.domain.limits.counters import CounterRef
+from sidecar.domain.limits.packs import Carried
 from sidecar.domain.time.windows import Window
 
 CounterColumns: TypeAlias = tuple[str, str, int, int, str, str]
@@ -72,7 +73,7 @@ _timeline_of: Final = _reader(_Timeline, "a timeline")
 _owners_of: Final = _reader(tuple[FieldOwner, ...], "what is said of a company's owners")
 _segments_of: Final = _reader(tuple[Segment, ...], "a timeline")
 _values_of: Final = _reader(tuple[str, ...], "a counter's name")
-_amounts_of: Final = _reader(tuple[int, ...], "what a counter carries")
+_carried_of: Final = _reader(tuple[int, ...] | Carried, "what a counter carries")  # type: ignore[arg-type]  # a union is no type
 _terms_of: Final = _reader(RolloverTerms, "the terms of a rollover")
 _counted_by_of: Final = _reader(CountedBy, "what is filled")
 _wanted_of: Final = _reader(tuple[CountedBy, ...], "what is to be filled")
@@ -154,9 +155,12 @@ def counter_row_key(
     return CounterKey(company_id, feature, counter_ref(end_us, start_us, slot, values))
 
 
-def carried(column: str | None) -> tuple[int, ...] | None:
-    """Amounts by age."""
-    return None if column is None else _amounts_of(column)
+def carried(column: str | None) -> Carried | None:
+    """What came into a counter's window: amounts by age alone where no packs were used."""
+    if column is None:
+        return None
+    read = _carried_of(column)
+    return read if isinstance(read, Carried) else Carried(read)
 
 
 def rollover_window(
@@ -169,13 +173,15 @@ def rollover_window(
 ) -> RolloverWindow:
     """The window that columns of a counter describe."""
     read = None if terms is None else _terms_of(terms)
-    return RolloverWindow(key, total, _amounts_of(amounts), read, bool(settled), due_us)
+    window = RolloverWindow(key, total, (), read, bool(settled), due_us)
+    return window.with_carried(carried(amounts) or Carried())
 
 
 def rollover_columns(window: RolloverWindow) -> RolloverColumns:
     """The same as columns: carried, terms, settled, due."""
     terms = None if window.terms is None else _encoder.encode(window.terms).decode()
-    return _encoder.encode(window.carried).decode(), terms, window.settled, window.due_us
+    came_in = window.came_in if window.packs_used else window.carried
+    return _encoder.encode(came_in).decode(), terms, window.settled, window.due_us
 
 
 def counted_by(column: str) -> CountedBy:

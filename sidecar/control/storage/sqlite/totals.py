@@ -157,16 +157,20 @@ class SqliteTotals(SqlitePlans):
         }
         total, version, carried = row
         key = codec.counter_row_key(*columns)
-        return CounterState(key, total, version, parts, codec.carried(carried))
+        came_in = codec.carried(carried)
+        if came_in is None:
+            return CounterState(key, total, version, parts)
+        return CounterState(key, total, version, parts, came_in.by_age, came_in.packs_used)
 
 
 def total_of_row(*row: Any) -> CounterTotal:
     """The total of `COUNTER_KEY` and `TOTAL`."""
     key = codec.counter_row_key(*row[:6])
     total, own, version, carried, corrections = row[6:]
-    amounts = codec.carried(carried)
+    came_in = codec.carried(carried)
+    amounts, packs_used = (None, 0) if came_in is None else (came_in.by_age, came_in.packs_used)
     return CounterTotal(
-        key.company, key.feature, key.counter, total, own, version, amounts, corrections
+        key.company, key.feature, key.counter, total, own, version, amounts, corrections, packs_used
     )
 
 
