@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from types import FrameType
 from typing import Any, Final
 
@@ -19,15 +20,20 @@ INTERRUPTED: Final = 130
 
 def end_at_once() -> None:
     """Let Ctrl-C end the process from now on, unless it is ignored or somebody else's business."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    if _in_main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _end)
         sys.unraisablehook = _end_if_interrupted
 
 
 def raise_in_commands() -> None:
     """Let it be a `KeyboardInterrupt` again."""
-    if signal.getsignal(signal.SIGINT) is _end:
+    if _in_main_thread() and signal.getsignal(signal.SIGINT) is _end:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _in_main_thread() -> bool:
+    """Whether this thread may say what a signal does; others run commands in tests alone."""
+    return threading.current_thread() is threading.main_thread()
 
 
 def _end(number: int, frame: FrameType | None) -> None:

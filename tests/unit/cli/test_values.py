@@ -226,6 +226,7 @@ def test_json_of_a_message_has_every_key_and_exact_integers() -> None:
         "dimensions": {"a": "1", "b": "2"},
         "carried": 0,
         "rate": None,
+        "packs_left": 0,
     }
 
 
