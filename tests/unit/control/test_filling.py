@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from sidecar.control.services import filling, filling_walk
+from sidecar.control.storage.filling_values import Filling
 from sidecar.control.storage.port import PlaneStore
 from sidecar.domain.catalog.model import (
     AddOn,
@@ -310,6 +311,35 @@ def test_a_plane_that_starts_again_goes_on_where_it_was(
     while plane.step():
         plane.restart()
     assert (5, 2) == (plane.used("quota", "ann"), plane.used("quota", "bob"))
+
+
+def test_two_planes_on_one_database_take_over_once(
+    plane: FillingPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filling, "LINES", 1)
+    other = FillingPlane(plane.store)
+    plane.apply(catalog_of(PER_USER))
+    while plane.step() or other.step():
+        other.step()
+    assert (5, 2) == (plane.used("quota", "ann"), plane.used("quota", "bob"))
+
+
+def test_a_step_goes_through_so_many_lines_and_no_more(
+    plane: FillingPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filling, "LINES", 3)
+    for _ in range(10):
+        plane.use(1)
+    plane.apply(catalog_of(DAILY))
+    plane.walker.step(plane.store, plane.now_us)
+    places = []
+    while filling.any_unfinished(plane.store):
+        plane.filler.step(plane.store, plane.now_us)
+        (found,) = _fillings(plane)
+        assert isinstance(found, Filling)
+        places.append(found.reached and found.reached.sequence)
+    # The first line of the day is the fourth that was written.
+    assert [6, 9, 12, None] == places[:4]
 
 
 def _fillings(plane: FillingPlane, name: str = "acme") -> list[object]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from msgspec.structs import replace
 
@@ -17,10 +20,14 @@ from sidecar.domain.catalog.model import (
 )
 from sidecar.domain.company.model import Override
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
+from sidecar.domain.validation import field_path_text
+from sidecar.shared import catalog_file
+from sidecar.shared.catalog_file.load import parse_catalog
 from tests.unit.control.support import CATALOG, NOW_US, company
 
 MONTHLY = Limit("monthly", WindowSpec(WindowUnit.MONTH), 100)
 BILLING = replace(MONTHLY, window=WindowSpec(WindowUnit.MONTH, alignment=Alignment.ANCHORED))
+README = Path(catalog_file.__file__).with_name("README.md")
 PLACE = ("plans", 1, "entitlements", 0, "limits", 0)
 
 
@@ -90,3 +97,17 @@ def test_an_override_is_told_for_its_company(store: PlaneStore) -> None:
     ((path, message),) = apply.apply(store, Desired(None, (company("b"), after)), NOW_US).warnings
     assert ("companies", 1, "overrides", 0, "entitlement", "limits", 0) == path
     assert "in override counts otherwise from now on, for 'a' (" in message
+
+
+def test_the_readme_shows_the_warning_of_its_example(store: PlaneStore) -> None:
+    text = README.read_text().partition("## Limits that count otherwise")[2]
+    (example, warning) = re.findall(r"^```(?:yaml|text)\n(.*?)^```$", text, re.M | re.S)[:2]
+    limit, _, before = re.search(r"monthly: (\{.*?\})(.*)# was: (\{.*\})", example).groups()  # type: ignore[union-attr]  # it is there
+    companies = tuple(company(f"c{number}") for number in range(12))
+    was = parse_catalog(example.replace(limit, before).encode(), "before")
+    apply.apply(store, Desired(was.catalog, companies), NOW_US)
+    now = parse_catalog(example.encode(), "after")
+    told = apply.apply(store, Desired(now.catalog), NOW_US).warnings
+    assert warning.strip() in [
+        f"warning: {field_path_text(path)}: {message}" for path, message in told
+    ]
