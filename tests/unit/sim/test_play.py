@@ -174,6 +174,18 @@ def test_what_one_request_may_ask_for_is_among_the_limits() -> None:
     assert [] == result.unmet
 
 
+def test_a_limit_that_counts_otherwise_goes_on_with_what_was_used() -> None:
+    result = played(
+        "- usage: {feature: calls, quantity: 60}\n"
+        "- at: day 3\n"
+        "  catalog:\n"
+        "    plans: {pro: {entitlements: {calls: {limits: {monthly: {per: year}}}}}}\n"
+        "    add_ons: {pack: null}\n"
+        "- expect: {feature: calls, limits: {monthly: {used: 60, remaining: 40}}}"
+    )
+    assert [] == result.unmet
+
+
 def test_a_catalog_may_come_from_a_file(tmp_path: Path) -> None:
     content = "".join(line[2:] + "\n" for line in CATALOG.splitlines()[1:])
     content += "companies: {acme: {plan: free, anchor: 2026-01-01T00:00:00Z}}\n"
