@@ -19,6 +19,7 @@ from sidecar.domain.time.units import DAY_US, HOUR_US
 from sidecar.storage.sweep import Sweep
 from tests.support.build import DAY, catalog, limit, metered
 from tests.support.inside import Inside
+from tests.support.pack_model import PackModel
 from tests.support.packs import NAMED, having, limit_usage, pack
 
 AMOUNT: Final = 10
@@ -53,45 +54,6 @@ _DAYS: Final = st.lists(
 )
 
 
-class _Model:
-    """What each pack has left, the oldest first, and what each earlier day has."""
-
-    def __init__(self, packs: int, rollover: Rollover | None) -> None:
-        self._windows = 0 if rollover is None else rollover.windows
-        self._packs = [PACK] * packs
-        self._days: list[int] = []
-        self.used = 0
-
-    def left(self, packs: int) -> int:
-        """What so many packs would have left, with all of the day used."""
-        return self._left_of(self._held(packs), self.used)[1]
-
-    def room(self, packs: int) -> int:
-        """How much more may be used today."""
-        return max(0, AMOUNT + sum(self._days) + sum(self._held(packs)) - self.used)
-
-    def ends(self, packs: int) -> None:
-        """The day ends, with so many packs."""
-        self._packs = self._held(packs)
-        above, _ = self._left_of(self._packs, self.used)
-        lots, used = [*self._days, AMOUNT], self.used
-        for at, lot in enumerate(lots):
-            lots[at] = lot - min(lot, used)
-            used -= lot - lots[at]
-        self._days = lots[max(0, len(lots) - self._windows) :] if self._windows else []
-        for at, lot in enumerate(self._packs):
-            self._packs[at] = lot - min(lot, above)
-            above -= lot - self._packs[at]
-        self.used = 0
-
-    def _held(self, packs: int) -> list[int]:
-        return [*self._packs, *[PACK] * (packs - len(self._packs))][:packs]
-
-    def _left_of(self, packs: list[int], used: int) -> tuple[int, int]:
-        above = max(0, used - AMOUNT - sum(self._days))
-        return above, max(0, sum(packs) - above)
-
-
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 3), _ROLLOVERS, _DAYS)
 def test_what_is_left_of_packs_agrees_with_the_model(
@@ -103,7 +65,8 @@ def test_what_is_left_of_packs_agrees_with_the_model(
         NAMED, limit_changes=(msgspec.structs.replace(NAMED.limit_changes[0], amount=PACK),)
     )
     content = msgspec.structs.replace(catalog(plans), add_ons=(pack("pack", given_once),))
-    sidecar, model = Inside(content, having(packs), authority=True), _Model(packs, rollover)
+    sidecar = Inside(content, having(packs), authority=True)
+    model = PackModel(AMOUNT, PACK, packs, rollover)
     model.used += sidecar.decide(1).decision.granted  # it begins with the first window that it sees
     lowered = False
     for day in days:
