@@ -5,6 +5,8 @@ Rules
   name and amount: new is what no limit of the company's feature counted the moment before.
 - What is new by a change of the catalog is looked for in all companies; what is new by a change of
   a company, or by what is planned for it, in that company's timeline.
+- What a plan counts no more is filled where another limit of a company counts it: usage that comes
+  late, of when the company had that plan, is counted by what the plan counts today.
 - Usage belongs on the counter of the window and the generation that the timeline has at the time of
   the event, whatever the company was entitled to then. What is older than its generation, as far as
   the timeline remembers, belongs on none.
@@ -12,20 +14,13 @@ Rules
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from sidecar.control.storage.filling_values import CountedBy, Filling
 from sidecar.control.storage.values import CounterKey
 from sidecar.domain.catalog.canonical import canonical_scope, canonical_window
-from sidecar.domain.catalog.model import (
-    AddOnEntitlement,
-    Catalog,
-    EntitlementGrant,
-    FeatureKind,
-    Limit,
-)
+from sidecar.domain.catalog.model import AddOn, Catalog, FeatureKind, Limit, Plan
 from sidecar.domain.catalog.versions import all_versions
 from sidecar.domain.company.model import CompanySnapshot, Phase, Segment
 from sidecar.domain.company.spans import segments_of
@@ -38,6 +33,8 @@ from sidecar.domain.time.windows import Window
 PLANNED_MAX: Final = 100
 """Planned segments of a timeline that are looked at; what comes later is when something changes."""
 
+_ByFeature: TypeAlias = Mapping[str, frozenset[CountedBy]]
+
 
 class NewLimit(NamedTuple):
     """What a limit counts that is new to a company, and from when on it is."""
@@ -46,22 +43,21 @@ class NewLimit(NamedTuple):
     from_us: int
 
 
-def new_by_catalog(before: Catalog, after: Catalog) -> Iterator[CountedBy]:
-    """What limits of plans and add-ons count that they did not before; of new ones nothing."""
-    plans: dict[str, list[dict[str, EntitlementGrant]]] = defaultdict(list)
-    for plan in all_versions(before):
-        plans[plan.key].append({grant.feature: grant for grant in plan.entitlements})
-    for plan in after.plans:
-        for grant in plan.entitlements:
-            for granted in plans[plan.key]:  # companies may come from any of its versions
-                yield from _new_in_grant(granted.get(grant.feature), grant)
-    add_ons = {
-        add_on.key: {given.grant.feature: given for given in add_on.entitlements}
-        for add_on in before.add_ons
-    }
-    for add_on in after.add_ons:
-        if add_on.key in add_ons:
-            yield from _new_in_add_on(add_ons[add_on.key], add_on.entitlements, after)
+def recounted_by_catalog(before: Catalog, after: Catalog) -> Iterator[CountedBy]:
+    """What limits of plans and add-ons count that they did not before, or count no more.
+
+    Of what is new in the catalog, nothing. What they count no more, another limit of a company may
+    count, and late usage of when it had the plan will not name it.
+    """
+    plans = {plan.key: _of_plan(plan) for plan in after.plans}
+    for plan in all_versions(before):  # companies may come from any of its versions
+        yield from _different(_of_plan(plan), plans.get(plan.key, {}))
+    add_ons = {add_on.key: add_on for add_on in after.add_ons}
+    for add_on in before.add_ons:
+        now = add_ons.get(add_on.key)
+        yield from _different(_of_add_on(add_on), {} if now is None else _of_add_on(now))
+        for feature in _merged_otherwise(add_on, now):
+            yield from _all_of(after, feature)  # what it replaced counts again, perhaps
 
 
 def new_in_timeline(
@@ -151,16 +147,28 @@ class FilledCounters:
         self._slot = slot_text(counted_by, generation_of(phase, counted_by.window))
 
 
-def _new_in_add_on(
-    before: Mapping[str, AddOnEntitlement], after: Iterable[AddOnEntitlement], catalog: Catalog
-) -> Iterator[CountedBy]:
-    now = {given.grant.feature: given for given in after}
-    for feature in {*before, *now}:
-        was, given = before.get(feature), now.get(feature)
-        if was is not None and (given is None or given.merge is not was.merge):
-            yield from _all_of(catalog, feature)  # what it replaced counts again, perhaps
-        elif given is not None:
-            yield from _new_in_grant(None if was is None else was.grant, given.grant)
+def _of_plan(plan: Plan) -> _ByFeature:
+    return {
+        grant.feature: frozenset(_counted_by(grant.feature, grant.limits))
+        for grant in plan.entitlements
+    }
+
+
+def _of_add_on(add_on: AddOn) -> _ByFeature:
+    grants = (given.grant for given in add_on.entitlements)
+    return {grant.feature: frozenset(_counted_by(grant.feature, grant.limits)) for grant in grants}
+
+
+def _different(before: _ByFeature, after: _ByFeature) -> Iterator[CountedBy]:
+    for feature in {*before, *after}:
+        yield from before.get(feature, frozenset()) ^ after.get(feature, frozenset())
+
+
+def _merged_otherwise(before: AddOn, after: AddOn | None) -> Iterator[str]:
+    now = {} if after is None else {each.grant.feature: each.merge for each in after.entitlements}
+    for given in before.entitlements:
+        if given.merge is not now.get(given.grant.feature):
+            yield given.grant.feature
 
 
 def _all_of(catalog: Catalog, feature: str) -> Iterator[CountedBy]:
@@ -172,13 +180,6 @@ def _all_of(catalog: Catalog, feature: str) -> Iterator[CountedBy]:
         for given in add_on.entitlements:
             if given.grant.feature == feature:
                 yield from _counted_by(feature, given.grant.limits)
-
-
-def _new_in_grant(before: EntitlementGrant | None, after: EntitlementGrant) -> Iterator[CountedBy]:
-    held = set() if before is None else set(_counted_by(before.feature, before.limits))
-    for counted in _counted_by(after.feature, after.limits):
-        if counted not in held:
-            yield counted
 
 
 def _without_past(snapshot: CompanySnapshot, since_us: int, now_us: int) -> Iterator[Segment]:

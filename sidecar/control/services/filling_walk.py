@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from sidecar.control.rules.filling import held_of, new_by_catalog, new_in_timeline
+from sidecar.control.rules.filling import held_of, new_in_timeline, recounted_by_catalog
 from sidecar.control.services.attribution import load_index
 from sidecar.control.services.filling import begin
 from sidecar.control.storage.filling_values import FillingWalk
@@ -26,7 +26,7 @@ PAGE_BYTES: Final = 1 << 20
 
 def want_filled(transaction: WriteTransaction, before: Catalog, after: Catalog) -> None:
     """Have all companies looked through for limits that count something else by a catalog."""
-    found = tuple(new_by_catalog(before, after))
+    found = tuple(recounted_by_catalog(before, after))
     if found:
         walk = transaction.filling_walk()
         wanted = tuple(dict.fromkeys((*walk.wanted, *found)))

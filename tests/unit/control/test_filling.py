@@ -194,7 +194,6 @@ def test_a_version_that_is_kept_is_filled_once_its_companies_are_moved(plane: Fi
     kept = replace(catalog.plans[0], existing=ExistingCompanies.KEEP)
     plane.apply(replace(catalog, plans=(kept,)))
     plane.settle()
-    assert [] == _fillings(plane)
     assert 7 == plane.used("quota")
     plane.apply(catalog_of(replace(PER_USER, amount=7)))
     plane.settle()
@@ -212,6 +211,18 @@ def test_a_planned_change_of_plan_finds_its_limit_filled(plane: FillingPlane) ->
     plane.now_us = change_us + HOUR_US
     plane.use(32, dimensions={"user": "ann"})
     assert 5 + 16 + 32 == plane.used("quota", "ann")
+
+
+def test_late_usage_of_a_plan_that_counts_otherwise_by_now_counts(plane: FillingPlane) -> None:
+    other = Plan("max", entitlements=(EntitlementGrant("tokens", limits=(PER_USER,)),))
+    plane.apply(catalog_of(PER_USER, more=(other,)))
+    plane.settle()
+    plane.now_us += HOUR_US
+    plane.change(ChangePlan("max"))
+    plane.apply(catalog_of(MONTHLY, more=(other,)))
+    plane.settle()
+    plane.use(16, MID_MONTH, dimensions={"user": "ann"})
+    assert 5 + 16 == plane.used("quota", "ann")
 
 
 def test_two_changes_before_the_plane_looks_are_both_seen(plane: FillingPlane) -> None:
