@@ -288,5 +288,10 @@ class Container:
     def _watch_methods(self) -> WatchMethods:
         reader = StateReader(self.store, self.directory, self.plane_status)
         return WatchMethods(
-            reader, self.watchlist, self.runner, self.snapshot_fetcher, self.clock.now_us
+            reader,
+            self.watchlist,
+            self.runner,
+            self.snapshot_fetcher,
+            self.request_dimensions,
+            self.clock.now_us,
         )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 from sidecar.directory.directory import Directory
+from sidecar.domain.catalog.dimensions import taken_by_none
+from sidecar.domain.catalog.model import FeatureKind
 from sidecar.domain.limits.requests import Check
 
 
@@ -47,3 +49,23 @@ class RequestDimensions:
         if self._let_pass:
             return str(error)
         raise error
+
+    def require_watched(self, features: Iterable[str], dimensions: Mapping[str, str]) -> None:
+        """Raise `InvalidInput` for a dimension that none of the features takes, which are watched.
+
+        Not where one of them declares nothing, as it takes any, nor where nobody is refused.
+        """
+        index = self._directory.index
+        if index is None or self._let_pass or not dimensions:
+            return
+        metered = [
+            feature
+            for feature in features
+            if feature in index.features and index.features[feature].kind is FeatureKind.METERED
+        ]
+        declared = [index.dimensions[each] for each in metered if each in index.dimensions]
+        if not metered or len(declared) < len(metered):
+            return
+        problem = taken_by_none(dimensions, declared)
+        if problem is not None:
+            raise problem.error()

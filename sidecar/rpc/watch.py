@@ -17,6 +17,7 @@ from sidecar.domain.limits.reasons import Reason
 from sidecar.domain.limits.requests import require_dimensions
 from sidecar.domain.text import KNOWN_NAMES
 from sidecar.domain.time.units import SECOND_US
+from sidecar.engine.request_dimensions import RequestDimensions
 from sidecar.engine.runner import Runner
 from sidecar.engine.slicing import in_steps
 from sidecar.rpc import parse, response_messages
@@ -43,12 +44,14 @@ class WatchMethods:
         watchlist: Watchlist,
         runner: Runner,
         snapshot_fetcher: SnapshotFetcher,
+        dimensions: RequestDimensions,
         now: Callable[[], int],
     ) -> None:
         self._reader = reader
         self._watchlist = watchlist
         self._runner = runner
         self._snapshot_fetcher = snapshot_fetcher
+        self._dimensions = dimensions
         self._now = now
         self._turns = asyncio.Semaphore(_READS_AT_ONCE)
 
@@ -62,6 +65,8 @@ class WatchMethods:
             await self._obtain(subject, context)
             self._reader.require_features(subject)
             company, now_us = await self._read(subject, told, None)
+            features = [state.feature for state in company.features]
+            self._dimensions.require_watched(features, subject.dimensions)
             until_us = company.until_us
             events = [current(state) for state in company.features]
             while True:

@@ -5,6 +5,8 @@ Rules
 - One that does takes those alone: a request that brings another one, lacks a required one, or has
   a value that is none of those that there are, is refused. A limit that counts by a dimension does
   not apply to requests without it, so a misspelt one would be a way around the limit.
+- An empty value of a required dimension is as good as none: it is what a caller sends who has
+  nobody to name, and all of those would share one counter.
 - Limits count by declared dimensions and fix declared values. By an optional one: requests without
   it are not held to the limit.
 """
@@ -12,7 +14,7 @@ Rules
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from sidecar.domain import bounds
@@ -73,8 +75,9 @@ class DeclaredDimensions:
 
     def accept(self, dimensions: Mapping[str, str]) -> bool:
         """Whether a request may carry these, and lacks none."""
-        if not self._required <= dimensions.keys():
-            return False
+        for name in self._required:
+            if not dimensions.get(name):
+                return False
         values = self._values
         for name, value in dimensions.items():
             known = values.get(name, _NO_VALUE)
@@ -82,21 +85,59 @@ class DeclaredDimensions:
                 return False
         return True
 
+    @property
+    def names(self) -> Collection[str]:
+        """The names of all."""
+        return self._values.keys()
+
+    def values_of(self, name: str) -> Collection[str]:
+        """The values that one may have; none where any will do, or it is not declared."""
+        return self._values.get(name) or _NO_VALUE
+
+    def takes(self, name: str, value: str) -> bool:
+        """Whether a request may carry this one."""
+        known = self._values.get(name, _NO_VALUE)
+        if known is None:
+            return bool(value) or name not in self._required
+        return value in known
+
     def problem(self, dimensions: Mapping[str, str]) -> DimensionProblem | None:
         """What is wrong with those of a request: the first by kind, then by name."""
         for name in sorted(dimensions.keys() - self._values.keys()):
             message = "the feature declares no such dimension" + did_you_mean(name, self._values)
             return DimensionProblem(DimensionFault.UNDECLARED, name, message)
-        for name in sorted(dimensions):
+        lacking = {name for name in self._required if not dimensions.get(name)}
+        for name in sorted(dimensions.keys() - lacking):
             known, value = self._values[name], dimensions[name]
             if known is not None and value not in known:
                 message = f"{value!r} is none of its values{did_you_mean(value, sorted(known))}"
                 return DimensionProblem(DimensionFault.UNKNOWN_VALUE, name, message)
-        for name in sorted(self._required - dimensions.keys()):
-            return DimensionProblem(
-                DimensionFault.MISSING, name, "must be set, the feature requires it"
-            )
+        for name in sorted(lacking):
+            empty = " (an empty value is none)" if name in dimensions else ""
+            message = f"must be set, the feature requires it{empty}"
+            return DimensionProblem(DimensionFault.MISSING, name, message)
         return None
+
+
+def taken_by_none(
+    dimensions: Mapping[str, str], watched: Sequence[DeclaredDimensions]
+) -> DimensionProblem | None:
+    """What of dimensions none of several features takes; the first by name."""
+    for name in sorted(dimensions):
+        value = dimensions[name]
+        if any(each.takes(name, value) for each in watched):
+            continue
+        values = {known for each in watched for known in each.values_of(name)}
+        if not any(name in each.names for each in watched):
+            names = {known for each in watched for known in each.names}
+            message = "no feature that is watched declares it" + did_you_mean(name, sorted(names))
+            return DimensionProblem(DimensionFault.UNDECLARED, name, message)
+        if not value:
+            message = "must have a value: a feature that is watched requires it"
+            return DimensionProblem(DimensionFault.MISSING, name, message)
+        message = f"{value!r} is none of its values{did_you_mean(value, sorted(values))}"
+        return DimensionProblem(DimensionFault.UNKNOWN_VALUE, name, message)
+    return None
 
 
 def declared_dimensions(catalog: Catalog) -> dict[str, DeclaredDimensions]:

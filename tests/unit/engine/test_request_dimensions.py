@@ -52,6 +52,16 @@ REFUSED: Final[dict[str, tuple[Mapping[str, str], str, str]]] = {
         "dimensions[user]",
         "must be set, the feature requires it",
     ),
+    "an empty one that must be there": (
+        {"user": "", "model": "large"},
+        "dimensions[user]",
+        "must be set, the feature requires it (an empty value is none)",
+    ),
+    "an empty one of those that have values": (
+        {"user": "ann", "model": ""},
+        "dimensions[model]",
+        "'' is none of its values",
+    ),
     "another one alone": (
         {"region": "eu"},
         "dimensions[user]",
@@ -95,7 +105,12 @@ async def test_what_departs_is_refused_by_name_and_nothing_is_counted(
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
     "dimensions",
-    [{"user": "ann"}, {"user": "ann", "region": "anything"}, {"user": "ann", "model": "small"}],
+    [
+        {"user": "ann"},
+        {"user": "ann", "region": "anything"},
+        {"user": "ann", "region": ""},
+        {"user": "ann", "model": "small"},
+    ],
     ids=str,
 )
 async def test_what_is_as_declared_is_let_pass(way: str, dimensions: Mapping[str, str]) -> None:

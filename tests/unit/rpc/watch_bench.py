@@ -8,12 +8,13 @@ from typing import Any, Final
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.directory.directory import Directory
-from sidecar.domain.catalog.model import EntitlementGrant, FeatureKind
+from sidecar.domain.catalog.model import Catalog, EntitlementGrant, FeatureKind
 from sidecar.domain.company.model import Company, CompanySnapshot
 from sidecar.domain.company.timeline import compile_snapshot
 from sidecar.domain.slices import Slices
 from sidecar.domain.time.units import DAY_US
 from sidecar.engine.plane_status import PlaneStatus
+from sidecar.engine.request_dimensions import RequestDimensions
 from sidecar.engine.runner import InlineRunner
 from sidecar.rpc.snapshot_fetch import SnapshotFetcher
 from sidecar.rpc.watch import WatchMethods
@@ -82,12 +83,14 @@ class Reader(StateReader):
 class Bench:
     """Watches on a store in memory, at a time that the test sets."""
 
-    def __init__(self, *companies: Company) -> None:
+    def __init__(
+        self, *companies: Company, content: Catalog = CONTENT, let_pass: bool = False
+    ) -> None:
         self.now_us = NOW_US
         self.opened = OpenedStore(MemoryDisk())
         self.watchlist = Watchlist(2)
         self.directory = Directory(self.opened.snapshots, 10, watched=self.watchlist)
-        self.directory.apply(SnapshotChanges(catalog_snapshot(CONTENT)))
+        self.directory.apply(SnapshotChanges(catalog_snapshot(content)))
         self.directory.apply(
             SnapshotChanges(companies=[compile_snapshot(each, 1) for each in companies])
         )
@@ -100,6 +103,7 @@ class Bench:
             self.watchlist,
             runner,
             SnapshotFetcher(self.directory, runner, self.source),
+            RequestDimensions(self.directory, let_pass=let_pass),
             lambda: self.now_us,
         )
 

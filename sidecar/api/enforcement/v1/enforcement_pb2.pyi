@@ -1570,7 +1570,9 @@ class WatchEntitlementsRequest(_message.Message):
 
     @_builtins.property
     def dimensions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Attributes of the usage that is meant: limits with dimensions are watched for these values alone."""
+        """Attributes of the usage that is meant: limits with dimensions are watched for these values alone.
+        INVALID_ARGUMENT for one that no watched feature takes, where all that are metered declare theirs.
+        """
 
     def __init__(
         self,
