@@ -40,6 +40,14 @@ def test_add_ons_that_change_are_left_out_and_others_stay() -> None:
     assert msgspec.structs.replace(add_on, entitlements=(whole,)) == told
 
 
+def test_a_pack_is_left_out_which_would_be_given_in_each_window() -> None:
+    whole = AddOnEntitlement(metered("tokens", limit()))
+    (told,) = catalog_without_changes(
+        Catalog(add_ons=(AddOn("pack", entitlements=(whole,), once=True),))
+    ).add_ons
+    assert () == told.entitlements
+
+
 def test_of_amounts_by_value_the_least_is_told() -> None:
     plan = Plan("pro", "", (metered("calls", PER_USER, limit()),))
     told = catalog_without_changes(Catalog(plans=(plan,), plan_versions=(plan,)))
