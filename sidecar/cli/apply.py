@@ -17,7 +17,7 @@ from sidecar.cli.catalog_warnings import (
     json_of_warnings,
     print_warnings,
     print_warnings_of_plane,
-    warnings_beyond,
+    warnings_of_plane,
 )
 from sidecar.cli.common import (
     CliError,
@@ -138,12 +138,12 @@ def command(
             answer = stub.Apply(request, timeout=timeout_s)
     except CliError as error:
         raise _placed(error, content) from None
-    more = warnings_beyond(answer.warnings, content.warnings)
+    more = warnings_of_plane(answer.warnings, content)
     if as_json:
-        told = [*json_of_warnings(content.warnings), *map(json_of_message, more)]
+        told = json_of_warnings([*content.warnings, *more])
         output.print_json({**json_of_message(answer), "warnings": told, "dry_run": dry_run})
     else:
-        print_warnings_of_plane(more)
+        print_warnings_of_plane(content.source, more)
         _print_changes(answer, dry_run)
     if answer.refused:
         raise click.exceptions.Exit(ExitCode.NEGATIVE)

@@ -8,7 +8,8 @@ import click
 
 from sidecar.api.control.v1 import control_pb2
 from sidecar.cli.common import printable
-from sidecar.shared.catalog_file.problems import FileProblem
+from sidecar.shared.catalog_file.load import CatalogFile
+from sidecar.shared.catalog_file.problems import NOWHERE, FileProblem
 
 
 def print_warnings(source: str, warnings: Iterable[FileProblem]) -> None:
@@ -22,25 +23,38 @@ def print_warning_texts(warnings: Iterable[str]) -> None:
         click.echo(f"{click.style('warning:', fg='yellow')} {printable(text)}", err=True)
 
 
-def print_warnings_of_plane(warnings: Iterable[control_pb2.Warning]) -> None:
-    """Print what the control plane found odd, on stderr."""
+def print_warnings_of_plane(source: str, warnings: Iterable[FileProblem]) -> None:
+    """Print what the control plane found odd, on stderr; what no file says has no place."""
     print_warning_texts(
-        f"{warning.field}: {warning.message}" if warning.field else warning.message
+        warning.text(source) if warning.at != NOWHERE else f"{warning.field}: {warning.message}"
         for warning in warnings
     )
 
 
-def warnings_beyond(
-    told: Iterable[control_pb2.Warning], known: Iterable[FileProblem]
-) -> list[control_pb2.Warning]:
-    """What the control plane found odd, without what was found in the file already."""
-    messages = {warning.message for warning in known}
-    return [warning for warning in told if warning.message not in messages]
+def warnings_of_plane(
+    told: Iterable[control_pb2.Warning], content: CatalogFile
+) -> list[FileProblem]:
+    """What the control plane found odd, beyond what was found in the files, where they say it.
+
+    The field is the file's where there is a place, and the API's where there is none.
+    """
+    known = {warning.message for warning in content.warnings}
+    news = [warning for warning in told if warning.message not in known]
+    return [
+        content.placed(warning.field, warning.message)
+        or FileProblem(NOWHERE, warning.field, warning.message)
+        for warning in news
+    ]
 
 
 def json_of_warnings(warnings: Iterable[FileProblem]) -> list[dict[str, object]]:
-    """What a file's places were found odd for, for scripts."""
-    return [json_of_problem(warning) for warning in warnings]
+    """What was found odd, for scripts; what no file says has a field, and no place."""
+    return [
+        json_of_problem(warning)
+        if warning.at != NOWHERE
+        else {"field": warning.field, "message": warning.message}
+        for warning in warnings
+    ]
 
 
 def json_of_problem(problem: FileProblem) -> dict[str, object]:

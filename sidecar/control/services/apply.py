@@ -31,6 +31,7 @@ from sidecar.domain.company.rules import company_references, sold_apart_problems
 from sidecar.domain.company.size import company_size_problems
 from sidecar.domain.company.subscription_lifecycle import normalise
 from sidecar.domain.difference.changes import Change, ChangeAction, catalog_changes
+from sidecar.domain.difference.stricter_dimensions import stricter_dimensions
 from sidecar.domain.entitlement.counted_limits import CountedLimits
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.validation import Path, RuleProblem, below, field_path_text
@@ -220,6 +221,7 @@ def _warnings(
     transaction: ReadTransaction, desired: Desired, before: Catalog, held: Sequence[Company]
 ) -> Iterator[RuleProblem]:
     if desired.catalog is not None:
+        yield from below(("catalog",), stricter_dimensions(before, desired.catalog))
         yield from below(("catalog",), recounting_warnings(transaction, before, desired.catalog))
     yield from override_recounting_warnings(desired.companies, held)
     if desired.catalog is not None:

@@ -196,7 +196,8 @@ def test_what_is_odd_is_told_with_its_place_and_changes_nothing_else(
         unchanged=5,
         warnings=[
             control_pb2.Warning(field="catalog.plans[0]", message=REACHED_BEFORE),
-            control_pb2.Warning(field="companies[0]", message="is odd, too"),
+            control_pb2.Warning(field="companies[0].overrides[0].reason", message="is odd, too"),
+            control_pb2.Warning(field="companies[7]", message="is nowhere in the file"),
         ],
     )
 
@@ -204,24 +205,68 @@ def test_what_is_odd_is_told_with_its_place_and_changes_nothing_else(
 
     expected = f"""\
 warning: {file}:11:11: {LIMIT}: {REACHED_BEFORE}
-warning: companies[0]: is odd, too
+warning: {file}:25:7: companies.acme.overrides.sso.reason: is odd, too
+warning: companies[7]: is nowhere in the file
 """
     assert (ExitCode.OK, expected) == (result.exit_code, result.stderr)
     assert "nothing to change (revision 12)\n" == result.stdout
 
 
+TWO_PLANS = """\
+features:
+  tokens: {kind: metered}
+  seats: {kind: metered}
+plans:
+  pro:
+    entitlements:
+      tokens: {limits: {monthly: {amount: 5, per: month}, daily: {amount: 1, per: day}}}
+      seats: unlimited
+  basic: {entitlements: {tokens: unlimited}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("field", "place"),
+    [
+        ("catalog.plans[0].entitlements[0]", "9:34: plans.basic.entitlements.tokens"),
+        ("catalog.plans[1].entitlements[0]", "8:14: plans.pro.entitlements.seats"),
+        (
+            "catalog.plans[1].entitlements[1].limits[1]",
+            "7:59: plans.pro.entitlements.tokens.limits.daily",
+        ),
+        ("catalog.features[0]", "3:3: features.seats"),
+    ],
+)
+def test_what_the_plane_finds_odd_has_its_place_whatever_the_order_of_the_file(
+    fake: FakeServer, file: Path, field: str, place: str
+) -> None:
+    file.write_text(TWO_PLANS)
+    told = control_pb2.Warning(field=field, message="is odd")
+    fake.answers["Apply"] = control_pb2.ApplyResponse(warnings=[told])
+
+    result = tallyd("apply", str(file), "--control", fake.address)
+
+    assert f"warning: {file}:{place}: is odd" in result.stderr.splitlines()
+
+
 def test_json_has_what_is_odd_with_its_place(fake: FakeServer, file: Path) -> None:
     file.write_text(ODD)
     fake.answers["Apply"] = control_pb2.ApplyResponse(
-        warnings=[control_pb2.Warning(field="companies[0]", message="is odd, too")]
+        warnings=[
+            control_pb2.Warning(field="companies[0]", message="is odd, too"),
+            control_pb2.Warning(field="companies[7]", message="is nowhere in the file"),
+        ]
     )
     of_file = {"line": 11, "column": 11, "field": LIMIT, "message": REACHED_BEFORE}
-    of_plane = {"field": "companies[0]", "message": "is odd, too"}
+    of_plane = [
+        {"line": 20, "column": 3, "field": "companies.acme", "message": "is odd, too"},
+        {"field": "companies[7]", "message": "is nowhere in the file"},
+    ]
 
     applied = tallyd("apply", str(file), "--control", fake.address, "--json")
     checked = tallyd("apply", str(file), "--check", "--json")
 
-    assert [of_file, of_plane] == json.loads(applied.stdout)["warnings"]
+    assert [of_file, *of_plane] == json.loads(applied.stdout)["warnings"]
     assert [of_file] == json.loads(checked.stdout)["warnings"]
     assert "" == applied.stderr == checked.stderr
 

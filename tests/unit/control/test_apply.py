@@ -14,6 +14,7 @@ from sidecar.control.storage.port import PlaneStore
 from sidecar.domain.catalog.model import (
     AddOn,
     Catalog,
+    Dimension,
     EntitlementGrant,
     Feature,
     FeatureKind,
@@ -330,3 +331,15 @@ def test_what_is_odd_in_a_catalog_is_taken_and_told_each_time(store: PlaneStore)
         assert ("catalog", "plans", 0, "entitlements", 0, "limits", 1) == path
         assert message.startswith("is never reached: limit 'monthly' (10)")
     assert () == apply.apply(store, Desired(), NOW_US).warnings
+
+
+def test_dimensions_that_get_stricter_are_told_before_and_when_they_do(store: PlaneStore) -> None:
+    set_up(store, "acme")
+    calls, *others = CATALOG.features
+    stricter = msgspec.structs.replace(calls, dimensions=(Dimension("team", required=True),))
+    desired = Desired(msgspec.structs.replace(CATALOG, features=(*others, stricter)))
+    for answer in (apply.preview(store, desired, NOW_US), apply.apply(store, desired, NOW_US)):
+        told = [message for path, message in answer.warnings if path == ("catalog", "features", 2)]
+        assert "'calls' that lacks 'team', or brings a dimension other than 'team'" in told[0]
+    told_again = apply.apply(store, desired, NOW_US).warnings
+    assert [] == [path for path, _ in told_again if path == ("catalog", "features", 2)]

@@ -108,6 +108,5 @@ def test_the_readme_shows_the_warning_of_its_example(store: PlaneStore) -> None:
     apply.apply(store, Desired(was.catalog, companies), NOW_US)
     now = parse_catalog(example.encode(), "after")
     told = apply.apply(store, Desired(now.catalog), NOW_US).warnings
-    assert warning.strip() in [
-        f"warning: {field_path_text(path)}: {message}" for path, message in told
-    ]
+    places = [now.placed(field_path_text(path), message) for path, message in told]
+    assert warning.strip() in [f"warning: {each.text('catalog.yaml')}" for each in places if each]
