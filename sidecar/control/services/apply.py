@@ -9,10 +9,10 @@ from typing import Final, TypeAlias
 import msgspec
 
 from sidecar.control.rules.ownership import FieldConflict, TakeOver
+from sidecar.control.services.apply_warnings import apply_warnings
 from sidecar.control.services.filling_walk import want_filled
 from sidecar.control.services.given_companies import PAGE, GivenCompany, company_steps, to_prune
 from sidecar.control.services.plan_moves import decide_moves, with_existing
-from sidecar.control.services.recounting import override_recounting_warnings, recounting_warnings
 from sidecar.control.services.timelines import with_timeline
 from sidecar.control.storage.port import PlaneStore, ReadTransaction, WriteTransaction
 from sidecar.control.storage.values import StoredCompany
@@ -25,13 +25,12 @@ from sidecar.domain.catalog.size import catalog_size_problems
 from sidecar.domain.catalog.sold_with import narrowed, sold_with
 from sidecar.domain.catalog.version_rules import versions_problems
 from sidecar.domain.catalog.versions import with_versions
-from sidecar.domain.catalog.warnings import WARNINGS_MAX, warnings
+from sidecar.domain.catalog.warnings import WARNINGS_MAX
 from sidecar.domain.company.model import Company
 from sidecar.domain.company.rules import company_references, sold_apart_problems
 from sidecar.domain.company.size import company_size_problems
 from sidecar.domain.company.subscription_lifecycle import normalise
 from sidecar.domain.difference.changes import Change, ChangeAction, catalog_changes
-from sidecar.domain.difference.stricter_dimensions import stricter_dimensions
 from sidecar.domain.entitlement.counted_limits import CountedLimits
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.validation import Path, RuleProblem, below, field_path_text
@@ -203,7 +202,7 @@ def _steps(transaction: ReadTransaction, desired: Desired, now_us: int) -> _Step
     if desired.catalog is not None:
         objects += len(after.features) + len(after.plans) + len(after.add_ons)
     held_companies = [each.before for each in companies.put if each.before is not None]
-    told = tuple(islice(_warnings(transaction, desired, before, held_companies), WARNINGS_MAX))
+    odd = apply_warnings(transaction, before, desired.catalog, desired.companies, held_companies)
     return _Steps(
         after if catalog_changed else None,
         companies.put,
@@ -211,21 +210,10 @@ def _steps(transaction: ReadTransaction, desired: Desired, now_us: int) -> _Step
         remove,
         changes,
         objects,
-        told,
+        tuple(islice(odd, WARNINGS_MAX)),
         conflicts,
         desired.refuse_conflicts and bool(conflicts),
     )
-
-
-def _warnings(
-    transaction: ReadTransaction, desired: Desired, before: Catalog, held: Sequence[Company]
-) -> Iterator[RuleProblem]:
-    if desired.catalog is not None:
-        yield from below(("catalog",), stricter_dimensions(before, desired.catalog))
-        yield from below(("catalog",), recounting_warnings(transaction, before, desired.catalog))
-    yield from override_recounting_warnings(desired.companies, held)
-    if desired.catalog is not None:
-        yield from below(("catalog",), warnings(desired.catalog))
 
 
 def _refuse_problems(desired: Desired, catalog: Catalog) -> None:
