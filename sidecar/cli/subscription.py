@@ -79,7 +79,7 @@ def show(call: Call) -> None:
 )
 @click.option("--reset-usage", is_flag=True, help="Start every counter again from 0.")
 @move_anchor_option
-@click.option("--renew", is_flag=True, help="Renew a subscription that is over with it.")
+@click.option("--renew", is_flag=True, help="Renew one that is over; end a trial, as bought.")
 @at_option
 @planned_option
 @change_options
@@ -90,6 +90,8 @@ def change(
 
     Counters stay unless --reset-usage is given: what is used up stays used up. Where a plan or a
     cancellation was planned before, say with --planned what becomes of that.
+
+    A trial goes on, and what follows it follows, unless --renew ends it.
     """
     wanted = control_pb2.ChangePlan(
         plan=plan, reset_usage=reset_usage, move_anchor=move_anchor, renew=renew
@@ -152,7 +154,8 @@ def cancel(call: Call, when: ChangeInstant) -> None:
 def renew(call: Call, until: Timestamp | None, move_anchor: bool) -> None:
     """Renew COMPANY's subscription.
 
-    Takes back a cancellation and an end of the term, past or planned, and an ended trial.
+    Takes back a cancellation and an end of the term, past or planned. A trial that runs, or has
+    ended, is a paid subscription from now on.
     """
     wanted = control_pb2.RenewSubscription(ends_at=until, move_anchor=move_anchor)
     send(call, "renewed" + _until(until), renew=wanted)
@@ -233,7 +236,7 @@ def drop_planned(call: Call, what: tuple[str, ...], until: Timestamp | None) -> 
     `subscription show` says of it, or its first words: plan, "add-on seats", cancellation, pause.
     """
     wanted = control_pb2.DropPlannedChanges(what=what, at=until)
-    send(call, "planned changes dropped", drop_planned=wanted)
+    send(call, "planned changes dropped", already="nothing is planned", drop_planned=wanted)
 
 
 def _until(until: Timestamp | None) -> str:

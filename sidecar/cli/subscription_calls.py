@@ -164,10 +164,13 @@ def change_options(function: Callable[..., None]) -> Callable[..., None]:
     )(call_options(function))
 
 
-def send(call: Call, told: str, when: ChangeInstant = NOW, **change: Any) -> None:
+def send(
+    call: Call, told: str, when: ChangeInstant = NOW, *, already: str = "", **change: Any
+) -> None:
     """Ask for one change, and print what came of it. `told`: the change, in words.
 
-    Of a dry run, the timeline before it is shown too.
+    `already`: what is the case where it changes nothing, if that is not what is held. Of a dry run,
+    the timeline before it is shown too.
     """
     request = control_pb2.ChangeSubscriptionRequest(
         company=call.company,
@@ -189,6 +192,7 @@ def send(call: Call, told: str, when: ChangeInstant = NOW, **change: Any) -> Non
         output.print_json({**json_of_message(answer), "dry_run": call.dry_run})
     else:
         at_once = when.time == control_pb2.CHANGE_TIME_NOW
+        is_end = bool(_ENDS & change.keys())
         print_change(
-            answer, told, at_once, wall_us(), is_end=bool(_ENDS & change.keys()), before=before
+            answer, told, at_once, wall_us(), is_end=is_end, already=already, before=before
         )

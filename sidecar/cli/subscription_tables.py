@@ -39,14 +39,21 @@ def print_change(
     now_us: int,
     *,
     is_end: bool = False,
+    already: str = "",
     before: control_pb2.GetCompanyResponse | None = None,
 ) -> None:
     """Print what changed, when it takes effect, what denies all the same, and the timeline.
 
-    `is_end`: it is meant to deny. `before`: nothing was changed, and this is how it is.
+    `is_end`: it is meant to deny. `already`: what is the case where that changes nothing. `before`:
+    nothing was changed, and this is how it is.
     """
+    snapshot = snapshot_from_message(answer.snapshot, "snapshot")
+    then = segment_at(snapshot, max(now_us, instant_of(answer.effective_at)))
     effect = "now" if at_once else until(instant_of(answer.effective_at), now_us)
     change = f"{answer.company.id}: {told}; takes effect {effect}"
+    if answer.unchanged:
+        so = f"is so already: {_held(then)}" if at_once else f"will be so already, {effect}"
+        change = f"{answer.company.id}: nothing changed, {already or f'it {so}'}"
     if before is None:
         output.print_text(f"{change}; revision {answer.revision}")
     else:
@@ -55,12 +62,12 @@ def print_change(
     for title, planned in (("kept", answer.kept), ("dropped", answer.dropped)):
         for each in planned:
             output.print_text(f"{title}: {_planned_text(each, now_us)}")
-    snapshot = snapshot_from_message(answer.snapshot, "snapshot")
-    then = segment_at(snapshot, max(now_us, instant_of(answer.effective_at)))
+    for note in answer.notes:
+        output.print_text(f"note: {note}")
     for still in () if is_end else _still(then):
         output.print_line(still)
     output.print_line()
-    if before is not None:
+    if before is not None and not answer.unchanged:
         output.print_line("as it is:")
         print_timeline(snapshot_from_message(before.snapshot, "snapshot"), now_us)
         output.print_line()
@@ -190,6 +197,12 @@ def _status(segment: Segment) -> Cell:
     name = status_name(segment.status)
     colour = _COLOURS.get(segment.status)
     return Painted(name, colour) if colour else name
+
+
+def _held(segment: Segment) -> str:
+    plan = plan_text(segment.plan, segment.plan_version)
+    held = f"{status_name(segment.status)} on plan {plan}"
+    return f"{held}, add-ons {_add_ons(segment)}" if segment.add_ons else held
 
 
 def _add_ons(segment: Segment) -> str:

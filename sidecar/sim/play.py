@@ -253,6 +253,7 @@ class _Player:
         for verb, planned in (("keeps", done.kept), ("drops", done.dropped)):
             for each in planned:
                 told += f"; {verb} {each.what} at {moment_text(self._zone, each.at_us)}"
+        told += "; nothing was changed, it is so already" if done.unchanged else ""
         self._log.tell(
             self._world.now_us,
             "change",
@@ -261,6 +262,7 @@ class _Player:
             effective_us=done.effective_us,
             kept=[planned_text(each) for each in done.kept],
             dropped=[planned_text(each) for each in done.dropped],
+            unchanged=done.unchanged,
         )
 
     def _use_again(self, coming: _Coming) -> None:

@@ -213,6 +213,8 @@ class Model:
                     return False
                 if renews and self.over:
                     self.renew(None)
+                elif renews:
+                    self.end_trial()
                 self.plans = [
                     mark for mark in self.plans if (mark.at, mark.at_end) != (at, at_end)
                 ] + [Mark(at, plan, at_end)]
@@ -262,8 +264,11 @@ class Model:
         self.set(self.ended, self.now, None, False)
         if until is not None:
             self.set(self.ended, until, None, True)
-        if self.tried[self.now]:
-            self.set(self.tried, self.now, None, False)
+        self.end_trial()
+
+    def end_trial(self) -> None:
+        self.set(self.trialing, self.now, None, False)
+        self.set(self.tried, self.now, None, False)
 
     def drop_planned(self) -> None:
         now = self.now

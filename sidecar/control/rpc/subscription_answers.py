@@ -56,6 +56,8 @@ def change_subscription(
         effective_at=timestamp(done.effective_us),
         kept=map(_planned_change, done.kept),
         dropped=map(_planned_change, done.dropped),
+        unchanged=done.unchanged,
+        notes=done.notes,
     )
 
 

@@ -39,7 +39,8 @@ from sidecar.domain.validation import field_path_text
 class ChangedSubscription(msgspec.Struct, frozen=True):
     """What came of a change: the company and what sidecars get of it, as of a revision.
 
-    `kept`, `dropped`: what was planned before and the change touched.
+    `kept`, `dropped`: what was planned before and the change touched. `unchanged`: it is so
+    already, or is planned so. `notes`: what else to know of it, in words.
     """
 
     revision: int
@@ -48,6 +49,8 @@ class ChangedSubscription(msgspec.Struct, frozen=True):
     effective_us: int
     kept: tuple[PlannedChange, ...] = ()
     dropped: tuple[PlannedChange, ...] = ()
+    unchanged: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def change_subscription(
@@ -116,9 +119,16 @@ class _WorkedOut(msgspec.Struct, frozen=True):
 
     def told(self, revision: int, new: StoredCompany) -> ChangedSubscription:
         """What came of it."""
-        dropped = () if self.after is None else self.done.dropped
+        done, unchanged = self.done, self.after is None
         return ChangedSubscription(
-            revision, new.company, new.snapshot, self.done.effective_us, self.done.kept, dropped
+            revision,
+            new.company,
+            new.snapshot,
+            done.effective_us,
+            done.kept,
+            () if unchanged else done.dropped,
+            unchanged,
+            done.notes,
         )
 
 

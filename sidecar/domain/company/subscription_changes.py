@@ -53,7 +53,8 @@ class _Change(Value, frozen=True):
 class ChangePlan(_Change, frozen=True):
     """Another plan. Counters stay, unless usage is reset.
 
-    `renews`: a subscription that is over is renewed with it. `plan_version`: that which is sold.
+    `renews`: a subscription that is over is renewed with it, and a trial that runs ends as bought.
+    `plan_version`: that which is sold.
     """
 
     field = "plan"
@@ -103,7 +104,7 @@ class CancelSubscription(_Change, frozen=True):
 
 
 class RenewSubscription(_Change, frozen=True):
-    """It goes on, until an instant or by itself."""
+    """It goes on, until an instant or by itself, and is paid for: a trial ends."""
 
     field = "renew"
 

@@ -12,10 +12,12 @@ Rules
 - There is one cancellation and one pause at a time: the one that is planned gives way to another.
 - A pause's end moves the anchor where the pause or what resumed it asks for it.
 - A payment is late since it was first said to be; saying it again changes the grace alone.
-- A renewal takes back a cancellation and an end of the term, past or planned, and an ended trial.
-  It keeps the billing cycle unless that is to start anew.
-- What needs a live subscription is refused for one that is over; a change of the plan may renew it.
-  While it is paused, or past its grace, it may be changed, and stays paused or late.
+- A renewal takes back a cancellation and an end of the term, past or planned, and ends a trial as
+  bought, whether it runs or has ended (`trials`). It keeps the billing cycle unless that is to
+  start anew.
+- What needs a live subscription is refused for one that is over; a change of the plan may renew it,
+  and so ends a trial that runs. While it is paused, or past its grace, it may be changed, and stays
+  paused or late.
 - What is asked for twice changes nothing the second time, or is refused. Only a reset and a move of
   the anchor that are asked for now happen each time.
 """
@@ -64,7 +66,7 @@ from sidecar.domain.company.subscription_changes import (
     When,
 )
 from sidecar.domain.company.timeline import anchor_at
-from sidecar.domain.company.trials import extended
+from sidecar.domain.company.trials import ended_as_bought, extended, runs, trial_notes
 from sidecar.domain.errors import FailedPrecondition, InvalidInput
 
 _NEEDS_LIFE: Final = (
@@ -87,7 +89,8 @@ class ChangeResult(msgspec.Struct, frozen=True):
     """A subscription after a change that takes effect at `effective_us`.
 
     `resets_usage`: every counter starts again from 0 now, which the subscription does not tell.
-    `kept`, `dropped`: what was planned before and the change touched.
+    `kept`, `dropped`: what was planned before and the change touched. `notes`: what else to know
+    of it, in words.
     """
 
     subscription: Subscription
@@ -95,6 +98,7 @@ class ChangeResult(msgspec.Struct, frozen=True):
     resets_usage: bool = False
     kept: tuple[PlannedChange, ...] = ()
     dropped: tuple[PlannedChange, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def apply_change(
@@ -111,6 +115,19 @@ def apply_change(
     subscription's present state. Whether plans and add-ons exist is left to the caller.
     """
     before = settled(subscription, now_us, time_zone)
+    done = _applied(before, change, when, now_us, time_zone, on_planned)
+    notes = trial_notes(before, change, done.subscription, done.effective_us, now_us)
+    return msgspec.structs.replace(done, notes=tuple(notes))
+
+
+def _applied(
+    before: Subscription,
+    change: SubscriptionChange,
+    when: When,
+    now_us: int,
+    time_zone: str,
+    on_planned: OnPlanned,
+) -> ChangeResult:
     effect = _effect_of(before, change, when, now_us, time_zone)
     at_us = effect.at_us
     resets = at_us == now_us and (
@@ -204,8 +221,8 @@ def _changed(
 ) -> Subscription:
     """The subscription with a change at an instant; what is for now is not settled yet."""
     at_us, now_us, at_period_end = effect.at_us, effect.now_us, effect.at_period_end
-    if isinstance(change, ChangePlan) and change.renews and _over(subscription, now_us):
-        subscription = _renewed(subscription, RenewSubscription(), now_us)
+    if isinstance(change, ChangePlan) and change.renews:
+        subscription = _renewed_if_needed(subscription, now_us)
     if isinstance(change, _NEEDS_LIFE):
         _refuse_over(subscription, change, now_us)
     if isinstance(change, ExtendTrial):
@@ -247,7 +264,8 @@ def _changed_now(
             return _past_due(subscription, change, now_us)
         case MarkPaid():
             if subscription.past_due is None:
-                raise FailedPrecondition(change.field, "no payment is late")
+                how = ": a renewal ends the trial as bought" if runs(subscription, now_us) else ""
+                raise FailedPrecondition(change.field, f"no payment is late{how}")
             return _replace(subscription, past_due=None)
         case DropPlannedChanges():
             return without_named(subscription, change, now_us)
@@ -261,11 +279,17 @@ def _renewed(subscription: Subscription, change: RenewSubscription, now_us: int)
     renewed = _replace(
         subscription, cancel_us=None, cancel_at_period_end=False, ends_us=change.ends_us
     )
-    if _reached(subscription.trial_ends_us, now_us):
-        renewed = _replace(renewed, trial_ends_us=None, trial_end_plan="")
+    renewed = ended_as_bought(renewed, now_us)
     if change.moves_anchor:
         renewed = joined(renewed, ScheduledChange(now_us, moves_anchor=True))
     return renewed
+
+
+def _renewed_if_needed(subscription: Subscription, now_us: int) -> Subscription:
+    """The subscription without what ends it, if it is over, and without a trial that runs."""
+    if _over(subscription, now_us):
+        return _renewed(subscription, RenewSubscription(), now_us)
+    return ended_as_bought(subscription, now_us) if runs(subscription, now_us) else subscription
 
 
 def _past_due(subscription: Subscription, change: MarkPastDue, now_us: int) -> Subscription:

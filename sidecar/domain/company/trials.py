@@ -1,21 +1,30 @@
-"""A trial that goes on for longer.
+"""A trial that goes on for longer, or ends before its time, and what to know of one that runs.
 
 Rules
 - One that runs is extended, and one that ended without a paid subscription, for 30 days after it.
 - What was planned for the instant of its old end moves to the new one: changes, a cancellation, a
   pause, the end of the term. What took effect when it ended stays.
 - Where the billing cycle was to begin with the end of the trial, it begins with the new one.
+- A renewal ends it as bought, whatever was to follow. What is planned stays planned.
+- What is bought in a trial does not end it: who buys is told what becomes of that when it ends.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
-from sidecar.domain.company.model import ScheduledChange, Subscription
-from sidecar.domain.company.scheduled import joined, moved
-from sidecar.domain.company.subscription_changes import ExtendTrial
+from sidecar.domain.company.held_plans import bought_at
+from sidecar.domain.company.model import ScheduledChange, Subscription, SubscriptionStatus
+from sidecar.domain.company.scheduled import joined, moved, replaced
+from sidecar.domain.company.subscription_changes import (
+    ChangePlan,
+    ExtendTrial,
+    SetAddOn,
+    SubscriptionChange,
+)
 from sidecar.domain.errors import FailedPrecondition, InvalidInput
 from sidecar.domain.formatting import instant_text
 from sidecar.domain.time.units import DAY_US
@@ -47,6 +56,78 @@ def extended(subscription: Subscription, change: ExtendTrial, now_us: int) -> Su
     if until_us == ends_us:
         return subscription
     return _moved_along(_replace(subscription, trial_ends_us=until_us), ends_us, until_us)
+
+
+def runs(subscription: Subscription, now_us: int) -> bool:
+    """Whether there is a trial that has not ended."""
+    return subscription.trial_ends_us is not None and subscription.trial_ends_us > now_us
+
+
+def ended_as_bought(subscription: Subscription, now_us: int) -> Subscription:
+    """The subscription without its trial, if it has one: what was bought is paid for."""
+    ends_us = subscription.trial_ends_us
+    if ends_us is None:
+        return subscription
+    bought = _replace(
+        subscription,
+        trial_ends_us=None,
+        trial_end_status=SubscriptionStatus.ENDED,
+        trial_end_plan="",
+    )
+    return _cycle_begun(bought, ends_us, now_us) if ends_us > now_us else bought
+
+
+def trial_notes(
+    before: Subscription,
+    change: SubscriptionChange,
+    after: Subscription,
+    at_us: int,
+    now_us: int,
+) -> Iterator[str]:
+    """What a change has to do with a trial, in words. `at_us`: when it takes effect."""
+    if runs(before, now_us) and after.trial_ends_us is None:
+        assert before.trial_ends_us is not None
+        yield (
+            f"the trial, which was to run until {instant_text(before.trial_ends_us)}, is over:"
+            " it is paid for from now on"
+        )
+    if not isinstance(change, (ChangePlan, SetAddOn)) or not runs(after, at_us):
+        return
+    ends_us = after.trial_ends_us
+    ended = (after.cancel_us, after.ends_us)
+    if ends_us is None or any(over_us is not None and over_us <= ends_us for over_us in ended):
+        return
+    yield (
+        f"the trial goes on until {instant_text(ends_us)}: {_what_follows(after, ends_us)};"
+        " a renewal ends the trial at once, as bought (`renew` in the request, --renew or"
+        " `tallyd subscription renew` on the command line)"
+    )
+
+
+def _what_follows(subscription: Subscription, ends_us: int) -> str:
+    denied = subscription.trial_end_status is SubscriptionStatus.ENDED
+    if denied and not subscription.trial_end_plan:
+        return "then all is denied"
+    then, held = bought_at(subscription, ends_us), bought_at(subscription, ends_us - 1)
+    if (then.plan, then.add_ons) == (held.plan, held.add_ons):
+        return "then it is paid for, as bought"
+    add_ons = ", ".join(f"{each.add_on} x {each.quantity}" for each in then.add_ons)
+    return f"then plan {then.plan} follows, " + (
+        f"with {add_ons}" if add_ons else "without add-ons"
+    )
+
+
+def _cycle_begun(subscription: Subscription, ends_us: int, now_us: int) -> Subscription:
+    """The same with a billing cycle that was to begin with the trial's end beginning now."""
+    begins = subscription.anchor_us == ends_us
+    for position, planned in enumerate(subscription.changes):
+        if planned == ScheduledChange(ends_us, moves_anchor=True):
+            subscription = replaced(subscription, position, _replace(planned, moves_anchor=False))
+            begins = True
+            break
+    if not begins:
+        return subscription
+    return joined(subscription, ScheduledChange(now_us, moves_anchor=True))
 
 
 def _moved_along(subscription: Subscription, ends_us: int, until_us: int) -> Subscription:

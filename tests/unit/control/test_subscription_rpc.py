@@ -120,7 +120,46 @@ async def test_the_same_again_keeps_the_revision(calls: Calls) -> None:
     first = await calls.control.ChangeSubscription(change(plan=PLAN))
     again = await calls.control.ChangeSubscription(change(plan=PLAN))
     assert (3, 3) == (first.revision, again.revision)
+    assert (False, True) == (first.unchanged, again.unchanged)
     assert first.snapshot == again.snapshot
+
+
+TWICE: Final[dict[str, dict[str, Any]]] = {
+    "plan": {"plan": PLAN},
+    "a planned plan": {"plan": PLAN, "when": PERIOD_END},
+    "add_on": {"add_on": control_pb2.SetAddOn(add_on="seat", quantity=2)},
+    "a planned pause": {"pause": PAUSE, "when": AT, "at": FUTURE},
+    "a planned cancellation": {"cancel": control_pb2.CancelSubscription(), "when": PERIOD_END},
+    "renew": {"renew": control_pb2.RenewSubscription(ends_at=FUTURE)},
+    "past_due": {"past_due": control_pb2.MarkPastDue(grace_ends_at=FUTURE)},
+    "a planned reset": {"reset_usage": control_pb2.ResetUsage(), "when": AT, "at": FUTURE},
+}
+
+
+@pytest.mark.parametrize("fields", TWICE.values(), ids=TWICE)
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_what_is_so_already_is_answered_as_unchanged(
+    calls: Calls, fields: dict[str, Any], dry_run: bool
+) -> None:
+    ask = calls.control.ChangeSubscription
+    first, again = await ask(change(**fields)), await ask(change(**fields, dry_run=dry_run))
+    assert (False, True) == (first.unchanged, again.unchanged)
+    assert (first.revision, first.company) == (again.revision, again.company)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"renew": control_pb2.RenewSubscription()},
+        {"drop_planned": control_pb2.DropPlannedChanges()},
+        {"plan": control_pb2.ChangePlan(plan="pro", renew=True)},
+    ],
+)
+async def test_what_there_is_nothing_to_do_for_is_answered_as_unchanged(
+    calls: Calls, fields: dict[str, Any]
+) -> None:
+    done = await calls.control.ChangeSubscription(change(**fields))
+    assert (True, 2) == (done.unchanged, done.revision)
 
 
 REFUSED: dict[str, tuple[control_pb2.ChangeSubscriptionRequest, str]] = {

@@ -195,6 +195,11 @@ DONE_NOW: dict[str, tuple[Subscription, SubscriptionChange, Subscription]] = {
         ChangePlan("pro", renews=True),
         sub(plan="pro"),
     ),
+    "an upgrade on trial ends it if asked": (
+        TRIAL,
+        ChangePlan("pro", renews=True),
+        sub(plan="pro"),
+    ),
     "an upgrade of a live subscription renews nothing": (
         sub(cancel_us=LATER_US, ends_us=LATER_US),
         ChangePlan("pro", renews=True),
@@ -205,7 +210,7 @@ DONE_NOW: dict[str, tuple[Subscription, SubscriptionChange, Subscription]] = {
         ChangePlan("pro"),
         msgspec.structs.replace(PAUSED, plan="pro"),
     ),
-    "a renewal leaves a trial that is on": (TRIAL, RenewSubscription(), TRIAL),
+    "a renewal ends a trial that is on": (TRIAL, RenewSubscription(), PAID),
     "a renewal starts a billing cycle if asked": (
         sub(ends_us=SOON_US),
         RenewSubscription(moves_anchor=True),

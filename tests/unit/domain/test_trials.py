@@ -1,15 +1,38 @@
-"""A trial that goes on for longer; each row is named by its outcome."""
+"""A trial that goes on for longer, or ends as bought; each row is named by its outcome."""
 
 from __future__ import annotations
 
 import pytest
 
-from sidecar.domain.company.model import Pause, ScheduledChange, Subscription
-from sidecar.domain.company.subscription_changes import NOW, ExtendTrial
+from sidecar.domain.company.model import Company, Pause, ScheduledChange, Subscription
+from sidecar.domain.company.subscription_changes import (
+    NOW,
+    CancelSubscription,
+    ChangePlan,
+    ExtendTrial,
+    MarkPaid,
+    OnPlanned,
+    RenewSubscription,
+    SetAddOn,
+    SubscriptionChange,
+    When,
+)
 from sidecar.domain.company.subscription_lifecycle import apply_change
+from sidecar.domain.company.timeline import compile_snapshot, segment_at
+from sidecar.domain.errors import FailedPrecondition
 from sidecar.domain.time.units import DAY_US
 from tests.support.build import NOW_US
-from tests.unit.domain.lifecycle_samples import ACTIVE, GB, LATER_US, PAST_US, SOON_US, sub
+from tests.unit.domain.lifecycle_samples import (
+    ACTIVE,
+    GB,
+    LATER_US,
+    PAID,
+    PAST_US,
+    SEAT,
+    SOON_US,
+    at,
+    sub,
+)
 
 LONG_AGO_US = NOW_US - 30 * DAY_US + 1
 
@@ -74,3 +97,161 @@ def test_a_billing_cycle_waits_for_a_trial_that_is_extended_twice() -> None:
     once = apply_change(before, ExtendTrial(SOON_US + 1), NOW, NOW_US, "UTC").subscription
     twice = apply_change(once, ExtendTrial(LATER_US), NOW, NOW_US, "UTC").subscription
     assert (ScheduledChange(LATER_US, moves_anchor=True),) == twice.changes
+
+
+RUNNING: dict[str, Subscription] = {
+    "active follows": sub(trial_ends_us=LATER_US, trial_end_status=ACTIVE, add_ons=(SEAT,)),
+    "the end follows": sub(trial_ends_us=LATER_US, add_ons=(SEAT,)),
+    "a plan follows": sub(
+        trial_ends_us=LATER_US, trial_end_status=ACTIVE, trial_end_plan="free", add_ons=(SEAT,)
+    ),
+    "it is to be canceled": sub(trial_ends_us=LATER_US, cancel_us=SOON_US, add_ons=(SEAT,)),
+    "it has been canceled": sub(trial_ends_us=LATER_US, cancel_us=PAST_US, add_ons=(SEAT,)),
+    "its term is to end": sub(trial_ends_us=LATER_US, ends_us=LATER_US, add_ons=(SEAT,)),
+}
+
+
+@pytest.mark.parametrize("before", RUNNING.values(), ids=RUNNING)
+@pytest.mark.parametrize("now_us", [NOW_US, SOON_US - 1, LATER_US, LATER_US + DAY_US])
+def test_a_renewal_makes_a_trial_paid_for_at_any_instant_with_what_was_bought(
+    before: Subscription, now_us: int
+) -> None:
+    done = apply_change(before, RenewSubscription(), NOW, now_us, "UTC")
+    assert sub(add_ons=(SEAT,)) == done.subscription
+    again = apply_change(done.subscription, RenewSubscription(), NOW, now_us, "UTC")
+    assert (done.subscription, ()) == (again.subscription, again.notes)
+    segment = segment_at(compile_snapshot(Company("a", subscription=done.subscription), 1), now_us)
+    assert (ACTIVE, "basic", (SEAT,)) == (segment.status, segment.plan, segment.add_ons)
+
+
+@pytest.mark.parametrize("follows", ["active follows", "the end follows", "a plan follows"])
+def test_a_plan_that_is_bought_with_a_renewal_is_paid_for_and_one_without_is_on_trial(
+    follows: str,
+) -> None:
+    before = RUNNING[follows]
+    paid = apply_change(before, ChangePlan("pro", renews=True), NOW, NOW_US, "UTC").subscription
+    assert sub(plan="pro", add_ons=(SEAT,)) == paid
+    tried = apply_change(before, ChangePlan("pro"), NOW, NOW_US, "UTC").subscription
+    assert before.trial_ends_us == tried.trial_ends_us
+    assert paid == apply_change(tried, RenewSubscription(), NOW, NOW_US, "UTC").subscription
+
+
+CYCLES: dict[str, tuple[Subscription, Subscription]] = {
+    "that runs goes on": (sub(trial_ends_us=LATER_US), PAID),
+    "that was to begin with the trial's end begins": (
+        sub(trial_ends_us=LATER_US, anchor_us=LATER_US),
+        sub(anchor_us=NOW_US),
+    ),
+    "that was to begin with the end of an extended trial begins": (
+        sub(
+            trial_ends_us=LATER_US,
+            anchor_us=SOON_US,
+            changes=(ScheduledChange(LATER_US, moves_anchor=True),),
+        ),
+        sub(anchor_us=NOW_US),
+    ),
+    "that begins with a planned plan waits for it": (
+        sub(
+            trial_ends_us=LATER_US,
+            changes=(ScheduledChange(LATER_US, "pro", moves_anchor=True),),
+        ),
+        sub(changes=(ScheduledChange(LATER_US, "pro", moves_anchor=True),)),
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "expected"), CYCLES.values(), ids=CYCLES)
+def test_a_billing_cycle(before: Subscription, expected: Subscription) -> None:
+    done = apply_change(before, RenewSubscription(), NOW, NOW_US, "UTC")
+    assert expected == done.subscription
+
+
+ON_TRIAL = "the trial goes on until 2026-03-16T12:00:00Z: "
+OVER = "the trial, which was to run until 2026-03-16T12:00:00Z, is over: it is paid for from now on"
+NOTED: dict[str, tuple[Subscription, SubscriptionChange, When, str]] = {
+    "an upgrade, and what was bought": (
+        RUNNING["active follows"],
+        ChangePlan("pro"),
+        NOW,
+        ON_TRIAL + "then it is paid for, as bought;",
+    ),
+    "an upgrade, and the end": (
+        RUNNING["the end follows"],
+        ChangePlan("pro"),
+        NOW,
+        ON_TRIAL + "then all is denied;",
+    ),
+    "an upgrade, and a plan": (
+        RUNNING["a plan follows"],
+        ChangePlan("pro"),
+        NOW,
+        ON_TRIAL + "then plan free follows, without add-ons;",
+    ),
+    "an add-on, and a plan": (
+        RUNNING["a plan follows"],
+        SetAddOn("gb"),
+        NOW,
+        ON_TRIAL + "then plan free follows, without add-ons;",
+    ),
+    "an upgrade that is planned for the trial": (
+        RUNNING["a plan follows"],
+        ChangePlan("pro"),
+        at(SOON_US),
+        ON_TRIAL + "then plan free follows, without add-ons;",
+    ),
+    "an upgrade, and a plan that is planned for the trial's end": (
+        sub(
+            trial_ends_us=LATER_US,
+            trial_end_plan="free",
+            changes=(ScheduledChange(LATER_US, "max", (GB,)),),
+        ),
+        ChangePlan("pro"),
+        NOW,
+        ON_TRIAL + "then plan max follows, with gb x 1;",
+    ),
+    "an upgrade that ends it": (
+        RUNNING["a plan follows"],
+        ChangePlan("pro", renews=True),
+        NOW,
+        OVER,
+    ),
+    "a renewal": (RUNNING["the end follows"], RenewSubscription(), NOW, OVER),
+}
+
+
+@pytest.mark.parametrize(("before", "change", "when", "note"), NOTED.values(), ids=NOTED)
+def test_what_becomes_of_the_trial_is_told(
+    before: Subscription, change: SubscriptionChange, when: When, note: str
+) -> None:
+    (told,) = apply_change(before, change, when, NOW_US, "UTC", OnPlanned.KEEP).notes
+    assert told.startswith(note)
+
+
+SILENT: dict[str, tuple[Subscription, SubscriptionChange, When]] = {
+    "an upgrade without a trial": (PAID, ChangePlan("pro"), NOW),
+    "an upgrade after a trial": (
+        sub(trial_ends_us=PAST_US, trial_end_plan="free"),
+        ChangePlan("pro"),
+        NOW,
+    ),
+    "an upgrade for the trial's end": (RUNNING["a plan follows"], ChangePlan("pro"), at(LATER_US)),
+    "a renewal after a trial": (sub(trial_ends_us=PAST_US), RenewSubscription(), NOW),
+    "a cancellation": (RUNNING["a plan follows"], CancelSubscription(), NOW),
+    "an upgrade of what is canceled before the trial ends": (
+        RUNNING["it is to be canceled"],
+        ChangePlan("pro"),
+        NOW,
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "change", "when"), SILENT.values(), ids=SILENT)
+def test_nothing_is_told_of_a_trial(
+    before: Subscription, change: SubscriptionChange, when: When
+) -> None:
+    assert () == apply_change(before, change, when, NOW_US, "UTC", OnPlanned.KEEP).notes
+
+
+def test_a_payment_in_a_trial_is_told_what_ends_the_trial() -> None:
+    with pytest.raises(FailedPrecondition, match="no payment is late: a renewal ends the trial"):
+        apply_change(RUNNING["a plan follows"], MarkPaid(), NOW, NOW_US, "UTC")

@@ -849,7 +849,9 @@ class ChangePlan(_message.Message):
     move_anchor: _builtins.bool
     """Whether the billing cycle starts anew."""
     renew: _builtins.bool
-    """Whether a subscription that is canceled or has ended is renewed with it. Refused without that. Not for what is planned."""
+    """Whether a subscription that is canceled or has ended is renewed with it. Refused without that. A trial that runs ends with
+    it, as bought; without it the trial goes on, and so does what follows it. Not for what is planned.
+    """
     def __init__(
         self,
         *,
@@ -961,7 +963,9 @@ Global___CancelSubscription: _TypeAlias = CancelSubscription  # noqa: Y015
 
 @_typing.final
 class RenewSubscription(_message.Message):
-    """Goes on: takes a cancellation and an end of the term back, past or planned."""
+    """Goes on: takes a cancellation and an end of the term back, past or planned, and ends a trial as bought, whether it runs or
+    has ended: what was bought is paid for from now on, whatever was to follow the trial.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1267,8 +1271,12 @@ class ChangeSubscriptionResponse(_message.Message):
     EFFECTIVE_AT_FIELD_NUMBER: _builtins.int
     KEPT_FIELD_NUMBER: _builtins.int
     DROPPED_FIELD_NUMBER: _builtins.int
+    UNCHANGED_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Revision of the plane after the call."""
+    unchanged: _builtins.bool
+    """Whether nothing was changed, or would be: it is, or is planned, so already. The revision is as before."""
     @_builtins.property
     def company(self) -> _catalog_pb2.Company:
         """The company as it now is, or would be."""
@@ -1289,6 +1297,10 @@ class ChangeSubscriptionResponse(_message.Message):
     def dropped(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlannedChange]:
         """What was planned before and is dropped."""
 
+    @_builtins.property
+    def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What else to know of it, for people: what becomes of what was bought when the trial ends, or that a trial is over."""
+
     def __init__(
         self,
         *,
@@ -1298,10 +1310,12 @@ class ChangeSubscriptionResponse(_message.Message):
         effective_at: _timestamp_pb2.Timestamp | None = ...,
         kept: _abc.Iterable[Global___PlannedChange] | None = ...,
         dropped: _abc.Iterable[Global___PlannedChange] | None = ...,
+        unchanged: _builtins.bool = ...,
+        notes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "effective_at", b"effective_at", "snapshot", b"snapshot"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "dropped", b"dropped", "effective_at", b"effective_at", "kept", b"kept", "revision", b"revision", "snapshot", b"snapshot"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "dropped", b"dropped", "effective_at", b"effective_at", "kept", b"kept", "notes", b"notes", "revision", b"revision", "snapshot", b"snapshot", "unchanged", b"unchanged"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
