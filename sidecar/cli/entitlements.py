@@ -15,9 +15,10 @@ from sidecar.cli.completion import complete_company, complete_feature
 from sidecar.cli.describe import basis_text, limit_text, rate_limit_text, reason_name, status_name
 from sidecar.cli.output import Cell, Painted
 from sidecar.cli.servers import connect
-from sidecar.cli.times import InstantType, time_zone_option
+from sidecar.cli.times import InstantType, at_facts, time_zone_option
 from sidecar.shared.api_json import enum_name
 from sidecar.shared.convert.times import timestamp
+from sidecar.shared.wall_clock import wall_us
 
 
 @click.command(
@@ -45,7 +46,8 @@ def command(
 ) -> None:
     """Show what COMPANY may do with every feature, or with FEATURE alone.
 
-    With FEATURE, ends with 1 when the company is not entitled to it.
+    TIME may lie in the past or in the future: RFC 3339 with an offset, a date (UTC), or a span from
+    now such as +30d. With FEATURE, ends with 1 when the company is not entitled to it.
     """
     instant = None if at is None else timestamp(at)
     answer: pb.GetEntitlementResponse | pb.ListEntitlementsResponse
@@ -64,6 +66,7 @@ def command(
     else:
         facts: list[tuple[str, Cell]] = [
             ("company", company),
+            *([] if at is None else at_facts(at, wall_us())),
             ("plan", answer.plan or "none"),
             ("status", status_name(answer.status)),
             ("basis", basis_text(answer.basis)),

@@ -42,10 +42,9 @@ from sidecar.cli.explain_tables import (
     source_name,
     times_held,
 )
-from sidecar.cli.output import Cell, Painted, number
+from sidecar.cli.output import Cell, number
 from sidecar.cli.servers import connect
-from sidecar.cli.times import InstantType, local_minute, time_zone_option, until
-from sidecar.domain.bounds import EVENT_PAST_US_MAX
+from sidecar.cli.times import InstantType, at_facts, local_minute, time_zone_option
 from sidecar.shared.api_json import instant_of
 from sidecar.shared.convert.times import timestamp
 from sidecar.shared.wall_clock import wall_us
@@ -132,10 +131,7 @@ def _facts(
 ) -> Iterable[tuple[str, Cell]]:
     segment = answer.segment
     if question.HasField("at"):
-        at_us = instant_of(question.at)
-        yield "at", until(at_us, present_us)
-        if at_us < present_us - EVENT_PAST_US_MAX:
-            yield "note", Painted("what was in force and used that long ago is not kept", "yellow")
+        yield from at_facts(instant_of(question.at), present_us)
     if question.dimensions:
         yield "with", pairs(question.dimensions)
     yield "status", _status(segment)

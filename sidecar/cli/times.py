@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
@@ -10,6 +10,8 @@ from typing import Any, Final
 import click
 
 from sidecar.cli.common import F
+from sidecar.cli.output import Cell, Painted
+from sidecar.domain.bounds import EVENT_PAST_US_MAX
 from sidecar.domain.time.units import MILLISECOND_US, SECOND_US, datetime_of_instant
 from sidecar.domain.time.windows import Window, WindowSpec, WindowUnit, window_at
 from sidecar.domain.time.zones import load_zone
@@ -132,6 +134,13 @@ def until(instant_us: int, since_us: int) -> str:
     span = span_of(abs(distance_us))
     relative = f"in {span}" if distance_us >= 0 else f"{span} ago"
     return f"{relative} ({local_time(instant_us)})"
+
+
+def at_facts(at_us: int, present_us: int) -> Iterator[tuple[str, Cell]]:
+    """Say which instant is meant, and that not all is kept of one that is long ago."""
+    yield "at", until(at_us, present_us)
+    if at_us < present_us - EVENT_PAST_US_MAX:
+        yield "note", Painted("what was in force and used that long ago is not kept", "yellow")
 
 
 def span_of(span_us: int) -> str:

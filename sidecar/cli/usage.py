@@ -88,7 +88,10 @@ class GroupsType(click.ParamType[tuple[str, ...]]):
     help="Sum by company, feature or day (UTC), or several: --by company,day.",
 )
 @click.option(
-    "--at", type=InstantType(), metavar="TIME", help="Limits: the instant whose windows are meant."
+    "--at",
+    type=InstantType(),
+    metavar="TIME",
+    help="Limits: the instant whose windows are meant; of a sidecar's within the last 35 days.",
 )
 @click.option(
     "--source",

@@ -148,7 +148,8 @@ class Queries:
     ) -> EntitlementReport:
         """What a company may do with a feature, or with every feature if the key is empty.
 
-        Raises `NotFound` for an unknown company or feature.
+        The instant may be any: what is planned is known beforehand. Of what ended more than 36 days
+        ago it is not kept what was in force. Raises `NotFound` for an unknown company or feature.
         """
         company = self._require_company(company_id, at_us, now_us)
         if feature_key and company.entitlement(feature_key) is None:

@@ -33,13 +33,13 @@ from sidecar.shared.page_tokens import decode_place
 M = TypeVar("M", bound=Message)
 
 Timed: TypeAlias = (
-    pb.CheckAndIncrementRequest
-    | pb.RecordUsageRequest
-    | pb.CheckRequest
-    | pb.GetUsageRequest
-    | pb.GetEntitlementRequest
-    | pb.ListEntitlementsRequest
+    pb.CheckAndIncrementRequest | pb.RecordUsageRequest | pb.CheckRequest | pb.GetUsageRequest
 )
+
+AnyTime: TypeAlias = (
+    pb.ExplainEntitlementRequest | pb.GetEntitlementRequest | pb.ListEntitlementsRequest
+)
+"""Questions whose `at` may lie in any of the years 2 to 9998."""
 
 Quantified: TypeAlias = (
     pb.CheckAndIncrementRequest
@@ -104,16 +104,16 @@ def parse_explanation(request: pb.ExplainEntitlementRequest, now_us: int) -> Che
     KNOWN_NAMES.require_identifier("company", request.company)
     KNOWN_NAMES.require_identifier("feature", request.feature)
     quantity = _quantity(request)
-    at_us = optional_instant(request, "at", "")
+    at_us = parse_any_time(request, now_us)
     dimensions = dict(request.dimensions)
     require_dimensions("dimensions", dimensions)
-    return Check(
-        request.company,
-        request.feature,
-        quantity,
-        now_us if at_us is None else at_us,
-        dimensions=dimensions,
-    )
+    return Check(request.company, request.feature, quantity, at_us, dimensions=dimensions)
+
+
+def parse_any_time(request: AnyTime, now_us: int) -> int:
+    """The instant `at`, in any of the years 2 to 9998; the present if the field is absent."""
+    at_us = optional_instant(request, "at", "")
+    return now_us if at_us is None else at_us
 
 
 def parse_event_time(field: str, request: Timed, now_us: int, machine_ahead_us: int) -> int:

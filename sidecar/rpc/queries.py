@@ -68,7 +68,7 @@ class QueryMethods:
         request = parse.parse_message(pb.GetEntitlementRequest, data)
         KNOWN_NAMES.require_identifier("company", request.company)
         KNOWN_NAMES.require_identifier("feature", request.feature)
-        at_us = parse.parse_event_time("at", request, now_us, self._queries.machine_ahead_us)
+        at_us = parse.parse_any_time(request, now_us)
         async with self._snapshot_fetcher.obtained(
             Needs(frozenset((request.company,))), now_us, context.time_remaining
         ):
@@ -88,7 +88,7 @@ class QueryMethods:
         now_us = self._now()
         request = parse.parse_message(pb.ListEntitlementsRequest, data)
         KNOWN_NAMES.require_identifier("company", request.company)
-        at_us = parse.parse_event_time("at", request, now_us, self._queries.machine_ahead_us)
+        at_us = parse.parse_any_time(request, now_us)
         async with self._snapshot_fetcher.obtained(
             Needs(frozenset((request.company,))), now_us, context.time_remaining
         ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from sidecar.api.catalog.v1 import catalog_pb2
@@ -67,7 +68,7 @@ def test_everything_that_a_company_may_do(fake: FakeServer) -> None:
         basis=pb.Basis(mode=pb.BASIS_MODE_FALLBACK, snapshot_version=3),
     )
 
-    result = tallyd("entitlements", "acme", "--at", "2026-01-31", "--sidecar", fake.address)
+    result = tallyd("entitlements", "acme", "--sidecar", fake.address)
 
     assert ExitCode.OK == result.exit_code
     expected = """\
@@ -86,8 +87,30 @@ each workspace and user, when model=large
                                     ever: 5 per lifetime, hard
 """
     assert expected == result.stdout
-    request = pb.ListEntitlementsRequest(company="acme", at=timestamp(1_769_817_600_000_000))
-    assert [request] == fake.requests
+    assert [pb.ListEntitlementsRequest(company="acme")] == fake.requests
+
+
+@pytest.mark.parametrize(
+    ("at", "at_us", "shown"),
+    [
+        ("2100-01-01", 4_102_444_800_000_000, "(2100-01-01 00:00:00 UTC)\nplan"),
+        (
+            "2026-01-31",
+            1_769_817_600_000_000,
+            "(2026-01-31 00:00:00 UTC)\nnote     what was in force",
+        ),
+    ],
+)
+def test_another_instant_is_asked_for_and_told(
+    fake: FakeServer, at: str, at_us: int, shown: str
+) -> None:
+    fake.answers["ListEntitlements"] = pb.ListEntitlementsResponse(plan="pro")
+
+    options = ("--at", at, "--time-zone", "UTC", "--sidecar", fake.address)
+    result = tallyd("entitlements", "acme", *options)
+
+    assert [pb.ListEntitlementsRequest(company="acme", at=timestamp(at_us))] == fake.requests
+    assert shown in result.stdout
 
 
 def test_rates_throttles_and_what_carries_over_are_told(fake: FakeServer) -> None:

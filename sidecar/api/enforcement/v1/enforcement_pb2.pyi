@@ -1200,7 +1200,7 @@ class GetEntitlementRequest(_message.Message):
     """Key of the feature."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
-        """Instant that is meant, with the bounds of CheckAndIncrementRequest.event_time. Absent: now."""
+        """Instant that is meant, past or future, in the years 2 to 9998. Absent: now."""
 
     def __init__(
         self,
@@ -1315,7 +1315,7 @@ class ListEntitlementsRequest(_message.Message):
     """Id of the company."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
-        """Instant that is meant, with the bounds of CheckAndIncrementRequest.event_time. Absent: now."""
+        """Instant that is meant, past or future, in the years 2 to 9998. Absent: now."""
 
     def __init__(
         self,
