@@ -47,6 +47,7 @@ from sidecar.shared.catalog_file.load import (
 )
 from sidecar.shared.catalog_file.problems import CatalogFileError
 from sidecar.shared.catalog_file.several import files_of
+from sidecar.shared.catalog_file.size import require_size
 from sidecar.shared.convert.catalog import catalog_from_message, catalog_to_message
 from sidecar.shared.convert.companies import company_to_message
 
@@ -122,6 +123,7 @@ def command(
     if not as_json:
         print_warnings(content.source, content.warnings)
     if check:
+        _require_size(content)
         _report_valid(content, as_json)
         return
     request = control_pb2.ApplyRequest(
@@ -203,6 +205,13 @@ def catalog_error(error: CatalogFileError) -> CliError:
         lines=error.lines(),
         details={"problems": problems, "omitted": error.omitted},
     )
+
+
+def _require_size(content: CatalogFile) -> None:
+    try:
+        require_size(content)
+    except CatalogFileError as error:
+        raise catalog_error(error) from None
 
 
 def _report_valid(content: CatalogFile, as_json: bool) -> None:

@@ -176,6 +176,9 @@ def _decision_facts(decision: pb.Decision, meant: str, at_us: int) -> Iterable[t
     else:
         yield "decision", Painted(f"denied: {reason_name(decision.reason)}", "red")
         yield "why", meant or reason_text(decision.reason)
+    if plan := decision.basis.default_plan:
+        told = f"unknown: the default plan {plan} stands in for it"
+        yield "company", Painted(told, "yellow")
     yield "granted", number(decision.granted)
     if decision.HasField("binding_limit"):
         yield from _limit_facts(decision.binding_limit, at_us)

@@ -162,6 +162,8 @@ def basis_text(basis: pb.Basis) -> str:
         parts.append(f"true usage up to {number(basis.uncertainty)} higher")
     else:
         parts.append("exact")
+    if basis.default_plan:
+        parts.append(f"company unknown, by the default plan {basis.default_plan}")
     if basis.HasField("remembered"):
         parts.append(f"keys remembered for {span_of(basis.remembered.ToMicroseconds())}")
     return ", ".join(parts)

@@ -99,6 +99,11 @@ class ResolvedCompany:
         self._index = index
         self.features: dict[str, ResolvedFeature] = {}
 
+    @property
+    def default_plan(self) -> str:
+        """The plan that stands in for a company that is unknown; empty for one that is not."""
+        return self.segment.plan if self.is_default else ""
+
     def feature(self, key: str) -> ResolvedFeature | None:
         """A feature, resolved; `None` for one that the catalog lacks."""
         resolved = self.features.get(key)

@@ -61,6 +61,8 @@ COMPANY_PARTS_MAX: Final = 2_500
 """Most overrides and add-ons of a company, now and planned."""
 COMPANY_BYTES_MAX: Final = 512 << 10
 """Most that a company takes with all that it holds, encoded as sidecars store values."""
+COMPANIES_APPLIED_MAX: Final = 100_000
+"""Most companies that are applied at once."""
 CATALOG_PARTS_MAX: Final = 250_000
 """Most entitlements, limits and rates of all plans and add-ons together."""
 SOLD_PARTS_MAX: Final = 2_000_000

@@ -16,7 +16,7 @@ from sidecar.directory.resolved import ResolvedCompany, ResolvedFeature
 from sidecar.domain.catalog.model import FailAction, Feature, FeatureKind
 from sidecar.domain.errors import FieldError
 from sidecar.domain.limits.decision import Decision
-from sidecar.domain.limits.reasons import Basis, FallbackCause, GrantMode, Reason
+from sidecar.domain.limits.reasons import Basis, FallbackCause, GrantMode, Reason, by_default
 from sidecar.domain.limits.requests import Check
 from sidecar.domain.text import NEW_NAMES
 from sidecar.engine.needs import NOTHING, Needs
@@ -86,7 +86,8 @@ class Gate:
     def admit_to_full_outbox(self, check: Check, basis: Basis, now_us: int) -> tuple[bool, Basis]:
         """Whether a request that would be counted is, though the outbox is full; on what basis."""
         cause = FallbackCause.OUTBOX_FULL
-        basis = self._fallback(now_us, cause, basis.snapshot_version)
+        fallback = self._fallback(now_us, cause, basis.snapshot_version)
+        basis = by_default(fallback, basis.default_plan)
         if check.mode is _RECORD_ONLY:
             return True, basis
         feature = self._feature(check.feature)
@@ -128,7 +129,8 @@ class Gate:
             action = feature.policy.stale
             if action is not _KEEP:
                 version = basis.snapshot_version
-                basis = self._fallback(now_us, FallbackCause.STALE_SNAPSHOT, version)
+                fallback = self._fallback(now_us, FallbackCause.STALE_SNAPSHOT, version)
+                basis = by_default(fallback, company.default_plan)
                 if action is FailAction.ALLOW:
                     reason, mode, overruled = _ALLOWED, _RECORD_ONLY, reason
                 else:
@@ -145,6 +147,7 @@ class Gate:
             company = self._directory.default_company(check.company)
             if company is not None:
                 known = self._plane_status.basis(company.version, now_us)
+                known = by_default(known, company.default_plan)
                 return self._admit_known(check, now_us, company, known)
         elif not final:
             return Needs(frozenset((check.company,)))
@@ -163,6 +166,7 @@ class Gate:
             company = self._directory.default_company(check.company)
             if company is not None:
                 basis = self._fallback(now_us, FallbackCause.NO_SNAPSHOT, company.version)
+                basis = by_default(basis, company.default_plan)
                 return self._admit_known(check, now_us, company, basis)
         return Admission(Reason.UNKNOWN_COMPANY, basis, check.mode)
 

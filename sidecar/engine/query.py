@@ -13,7 +13,7 @@ from sidecar.domain.entitlement.resolve import Entitlement
 from sidecar.domain.errors import NotFound
 from sidecar.domain.limits.decide import decide, decide_unmetered
 from sidecar.domain.limits.decision import Decision
-from sidecar.domain.limits.reasons import Basis, Reason
+from sidecar.domain.limits.reasons import Basis, Reason, by_default
 from sidecar.domain.limits.requests import Check
 from sidecar.domain.limits.usage import QuotaUsage, RateUsage
 from sidecar.domain.nearest import lacks
@@ -141,7 +141,7 @@ class Queries:
         else:
             basis = status.report_basis(company_id, company.version, now_us)
         features = tuple((key, tuple(usages)) for key, usages in reader.found.items())
-        return UsageReport(features, basis, reader.after)
+        return UsageReport(features, by_default(basis, company.default_plan), reader.after)
 
     def entitlements(
         self, company_id: str, feature_key: str, at_us: int, now_us: int
@@ -154,10 +154,11 @@ class Queries:
         company = self._require_company(company_id, at_us, now_us)
         if feature_key and company.entitlement(feature_key) is None:
             raise self._unknown_feature(feature_key)
+        basis = self._plane_status.basis(company.version, now_us)
         return EntitlementReport(
             company=company,
             features=[feature_key] if feature_key else self._feature_keys(),
-            basis=self._plane_status.basis(company.version, now_us),
+            basis=by_default(basis, company.default_plan),
         )
 
     @property

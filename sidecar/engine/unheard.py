@@ -5,7 +5,7 @@ from __future__ import annotations
 from sidecar.directory.resolved import ResolvedFeature
 from sidecar.domain.bounds import EVENT_PAST_US_MAX
 from sidecar.domain.limits.counters import CounterName
-from sidecar.domain.limits.reasons import Basis
+from sidecar.domain.limits.reasons import Basis, by_default
 from sidecar.domain.limits.requests import Check
 from sidecar.engine.limit_usage import LimitUsage
 from sidecar.engine.needs import Needs
@@ -37,4 +37,7 @@ def basis_or_needs(
         return basis
     if not asked.counters and check.event_time_us >= now_us - EVENT_PAST_US_MAX:
         return Needs(counters=unheard)
-    return basis if basis.fallback else status.unheard_basis(basis.snapshot_version, now_us)
+    if basis.fallback:
+        return basis
+    unheard_basis = status.unheard_basis(basis.snapshot_version, now_us)
+    return by_default(unheard_basis, basis.default_plan)

@@ -24,7 +24,7 @@ from sidecar.domain.errors import Exhausted, InvalidInput
 from sidecar.domain.time.units import SECOND_US
 from sidecar.engine.enforce import Enforcer, Outcome, Replay
 
-FIXED_BYTES: Final = 512
+FIXED_BYTES: Final = 640
 """Most that an outcome has without names of limits and dimensions: an answer, or an error."""
 _NAME_BYTES: Final = 8
 """Most that is beside a name where it stands: tags, lengths, a percentage."""

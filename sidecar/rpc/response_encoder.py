@@ -164,6 +164,8 @@ def _basis_bytes(basis: Basis) -> bytes:
     if basis.remembered_us is not None:
         seconds = basis.remembered_us // SECOND_US
         body += delimited(b"\x32", b"\x08" + varint(seconds) if seconds else b"")
+    if basis.default_plan:
+        body += delimited(b"\x3a", basis.default_plan.encode())
     return delimited(b"\x4a", body)
 
 

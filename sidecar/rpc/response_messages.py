@@ -94,6 +94,8 @@ def fill_basis(message: pb.Basis, basis: Basis) -> None:
         message.fallback = basis.fallback  # type: ignore[assignment]  # as above
     if basis.remembered_us is not None:
         message.remembered.FromSeconds(basis.remembered_us // SECOND_US)
+    if basis.default_plan:
+        message.default_plan = basis.default_plan
 
 
 def fill_limit_status(message: pb.LimitStatus, headroom: Headroom) -> None:

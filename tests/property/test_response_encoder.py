@@ -43,6 +43,7 @@ _BASES: Final = st.builds(
     st.none() | st.sampled_from([0, 5]),
     st.sampled_from(FallbackCause),
     st.none() | st.sampled_from([0, 999_999, 1_000_000, 200_000_000]),
+    st.sampled_from(["", "free", "\u00e4" * 64]),
 )
 _RATES: Final = st.builds(
     Rate, st.integers(1, 300), st.sampled_from([1_000, 60_000_000]), st.integers(1, 300)

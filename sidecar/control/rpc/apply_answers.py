@@ -10,6 +10,7 @@ from sidecar.control.rpc.request_validation import require_count
 from sidecar.control.rules.ownership import FieldConflict, TakeOver, path_text
 from sidecar.control.services import apply
 from sidecar.control.storage.port import PlaneStore
+from sidecar.domain.bounds import COMPANIES_APPLIED_MAX
 from sidecar.domain.catalog.model import ExistingCompanies
 from sidecar.domain.company.field_values import FIELD_NAMES
 from sidecar.domain.difference.changes import Change
@@ -22,7 +23,6 @@ from sidecar.shared.convert.catalog import catalog_from_message
 from sidecar.shared.convert.companies import company_from_message
 from sidecar.shared.convert.times import timestamp
 
-COMPANIES_MAX: Final = 100_000
 FIELD_CHANGES_MAX: Final = 100
 TAKE_OVER_MAX: Final = 1_000
 
@@ -31,8 +31,8 @@ def apply_state(
     store: PlaneStore, request: control_pb2.ApplyRequest, now_us: int
 ) -> control_pb2.ApplyResponse:
     """Answer to Apply."""
-    require_count("companies", len(request.companies), 0, COMPANIES_MAX)
-    require_count("remove_companies", len(request.remove_companies), 0, COMPANIES_MAX)
+    require_count("companies", len(request.companies), 0, COMPANIES_APPLIED_MAX)
+    require_count("remove_companies", len(request.remove_companies), 0, COMPANIES_APPLIED_MAX)
     for at, company in enumerate(request.remove_companies):
         KNOWN_NAMES.require_identifier(f"remove_companies[{at}]", company)
     catalog = None

@@ -56,6 +56,7 @@ class Basis(msgspec.Struct, frozen=True):
     was last heard, `None` where this process is the authority. `uncertainty`: most by which the
     binding limit's true usage can exceed the one reported, `None` where no bound is known.
     `remembered_us`: how far back idempotency keys are remembered, `None` where as far as promised.
+    `default_plan`: the one that stands in for a company that is unknown; empty for any other.
     """
 
     mode: BasisMode
@@ -64,3 +65,9 @@ class Basis(msgspec.Struct, frozen=True):
     uncertainty: int | None
     fallback: FallbackCause = FallbackCause.NONE
     remembered_us: int | None = None
+    default_plan: str = ""
+
+
+def by_default(basis: Basis, plan: str) -> Basis:
+    """The same basis where a default plan stands in for the company; as it is without one."""
+    return msgspec.structs.replace(basis, default_plan=plan) if plan else basis

@@ -47,6 +47,7 @@ class PlanBuilder:
         self._nodes = nodes
         self._granted: dict[str, dict[str, EntitlementGrant]] = {}
         self._origins: dict[tuple[str, str], str] = {}
+        self._has_too_many = False
 
     def plans(self) -> tuple[Plan, ...]:
         """Build all of them, in the order of the file."""
@@ -108,7 +109,9 @@ class PlanBuilder:
         granted = dict(self._granted.get(parent, {}))
         if granted and len(self._origins) + len(granted) > CATALOG_PARTS_MAX:
             message = f"plans would take over more than {CATALOG_PARTS_MAX} entitlements in all"
-            self._fields.note((*path, "extends"), message)
+            if not self._has_too_many:
+                self._fields.note((*path, "extends"), message)
+            self._has_too_many = True
             return {}
         own: dict[str, Node] = {}
         for feature, entry in table_of(node, "entitlements").items():

@@ -11,6 +11,7 @@ import pytest
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.control.v1 import control_pb2
 from sidecar.cli.common import ExitCode
+from sidecar.domain import bounds
 from tests.unit.cli.fakes import FakeServer, tallyd
 from tests.unit.shared.catalog_file.sample import SAMPLE
 
@@ -171,6 +172,18 @@ def test_check_needs_no_control_plane(file: Path) -> None:
 
     assert ExitCode.OK == result.exit_code
     assert f"{file} is good: features 3, plans 1, add-ons 0, companies 1\n" == result.stdout
+
+
+def test_check_refuses_what_a_plane_would_for_its_size(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "CATALOG_PARTS_MAX", 1)
+
+    result = tallyd("apply", str(file), "--check")
+
+    assert ExitCode.USAGE == result.exit_code
+    assert "entitlements, limits and rates in all: at most are 1" in result.stderr
+    assert "" == result.stdout
 
 
 def test_check_with_json(file: Path) -> None:

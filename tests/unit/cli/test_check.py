@@ -286,3 +286,16 @@ def test_bad_input_is_told_before_anything_is_sent(
     assert ExitCode.USAGE == result.exit_code
     assert message in result.stderr
     assert [] == fake.requests
+
+
+def test_it_says_so_where_the_default_plan_stands_in_for_an_unknown_company(
+    fake: FakeServer,
+) -> None:
+    unknown = pb.Decision()
+    unknown.CopyFrom(ALLOWED)
+    unknown.basis.default_plan = "free"
+    fake.answers["Check"] = pb.CheckResponse(decision=unknown)
+
+    lines = tallyd("check", "acm", "tokens", "--sidecar", fake.address).stdout.splitlines()
+
+    assert "company    unknown: the default plan free stands in for it" == lines[1]

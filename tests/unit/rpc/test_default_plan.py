@@ -126,6 +126,20 @@ async def test_a_company_that_is_gone_is_asked_for_and_then_decided_by_the_defau
     assert [(["acme"], None)] == sidecar.plane.asked
 
 
+async def test_answers_say_that_the_company_is_unknown_and_which_plan_stands_in(
+    sidecar: Inside,
+) -> None:
+    allowed, denied = await decided(sidecar, 5), await decided(sidecar)
+    late = sidecar.decide(company="stranger", at_us=NOW_US - 30 * DAY_US).decision
+    request = pb.GetUsageRequest(company="stranger")
+    data = await sidecar.query_methods.get_usage(request.SerializeToString(), ANYONE)
+    usage = pb.GetUsageResponse.FromString(data)
+    told = [allowed.basis, denied.basis, late.basis, usage.basis]
+    assert ["free"] * 4 == [basis.default_plan for basis in told]
+    known = await decided(sidecar, name="acme")
+    assert "" == known.basis.default_plan
+
+
 async def test_with_the_plane_away_what_it_said_last_holds(sidecar: Inside) -> None:
     await decided(sidecar, 4)
     sidecar.plane.away = True

@@ -289,6 +289,7 @@ class Basis(_message.Message):
     UNCERTAINTY_FIELD_NUMBER: _builtins.int
     FALLBACK_FIELD_NUMBER: _builtins.int
     REMEMBERED_FIELD_NUMBER: _builtins.int
+    DEFAULT_PLAN_FIELD_NUMBER: _builtins.int
     mode: Global___BasisMode.ValueType
     """What kind of knowledge decided."""
     snapshot_version: _builtins.int
@@ -304,6 +305,10 @@ class Basis(_message.Message):
     """
     fallback: Global___FallbackCause.ValueType
     """FALLBACK: why the fail policy decided."""
+    default_plan: _builtins.str
+    """The plan that stood in for a company that is unknown, as the catalog's default. Empty: the company is known, or there
+    is no default plan.
+    """
     @_builtins.property
     def remembered(self) -> _duration_pb2.Duration:
         """How far back this sidecar remembers idempotency keys, where that is less than promised: answers kept for retries have
@@ -320,10 +325,11 @@ class Basis(_message.Message):
         uncertainty: _builtins.int | None = ...,
         fallback: Global___FallbackCause.ValueType = ...,
         remembered: _duration_pb2.Duration | None = ...,
+        default_plan: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_plane_age_ms", b"_plane_age_ms", "_uncertainty", b"_uncertainty", "plane_age_ms", b"plane_age_ms", "remembered", b"remembered", "uncertainty", b"uncertainty"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_plane_age_ms", b"_plane_age_ms", "_uncertainty", b"_uncertainty", "fallback", b"fallback", "mode", b"mode", "plane_age_ms", b"plane_age_ms", "remembered", b"remembered", "snapshot_version", b"snapshot_version", "uncertainty", b"uncertainty"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_plane_age_ms", b"_plane_age_ms", "_uncertainty", b"_uncertainty", "default_plan", b"default_plan", "fallback", b"fallback", "mode", b"mode", "plane_age_ms", b"plane_age_ms", "remembered", b"remembered", "snapshot_version", b"snapshot_version", "uncertainty", b"uncertainty"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__plane_age_ms: _TypeAlias = _typing.Literal["plane_age_ms"]  # noqa: Y015
     _WhichOneofArgType__plane_age_ms: _TypeAlias = _typing.Literal["_plane_age_ms", b"_plane_age_ms"]  # noqa: Y015

@@ -149,7 +149,7 @@ def test_plans_that_take_over_without_end_are_refused(monkeypatch: pytest.Monkey
     monkeypatch.setattr(plans_module, "CATALOG_PARTS_MAX", 3)
     two = "{entitlements: {sso: true, region: eu}}"
     fits = f"plans: {{a: {two}, b: {{extends: a}}}}\n"
-    grows = f"plans: {{a: {two}, b: {{extends: a}}, c: {{extends: b}}}}\n"
+    grows = f"plans: {{a: {two}, b: {{extends: a}}, c: {{extends: b}}, d: {{extends: b}}}}\n"
 
     assert problems_of(FEATURES + fits) == []
     assert problems_of(FEATURES + grows) == [
