@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from sidecar.domain.time.windows import (
     END_INSTANT_US,
     FIRST_INSTANT_US,
+    UNENDING,
     Alignment,
     Window,
     WindowSpec,
@@ -119,7 +120,7 @@ def _next_start(
 def _specs(interval_max: int) -> st.SearchStrategy[WindowSpec]:
     return st.builds(
         WindowSpec,
-        unit=st.sampled_from([unit for unit in WindowUnit if unit != WindowUnit.LIFETIME]),
+        unit=st.sampled_from([unit for unit in WindowUnit if unit not in UNENDING]),
         interval=st.integers(1, interval_max),
         alignment=st.sampled_from(Alignment),
         first_weekday=st.integers(0, 6),
