@@ -15,7 +15,7 @@ from sidecar.cli.company_tables import json_of_companies, print_companies, print
 from sidecar.cli.completion import complete_add_on, complete_company, complete_plan
 from sidecar.cli.exports import Plane, export
 from sidecar.cli.servers import connect
-from sidecar.cli.subscription_calls import Call, call_options, company_argument
+from sidecar.cli.subscription_calls import Call, call_options, company_argument, history_option
 from sidecar.cli.subscription_tables import json_of_company, print_company
 from sidecar.cli.times import InstantType, take_zone_from
 from sidecar.domain.bounds import ADD_ON_QUANTITY_MAX
@@ -181,8 +181,9 @@ def _plans(company: Company, now_us: int) -> Iterator[str]:
 
 @command.command()
 @company_argument
+@history_option
 @call_options
-def show(call: Call) -> None:
+def show(call: Call, history: bool) -> None:
     """Show COMPANY, its timeline, and what of it calls have changed."""
     with connect("control", call.address) as channel:
         stub = control_pb2_grpc.ControlServiceStub(channel)
@@ -193,7 +194,7 @@ def show(call: Call) -> None:
     if call.as_json:
         output.print_json(json_of_company(answer, wall_us()))
     else:
-        print_company(answer, wall_us())
+        print_company(answer, wall_us(), history=history)
         print_owners(answer)
 
 

@@ -19,6 +19,7 @@ from sidecar.cli.subscription_calls import (
     call_options,
     change_options,
     company_argument,
+    history_option,
     move_anchor_option,
     planned_option,
     send,
@@ -53,8 +54,9 @@ def command() -> None:
 
 @command.command()
 @company_argument
+@history_option
 @call_options
-def show(call: Call) -> None:
+def show(call: Call, history: bool) -> None:
     """Show COMPANY's subscription and its timeline."""
     with connect("control", call.address) as channel:
         stub = control_pb2_grpc.ControlServiceStub(channel)
@@ -65,7 +67,7 @@ def show(call: Call) -> None:
     if call.as_json:
         output.print_json(json_of_company(answer, wall_us()))
     else:
-        print_company(answer, wall_us())
+        print_company(answer, wall_us(), history=history)
 
 
 @command.command()

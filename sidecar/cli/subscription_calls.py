@@ -85,6 +85,9 @@ at_option: Final = click.option(
     show_default=True,
     help="now, period-end, or an instant such as 2027-01-31, +12h or fri.",
 )
+history_option: Final = click.option(
+    "--history", is_flag=True, help="Show the whole timeline, what was in force before as well."
+)
 move_anchor_option: Final = click.option(
     "--move-anchor", is_flag=True, help="Start the billing cycle anew."
 )

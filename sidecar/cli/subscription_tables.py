@@ -31,6 +31,10 @@ _COLOURS: Final = {
     SubscriptionStatus.ENDED: "red",
 }
 
+_COMING_MAX: Final = 20
+"""Most stretches of a timeline, the present one included, that are shown without being asked."""
+_FEATURES_TOLD_MAX: Final = 3
+
 
 def print_change(
     answer: control_pb2.ChangeSubscriptionResponse,
@@ -75,8 +79,10 @@ def print_change(
     print_timeline(snapshot, now_us)
 
 
-def print_company(answer: control_pb2.GetCompanyResponse, now_us: int) -> None:
-    """Print a company's subscription as it is now, and the timeline."""
+def print_company(
+    answer: control_pb2.GetCompanyResponse, now_us: int, *, history: bool = False
+) -> None:
+    """Print a company's subscription as it is now, and the timeline; with `history` all of it."""
     snapshot = snapshot_from_message(answer.snapshot, "snapshot")
     present = segment_at(snapshot, now_us)
     facts: list[tuple[str, Cell]] = [
@@ -95,7 +101,7 @@ def print_company(answer: control_pb2.GetCompanyResponse, now_us: int) -> None:
     facts += [("planned", text) for text in _planned_texts(answer, now_us)]
     output.print_facts(facts)
     output.print_line()
-    print_timeline(snapshot, now_us)
+    print_timeline(snapshot, now_us, history=history)
 
 
 def json_of_company(answer: control_pb2.GetCompanyResponse, now_us: int) -> dict[str, object]:
@@ -119,10 +125,19 @@ def json_of_company(answer: control_pb2.GetCompanyResponse, now_us: int) -> dict
     }
 
 
-def print_timeline(snapshot: CompanySnapshot, now_us: int) -> None:
-    """Print what was, is and will be in force."""
-    rows = list(_rows(segments_of(snapshot), now_us))
+def print_timeline(snapshot: CompanySnapshot, now_us: int, *, history: bool = False) -> None:
+    """Print what is in force and what will be; with `history` what was, too, and all of it."""
+    segments = list(segments_of(snapshot))
+    past = 0 if history else sum(segment.until_us <= now_us for segment in segments)
+    until = len(segments) if history else past + _COMING_MAX
+    before = segments[past - 1] if past else None
+    rows = list(_rows(segments[past:until], before, now_us))
     output.print_table(("from", "until", "status", "plan", "add-ons", "note"), rows, tight=True)
+    left_out = ((past, "before"), (len(segments[until:]), "after"))
+    told = [f"{output.number(count)} more {when} that" for count, when in left_out if count]
+    if told:
+        show = f"tallyd subscription show {output.printable(snapshot.company)} --history"
+        output.print_text(f"{' and '.join(told)}: {show}")
 
 
 def _planned_texts(answer: control_pb2.GetCompanyResponse, now_us: int) -> Iterator[str]:
@@ -160,8 +175,8 @@ def _still(segment: Segment) -> Iterator[str]:
         yield "It is over then, and all is denied until it is renewed."
 
 
-def _rows(segments: Iterable[Segment], now_us: int) -> Iterator[list[Cell]]:
-    before: Segment | None = None
+def _rows(segments: Iterable[Segment], before: Segment | None, now_us: int) -> Iterator[list[Cell]]:
+    """Rows of a timeline. `before`: what was in force before the first."""
     for segment in segments:
         from_us, until_us = segment.from_us, segment.until_us
         yield [
@@ -190,7 +205,15 @@ def _notes(before: Segment | None, segment: Segment, now_us: int) -> Iterator[st
     if before.time_zone != segment.time_zone:
         yield f"time zone {segment.time_zone}"
     if before.overrides != segment.overrides:
-        yield "other overrides"
+        yield f"overrides of {_overridden(before, segment)}"
+
+
+def _overridden(before: Segment, segment: Segment) -> str:
+    """The features whose overrides are others than before."""
+    changed = set(before.overrides) ^ set(segment.overrides)
+    features = sorted({override.feature for override in changed})
+    more = ", ..." if len(features) > _FEATURES_TOLD_MAX else ""
+    return ", ".join(features[:_FEATURES_TOLD_MAX]) + more
 
 
 def _status(segment: Segment) -> Cell:

@@ -48,13 +48,13 @@ ACME: Final = Company(
 FREE: Final = Company("free")
 TIMELINE: Final = """\
 
-FROM                     UNTIL                    STATUS    PLAN   ADD-ONS         NOTE
--                        2026-03-14 12:00:00 UTC  trialing  basic  gb x 1, hd x 3
-2026-03-14 12:00:00 UTC  2026-03-16 13:00:00 UTC  active    basic  gb x 1, hd x 3  now
-2026-03-16 13:00:00 UTC  2026-03-17 12:00:00 UTC  active    pro    gb x 1, hd x 3  usage reset
-2026-03-17 12:00:00 UTC  2026-03-18 12:00:00 UTC  paused    pro    gb x 1, hd x 3
-2026-03-18 12:00:00 UTC  2026-03-19 12:00:00 UTC  active    pro    gb x 1, hd x 3  new billing cycle
-2026-03-19 12:00:00 UTC  -                        active    pro    gb x 1, hd x 3  other overrides
+FROM                     UNTIL                    STATUS  PLAN   ADD-ONS         NOTE
+2026-03-14 12:00:00 UTC  2026-03-16 13:00:00 UTC  active  basic  gb x 1, hd x 3  now
+2026-03-16 13:00:00 UTC  2026-03-17 12:00:00 UTC  active  pro    gb x 1, hd x 3  usage reset
+2026-03-17 12:00:00 UTC  2026-03-18 12:00:00 UTC  paused  pro    gb x 1, hd x 3
+2026-03-18 12:00:00 UTC  2026-03-19 12:00:00 UTC  active  pro    gb x 1, hd x 3  new billing cycle
+2026-03-19 12:00:00 UTC  -                        active  pro    gb x 1, hd x 3  overrides of sso
+1 more before that: tallyd subscription show acme --history
 """
 
 
