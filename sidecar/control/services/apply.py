@@ -201,8 +201,8 @@ def _steps(transaction: ReadTransaction, desired: Desired, now_us: int) -> _Step
     objects = len(given)
     if desired.catalog is not None:
         objects += len(after.features) + len(after.plans) + len(after.add_ons)
-    held_companies = [each.before for each in companies.put if each.before is not None]
-    odd = apply_warnings(transaction, before, desired.catalog, desired.companies, held_companies)
+    given_state = (desired.catalog, desired.companies)
+    odd = apply_warnings(transaction, (before, after), given_state, companies.put, remove, now_us)
     return _Steps(
         after if catalog_changed else None,
         companies.put,

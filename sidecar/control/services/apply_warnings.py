@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
+from sidecar.control.services.given_companies import GivenCompany
 from sidecar.control.services.recounting import override_recounting_warnings, recounting_warnings
+from sidecar.control.services.stranded_overrides import stranded_override_warnings
 from sidecar.control.storage.port import ReadTransaction
 from sidecar.domain.catalog.model import Catalog
 from sidecar.domain.catalog.warnings import warnings
@@ -15,18 +17,24 @@ from sidecar.domain.validation import RuleProblem, below
 
 def apply_warnings(
     transaction: ReadTransaction,
-    before: Catalog,
-    catalog: Catalog | None,
-    companies: Sequence[Company],
-    held: Sequence[Company],
+    catalogs: tuple[Catalog, Catalog],
+    given: tuple[Catalog | None, Sequence[Company]],
+    put: Sequence[GivenCompany],
+    gone: Collection[str],
+    now_us: int,
 ) -> Iterator[RuleProblem]:
-    """Yield them; what costs money comes first. Paths are of what is given.
+    """Yield them, what changes for customers first.
 
-    `before`: the catalog in force; `held`: companies that change, as they are stored.
+    `catalogs`: the one in force and the one to be; `given`: catalog and companies as they were
+    given, of which paths are; `put`: companies that change; `gone`: those that are removed.
     """
+    yield from stranded_override_warnings(transaction, catalogs, given, put, gone, now_us)
+    before, _ = catalogs
+    catalog, companies = given
     if catalog is not None:
         yield from below(("catalog",), stricter_dimensions(before, catalog))
         yield from below(("catalog",), recounting_warnings(transaction, before, catalog))
+    held = [each.before for each in put if each.before is not None]
     yield from override_recounting_warnings(companies, held)
     if catalog is not None:
         yield from below(("catalog",), warnings(catalog))

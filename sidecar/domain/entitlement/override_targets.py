@@ -26,7 +26,7 @@ def untargeted_problems(
     grant = company.overrides[at].entitlement
     if not grant.is_change or grant.feature not in index.features:
         return
-    entitlement = _without_changes(company, grant.feature, index, at_us)
+    entitlement = without_changes(company, grant.feature, index, at_us)
     yield from below(("overrides", at, "entitlement"), _problems(grant, entitlement))
 
 
@@ -44,9 +44,10 @@ def never_targeted_problems(
     yield from found
 
 
-def _without_changes(
+def without_changes(
     company: Company, feature: str, index: CatalogIndex, at_us: int
 ) -> Entitlement | None:
+    """What a company is granted of a feature at an instant, but for overrides that change it."""
     subscription = company.subscription
     bought = HeldPlan("") if subscription is None else bought_at(subscription, at_us)
     replacing = tuple(
