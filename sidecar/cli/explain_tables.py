@@ -63,17 +63,31 @@ def _source_rows(answer: pb.ExplainEntitlementResponse) -> Iterable[list[Cell]]:
     """Return a row for each source, and more where it says or leaves several things."""
     kind = answer.entitlement.feature.kind
     before: list[str] = []
+    granted = catalog_pb2.EntitlementGrant()
     for source in answer.sources:
         says = grant_lines(source.grant, kind) if source.HasField("grant") else []
         after = grant_lines(source.result, kind) if source.HasField("result") else []
+        missing, granted = _missing(source.grant, granted), source.result
         effect = str(enum_name(pb.SourceEffect.DESCRIPTOR, source.effect)).lower()
+        if source.effect == pb.SOURCE_EFFECT_SILENT and source.HasField("grant"):
+            effect = "no effect"
         name: Cell = source_name(source)
         done: Cell = Painted(effect, _EFFECT_COLOURS.get(source.effect, "bright_black"))
-        then = _then(source, before, says, after)
+        then = [*_then(source, before, says, after), *missing]
         for said, left in zip_longest(says or [NOTHING], then, fillvalue=""):
             yield [name, said, done, left]
             name = done = ""
         before = after
+
+
+def _missing(
+    changes: catalog_pb2.EntitlementGrant, before: catalog_pb2.EntitlementGrant
+) -> list[str]:
+    """Say what changes name that was not granted before."""
+    limits, rates = {limit.id for limit in before.limits}, {rate.id for rate in before.rates}
+    named = [("limit", each.limit) for each in changes.limit_changes if each.limit not in limits]
+    named += [("rate", each.rate) for each in changes.rate_changes if each.rate not in rates]
+    return [f"there is no {what} '{name}'" for what, name in named]
 
 
 def _then(

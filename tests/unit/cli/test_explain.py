@@ -13,7 +13,7 @@ from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.cli import explain
 from sidecar.cli.common import ExitCode
 from sidecar.shared.convert.times import timestamp
-from tests.unit.cli.explain_samples import DENIED, FULL, NOON_US, answer, run
+from tests.unit.cli.explain_samples import BASIS, DENIED, FULL, NOON_US, answer, run
 from tests.unit.cli.fakes import Failure, FakeServer, tallyd
 
 
@@ -235,3 +235,25 @@ def test_bad_input_is_told_before_anything_is_sent(
     assert ExitCode.USAGE == result.exit_code
     assert message in result.stderr
     assert [] == fake.requests
+
+
+def test_a_source_that_names_what_there_is_not_is_told_to_have_no_effect(
+    fake: FakeServer,
+) -> None:
+    change = catalog_pb2.LimitChange(limit="per_month", amount=100, adds=True)
+    found = answer(pb.Decision(allowed=True, reason=pb.REASON_ALLOWED, basis=BASIS))
+    found.sources.append(
+        pb.EntitlementSource(
+            kind=pb.SOURCE_KIND_OVERRIDE,
+            key="01",
+            quantity=1,
+            effect=pb.SOURCE_EFFECT_SILENT,
+            grant=catalog_pb2.EntitlementGrant(feature="tokens", limit_changes=[change], id="01"),
+            result=found.sources[-1].result,
+        )
+    )
+    lines = [line.split("  ") for line in run(fake, found).splitlines()]
+    at = next(at for at, words in enumerate(lines) if words[0] == "override 01")
+    said = [word.strip() for word in lines[at] if word]
+    assert ["override 01", "per_month: +100", "no effect", "as before"] == said
+    assert ["there is no limit 'per_month'"] == [word.strip() for word in lines[at + 1] if word]

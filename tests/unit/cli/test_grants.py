@@ -130,7 +130,7 @@ def test_what_cannot_be_meant_is_told_and_nothing_is_granted(
     assert [] == grants
 
 
-def test_what_is_granted_is_listed(fake: FakeServer) -> None:
+def test_what_is_granted_is_listed(plane: FakeServer) -> None:
     more = catalog_pb2.LimitChange(limit="monthly", amount=5)
     overrides = [
         catalog_pb2.Override(
@@ -145,18 +145,56 @@ def test_what_is_granted_is_listed(fake: FakeServer) -> None:
             reason="promised",
         ),
     ]
-    fake.answers["GetCompany"] = control_pb2.GetCompanyResponse(
-        company=catalog_pb2.Company(id="acme", overrides=overrides)
+    plane.answers["GetCompany"] = control_pb2.GetCompanyResponse(
+        company=catalog_pb2.Company(
+            id="acme", subscription=catalog_pb2.Subscription(plan="pro"), overrides=overrides
+        )
     )
-    lines = tallyd("grants", "acme", "--control", fake.address).stdout.splitlines()
+    lines = tallyd("grants", "acme", "--control", plane.address).stdout.splitlines()
     assert ["-", "sso", "on", "by file"] == [part.strip() for part in lines[1].split("  ") if part][
         :4
     ]
     assert " over " in lines[1]
     assert lines[2].startswith("01  tokens   monthly: 5  2026-01-01 00:00  revoked")
     assert lines[2].endswith("yes       promised")
-    told = json.loads(tallyd("grants", "acme", "--control", fake.address, "--json").stdout)
+    told = json.loads(tallyd("grants", "acme", "--control", plane.address, "--json").stdout)
     assert [False, True] == [each["in_force"] for each in told["overrides"]]
+
+
+NO_SUCH: Final = "there is no limit 'per_month' of 'tokens' to change, but 'monthly', 'daily'"
+EFFECTS: Final = {
+    "nothing of it is there": (
+        ["per_month"],
+        "no effect",
+        f"01: no effect: {NO_SUCH}",
+    ),
+    "a part of it is there": (
+        ["monthly", "per_month"],
+        "in part",
+        f"01: in part: {NO_SUCH}",
+    ),
+    "all of it is there": (["monthly", "daily"], "yes", None),
+}
+
+
+@pytest.mark.parametrize(("names", "state", "why"), EFFECTS.values(), ids=EFFECTS)
+def test_what_changes_nothing_is_told_so_instead_of_in_force(
+    plane: FakeServer, names: list[str], state: str, why: str | None
+) -> None:
+    changes = [catalog_pb2.LimitChange(limit=name, amount=5, adds=True) for name in names]
+    grant = catalog_pb2.EntitlementGrant(feature="tokens", limit_changes=changes, id="01")
+    plane.answers["GetCompany"] = control_pb2.GetCompanyResponse(
+        company=catalog_pb2.Company(
+            id="acme",
+            subscription=catalog_pb2.Subscription(plan="pro"),
+            overrides=[catalog_pb2.Override(entitlement=grant)],
+        )
+    )
+    _, row, *more = tallyd("grants", "acme", "--control", plane.address).stdout.splitlines()
+    assert f"  {state}  " in row
+    assert why == (" ".join(map(str.strip, more)) or None)
+    told = json.loads(tallyd("grants", "acme", "--control", plane.address, "--json").stdout)
+    assert [why is not None] == [bool(each["lacking"]) for each in told["overrides"]]
 
 
 def test_nothing_that_was_granted_is_told_so(fake: FakeServer) -> None:

@@ -52,7 +52,7 @@ def selling(*grants: EntitlementGrant, existing: int = ExistingCompanies.MOVE_NO
 BEFORE: Final = selling(tokens(OLD, DAILY))
 
 
-def holding(
+def having(
     grant: EntitlementGrant = MORE, name: str = "acme", until_us: int = FOREVER_US
 ) -> Company:
     """A company that a file gives an override."""
@@ -96,7 +96,7 @@ LOST: Final = {
 def test_what_overrides_lose_is_told_with_who_has_them(
     store: PlaneStore, grant: EntitlementGrant, after: EntitlementGrant, lost: str, way_out: str
 ) -> None:
-    apply.apply(store, Desired(BEFORE, (company("acme"), holding(grant, "file"))), NOW_US)
+    apply.apply(store, Desired(BEFORE, (company("acme"), having(grant, "file"))), NOW_US)
     grant_override(store, "acme", Override(grant, LATER_US), NOW_US)
     ((path, message),) = told(store, selling(after))
     assert PLACE == path
@@ -106,14 +106,14 @@ def test_what_overrides_lose_is_told_with_who_has_them(
 
 
 def test_a_feature_that_a_plan_loses_is_told_at_the_plan(store: PlaneStore) -> None:
-    apply.apply(store, Desired(BEFORE, (holding(),)), NOW_US)
+    apply.apply(store, Desired(BEFORE, (having(),)), NOW_US)
     ((path, message),) = told(store, selling())
     assert ("catalog", "plans", 1) == path
     assert "overrides of 1 company ('acme')" in message
 
 
 def test_of_many_companies_the_first_are_named(store: PlaneStore) -> None:
-    apply.apply(store, Desired(BEFORE, tuple(holding(name=f"c{n}") for n in range(1_200))), NOW_US)
+    apply.apply(store, Desired(BEFORE, tuple(having(name=f"c{n}") for n in range(1_200))), NOW_US)
     ((_, message),) = told(store, selling(tokens(DAILY)))
     assert "of 1,200 companies ('c0', 'c1', 'c10', 'c100', 'c1000', ...)" in message
 
@@ -134,23 +134,23 @@ NOTHING_LOST: Final = {
 def test_what_no_override_loses_is_not_told(
     store: PlaneStore, grant: EntitlementGrant, after: Catalog
 ) -> None:
-    apply.apply(store, Desired(BEFORE, (holding(grant),)), NOW_US)
+    apply.apply(store, Desired(BEFORE, (having(grant),)), NOW_US)
     assert [] == told(store, after)
 
 
 def test_what_has_ended_is_not_told(store: PlaneStore) -> None:
-    apply.apply(store, Desired(BEFORE, (holding(until_us=LATER_US),)), NOW_US)
+    apply.apply(store, Desired(BEFORE, (having(until_us=LATER_US),)), NOW_US)
     assert [] == told(store, selling(tokens(DAILY)), at_us=LATER_US)
 
 
 def test_a_company_that_goes_is_not_told(store: PlaneStore) -> None:
-    apply.apply(store, Desired(BEFORE, (holding(),)), NOW_US)
+    apply.apply(store, Desired(BEFORE, (having(),)), NOW_US)
     desired = Desired(selling(tokens(DAILY)), remove=("acme",))
     assert () == apply.apply(store, desired, NOW_US).warnings
 
 
 def test_a_move_at_the_end_of_the_period_is_told_when_it_is_decided(store: PlaneStore) -> None:
-    apply.apply(store, Desired(BEFORE, (holding(),)), NOW_US)
+    apply.apply(store, Desired(BEFORE, (having(),)), NOW_US)
     after = selling(tokens(NEW), existing=ExistingCompanies.MOVE_AT_PERIOD_END)
     ((path, message),) = told(store, after)
     assert PLACE == path
@@ -162,7 +162,7 @@ def test_a_plan_that_is_bought_later_is_told(store: PlaneStore) -> None:
     subscription = company("acme", "free").subscription
     assert subscription is not None
     change = ScheduledChange(LATER_US, "pro")
-    buying = replace(holding(), subscription=replace(subscription, changes=(change,)))
+    buying = replace(having(), subscription=replace(subscription, changes=(change,)))
     apply.apply(store, Desired(replace(BEFORE, plans=(free, pro)), (buying,)), NOW_US)
     ((path, _),) = told(store, selling(tokens(DAILY)), at_us=NOW_US + HOUR_US)
     assert PLACE == path
