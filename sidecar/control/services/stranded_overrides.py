@@ -149,5 +149,5 @@ def _message(change: StrandedChange, holders: _Holders) -> str:
     return (
         f"{with_plan} there is no {change.what} {change.name!r} of {change.feature!r} any more, "
         f"which overrides of {number} ({first}{more}) change: what they were granted has no effect "
-        f"then, {again}"
+        f"then; {again}"
     )
