@@ -132,9 +132,9 @@ def command(
 ) -> None:
     """Show what was used.
 
-    With COMPANY alone: its usage against its limits, now or --at an instant; of features without
-    limits, what was used in that month. Without COMPANY, or with --from, --until, --last or --by:
-    sums of the ledger. With --records: the ledger's lines.
+    With COMPANY alone: its usage against its limits, now or --at an instant; of features that have
+    none, or on whose limits nothing was counted, what was used in that month. Without COMPANY, or
+    with --from, --until, --last or --by: sums of the ledger. With --records: the ledger's lines.
 
     TIME is RFC 3339 with an offset, a date, yesterday, or a span from now such as -24h. Dates and
     months are UTC and times are shown as of this machine, but for --time-zone.
@@ -202,13 +202,16 @@ def _limits(
         if not answer.truncated:
             asked = question._replace(from_us=month.start_us, until_us=month.end_us)
             sums = stub.QueryUsage(_sums_request(asked), timeout=timeout_s).sums
-    limited = {usage.feature for usage in answer.limits}
-    unlimited = [usage for usage in sums if usage.feature not in limited]
+    listed = {usage.feature for usage in answer.limits}
+    rest = [usage for usage in sums if usage.feature not in listed]
+    unlimited = set(answer.unlimited_features)
     if as_json:
-        told = [json_of_message(usage) for usage in unlimited]
-        output.print_json({**json_of_message(answer), "without_limits": told})
+        told = [json_of_message(usage) for usage in rest if usage.feature in unlimited]
+        others = [json_of_message(usage) for usage in rest if usage.feature not in unlimited]
+        both = {"without_limits": told, "without_counters": others}
+        output.print_json({**json_of_message(answer), **both})
     else:
-        usage_tables.print_company_usage(question.company, answer, unlimited, month, meant_us)
+        usage_tables.print_company_usage(question.company, answer, rest, month, meant_us)
 
 
 def _sidecar_limits(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sidecar.api.control.v1 import control_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
@@ -18,13 +18,13 @@ from sidecar.shared.api_json import instant_of
 def print_company_usage(
     company: str,
     answer: control_pb2.GetCompanyUsageResponse,
-    unlimited: Sequence[control_pb2.UsageSum],
+    rest: Sequence[control_pb2.UsageSum],
     month: Window,
     at_us: int,
 ) -> None:
     """Print what the control plane knows of a company's limits in the windows of an instant.
 
-    `unlimited`: sums of features without limits, in a month.
+    `rest`: sums of a month, of features on whose limits nothing was counted, or that have none.
     """
     if output.is_terminal():
         output.print_line(f"{output.printable(company)} at {local_time(at_us)}")
@@ -34,7 +34,7 @@ def print_company_usage(
             "its usage stands against the default plan"
         )
     limits = [(usage.feature, _status(usage)) for usage in answer.limits]
-    _print_limits(limits, answer.truncated, unlimited, month)
+    _print_limits(limits, answer.truncated, rest, month, answer.unlimited_features)
 
 
 def print_sidecar_usage(answer: pb.GetUsageResponse) -> None:
@@ -92,19 +92,21 @@ def print_records(records: Sequence[control_pb2.LedgerRecord], truncated: bool) 
 def _print_limits(
     limits: Sequence[tuple[str, pb.LimitStatus]],
     truncated: bool,
-    unlimited: Sequence[control_pb2.UsageSum] = (),
+    rest: Sequence[control_pb2.UsageSum] = (),
     month: Window = LIFETIME_WINDOW,
+    unlimited: Collection[str] = (),
 ) -> None:
     """Print limits, and what was carried into their windows where anything was."""
     titles, statuses = limit_table(status for _, status in limits)
     rows = [[feature, *row] for (feature, _), row in zip(limits, statuses, strict=True)]
-    for usage in unlimited:
+    for usage in rest:
         known: dict[str, Cell] = {
-            "limit": f"none, in {_month_text(month)}",
+            "limit": f"all, in {_month_text(month)}",
             "used": usage.quantity,
-            "amount": "unlimited",
             "share": bar(usage.quantity, None),
         }
+        if usage.feature in unlimited:
+            known |= {"limit": f"none, in {_month_text(month)}", "amount": "unlimited"}
         rows.append([usage.feature, *(known.get(title) for title in titles)])
     _print_rows(("feature", *titles), rows, "no limits, and no usage", truncated)
 

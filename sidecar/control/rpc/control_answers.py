@@ -150,6 +150,7 @@ def company_usage(
         truncated=page.after is not None,
         next_page_token=page_token(page.after),
         company_unknown=page.company_unknown,
+        unlimited_features=page.unlimited,
     )
 
 

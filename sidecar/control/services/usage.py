@@ -21,8 +21,9 @@ from sidecar.control.storage.values import (
     LinePosition,
     UsageSum,
 )
-from sidecar.domain.catalog.model import Limit
-from sidecar.domain.company.model import CompanySnapshot
+from sidecar.domain.catalog.model import FeatureKind, Limit
+from sidecar.domain.company.model import CompanySnapshot, Segment
+from sidecar.domain.company.timeline import segment_at
 from sidecar.domain.entitlement.resolve import CatalogIndex
 from sidecar.domain.errors import NotFound
 from sidecar.domain.limits.counters import CounterRef, CounterTotal
@@ -70,12 +71,14 @@ class LedgerLimitUsage(msgspec.Struct, frozen=True):
 class LedgerUsagePage(msgspec.Struct, frozen=True):
     """A page of a company's usage; `after`: where it goes on, `None` for the last.
 
-    `company_unknown`: the company is not there, though there is usage of it.
+    `company_unknown`: the company is not there, though there is usage of it. `unlimited`: METERED
+    features that are granted without a limit that counts.
     """
 
     limits: Sequence[LedgerLimitUsage]
     after: LedgerUsagePlace | None
     company_unknown: bool
+    unlimited: Sequence[str] = ()
 
 
 def sum_usage(
@@ -120,7 +123,9 @@ def company_usage(
             after = None
         if page.after is None:
             page.read_by_values(names, after)
-    return LedgerUsagePage(page.found, page.after, company_unknown=held is None)
+        segment = segment_at(snapshot, at_us)
+        unlimited = tuple(name for name in names if _is_unlimited(index, segment, name))
+    return LedgerUsagePage(page.found, page.after, held is None, unlimited)
 
 
 def _is_in_ledger(transaction: ReadTransaction, company: str) -> bool:
@@ -128,6 +133,14 @@ def _is_in_ledger(transaction: ReadTransaction, company: str) -> bool:
     if transaction.tombstones([company]):
         return True
     return bool(transaction.lines(LineFilter(company), None, 1))
+
+
+def _is_unlimited(index: CatalogIndex, segment: Segment, feature: str) -> bool:
+    entitlement = index.resolve(segment, feature)
+    assert entitlement is not None, "the index has what it named"
+    if entitlement.feature.kind is not FeatureKind.METERED or not entitlement.granted:
+        return False
+    return not any(limit.is_counted for limit in entitlement.limits)
 
 
 class _UsagePage:

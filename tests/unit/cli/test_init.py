@@ -10,6 +10,7 @@ import pytest
 from sidecar.cli.common import ExitCode
 from sidecar.cli.init import TEMPLATES, template_text
 from sidecar.domain.catalog.model import FeatureKind
+from sidecar.domain.time.windows import WindowUnit
 from sidecar.shared.catalog_file.load import load_catalog_file
 from tests.unit.cli.fakes import tallyd
 
@@ -42,6 +43,26 @@ def test_nothing_in_it_is_for_nothing(tmp_path: Path, template: str) -> None:
     assert {FeatureKind.METERED, FeatureKind.BOOLEAN, FeatureKind.CONFIG} == {
         feature.kind for feature in sold.catalog.features
     }
+
+
+@pytest.mark.parametrize("template", ["ai", "saas"])
+def test_it_shows_a_trial_a_pack_that_lasts_and_a_limit_per_request(
+    tmp_path: Path, template: str
+) -> None:
+    tallyd("init", str(tmp_path), "--template", template)
+    sold = load_catalog_file(tmp_path / "catalog.yaml")
+    subscriptions = [company.subscription for company in sold.companies if company.subscription]
+    limits = [
+        limit
+        for plan in sold.catalog.plans
+        for grant in plan.entitlements
+        for limit in grant.limits
+    ]
+
+    tried = {plan.key for plan in sold.catalog.plans if plan.trial is not None}
+    assert tried & {each.plan for each in subscriptions if each.anchor_us is None}
+    assert any(add_on.once for add_on in sold.catalog.add_ons)
+    assert any(limit.window.unit is WindowUnit.REQUEST for limit in limits)
 
 
 @pytest.mark.parametrize("template", TEMPLATES)

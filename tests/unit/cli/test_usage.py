@@ -77,7 +77,9 @@ tokens   monthly (soft)     7  unlimited  -         -     0  2026-02-01 00:00
 def test_of_a_feature_without_limits_it_is_told_what_was_used_in_the_month(
     plane: FakeServer, zone: tuple[str, ...], from_us: int, until_us: int
 ) -> None:
-    plane.answers["GetCompanyUsage"] = control_pb2.GetCompanyUsageResponse(limits=[usage(1, 10)])
+    plane.answers["GetCompanyUsage"] = control_pb2.GetCompanyUsageResponse(
+        limits=[usage(1, 10)], unlimited_features=["images", "videos"]
+    )
     plane.answers["QueryUsage"] = control_pb2.QueryUsageResponse(
         sums=[
             control_pb2.UsageSum(feature="images", quantity=7),
@@ -101,6 +103,26 @@ def test_of_a_feature_without_limits_it_is_told_what_was_used_in_the_month(
         if isinstance(asked, control_pb2.QueryUsageRequest)
     }
     assert (from_us, until_us) == request
+
+
+def test_a_feature_on_whose_limits_nothing_was_counted_is_not_told_as_unlimited(
+    plane: FakeServer,
+) -> None:
+    plane.answers["GetCompanyUsage"] = control_pb2.GetCompanyUsageResponse(limits=[usage(1, 10)])
+    plane.answers["QueryUsage"] = control_pb2.QueryUsageResponse(
+        sums=[control_pb2.UsageSum(feature="exports", quantity=7)]
+    )
+    asked = ("usage", "acme", "--at", "2026-01-31", "--control", plane.address)
+
+    result = tallyd(*asked)
+    told = json.loads(tallyd(*asked, "--json").stdout)
+
+    *_, line = result.stdout.splitlines()
+    assert ["exports", "all,", "in", "Jan", "2026", "7", "-", "-", "-", "-", "-"] == line.split()
+    assert [] == told["without_limits"]
+    assert [("exports", 7)] == [
+        (one["feature"], one["quantity"]) for one in told["without_counters"]
+    ]
 
 
 def test_a_company_that_only_the_ledger_knows_is_told_as_such(plane: FakeServer) -> None:

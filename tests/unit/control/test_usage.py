@@ -10,11 +10,11 @@ from sidecar.control.services.subscriptions import change_subscription
 from sidecar.control.services.usage import LedgerLimitUsage, LedgerUsagePage
 from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import IncarnationTally, LineFilter
-from sidecar.domain.catalog.model import EntitlementGrant, Plan
+from sidecar.domain.catalog.model import EntitlementGrant, Limit, Plan
 from sidecar.domain.company.subscription_changes import NOW, ResetUsage
 from sidecar.domain.errors import NotFound
 from sidecar.domain.time.units import DAY_US
-from sidecar.domain.time.windows import LIFETIME_WINDOW
+from sidecar.domain.time.windows import LIFETIME_WINDOW, WindowSpec, WindowUnit
 from tests.unit.control.support import (
     ALICE,
     BOB,
@@ -55,6 +55,26 @@ def test_usage_stands_against_every_limit_in_the_window_of_the_instant(store: Pl
     ]
     assert LedgerUsagePage(expected, None, company_unknown=False) == today
     assert LedgerUsagePage([ever], None, company_unknown=False) == yesterday
+
+
+def test_what_is_granted_without_limits_is_named_and_what_nobody_used_or_has_is_not(
+    store: PlaneStore,
+) -> None:
+    only_users = EntitlementGrant("tokens", limits=(DAILY,))
+    at_once = Limit("at_once", WindowSpec(WindowUnit.REQUEST), 5)
+    plans = (
+        Plan("pro", entitlements=(EntitlementGrant("sso", enabled=True), only_users)),
+        Plan("free", entitlements=(EntitlementGrant("calls", limits=(at_once,)),)),
+    )
+    catalog = msgspec.structs.replace(CATALOG, plans=plans)
+    apply.apply(store, apply.Desired(catalog, (company(), company("bob", "free"))), NOW_US)
+
+    def unlimited(name: str, feature: str = "") -> tuple[str, ...]:
+        return tuple(usage.company_usage(store, name, feature, NOW_US).unlimited)
+
+    assert () == unlimited("acme")
+    assert ("calls",) == unlimited("bob")
+    assert () == unlimited("bob", "tokens")
 
 
 def test_a_limit_without_usage_stands_at_0(store: PlaneStore) -> None:

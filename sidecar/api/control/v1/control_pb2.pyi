@@ -1689,6 +1689,7 @@ class GetCompanyUsageResponse(_message.Message):
     TRUNCATED_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     COMPANY_UNKNOWN_FIELD_NUMBER: _builtins.int
+    UNLIMITED_FEATURES_FIELD_NUMBER: _builtins.int
     truncated: _builtins.bool
     """Whether the bound cut the answer short."""
     next_page_token: _builtins.str
@@ -1703,6 +1704,13 @@ class GetCompanyUsageResponse(_message.Message):
         and limits.
         """
 
+    @_builtins.property
+    def unlimited_features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of the features that were asked for those that are granted and have no limit that counts, so that what was used of them
+        is in the ledger alone. One that is neither here nor in `limits` is not granted, or has only limits with dimensions on
+        which nothing was counted.
+        """
+
     def __init__(
         self,
         *,
@@ -1710,10 +1718,11 @@ class GetCompanyUsageResponse(_message.Message):
         truncated: _builtins.bool = ...,
         next_page_token: _builtins.str = ...,
         company_unknown: _builtins.bool = ...,
+        unlimited_features: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["company_unknown", b"company_unknown", "limits", b"limits", "next_page_token", b"next_page_token", "truncated", b"truncated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company_unknown", b"company_unknown", "limits", b"limits", "next_page_token", b"next_page_token", "truncated", b"truncated", "unlimited_features", b"unlimited_features"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
