@@ -2,47 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
-from typing import Final, TypeAlias
+from typing import Final
 
 import msgspec
 
 from sidecar.control.rules.ownership import FieldConflict, TakeOver
 from sidecar.control.services.apply_warnings import apply_warnings
 from sidecar.control.services.filling_walk import want_filled
-from sidecar.control.services.given_companies import PAGE, GivenCompany, company_steps, to_prune
+from sidecar.control.services.given_companies import GivenCompany, company_steps, to_prune
+from sidecar.control.services.orphans import refuse_orphans
 from sidecar.control.services.plan_moves import decide_moves, with_existing
 from sidecar.control.services.timelines import with_timeline
 from sidecar.control.storage.port import PlaneStore, ReadTransaction, WriteTransaction
 from sidecar.control.storage.values import StoredCompany
 from sidecar.domain.catalog.add_on_rules import add_on_problems
 from sidecar.domain.catalog.canonical import canonical_catalog, canonical_company
-from sidecar.domain.catalog.dimensions import UsedDimensions
-from sidecar.domain.catalog.model import Catalog, EntitlementGrant
-from sidecar.domain.catalog.rules import companies_problems, overrides_problems, problems
+from sidecar.domain.catalog.model import Catalog
+from sidecar.domain.catalog.rules import companies_problems, problems
 from sidecar.domain.catalog.size import catalog_size_problems
-from sidecar.domain.catalog.sold_with import narrowed, sold_with
 from sidecar.domain.catalog.version_rules import versions_problems
 from sidecar.domain.catalog.versions import with_versions
 from sidecar.domain.catalog.warnings import WARNINGS_MAX
 from sidecar.domain.company.model import Company
-from sidecar.domain.company.rules import company_references, sold_apart_problems
 from sidecar.domain.company.size import company_size_problems
-from sidecar.domain.company.subscription_lifecycle import normalise
 from sidecar.domain.difference.changes import Change, ChangeAction, catalog_changes
 from sidecar.domain.entitlement.counted_limits import CountedLimits
 from sidecar.domain.errors import InvalidInput
-from sidecar.domain.validation import Path, RuleProblem, below, field_path_text
+from sidecar.domain.validation import RuleProblem, below, field_path_text
 
 CHANGES_MAX: Final = 1_000
 CONFLICTS_MAX: Final = 1_000
 _BROKEN_TOLD_MAX: Final = 10
-
-_OverrideCheck: TypeAlias = tuple[
-    str, set[str], Callable[[EntitlementGrant], Iterator[RuleProblem]]
-]
-"""A part of the catalog, the features of which it changed, and what their overrides must fulfil."""
 
 
 class Desired(msgspec.Struct, frozen=True):
@@ -197,7 +189,7 @@ def _steps(transaction: ReadTransaction, desired: Desired, now_us: int) -> _Step
     conflicts = companies.conflicts + kept
     changes += [Change("company", company, ChangeAction.REMOVED) for company in remove]
     if catalog_changed and (kept or not desired.prune):
-        _refuse_orphans(transaction, before, after, {*given, *remove}, now_us)
+        refuse_orphans(transaction, before, after, {*given, *remove}, now_us)
     objects = len(given)
     if desired.catalog is not None:
         objects += len(after.features) + len(after.plans) + len(after.add_ons)
@@ -255,60 +247,3 @@ def _to_remove(
     if desired.prune:
         return to_prune(transaction, given, desired.take_over)
     return sorted(transaction.companies(desired.remove)), []
-
-
-def _refuse_orphans(
-    transaction: ReadTransaction, before: Catalog, after: Catalog, gone: set[str], now_us: int
-) -> None:
-    """Refuse to take away from companies that stay what they refer to."""
-    kinds = {feature.key: feature.kind for feature in after.features}
-    plans = {plan.key for plan in after.plans}
-    add_ons = sold_with(after)
-    lost = [plan.key for plan in before.plans if plan.key not in plans]
-    lost += [add_on.key for add_on in before.add_ons if add_on.key not in add_ons]
-    lost += [
-        feature.key for feature in before.features if kinds.get(feature.key) is not feature.kind
-    ]
-    counted = CountedLimits(after)
-    used = UsedDimensions(after)
-    checks: list[_OverrideCheck] = [
-        ("plans", counted.grown_since(CountedLimits(before)), counted.override_problems),
-        ("features", used.changed_since(UsedDimensions(before)), used.problems),
-    ]
-    lost += [feature for _, features, _ in checks for feature in features]
-    lost += narrowed(before, after)
-    for company in _companies_naming(transaction, lost):
-        if company.id in gone:
-            continue
-        for path, message in chain(
-            company_references(company, plans, kinds, add_ons),
-            sold_apart_problems(_as_of(company, now_us), add_ons),
-        ):
-            where = field_path_text(path)
-            raise InvalidInput(_lost(path), f"company {company.id!r} needs it ({where}): {message}")
-        for part, features, problems_of in checks:
-            overrides = [each for each in company.overrides if each.entitlement.feature in features]
-            for path, message in overrides_problems(overrides, problems_of):
-                where = f"company {company.id!r} ({field_path_text(path)})"
-                raise InvalidInput(f"catalog.{part}", f"{where}: {message}")
-
-
-def _as_of(company: Company, now_us: int) -> Company:
-    """A company without what it was before: planned changes that have come into force are done."""
-    if company.subscription is None:
-        return company
-    return msgspec.structs.replace(company, subscription=normalise(company.subscription, now_us))
-
-
-def _lost(path: Path) -> str:
-    """The part of the catalog that lacks what a company refers to."""
-    if path[0] != "subscription":
-        return "catalog.features"
-    return "catalog.add_ons" if "add_ons" in path else "catalog.plans"
-
-
-def _companies_naming(transaction: ReadTransaction, keys: list[str]) -> Iterator[Company]:
-    after = ""
-    while page := transaction.companies_naming(keys, after, PAGE):
-        yield from (stored.company for stored in page)
-        after = page[-1].company.id

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import Final
 
 import msgspec
@@ -16,6 +16,7 @@ from sidecar.control.rules.ownership import (
     merged,
 )
 from sidecar.control.services.plan_terms import PlanTerms, with_trial_of_plane
+from sidecar.control.services.ways_out import of_given, told_together
 from sidecar.control.storage.plan_values import PlanMove
 from sidecar.control.storage.port import ReadTransaction
 from sidecar.control.storage.values import StoredCompany
@@ -24,7 +25,7 @@ from sidecar.domain.catalog.rules import companies_problems
 from sidecar.domain.company.model import Company
 from sidecar.domain.difference.changes import Change, company_change, created_change
 from sidecar.domain.errors import InvalidInput
-from sidecar.domain.validation import field_path_text
+from sidecar.domain.validation import RuleProblem, field_path_text
 
 PAGE: Final = 500
 """Companies that are read at once."""
@@ -126,11 +127,22 @@ def _given_companies(
 
 
 def _refuse_problems(companies: Sequence[Company], catalog: Catalog, given: Sequence[str]) -> None:
-    for path, message in companies_problems(companies, catalog):
-        company = companies[int(path[1])].id
-        where = field_path_text(path[2:])
-        text = f"company {company!r}, with what the API changed of it ({where}): {message}"
-        raise InvalidInput(f"companies[{given.index(company)}]", text)
+    found = companies_problems(companies, catalog)
+    first = next(found, None)
+    if first is None:
+        return
+    told = told_together(_with_ways_out(companies, chain([first], found)))
+    company = companies[int(first.path[1])].id
+    raise InvalidInput(f"companies[{given.index(company)}]", told)
+
+
+def _with_ways_out(
+    companies: Sequence[Company], found: Iterable[RuleProblem]
+) -> Iterator[tuple[str, str]]:
+    for (_, at, *path), message in found:
+        company, where = companies[int(at)], field_path_text(tuple(path))
+        text = f"company {company.id!r}, with what the API changed of it ({where}): {message}"
+        yield text, of_given(company, tuple(path))
 
 
 def to_prune(
