@@ -34,7 +34,7 @@ from sidecar.cli.conflicts import (
     take_over_option,
     without_files,
 )
-from sidecar.cli.servers import connect
+from sidecar.cli.servers import connect, require_current_plane
 from sidecar.domain.catalog.model import Catalog
 from sidecar.shared.api_json import json_of_message
 from sidecar.shared.catalog_file.load import (
@@ -136,6 +136,7 @@ def command(
     )
     try:
         with connect("control", control_address) as channel:
+            require_current_plane(channel, timeout_s)
             stub = control_pb2_grpc.ControlServiceStub(channel)
             answer = stub.Apply(request, timeout=timeout_s)
     except CliError as error:

@@ -14,7 +14,7 @@ from sidecar.cli.common import control_option, examples, json_option, printable,
 from sidecar.cli.company_tables import json_of_companies, print_companies, print_owners
 from sidecar.cli.completion import complete_add_on, complete_company, complete_plan
 from sidecar.cli.exports import Plane, export
-from sidecar.cli.servers import connect
+from sidecar.cli.servers import connect, require_current_plane
 from sidecar.cli.subscription_calls import Call, call_options, company_argument, history_option
 from sidecar.cli.subscription_tables import json_of_company, print_company
 from sidecar.cli.times import InstantType, take_zone_from
@@ -211,6 +211,7 @@ def remove(
     """Remove COMPANY: everything is denied from then on. Its usage stays in the ledger."""
     with connect("control", control_address) as channel:
         plane = Plane(control_pb2_grpc.ControlServiceStub(channel), timeout_s)
+        require_current_plane(channel, timeout_s)
         plane.company(company)  # refuses one that is unknown, by the nearest name
         if not (yes or dry_run):
             if not sys.stdin.isatty():

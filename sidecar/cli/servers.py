@@ -9,9 +9,14 @@ from typing import Any, Final, Literal, TypeAlias, cast
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
 from sidecar.cli.common import CliError, ExitCode
 from sidecar.shared.call_errors import error_info
 
+CURRENT_PLANE_QUESTION: Final = control_pb2.ListNamesRequest(
+    kind=control_pb2.NAME_KIND_PLAN, page_size=1
+)
+"""A call that came with the newest fields of requests; what it answers is of no interest."""
 MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
 """Most that is taken from a server in one message."""
 
@@ -55,6 +60,7 @@ def connect(server: Server, address: str) -> Iterator[grpc.Channel]:
             call = cast("grpc.Call", error)
             if call.code() is grpc.StatusCode.UNIMPLEMENTED:
                 _refuse_other_server(channel, server, address)
+                _refuse_earlier_version(channel, server, address)
             raise error_of_call(call, server, address) from None
 
 
@@ -72,6 +78,29 @@ def _refuse_other_server(channel: grpc.Channel, wanted: Server, address: str) ->
         reason="OTHER_SERVER",
         hint=f"Give the {name}'s address to --{wanted} or {variable}",
     )
+
+
+def _refuse_earlier_version(channel: grpc.Channel, server: Server, address: str) -> None:
+    """Raise `CliError` where a server of the right kind does not know the call."""
+    try:
+        health_of(channel, _SERVICES[server], _LOOK_SECONDS)
+    except grpc.RpcError:
+        return
+    raise CliError(
+        f"the {_NAMES[server]} at {address} is of an earlier version, which does not know this",
+        reason="EARLIER_VERSION",
+        hint=f"Update the {_NAMES[server]} first",
+    )
+
+
+def require_current_plane(channel: grpc.Channel, timeout_s: float) -> None:
+    """Raise the error of a call that is not known where a control plane is of an earlier version.
+
+    To be asked before each request for a change: an earlier version skips the fields that it does
+    not know, and would do something else than asked.
+    """
+    stub = control_pb2_grpc.ControlServiceStub(channel)
+    stub.ListNames(CURRENT_PLANE_QUESTION, timeout=timeout_s)
 
 
 def health_of(channel: grpc.Channel, service: str, timeout_s: float) -> str:

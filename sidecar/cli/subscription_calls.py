@@ -13,7 +13,7 @@ from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
 from sidecar.cli import output
 from sidecar.cli.common import DEFAULT_CONTROL, F, control_option, json_option, timeout_option
 from sidecar.cli.completion import complete_company
-from sidecar.cli.servers import connect
+from sidecar.cli.servers import connect, require_current_plane
 from sidecar.cli.subscription_tables import print_change
 from sidecar.cli.times import InstantType, take_zone_from, time_zone_option
 from sidecar.shared.api_json import json_of_message
@@ -180,14 +180,17 @@ def send(
         when=when.time,
         at=when.at,
         planned=call.on_planned,
-        dry_run=call.dry_run,
         accepts_spans=not call.as_json,  # scripts have what they always had
         **change,
     )
     with connect("control", call.address) as channel:
         stub = control_pb2_grpc.ControlServiceStub(channel)
-        answer = stub.ChangeSubscription(request, timeout=call.timeout_s)
         before = None
+        if call.dry_run:
+            answer = stub.PreviewSubscription(request, timeout=call.timeout_s)
+        else:
+            require_current_plane(channel, call.timeout_s)
+            answer = stub.ChangeSubscription(request, timeout=call.timeout_s)
         if call.dry_run and not call.as_json:
             asked = control_pb2.GetCompanyRequest(company=call.company, accepts_spans=True)
             before = stub.GetCompany(asked, timeout=call.timeout_s)

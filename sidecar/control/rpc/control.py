@@ -72,13 +72,19 @@ class ControlServicer(control_pb2_grpc.ControlServiceServicer):
     async def ChangeSubscription(  # noqa: N802
         self, request: control_pb2.ChangeSubscriptionRequest, context: Any
     ) -> control_pb2.ChangeSubscriptionResponse:
-        run = self._workers.read if request.dry_run else self._workers.write
-        response = await run(subscription_answers.change_subscription, request, self._clock())
-        if request.dry_run:
-            return response
+        response = await self._workers.write(
+            subscription_answers.change_subscription, request, self._clock()
+        )
         self._metrics.subscription_changes.add(request.WhichOneof("change") or "")
         await self._hub.refresh()
         return response
+
+    async def PreviewSubscription(  # noqa: N802
+        self, request: control_pb2.ChangeSubscriptionRequest, context: Any
+    ) -> control_pb2.ChangeSubscriptionResponse:
+        return await self._workers.read(
+            subscription_answers.preview_subscription, request, self._clock()
+        )
 
     async def GrantOverride(  # noqa: N802
         self, request: control_pb2.GrantOverrideRequest, context: Any

@@ -39,11 +39,26 @@ def change_subscription(
     store: PlaneStore, request: control_pb2.ChangeSubscriptionRequest, now_us: int
 ) -> control_pb2.ChangeSubscriptionResponse:
     """Answer to ChangeSubscription."""
+    return _answer(subscriptions.change_subscription, store, request, now_us)
+
+
+def preview_subscription(
+    store: PlaneStore, request: control_pb2.ChangeSubscriptionRequest, now_us: int
+) -> control_pb2.ChangeSubscriptionResponse:
+    """Answer to PreviewSubscription."""
+    return _answer(subscriptions.try_change, store, request, now_us)
+
+
+def _answer(
+    work: Callable[..., subscriptions.ChangedSubscription],
+    store: PlaneStore,
+    request: control_pb2.ChangeSubscriptionRequest,
+    now_us: int,
+) -> control_pb2.ChangeSubscriptionResponse:
     company = KNOWN_NAMES.require_identifier("company", request.company)
     when = _when(request)
     change = _change(request)
     on_planned = _on_planned(request)
-    work = subscriptions.try_change if request.dry_run else subscriptions.change_subscription
     done = work(store, company, change, when, now_us, on_planned)
     return control_pb2.ChangeSubscriptionResponse(
         revision=done.revision,

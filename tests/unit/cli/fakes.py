@@ -17,7 +17,9 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from sidecar.api.control.v1 import control_pb2
 from sidecar.cli.main import main
+from sidecar.cli.servers import CURRENT_PLANE_QUESTION
 from tests.support.bounds import HANG_SECONDS_MAX
 
 
@@ -30,16 +32,20 @@ class Failure(NamedTuple):
     field: str = ""
 
 
-Answer = Message | Failure | Callable[[Any], Message]
+Answer = Message | Failure | Callable[[Any], Message | Failure]
 
 
 class FakeServer(grpc.GenericRpcHandler):
-    """Answers any unary method by its name; what it was asked is in `requests`."""
+    """Answers any unary method by its name; what it was asked is in `requests` and `called`.
+
+    It is of this version, and what asks for that alone is no request.
+    """
 
     def __init__(self) -> None:
         self.address = ""
-        self.answers: dict[str, Answer] = {}
+        self.answers: dict[str, Answer] = {"ListNames": control_pb2.ListNamesResponse()}
         self.requests: list[Any] = []
+        self.called: list[str] = []
         self.released = threading.Event()
 
     def service(self, handler_call_details: Any) -> Any:
@@ -50,7 +56,9 @@ class FakeServer(grpc.GenericRpcHandler):
         request_class = message_factory.GetMessageClass(wanted.input_type)
 
         def answer(request: Message, context: grpc.ServicerContext) -> Message:
-            self.requests.append(request)
+            self.called.append(method)
+            if request != CURRENT_PLANE_QUESTION:
+                self.requests.append(request)
             return self._answer(method, request, context)
 
         return grpc.unary_unary_rpc_method_handler(
@@ -61,9 +69,11 @@ class FakeServer(grpc.GenericRpcHandler):
 
     def _answer(self, method: str, request: Message, context: grpc.ServicerContext) -> Message:
         answer = self.answers.get(method, Failure(grpc.StatusCode.UNIMPLEMENTED, method))
+        if callable(answer):
+            answer = answer(request)
         if isinstance(answer, Failure):
             context.abort_with_status(rpc_status.to_status(_status(answer)))
-        return answer(request) if callable(answer) else answer
+        return answer
 
     def hang(self, request: Message) -> Message:
         """Answer only when the test ends."""

@@ -50,7 +50,7 @@ def test_what_changed_nothing_is_not_told_as_done(
 def test_a_dry_run_of_what_changes_nothing_shows_one_timeline(fake: FakeServer) -> None:
     answer = changed()
     answer.unchanged = True
-    fake.answers["ChangeSubscription"] = answer
+    fake.answers["PreviewSubscription"] = answer
     fake.answers["GetCompany"] = got(ACME)
     result = tallyd("subscription", "renew", "acme", "--dry-run", "--control", fake.address)
     assert "acme: nothing changed, it is so already" in result.stdout

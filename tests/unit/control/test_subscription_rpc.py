@@ -116,6 +116,15 @@ async def test_a_canceled_subscription_is_renewed_with_another_plan(calls: Calls
     assert catalog_pb2.SUBSCRIPTION_STATUS_ACTIVE == done.snapshot.segments[-1].status
 
 
+async def test_a_preview_answers_as_the_change_would_and_changes_nothing(calls: Calls) -> None:
+    before = await calls.control.GetCompany(control_pb2.GetCompanyRequest(company="acme"))
+    previewed = await calls.control.PreviewSubscription(change(plan=PLAN))
+    after = await calls.control.GetCompany(control_pb2.GetCompanyRequest(company="acme"))
+    assert (before, 2) == (after, previewed.revision)
+    done = await calls.control.ChangeSubscription(change(plan=PLAN))
+    assert "max" == previewed.company.subscription.plan == done.company.subscription.plan
+
+
 async def test_the_same_again_keeps_the_revision(calls: Calls) -> None:
     first = await calls.control.ChangeSubscription(change(plan=PLAN))
     again = await calls.control.ChangeSubscription(change(plan=PLAN))
@@ -137,12 +146,12 @@ TWICE: Final[dict[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("fields", TWICE.values(), ids=TWICE)
-@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize("again_by", ["ChangeSubscription", "PreviewSubscription"])
 async def test_what_is_so_already_is_answered_as_unchanged(
-    calls: Calls, fields: dict[str, Any], dry_run: bool
+    calls: Calls, fields: dict[str, Any], again_by: str
 ) -> None:
-    ask = calls.control.ChangeSubscription
-    first, again = await ask(change(**fields)), await ask(change(**fields, dry_run=dry_run))
+    first = await calls.control.ChangeSubscription(change(**fields))
+    again = await getattr(calls.control, again_by)(change(**fields))
     assert (False, True) == (first.unchanged, again.unchanged)
     assert (first.revision, first.company) == (again.revision, again.company)
 

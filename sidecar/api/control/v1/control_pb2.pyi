@@ -1167,7 +1167,6 @@ class ChangeSubscriptionRequest(_message.Message):
     EXTEND_TRIAL_FIELD_NUMBER: _builtins.int
     ACCEPTS_SPANS_FIELD_NUMBER: _builtins.int
     PLANNED_FIELD_NUMBER: _builtins.int
-    DRY_RUN_FIELD_NUMBER: _builtins.int
     company: _builtins.str
     """Id of the company."""
     when: Global___ChangeTime.ValueType
@@ -1178,8 +1177,6 @@ class ChangeSubscriptionRequest(_message.Message):
     """The same as in GetCompanyRequest."""
     planned: Global___OnPlanned.ValueType
     """What becomes of what was planned before."""
-    dry_run: _builtins.bool
-    """Say what would come of it, and change nothing."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
         """CHANGE_TIME_AT: the instant, in the future."""
@@ -1247,11 +1244,10 @@ class ChangeSubscriptionRequest(_message.Message):
         extend_trial: Global___ExtendTrial | None = ...,
         accepts_spans: _builtins.bool = ...,
         planned: Global___OnPlanned.ValueType = ...,
-        dry_run: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["add_on", b"add_on", "at", b"at", "cancel", b"cancel", "change", b"change", "drop_planned", b"drop_planned", "extend_trial", b"extend_trial", "paid", b"paid", "past_due", b"past_due", "pause", b"pause", "plan", b"plan", "renew", b"renew", "reset_usage", b"reset_usage", "resume", b"resume"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepts_spans", b"accepts_spans", "add_on", b"add_on", "at", b"at", "cancel", b"cancel", "change", b"change", "company", b"company", "drop_planned", b"drop_planned", "dry_run", b"dry_run", "extend_trial", b"extend_trial", "paid", b"paid", "past_due", b"past_due", "pause", b"pause", "plan", b"plan", "planned", b"planned", "renew", b"renew", "reset_usage", b"reset_usage", "resume", b"resume", "when", b"when"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepts_spans", b"accepts_spans", "add_on", b"add_on", "at", b"at", "cancel", b"cancel", "change", b"change", "company", b"company", "drop_planned", b"drop_planned", "extend_trial", b"extend_trial", "paid", b"paid", "past_due", b"past_due", "pause", b"pause", "plan", b"plan", "planned", b"planned", "renew", b"renew", "reset_usage", b"reset_usage", "resume", b"resume", "when", b"when"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["plan", "add_on", "pause", "resume", "cancel", "renew", "past_due", "paid", "reset_usage", "drop_planned", "extend_trial"]  # noqa: Y015
     _WhichOneofArgType_change: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015

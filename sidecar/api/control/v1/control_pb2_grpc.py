@@ -70,6 +70,11 @@ class ControlServiceStub:
                 request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ChangeSubscriptionRequest.SerializeToString,
                 response_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ChangeSubscriptionResponse.FromString,
                 _registered_method=True)
+        self.PreviewSubscription = channel.unary_unary(
+                '/sidecar.api.control.v1.ControlService/PreviewSubscription',
+                request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ChangeSubscriptionRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ChangeSubscriptionResponse.FromString,
+                _registered_method=True)
         self.GrantOverride = channel.unary_unary(
                 '/sidecar.api.control.v1.ControlService/GrantOverride',
                 request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GrantOverrideRequest.SerializeToString,
@@ -161,6 +166,17 @@ class ControlServiceServicer:
 
     def ChangeSubscription(self, request, context):
         """Changes a company's subscription, now or later. NOT_FOUND for a company without one.
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewSubscription(self, request, context):
+        """Says what would come of a change of a subscription, and changes nothing; fails as the change would.
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+        buf:lint:ignore RPC_REQUEST_STANDARD_NAME
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -258,6 +274,11 @@ def add_ControlServiceServicer_to_server(servicer, server):
             ),
             'ChangeSubscription': grpc.unary_unary_rpc_method_handler(
                     servicer.ChangeSubscription,
+                    request_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ChangeSubscriptionRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ChangeSubscriptionResponse.SerializeToString,
+            ),
+            'PreviewSubscription': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewSubscription,
                     request_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ChangeSubscriptionRequest.FromString,
                     response_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ChangeSubscriptionResponse.SerializeToString,
             ),
@@ -490,6 +511,33 @@ class ControlService:
             request,
             target,
             '/sidecar.api.control.v1.ControlService/ChangeSubscription',
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ChangeSubscriptionRequest.SerializeToString,
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ChangeSubscriptionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewSubscription(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.control.v1.ControlService/PreviewSubscription',
             sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ChangeSubscriptionRequest.SerializeToString,
             sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ChangeSubscriptionResponse.FromString,
             options,

@@ -48,7 +48,15 @@ class ControlServiceStub:
     ListNames: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListNamesRequest, _control_pb2.ListNamesResponse]
     """Names that are known, in their order: for people who type one."""
     ChangeSubscription: _grpc.UnaryUnaryMultiCallable[_control_pb2.ChangeSubscriptionRequest, _control_pb2.ChangeSubscriptionResponse]
-    """Changes a company's subscription, now or later. NOT_FOUND for a company without one."""
+    """Changes a company's subscription, now or later. NOT_FOUND for a company without one.
+    buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+    """
+    PreviewSubscription: _grpc.UnaryUnaryMultiCallable[_control_pb2.ChangeSubscriptionRequest, _control_pb2.ChangeSubscriptionResponse]
+    """Says what would come of a change of a subscription, and changes nothing; fails as the change would.
+    buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+    buf:lint:ignore RPC_REQUEST_STANDARD_NAME
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+    """
     GrantOverride: _grpc.UnaryUnaryMultiCallable[_control_pb2.GrantOverrideRequest, _control_pb2.GrantOverrideResponse]
     """Grants a company something of its own, on top of what it has bought or in place of it, now and until it expires."""
     RevokeOverride: _grpc.UnaryUnaryMultiCallable[_control_pb2.RevokeOverrideRequest, _control_pb2.RevokeOverrideResponse]
@@ -88,7 +96,15 @@ class ControlServiceAsyncStub(ControlServiceStub):
     ListNames: _aio.UnaryUnaryMultiCallable[_control_pb2.ListNamesRequest, _control_pb2.ListNamesResponse]  # type: ignore[assignment]
     """Names that are known, in their order: for people who type one."""
     ChangeSubscription: _aio.UnaryUnaryMultiCallable[_control_pb2.ChangeSubscriptionRequest, _control_pb2.ChangeSubscriptionResponse]  # type: ignore[assignment]
-    """Changes a company's subscription, now or later. NOT_FOUND for a company without one."""
+    """Changes a company's subscription, now or later. NOT_FOUND for a company without one.
+    buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+    """
+    PreviewSubscription: _aio.UnaryUnaryMultiCallable[_control_pb2.ChangeSubscriptionRequest, _control_pb2.ChangeSubscriptionResponse]  # type: ignore[assignment]
+    """Says what would come of a change of a subscription, and changes nothing; fails as the change would.
+    buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+    buf:lint:ignore RPC_REQUEST_STANDARD_NAME
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+    """
     GrantOverride: _aio.UnaryUnaryMultiCallable[_control_pb2.GrantOverrideRequest, _control_pb2.GrantOverrideResponse]  # type: ignore[assignment]
     """Grants a company something of its own, on top of what it has bought or in place of it, now and until it expires."""
     RevokeOverride: _aio.UnaryUnaryMultiCallable[_control_pb2.RevokeOverrideRequest, _control_pb2.RevokeOverrideResponse]  # type: ignore[assignment]
@@ -167,7 +183,21 @@ class ControlServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _control_pb2.ChangeSubscriptionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.ChangeSubscriptionResponse, _abc.Awaitable[_control_pb2.ChangeSubscriptionResponse]]:
-        """Changes a company's subscription, now or later. NOT_FOUND for a company without one."""
+        """Changes a company's subscription, now or later. NOT_FOUND for a company without one.
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+        """
+
+    @_abc_1.abstractmethod
+    def PreviewSubscription(
+        self,
+        request: _control_pb2.ChangeSubscriptionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.ChangeSubscriptionResponse, _abc.Awaitable[_control_pb2.ChangeSubscriptionResponse]]:
+        """Says what would come of a change of a subscription, and changes nothing; fails as the change would.
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+        buf:lint:ignore RPC_REQUEST_STANDARD_NAME
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+        """
 
     @_abc_1.abstractmethod
     def GrantOverride(
