@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import msgspec
+import structlog
 
 from sidecar.directory.directory import Directory
-from sidecar.domain.catalog.model import CatalogSnapshot, Plan
+from sidecar.domain.catalog.model import Catalog, CatalogSnapshot, ExistingCompanies, Plan
 from sidecar.domain.company.model import Company, CompanySnapshot
 from sidecar.domain.company.terms import with_grace
 from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot, phase_at
@@ -16,6 +17,10 @@ from sidecar.storage.snapshots import SnapshotChanges, Snapshots, WatchPosition
 
 _EPOCH = "standalone"
 _PAGE = 1000
+_TOLD_MAX = 10
+_MOVE_NOW = ExistingCompanies.MOVE_NOW
+
+log = structlog.get_logger(__name__)
 
 
 def load_standalone(path: str, snapshots: Snapshots, directory: Directory, now_us: int) -> int:
@@ -25,6 +30,7 @@ def load_standalone(path: str, snapshots: Snapshots, directory: Directory, now_u
     file that is wrong, `OSError` for one that can't be read.
     """
     content = load_catalog_file(path)
+    _tell_what_is_left_out(content.catalog)
     plans = {plan.key: plan for plan in content.catalog.plans}
     present = snapshots.position()
     version = present.revision + 1
@@ -48,6 +54,18 @@ def load_standalone(path: str, snapshots: Snapshots, directory: Directory, now_u
     )
     directory.apply(changes)
     return len(wanted)
+
+
+def _tell_what_is_left_out(catalog: Catalog) -> None:
+    """Log what of plans only a control plane knows to do."""
+    trials = [plan.key for plan in catalog.plans if plan.trial is not None]
+    versions = [plan.key for plan in catalog.plans if plan.existing is not _MOVE_NOW]
+    if trials or versions:
+        log.warning(
+            "sidecar.plans_without_plane",
+            plans_whose_trial_is_left_out=trials[:_TOLD_MAX],
+            plans_whose_companies_move_at_once=versions[:_TOLD_MAX],
+        )
 
 
 def _changed(

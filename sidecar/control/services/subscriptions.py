@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -14,7 +14,7 @@ from sidecar.control.storage.plan_values import PlanMove
 from sidecar.control.storage.port import PlaneStore, ReadTransaction
 from sidecar.control.storage.values import StoredCompany
 from sidecar.domain.catalog.canonical import canonical_company
-from sidecar.domain.catalog.model import Catalog
+from sidecar.domain.catalog.model import Catalog, Plan
 from sidecar.domain.catalog.sold_with import sold_with
 from sidecar.domain.company.held_plans import bought_at
 from sidecar.domain.company.model import Company, CompanySnapshot, Subscription
@@ -30,7 +30,7 @@ from sidecar.domain.company.subscription_changes import (
     When,
 )
 from sidecar.domain.company.subscription_lifecycle import ChangeResult, apply_change, settled
-from sidecar.domain.company.terms import grace_of, sold_version
+from sidecar.domain.company.terms import grace_of, sold_version, with_versions_sold
 from sidecar.domain.errors import FailedPrecondition, InvalidInput, NotFound
 from sidecar.domain.nearest import lacks
 from sidecar.domain.validation import field_path_text
@@ -153,6 +153,9 @@ def _work_out(
     change = _with_terms(change, before, catalog, at_us)
     time_zone = stored.company.time_zone
     done = apply_change(before, change, when, at_us, time_zone, on_planned)
+    plans = {plan.key: plan for plan in catalog.plans}
+    sold = with_versions_sold(done.subscription, plans)
+    done = msgspec.structs.replace(done, subscription=sold)
     if done.subscription == settled(before, at_us, time_zone) and not done.resets_usage:
         return _WorkedOut(stored, done, at_us, None)
     after = msgspec.structs.replace(stored.company, subscription=done.subscription)
@@ -169,11 +172,28 @@ def _with_terms(
     if isinstance(change, ChangePlan):
         version = sold_version(change.plan, plans)
         return msgspec.structs.replace(change, plan_version=version)
-    if isinstance(change, MarkPastDue) and change.grace_ends_us is None:
-        since_us = at_us if before.past_due is None else min(before.past_due.from_us, at_us)
-        late = grace_of(since_us, bought_at(before, since_us).plan, plans)
-        return MarkPastDue(late.grace_ends_us, late.grace_end_plan)
+    if isinstance(change, MarkPastDue):
+        return _with_grace(change, before, plans, at_us)
     return change
+
+
+def _with_grace(
+    change: MarkPastDue, before: Subscription, plans: Mapping[str, Plan], at_us: int
+) -> MarkPastDue:
+    """A late payment, with the plan's grace where no other is said, and with what follows it.
+
+    A grace of another length, given by support say, is followed by the same.
+    """
+    late = before.past_due
+    since_us = at_us if late is None else min(late.from_us, at_us)
+    plan = bought_at(before, since_us).plan
+    by_plan = grace_of(since_us, plan, plans)
+    if change.grace_ends_us is None:
+        end_plan = change.grace_end_plan or by_plan.grace_end_plan
+        return MarkPastDue(by_plan.grace_ends_us, end_plan)
+    grace = plans[plan].grace if plan in plans else None
+    follows = (late.grace_end_plan if late else "") or ("" if grace is None else grace.end_plan)
+    return msgspec.structs.replace(change, grace_end_plan=change.grace_end_plan or follows)
 
 
 def _refuse_unknown(change: SubscriptionChange, catalog: Catalog) -> None:

@@ -28,6 +28,7 @@ from typing import Final, assert_never
 
 import msgspec
 
+from sidecar.domain.company.change_notes import change_notes
 from sidecar.domain.company.held_plans import settled_plan
 from sidecar.domain.company.model import (
     AddOnSubscription,
@@ -66,7 +67,7 @@ from sidecar.domain.company.subscription_changes import (
     When,
 )
 from sidecar.domain.company.timeline import anchor_at
-from sidecar.domain.company.trials import ended_as_bought, extended, runs, trial_notes
+from sidecar.domain.company.trials import ended_as_bought, extended, runs
 from sidecar.domain.errors import FailedPrecondition, InvalidInput
 
 _NEEDS_LIFE: Final = (
@@ -78,7 +79,6 @@ _NEEDS_LIFE: Final = (
     CancelSubscription,
     MarkPastDue,
 )
-
 _NAMED_MAX: Final = 10
 """Most planned changes that a refusal names."""
 
@@ -116,7 +116,7 @@ def apply_change(
     """
     before = settled(subscription, now_us, time_zone)
     done = _applied(before, change, when, now_us, time_zone, on_planned)
-    notes = trial_notes(before, change, done.subscription, done.effective_us, now_us)
+    notes = change_notes(before, change, done.subscription, done.effective_us, now_us)
     return msgspec.structs.replace(done, notes=tuple(notes))
 
 

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from sidecar.domain.bounds import PLAN_VERSION_NEWEST
 from sidecar.domain.catalog.model import Plan
 from sidecar.domain.company.held_plans import bought_at, version_moves
 from sidecar.domain.company.model import PastDue, ScheduledChange, Subscription, SubscriptionStatus
@@ -99,6 +100,16 @@ def with_bought_versions(
         for move in version_moves(before):
             after = joined(after, move)
     return after
+
+
+def with_versions_sold(subscription: Subscription, plans: Mapping[str, Plan]) -> Subscription:
+    """A subscription that goes on with the plan that followed its trial: bought as it is sold now.
+
+    Until then whichever version there is of it was in force.
+    """
+    if subscription.plan_version != PLAN_VERSION_NEWEST:
+        return subscription
+    return _replace(subscription, plan_version=sold_version(subscription.plan, plans))
 
 
 def sold_version(plan: str, plans: Mapping[str, Plan]) -> int:

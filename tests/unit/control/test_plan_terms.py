@@ -11,14 +11,31 @@ from sidecar.control.services import apply, directory
 from sidecar.control.services.apply import Applied, Desired
 from sidecar.control.services.subscriptions import change_subscription
 from sidecar.control.storage.port import PlaneStore
-from sidecar.domain.catalog.model import Catalog, Grace, Plan, Trial
-from sidecar.domain.company.model import Company, PastDue, Subscription, SubscriptionStatus
+from sidecar.domain.catalog.model import (
+    AddOn,
+    AddOnEntitlement,
+    Catalog,
+    EntitlementGrant,
+    Feature,
+    FeatureKind,
+    Grace,
+    Plan,
+    Trial,
+)
+from sidecar.domain.company.model import (
+    AddOnSubscription,
+    Company,
+    PastDue,
+    Subscription,
+    SubscriptionStatus,
+)
 from sidecar.domain.company.subscription_changes import (
     NOW,
     ChangePlan,
     ExtendTrial,
     MarkPaid,
     MarkPastDue,
+    SetAddOn,
 )
 from sidecar.domain.company.timeline import segment_at
 from sidecar.domain.difference.changes import ChangeAction
@@ -148,3 +165,62 @@ def test_buying_after_the_trial_ends_what_followed_it(store: PlaneStore) -> None
     change_subscription(store, "acme", ChangePlan("pro"), NOW, after_us)
     assert in_force(store, after_us) == ("pro", SubscriptionStatus.ACTIVE)
     assert held(store).trial_end_plan == ""
+
+
+def with_seats(store: PlaneStore, company: Company) -> None:
+    seats = AddOn("seats", entitlements=(AddOnEntitlement(EntitlementGrant("sso", enabled=True)),))
+    content = msgspec.structs.replace(
+        CATALOG, features=(Feature("sso", FeatureKind.BOOLEAN),), add_ons=(seats,)
+    )
+    apply.apply(store, Desired(content, (company,)), NOW_US)
+
+
+def test_who_fell_back_after_a_trial_can_buy_an_add_on_of_the_plan_that_followed(
+    store: PlaneStore,
+) -> None:
+    with_seats(store, acme())
+    after_us = NOW_US + LENGTH_US + 1
+    change_subscription(store, "acme", SetAddOn("seats", 2), NOW, after_us)
+    segment = segment_at(directory.get_company(store, "acme").snapshot, after_us)
+    assert ("free", (AddOnSubscription("seats", 2),)) == (segment.plan, segment.add_ons)
+    assert 0 == held(store).plan_version
+
+
+def test_what_is_bought_on_the_plan_after_a_grace_says_that_it_waits_for_the_payment(
+    store: PlaneStore,
+) -> None:
+    with_seats(store, acme(trial_ends_us=None, anchor_us=NOW_US - DAY_US))
+    change_subscription(store, "acme", MarkPastDue(), NOW, NOW_US)
+    after_us = NOW_US + LENGTH_US + 1
+    done = change_subscription(store, "acme", SetAddOn("seats", 2), NOW, after_us)
+    (note,) = done.notes
+    assert note.startswith("plan free is in force since the grace ended")
+    assert () == segment_at(done.snapshot, after_us).add_ons
+    paid = change_subscription(store, "acme", MarkPaid(), NOW, after_us + 1)
+    assert (AddOnSubscription("seats", 2),) == segment_at(paid.snapshot, after_us + 1).add_ons
+
+
+def test_a_plan_that_is_bought_after_a_trial_says_which_add_ons_it_lacks(store: PlaneStore) -> None:
+    with_seats(store, acme())
+    change_subscription(store, "acme", SetAddOn("seats", 2), NOW, NOW_US + 1)
+    after_us = NOW_US + LENGTH_US + 1
+    done = change_subscription(store, "acme", ChangePlan("pro"), NOW, after_us)
+    assert any(note.startswith("add-ons of the trial are not bought") for note in done.notes)
+    assert () == segment_at(done.snapshot, after_us).add_ons
+
+
+def test_a_longer_grace_is_followed_by_the_same_plan(store: PlaneStore) -> None:
+    applied(store, acme(anchor_us=NOW_US - DAY_US))
+    change_subscription(store, "acme", MarkPastDue(), NOW, NOW_US)
+    longer_us = NOW_US + LENGTH_US + DAY_US
+    change_subscription(store, "acme", MarkPastDue(longer_us), NOW, NOW_US + 1)
+    assert ("pro", SubscriptionStatus.PAST_DUE) == in_force(store, longer_us - 1)
+    assert ("free", SubscriptionStatus.ACTIVE) == in_force(store, longer_us)
+
+
+def test_a_grace_that_support_says_first_is_followed_by_what_the_plan_says(
+    store: PlaneStore,
+) -> None:
+    applied(store, acme(anchor_us=NOW_US - DAY_US))
+    change_subscription(store, "acme", MarkPastDue(NOW_US + DAY_US), NOW, NOW_US)
+    assert ("free", SubscriptionStatus.ACTIVE) == in_force(store, NOW_US + DAY_US)

@@ -1,0 +1,44 @@
+"""What else there is to know of a change of a subscription, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sidecar.domain.company.held_plans import bought_at, falls_back, held_at
+from sidecar.domain.company.model import Subscription
+from sidecar.domain.company.subscription_changes import ChangePlan, SetAddOn, SubscriptionChange
+from sidecar.domain.company.trials import trial_notes
+
+
+def change_notes(
+    before: Subscription,
+    change: SubscriptionChange,
+    after: Subscription,
+    at_us: int,
+    now_us: int,
+) -> Iterator[str]:
+    """What a change has to do with a trial or a late payment. `at_us`: when it takes effect."""
+    yield from trial_notes(before, change, after, at_us, now_us)
+    yield from _held_notes(before, change, after, at_us)
+
+
+def _held_notes(
+    before: Subscription, change: SubscriptionChange, after: Subscription, at_us: int
+) -> Iterator[str]:
+    """What a purchase has to do with a plan that followed a trial or a grace, in words."""
+    if not isinstance(change, (ChangePlan, SetAddOn)):
+        return
+    held = held_at(after, at_us)
+    if held.after_grace:
+        yield (
+            f"plan {held.plan} is in force since the grace ended: what is bought comes into force"
+            " once the payment has come (`paid`)"
+        )
+    lost = before.add_ons if falls_back(before, at_us) and not falls_back(after, at_us) else ()
+    left = {each.add_on for each in bought_at(after, at_us).add_ons}
+    names = [each.add_on for each in lost if each.add_on not in left]
+    if names:
+        yield (
+            f"add-ons of the trial are not bought with it: {', '.join(names)}; a renewal brings"
+            " back all that the trial had"
+        )
