@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 
 from sidecar.api.control.v1 import control_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
@@ -34,7 +34,7 @@ def print_company_usage(
             "its usage stands against the default plan"
         )
     limits = [(usage.feature, _status(usage)) for usage in answer.limits]
-    _print_limits(limits, answer.truncated, rest, month, answer.unlimited_features)
+    _print_limits(limits, answer.truncated, rest, month, _amounts(answer, rest))
 
 
 def print_sidecar_usage(answer: pb.GetUsageResponse) -> None:
@@ -94,21 +94,38 @@ def _print_limits(
     truncated: bool,
     rest: Sequence[control_pb2.UsageSum] = (),
     month: Window = LIFETIME_WINDOW,
-    unlimited: Collection[str] = (),
+    amounts: Mapping[str, str] | None = None,
 ) -> None:
     """Print limits, and what was carried into their windows where anything was."""
     titles, statuses = limit_table(status for _, status in limits)
     rows = [[feature, *row] for (feature, _), row in zip(limits, statuses, strict=True)]
     for usage in rest:
+        amount = (amounts or {}).get(usage.feature)
         known: dict[str, Cell] = {
-            "limit": f"all, in {_month_text(month)}",
+            "limit": f"{'none' if amount else 'all'}, in {_month_text(month)}",
             "used": usage.quantity,
+            "amount": amount,
             "share": bar(usage.quantity, None),
         }
-        if usage.feature in unlimited:
-            known |= {"limit": f"none, in {_month_text(month)}", "amount": "unlimited"}
         rows.append([usage.feature, *(known.get(title) for title in titles)])
     _print_rows(("feature", *titles), rows, "no limits, and no usage", truncated)
+
+
+def _amounts(
+    answer: control_pb2.GetCompanyUsageResponse, rest: Sequence[control_pb2.UsageSum]
+) -> dict[str, str]:
+    """What is known of the amounts of features that no limit in the answer is of."""
+    unlimited, ungranted = set(answer.unlimited_features), set(answer.ungranted_features)
+    there = unlimited.union(ungranted, answer.limited_features)
+    told = {}
+    for feature in (usage.feature for usage in rest):
+        if feature in unlimited:
+            told[feature] = "unlimited"
+        elif feature in ungranted or (answer.company_unknown and not there):
+            told[feature] = "not granted"
+        elif there and feature not in there:
+            told[feature] = "no such feature"
+    return told
 
 
 def _month_text(month: Window) -> str:

@@ -145,12 +145,15 @@ def company_usage(
     if after is not None:
         at_us = after.at_us
     page = usage.company_usage(store, company, request.feature, at_us, most, after)
+    by_limit = page.by_limit or usage.FeaturesByLimit([], [], [])
     return control_pb2.GetCompanyUsageResponse(
         limits=map(_limit_usage, page.limits),
         truncated=page.after is not None,
         next_page_token=page_token(page.after),
         company_unknown=page.company_unknown,
-        unlimited_features=page.unlimited,
+        unlimited_features=by_limit.unlimited,
+        limited_features=by_limit.limited,
+        ungranted_features=by_limit.ungranted,
     )
 
 

@@ -22,7 +22,7 @@ from sidecar.control.storage.values import (
     UsageSum,
 )
 from sidecar.domain.catalog.model import FeatureKind, Limit
-from sidecar.domain.company.model import CompanySnapshot, Segment
+from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.company.timeline import segment_at
 from sidecar.domain.entitlement.resolve import CatalogIndex
 from sidecar.domain.errors import NotFound
@@ -68,17 +68,25 @@ class LedgerLimitUsage(msgspec.Struct, frozen=True):
     packs_left: int = 0
 
 
+class FeaturesByLimit(msgspec.Struct, frozen=True):
+    """METERED features: granted without a limit that counts, with such limits, or not granted."""
+
+    unlimited: list[str]
+    limited: list[str]
+    ungranted: list[str]
+
+
 class LedgerUsagePage(msgspec.Struct, frozen=True):
     """A page of a company's usage; `after`: where it goes on, `None` for the last.
 
-    `company_unknown`: the company is not there, though there is usage of it. `unlimited`: METERED
-    features that are granted without a limit that counts.
+    `company_unknown`: the company is not there, though there is usage of it. `by_limit`: of
+    the METERED features, `None` where there is no plan that could grant any.
     """
 
     limits: Sequence[LedgerLimitUsage]
     after: LedgerUsagePlace | None
     company_unknown: bool
-    unlimited: Sequence[str] = ()
+    by_limit: FeaturesByLimit | None = None
 
 
 def sum_usage(
@@ -123,9 +131,8 @@ def company_usage(
             after = None
         if page.after is None:
             page.read_by_values(names, after)
-        segment = segment_at(snapshot, at_us)
-        unlimited = tuple(name for name in names if _is_unlimited(index, segment, name))
-    return LedgerUsagePage(page.found, page.after, held is None, unlimited)
+        by_limit = _by_limit(index, snapshot, names, at_us)
+    return LedgerUsagePage(page.found, page.after, held is None, by_limit)
 
 
 def _is_in_ledger(transaction: ReadTransaction, company: str) -> bool:
@@ -135,12 +142,23 @@ def _is_in_ledger(transaction: ReadTransaction, company: str) -> bool:
     return bool(transaction.lines(LineFilter(company), None, 1))
 
 
-def _is_unlimited(index: CatalogIndex, segment: Segment, feature: str) -> bool:
-    entitlement = index.resolve(segment, feature)
-    assert entitlement is not None, "the index has what it named"
-    if entitlement.feature.kind is not FeatureKind.METERED or not entitlement.granted:
-        return False
-    return not any(limit.is_counted for limit in entitlement.limits)
+def _by_limit(
+    index: CatalogIndex, snapshot: CompanySnapshot, features: Sequence[str], at_us: int
+) -> FeaturesByLimit:
+    by_limit = FeaturesByLimit([], [], [])
+    segment = segment_at(snapshot, at_us)
+    for feature in features:
+        entitlement = index.resolve(segment, feature)
+        assert entitlement is not None, "the index has what it named"
+        if entitlement.feature.kind is not FeatureKind.METERED:
+            continue
+        if any(limit.is_counted for limit in entitlement.limits):
+            by_limit.limited.append(feature)
+        elif entitlement.granted:
+            by_limit.unlimited.append(feature)
+        else:
+            by_limit.ungranted.append(feature)
+    return by_limit
 
 
 class _UsagePage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -105,24 +106,33 @@ def test_of_a_feature_without_limits_it_is_told_what_was_used_in_the_month(
     assert (from_us, until_us) == request
 
 
-def test_a_feature_on_whose_limits_nothing_was_counted_is_not_told_as_unlimited(
-    plane: FakeServer,
+@pytest.mark.parametrize(
+    ("told_of", "limit", "amount"),
+    [
+        ({"unlimited_features": ["exports"]}, "none", "unlimited"),
+        ({"limited_features": ["exports"]}, "all", "-"),
+        ({"ungranted_features": ["exports"]}, "none", "not granted"),
+        ({"unlimited_features": ["images"]}, "none", "no such feature"),
+        ({"company_unknown": True}, "none", "not granted"),
+        ({}, "all", "-"),
+    ],
+    ids=["unlimited", "nothing counted", "not granted", "gone", "company gone", "earlier plane"],
+)
+def test_of_a_feature_that_no_limit_is_shown_of_it_is_told_how_it_stands(
+    plane: FakeServer, told_of: dict[str, Any], limit: str, amount: str
 ) -> None:
-    plane.answers["GetCompanyUsage"] = control_pb2.GetCompanyUsageResponse(limits=[usage(1, 10)])
+    plane.answers["GetCompanyUsage"] = control_pb2.GetCompanyUsageResponse(**told_of)
     plane.answers["QueryUsage"] = control_pb2.QueryUsageResponse(
         sums=[control_pb2.UsageSum(feature="exports", quantity=7)]
     )
     asked = ("usage", "acme", "--at", "2026-01-31", "--control", plane.address)
 
-    result = tallyd(*asked)
+    *_, line = tallyd(*asked).stdout.splitlines()
     told = json.loads(tallyd(*asked, "--json").stdout)
 
-    *_, line = result.stdout.splitlines()
-    assert ["exports", "all,", "in", "Jan", "2026", "7", "-", "-", "-", "-", "-"] == line.split()
-    assert [] == told["without_limits"]
-    assert [("exports", 7)] == [
-        (one["feature"], one["quantity"]) for one in told["without_counters"]
-    ]
+    assert line.startswith(f"exports  {limit}, in Jan 2026     7  {amount}  ")
+    sums = "without_limits" if amount == "unlimited" else "without_counters"
+    assert ["exports"] == [one["feature"] for one in told[sums]]
 
 
 def test_a_company_that_only_the_ledger_knows_is_told_as_such(plane: FakeServer) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from sidecar.control.services import apply, usage
 from sidecar.control.services.subscriptions import change_subscription
-from sidecar.control.services.usage import LedgerLimitUsage, LedgerUsagePage
+from sidecar.control.services.usage import FeaturesByLimit, LedgerLimitUsage, LedgerUsagePage
 from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import IncarnationTally, LineFilter
 from sidecar.domain.catalog.model import EntitlementGrant, Limit, Plan
@@ -53,11 +53,13 @@ def test_usage_stands_against_every_limit_in_the_window_of_the_instant(store: Pl
         LedgerLimitUsage("tokens", DAILY, ("bob",), TODAY, 2),
         LedgerLimitUsage("tokens", DAILY, ("eve",), TODAY, 5),
     ]
-    assert LedgerUsagePage(expected, None, company_unknown=False) == today
-    assert LedgerUsagePage([ever], None, company_unknown=False) == yesterday
+    tokens = FeaturesByLimit([], ["tokens"], [])
+    every = FeaturesByLimit([], ["tokens"], ["calls"])
+    assert LedgerUsagePage(expected, None, company_unknown=False, by_limit=every) == today
+    assert LedgerUsagePage([ever], None, company_unknown=False, by_limit=tokens) == yesterday
 
 
-def test_what_is_granted_without_limits_is_named_and_what_nobody_used_or_has_is_not(
+def test_it_is_told_what_has_limits_what_has_none_and_what_is_not_granted(
     store: PlaneStore,
 ) -> None:
     only_users = EntitlementGrant("tokens", limits=(DAILY,))
@@ -69,12 +71,12 @@ def test_what_is_granted_without_limits_is_named_and_what_nobody_used_or_has_is_
     catalog = msgspec.structs.replace(CATALOG, plans=plans)
     apply.apply(store, apply.Desired(catalog, (company(), company("bob", "free"))), NOW_US)
 
-    def unlimited(name: str, feature: str = "") -> tuple[str, ...]:
-        return tuple(usage.company_usage(store, name, feature, NOW_US).unlimited)
+    def by_limit(name: str, feature: str = "") -> FeaturesByLimit | None:
+        return usage.company_usage(store, name, feature, NOW_US).by_limit
 
-    assert () == unlimited("acme")
-    assert ("calls",) == unlimited("bob")
-    assert () == unlimited("bob", "tokens")
+    assert FeaturesByLimit([], ["tokens"], ["calls"]) == by_limit("acme")
+    assert FeaturesByLimit(["calls"], [], ["tokens"]) == by_limit("bob")
+    assert FeaturesByLimit([], [], ["tokens"]) == by_limit("bob", "tokens")
 
 
 def test_a_limit_without_usage_stands_at_0(store: PlaneStore) -> None:

@@ -1686,6 +1686,8 @@ class GetCompanyUsageResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     COMPANY_UNKNOWN_FIELD_NUMBER: _builtins.int
     UNLIMITED_FEATURES_FIELD_NUMBER: _builtins.int
+    LIMITED_FEATURES_FIELD_NUMBER: _builtins.int
+    UNGRANTED_FEATURES_FIELD_NUMBER: _builtins.int
     truncated: _builtins.bool
     """Whether the bound cut the answer short."""
     next_page_token: _builtins.str
@@ -1702,10 +1704,17 @@ class GetCompanyUsageResponse(_message.Message):
 
     @_builtins.property
     def unlimited_features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Of the features that were asked for those that are granted and have no limit that counts, so that what was used of them
-        is in the ledger alone. One that is neither here nor in `limits` is not granted, or has only limits with dimensions on
-        which nothing was counted.
+        """How the catalog's features stand that were asked for; each is in one of three lists. These are granted, and have no limit
+        that counts: what was used of them is in the ledger alone.
         """
+
+    @_builtins.property
+    def limited_features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """They have limits that count; those with dimensions are in `limits` only where something was counted on them."""
+
+    @_builtins.property
+    def ungranted_features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The company may not use them then; what it has used of them is in the ledger alone."""
 
     def __init__(
         self,
@@ -1715,10 +1724,12 @@ class GetCompanyUsageResponse(_message.Message):
         next_page_token: _builtins.str = ...,
         company_unknown: _builtins.bool = ...,
         unlimited_features: _abc.Iterable[_builtins.str] | None = ...,
+        limited_features: _abc.Iterable[_builtins.str] | None = ...,
+        ungranted_features: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["company_unknown", b"company_unknown", "limits", b"limits", "next_page_token", b"next_page_token", "truncated", b"truncated", "unlimited_features", b"unlimited_features"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company_unknown", b"company_unknown", "limited_features", b"limited_features", "limits", b"limits", "next_page_token", b"next_page_token", "truncated", b"truncated", "ungranted_features", b"ungranted_features", "unlimited_features", b"unlimited_features"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
