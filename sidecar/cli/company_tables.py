@@ -41,14 +41,18 @@ def json_of_companies(
 
 
 def print_owners(answer: control_pb2.GetCompanyResponse) -> None:
-    """Print what of a company calls have changed, and no file changes any more."""
-    if answer.owners:
-        output.print_line()
-        output.print_line("changed by calls, and so not by files:")
-    for owner in answer.owners:
-        field = owner.field or "(created)"
-        since = local_minute(instant_of(owner.since))
-        output.print_text(f"  {field}: {owner.call}, {since}")
+    """Print what of a company calls have changed, and what the plane has set."""
+    for owner, title, how in (
+        (control_pb2.OWNER_API, "changed by calls, and so not by files:", ""),
+        (control_pb2.OWNER_PLANE, "set by the plane, until a file says otherwise:", "by its plan"),
+    ):
+        owned = [each for each in answer.owners if each.owner == owner]
+        if owned:
+            output.print_line()
+            output.print_line(title)
+        for each in owned:
+            since = local_minute(instant_of(each.since))
+            output.print_text(f"  {each.field or '(created)'}: {each.call or how}, {since}")
 
 
 def _rows(companies: Iterable[Company], now_us: int) -> Iterable[list[Cell]]:

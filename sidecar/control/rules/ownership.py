@@ -8,8 +8,11 @@ Rules
   nothing to tell; else that is a conflict, which the file wins only where it takes the field over.
 - What is taken over is the file's from then on, also where both said the same. A field that is not
   in the file is taken over only by its own name.
-- What the plane derived is the file's once it says it; until then it stays.
-- A field that is neither in the file nor in the company has no owner any more.
+- What the plane derived stays while files say nothing of it, or the same: a file that repeats it,
+  as an export does, claims nothing, and one without it takes nothing away. It is the file's once
+  the file says it otherwise, or takes it over by its own name.
+- What a call took away stays the API's: a file that says it is in conflict, also after one that
+  does not. What a file cannot say, or what goes with its subscription, has no owner any more.
 - A subscription that is not in the file any more stays while the API owns anything of it.
 """
 
@@ -171,12 +174,14 @@ class _Merge:
             }
 
     def result(self) -> Merged:
-        owners = {
-            path: owner
-            for path, owner in self._owners.items()
-            if path == EXISTENCE or path in self._fields or path in self._said
-        }
+        owners = {path: owner for path, owner in self._owners.items() if self._lasts(path)}
         return Merged(self._company(), _bounded(owners, self._fields), tuple(self._conflicts))
+
+    def _lasts(self, path: FieldPath) -> bool:
+        """Whether there is still something to own."""
+        if path == EXISTENCE or path in self._fields or path in self._said:
+            return True
+        return PLAN in self._fields if of_subscription(path) else path[0] != OVERRIDES
 
     def _company(self) -> Company:
         """As it is stored or given where it is one of these, so that nothing seems to change."""
@@ -192,13 +197,16 @@ class _Merge:
         same = is_same(self._said_now.get(path), self._has_now.get(path))
         if owner is None:
             return has if same else said
-        takes = self._take_over.takes(self._given.id, path)
+        named = self._take_over.names(self._given.id, path)
         if path not in self._said:
-            if not self._take_over.names(self._given.id, path):
+            if not named:
                 return has
             del self._owners[path]
             return None
-        if owner.owner is Owner.PLANE or takes:
+        of_plane = owner.owner is Owner.PLANE
+        if of_plane and same and not named:
+            return has
+        if of_plane or self._take_over.takes(self._given.id, path):
             del self._owners[path]
             return has if same else said
         if not same:

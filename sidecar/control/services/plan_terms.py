@@ -42,7 +42,7 @@ class PlanTerms(msgspec.Struct, frozen=True):
         if subscription is None:
             return given
         before = None if held is None else held.company.subscription
-        subscription = with_grace(subscription, self.plans)
+        subscription = with_grace(subscription, self.plans, before)
         if before is not None:
             subscription = with_anchor_of(subscription, before, now_us)
         else:

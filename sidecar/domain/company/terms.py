@@ -4,7 +4,8 @@ Rules
 - The billing cycle starts with the subscription.
 - A trial is for subscriptions that begin: one whose billing cycle has begun before has begun, too.
   One that changes to the plan later gets none.
-- A late payment has the grace of the plan that was bought, unless it has a grace of its own.
+- A late payment has the grace of the plan that was bought, unless it has a grace of its own. One
+  that is late already keeps the grace that it has, whatever becomes of the plan.
 - A plan is bought in the version that is sold when it is bought, and one that is planned in that
   which is sold when it is planned. Who has the plan already keeps the version.
 """
@@ -53,11 +54,19 @@ def with_anchor_of(subscription: Subscription, held: Subscription, now_us: int) 
     return _replace(subscription, anchor_us=anchor_at(held, now_us))
 
 
-def with_grace(subscription: Subscription, plans: Mapping[str, Plan]) -> Subscription:
-    """A subscription whose late payment has the plan's grace where it says none."""
+def with_grace(
+    subscription: Subscription, plans: Mapping[str, Plan], held: Subscription | None = None
+) -> Subscription:
+    """A subscription whose late payment has the plan's grace, or that it has, where it says none.
+
+    `held`: as it was before.
+    """
     past_due = subscription.past_due
     if past_due is None or past_due.grace_ends_us is not None:
         return subscription
+    late = None if held is None else held.past_due
+    if late is not None and late.from_us == past_due.from_us:
+        return _replace(subscription, past_due=late)
     filled = grace_of(past_due.from_us, bought_at(subscription, past_due.from_us).plan, plans)
     return _replace(subscription, past_due=filled)
 

@@ -71,9 +71,17 @@ def _subscription(subscription: Subscription) -> Tables:
     if pause is not None:
         times = _times(starts_at=pause.from_us, resumes_at=pause.until_us)
         tree["pause"] = times | ({"moves_anchor": True} if pause.moves_anchor else {})
-    if subscription.changes:
-        tree["changes"] = [_change(change) for change in subscription.changes]
+    changes = [_change(change) for change in subscription.changes if _is_said(change)]
+    if changes:
+        tree["changes"] = changes
     return tree
+
+
+def _is_said(change: ScheduledChange) -> bool:
+    """Whether a file says it: it does not say what moves to another version of the plan alone."""
+    return bool(change.plan) or change != ScheduledChange(
+        change.at_us, plan_version=change.plan_version, at_period_end=change.at_period_end
+    )
 
 
 def _change(change: ScheduledChange) -> Tables:

@@ -105,13 +105,18 @@ def test_what_calls_have_changed_is_shown(fake: FakeServer) -> None:
     owner = control_pb2.FieldOwner(
         field="plan", owner=control_pb2.OWNER_API, since=timestamp(ANCHOR_US), call="ChangePlan"
     )
+    derived = control_pb2.FieldOwner(
+        field="trial", owner=control_pb2.OWNER_PLANE, since=timestamp(ANCHOR_US)
+    )
     fake.answers["GetCompany"] = control_pb2.GetCompanyResponse(
         company=company_to_message(ACME),
         snapshot=snapshot_to_message(compile_snapshot(ACME, 1)),
-        owners=[owner],
+        owners=[owner, derived],
     )
     shown = tallyd("company", "show", "acme", "--control", fake.address)
     assert "changed by calls, and so not by files:\n  plan: ChangePlan, " in shown.stdout
+    told = "\nset by the plane, until a file says otherwise:\n  trial: by its plan, "
+    assert told in shown.stdout
 
 
 def test_a_company_is_removed_once_it_is_confirmed(fake: FakeServer) -> None:

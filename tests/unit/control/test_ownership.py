@@ -279,15 +279,6 @@ def test_a_field_of_the_file_that_it_does_not_mention_any_more_is_at_its_default
     assert bought(plan="max").subscription == subscription(store)
 
 
-def test_a_field_that_neither_has_is_nobodys(store: PlaneStore) -> None:
-    start(store, bought(add_ons=SEAT))
-    call(store, SetAddOn("seat", 0))
-    assert ["add_ons.seat"] == fields_in(given(store, bought(add_ons=SEAT)).conflicts)
-    assert 0 == given(store, bought()).conflicted
-    assert () == stored(store).owners
-    assert (1, 0) == (given(store, bought(add_ons=SEAT)).changed, 0)
-
-
 def test_a_subscription_stays_while_a_call_has_changed_anything_of_it(store: PlaneStore) -> None:
     start(store, msgspec.structs.replace(bought(ends_us=NEXT_US), name="Acme"))
     call(store, SetAddOn("gb", 2))

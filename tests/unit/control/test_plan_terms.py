@@ -7,8 +7,10 @@ from typing import Any, Final
 import msgspec
 import pytest
 
+from sidecar.control.rules.ownership import TakeOver
 from sidecar.control.services import apply, directory
 from sidecar.control.services.apply import Applied, Desired
+from sidecar.control.services.companies import create_company
 from sidecar.control.services.subscriptions import change_subscription
 from sidecar.control.storage.port import PlaneStore
 from sidecar.domain.catalog.model import (
@@ -35,6 +37,7 @@ from sidecar.domain.company.subscription_changes import (
     ExtendTrial,
     MarkPaid,
     MarkPastDue,
+    RenewSubscription,
     SetAddOn,
 )
 from sidecar.domain.company.timeline import segment_at
@@ -100,6 +103,58 @@ def test_another_change_of_the_file_leaves_what_was_set(store: PlaneStore) -> No
     renamed = msgspec.structs.replace(acme(), name="Acme")
     assert applied(store, renamed, LATER_US).changed == 1
     assert held(store) == begun
+
+
+REPEATED: Final[dict[str, Company]] = {
+    "nothing": acme(),
+    "a trial": acme(anchor_us=NOW_US, trial_ends_us=NOW_US + LENGTH_US, trial_end_plan="free"),
+}
+
+
+@pytest.mark.parametrize("repeated", REPEATED.values(), ids=REPEATED)
+@pytest.mark.parametrize("created", [False, True])
+def test_a_file_that_repeats_what_was_set_claims_nothing(
+    store: PlaneStore, repeated: Company, created: bool
+) -> None:
+    apply.apply(store, Desired(CATALOG), NOW_US)
+    if created:
+        create_company(store, acme(), NOW_US)
+    applied(store, acme())
+    before = directory.get_company(store, "acme")
+    repeated = msgspec.structs.replace(before.company, subscription=repeated.subscription)
+    for take_over in (TakeOver(), TakeOver(everything=not created)):
+        for company in (repeated, acme()):
+            desired = Desired(companies=(company,), take_over=take_over)
+            assert 0 == apply.apply(store, desired, LATER_US).changed
+            assert before == directory.get_company(store, "acme")
+    assert in_force(store, NOW_US + LENGTH_US) == ("free", SubscriptionStatus.ACTIVE)
+
+
+def test_a_file_that_takes_a_trial_over_by_its_name_has_it(store: PlaneStore) -> None:
+    applied(store, acme())
+    begun = directory.get_company(store, "acme").company
+    named = TakeOver(fields=frozenset({("acme", "trial")}))
+    desired = Desired(companies=(begun,), take_over=named)
+    assert 0 == apply.apply(store, desired, LATER_US).changed
+    assert applied(store, acme(), LATER_US).changed == 1
+    assert held(store).trial_ends_us is None
+
+
+def test_a_trial_that_ended_as_bought_does_not_come_back_with_a_file_of_before(
+    store: PlaneStore,
+) -> None:
+    applied(store, acme())
+    exported = directory.get_company(store, "acme").company
+    done = change_subscription(store, "acme", RenewSubscription(), NOW, LATER_US)
+    assert (False, ("pro", SubscriptionStatus.ACTIVE)) == (
+        done.unchanged,
+        in_force(store, NOW_US + LENGTH_US),
+    )
+    for company, conflicts in ((acme(), 0), (exported, 1), (acme(), 0), (exported, 1)):
+        told = applied(store, company, LATER_US + 1)
+        assert (0, conflicts) == (told.changed, told.conflicted)
+    again = change_subscription(store, "acme", RenewSubscription(), NOW, LATER_US + 2)
+    assert (True, done.revision) == (again.unchanged, again.revision)
 
 
 def test_a_trial_that_the_file_says_later_takes_the_place_of_the_plans(store: PlaneStore) -> None:

@@ -79,6 +79,38 @@ def test_a_late_payment_has_the_plans_grace_where_it_has_none(
     assert with_grace(on_free, of_pro).past_due == past_due
 
 
+@pytest.mark.parametrize(
+    ("late", "said", "expected"),
+    [
+        pytest.param(
+            PastDue(NOW_US), PastDue(NOW_US), PastDue(NOW_US), id="without_a_grace_stays_so"
+        ),
+        pytest.param(
+            PastDue(NOW_US, NOW_US + 1, "max"),
+            PastDue(NOW_US),
+            PastDue(NOW_US, NOW_US + 1, "max"),
+            id="with_a_grace_keeps_it",
+        ),
+        pytest.param(
+            PastDue(NOW_US),
+            PastDue(NOW_US, NOW_US + 1),
+            PastDue(NOW_US, NOW_US + 1),
+            id="what_is_said_holds",
+        ),
+        pytest.param(
+            PastDue(NOW_US),
+            PastDue(NOW_US + 1),
+            PastDue(NOW_US + 1, NOW_US + 1 + LENGTH_US, "free"),
+            id="another_late_payment_has_the_plans",
+        ),
+    ],
+)
+def test_a_payment_that_is_late_already(late: PastDue, said: PastDue, expected: PastDue) -> None:
+    of_pro = plans(grace=Grace(LENGTH_US, "free"))
+    held = Subscription("free", 0, past_due=late)
+    assert with_grace(Subscription("pro", 0, past_due=said), of_pro, held).past_due == expected
+
+
 def test_a_plan_is_bought_in_the_version_that_is_sold() -> None:
     bought = with_bought_versions(Subscription("pro", 0), None, plans())
     assert bought.plan_version == 4
