@@ -87,7 +87,10 @@ def _unsaid(catalog: Catalog, companies: Mapping[str, Company], read: CatalogFil
         if change is not None and _paths(change):
             changes.append(change)
     for change in changes[:_TOLD_MAX]:
-        fields = ", ".join(_paths(change)[:_TOLD_MAX])
+        paths = _paths(change)
+        fields = ", ".join(paths[:_TOLD_MAX])
+        if len(paths) > _TOLD_MAX:
+            fields += f" and {len(paths) - _TOLD_MAX} more"
         yield f"{change.kind} {change.key}: a file does not say {fields or 'all of it'}"
     if len(changes) > _TOLD_MAX:
         yield f"and {len(changes) - _TOLD_MAX} more"

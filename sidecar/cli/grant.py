@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
 
 import click
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -10,7 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
 from sidecar.cli import output
-from sidecar.cli.common import examples
+from sidecar.cli.common import CliError, ExitCode, examples
 from sidecar.cli.completion import complete_feature
 from sidecar.cli.grant_values import change_text, entitlement_of
 from sidecar.cli.servers import connect
@@ -19,8 +23,26 @@ from sidecar.cli.times import until as told_until
 from sidecar.shared.api_json import instant_of, json_of_message
 from sidecar.shared.wall_clock import wall_us
 
+_BELOW_ZERO: Final = re.compile(r"-[0-9][0-9_,]*")
+
+
+class _Grant(click.Command):
+    """Takes amounts below 0 for the mistakes that they are, and not for options."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse them; raises `UsageError` for an amount below 0."""
+        for text in args:
+            if _BELOW_ZERO.fullmatch(text):
+                raise click.UsageError(
+                    f"{text} is no amount such as +100, 5000 or unlimited: to take something away, "
+                    "give the amount that is left",
+                    ctx,
+                )
+        return super().parse_args(ctx, args)
+
 
 @click.command(
+    cls=_Grant,
     epilog=examples(
         'tallyd grant acme tokens +100 --limit monthly --until fri --reason "sales promised it"',
         "tallyd grant acme tokens unlimited --limit monthly --until +7d",
@@ -53,7 +75,7 @@ def command(
     """
     if limit is not None and rate is not None:
         raise click.UsageError("--limit and --rate exclude each other")
-    with connect("control", call.address) as channel:
+    with _named_as_given(), connect("control", call.address) as channel:
         stub = control_pb2_grpc.ControlServiceStub(channel)
         entitlement = entitlement_of(stub, call, feature, value, limit=limit, rate=rate)
         entitlement.id = id_
@@ -76,6 +98,21 @@ def command(
     else:
         id_ = answer.override.entitlement.id
         output.print_line(f"{what}; granted as {id_}; revision {answer.revision}")
+
+
+@contextmanager
+def _named_as_given() -> Iterator[None]:
+    """Name what is at fault as it is given here, and not as the API has it."""
+    try:
+        yield
+    except CliError as error:
+        for name in ("limit", "rate"):
+            if error.field == f"entitlement.{name}_changes[0]":
+                message = error.message.removeprefix(f"{error.field}: ")
+                raise CliError(
+                    message, exit_code=ExitCode.USAGE, reason=error.reason, field=name
+                ) from None
+        raise
 
 
 def _reason(call: Call) -> str:

@@ -21,7 +21,10 @@ from sidecar.shared.wall_clock import wall_us
 
 _UNLIMITED: Final = "unlimited"
 _AMOUNT: Final = re.compile(r"(\+?)([0-9]+|[0-9]{1,3}(?:[_,][0-9]{3})+)")
-_SWITCH: Final = {"on": True, "true": True, "off": False, "false": False}
+_SWITCH: Final = {
+    **dict.fromkeys(("on", "true", "yes"), True),
+    **dict.fromkeys(("off", "false", "no"), False),
+}
 
 
 def entitlement_of(

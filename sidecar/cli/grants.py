@@ -15,7 +15,7 @@ from sidecar.cli.grant_values import change_text
 from sidecar.cli.output import NOTHING, Cell, Painted
 from sidecar.cli.servers import connect
 from sidecar.cli.subscription_calls import Call, call_options, company_argument
-from sidecar.cli.times import local_minute, until
+from sidecar.cli.times import local_time, until
 from sidecar.domain.entitlement.override_targets import untargeted_problems
 from sidecar.domain.entitlement.resolve import CatalogIndex
 from sidecar.shared.api_json import instant_of, json_of_message
@@ -98,8 +98,12 @@ def _rows(
             entitlement.id or NOTHING,
             entitlement.feature,
             change_text(entitlement),
-            local_minute(instant_of(override.granted_at)) if granted else "by file",
-            until(instant_of(override.expires_at), now_us) if ends else "revoked",
+            local_time(instant_of(override.granted_at)) if granted else "by file",
+            until(instant_of(override.expires_at), now_us)
+            if ends
+            else "it is revoked"
+            if granted
+            else NOTHING,
             _state(override, lacks, now_us),
             override.reason or NOTHING,
         ]

@@ -30,6 +30,7 @@ from sidecar.domain.company.field_values import (
     ANCHOR,
     OVERRIDES,
     PLAN,
+    AddOnField,
     CompanyFields,
     FieldPath,
     FieldValue,
@@ -112,9 +113,22 @@ def owners_after_call(
     now = fields_as_of(after, now_us, last_reset_us)
     owners = {owner.path: owner for owner in before.owners}
     for path in {*was, *now}:
-        if was.get(path) != now.get(path):
+        if was.get(path) == now.get(path):
+            continue
+        owner = owners.get(path)
+        is_own = owner is not None and owner.owner is Owner.API
+        if not is_own or not _is_only_planned(was.get(path), now.get(path)):
             owners[path] = FieldOwner(path, Owner.API, now_us, call)
     return _bounded(owners, now)
+
+
+def _is_only_planned(was: FieldValue | None, now: FieldValue | None) -> bool:
+    """Whether a field differs by what is planned alone, and what is in force of it stays."""
+    if isinstance(was, PlanField) and isinstance(now, PlanField):
+        return _replace(was, planned=()) == _replace(now, planned=())
+    if isinstance(was, AddOnField) and isinstance(now, AddOnField):
+        return _replace(was, planned=()) == _replace(now, planned=())
+    return False
 
 
 def owners_of_created(company: Company, call: str, now_us: int) -> tuple[FieldOwner, ...]:

@@ -172,7 +172,8 @@ def _override_fields(override: Override) -> Fields:
 
 def grant_fields(path: str, grant: EntitlementGrant) -> Fields:
     """Fields of what one source grants of a feature."""
-    yield f"{path}.enabled", str(grant.enabled).lower()
+    if not grant.config_value:  # which is granted by being there
+        yield f"{path}.enabled", str(grant.enabled).lower()
     yield from _text(f"{path}.config_value", grant.config_value)
     for limit in grant.limits:
         yield from _limit_fields(f"{path}.limits.{limit.id}", limit)

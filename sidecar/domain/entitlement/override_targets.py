@@ -88,7 +88,6 @@ def _missing(what: str, name: str, names: Sequence[str], feature: str, *, grante
         return f"{feature!r} has no {what}s to change: it is unlimited in that"
     told = ", ".join(map(repr, names[:_NAMES_TOLD_MAX]))
     more = ", ..." if len(names) > _NAMES_TOLD_MAX else ""
-    return (
-        f"there is no {what} {name!r} of {feature!r} to change, but {told}{more}"
-        f"{did_you_mean(name, names)}"
-    )
+    meant = did_you_mean(name, names)
+    others = "" if meant and len(names) == 1 else f", but {told}{more}"
+    return f"there is no {what} {name!r} of {feature!r} to change{others}{meant}"

@@ -36,6 +36,7 @@ _EXISTING: Final = {
     "move now": ExistingCompanies.MOVE_NOW,
     "move at period end": ExistingCompanies.MOVE_AT_PERIOD_END,
 }
+_RING_TOLD_MAX: Final = 8
 
 
 class PlanBuilder:
@@ -94,7 +95,7 @@ class PlanBuilder:
             plan = chain[plan]
         if plan in chain:
             names = list(chain)
-            ring = " extends ".join([*names[names.index(plan) :], plan])
+            ring = _ring([*names[names.index(plan) :], plan])
             message = f"a plan cannot extend itself: {ring}"
             self._fields.note(("plans", names[-1], "extends"), message)
         for plan, parent in reversed(chain.items()):
@@ -127,6 +128,15 @@ class PlanBuilder:
             granted[grant.feature] = grant
             self._origins.pop((plan, grant.feature), None)
         return granted
+
+
+def _ring(names: list[str]) -> str:
+    """Plans that extend each other in a ring, the middle of a long one left out."""
+    left_out = len(names) - _RING_TOLD_MAX
+    if left_out > 0:
+        half = _RING_TOLD_MAX // 2
+        names = [*names[:half], f"({left_out} more)", *names[-half:]]
+    return " extends ".join(names)
 
 
 def _nothing(entry: Scalar, feature: str, known: Mapping[str, EntitlementGrant]) -> str:

@@ -33,9 +33,20 @@ def shape_findings(data: Plain, schema: Callable[[], str] = schema_text) -> Iter
 
     A path ends at the value at fault; of a field that is unknown or missing, in that field.
     """
+    of_types: list[tuple[ValidationError, Path]] = []
+    out_of_bounds: set[Path] = set()
     for error in _validator(schema).iter_errors(data):
         path = tuple(error.absolute_path)
+        if error.validator == "type":
+            of_types.append((error, path))
+            continue
+        if error.validator in ("minimum", "maximum"):
+            out_of_bounds.add(path)
         yield from _TELLERS.get(str(error.validator), _as_is)(error, path)
+    for error, path in of_types:
+        # A number of thousands of digits is not read as a whole one; it is too large, above all.
+        if path not in out_of_bounds:
+            yield from _type(error, path)
 
 
 @lru_cache(maxsize=4)  # there are fewer schemas
@@ -145,7 +156,6 @@ _TELLERS: Final[dict[str, Callable[[ValidationError, Path], Iterator[Finding]]]]
     "minimum": _bound,
     "maximum": _bound,
     "minItems": _too_few,
-    "type": _type,
     "pattern": _pattern,
     "enum": _enum,
     "required": _required,

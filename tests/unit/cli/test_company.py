@@ -152,6 +152,17 @@ def test_the_catalog_is_exported_with_companies_if_asked_for(fake: FakeServer) -
     assert whole.endswith("  none: {}\n")
 
 
+def test_many_things_that_a_file_does_not_say_are_counted(fake: FakeServer) -> None:
+    granted = tuple(
+        Override(EntitlementGrant("sso", enabled=True, id=f"g{number:02}")) for number in range(12)
+    )
+    company = Company("acme", subscription=Subscription("pro", ANCHOR_US), overrides=granted)
+    fake.answers["GetCatalog"] = catalog_answer()
+    fake.answers["GetCompany"] = control_pb2.GetCompanyResponse(company=company_to_message(company))
+    exported = tallyd("company", "export", "acme", "--control", fake.address)
+    assert "overrides.sso.g09.enabled and 2 more" in exported.stderr
+
+
 def test_what_a_file_does_not_say_is_told_beside_it(fake: FakeServer) -> None:
     planned = (ScheduledChange(ANCHOR_US + 1, "max", at_period_end=True),)
     granted = Override(EntitlementGrant("sso", enabled=True, id="g1"))

@@ -155,7 +155,7 @@ def test_what_is_granted_is_listed(plane: FakeServer) -> None:
         :4
     ]
     assert " over " in lines[1]
-    assert lines[2].startswith("01  tokens   monthly: 5  2026-01-01 00:00  revoked")
+    assert lines[2].startswith("01  tokens   monthly: 5  2026-01-01 00:00:00 UTC  it is revoked  ")
     assert lines[2].endswith("yes       promised")
     told = json.loads(tallyd("grants", "acme", "--control", plane.address, "--json").stdout)
     assert [False, True] == [each["in_force"] for each in told["overrides"]]

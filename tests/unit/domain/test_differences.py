@@ -213,6 +213,13 @@ def test_times_are_written_as_utc() -> None:
     ) == change.fields
 
 
+def test_a_config_value_is_not_told_as_switched_off() -> None:
+    override = Override(EntitlementGrant("days", config_value="30"))
+    change = company_change(ACME, replace(ACME, overrides=(override,)))
+    assert change is not None
+    assert (FieldChange("overrides.days.config_value", None, "30"),) == change.fields
+
+
 def test_a_subscription_that_ended_tells_every_field() -> None:
     change = company_change(ACME, Company("acme"))
     assert change is not None
