@@ -15,7 +15,7 @@ from sidecar.control.storage.port import PlaneStore, ReadTransaction
 from sidecar.control.storage.values import StoredCompany
 from sidecar.domain.catalog.canonical import canonical_company
 from sidecar.domain.catalog.model import Catalog, Plan
-from sidecar.domain.catalog.sold_with import sold_with
+from sidecar.domain.catalog.sold_with import sold_with, unmet, version_that_holds
 from sidecar.domain.company.held_plans import bought_at
 from sidecar.domain.company.model import Company, CompanySnapshot, Subscription
 from sidecar.domain.company.planned import PlannedChange
@@ -161,6 +161,8 @@ def _work_out(
     after = msgspec.structs.replace(stored.company, subscription=done.subscription)
     _refuse_problems(change, after, stored.company)
     _refuse_sold_apart(change, after, catalog)
+    if isinstance(change, SetAddOn) and change.quantity:
+        _refuse_without_effect(change, done.subscription, catalog)
     return _WorkedOut(stored, done, at_us, canonical_company(after), transaction.plan_moves())
 
 
@@ -217,6 +219,20 @@ def _refuse_problems(change: SubscriptionChange, company: Company, before: Compa
     for path, message in company_problems(company):
         raise FailedPrecondition(change.field, f"{field_path_text(path)}: {message}")
     for _, message in company_size_problems(company, before):
+        raise FailedPrecondition(change.field, message)
+
+
+def _refuse_without_effect(change: SetAddOn, subscription: Subscription, catalog: Catalog) -> None:
+    """Refuse an add-on that names what the version of the plan does not have that is kept."""
+    version = subscription.plan_version
+    plan = version_that_holds(catalog, subscription.plan, version)
+    add_on = next((each for each in catalog.add_ons if each.key == change.add_on), None)
+    for feature, name in () if plan is None or add_on is None else unmet(plan, add_on):
+        message = (
+            f"it adds to {name!r} of {feature!r}, which version {version} of plan "
+            f"{subscription.plan!r} does not have, that the company keeps: move it to what is sold "
+            f"now first (change the plan to {subscription.plan!r})"
+        )
         raise FailedPrecondition(change.field, message)
 
 

@@ -11,6 +11,7 @@ from sidecar.domain.catalog.add_on_rules import add_on_problems
 from sidecar.domain.catalog.dimensions import UsedDimensions
 from sidecar.domain.catalog.grant_rules import grant_references
 from sidecar.domain.catalog.model import Catalog, Plan
+from sidecar.domain.catalog.sold_with import lost_of_versions
 from sidecar.domain.entitlement.counted_limits import CountedLimits
 from sidecar.domain.validation import RuleProblem, field_path_text
 
@@ -41,6 +42,7 @@ def versions_problems(catalog: Catalog, before: Catalog) -> Iterator[RuleProblem
                 yield _problem(plan, places, f"{field_path_text(path[2:])}: {message}")
             else:
                 yield RuleProblem(path, f"with what companies keep of plans: {message}")
+        yield from lost_of_versions(catalog, before)
         for path, message in add_on_problems(catalog):
             add_on = catalog.add_ons[int(path[1])].key if len(path) > 1 else ""
             where = f"add-on {add_on!r}, " if add_on else ""

@@ -194,7 +194,8 @@ def _rate_change(change: RateChange, signs: bool) -> Tree:
 
 
 def _signed(number: int, adds: bool) -> Tree:
-    return Plain(f"+{number}") if adds else number
+    # A text, with quotes: to a tool that rewrites YAML, +100 is the number 100.
+    return f"+{number}" if adds else number
 
 
 def _limit(limit: Limit) -> Tables:

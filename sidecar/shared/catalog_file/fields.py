@@ -17,6 +17,7 @@ from sidecar.shared.instants import instant_of_text
 
 UNLIMITED: Final = "unlimited"
 
+_SIGNED: Final = re.compile(r"\+[0-9]+")
 _WINDOW: Final = re.compile(r"(?:(\d+) )?([a-z]+?)s?")
 _D = TypeVar("_D", int, None)
 
@@ -59,7 +60,7 @@ def own_integer(node: Node | None) -> int | None:
     """Return a whole number, such as `1000` or `1_000`; `None` for what is none."""
     if not isinstance(node, Scalar):
         return None
-    if "_" in node.text:
+    if "_" in node.text or _SIGNED.fullmatch(node.text):
         return int(node.text.replace("_", ""))
     value = node.value()
     return value if isinstance(value, int) else None

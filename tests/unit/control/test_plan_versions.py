@@ -23,6 +23,7 @@ from sidecar.domain.catalog.model import (
     Feature,
     FeatureKind,
     Limit,
+    LimitChange,
     Plan,
 )
 from sidecar.domain.company.model import Company, Subscription
@@ -34,10 +35,11 @@ from sidecar.domain.company.subscription_changes import (
     ChangePlan,
     OnPlanned,
     ResetUsage,
+    SetAddOn,
 )
 from sidecar.domain.company.timeline import HISTORY_US, segment_at
 from sidecar.domain.entitlement.resolve import CatalogIndex
-from sidecar.domain.errors import InvalidInput
+from sidecar.domain.errors import FailedPrecondition, InvalidInput
 from sidecar.domain.time.units import DAY_US
 from sidecar.domain.time.windows import WindowSpec, WindowUnit
 from tests.unit.control.support import NOW_US
@@ -272,3 +274,37 @@ def test_companies_that_are_removed_and_pruned_are_counted_no_more(sold: PlaneSt
     told = applied(sold, 6, KEEP)
     assert [change.existing for change in told.changes] == [(KEEP, 0)]
     assert forget_due(sold, NOW_US + 2)
+
+
+def with_pack(limit: str, amount: int, added: int, *, second: str = "") -> Catalog:
+    """A plan with a limit, and an add-on that adds to it, or to a second one."""
+    window = WindowSpec(WindowUnit.MONTH)
+    limits = [Limit(limit, window, amount)]
+    if second:
+        limits.append(Limit(second, WindowSpec(WindowUnit.DAY), amount))
+    grants = (EntitlementGrant("tokens", limits=tuple(limits)),)
+    change = EntitlementGrant("tokens", limit_changes=(LimitChange(second or limit, added, True),))
+    pack = AddOn("pack", entitlements=(AddOnEntitlement(change),))
+    plan = Plan("pro", entitlements=grants, existing=KEEP)
+    return Catalog((TOKENS,), (plan,), (pack,))
+
+
+def test_a_renamed_limit_does_not_take_from_who_keeps_the_plan_what_was_bought_of_it(
+    store: PlaneStore,
+) -> None:
+    apply.apply(store, Desired(with_pack("m", 100, 7), (company("acme"),)), NOW_US)
+    with pytest.raises(InvalidInput, match="no longer adds to 'm' of 'tokens'") as refused:
+        apply.apply(store, Desired(with_pack("mm", 300, 7)), NOW_US + 1)
+    assert "existing: move now" in refused.value.message
+
+
+def test_an_add_on_of_what_a_kept_version_lacks_is_not_sold_to_who_keeps_it(
+    store: PlaneStore,
+) -> None:
+    content = msgspec.structs.replace(with_pack("m", 100, 7), add_ons=())
+    apply.apply(store, Desired(content, (company("acme"),)), NOW_US)
+    apply.apply(store, Desired(with_pack("m", 100, 7, second="daily")), NOW_US + 1)
+    with pytest.raises(FailedPrecondition, match="version 0 of plan 'pro' does not have"):
+        change_subscription(store, "acme", SetAddOn("pack", 1), NOW, NOW_US + 2)
+    change_subscription(store, "acme", ChangePlan("pro"), NOW, NOW_US + 3)
+    change_subscription(store, "acme", SetAddOn("pack", 1), NOW, NOW_US + 4)
