@@ -39,6 +39,7 @@ def read(text: str) -> Override:
     ("text", "change"),
     [
         ("+100", LimitChange("monthly", 100, True)),
+        ('"+100"', LimitChange("monthly", 100, True)),
         ("+1_000", LimitChange("monthly", 1_000, True)),
         ("5000", LimitChange("monthly", 5_000)),
         ("5_000", LimitChange("monthly", 5_000)),
