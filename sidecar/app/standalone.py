@@ -8,11 +8,13 @@ import msgspec
 import structlog
 
 from sidecar.directory.directory import Directory
+from sidecar.domain.bounds import COMPANY_NAMES_MAX
 from sidecar.domain.catalog.model import Catalog, CatalogSnapshot, ExistingCompanies, Plan
 from sidecar.domain.company.model import Company, CompanySnapshot
 from sidecar.domain.company.terms import with_grace
 from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot, phase_at
-from sidecar.shared.catalog_file.load import load_catalog_file
+from sidecar.shared.catalog_file.load import CatalogFileError, load_catalog_file
+from sidecar.shared.catalog_file.problems import NOWHERE, FileProblem
 from sidecar.storage.snapshots import SnapshotChanges, Snapshots, WatchPosition
 
 _EPOCH = "standalone"
@@ -35,12 +37,18 @@ def load_standalone(path: str, snapshots: Snapshots, directory: Directory, now_u
     present = snapshots.position()
     version = present.revision + 1
     catalog = snapshots.catalog()
-    wanted = {company.id: company for company in content.companies}
-    changed = [
-        snapshot
-        for company in content.companies
-        if (snapshot := _changed(snapshots, company, plans, version, now_us)) is not None
-    ]
+    wanted: dict[str, str] = {}
+    changed: list[CompanySnapshot] = []
+    for said in content.companies:
+        held, names = _held(snapshots, said, path)
+        first = said.id if held is None else held.company
+        if first in wanted:
+            raise _refused(path, f"{wanted[first]!r} and {said.id!r} are ids of one company")
+        wanted[first] = said.id
+        company = msgspec.structs.replace(said, id=first, renamed_from="")
+        snapshot = _changed(held, names, company, plans, version, now_us)
+        if snapshot is not None:
+            changed.append(snapshot)
     gone = [company for company in _all_held(snapshots) if company not in wanted]
     same_catalog = catalog is not None and catalog.catalog == content.catalog
     if same_catalog and not changed and not gone and present.epoch == _EPOCH:
@@ -68,15 +76,41 @@ def _tell_what_is_left_out(catalog: Catalog) -> None:
         )
 
 
+def _held(
+    snapshots: Snapshots, company: Company, path: str
+) -> tuple[CompanySnapshot | None, tuple[str, ...]]:
+    """What is held of a company, by whatever id; and the ids that it was renamed to, then."""
+    held = snapshots.company(company.id)
+    before = snapshots.company(company.renamed_from) if company.renamed_from else None
+    if before is None or held == before:
+        return held, () if held is None else held.names
+    if held is not None:
+        told = f"{company.renamed_from!r} cannot be renamed: there is another {company.id!r}"
+        raise _refused(path, told)
+    names = (*before.names, company.id)
+    if len(names) > COMPANY_NAMES_MAX:
+        raise _refused(path, f"{company.id!r} was renamed {COMPANY_NAMES_MAX} times, which is all")
+    return before, names
+
+
+def _refused(path: str, message: str) -> CatalogFileError:
+    return CatalogFileError(path, [FileProblem(NOWHERE, "companies", message)])
+
+
 def _changed(
-    snapshots: Snapshots, company: Company, plans: Mapping[str, Plan], version: int, now_us: int
+    held: CompanySnapshot | None,
+    names: tuple[str, ...],
+    company: Company,
+    plans: Mapping[str, Plan],
+    version: int,
+    now_us: int,
 ) -> CompanySnapshot | None:
     """The snapshot of a company that is new or has changed."""
-    held = snapshots.company(company.id)
     company = _filled(company, held, plans, now_us)
     if held is None:
         return compile_snapshot(company, version)
     now = continue_snapshot(held, company, version, now_us)
+    now = msgspec.structs.replace(now, names=names)
     return None if msgspec.structs.replace(now, version=held.version) == held else now
 
 

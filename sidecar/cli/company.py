@@ -1,4 +1,4 @@
-"""`tallyd company`: creates, lists, shows, removes and exports companies."""
+"""`tallyd company`: creates, renames, lists, shows, removes and exports companies."""
 
 from __future__ import annotations
 
@@ -60,12 +60,13 @@ def _zone(ctx: click.Context, param: click.Parameter, zone: str) -> str:
 @click.group(
     epilog=examples(
         "tallyd company create acme --plan pro --time-zone Europe/Berlin",
+        "tallyd company rename acme acme-inc",
         "tallyd company list --plan pro",
         "tallyd company export acme > acme.yaml",
     ),
 )
 def command() -> None:
-    """Create, list, show, remove and export companies.
+    """Create, rename, list, show, remove and export companies.
 
     What is created and changed here stays when a file is applied: see `tallyd apply --help`.
     """
@@ -134,6 +135,33 @@ def create(
     told = "created" if answer.created else "is there already"
     if dry_run and answer.created:
         told = "could be created; dry run, nothing was changed"
+    output.print_line(f"{printable(company)}: {told}; revision {answer.revision}")
+
+
+@command.command()
+@click.argument("company", shell_complete=complete_company)
+@click.argument("new_id")
+@click.option("--dry-run", is_flag=True, help="Say whether it could be, and change nothing.")
+@control_option
+@timeout_option_of("10s")
+@json_option
+def rename(
+    company: str, new_id: str, dry_run: bool, control_address: str, timeout_s: float, as_json: bool
+) -> None:
+    """Give COMPANY the id NEW_ID. Its usage stays with it, and its former ids go on leading to it.
+
+    In a file, say `renamed_from` under the new id, or the file would create another company.
+    """
+    request = control_pb2.RenameCompanyRequest(company=company, new_id=new_id, dry_run=dry_run)
+    with connect("control", control_address) as channel:
+        stub = control_pb2_grpc.ControlServiceStub(channel)
+        answer = stub.RenameCompany(request, timeout=timeout_s)
+    if as_json:
+        output.print_json({**json_of_message(answer), "dry_run": dry_run})
+        return
+    told = f"renamed to {printable(new_id)}" if answer.renamed else "is called so already"
+    if dry_run and answer.renamed:
+        told = f"could be renamed to {printable(new_id)}; dry run, nothing was changed"
     output.print_line(f"{printable(company)}: {told}; revision {answer.revision}")
 
 

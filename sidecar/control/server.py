@@ -24,8 +24,8 @@ from sidecar.control.rpc.status import status_of_error
 from sidecar.control.rpc.sync import SyncServicer
 from sidecar.control.rpc.watch_hub import Hub
 from sidecar.control.rpc.workers import Workers
-from sidecar.control.services.apply import lowering, uncounted
 from sidecar.control.services.losses import count_losses
+from sidecar.control.services.stored_catalog import lowering, uncounted
 from sidecar.control.services.sweep import keep_time, last_known_time, sweep
 from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.sqlite import SqliteStore

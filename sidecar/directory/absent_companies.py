@@ -55,6 +55,14 @@ class AbsentCompanies:
                 require_room_for_snapshots(self._store.engine)
                 note_absent(self._store, new, revision, gone)
 
-    def arrived(self, company: str) -> None:
-        """A company is there now; the store knows by its snapshot."""
-        self._until_us.pop(company, None)
+    def called(self, names: Sequence[str]) -> None:
+        """Companies are called so, of which nothing may be held: they are to be asked for."""
+        gone = [name for name in names if self._until_us.pop(name, None) is not None]
+        with suppress(Exhausted, Unavailable):
+            if gone:
+                note_absent(self._store, (), 0, gone)
+
+    def arrived(self, *names: str) -> None:
+        """A company is there now, with these ids; the store knows by its snapshot."""
+        for name in names:
+            self._until_us.pop(name, None)

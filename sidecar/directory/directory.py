@@ -61,7 +61,9 @@ class Directory:
         self._authority = authority
         self._watched = watched
         self._wanted: Counter[str] = Counter()
+        self._wanted_ids: dict[str, str] = {}  # of those wanted by another id, once it is known
         self._resolved: OrderedDict[str, ResolvedCompany] = OrderedDict()
+        self._called: dict[str, str] = {}  # first ids of those, by the others
         self._weight = 0  # of all of them
         self._weight_max = companies_max * _WEIGHT_OF_ONE
         self._defaults: OrderedDict[str, ResolvedCompany] = OrderedDict()
@@ -82,7 +84,10 @@ class Directory:
         return self._index
 
     def company(self, company: str, at_us: int) -> ResolvedCompany | None:
-        """The company in the segment that holds an instant; `None` if no snapshot is held."""
+        """The company in the segment that holds an instant; `None` if no snapshot is held.
+
+        Whichever of its ids it is asked for by.
+        """
         resolved = self._resolved.get(company)
         if resolved is None:
             return self._load(company, at_us)
@@ -91,6 +96,17 @@ class Directory:
             self._resolved.move_to_end(company)
             return resolved
         return self._keep(resolved.snapshot, at_us)
+
+    def first_id(self, company: str, at_us: int) -> str:
+        """The first id of the company that is called so, if it is held; else what was given."""
+        if company in self._resolved:
+            return company
+        found = self.company(company, at_us)
+        return company if found is None else found.snapshot.company
+
+    def known_first_id(self, company: str) -> str:
+        """The same as far as it is in memory; for the event loop."""
+        return self._called.get(company, company)
 
     def default_company(self, company: str) -> ResolvedCompany | None:
         """What stands in for a company that is unknown; `None` without a default plan."""
@@ -151,6 +167,7 @@ class Directory:
                 self._wanted[company] -= 1
                 if not self._wanted[company]:
                     del self._wanted[company]
+                    self._wanted_ids.pop(company, None)
 
     def in_use(self) -> list[str]:
         """Ids of the companies that were used of late, also of those known not to exist."""
@@ -163,6 +180,12 @@ class Directory:
         """
         absent = [company for company in companies if not self._snapshots.holds(company)]
         self._absent.remember(absent, until_us, revision)
+
+    def note_called(self, names: Sequence[str]) -> None:
+        """Companies were renamed so: none of the names is absent any more."""
+        self._absent.called(names)
+        for name in names:
+            self._defaults.pop(name, None)
 
     def absent(self) -> list[str]:
         """Ids of the companies that are known not to exist."""
@@ -190,11 +213,14 @@ class Directory:
         if index is not None or changed > _FORGOTTEN_ONE_BY_ONE_MAX:
             self._left += [self._resolved, self._defaults]
             self._resolved, self._defaults = OrderedDict(), OrderedDict()
+            self._called = {}
             self._weight = 0
             return
         left: OrderedDict[str, ResolvedCompany] = OrderedDict()
         for snapshot in changes.companies:
             self._forget(snapshot.company, left)
+            for name in snapshot.names:
+                self._defaults.pop(name, None)
         for company in changes.removed:
             self._forget(company, left)
         if left:
@@ -204,7 +230,9 @@ class Directory:
         """Bring what is known of who is held, and of who is absent, in line with the store."""
         for arrived in pages(changes.companies, _NOTED_AT_ONCE):
             for snapshot in arrived:
-                self._absent.arrived(snapshot.company)
+                self._absent.arrived(snapshot.company, *snapshot.names)
+                wanted = self._wanted.keys() & snapshot.names if snapshot.names else ()
+                self._wanted_ids.update((name, snapshot.company) for name in wanted)
             if self._company_cache is not None:
                 self._company_cache.applied(arrived, ())
                 for snapshot in arrived:
@@ -223,7 +251,9 @@ class Directory:
         company_cache = self._company_cache
         if company_cache is None:
             return
-        while gone := company_cache.to_evict(arrived, self._watched, self._wanted):
+        while gone := company_cache.to_evict(
+            arrived, self._watched, self._wanted, frozenset(self._wanted_ids.values())
+        ):
             changes = SnapshotChanges(removed=gone)
             yield from self._snapshots.applying(changes)
             self._switch(changes, None)
@@ -255,12 +285,21 @@ class Directory:
         resolved = self._resolved.pop(company, None)
         if resolved is not None:
             left[company] = resolved
-            self._weight -= resolved.snapshot.weight
+            self._let_go(resolved)
         self._defaults.pop(company, None)
 
     def _load(self, company: str, at_us: int) -> ResolvedCompany | None:
+        first = self._called.get(company)
+        if first is not None:
+            return self.company(first, at_us)
         snapshot = self._snapshots.company(company)
         return None if snapshot is None else self._keep(snapshot, at_us)
+
+    def _let_go(self, resolved: ResolvedCompany) -> None:
+        """A company is not in memory any more."""
+        self._weight -= resolved.snapshot.weight
+        for name in resolved.snapshot.names:
+            self._called.pop(name, None)
 
     def _keep(self, snapshot: CompanySnapshot, at_us: int) -> ResolvedCompany | None:
         if self._index is None:
@@ -270,6 +309,9 @@ class Directory:
         self._weight += snapshot.weight - (0 if before is None else before.snapshot.weight)
         self._resolved[snapshot.company] = resolved
         self._resolved.move_to_end(snapshot.company)
+        for name in snapshot.names:
+            if name != snapshot.company:
+                self._called[name] = snapshot.company
         if self._company_cache is not None:
             self._company_cache.pin(snapshot.company)
         for _ in range(_LET_GO_AT_ONCE):
@@ -277,7 +319,7 @@ class Directory:
             if not too_many and (self._weight <= self._weight_max or len(self._resolved) == 1):
                 break
             company, gone = self._resolved.popitem(last=False)
-            self._weight -= gone.snapshot.weight
+            self._let_go(gone)
             if self._company_cache is not None:
                 self._company_cache.unpin(company)
         return resolved

@@ -41,6 +41,8 @@ VALUE_AMOUNTS_MAX: Final = 256
 WARNING_PERCENTS_MAX: Final = 16
 WARNING_PERCENT_MAX: Final = 1000
 OVERRIDES_MAX: Final = 1000
+COMPANY_NAMES_MAX: Final = 20
+"""Ids that a company was renamed to, all of which it keeps."""
 FEATURES_MAX: Final = 10_000
 PLANS_MAX: Final = 10_000
 ADD_ONS_MAX: Final = 10_000

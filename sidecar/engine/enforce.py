@@ -24,14 +24,14 @@ from sidecar.domain.limits.counters import CounterName
 from sidecar.domain.limits.decide import decide, decide_unmetered
 from sidecar.domain.limits.decision import Decision
 from sidecar.domain.limits.reasons import Basis, GrantMode, Reason
-from sidecar.domain.limits.requests import Check, payload_digest, require_event_time
+from sidecar.domain.limits.requests import Check, require_event_time
 from sidecar.engine.admission import Admission, Gate
+from sidecar.engine.call import Call, by_first_id
 from sidecar.engine.limit_usage import LimitUsage, read_limit_usage
 from sidecar.engine.needs import COUNTERS_MAX, NOTHING, Needs
 from sidecar.engine.plane_status import PlaneStatus
 from sidecar.engine.request_dimensions import RequestDimensions
 from sidecar.engine.unheard import basis_or_needs, unheard_counters
-from sidecar.storage import keys
 from sidecar.storage.answer_codec import StoredAnswer
 from sidecar.storage.record_wire import encode_owner, encode_record
 from sidecar.storage.store import Store
@@ -39,7 +39,6 @@ from sidecar.storage.transaction import Transaction
 
 _RECORD_ONLY: Final = GrantMode.RECORD_ONLY
 _ALLOWED: Final = Reason.ALLOWED
-_NO_DIGEST: Final = b""
 
 
 class EncodeResponse(Protocol):
@@ -70,19 +69,6 @@ class Replay(msgspec.Struct, frozen=True, gc=False):
 
 
 Outcome: TypeAlias = Answer | Replay | FieldError
-
-
-class _Call:
-    """One check on its way through a step, and where its answer is kept for retries."""
-
-    __slots__ = ("answer_hash", "check", "digest", "now_us", "transaction")
-
-    def __init__(self, transaction: Transaction, check: Check, now_us: int) -> None:
-        self.transaction = transaction
-        self.check = check
-        self.now_us = now_us
-        self.answer_hash = b""
-        self.digest = _NO_DIGEST
 
 
 class Enforcer:
@@ -148,7 +134,10 @@ class Enforcer:
         """
         names: set[CounterName] = set()
         for check in () if asked.counters else checks:
-            if isinstance(check, Check) and self._plane_status.may_lack(check, now_us):
+            if not isinstance(check, Check):
+                continue
+            check = by_first_id(check, self._directory)  # noqa: PLW2901
+            if self._plane_status.may_lack(check, now_us):
                 admission = self._gate.admit(check, now_us, asked)
                 if isinstance(admission, Admission) and admission.feature is not None:
                     reading = self._read(transaction, check, admission, now_us)
@@ -190,8 +179,13 @@ class Enforcer:
 
     def holds_all(self, companies: Set[str], now_us: int) -> bool:
         """Whether nothing has to be asked for to decide about companies."""
-        holds, part_heard = self._directory.company, self._plane_status.part_heard
-        return all(holds(name, now_us) and name not in part_heard for name in companies)
+        part_heard = self._plane_status.part_heard
+        found = (self._directory.company(name, now_us) for name in companies)
+        return all(company and company.snapshot.company not in part_heard for company in found)
+
+    def first_id(self, company: str) -> str:
+        """The first id of a company, as far as it is in memory; for the event loop."""
+        return self._directory.known_first_id(company)
 
     def feature_of(self, company: str, feature: str, at_us: int) -> ResolvedFeature | None:
         """What decides about a company's feature at an instant, as far as it is known."""
@@ -214,13 +208,11 @@ class Enforcer:
     def _step(
         self, transaction: Transaction, check: Check, now_us: int, asked: Needs
     ) -> Answer | Replay | Needs:
-        call = _Call(transaction, check, now_us)
-        if check.idempotency_key:
-            call.answer_hash = keys.answer_hash(check.company, check.idempotency_key)
-            call.digest = payload_digest(check)
-            stored = transaction.answer(call.answer_hash)
-            if stored is not None:
-                return _replay(stored, call.digest)
+        call = Call(transaction, check, now_us, self._directory)
+        check = call.check
+        stored = call.stored_answer()
+        if stored is not None:
+            return _replay(stored, call.digest)
         if check.event_time_us != now_us:
             machine_ahead_us = self._plane_status.machine_ahead_us
             require_event_time("event_time", check.event_time_us, now_us, machine_ahead_us)
@@ -240,7 +232,7 @@ class Enforcer:
         return self._meter(call, admission, feature, asked)
 
     def _meter(
-        self, call: _Call, admission: Admission, feature: ResolvedFeature, asked: Needs
+        self, call: Call, admission: Admission, feature: ResolvedFeature, asked: Needs
     ) -> Answer | Needs:
         check, now_us, transaction = call.check, call.now_us, call.transaction
         at_us, mode = check.event_time_us, admission.mode
@@ -282,7 +274,7 @@ class Enforcer:
         )
         return self._commit(call, decision, basis, record)
 
-    def _record(self, call: _Call, admission: Admission) -> Answer:
+    def _record(self, call: Call, admission: Admission) -> Answer:
         """Allow, and record: for the plane to attribute where it is not known what it counts on."""
         check, basis = call.check, admission.basis
         decision = admission.told(Decision(True, _ALLOWED, check.quantity))
@@ -308,7 +300,7 @@ class Enforcer:
         )
         return self._commit(call, decision, basis, record)
 
-    def _commit(self, call: _Call, decision: Decision, basis: Basis, record: bytes) -> Answer:
+    def _commit(self, call: Call, decision: Decision, basis: Basis, record: bytes) -> Answer:
         transaction = call.transaction
         record_id = transaction.next_record_id()
         transaction.append(record)

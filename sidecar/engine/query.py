@@ -139,7 +139,7 @@ class Queries:
             # Those are only told to who asks, as a check does that needs them.
             basis = status.unheard_basis(company.version, now_us)
         else:
-            basis = status.report_basis(company_id, company.version, now_us)
+            basis = status.report_basis(company.snapshot.company, company.version, now_us)
         features = tuple((key, tuple(usages)) for key, usages in reader.found.items())
         return UsageReport(features, by_default(basis, company.default_plan), reader.after)
 

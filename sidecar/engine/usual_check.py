@@ -115,9 +115,13 @@ class UsualChecks:
                 key.isascii() and key.isprintable() and " " not in key
             ):
                 return None
-            answer_hash = keys.answer_hash(company_id, key)
+            answer_hash = keys.answer_hash(feature.company, key)
             if transaction.stores_answer(answer_hash):
                 return None
+            if feature.company != company_id and transaction.stores_answer(
+                keys.answer_hash(company_id, key)
+            ):
+                return None  # kept when it was not known who is called so
             if dimensions:
                 digest = digest_of(feature_key, quantity, _ALL_OR_NOTHING, dimensions)
             else:

@@ -207,7 +207,7 @@ class Deciding:
     def touch(self, request: Request) -> None:
         """Wake those who watch what a request counted on."""
         if self._watchlist is not None:
-            self._watchlist.touch(request.company, request.feature)
+            self._watchlist.touch(self._enforcer.first_id(request.company), request.feature)
 
     def failed(self, error: Exception) -> None:
         """A check could not be answered: whoever wants to know is told."""

@@ -96,6 +96,7 @@ class WatchMethods:
             company = await in_steps(
                 self._runner, self._reader.read(subject, told, touched, now_us)
             )
+            self._watchlist.note_called(subject.company, company.company)
             return company, now_us
 
     async def _changed(

@@ -13,6 +13,7 @@ path of pages to every commit (measured: 16 % of an engine call).
 | `mname` incarnation                                              | its id            |
 | `mtally` incarnation feature                                     | tally             |
 | `n` company                                                      | that it is absent |
+| `o` name that a company was renamed to                           | its first id      |
 | `p` generation number                                            | part of a catalog |
 | `q` number                                                       | damaged: set aside|
 | `s` company                                                      | company snapshot  |
@@ -38,6 +39,7 @@ ANSWERS: Final = b"h"
 UNPARTITIONED_ANSWERS: Final = b"i"
 META: Final = b"m"
 ABSENT: Final = b"n"
+COMPANY_NAMES: Final = b"o"
 CATALOG_PARTS: Final = b"p"
 QUARANTINE: Final = b"q"
 SNAPSHOTS: Final = b"s"
@@ -142,6 +144,11 @@ def absent_key(company: str) -> bytes:
     return ABSENT + company.encode()
 
 
+def name_of_company_key(name: str) -> bytes:
+    """Key of whom a name leads to that a company was renamed to."""
+    return COMPANY_NAMES + name.encode()
+
+
 def catalog_part_key(generation: int, number: int) -> bytes:
     """Key of a part of a catalog."""
     return _CATALOG_PART.pack(CATALOG_PARTS, generation, number)
@@ -160,7 +167,7 @@ def ordinal_of_name(incarnation_name_key: bytes) -> int:
 
 @reads("the key of a company")
 def company_of(company_key: bytes) -> str:
-    """The company in the key of a snapshot, in its place or staged, or of its absence."""
+    """The company in the key of a snapshot, wherever it is, of its absence, or of a name."""
     return company_key[1:].decode()
 
 

@@ -33,6 +33,7 @@ _KINDS: Final = {
     keys.UNPARTITIONED_ANSWERS: "stored answer",
     keys.META: "fact of the store",
     keys.CATALOG_PARTS: "part of the catalog",
+    keys.COMPANY_NAMES: "name of a company",
     keys.SNAPSHOTS: "snapshot of a company",
     keys.STAGED: "snapshot of a company",
     keys.OUTBOX: USAGE_RECORD,

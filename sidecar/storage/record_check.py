@@ -58,6 +58,10 @@ def _absent(key: bytes, data: bytes) -> object:
     return keys.company_of(key), codec.decode_value(data, int)
 
 
+def _name(key: bytes, data: bytes) -> object:
+    return keys.company_of(key), codec.decode_value(data, str)
+
+
 FACTS: Final[Mapping[bytes, _Read]] = {
     keys.META_CATALOG: lambda _, data: codec.decode_catalog_head(data),
     keys.META_POSITION: _position,
@@ -75,11 +79,12 @@ _KINDS: Final[Mapping[bytes, _Read]] = {
     keys.META_NAME: lambda key, data: (keys.ordinal_of_name(key), name_in(data)),
     keys.META_TALLY: _tally,
     keys.ABSENT: _absent,
+    keys.COMPANY_NAMES: _name,
     keys.CATALOG_PARTS: lambda _, data: codec.decode_value(data, Catalog),
     keys.SNAPSHOTS: _snapshot,
     keys.STAGED: _staged,
 }
-_FOLLOWED: Final = (keys.CATALOG_PARTS, keys.SNAPSHOTS, keys.STAGED)
+_FOLLOWED: Final = (keys.CATALOG_PARTS, keys.COMPANY_NAMES, keys.SNAPSHOTS, keys.STAGED)
 _FOLLOWED_FACTS: Final = (keys.META_CATALOG, keys.META_POSITION, keys.META_STAGED)
 """What comes from the control plane: where some of it is missing, it is followed from the start."""
 

@@ -22,6 +22,8 @@ from sidecar.storage import codec, keys
 from sidecar.storage.bounded_scan import scan_bounded
 from sidecar.storage.catalog_parts import joined, parts_of
 from sidecar.storage.codec import CatalogHead
+from sidecar.storage.company_names import forget_names, led_to, note_names
+from sidecar.storage.kv_engine import KvTransaction
 from sidecar.storage.room import require_room_for_snapshots
 from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
@@ -99,13 +101,13 @@ class Snapshots:
         return self._store.transact(work)
 
     def company(self, company: str) -> CompanySnapshot | None:
-        """A company's snapshot, if it is held."""
-        data = self._store.transact(lambda transaction: self._bytes_of(transaction, company))
+        """A company's snapshot, by any of its ids, if it is held."""
+        data = self._store.transact(lambda transaction: self._called(transaction, company))
         return codec.decode_snapshot(data) if data else None
 
     def holds(self, company: str) -> bool:
         """Whether a company's snapshot is held."""
-        return bool(self._store.transact(lambda transaction: self._bytes_of(transaction, company)))
+        return bool(self._store.transact(lambda transaction: self._called(transaction, company)))
 
     def position(self) -> WatchPosition:
         """How far the control plane was followed."""
@@ -179,9 +181,8 @@ class Snapshots:
         generation = stored.generation + 1
         number = 0
         for number, part in enumerate(parts_of(catalog.catalog), start=1):
-            self._store.transact(
-                partial(_put_part, keys.catalog_part_key(generation, number), part)
-            )
+            key, data = keys.catalog_part_key(generation, number), codec.encode_value(part)
+            self._store.transact(partial(_put, key, data))
             yield
         return CatalogHead(catalog.version, generation, number)
 
@@ -202,7 +203,7 @@ class Snapshots:
             if self._hides and data:
                 kv.put(keys.SNAPSHOTS + key[1:], data)
             elif self._hides:
-                kv.delete(keys.SNAPSHOTS + key[1:])
+                _remove(kv, keys.company_of(key))
             kv.delete(key)
         if staged:
             return True
@@ -217,6 +218,11 @@ class Snapshots:
             _put_position(transaction, codec.decode_value(staged_to, Staged).position)
             kv.delete(keys.META_STAGED)
         return bool(parts)
+
+    def _called(self, transaction: Transaction, name: str) -> bytes | None:
+        """Bytes of the snapshot of the company that is called so; none where none is held."""
+        bytes_of = partial(self._bytes_of, transaction)
+        return bytes_of(name) or led_to(transaction.keyspace, name, bytes_of)
 
     def _bytes_of(self, transaction: Transaction, company: str) -> bytes | None:
         """Bytes of a company's snapshot; none of one that was just removed."""
@@ -258,7 +264,7 @@ def _write(transaction: Transaction, changes: SnapshotChanges) -> None:
     """Write changes where they belong."""
     _put_companies(changes.companies, keys.snapshot_key, changes.replace, transaction)
     for company in changes.removed:
-        transaction.keyspace.delete(keys.snapshot_key(company))
+        _remove(transaction.keyspace, company)
     _put_position(transaction, changes.position)
 
 
@@ -266,9 +272,10 @@ def _switch(
     transaction: Transaction, head: CatalogHead | None, position: WatchPosition | None
 ) -> None:
     """Let what is staged hide what is beside it."""
+    kv = transaction.keyspace
     if head is not None:
-        transaction.keyspace.put(keys.META_CATALOG, codec.encode_catalog_head(head))
-    transaction.keyspace.put(keys.META_STAGED, codec.encode_value(Staged(position)))
+        kv.put(keys.META_CATALOG, codec.encode_catalog_head(head))
+    kv.put(keys.META_STAGED, codec.encode_value(Staged(position)))
 
 
 def _put_companies(
@@ -283,7 +290,15 @@ def _put_companies(
         kv.delete(keys.absent_key(snapshot.company))
         stored = kv.get(keys.snapshot_key(snapshot.company))
         if stored is None or replace or codec.version_of(stored) <= snapshot.version:
+            if replace:
+                forget_names(kv, snapshot.company, stored)
             kv.put(key_of(snapshot.company), codec.encode_snapshot(snapshot))
+            note_names(kv, snapshot)
+
+
+def _remove(kv: KvTransaction, company: str) -> None:
+    forget_names(kv, company, kv.get(keys.snapshot_key(company)))
+    kv.delete(keys.snapshot_key(company))
 
 
 def _stage_removals(companies: Sequence[str], transaction: Transaction) -> None:
@@ -291,13 +306,13 @@ def _stage_removals(companies: Sequence[str], transaction: Transaction) -> None:
         transaction.keyspace.put(keys.staged_key(company), b"")
 
 
-def _put_part(key: bytes, part: Catalog, transaction: Transaction) -> None:
-    transaction.keyspace.put(key, codec.encode_value(part))
-
-
 def _put_position(transaction: Transaction, position: WatchPosition | None) -> None:
     if position is not None:
         transaction.keyspace.put(keys.META_POSITION, codec.encode_value(position))
+
+
+def _put(key: bytes, data: bytes, transaction: Transaction) -> None:
+    transaction.keyspace.put(key, data)
 
 
 def _catalog_head(transaction: Transaction) -> CatalogHead:

@@ -147,19 +147,16 @@ class PlaneClient:
         return pushed
 
     async def fetch(
-        self,
-        incarnation: str,
-        companies: Sequence[str],
-        known_catalog_version: int,
-        seconds: float,
+        self, incarnation: str, companies: Sequence[str], known_catalog_version: int, seconds: float
     ) -> FetchAnswer:
-        """Get snapshots of companies."""
+        """Get snapshots of companies, by any of their ids."""
         request = sync_pb2.FetchSnapshotsRequest(
             incarnation=incarnation,
             companies=companies,
             known_catalog_version=known_catalog_version,
             accepts_spans=True,
             accepts_changes=True,
+            accepts_names=True,
         )
         kind = sync_pb2.FetchSnapshotsResponse
         told: list[bytes] = []

@@ -20,6 +20,7 @@ from sidecar.storage.store import Store
 from sidecar.sync.apply_changes import ChangesApplier
 from sidecar.sync.apply_totals import TotalsApplier
 from sidecar.sync.coverage_keeper import CoverageKeeper
+from sidecar.sync.followed import FollowedCompanies
 from sidecar.sync.machine.watch import HELD_BACK_MAX, Apply, StartOver, WatchMachine, WatchStep
 from sidecar.sync.plane import PlaneClient
 from sidecar.sync.plane_answers import FetchAnswer, PlaneAway
@@ -27,8 +28,7 @@ from sidecar.sync.reached import Reached
 from sidecar.sync.refresh import CHUNK, TotalsRefresh
 from sidecar.sync.retry_wait import RetryWait
 from sidecar.sync.shared_fetches import SharedFetches
-from sidecar.sync.snapshot_requests import SnapshotRequests
-from sidecar.sync.told_companies import chosen
+from sidecar.sync.snapshot_requests import SnapshotRequests, by_first_id
 from sidecar.sync.unreadable import UnreadableCompanies
 from sidecar.watch.watchlist import Watchlist
 
@@ -99,6 +99,7 @@ class PlaneWatcher:
         )
         self._is_away = self._is_failing = False
         self._fetches = SharedFetches(self._fetch, fetch_seconds)
+        self._followed = FollowedCompanies(directory, runner, self._fetches, watchlist)
         self._requests = SnapshotRequests(plane, directory)
         self._unreadable = UnreadableCompanies(self._ask_again)
 
@@ -145,7 +146,7 @@ class PlaneWatcher:
             incarnation,
             revision,
             without_companies=not self._everyone,
-            wanted=None if self._everyone else self._followed_of,
+            wanted=None if self._everyone else self._followed.among,
         )
         self._keeper.coverage.stream_began()
         refreshed = False
@@ -184,7 +185,7 @@ class PlaneWatcher:
                 self._totals.ensure()
 
     async def _hear(self, incarnation: str, step: WatchStep) -> None:
-        follows = None if self._everyone else self._follows
+        follows = None if self._everyone else self._followed.follows
         if await self._hearing.hear(incarnation, step.totals, follows):
             self._keeper.coverage.told(step.totals_after, step.totals_until)
 
@@ -209,7 +210,7 @@ class PlaneWatcher:
         companies = action.companies
         if self._seen is not None:
             self._seen.update(snapshot.company for snapshot in companies)
-        self._fetches.note_removed(action.removed)
+        self._fetches.note_outdated(action.removed)
         revision = action.revision
         reached = None if revision is None else WatchPosition(action.epoch, revision)
         position = None if self._unreadable else reached
@@ -266,18 +267,23 @@ class PlaneWatcher:
 
     async def _renew(self, companies: Sequence[str]) -> None:
         incarnation = self._store.incarnation.id
-        async for asked, fetched in self._requests.answers(incarnation, companies, SILENCE_SECONDS):
+        async for asked, told in self._requests.answers(incarnation, companies, SILENCE_SECONDS):
+            fetched, called_otherwise = by_first_id(asked, told)
             changes = SnapshotChanges(
                 fetched.catalog, fetched.companies, fetched.unknown, replace=True
             )
             await self._totals.hear_all(incarnation, asked, fetched.totals)
             await self._write(changes)
+            if called_otherwise:
+                await self._renew(called_otherwise)
 
     async def _fetch(self, companies: Sequence[str]) -> bool:
         incarnation, seconds = self._store.incarnation.id, self._fetch_seconds
         try:
-            async for asked, fetched in self._requests.answers(incarnation, companies, seconds):
+            async for asked, told in self._requests.answers(incarnation, companies, seconds):
+                fetched, called_otherwise = by_first_id(asked, told)
                 await self._take(incarnation, asked, fetched)
+                await self._fetches.fetch(called_otherwise, seconds)
         except (PlaneAway, FieldError) as error:
             self._away(str(error))
             return False
@@ -294,8 +300,9 @@ class PlaneWatcher:
         await self._totals.hear_first(incarnation, asked, fetched.totals)
         await self._keeper.began_anew(fetched.totals.version, began_us)
         changes = SnapshotChanges(fetched.catalog, fetched.companies)
-        await self._applying.apply(changes, without=self._fetches.removed)
-        if absent := sorted(set(asked).intersection(fetched.unknown)):
+        await self._applying.apply(changes, without=self._fetches.outdated)
+        absent = sorted(set(asked).intersection(fetched.unknown) - self._fetches.outdated)
+        if absent:
             remember, until_us = self._directory.remember_absent, self._now() + ABSENT_US
             revision = self._reached.revision
             await self._runner.run_alone(partial(remember, absent, until_us, revision))
@@ -314,11 +321,3 @@ class PlaneWatcher:
             log.warning("sync.watch_interrupted", error=why)
         self._is_away = True
         self._lost_contact()
-
-    async def _followed_of(self, companies: Sequence[str]) -> set[str]:
-        """Those that concern this store: the rest is not even read."""
-        return await chosen(self._runner, companies, self._follows)
-
-    def _follows(self, company: str) -> bool:
-        """Whether news of a company are wanted; called on the store's thread."""
-        return company in self._fetches or self._directory.follows(company)

@@ -23,11 +23,12 @@ class SharedFetches(Generic[K]):
     """What is being fetched, and who waits for it.
 
     `obtain` gets what is wanted and keeps it; False: it cannot be had now. `seconds`: how long a
-    call waits. `removed`: companies that were removed while they were being fetched.
+    call waits. `outdated`: companies of which later news came while they were being fetched: that
+    they were removed, or who is called so.
     """
 
     def __init__(self, obtain: Callable[[Sequence[K]], Awaitable[bool]], seconds: float) -> None:
-        self.removed: set[K] = set()
+        self.outdated: set[K] = set()
         self._obtain = obtain
         self._seconds = seconds
         self._not_before = 0.0
@@ -42,9 +43,9 @@ class SharedFetches(Generic[K]):
         """The plane is back: try at once."""
         self._not_before = 0.0
 
-    def note_removed(self, wanted: Iterable[K]) -> None:
-        """Companies are removed; what a fetch brings of them is older than that."""
-        self.removed.update(name for name in wanted if name in self._under_way)
+    def note_outdated(self, wanted: Iterable[K]) -> None:
+        """There is news of companies; what a fetch under way brings of them is older than that."""
+        self.outdated.update(name for name in wanted if name in self._under_way)
 
     async def fetch(self, wanted: Sequence[K], seconds: float | None) -> None:
         """Get what is not held.
@@ -115,4 +116,4 @@ class SharedFetches(Generic[K]):
         self._leave()
         for name in wanted:
             self._under_way.pop(name, None)
-            self.removed.discard(name)
+            self.outdated.discard(name)

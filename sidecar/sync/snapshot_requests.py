@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
+import msgspec
+
 from sidecar.directory.directory import Directory
 from sidecar.sync.plane import PlaneClient
 from sidecar.sync.plane_answers import FetchAnswer, PlaneAway
@@ -36,3 +38,16 @@ class SnapshotRequests:
         index = self._directory.index
         known = 0 if index is None else index.version
         return await self._plane.fetch(incarnation, companies, known, seconds)
+
+
+def by_first_id(asked: Sequence[str], answer: FetchAnswer) -> tuple[FetchAnswer, list[str]]:
+    """What an answer says of companies that were asked for by their first ids; those of others.
+
+    Those are to be asked for again, by these: only then is what others count on them told here.
+    """
+    names = set(asked)
+    others = [found.company for found in answer.companies if found.company not in names]
+    if not others:
+        return answer, others
+    known = [found for found in answer.companies if found.company in names]
+    return msgspec.structs.replace(answer, companies=known), others

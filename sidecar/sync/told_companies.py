@@ -7,26 +7,30 @@ that cannot be read is no reason to miss the others.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from typing import Final, NamedTuple, TypeAlias
 
 from google.protobuf.message import DecodeError
 
 from sidecar.api.catalog.v1 import catalog_pb2
+from sidecar.domain.bounds import COMPANY_NAMES_MAX
 from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.slices import Slices, pages
 from sidecar.engine.runner import Runner
 from sidecar.engine.slicing import in_slices
-from sidecar.shared.convert.parsing import first_text, parsed_in_slices
+from sidecar.shared.convert.parsing import first_text, parsed_in_slices, texts
 from sidecar.shared.convert.snapshots import snapshot_in_slices
 
-Wanted: TypeAlias = Callable[[Sequence[str]], Awaitable[Collection[str]]]
-"""Which of some companies are wanted here."""
+Wanted: TypeAlias = Callable[[Sequence[str], Sequence[str]], Awaitable[Collection[str]]]
+"""Which of some companies are wanted here; it is told the other ids of all of them, too."""
 
 _CHOSEN_AT_ONCE: Final = 200
-_COMPANY_FIELD: Final = catalog_pb2.CompanySnapshot.DESCRIPTOR.fields_by_name["company"].number
+_FIELDS: Final = catalog_pb2.CompanySnapshot.DESCRIPTOR.fields_by_name
+_COMPANY_FIELD: Final = _FIELDS["company"].number
+_NAMES_FIELD: Final = _FIELDS["names"].number
 
 
 class ToldCompanies(NamedTuple):
@@ -41,7 +45,7 @@ async def read_companies(messages: Sequence[bytes], wanted: Wanted | None = None
     """Read encoded snapshots of companies, of those that are wanted; `None`: of all."""
     named = await in_slices(_named(messages))
     if wanted is not None and named:
-        chosen = await wanted(list(named))
+        chosen = await wanted(list(named), await in_slices(_names(named.values())))
         named = {name: message for name, message in named.items() if name in chosen}
     return await in_slices(_read(named))
 
@@ -55,6 +59,15 @@ def _named(messages: Sequence[bytes]) -> Slices[dict[str, bytes]]:
             named[name] = message
         yield
     return named
+
+
+def _names(messages: Iterable[bytes]) -> Slices[list[str]]:
+    """The other ids of the companies of messages, as many of each as there may be."""
+    names: list[str] = []
+    for message in messages:
+        names += islice(texts(message, _NAMES_FIELD), COMPANY_NAMES_MAX)
+        yield
+    return names
 
 
 def _read(named: Mapping[str, bytes]) -> Slices[ToldCompanies]:

@@ -41,9 +41,13 @@ class Subject(msgspec.Struct, frozen=True):
 
 
 class CompanyState(msgspec.Struct, frozen=True):
-    """States of features, and the end of the segment of the timeline that they were read in."""
+    """States of features, and the end of the segment of the timeline that they were read in.
+
+    `company`: the first id of whom they are of.
+    """
 
     features: list[FeatureState]
+    company: str
     until_us: int = FOREVER_US
 
 
@@ -88,7 +92,8 @@ class StateReader:
                 looked_at = 0
                 yield
         until_us = FOREVER_US if company is None else company.segment.until_us
-        return CompanyState(states, until_us)
+        known = subject.company if company is None else company.snapshot.company
+        return CompanyState(states, known, until_us)
 
     def _company(self, name: str, now_us: int) -> ResolvedCompany | None:
         company = self._directory.company(name, now_us)

@@ -77,6 +77,7 @@ class Watchlist:
         self._watches_max = watches_max
         self._count = 0
         self.watched: dict[str, set[Watch]] = {}
+        self._called: dict[str, set[str]] = {}  # watched otherwise than by their first ids
         self._closed = False
 
     def __bool__(self) -> bool:
@@ -86,8 +87,8 @@ class Watchlist:
         return self._count
 
     def __contains__(self, company: object) -> bool:
-        """Whether a company is watched. May be asked on any thread."""
-        return company in self.watched
+        """Whether a company is watched, by any of its ids. May be asked on any thread."""
+        return company in self.watched or company in self._called
 
     @contextmanager
     def watching(self, company: str) -> Iterator[Watch]:
@@ -110,11 +111,23 @@ class Watchlist:
             watches.discard(watch)
             if not watches:
                 del self.watched[company]
+                self._note_not_called(company)
+
+    def note_called(self, name: str, company: str) -> None:
+        """Who is watched by a name is this company, by its first id."""
+        if name in self.watched and name not in self._called.get(company, ()):
+            self._note_not_called(name)
+            if name != company:
+                self._called.setdefault(company, set()).add(name)
 
     def touch(self, company: str, feature: str = "") -> None:
-        """Something of a company may have changed: of one feature, or of everything."""
-        for watch in self.watched.get(company, ()):
-            watch.touch(feature)
+        """Something of a company may have changed: of one feature, or of everything.
+
+        It is meant by its first id, or by the one that it is watched by.
+        """
+        for name in (company, *self._called.get(company, ())):
+            for watch in self.watched.get(name, ()):
+                watch.touch(feature)
 
     def touch_all(self) -> None:
         """Something of every company may have changed."""
@@ -138,6 +151,12 @@ class Watchlist:
             self.touch(snapshot.company)
         for company in changes.removed:
             self.touch(company)
+
+    def _note_not_called(self, name: str) -> None:
+        for company, names in list(self._called.items()):
+            names.discard(name)
+            if not names:
+                del self._called[company]
 
     def close(self) -> None:
         """End every watch: the sidecar stops."""

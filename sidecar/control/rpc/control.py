@@ -59,6 +59,15 @@ class ControlServicer(control_pb2_grpc.ControlServiceServicer):
             await self._hub.refresh()
         return response
 
+    async def RenameCompany(  # noqa: N802
+        self, request: control_pb2.RenameCompanyRequest, context: Any
+    ) -> control_pb2.RenameCompanyResponse:
+        run = self._workers.read if request.dry_run else self._workers.write
+        response = await run(company_answers.rename_company, request)
+        if not request.dry_run:
+            await self._hub.refresh()
+        return response
+
     async def ListCompanies(  # noqa: N802
         self, request: control_pb2.ListCompaniesRequest, context: Any
     ) -> control_pb2.ListCompaniesResponse:

@@ -60,7 +60,7 @@ def get_company(
         store, KNOWN_NAMES.require_identifier("company", request.company)
     )
     return control_pb2.GetCompanyResponse(
-        company=company_to_message(stored.company),
+        company=company_to_message(stored.shown),
         snapshot=snapshot_for_reader(
             stored.snapshot,
             accepts_spans=request.accepts_spans,
@@ -103,11 +103,11 @@ def list_companies(
     companies, following = directory.list_companies(store, after, size)
     answer = control_pb2.ListCompaniesResponse()
     room = LISTED_BYTES
-    for at, company in enumerate(companies):
-        told = company_to_message(company)
+    for at, stored in enumerate(companies):
+        told = company_to_message(stored.shown)
         room -= told.ByteSize()
         if room < 0 and at:
-            following = companies[at - 1].id
+            following = companies[at - 1].company.id
             break
         answer.companies.append(told)
     answer.next_page_token = page_token(following)

@@ -96,7 +96,14 @@ def fetch(
     require_count("companies", len(request.companies), 1, NAMES_MAX)
     _require_identifiers(request.companies)
     known = request.known_catalog_version
-    fetched = snapshots.fetch(store, request.companies, known, incarnation, now_us)
+    fetched = snapshots.fetch(
+        store,
+        request.companies,
+        known,
+        incarnation,
+        now_us,
+        accepts_names=request.accepts_names,
+    )
     catalog = fetched.catalog
     answer = sync_pb2.FetchSnapshotsResponse(
         catalog=None if catalog is None else _told_catalog(catalog, request.accepts_changes),
@@ -112,7 +119,8 @@ def fetch(
         told = _told(snapshot, request.accepts_spans, request.accepts_changes)
         room -= told.ByteSize()
         if room < 0 and answer.companies:
-            answer.left_out_companies.append(snapshot.company)
+            names = {snapshot.company, *snapshot.names}
+            answer.left_out_companies.extend(names.intersection(request.companies))
         else:
             answer.companies.append(told)
     return answer

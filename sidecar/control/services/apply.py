@@ -12,12 +12,17 @@ from sidecar.control.rules.ownership import FieldConflict, TakeOver
 from sidecar.control.services.apply_warnings import apply_warnings
 from sidecar.control.services.filling_walk import want_filled
 from sidecar.control.services.given_companies import GivenCompany, company_steps, to_prune
+from sidecar.control.services.given_names import (
+    GivenNames,
+    given_names,
+    told_changes,
+    told_conflicts,
+)
 from sidecar.control.services.orphans import refuse_orphans
 from sidecar.control.services.plan_moves import decide_moves, with_existing
 from sidecar.control.services.timelines import with_timeline
 from sidecar.control.storage.port import PlaneStore, ReadTransaction, WriteTransaction
 from sidecar.control.storage.values import StoredCompany
-from sidecar.domain.catalog.add_on_rules import add_on_problems
 from sidecar.domain.catalog.canonical import canonical_catalog, canonical_company
 from sidecar.domain.catalog.model import Catalog
 from sidecar.domain.catalog.rules import companies_problems, problems
@@ -28,13 +33,11 @@ from sidecar.domain.catalog.warnings import WARNINGS_MAX
 from sidecar.domain.company.model import Company
 from sidecar.domain.company.size import company_size_problems
 from sidecar.domain.difference.changes import Change, ChangeAction, catalog_changes
-from sidecar.domain.entitlement.counted_limits import CountedLimits
 from sidecar.domain.errors import InvalidInput
-from sidecar.domain.validation import RuleProblem, below, field_path_text
+from sidecar.domain.validation import RuleProblem, field_path_text
 
 CHANGES_MAX: Final = 1_000
 CONFLICTS_MAX: Final = 1_000
-_BROKEN_TOLD_MAX: Final = 10
 
 
 class Desired(msgspec.Struct, frozen=True):
@@ -73,16 +76,17 @@ class Applied(msgspec.Struct, frozen=True):
 class _Steps(msgspec.Struct, frozen=True):
     """What has to be done to get from the stored state to the desired one.
 
-    `put`: companies to store; `reowned`: those that stay as they are, but change hands; `given`
-    counts objects.
+    `put`: companies to store; `reowned`: those that stay as they are, but change hands;
+    `objects`: how many are given.
     """
 
     catalog: Catalog | None
+    given: GivenNames
     put: list[GivenCompany]
     reowned: list[StoredCompany]
     remove: list[str]
     changes: list[Change]
-    given: int
+    objects: int
     warnings: tuple[RuleProblem, ...]
     conflicts: list[FieldConflict]
     refused: bool
@@ -92,7 +96,7 @@ class _Steps(msgspec.Struct, frozen=True):
             change.action is not ChangeAction.REMOVED and change.kind != "catalog"
             for change in self.changes
         )
-        unchanged = self.given - changed
+        unchanged = self.objects - changed
         return Applied(
             revision,
             tuple(self.changes[:CHANGES_MAX]),
@@ -132,23 +136,6 @@ def preview(store: PlaneStore, desired: Desired, now_us: int) -> Applied:
         return _steps(transaction, desired, now_us).applied(transaction.state().revision)
 
 
-def uncounted(store: PlaneStore) -> list[RuleProblem]:
-    """Where a catalog that an earlier version took counts on more than usage names; the first."""
-    with store.read() as transaction:
-        stored = transaction.catalog()
-    catalog = Catalog() if stored is None else stored.catalog
-    found = below(("catalog",), CountedLimits(catalog).problems())
-    return list(islice(found, _BROKEN_TOLD_MAX))
-
-
-def lowering(store: PlaneStore) -> list[RuleProblem]:
-    """Where with a catalog that an earlier version took buying more may be less; the first."""
-    with store.read() as transaction:
-        stored = transaction.catalog()
-    catalog = Catalog() if stored is None else stored.catalog
-    return list(islice(below(("catalog",), add_on_problems(catalog)), _BROKEN_TOLD_MAX))
-
-
 def _take(transaction: WriteTransaction, steps: _Steps, revision: int, now_us: int) -> None:
     if steps.catalog is not None:
         stored = transaction.catalog()
@@ -168,6 +155,7 @@ def _take(transaction: WriteTransaction, steps: _Steps, revision: int, now_us: i
         for each in steps.put
     )
     transaction.remove_companies(steps.remove, revision)
+    steps.given.put_renamed(transaction, revision)
 
 
 def _steps(transaction: ReadTransaction, desired: Desired, now_us: int) -> _Steps:
@@ -175,6 +163,11 @@ def _steps(transaction: ReadTransaction, desired: Desired, now_us: int) -> _Step
     before = Catalog() if stored is None else stored.catalog
     catalog = before if desired.catalog is None else desired.catalog
     _refuse_problems(desired, catalog)
+    names = given_names(transaction, desired.companies, desired.remove, desired.take_over)
+    desired = msgspec.structs.replace(
+        desired, companies=names.companies, remove=names.remove, take_over=names.take_over
+    )
+    _refuse_removal_of_given(desired)
     after = before
     if desired.catalog is not None:
         after = with_versions(canonical_catalog(catalog), before)
@@ -197,13 +190,14 @@ def _steps(transaction: ReadTransaction, desired: Desired, now_us: int) -> _Step
     odd = apply_warnings(transaction, (before, after), given_state, companies.put, remove, now_us)
     return _Steps(
         after if catalog_changed else None,
+        names,
         companies.put,
         companies.reowned,
         remove,
-        changes,
+        told_changes(transaction, changes, names),
         objects,
         tuple(islice(odd, WARNINGS_MAX)),
-        conflicts,
+        told_conflicts(transaction, conflicts),
         desired.refuse_conflicts and bool(conflicts),
     )
 
@@ -217,6 +211,9 @@ def _refuse_problems(desired: Desired, catalog: Catalog) -> None:
     for path, message in found:
         prefix = () if path[0] == "companies" else ("catalog",)
         raise InvalidInput(field_path_text((*prefix, *path)), message)
+
+
+def _refuse_removal_of_given(desired: Desired) -> None:
     given = {company.id for company in desired.companies}
     for at, company in enumerate(desired.remove):
         if company in given:

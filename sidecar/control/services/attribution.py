@@ -29,7 +29,8 @@ class Attributor:
         record.
         """
         snapshot = self._snapshot(record.company)
-        if record.unattributed and (snapshot is not None or not record.counters):
+        is_counted_here = any(key.company == record.company for key in record.counters)
+        if record.unattributed and (snapshot is not None or not is_counted_here):
             found = self._attributed(
                 snapshot or default_of(self._index(), record.company), record, data
             )

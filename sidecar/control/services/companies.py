@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from sidecar.control.rules.ownership import Merged, is_same, owners_of_created, path_text
+from sidecar.control.services.names import Called, first_id
 from sidecar.control.services.plan_terms import PlanTerms, with_trial_of_plane
 from sidecar.control.services.timelines import with_timeline
 from sidecar.control.storage.port import PlaneStore, ReadTransaction
@@ -44,26 +45,33 @@ def create_company(
     if dry_run:
         with store.read() as reading:
             held, new, _ = _work_out(reading, company, now_us)
-            return CreatedCompany(reading.state().revision, new, held is None)
+            return CreatedCompany(reading.state().revision, _shown(reading, new), held is None)
     with store.write() as transaction:
         held, new, owners = _work_out(transaction, company, now_us)
         if held is not None:
-            return CreatedCompany(transaction.state().revision, new, False)
+            return CreatedCompany(transaction.state().revision, held.shown, False)
         revision = transaction.next_revision()
         tombstone = transaction.tombstones([new.id]).get(new.id)
         stored = with_timeline(new, revision, now_us, tombstone, owners=owners)
         transaction.put_companies([stored])
-    return CreatedCompany(revision, stored.company, True)
+    return CreatedCompany(revision, stored.shown, True)
+
+
+def _shown(transaction: ReadTransaction, company: Company) -> Company:
+    """A company with the id that it is called by; one that was removed may have another."""
+    called = Called(transaction, [company.id])
+    return msgspec.structs.replace(company, id=called(company.id))
 
 
 def _work_out(
     transaction: ReadTransaction, company: Company, now_us: int
 ) -> tuple[StoredCompany | None, Company, tuple[FieldOwner, ...]]:
     """What is stored of it, the company as it is to be, and who owns its fields then."""
+    company = _by_first_id(transaction, company)
     said = canonical_company(company)
     held = transaction.companies([company.id]).get(company.id)
     if held is not None:
-        _refuse_another(said, held.company)
+        _refuse_another(said, held)
         return held, held.company, held.owners
     stored_catalog = transaction.catalog()
     catalog = Catalog() if stored_catalog is None else stored_catalog.catalog
@@ -80,12 +88,26 @@ def _work_out(
     return None, new.company, tuple(derived.get(owner.path, owner) for owner in created)
 
 
-def _refuse_another(said: Company, held: Company) -> None:
+def _by_first_id(transaction: ReadTransaction, company: Company) -> Company:
+    """The company by the id that is stored; it is to be given by the one that it is called by."""
+    if company.renamed_from:
+        raise InvalidInput("company.renamed_from", "is for Apply: rename it by RenameCompany")
+    id_ = first_id(transaction, company.id)
+    called = Called(transaction, [id_])(id_)
+    if called != company.id:
+        message = f"{company.id!r} was an id of company {called!r}, and leads there"
+        raise Conflict("company.id", message, "ALREADY_EXISTS")
+    return msgspec.structs.replace(company, id=id_)
+
+
+def _refuse_another(said: Company, held: StoredCompany) -> None:
     """Refuse a company that differs from the one that is there; the plane's own fields may."""
-    asked, there = fields_of(said), fields_of(held)
+    asked, there = fields_of(said), fields_of(held.company)
     for path in {*asked, *there}:
         if path in _OF_PLANE and path not in asked:
             continue
         if not is_same(asked.get(path), there.get(path)):
-            message = f"there is another company {said.id!r}: its {path_text(path)} differs"
+            message = (
+                f"there is another company {held.snapshot.called!r}: its {path_text(path)} differs"
+            )
             raise Conflict("company.id", message, "ALREADY_EXISTS")

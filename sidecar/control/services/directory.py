@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from sidecar.control.services.names import Called, first_id
 from sidecar.control.storage.port import PlaneStore, ReadTransaction
 from sidecar.control.storage.values import StoredCompany
 from sidecar.domain.catalog.model import CatalogSnapshot
-from sidecar.domain.company.model import Company
 from sidecar.domain.errors import NotFound
 from sidecar.domain.nearest import did_you_mean
 
@@ -23,9 +23,15 @@ def get_catalog(store: PlaneStore) -> CatalogSnapshot | None:
 def get_company(store: PlaneStore, company: str) -> StoredCompany:
     """One company; raises `NotFound`."""
     with store.read() as transaction:
-        stored = transaction.companies([company]).get(company)
-        if stored is None:
-            raise no_company(transaction, company)
+        return stored_company(transaction, company)
+
+
+def stored_company(transaction: ReadTransaction, company: str) -> StoredCompany:
+    """The same within a transaction, by any of the company's ids."""
+    id_ = first_id(transaction, company)
+    stored = transaction.companies([id_]).get(id_)
+    if stored is None:
+        raise no_company(transaction, company)
     return stored
 
 
@@ -37,20 +43,26 @@ def no_company(transaction: ReadTransaction, company: str) -> NotFound:
     known: set[str] = set()
     for beginning in ("", company[:1], company[: len(company) // 2]):
         known.update(transaction.company_ids_after(beginning, _NEIGHBOURS_MAX))
+        known.update(transaction.company_names_after(beginning, _NEIGHBOURS_MAX))
     return NotFound("company", f"there is no company {company!r}{did_you_mean(company, known)}")
 
 
 def company_names(store: PlaneStore, beginning: str, limit: int) -> list[str]:
-    """Ids of companies that begin so, in their order."""
+    """Ids that companies are called by now and that begin so, in their order."""
     with store.read() as transaction:
-        exact = [beginning] if transaction.companies([beginning]) else []
-        later = transaction.company_ids_after(beginning, limit)
-    return [*exact, *(name for name in later if name.startswith(beginning))][:limit]
+        later = {beginning, *transaction.company_ids_after(beginning, limit)}
+        later.update(transaction.company_names_after(beginning, limit))
+        names = [name for name in later if name.startswith(beginning)]
+        first = {name: first_id(transaction, name) for name in names}
+        called, held = Called(transaction, first.values()), transaction.snapshots(first.values())
+    return sorted(name for name, id_ in first.items() if id_ in held and called(id_) == name)[
+        :limit
+    ]
 
 
-def list_companies(store: PlaneStore, after: str, limit: int) -> tuple[list[Company], str]:
-    """Companies with greater ids, and the id after which the next page starts, or empty."""
+def list_companies(store: PlaneStore, after: str, limit: int) -> tuple[list[StoredCompany], str]:
+    """Companies with greater first ids, and the one after which the next page starts, or empty."""
     with store.read() as transaction:
         found = transaction.companies_after(after, limit + 1)
-    companies = [stored.company for stored in found[:limit]]
-    return companies, companies[-1].id if len(found) > limit else ""
+    companies = found[:limit]
+    return companies, companies[-1].company.id if len(found) > limit else ""

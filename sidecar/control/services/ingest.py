@@ -30,6 +30,7 @@ from sidecar.control.services.losses import (
     note_lost_stores,
     note_unreadable,
 )
+from sidecar.control.services.names import by_first_ids
 from sidecar.control.storage.port import PlaneStore, WriteTransaction
 from sidecar.control.storage.values import (
     Booked,
@@ -182,6 +183,7 @@ def _add(
     elapsed_us: int,
 ) -> Amounts:
     """Add new records to ledger and counters; returns what the plane itself counted."""
+    records = by_first_ids(transaction, records)
     keys = {
         (record.company, record.idempotency_key)
         for record in records

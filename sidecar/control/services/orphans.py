@@ -11,6 +11,7 @@ import msgspec
 from sidecar.control.services.given_companies import PAGE
 from sidecar.control.services.ways_out import of_another, told_together
 from sidecar.control.storage.port import ReadTransaction
+from sidecar.control.storage.values import StoredCompany
 from sidecar.domain.catalog.dimensions import UsedDimensions
 from sidecar.domain.catalog.model import Catalog, EntitlementGrant
 from sidecar.domain.catalog.rules import overrides_problems
@@ -69,8 +70,9 @@ def _orphans(
     ]
     lost += [feature for _, features, _ in checks for feature in features]
     lost += narrowed(before, after)
-    for company in _companies_naming(transaction, lost):
-        if company.id in gone:
+    for stored in _companies_naming(transaction, lost):
+        company = stored.shown
+        if stored.company.id in gone:
             continue
         then = _as_of(company, now_us)
         for of, found in (
@@ -103,8 +105,8 @@ def _lost(path: Path) -> str:
     return "catalog.add_ons" if "add_ons" in path else "catalog.plans"
 
 
-def _companies_naming(transaction: ReadTransaction, keys: list[str]) -> Iterator[Company]:
+def _companies_naming(transaction: ReadTransaction, keys: list[str]) -> Iterator[StoredCompany]:
     after = ""
     while page := transaction.companies_naming(keys, after, PAGE):
-        yield from (stored.company for stored in page)
+        yield from page
         after = page[-1].company.id

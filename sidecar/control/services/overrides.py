@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from sidecar.control.rules.ownership import owners_after_call
-from sidecar.control.services.directory import no_company
+from sidecar.control.services.directory import stored_company
 from sidecar.control.services.timelines import time_of_change, with_timeline
 from sidecar.control.storage.port import PlaneStore, ReadTransaction
 from sidecar.control.storage.values import StoredCompany
@@ -53,17 +53,17 @@ def grant_override(
         with store.read() as reading:
             stored, after = _granting(reading, company, override, now_us)
             revision = reading.state().revision
-        return GrantedOverride(revision, after or override, stored.company)
+        return GrantedOverride(revision, after or override, stored.shown)
     with store.write() as transaction:
         stored, granted = _granting(transaction, company, override, now_us)
         if granted is None:
             same = _of_id(stored.company, override.entitlement.id)
-            return GrantedOverride(transaction.state().revision, same or override, stored.company)
+            return GrantedOverride(transaction.state().revision, same or override, stored.shown)
         revision = transaction.next_revision()
         overrides = (*_kept(stored.company, now_us), granted)
         new = _with(stored, overrides, "GrantOverride", revision, now_us)
         transaction.put_companies([new])
-    return GrantedOverride(revision, granted, new.company)
+    return GrantedOverride(revision, granted, new.shown)
 
 
 def revoke_override(store: PlaneStore, company: str, id_: str, now_us: int) -> GrantedOverride:
@@ -72,7 +72,7 @@ def revoke_override(store: PlaneStore, company: str, id_: str, now_us: int) -> G
     Raises `NotFound` for an unknown company, and where no override was granted under the id.
     """
     with store.write() as transaction:
-        stored = _stored(transaction, company)
+        stored = stored_company(transaction, company)
         override = _of_id(stored.company, id_)
         if override is None:
             raise NotFound("id", f"company {company!r} was granted no override {id_!r}")
@@ -80,14 +80,14 @@ def revoke_override(store: PlaneStore, company: str, id_: str, now_us: int) -> G
         revision = transaction.next_revision()
         new = _with(stored, others, "RevokeOverride", revision, now_us)
         transaction.put_companies([new])
-    return GrantedOverride(revision, override, new.company)
+    return GrantedOverride(revision, override, new.shown)
 
 
 def _granting(
     transaction: ReadTransaction, company: str, override: Override, now_us: int
 ) -> tuple[StoredCompany, Override | None]:
     """The company as stored, and the override as it is to be; `None` where it is there already."""
-    stored = _stored(transaction, company)
+    stored = stored_company(transaction, company)
     same = _of_id(stored.company, override.entitlement.id)
     if same is not None:
         if msgspec.structs.replace(same, granted_us=None) == override:
@@ -148,13 +148,6 @@ def _kept(company: Company, now_us: int) -> tuple[Override, ...]:
         for override in company.overrides
         if not override.entitlement.id or override.expires_us > now_us - HISTORY_US
     )
-
-
-def _stored(transaction: ReadTransaction, company: str) -> StoredCompany:
-    stored = transaction.companies([company]).get(company)
-    if stored is None:
-        raise no_company(transaction, company)
-    return stored
 
 
 def _of_id(company: Company, id_: str) -> Override | None:

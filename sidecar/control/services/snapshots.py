@@ -85,25 +85,40 @@ class WatchPage(msgspec.Struct, frozen=True):
 
 
 def fetch(
-    store: PlaneStore, companies: Sequence[str], known_catalog: int, incarnation: str, now_us: int
+    store: PlaneStore,
+    companies: Sequence[str],
+    known_catalog: int,
+    incarnation: str,
+    now_us: int,
+    *,
+    accepts_names: bool = False,
 ) -> FetchedSnapshots:
-    """Snapshots of the companies asked for, with the usage in their windows of now."""
+    """Snapshots of the companies asked for, with the usage in their windows of now.
+
+    `accepts_names`: also of those that are asked for by an id that they were renamed to. Usage is
+    told of the ids asked for alone: the caller asks again by the first id, which the snapshot says.
+    """
     with store.read() as transaction:
         newest = transaction.catalog_version()
         catalog = transaction.catalog() if newest != known_catalog else None
         asked = list(dict.fromkeys(companies))
-        found, left_out = transaction.snapshots_within(asked, PAGE_BYTES)
+        known = transaction.first_ids(asked) if accepts_names else {}
+        ids = list(dict.fromkeys(known.get(name, name) for name in asked))
+        found, no_room = transaction.snapshots_within(ids, PAGE_BYTES)
         # Of those that do not exist, too: they may be on the default plan.
         wanted = TotalsWanted(incarnation, companies)
         totals = page_of(transaction, wanted, TotalsPlace(), now_us)
+    left_out = frozenset(no_room)
     return FetchedSnapshots(
         catalog=catalog,
         snapshots=list(found.values()),
         unknown=[
-            company for company in asked[: len(asked) - len(left_out)] if company not in found
+            name
+            for name in asked
+            if (id_ := known.get(name, name)) not in found and id_ not in left_out
         ],
         totals=totals,
-        left_out=left_out,
+        left_out=[name for name in asked if known.get(name, name) in left_out],
     )
 
 

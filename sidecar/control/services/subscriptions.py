@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from sidecar.control.rules.ownership import owners_after_call
-from sidecar.control.services.directory import no_company
+from sidecar.control.services.directory import stored_company
 from sidecar.control.services.plan_moves import with_moves
 from sidecar.control.services.timelines import time_of_change, with_timeline
 from sidecar.control.storage.plan_values import PlanMove
@@ -122,7 +122,7 @@ class _WorkedOut(msgspec.Struct, frozen=True):
         done, unchanged = self.done, self.after is None
         return ChangedSubscription(
             revision,
-            new.company,
+            new.shown,
             new.snapshot,
             done.effective_us,
             done.kept,
@@ -140,9 +140,7 @@ def _work_out(
     now_us: int,
     on_planned: OnPlanned,
 ) -> _WorkedOut:
-    stored = transaction.companies([company]).get(company)
-    if stored is None:
-        raise no_company(transaction, company)
+    stored = stored_company(transaction, company)
     before = stored.company.subscription
     if before is None:
         raise NotFound("company", f"company {company!r} has no subscription")

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from sidecar.control.rules.attribution import CountedLimit, limits_at
 from sidecar.control.services.attribution import default_of, load_index
 from sidecar.control.services.directory import no_company
+from sidecar.control.services.names import Called, first_id
 from sidecar.control.storage.port import PlaneStore, ReadTransaction
 from sidecar.control.storage.values import (
     CORRECTIONS,
@@ -94,8 +96,11 @@ def sum_usage(
 ) -> tuple[list[UsageSum], bool]:
     """Sums of the ledger without duplicates, and whether the limit cut them short."""
     with store.read() as transaction:
+        wanted = _by_first_id(transaction, wanted)
         sums = transaction.usage_sums(wanted, by_company, by_day, limit + 1)
-    return sums[:limit], len(sums) > limit
+        called = Called(transaction, (found.company for found in sums))
+    told = [replace(found, company=called(found.company)) for found in sums[:limit]]
+    return told, len(sums) > limit
 
 
 def company_usage(
@@ -115,9 +120,10 @@ def company_usage(
     a feature that the catalog lacks.
     """
     with store.read() as transaction:
+        said, company = company, first_id(transaction, company)
         held = transaction.snapshots([company]).get(company)
         if held is None and not _is_in_ledger(transaction, company):
-            raise no_company(transaction, company)
+            raise no_company(transaction, said)
         index = load_index(transaction)
         if feature and feature not in index.features:
             raise NotFound("feature", lacks("feature", feature, index.features))
@@ -244,11 +250,19 @@ def list_lines(
 ) -> tuple[list[LedgerLine], LinePosition | None]:
     """Lines of one company, oldest event first, and where the next page starts, if there is one."""
     with store.read() as transaction:
+        wanted = _by_first_id(transaction, wanted)
         lines = transaction.lines(wanted, after, limit + 1)
+        called = Called(transaction, [wanted.company])(wanted.company)
+    lines = [replace(line, company=called) for line in lines]
     if len(lines) <= limit:
         return lines, None
     last = lines[limit - 1]
     return lines[:limit], LinePosition(last.event_time_us, last.incarnation, last.sequence)
+
+
+def _by_first_id(transaction: ReadTransaction, wanted: LineFilter) -> LineFilter:
+    """The lines of a company are stored by its first id."""
+    return replace(wanted, company=first_id(transaction, wanted.company))
 
 
 def look_up_incarnation(

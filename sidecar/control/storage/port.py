@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from sidecar.control.storage.filling_port import FillingReads, FillingWrites
+from sidecar.control.storage.name_port import NameReads, NameWrites
 from sidecar.control.storage.plan_port import PlanReads, PlanWrites
 from sidecar.control.storage.values import (
     Booked,
@@ -41,7 +42,7 @@ from sidecar.domain.limits.counters import CounterTotal
 from sidecar.domain.time.sure import KnownTime
 
 
-class ReadTransaction(FillingReads, PlanReads, Protocol):
+class ReadTransaction(FillingReads, NameReads, PlanReads, Protocol):
     """Questions to one state of the store."""
 
     def state(self) -> PlaneState:
@@ -205,7 +206,7 @@ class ReadTransaction(FillingReads, PlanReads, Protocol):
         ...
 
 
-class WriteTransaction(FillingWrites, PlanWrites, ReadTransaction, Protocol):
+class WriteTransaction(FillingWrites, NameWrites, PlanWrites, ReadTransaction, Protocol):
     """Questions and changes; the questions see the changes."""
 
     def renew_epoch(self) -> None:

@@ -59,6 +59,11 @@ class StoredCompany(msgspec.Struct, frozen=True):
     changed_us: int = 0
     owners: tuple[FieldOwner, ...] = ()
 
+    @property
+    def shown(self) -> Company:
+        """The company with the id that it is called by now, as people are told of it."""
+        return msgspec.structs.replace(self.company, id=self.snapshot.called)
+
 
 class Tombstone(msgspec.Struct, frozen=True):
     """What stays of a company that was removed: should it come back, its timeline goes on."""

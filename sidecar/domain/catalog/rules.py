@@ -8,7 +8,7 @@ in which equal things compare equal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Final
 
@@ -82,7 +82,9 @@ def companies_problems(companies: Iterable[Company], catalog: Catalog) -> Iterat
     plans = {plan.key for plan in catalog.plans}
     add_ons = sold_with(catalog)
     counted, used, index = CountedLimits(catalog), UsedDimensions(catalog), _Index(catalog)
+    companies = list(companies)
     ids: set[str] = set()
+    given = {company.id for company in companies}
     for at, company in enumerate(companies):
         yield from below(("companies", at), company_problems(company))
         yield from below(("companies", at), company_names(company))
@@ -95,6 +97,16 @@ def companies_problems(companies: Iterable[Company], catalog: Catalog) -> Iterat
         if company.id in ids:
             yield RuleProblem(("companies", at, "id"), f"{company.id!r} is here twice")
         ids.add(company.id)
+        if company.renamed_from:
+            yield from below(("companies", at, "renamed_from"), _former_problems(company, given))
+            given.add(company.renamed_from)
+
+
+def _former_problems(company: Company, given: Container[str]) -> Iterator[RuleProblem]:
+    """Yield why a company cannot have had an id. `given`: those that are taken."""
+    if company.renamed_from != company.id and company.renamed_from in given:
+        message = f"{company.renamed_from!r} is here, too: say a company once, by its new id"
+        yield RuleProblem((), message)
 
 
 class _Index:

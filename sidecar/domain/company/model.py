@@ -121,13 +121,17 @@ class Subscription(Value, frozen=True):
 
 
 class Company(Value, frozen=True):
-    """A customer account that pays, as it was applied."""
+    """A customer account that pays, as it was applied.
+
+    `renamed_from`: of one that is given, the id that it had before; nothing keeps it.
+    """
 
     id: str
     name: str = ""
     time_zone: str = "UTC"
     subscription: Subscription | None = None
     overrides: tuple[Override, ...] = ()
+    renamed_from: str = ""
 
 
 class Phase(Value, frozen=True):
@@ -179,6 +183,9 @@ class CompanySnapshot(Value, frozen=True):
     BEGINNING_US to FOREVER_US. Add-ons and overrides are named once, each with when it is in force,
     in the order of their keys and times: those of one key do not overlap. So a timeline is as large
     as what was bought, whatever number of segments comes of it.
+
+    `company` is the first id that the company had; all that is counted is kept under it. `names`:
+    the ids that it was renamed to, each once, the last one last.
     """
 
     company: str
@@ -186,6 +193,12 @@ class CompanySnapshot(Value, frozen=True):
     phases: tuple[Phase, ...] = (Phase(),)
     add_ons: tuple[AddOnSpan, ...] = ()
     overrides: tuple[OverrideSpan, ...] = ()
+    names: tuple[str, ...] = ()
+
+    @property
+    def called(self) -> str:
+        """The id that people and applications use now."""
+        return self.names[-1] if self.names else self.company
 
     @property
     def weight(self) -> int:

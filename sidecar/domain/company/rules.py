@@ -53,6 +53,10 @@ def company_problems(company: Company) -> Iterator[RuleProblem]:
     """Yield what is wrong with a company by itself."""
     yield from identifier_problems(("id",), company.id)
     yield from text_problems(("name",), company.name, bounds.NAME_BYTES_MAX)
+    if company.renamed_from:
+        yield from identifier_problems(("renamed_from",), company.renamed_from)
+        if company.renamed_from == company.id:
+            yield RuleProblem(("renamed_from",), "must be another id than the company's own")
     try:
         load_zone(company.time_zone)
     except ValueError:

@@ -149,6 +149,7 @@ class Builder:
             time_zone=time_zone,
             subscription=self._subscriptions.subscription(path, node),
             overrides=tuple(overrides),
+            renamed_from=text_of(node, "renamed_from"),
         )
 
 

@@ -21,6 +21,7 @@ def company_to_message(company: Company) -> catalog_pb2.Company:
         time_zone=company.time_zone,
         subscription=None if subscription is None else subscription_to_message(subscription),
         overrides=map(override_to_message, company.overrides),
+        renamed_from=company.renamed_from,
     )
 
 
@@ -39,6 +40,7 @@ def company_from_message(message: catalog_pb2.Company, field: str) -> Company:
             override_from_message(override, below(field, f"overrides[{at}]"))
             for at, override in enumerate(message.overrides)
         ),
+        renamed_from=message.renamed_from,
     )
     refuse_any(company_problems(company), field)
     return company

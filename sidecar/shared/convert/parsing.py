@@ -61,14 +61,18 @@ def apart_in_slices(kind: type[M], data: bytes, name: str) -> Slices[tuple[M, li
 
 def first_text(data: bytes, number: int) -> str:
     """The first text in a field of an encoded message; empty where there is none."""
+    return next(texts(data, number), "")
+
+
+def texts(data: bytes, number: int) -> Iterator[str]:
+    """The texts in a field of an encoded message, up to where it cannot be read."""
     view = memoryview(data)
     try:
         for field in _fields(view):
             if field.number == number and field.kind == _DELIMITED:
-                return bytes(view[field.body : field.end]).decode()
+                yield bytes(view[field.body : field.end]).decode()
     except (DecodeError, UnicodeDecodeError):
         pass
-    return ""
 
 
 def _merge(message: Message, data: memoryview) -> Slices[None]:

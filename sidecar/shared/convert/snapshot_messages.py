@@ -102,6 +102,7 @@ def _head_of(snapshot: CompanySnapshot) -> catalog_pb2.CompanySnapshot:
         version=snapshot.version,
         time_zone=last.time_zone,
         anchor=optional_timestamp(last.anchor_us),
+        names=snapshot.names,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 from google.protobuf.message import Message
 
 from sidecar.api.catalog.v1 import catalog_pb2
-from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
+from sidecar.domain.bounds import BEGINNING_US, COMPANY_NAMES_MAX, FOREVER_US
 from sidecar.domain.catalog.grant_rules import grant_problems
 from sidecar.domain.catalog.model import EntitlementGrant
 from sidecar.domain.company.model import (
@@ -32,7 +32,7 @@ from sidecar.domain.company.timeline import PHASES_MAX
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.slices import Slices, whole
 from sidecar.domain.time.zones import load_zone
-from sidecar.domain.validation import RuleProblem, identifier_problems
+from sidecar.domain.validation import RuleProblem, count_problems, identifier_problems
 from sidecar.domain.validation import below as located
 from sidecar.shared.convert._checks import below, member, refuse_any
 from sidecar.shared.convert.grants import grant_from_message
@@ -89,6 +89,7 @@ def snapshot_in_slices(message: catalog_pb2.CompanySnapshot, field: str) -> Slic
         tuple(joined_phases(phases)),
         _without_overlap((*add_ons.spans(), *add_on_spans), below(field, "add_on_spans")),
         _without_overlap((*overrides.spans(), *override_spans), below(field, "override_spans")),
+        tuple(message.names),
     )
 
 
@@ -200,6 +201,9 @@ def _without_overlap(spans: Sequence[Span[C]], field: str) -> tuple[Span[C], ...
 
 
 def _count_problems(message: catalog_pb2.CompanySnapshot) -> Iterator[RuleProblem]:
+    yield from count_problems(("names",), message.names, COMPANY_NAMES_MAX)
+    for at, name in enumerate(message.names):
+        yield from identifier_problems(("names", at), name)
     count = len(message.segments)
     if not 1 <= count <= PHASES_MAX:
         yield RuleProblem(("segments",), f"must be 1 to {PHASES_MAX}, is {count}")

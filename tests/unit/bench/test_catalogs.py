@@ -97,4 +97,6 @@ def test_filled_plane_has_catalog_and_companies(tmp_path: Path) -> None:
     store.close()
     assert stored is not None
     assert change_catalog(PROBED_MAX) == stored.catalog
-    assert [company(company_id(number)) for number in range(3)] == companies
+    assert [company(company_id(number)) for number in range(3)] == [
+        found.company for found in companies
+    ]

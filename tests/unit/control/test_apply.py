@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from sidecar.control.services import apply, directory
+from sidecar.control.services import apply, directory, stored_catalog
 from sidecar.control.services.apply import Applied, Desired
 from sidecar.control.services.subscriptions import change_subscription
 from sidecar.control.storage.port import PlaneStore
@@ -46,7 +46,7 @@ def _kinds(applied: Applied) -> list[tuple[str, str, ChangeAction]]:
 
 def _ids(store: PlaneStore) -> list[str]:
     companies, _ = directory.list_companies(store, "", 100)
-    return [company.id for company in companies]
+    return [found.company.id for found in companies]
 
 
 def _without(*plans: str, features: Sequence[str] = ()) -> Catalog:
@@ -256,7 +256,7 @@ def test_many_companies_are_applied_and_listed_in_pages(store: PlaneStore) -> No
     listed, after = [], ""
     while True:
         companies, after = directory.list_companies(store, after, 500)
-        listed += [found.id for found in companies]
+        listed += [found.company.id for found in companies]
         if not after:
             break
     assert names == listed
@@ -312,11 +312,13 @@ def test_a_catalog_that_would_leave_usage_of_an_override_out_is_refused(store: P
 
 def test_a_catalog_of_before_that_leaves_usage_out_is_told(store: PlaneStore) -> None:
     set_up(store)
-    assert [] == apply.uncounted(store)
+    assert [] == stored_catalog.uncounted(store)
     plans = (Plan("one", "", (_by_model(0, 30),)), Plan("two", "", (_by_model(30, 40),)))
     with store.write() as transaction:
         transaction.put_catalog(msgspec.structs.replace(CATALOG, plans=plans), 2)
-    assert ("catalog", "plans", 0, "entitlements", 0, "limits") == apply.uncounted(store)[0].path
+    assert ("catalog", "plans", 0, "entitlements", 0, "limits") == stored_catalog.uncounted(store)[
+        0
+    ].path
 
 
 def test_what_is_odd_in_a_catalog_is_taken_and_told_each_time(store: PlaneStore) -> None:

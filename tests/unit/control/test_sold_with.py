@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 import pytest
 
-from sidecar.control.services import apply
+from sidecar.control.services import apply, stored_catalog
 from sidecar.control.services.apply import Desired
 from sidecar.control.services.subscriptions import change_subscription
 from sidecar.control.storage.port import PlaneStore
@@ -109,11 +109,11 @@ def test_an_add_on_fits_the_version_of_a_plan_that_companies_keep(store: PlaneSt
 
 def test_a_catalog_of_before_whose_add_on_lowers_is_told_and_goes_on(store: PlaneStore) -> None:
     apply.apply(store, Desired(SOLD, (company("pro", HELD),)), NOW_US)
-    assert [] == apply.lowering(store)
+    assert [] == stored_catalog.lowering(store)
     lost = msgspec.structs.replace(PACK, plans=())
     with store.write() as transaction:
         transaction.put_catalog(msgspec.structs.replace(SOLD, add_ons=(lost,)), 2)
-    ((path, message),) = apply.lowering(store)
+    ((path, message),) = stored_catalog.lowering(store)
     assert ("catalog", "add_ons", 0, "entitlements", 0, "entitlement", "limit_changes", 0) == path
     assert message.startswith("plan 'free' does not grant 'tokens'")
     other = msgspec.structs.replace(company("pro", HELD), id="other")

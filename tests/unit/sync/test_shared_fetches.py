@@ -161,13 +161,13 @@ async def test_removed_while_it_is_fetched_is_known_until_then() -> None:
     waiting = asyncio.create_task(fetches.fetch(["acme"], None))
     await rounds()
 
-    fetches.note_removed(["acme", "hooli"])
-    assert {"acme"} == fetches.removed
+    fetches.note_outdated(["acme", "hooli"])
+    assert {"acme"} == fetches.outdated
     plane.answer()
     await waiting
     await rounds()
 
-    assert set() == fetches.removed
+    assert set() == fetches.outdated
 
 
 async def test_a_caller_keeps_time_to_hear_what_is_counted_after_the_wait(

@@ -107,8 +107,8 @@ async def test_a_company_that_is_not_wanted_is_not_read() -> None:
         b"\xff",
     ]
 
-    async def wanted(names: Sequence[str]) -> set[str]:
-        assert ["a", "b", "c"] == names
+    async def wanted(companies: Sequence[str], names: Sequence[str]) -> set[str]:
+        assert (["a", "b", "c"], []) == (companies, names)
         return {"b"}
 
     told = await read_companies(data, wanted)

@@ -238,4 +238,5 @@ def test_without_a_catalog_every_feature_may_be_watched() -> None:
     reader = StateReader(opened.store, directory, PlaneStatus(authority=False))
     subject = Subject("acme", ("calls",))
     reader.require_features(subject)
-    assert CompanyState([FeatureState("calls")]) == whole(reader.read(subject, (), None, NOW_US))
+    known = CompanyState([FeatureState("calls")], "acme")
+    assert known == whole(reader.read(subject, (), None, NOW_US))

@@ -1445,12 +1445,15 @@ class Company(_message.Message):
     TIME_ZONE_FIELD_NUMBER: _builtins.int
     SUBSCRIPTION_FIELD_NUMBER: _builtins.int
     OVERRIDES_FIELD_NUMBER: _builtins.int
+    RENAMED_FROM_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id. 1 to 128 bytes of printable UTF-8."""
     name: _builtins.str
     """Name for people; at most 256 bytes."""
     time_zone: _builtins.str
     """IANA time zone, such as "Europe/Berlin". Empty: UTC."""
+    renamed_from: _builtins.str
+    """Id that it had until it was renamed to the one above. For Apply alone: where a company has that id still, it is renamed."""
     @_builtins.property
     def subscription(self) -> Global___Subscription:
         """What it has bought. Absent: nothing; every feature is denied but for what overrides grant."""
@@ -1467,10 +1470,11 @@ class Company(_message.Message):
         time_zone: _builtins.str = ...,
         subscription: Global___Subscription | None = ...,
         overrides: _abc.Iterable[Global___Override] | None = ...,
+        renamed_from: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["subscription", b"subscription"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "name", b"name", "overrides", b"overrides", "subscription", b"subscription", "time_zone", b"time_zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "name", b"name", "overrides", b"overrides", "renamed_from", b"renamed_from", "subscription", b"subscription", "time_zone", b"time_zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1632,8 +1636,9 @@ class CompanySnapshot(_message.Message):
     SEGMENTS_FIELD_NUMBER: _builtins.int
     OVERRIDE_SPANS_FIELD_NUMBER: _builtins.int
     ADD_ON_SPANS_FIELD_NUMBER: _builtins.int
+    NAMES_FIELD_NUMBER: _builtins.int
     company: _builtins.str
-    """Id of the company."""
+    """Id of the company: the first that it had, whatever it was renamed to. All that is counted is kept under it."""
     version: _builtins.int
     """Revision of the control plane at which this snapshot was made. Only grows."""
     time_zone: _builtins.str
@@ -1654,6 +1659,10 @@ class CompanySnapshot(_message.Message):
     def add_on_spans(self) -> _containers.RepeatedCompositeFieldContainer[Global___AddOnSpan]:
         """Add-ons, whatever segments they are held in; those of one key do not overlap. At most 20,000."""
 
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The other ids that the company is called by, in their order; at most 20."""
+
     def __init__(
         self,
         *,
@@ -1664,10 +1673,11 @@ class CompanySnapshot(_message.Message):
         segments: _abc.Iterable[Global___Segment] | None = ...,
         override_spans: _abc.Iterable[Global___OverrideSpan] | None = ...,
         add_on_spans: _abc.Iterable[Global___AddOnSpan] | None = ...,
+        names: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["anchor", b"anchor"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_on_spans", b"add_on_spans", "anchor", b"anchor", "company", b"company", "override_spans", b"override_spans", "segments", b"segments", "time_zone", b"time_zone", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_on_spans", b"add_on_spans", "anchor", b"anchor", "company", b"company", "names", b"names", "override_spans", b"override_spans", "segments", b"segments", "time_zone", b"time_zone", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -779,6 +779,68 @@ class CreateCompanyResponse(_message.Message):
 Global___CreateCompanyResponse: _TypeAlias = CreateCompanyResponse  # noqa: Y015
 
 @_typing.final
+class RenameCompanyRequest(_message.Message):
+    """Asks to give a company another id."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPANY_FIELD_NUMBER: _builtins.int
+    NEW_ID_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    company: _builtins.str
+    """Any id of the company."""
+    new_id: _builtins.str
+    """The id that it is to have; it may be one that it had before. A company has at most 20 beside its first."""
+    dry_run: _builtins.bool
+    """Say whether it could be renamed, and change nothing."""
+    def __init__(
+        self,
+        *,
+        company: _builtins.str = ...,
+        new_id: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "dry_run", b"dry_run", "new_id", b"new_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenameCompanyRequest: _TypeAlias = RenameCompanyRequest  # noqa: Y015
+
+@_typing.final
+class RenameCompanyResponse(_message.Message):
+    """A company with another id."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    RENAMED_FIELD_NUMBER: _builtins.int
+    COMPANY_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Revision of the plane after the call."""
+    renamed: _builtins.bool
+    """Whether it was renamed by this call."""
+    @_builtins.property
+    def company(self) -> _catalog_pb2.Company:
+        """As it is now."""
+
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        renamed: _builtins.bool = ...,
+        company: _catalog_pb2.Company | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["company", b"company"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "renamed", b"renamed", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenameCompanyResponse: _TypeAlias = RenameCompanyResponse  # noqa: Y015
+
+@_typing.final
 class ListCompaniesRequest(_message.Message):
     """Asks for companies."""
 

@@ -55,6 +55,11 @@ class ControlServiceStub:
                 request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.CreateCompanyRequest.SerializeToString,
                 response_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.CreateCompanyResponse.FromString,
                 _registered_method=True)
+        self.RenameCompany = channel.unary_unary(
+                '/sidecar.api.control.v1.ControlService/RenameCompany',
+                request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.RenameCompanyRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.RenameCompanyResponse.FromString,
+                _registered_method=True)
         self.ListCompanies = channel.unary_unary(
                 '/sidecar.api.control.v1.ControlService/ListCompanies',
                 request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListCompaniesRequest.SerializeToString,
@@ -150,8 +155,16 @@ class ControlServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RenameCompany(self, request, context):
+        """Gives a company another id. Its usage stays with it, and it is found by each of the ids that it ever had. The same again
+        changes nothing. ALREADY_EXISTS where the id is another company's, was one's, or has usage of its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListCompanies(self, request, context):
-        """Companies in the order of their ids.
+        """Companies in the order in which they came to be known: that of their first ids.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -261,6 +274,11 @@ def add_ControlServiceServicer_to_server(servicer, server):
                     servicer.CreateCompany,
                     request_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.CreateCompanyRequest.FromString,
                     response_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.CreateCompanyResponse.SerializeToString,
+            ),
+            'RenameCompany': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenameCompany,
+                    request_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.RenameCompanyRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.RenameCompanyResponse.SerializeToString,
             ),
             'ListCompanies': grpc.unary_unary_rpc_method_handler(
                     servicer.ListCompanies,
@@ -432,6 +450,33 @@ class ControlService:
             '/sidecar.api.control.v1.ControlService/CreateCompany',
             sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.CreateCompanyRequest.SerializeToString,
             sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.CreateCompanyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenameCompany(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.control.v1.ControlService/RenameCompany',
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.RenameCompanyRequest.SerializeToString,
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.RenameCompanyResponse.FromString,
             options,
             channel_credentials,
             insecure,

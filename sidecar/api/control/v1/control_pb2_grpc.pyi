@@ -43,8 +43,12 @@ class ControlServiceStub:
     """Creates a company, all of which is then the API's. One that is there already as it is given is no error; another one of its
     id is (ALREADY_EXISTS).
     """
+    RenameCompany: _grpc.UnaryUnaryMultiCallable[_control_pb2.RenameCompanyRequest, _control_pb2.RenameCompanyResponse]
+    """Gives a company another id. Its usage stays with it, and it is found by each of the ids that it ever had. The same again
+    changes nothing. ALREADY_EXISTS where the id is another company's, was one's, or has usage of its own.
+    """
     ListCompanies: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListCompaniesRequest, _control_pb2.ListCompaniesResponse]
-    """Companies in the order of their ids."""
+    """Companies in the order in which they came to be known: that of their first ids."""
     ListNames: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListNamesRequest, _control_pb2.ListNamesResponse]
     """Names that are known, in their order: for people who type one."""
     ChangeSubscription: _grpc.UnaryUnaryMultiCallable[_control_pb2.ChangeSubscriptionRequest, _control_pb2.ChangeSubscriptionResponse]
@@ -91,8 +95,12 @@ class ControlServiceAsyncStub(ControlServiceStub):
     """Creates a company, all of which is then the API's. One that is there already as it is given is no error; another one of its
     id is (ALREADY_EXISTS).
     """
+    RenameCompany: _aio.UnaryUnaryMultiCallable[_control_pb2.RenameCompanyRequest, _control_pb2.RenameCompanyResponse]  # type: ignore[assignment]
+    """Gives a company another id. Its usage stays with it, and it is found by each of the ids that it ever had. The same again
+    changes nothing. ALREADY_EXISTS where the id is another company's, was one's, or has usage of its own.
+    """
     ListCompanies: _aio.UnaryUnaryMultiCallable[_control_pb2.ListCompaniesRequest, _control_pb2.ListCompaniesResponse]  # type: ignore[assignment]
-    """Companies in the order of their ids."""
+    """Companies in the order in which they came to be known: that of their first ids."""
     ListNames: _aio.UnaryUnaryMultiCallable[_control_pb2.ListNamesRequest, _control_pb2.ListNamesResponse]  # type: ignore[assignment]
     """Names that are known, in their order: for people who type one."""
     ChangeSubscription: _aio.UnaryUnaryMultiCallable[_control_pb2.ChangeSubscriptionRequest, _control_pb2.ChangeSubscriptionResponse]  # type: ignore[assignment]
@@ -162,12 +170,22 @@ class ControlServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def RenameCompany(
+        self,
+        request: _control_pb2.RenameCompanyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.RenameCompanyResponse, _abc.Awaitable[_control_pb2.RenameCompanyResponse]]:
+        """Gives a company another id. Its usage stays with it, and it is found by each of the ids that it ever had. The same again
+        changes nothing. ALREADY_EXISTS where the id is another company's, was one's, or has usage of its own.
+        """
+
+    @_abc_1.abstractmethod
     def ListCompanies(
         self,
         request: _control_pb2.ListCompaniesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.ListCompaniesResponse, _abc.Awaitable[_control_pb2.ListCompaniesResponse]]:
-        """Companies in the order of their ids."""
+        """Companies in the order in which they came to be known: that of their first ids."""
 
     @_abc_1.abstractmethod
     def ListNames(

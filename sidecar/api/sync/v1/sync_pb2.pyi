@@ -451,6 +451,7 @@ class FetchSnapshotsRequest(_message.Message):
     KNOWN_CATALOG_VERSION_FIELD_NUMBER: _builtins.int
     ACCEPTS_SPANS_FIELD_NUMBER: _builtins.int
     ACCEPTS_CHANGES_FIELD_NUMBER: _builtins.int
+    ACCEPTS_NAMES_FIELD_NUMBER: _builtins.int
     incarnation: _builtins.str
     """UUID of the store."""
     known_catalog_version: _builtins.int
@@ -464,6 +465,10 @@ class FetchSnapshotsRequest(_message.Message):
     overrides of a feature at a time. Without it changes are left out, of the catalog too; of several overrides the last
     one that replaces is told, and of a limit with other amounts for some values the least.
     """
+    accepts_names: _builtins.bool
+    """Whether the caller takes the snapshot of a company for an answer that was asked for by another of its ids (names in
+    CompanySnapshot). Without it only the first id of a company is known; by any other it does not exist.
+    """
     @_builtins.property
     def companies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Ids of companies, 1 to 1,000."""
@@ -476,10 +481,11 @@ class FetchSnapshotsRequest(_message.Message):
         known_catalog_version: _builtins.int = ...,
         accepts_spans: _builtins.bool = ...,
         accepts_changes: _builtins.bool = ...,
+        accepts_names: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepts_changes", b"accepts_changes", "accepts_spans", b"accepts_spans", "companies", b"companies", "incarnation", b"incarnation", "known_catalog_version", b"known_catalog_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepts_changes", b"accepts_changes", "accepts_names", b"accepts_names", "accepts_spans", b"accepts_spans", "companies", b"companies", "incarnation", b"incarnation", "known_catalog_version", b"known_catalog_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

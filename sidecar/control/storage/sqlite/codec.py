@@ -45,6 +45,7 @@ class _Timeline(msgspec.Struct, frozen=True, omit_defaults=True):
     phases: tuple[Phase, ...]
     add_ons: tuple[AddOnSpan, ...] = ()
     overrides: tuple[OverrideSpan, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 _encoder: Final = msgspec.json.Encoder()
@@ -96,7 +97,9 @@ def document(value: Catalog | Company) -> bytes:
 
 def timeline_column(snapshot: CompanySnapshot) -> bytes:
     """A timeline as JSON: an object; up to schema 4 it was a list of segments."""
-    return _encoder.encode(_Timeline(snapshot.phases, snapshot.add_ons, snapshot.overrides))
+    return _encoder.encode(
+        _Timeline(snapshot.phases, snapshot.add_ons, snapshot.overrides, snapshot.names)
+    )
 
 
 def owners_column(owners: tuple[FieldOwner, ...]) -> bytes | None:
@@ -133,7 +136,9 @@ def snapshot(
     if timeline.startswith(b"["):
         return snapshot_of(company_id, revision, _segments_of(timeline))
     read = _timeline_of(timeline)
-    return CompanySnapshot(company_id, revision, read.phases, read.add_ons, read.overrides)
+    return CompanySnapshot(
+        company_id, revision, read.phases, read.add_ons, read.overrides, read.names
+    )
 
 
 def counter_columns(key: CounterKey) -> CounterColumns:

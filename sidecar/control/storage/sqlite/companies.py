@@ -105,6 +105,27 @@ class SqliteCompanies:
         )
         return [company for (company,) in rows]
 
+    def first_ids(self, names: Iterable[str]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for name in names:
+            row = self._one("SELECT company FROM company_name WHERE name = ?", name)
+            if row is not None:
+                found[name] = row[0]
+        return found
+
+    def called(self, ids: Iterable[str]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        sql = "SELECT name FROM company_name WHERE company = ? ORDER BY revision DESC LIMIT 1"
+        for company in ids:
+            row = self._one(sql, company)
+            if row is not None:
+                found[company] = row[0]
+        return found
+
+    def company_names_after(self, name: str, limit: int) -> list[str]:
+        sql = "SELECT name FROM company_name WHERE name > ? ORDER BY name LIMIT ?"
+        return [found for (found,) in self._all(sql, name, limit)]
+
     def companies_naming(
         self, keys: Sequence[str], company: str, limit: int
     ) -> list[StoredCompany]:

@@ -113,6 +113,11 @@ class SqliteWrites(SqliteFillingWrites):
             )
             self._put_plan_uses(page)
 
+    def put_company_name(self, name: str, company: str, revision: int) -> None:
+        self._connection.execute(
+            "REPLACE INTO company_name VALUES (?, ?, ?)", (name, company, revision)
+        )
+
     def remove_companies(self, ids: Iterable[str], revision: int) -> None:
         companies = list(ids)
         self._connection.executemany(
