@@ -19,7 +19,7 @@ def by_first_id(check: Check, directory: Directory) -> Check:
     return check if first == check.company else msgspec.structs.replace(check, company=first)
 
 
-class Call:
+class CheckCall:
     """A check by its company's first id. `answer_hash` and `digest` are empty without a key."""
 
     __slots__ = ("_called", "answer_hash", "check", "digest", "now_us", "transaction")

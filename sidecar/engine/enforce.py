@@ -26,7 +26,7 @@ from sidecar.domain.limits.decision import Decision
 from sidecar.domain.limits.reasons import Basis, GrantMode, Reason
 from sidecar.domain.limits.requests import Check, require_event_time
 from sidecar.engine.admission import Admission, Gate
-from sidecar.engine.call import Call, by_first_id
+from sidecar.engine.call import CheckCall, by_first_id
 from sidecar.engine.limit_usage import LimitUsage, read_limit_usage
 from sidecar.engine.needs import COUNTERS_MAX, NOTHING, Needs
 from sidecar.engine.plane_status import PlaneStatus
@@ -208,7 +208,7 @@ class Enforcer:
     def _step(
         self, transaction: Transaction, check: Check, now_us: int, asked: Needs
     ) -> Answer | Replay | Needs:
-        call = Call(transaction, check, now_us, self._directory)
+        call = CheckCall(transaction, check, now_us, self._directory)
         check = call.check
         stored = call.stored_answer()
         if stored is not None:
@@ -232,7 +232,7 @@ class Enforcer:
         return self._meter(call, admission, feature, asked)
 
     def _meter(
-        self, call: Call, admission: Admission, feature: ResolvedFeature, asked: Needs
+        self, call: CheckCall, admission: Admission, feature: ResolvedFeature, asked: Needs
     ) -> Answer | Needs:
         check, now_us, transaction = call.check, call.now_us, call.transaction
         at_us, mode = check.event_time_us, admission.mode
@@ -274,7 +274,7 @@ class Enforcer:
         )
         return self._commit(call, decision, basis, record)
 
-    def _record(self, call: Call, admission: Admission) -> Answer:
+    def _record(self, call: CheckCall, admission: Admission) -> Answer:
         """Allow, and record: for the plane to attribute where it is not known what it counts on."""
         check, basis = call.check, admission.basis
         decision = admission.told(Decision(True, _ALLOWED, check.quantity))
@@ -300,7 +300,7 @@ class Enforcer:
         )
         return self._commit(call, decision, basis, record)
 
-    def _commit(self, call: Call, decision: Decision, basis: Basis, record: bytes) -> Answer:
+    def _commit(self, call: CheckCall, decision: Decision, basis: Basis, record: bytes) -> Answer:
         transaction = call.transaction
         record_id = transaction.next_record_id()
         transaction.append(record)
