@@ -15,6 +15,7 @@ from sidecar.control.rules.ownership import (
     kept_from_pruning,
     merged,
 )
+from sidecar.control.services.names import Called
 from sidecar.control.services.plan_terms import PlanTerms, with_trial_of_plane
 from sidecar.control.services.ways_out import of_given, told_together
 from sidecar.control.storage.plan_values import PlanMove
@@ -102,7 +103,7 @@ def company_steps(
             steps.reowned.append(each.reowned)
         if each.is_mixed:
             both.append(each.company)
-    _refuse_problems(both, catalog, list(given))
+    _refuse_problems(transaction, both, catalog, list(given))
     return steps
 
 
@@ -126,12 +127,19 @@ def _given_companies(
             yield GivenCompany(said, filled, whole, held, joined.company != filled)
 
 
-def _refuse_problems(companies: Sequence[Company], catalog: Catalog, given: Sequence[str]) -> None:
+def _refuse_problems(
+    transaction: ReadTransaction,
+    companies: Sequence[Company],
+    catalog: Catalog,
+    given: Sequence[str],
+) -> None:
     found = companies_problems(companies, catalog)
     first = next(found, None)
     if first is None:
         return
-    told = told_together(_with_ways_out(companies, chain([first], found)))
+    called = Called(transaction, (company.id for company in companies))
+    shown = [msgspec.structs.replace(each, id=called(each.id)) for each in companies]
+    told = told_together(_with_ways_out(shown, chain([first], found)))
     company = companies[int(first.path[1])].id
     raise InvalidInput(f"companies[{given.index(company)}]", told)
 

@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from sidecar.control.services.given_companies import PAGE, GivenCompany
+from sidecar.control.services.names import Called
 from sidecar.control.services.plan_moves import with_moves
 from sidecar.control.storage.plan_values import PlanMove
 from sidecar.control.storage.port import ReadTransaction
@@ -75,6 +76,7 @@ def stranded_override_warnings(
                 place = places[to_be.id]
             groups.setdefault((place, change), _Holders()).add(to_be.id)
     for (place, change), holders in groups.items():
+        holders.first = [*map(Called(transaction, holders.first), holders.first)]
         yield RuleProblem(place, _message(change, holders))
 
 

@@ -180,3 +180,18 @@ def test_a_watched_company_is_followed_and_kept_though_it_is_not_used() -> None:
     directory.apply(SnapshotChanges(companies=[snapshot("d")]))
     assert ["c", "d"] == opened.snapshots.company_ids("", 10)
     assert not directory.follows("watched")
+
+
+async def test_one_who_watches_by_another_id_is_woken_as_the_others_are() -> None:
+    watchlist = Watchlist(10)
+    with watchlist.watching("acme-inc") as watch:
+        assert "acme" not in watchlist
+        watchlist.note_called("acme-inc", "acme")
+        assert "acme" in watchlist
+        watchlist.touch("acme", "calls")
+        assert {"calls"} == await taken(watch)
+        watchlist.note_called("acme-inc", "acme-inc")
+        watchlist.touch("acme", "calls")
+        assert not await watch.woken(SOON)
+        watchlist.note_called("acme-inc", "acme")
+    assert "acme" not in watchlist
