@@ -159,7 +159,11 @@ def rename(
     if as_json:
         output.print_json({**json_of_message(answer), "dry_run": dry_run})
         return
-    told = f"renamed to {printable(new_id)}" if answer.renamed else "is called so already"
+    told = (
+        f"renamed to {printable(new_id)}"
+        if answer.renamed
+        else f"is called {printable(new_id)} already"
+    )
     if dry_run and answer.renamed:
         told = f"could be renamed to {printable(new_id)}; dry run, nothing was changed"
     output.print_line(f"{printable(company)}: {told}; revision {answer.revision}")

@@ -87,6 +87,7 @@ def print_company(
     present = segment_at(snapshot, now_us)
     facts: list[tuple[str, Cell]] = [
         ("company", answer.company.id),
+        *_other_ids(snapshot),
         ("status", _status(present)),
         ("plan", plan_text(present.plan, present.plan_version) or NOTHING),
         ("add-ons", _add_ons(present)),
@@ -102,6 +103,12 @@ def print_company(
     output.print_facts(facts)
     output.print_line()
     print_timeline(snapshot, now_us, history=history)
+
+
+def _other_ids(snapshot: CompanySnapshot) -> list[tuple[str, Cell]]:
+    """The ids that a company had, and is found by still."""
+    others = [name for name in (snapshot.company, *snapshot.names) if name != snapshot.called]
+    return [("also called", ", ".join(dict.fromkeys(others)))] if others else []
 
 
 def json_of_company(answer: control_pb2.GetCompanyResponse, now_us: int) -> dict[str, object]:

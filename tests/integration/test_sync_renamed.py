@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.api.control.v1 import control_pb2
-from sidecar.api.enforcement.v1 import enforcement_pb2
+from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from tests.support.bounds import HANG_SECONDS_MAX
 from tests.support.daemons import ControlPlane, Sidecar
 from tests.support.ledger import (
@@ -27,6 +27,7 @@ from tests.support.ledger import (
 )
 from tests.support.processes import until
 from tests.support.waits import revision_reached
+from tests.support.watches import watching
 from tests.unit.cli.fakes import tallyd
 
 WAYS = ("on_demand", "all")
@@ -56,7 +57,7 @@ async def rename(plane: ControlPlane, company: str, new_id: str) -> int:
 
 
 async def used_by(sidecar: Sidecar, company: str, feature: str) -> int:
-    request = enforcement_pb2.GetUsageRequest(company=company, feature=feature)
+    request = pb.GetUsageRequest(company=company, feature=feature)
     answer = await sidecar.api.GetUsage(request, timeout=HANG_SECONDS_MAX)
     return max(row.used for row in answer.features[0].limits if row.limit == "all")
 
@@ -187,3 +188,36 @@ async def test_who_asks_by_the_new_id_first_is_told_what_was_used(tmp_path: Path
             assert (await check(second, "acme-inc", EXPORTS, 1)).decision.allowed
             await flush(second)
         assert EXPORTS_MAX == await ledger_sum(plane, "acme-inc", EXPORTS)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_who_watches_by_an_id_is_told_what_happens_under_all_of_them(
+    tmp_path: Path, way: str
+) -> None:
+    async with (
+        system(tmp_path, way) as (plane, first, second),
+        watching(second.api, EXPORTS, of="acme-inc") as events,
+    ):
+        unknown = (await events.next()).entitlement
+        assert (False, pb.REASON_UNKNOWN_COMPANY) == (unknown.entitled, unknown.reason)
+        await rename(plane, "acme", "acme-inc")
+        assert (await events.next()).entitlement.entitled
+        # Here by another id, and at the other sidecar.
+        assert (await check(second, "acme", EXPORTS, EXPORTS_MAX // 2)).decision.allowed
+        assert ["THRESHOLD exports 50"] == await events.told(1)
+        await flush(second)
+
+        async def heard() -> bool:
+            return EXPORTS_MAX // 2 == await used_by(first, "acme", EXPORTS)
+
+        await until(heard, "what the other has counted is not known")
+        assert (await check(first, "acme", EXPORTS, EXPORTS_MAX // 2)).decision.allowed
+        told = await events.told(1)
+        assert ["THRESHOLD exports"] == [event.rpartition(" ")[0] for event in told]
+        await apply(plane, catalog_text([]), remove=["acme-inc"])
+        while (event := await events.next()).event != pb.ENTITLEMENT_EVENT_CHANGED:
+            pass
+        assert pb.REASON_UNKNOWN_COMPANY == event.entitlement.reason
+        await apply(plane, catalog_text(["acme-inc"]))
+        assert (await events.next()).entitlement.entitled
+        assert not (await check(second, "acme-inc", EXPORTS, 1)).decision.allowed

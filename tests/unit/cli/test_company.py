@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import grpc
+import msgspec
 import pytest
 
 from sidecar.api.catalog.v1 import catalog_pb2
@@ -175,3 +176,42 @@ def test_what_a_file_does_not_say_is_told_beside_it(fake: FakeServer) -> None:
     assert "at_period_end" in exported.stderr
     assert "overrides.sso.g1" in exported.stderr
     assert "companies:\n  acme:\n" in exported.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "renamed", "told"),
+    [
+        ((), True, "acme: renamed to acme-inc; revision 4\n"),
+        ((), False, "acme: is called acme-inc already; revision 4\n"),
+        (
+            ("--dry-run",),
+            True,
+            "acme: could be renamed to acme-inc; dry run, nothing was changed; revision 4\n",
+        ),
+    ],
+)
+def test_a_company_is_renamed(
+    fake: FakeServer, options: tuple[str, ...], renamed: bool, told: str
+) -> None:
+    answer = control_pb2.RenameCompanyResponse(revision=4, renamed=renamed)
+    fake.answers["RenameCompany"] = answer
+    arguments = ("company", "rename", "acme", "acme-inc", *options, "--control", fake.address)
+    result = tallyd(*arguments)
+    assert (ExitCode.OK, told) == (result.exit_code, result.stdout)
+    (request,) = fake.requests
+    expected = control_pb2.RenameCompanyRequest(
+        company="acme", new_id="acme-inc", dry_run=bool(options)
+    )
+    assert expected == request
+
+
+def test_a_company_is_shown_with_the_ids_that_it_had(fake: FakeServer) -> None:
+    snapshot = msgspec.structs.replace(compile_snapshot(ACME, 3), names=("b", "acme-inc"))
+    fake.answers["GetCompany"] = control_pb2.GetCompanyResponse(
+        company=company_to_message(msgspec.structs.replace(ACME, id="acme-inc")),
+        snapshot=snapshot_to_message(snapshot),
+    )
+    shown = tallyd("company", "show", "acme", "--control", fake.address).stdout
+    assert [["company", "acme-inc"], ["also", "called", "acme,", "b"]] == [
+        line.split() for line in shown.splitlines()[:2]
+    ]

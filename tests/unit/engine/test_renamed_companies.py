@@ -7,6 +7,7 @@ import pytest
 
 from sidecar.domain.company.model import Company, CompanySnapshot
 from sidecar.domain.company.timeline import compile_snapshot
+from sidecar.engine.enforce import Answer
 from sidecar.engine.needs import NOTHING, Needs
 from sidecar.storage import keys
 from sidecar.storage.snapshots import SnapshotChanges
@@ -110,3 +111,15 @@ def test_one_that_is_wanted_by_another_id_is_not_evicted_for_others() -> None:
         rename(sidecar, "acme-inc")
         sidecar.apply(None, company("globex"))
         assert sidecar.directory.holds("acme-inc", sidecar.now_us)
+
+
+def test_a_batch_may_name_one_company_by_all_its_ids(sidecar: Inside) -> None:
+    rename(sidecar, "b", "acme-inc")
+    checks = [check(name, "calls", 4, at_us=sidecar.now_us) for name in NAMES]
+    outcomes = sidecar.enforcer.check_and_increment_each(checks, sidecar.now_us)
+    assert not isinstance(outcomes, Needs)
+    allowed = [each.decision.allowed for each in outcomes if isinstance(each, Answer)]
+    assert [True, True, False] == allowed
+    assert sidecar.enforcer.holds_all(set(NAMES), sidecar.now_us)
+    sidecar.plane_status.part_heard["acme"] = 1
+    assert not sidecar.enforcer.holds_all({"acme-inc"}, sidecar.now_us)
