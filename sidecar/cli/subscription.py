@@ -81,7 +81,7 @@ def show(call: Call, history: bool) -> None:
 )
 @click.option("--reset-usage", is_flag=True, help="Start every counter again from 0.")
 @move_anchor_option
-@click.option("--renew", is_flag=True, help="Renew one that is over; end a trial, as bought.")
+@click.option("--renew", is_flag=True, help="Renew a subscription that is over.")
 @at_option
 @planned_option
 @change_options
@@ -93,7 +93,7 @@ def change(
     Counters stay unless --reset-usage is given: what is used up stays used up. Where a plan or a
     cancellation was planned before, say with --planned what becomes of that.
 
-    A trial goes on, and what follows it follows, unless --renew ends it.
+    A trial goes on, and what follows it follows; `trial end` ends it.
     """
     wanted = control_pb2.ChangePlan(
         plan=plan, reset_usage=reset_usage, move_anchor=move_anchor, renew=renew
@@ -156,14 +156,19 @@ def cancel(call: Call, when: ChangeInstant) -> None:
 def renew(call: Call, until: Timestamp | None, move_anchor: bool) -> None:
     """Renew COMPANY's subscription.
 
-    Takes back a cancellation and an end of the term, past or planned. A trial that runs, or has
-    ended, is a paid subscription from now on.
+    Takes back a cancellation and an end of the term, past or planned, and a trial that has ended:
+    what was bought is paid for from now on. A trial that runs goes on; `trial end` ends it.
     """
     wanted = control_pb2.RenewSubscription(ends_at=until, move_anchor=move_anchor)
     send(call, "renewed" + _until(until), renew=wanted)
 
 
-@command.group(epilog=examples("tallyd subscription trial extend acme --until +7d"))
+@command.group(
+    epilog=examples(
+        "tallyd subscription trial extend acme --until +7d",
+        "tallyd subscription trial end acme",
+    )
+)
 def trial() -> None:
     """Change the trial of a company."""
 
@@ -180,6 +185,17 @@ def extend_trial(call: Call, until: Timestamp) -> None:
     """
     wanted = control_pb2.ExtendTrial(ends_at=until)
     send(call, "trial" + _until(until), extend_trial=wanted)
+
+
+@trial.command("end")
+@company_argument
+@change_options
+def end_trial(call: Call) -> None:
+    """End the trial of COMPANY now, as bought: it is paid for from now on.
+
+    What is planned stays, a cancellation too.
+    """
+    send(call, "trial ended now, as bought", end_trial=control_pb2.EndTrial())
 
 
 @command.command("past-due")

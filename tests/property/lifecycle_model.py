@@ -14,6 +14,7 @@ from sidecar.domain.company.subscription_changes import (
     CancelSubscription,
     ChangePlan,
     DropPlannedChanges,
+    EndTrial,
     MarkPaid,
     MarkPastDue,
     PauseSubscription,
@@ -213,8 +214,6 @@ class Model:
                     return False
                 if renews and self.over:
                     self.renew(None)
-                elif renews:
-                    self.end_trial()
                 self.plans = [
                     mark for mark in self.plans if (mark.at, mark.at_end) != (at, at_end)
                 ] + [Mark(at, plan, at_end)]
@@ -245,6 +244,10 @@ class Model:
             case RenewSubscription(ends_us, moves):
                 self.renew(None if ends_us is None else hour_of(ends_us))
                 self.moves += [Mark(at, None, False)] * moves
+            case EndTrial():
+                if not self.trialing[now]:
+                    return False
+                self.end_trial()
             case MarkPastDue(grace_ends_us):
                 self.set(self.late, now, None, True)
                 self.set(self.grace_over, now, None, False)
@@ -264,7 +267,8 @@ class Model:
         self.set(self.ended, self.now, None, False)
         if until is not None:
             self.set(self.ended, until, None, True)
-        self.end_trial()
+        if not self.trialing[self.now]:
+            self.end_trial()
 
     def end_trial(self) -> None:
         self.set(self.trialing, self.now, None, False)

@@ -24,6 +24,7 @@ from sidecar.domain.company.subscription_changes import (
     ChangePlan,
     ChangeTime,
     DropPlannedChanges,
+    EndTrial,
     MarkPaid,
     MarkPastDue,
     OnPlanned,
@@ -85,7 +86,9 @@ RENEWALS: Final = st.tuples(HOURS_ON, st.booleans()).map(
 )
 LATE: Final = st.one_of(st.none(), st.integers(-3, 12)).map(lambda hours: later(hours, MarkPastDue))
 AT_ONCE: Final = st.one_of(
-    RENEWALS, LATE, st.sampled_from([MarkPaid(), DropPlannedChanges()]).map(lambda c: lambda now: c)
+    RENEWALS,
+    LATE,
+    st.sampled_from([MarkPaid(), DropPlannedChanges(), EndTrial()]).map(lambda c: lambda now: c),
 )
 STEPS: Final = st.lists(
     st.one_of(
@@ -255,8 +258,7 @@ def test_no_change_denies_a_live_subscription_but_those_that_say_so(
         if before in (Status.TRIALING, Status.ACTIVE) and not isinstance(
             change, CancelSubscription | PauseSubscription | MarkPastDue
         ):
-            renews = isinstance(change, RenewSubscription) or getattr(change, "renews", False)
-            assert after in ((before, Status.ACTIVE) if renews else (before,))
+            assert after in ((before, Status.ACTIVE) if isinstance(change, EndTrial) else (before,))
 
 
 def _status(subscription: Subscription, at_us: int) -> Status:

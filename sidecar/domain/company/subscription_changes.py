@@ -53,7 +53,7 @@ class _Change(Value, frozen=True):
 class ChangePlan(_Change, frozen=True):
     """Another plan. Counters stay, unless usage is reset.
 
-    `renews`: a subscription that is over is renewed with it, and a trial that runs ends as bought.
+    `renews`: a subscription that is over is renewed with it.
     `plan_version`: that which is sold.
     """
 
@@ -104,7 +104,7 @@ class CancelSubscription(_Change, frozen=True):
 
 
 class RenewSubscription(_Change, frozen=True):
-    """It goes on, until an instant or by itself, and is paid for: a trial ends."""
+    """It goes on, until an instant or by itself. A trial that runs goes on, too."""
 
     field = "renew"
 
@@ -118,6 +118,12 @@ class ExtendTrial(_Change, frozen=True):
     field = "extend_trial"
 
     until_us: int
+
+
+class EndTrial(_Change, frozen=True):
+    """A trial that runs is over: what was bought is paid for."""
+
+    field = "end_trial"
 
 
 class MarkPastDue(_Change, frozen=True):
@@ -154,16 +160,16 @@ class DropPlannedChanges(_Change, frozen=True):
     at_us: int | None = None
 
 
+ChangeForNow: TypeAlias = (
+    RenewSubscription | ExtendTrial | EndTrial | MarkPastDue | MarkPaid | DropPlannedChanges
+)
+"""What cannot be planned."""
 SubscriptionChange: TypeAlias = (
     ChangePlan
     | SetAddOn
     | PauseSubscription
     | ResumeSubscription
     | CancelSubscription
-    | RenewSubscription
-    | ExtendTrial
-    | MarkPastDue
-    | MarkPaid
     | ResetUsage
-    | DropPlannedChanges
+    | ChangeForNow
 )

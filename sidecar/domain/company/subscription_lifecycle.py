@@ -12,12 +12,11 @@ Rules
 - There is one cancellation and one pause at a time: the one that is planned gives way to another.
 - A pause's end moves the anchor where the pause or what resumed it asks for it.
 - A payment is late since it was first said to be; saying it again changes the grace alone.
-- A renewal takes back a cancellation and an end of the term, past or planned, and ends a trial as
-  bought, whether it runs or has ended (`trials`). It keeps the billing cycle unless that is to
-  start anew.
-- What needs a live subscription is refused for one that is over; a change of the plan may renew it,
-  and so ends a trial that runs. While it is paused, or past its grace, it may be changed, and stays
-  paused or late.
+- A renewal takes back a cancellation and an end of the term, past or planned, and a trial that has
+  ended: it is as bought then. One that runs goes on (`trials`). It keeps the billing cycle unless
+  that is to start anew.
+- What needs a live subscription is refused for one that is over; a change of the plan may renew it.
+  While it is paused, or past its grace, it may be changed, and stays paused or late.
 - What is asked for twice changes nothing the second time, or is refused. Only a reset and a move of
   the anchor that are asked for now happen each time.
 """
@@ -50,10 +49,12 @@ from sidecar.domain.company.planned import (
 from sidecar.domain.company.scheduled import joined, with_add_on
 from sidecar.domain.company.subscription_changes import (
     CancelSubscription,
+    ChangeForNow,
     ChangePlan,
     ChangeTime,
     DropPlannedChanges,
     Effect,
+    EndTrial,
     ExtendTrial,
     MarkPaid,
     MarkPastDue,
@@ -67,7 +68,7 @@ from sidecar.domain.company.subscription_changes import (
     When,
 )
 from sidecar.domain.company.timeline import anchor_at
-from sidecar.domain.company.trials import ended_as_bought, extended, runs
+from sidecar.domain.company.trials import HOW_TO_END, ended, ended_as_bought, extended, runs
 from sidecar.domain.errors import FailedPrecondition, InvalidInput
 
 _NEEDS_LIFE: Final = (
@@ -77,6 +78,7 @@ _NEEDS_LIFE: Final = (
     PauseSubscription,
     ResumeSubscription,
     CancelSubscription,
+    EndTrial,
     MarkPastDue,
 )
 _NAMED_MAX: Final = 10
@@ -221,8 +223,8 @@ def _changed(
 ) -> Subscription:
     """The subscription with a change at an instant; what is for now is not settled yet."""
     at_us, now_us, at_period_end = effect.at_us, effect.now_us, effect.at_period_end
-    if isinstance(change, ChangePlan) and change.renews:
-        subscription = _renewed_if_needed(subscription, now_us)
+    if isinstance(change, ChangePlan) and change.renews and _over(subscription, now_us):
+        subscription = _renewed(subscription, RenewSubscription(), now_us)
     if isinstance(change, _NEEDS_LIFE):
         _refuse_over(subscription, change, now_us)
     if isinstance(change, ExtendTrial):
@@ -251,7 +253,7 @@ def _changed(
 
 def _changed_now(
     subscription: Subscription,
-    change: RenewSubscription | ExtendTrial | MarkPastDue | MarkPaid | DropPlannedChanges,
+    change: ChangeForNow,
     now_us: int,
 ) -> Subscription:
     """The same for the changes that cannot be planned."""
@@ -260,11 +262,13 @@ def _changed_now(
             return _renewed(subscription, change, now_us)
         case ExtendTrial():
             return extended(subscription, change, now_us)
+        case EndTrial():
+            return ended(subscription, change, now_us)
         case MarkPastDue():
             return _past_due(subscription, change, now_us)
         case MarkPaid():
             if subscription.past_due is None:
-                how = ": a renewal ends the trial as bought" if runs(subscription, now_us) else ""
+                how = f": {HOW_TO_END}" if runs(subscription, now_us) else ""
                 raise FailedPrecondition(change.field, f"no payment is late{how}")
             return _replace(subscription, past_due=None)
         case DropPlannedChanges():
@@ -279,17 +283,11 @@ def _renewed(subscription: Subscription, change: RenewSubscription, now_us: int)
     renewed = _replace(
         subscription, cancel_us=None, cancel_at_period_end=False, ends_us=change.ends_us
     )
-    renewed = ended_as_bought(renewed, now_us)
+    if not runs(renewed, now_us):
+        renewed = ended_as_bought(renewed, now_us)
     if change.moves_anchor:
         renewed = joined(renewed, ScheduledChange(now_us, moves_anchor=True))
     return renewed
-
-
-def _renewed_if_needed(subscription: Subscription, now_us: int) -> Subscription:
-    """The subscription without what ends it, if it is over, and without a trial that runs."""
-    if _over(subscription, now_us):
-        return _renewed(subscription, RenewSubscription(), now_us)
-    return ended_as_bought(subscription, now_us) if runs(subscription, now_us) else subscription
 
 
 def _past_due(subscription: Subscription, change: MarkPastDue, now_us: int) -> Subscription:

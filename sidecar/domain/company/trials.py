@@ -5,8 +5,9 @@ Rules
 - What was planned for the instant of its old end moves to the new one: changes, a cancellation, a
   pause, the end of the term. What took effect when it ended stays.
 - Where the billing cycle was to begin with the end of the trial, it begins with the new one.
-- A renewal ends it as bought, whatever was to follow. What is planned stays planned.
-- What is bought in a trial does not end it: who buys is told what becomes of that when it ends.
+- One that runs is ended as bought, whatever was to follow, by a change of its own. What is planned
+  stays planned, a cancellation too.
+- Nothing else ends it: who buys in a trial, or renews, is told what becomes of it when it ends.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from sidecar.domain.company.model import ScheduledChange, Subscription, Subscrip
 from sidecar.domain.company.scheduled import joined, moved, replaced
 from sidecar.domain.company.subscription_changes import (
     ChangePlan,
+    EndTrial,
     ExtendTrial,
+    RenewSubscription,
     SetAddOn,
     SubscriptionChange,
 )
@@ -31,6 +34,11 @@ from sidecar.domain.time.units import DAY_US
 
 EXTENDABLE_US: Final = 30 * DAY_US
 """How long after its end a trial can be extended."""
+
+HOW_TO_END: Final = (
+    "the trial is ended at once, as bought, by `end_trial` in the request, or"
+    " `tallyd subscription trial end` on the command line"
+)
 
 _replace = msgspec.structs.replace
 
@@ -63,6 +71,18 @@ def runs(subscription: Subscription, now_us: int) -> bool:
     return subscription.trial_ends_us is not None and subscription.trial_ends_us > now_us
 
 
+def ended(subscription: Subscription, change: EndTrial, now_us: int) -> Subscription:
+    """The subscription that is paid for from now on, as bought.
+
+    Raises `FailedPrecondition` where no trial runs.
+    """
+    if not runs(subscription, now_us):
+        fell_back = subscription.trial_ends_us is not None
+        how = ", it has ended: a renewal brings back what was bought" if fell_back else ""
+        raise FailedPrecondition(change.field, f"no trial runs{how}")
+    return ended_as_bought(subscription, now_us)
+
+
 def ended_as_bought(subscription: Subscription, now_us: int) -> Subscription:
     """The subscription without its trial, if it has one: what was bought is paid for."""
     ends_us = subscription.trial_ends_us
@@ -89,9 +109,19 @@ def trial_notes(
         assert before.trial_ends_us is not None
         yield (
             f"the trial, which was to run until {instant_text(before.trial_ends_us)}, is over:"
-            " it is paid for from now on"
+            " ended now, as bought: it is paid for from now on"
         )
-    if not isinstance(change, (ChangePlan, SetAddOn)) or not runs(after, at_us):
+        if after.cancel_us is not None:
+            yield (
+                f"it is canceled at {instant_text(after.cancel_us)} all the same:"
+                " a renewal takes that back"
+            )
+    if isinstance(change, RenewSubscription) and after == before:
+        yield (
+            "a renewal takes back a cancellation, an end of the term, or an ended trial:"
+            " there is none"
+        )
+    if not isinstance(change, (ChangePlan, SetAddOn, RenewSubscription)) or not runs(after, at_us):
         return
     ends_us = after.trial_ends_us
     ended = (after.cancel_us, after.ends_us)
@@ -99,8 +129,7 @@ def trial_notes(
         return
     yield (
         f"the trial goes on until {instant_text(ends_us)}: {_what_follows(after, ends_us)};"
-        " a renewal ends the trial at once, as bought (`renew` in the request, --renew or"
-        " `tallyd subscription renew` on the command line)"
+        f" {HOW_TO_END}"
     )
 
 

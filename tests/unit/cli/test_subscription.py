@@ -120,6 +120,7 @@ ASKED: dict[str, dict[str, Any]] = {
         "extend_trial": control_pb2.ExtendTrial(ends_at=IN_A_DAY),
         "when": NOW,
     },
+    "trial end acme": {"end_trial": control_pb2.EndTrial(), "when": NOW},
     "pause acme": {"pause": control_pb2.PauseSubscription(), "when": NOW},
     "pause acme --until +1d --move-anchor --at now": {
         "pause": control_pb2.PauseSubscription(resumes_at=IN_A_DAY, move_anchor=True),
@@ -180,6 +181,7 @@ TOLD = {
     "renew acme": "renewed",
     "renew acme --until +1d": "renewed until 2026-03-16 12:00:00 UTC",
     "trial extend acme --until +1d": "trial until 2026-03-16 12:00:00 UTC",
+    "trial end acme": "trial ended now, as bought",
     "past-due acme": "past due",
     "past-due acme --grace-until +1d": "past due, grace until 2026-03-16 12:00:00 UTC",
     "paid acme": "paid",

@@ -90,6 +90,22 @@ async def test_a_pause_a_payment_and_plans_are_taken_back(calls: Calls) -> None:
     assert catalog_pb2.SUBSCRIPTION_STATUS_ACTIVE == done.snapshot.segments[-1].status
 
 
+async def test_a_trial_is_ended_as_bought_and_a_renewal_leaves_it(calls: Calls) -> None:
+    ask = calls.control.ChangeSubscription
+    bought = catalog_pb2.Subscription(plan="pro", trial_ends_at=FUTURE)
+    company = catalog_pb2.Company(id="new", subscription=bought)
+    await calls.control.CreateCompany(control_pb2.CreateCompanyRequest(company=company))
+    await ask(change("new", cancel=control_pb2.CancelSubscription(), when=PERIOD_END))
+    renewed = await ask(change("new", renew=control_pb2.RenewSubscription()))
+    assert FUTURE == renewed.company.subscription.trial_ends_at
+    assert not renewed.company.subscription.HasField("cancel_at")
+    ended = await ask(change("new", end_trial=control_pb2.EndTrial()))
+    assert not ended.company.subscription.HasField("trial_ends_at")
+    assert catalog_pb2.SUBSCRIPTION_STATUS_ACTIVE == ended.snapshot.segments[-1].status
+    code, _, metadata = await refusal(ask(change("new", end_trial=control_pb2.EndTrial())))
+    assert (grpc.StatusCode.FAILED_PRECONDITION, "end_trial") == (code, metadata["field"])
+
+
 async def test_what_was_planned_before_is_asked_for_and_told(calls: Calls) -> None:
     ask = calls.control.ChangeSubscription
     planned = await ask(change(cancel=control_pb2.CancelSubscription(), when=PERIOD_END))
@@ -185,6 +201,10 @@ REFUSED: dict[str, tuple[control_pb2.ChangeSubscriptionRequest, str]] = {
     "an instant and now": (change(plan=PLAN, at=FUTURE), "at"),
     "an instant and the period end": (change(plan=PLAN, when=PERIOD_END, at=FUTURE), "at"),
     "a payment at the period end": (change(paid=control_pb2.MarkPaid(), when=PERIOD_END), "when"),
+    "the end of a trial at the period end": (
+        change(end_trial=control_pb2.EndTrial(), when=PERIOD_END),
+        "when",
+    ),
     "no plan": (change(plan=control_pb2.ChangePlan()), "plan.plan"),
     "a plan that is not sold": (change(plan=control_pb2.ChangePlan(plan="x")), "plan.plan"),
     "no add-on": (change(add_on=control_pb2.SetAddOn(quantity=1)), "add_on.add_on"),

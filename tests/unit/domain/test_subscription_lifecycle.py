@@ -18,6 +18,7 @@ from sidecar.domain.company.subscription_changes import (
     CancelSubscription,
     ChangePlan,
     DropPlannedChanges,
+    EndTrial,
     MarkPaid,
     MarkPastDue,
     OnPlanned,
@@ -195,10 +196,10 @@ DONE_NOW: dict[str, tuple[Subscription, SubscriptionChange, Subscription]] = {
         ChangePlan("pro", renews=True),
         sub(plan="pro"),
     ),
-    "an upgrade on trial ends it if asked": (
+    "an upgrade on trial that renews stays on trial": (
         TRIAL,
         ChangePlan("pro", renews=True),
-        sub(plan="pro"),
+        msgspec.structs.replace(TRIAL, plan="pro"),
     ),
     "an upgrade of a live subscription renews nothing": (
         sub(cancel_us=LATER_US, ends_us=LATER_US),
@@ -210,7 +211,8 @@ DONE_NOW: dict[str, tuple[Subscription, SubscriptionChange, Subscription]] = {
         ChangePlan("pro"),
         msgspec.structs.replace(PAUSED, plan="pro"),
     ),
-    "a renewal ends a trial that is on": (TRIAL, RenewSubscription(), PAID),
+    "a renewal leaves a trial that is on": (TRIAL, RenewSubscription(), TRIAL),
+    "a trial is ended as bought": (TRIAL, EndTrial(), PAID),
     "a renewal starts a billing cycle if asked": (
         sub(ends_us=SOON_US),
         RenewSubscription(moves_anchor=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from sidecar.domain.company.model import Company, Pause, ScheduledChange, Subscription
@@ -9,6 +10,8 @@ from sidecar.domain.company.subscription_changes import (
     NOW,
     CancelSubscription,
     ChangePlan,
+    DropPlannedChanges,
+    EndTrial,
     ExtendTrial,
     MarkPaid,
     OnPlanned,
@@ -112,28 +115,112 @@ RUNNING: dict[str, Subscription] = {
 
 
 @pytest.mark.parametrize("before", RUNNING.values(), ids=RUNNING)
-@pytest.mark.parametrize("now_us", [NOW_US, SOON_US - 1, LATER_US, LATER_US + DAY_US])
-def test_a_renewal_makes_a_trial_paid_for_at_any_instant_with_what_was_bought(
+@pytest.mark.parametrize("now_us", [LATER_US, LATER_US + DAY_US])
+def test_a_renewal_after_a_trial_brings_back_what_was_bought(
     before: Subscription, now_us: int
 ) -> None:
     done = apply_change(before, RenewSubscription(), NOW, now_us, "UTC")
     assert sub(add_ons=(SEAT,)) == done.subscription
-    again = apply_change(done.subscription, RenewSubscription(), NOW, now_us, "UTC")
-    assert (done.subscription, ()) == (again.subscription, again.notes)
     segment = segment_at(compile_snapshot(Company("a", subscription=done.subscription), 1), now_us)
     assert (ACTIVE, "basic", (SEAT,)) == (segment.status, segment.plan, segment.add_ons)
 
 
+@pytest.mark.parametrize("before", RUNNING.values(), ids=RUNNING)
+@pytest.mark.parametrize("now_us", [NOW_US, SOON_US - 1])
+def test_a_renewal_in_a_trial_takes_back_its_end_and_leaves_the_trial(
+    before: Subscription, now_us: int
+) -> None:
+    done = apply_change(before, RenewSubscription(), NOW, now_us, "UTC")
+    expected = msgspec.structs.replace(before, cancel_us=None, ends_us=None)
+    assert expected == done.subscription
+    (note,) = [note for note in done.notes if note.startswith("the trial goes on until")]
+    assert "`tallyd subscription trial end`" in note
+
+
+ENDED: dict[str, tuple[Subscription, Subscription]] = {
+    "what was to follow does not": (RUNNING["a plan follows"], sub(add_ons=(SEAT,))),
+    "nor does the end": (RUNNING["the end follows"], sub(add_ons=(SEAT,))),
+    "what was to be paid for then is now": (RUNNING["active follows"], sub(add_ons=(SEAT,))),
+    "a cancellation stays": (
+        RUNNING["it is to be canceled"],
+        sub(cancel_us=SOON_US, add_ons=(SEAT,)),
+    ),
+    "the end of the term stays": (
+        RUNNING["its term is to end"],
+        sub(ends_us=LATER_US, add_ons=(SEAT,)),
+    ),
+    "a plan that is planned stays": (
+        sub(trial_ends_us=LATER_US, changes=(ScheduledChange(LATER_US, "pro"),)),
+        sub(changes=(ScheduledChange(LATER_US, "pro"),)),
+    ),
+    "a pause stays": (
+        sub(trial_ends_us=LATER_US, pause=Pause(SOON_US)),
+        sub(pause=Pause(SOON_US)),
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "expected"), ENDED.values(), ids=ENDED)
+def test_a_trial_that_is_ended_is_paid_for(before: Subscription, expected: Subscription) -> None:
+    done = apply_change(before, EndTrial(), NOW, NOW_US, "UTC")
+    assert (expected, ()) == (done.subscription, done.dropped)
+    assert OVER == done.notes[0]
+
+
+NOT_ENDED: dict[str, tuple[Subscription, str]] = {
+    "none was there": (PAID, "no trial runs"),
+    "it is paid for": (sub(trial_ends_us=PAST_US, trial_end_status=ACTIVE), "no trial runs"),
+    "a plan has followed": (
+        sub(trial_ends_us=PAST_US, trial_end_status=ACTIVE, trial_end_plan="free"),
+        "it has ended: a renewal brings back what was bought",
+    ),
+    "the end has followed": (sub(trial_ends_us=PAST_US), "the trial is over: renew it first"),
+    "it is canceled": (RUNNING["it has been canceled"], "is canceled: renew it first"),
+}
+
+
+@pytest.mark.parametrize(("before", "message"), NOT_ENDED.values(), ids=NOT_ENDED)
+def test_no_trial_is_ended_where(before: Subscription, message: str) -> None:
+    with pytest.raises(FailedPrecondition, match=message):
+        apply_change(before, EndTrial(), NOW, NOW_US, "UTC")
+
+
+def test_an_end_that_is_asked_for_twice_is_refused_the_second_time() -> None:
+    done = apply_change(RUNNING["a plan follows"], EndTrial(), NOW, NOW_US, "UTC")
+    with pytest.raises(FailedPrecondition, match="no trial runs"):
+        apply_change(done.subscription, EndTrial(), NOW, NOW_US, "UTC")
+
+
+@pytest.mark.parametrize("renews", [False, True])
 @pytest.mark.parametrize("follows", ["active follows", "the end follows", "a plan follows"])
-def test_a_plan_that_is_bought_with_a_renewal_is_paid_for_and_one_without_is_on_trial(
-    follows: str,
+def test_a_plan_that_is_bought_in_a_trial_is_on_trial_until_that_is_ended(
+    follows: str, renews: bool
 ) -> None:
     before = RUNNING[follows]
-    paid = apply_change(before, ChangePlan("pro", renews=True), NOW, NOW_US, "UTC").subscription
-    assert sub(plan="pro", add_ons=(SEAT,)) == paid
-    tried = apply_change(before, ChangePlan("pro"), NOW, NOW_US, "UTC").subscription
+    tried = apply_change(before, ChangePlan("pro", renews=renews), NOW, NOW_US, "UTC").subscription
     assert before.trial_ends_us == tried.trial_ends_us
-    assert paid == apply_change(tried, RenewSubscription(), NOW, NOW_US, "UTC").subscription
+    paid = apply_change(tried, EndTrial(), NOW, NOW_US, "UTC").subscription
+    assert sub(plan="pro", add_ons=(SEAT,)) == paid
+
+
+NOTHING_TAKEN_BACK: dict[str, tuple[Subscription, SubscriptionChange, bool]] = {
+    "nothing ends": (PAID, RenewSubscription(), True),
+    "a trial runs": (RUNNING["a plan follows"], RenewSubscription(), True),
+    "a cancellation": (sub(cancel_us=LATER_US), RenewSubscription(), False),
+    "an ended trial": (sub(trial_ends_us=PAST_US), RenewSubscription(), False),
+    "another term": (PAID, RenewSubscription(LATER_US), False),
+    "dropped plans": (PAID, DropPlannedChanges(), False),
+}
+
+
+@pytest.mark.parametrize(
+    ("before", "change", "told"), NOTHING_TAKEN_BACK.values(), ids=NOTHING_TAKEN_BACK
+)
+def test_a_renewal_that_takes_nothing_back_says_so(
+    before: Subscription, change: SubscriptionChange, told: bool
+) -> None:
+    notes = apply_change(before, change, NOW, NOW_US, "UTC").notes
+    assert told is any(note.endswith("there is none") for note in notes)
 
 
 CYCLES: dict[str, tuple[Subscription, Subscription]] = {
@@ -162,12 +249,15 @@ CYCLES: dict[str, tuple[Subscription, Subscription]] = {
 
 @pytest.mark.parametrize(("before", "expected"), CYCLES.values(), ids=CYCLES)
 def test_a_billing_cycle(before: Subscription, expected: Subscription) -> None:
-    done = apply_change(before, RenewSubscription(), NOW, NOW_US, "UTC")
+    done = apply_change(before, EndTrial(), NOW, NOW_US, "UTC")
     assert expected == done.subscription
 
 
 ON_TRIAL = "the trial goes on until 2026-03-16T12:00:00Z: "
-OVER = "the trial, which was to run until 2026-03-16T12:00:00Z, is over: it is paid for from now on"
+OVER = (
+    "the trial, which was to run until 2026-03-16T12:00:00Z, is over: ended now, as bought:"
+    " it is paid for from now on"
+)
 NOTED: dict[str, tuple[Subscription, SubscriptionChange, When, str]] = {
     "an upgrade, and what was bought": (
         RUNNING["active follows"],
@@ -209,13 +299,13 @@ NOTED: dict[str, tuple[Subscription, SubscriptionChange, When, str]] = {
         NOW,
         ON_TRIAL + "then plan max follows, with gb x 1;",
     ),
-    "an upgrade that ends it": (
-        RUNNING["a plan follows"],
-        ChangePlan("pro", renews=True),
+    "its end": (RUNNING["the end follows"], EndTrial(), NOW, OVER),
+    "a renewal of what was canceled": (
+        RUNNING["it has been canceled"],
+        RenewSubscription(),
         NOW,
-        OVER,
+        ON_TRIAL + "then all is denied;",
     ),
-    "a renewal": (RUNNING["the end follows"], RenewSubscription(), NOW, OVER),
 }
 
 
@@ -253,5 +343,5 @@ def test_nothing_is_told_of_a_trial(
 
 
 def test_a_payment_in_a_trial_is_told_what_ends_the_trial() -> None:
-    with pytest.raises(FailedPrecondition, match="no payment is late: a renewal ends the trial"):
+    with pytest.raises(FailedPrecondition, match="no payment is late: the trial is ended at once"):
         apply_change(RUNNING["a plan follows"], MarkPaid(), NOW, NOW_US, "UTC")

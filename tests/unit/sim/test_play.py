@@ -341,6 +341,20 @@ def test_a_trial_is_extended() -> None:
     assert ["trial until 2026-02-07"] == texts(result, "change")
 
 
+def test_a_trial_is_ended_as_bought_and_a_renewal_leaves_it() -> None:
+    trial = "company: {plan: pro, anchor: +7d, trial_ends_at: +7d}"
+    result = played(
+        "- {at: day 3, cancel: {when: +1d}}\n"
+        "- {renew: , expect: {status: trialing}}\n"
+        "- {end_trial: , expect: {status: active}}\n"
+        "- {end_trial: , refused: true}\n"
+        "- {at: day 9, expect: {status: active}}",
+        f"{CATALOG}\n{trial}\nstarts_at: 2026-01-24\n",
+    )
+
+    assert [] == result.unmet
+
+
 def test_a_subscription_that_is_over_is_renewed_with_a_plan() -> None:
     result = played(
         "- cancel:\n"

@@ -1025,8 +1025,8 @@ Global___CancelSubscription: _TypeAlias = CancelSubscription  # noqa: Y015
 
 @_typing.final
 class RenewSubscription(_message.Message):
-    """Goes on: takes a cancellation and an end of the term back, past or planned, and ends a trial as bought, whether it runs or
-    has ended: what was bought is paid for from now on, whatever was to follow the trial.
+    """Goes on: takes back a cancellation and an end of the term, past or planned, and a trial that has ended: what was bought is
+    paid for from now on, whatever was to follow the trial. A trial that runs goes on; EndTrial ends it.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1078,6 +1078,25 @@ class ExtendTrial(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExtendTrial: _TypeAlias = ExtendTrial  # noqa: Y015
+
+@_typing.final
+class EndTrial(_message.Message):
+    """The trial that runs is over: what was bought is paid for from now on, whatever was to follow. Everything else that is
+    planned stays, a cancellation too.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndTrial: _TypeAlias = EndTrial  # noqa: Y015
 
 @_typing.final
 class MarkPastDue(_message.Message):
@@ -1227,6 +1246,7 @@ class ChangeSubscriptionRequest(_message.Message):
     RESET_USAGE_FIELD_NUMBER: _builtins.int
     DROP_PLANNED_FIELD_NUMBER: _builtins.int
     EXTEND_TRIAL_FIELD_NUMBER: _builtins.int
+    END_TRIAL_FIELD_NUMBER: _builtins.int
     ACCEPTS_SPANS_FIELD_NUMBER: _builtins.int
     PLANNED_FIELD_NUMBER: _builtins.int
     company: _builtins.str
@@ -1287,6 +1307,10 @@ class ChangeSubscriptionRequest(_message.Message):
     def extend_trial(self) -> Global___ExtendTrial:
         """A longer trial."""
 
+    @_builtins.property
+    def end_trial(self) -> Global___EndTrial:
+        """The end of a trial, as bought."""
+
     def __init__(
         self,
         *,
@@ -1304,14 +1328,15 @@ class ChangeSubscriptionRequest(_message.Message):
         reset_usage: Global___ResetUsage | None = ...,
         drop_planned: Global___DropPlannedChanges | None = ...,
         extend_trial: Global___ExtendTrial | None = ...,
+        end_trial: Global___EndTrial | None = ...,
         accepts_spans: _builtins.bool = ...,
         planned: Global___OnPlanned.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["add_on", b"add_on", "at", b"at", "cancel", b"cancel", "change", b"change", "drop_planned", b"drop_planned", "extend_trial", b"extend_trial", "paid", b"paid", "past_due", b"past_due", "pause", b"pause", "plan", b"plan", "renew", b"renew", "reset_usage", b"reset_usage", "resume", b"resume"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["add_on", b"add_on", "at", b"at", "cancel", b"cancel", "change", b"change", "drop_planned", b"drop_planned", "end_trial", b"end_trial", "extend_trial", b"extend_trial", "paid", b"paid", "past_due", b"past_due", "pause", b"pause", "plan", b"plan", "renew", b"renew", "reset_usage", b"reset_usage", "resume", b"resume"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepts_spans", b"accepts_spans", "add_on", b"add_on", "at", b"at", "cancel", b"cancel", "change", b"change", "company", b"company", "drop_planned", b"drop_planned", "extend_trial", b"extend_trial", "paid", b"paid", "past_due", b"past_due", "pause", b"pause", "plan", b"plan", "planned", b"planned", "renew", b"renew", "reset_usage", b"reset_usage", "resume", b"resume", "when", b"when"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepts_spans", b"accepts_spans", "add_on", b"add_on", "at", b"at", "cancel", b"cancel", "change", b"change", "company", b"company", "drop_planned", b"drop_planned", "end_trial", b"end_trial", "extend_trial", b"extend_trial", "paid", b"paid", "past_due", b"past_due", "pause", b"pause", "plan", b"plan", "planned", b"planned", "renew", b"renew", "reset_usage", b"reset_usage", "resume", b"resume", "when", b"when"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["plan", "add_on", "pause", "resume", "cancel", "renew", "past_due", "paid", "reset_usage", "drop_planned", "extend_trial"]  # noqa: Y015
+    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["plan", "add_on", "pause", "resume", "cancel", "renew", "past_due", "paid", "reset_usage", "drop_planned", "extend_trial", "end_trial"]  # noqa: Y015
     _WhichOneofArgType_change: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_change) -> _WhichOneofReturnType_change | None: ...
 
