@@ -16,6 +16,7 @@ from sidecar.domain.formatting import instant_text
 from sidecar.shared.convert.times import instant
 
 _EVERYTHING: Final = ""
+_CREATES: Final = "CreateCompany"
 
 take_over_option = click.option(
     "--take-over",
@@ -88,6 +89,6 @@ def _in_force(conflict: control_pb2.Conflict) -> str:
 
 
 def _whose(conflict: control_pb2.Conflict) -> str:
-    done = "changed" if conflict.field else "created"
+    done = "created" if conflict.call == _CREATES else "changed"
     since = instant_text(instant(conflict.since, "since"))
     return f"{done} by {printable(conflict.call)} at {since}"

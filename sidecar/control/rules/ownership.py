@@ -13,7 +13,8 @@ Rules
   the file says it otherwise, or takes it over by its own name.
 - What a call took away stays the API's: a file that says it is in conflict, also after one that
   does not. What a file cannot say, or what goes with its subscription, has no owner any more.
-- A subscription that is not in the file any more stays while the API owns anything of it.
+- A subscription that is not in the file any more stays whole while the API owns anything of it.
+- A company that is in no file any more stays whole while the API owns anything of it.
 """
 
 from __future__ import annotations
@@ -139,11 +140,13 @@ def owners_of_created(company: Company, call: str, now_us: int) -> tuple[FieldOw
 
 def kept_from_pruning(stored: StoredCompany, take_over: TakeOver) -> FieldConflict | None:
     """Why a company that is in no file stays all the same; `None` where it may go."""
-    owner = owners_of(stored).get(EXISTENCE)
     company = stored.company.id
-    if owner is None or take_over.takes(company, EXISTENCE):
+    if take_over.takes(company, EXISTENCE):
         return None
-    return FieldConflict(company, EXISTENCE, None, None, owner)
+    for path, owner in sorted(owners_of(stored).items()):
+        if owner.owner is Owner.API and not take_over.names(company, path):
+            return FieldConflict(company, EXISTENCE, None, None, owner)
+    return None
 
 
 def merged(held: StoredCompany | None, given: Company, take_over: TakeOver, now_us: int) -> Merged:
@@ -237,22 +240,23 @@ class _Merge:
         self._conflicts.append(FieldConflict(self._given.id, path, said, in_force, owner))
 
     def _hold_subscription(self) -> None:
-        """Keep a subscription that the file drops while the API owns something of it."""
-        if PLAN in self._said or PLAN not in self._has or PLAN in self._owners:
+        """Keep a subscription that the file drops, whole, while the API owns something of it."""
+        if PLAN in self._said or PLAN not in self._has:
             return
-        live = [
-            owner
-            for path, owner in sorted(self._owners.items())
-            if path in self._has and of_subscription(path) and owner.owner is Owner.API
-        ]
-        if not live:
+        parts = sorted(path for path in self._has if of_subscription(path))
+        owners = [self._owners[path] for path in parts if path in self._owners]
+        live = [owner for owner in owners if owner.owner is Owner.API]
+        files = [path for path in parts if path not in self._owners]
+        if not live or not files:
             return
         if self._take_over.takes(self._given.id, PLAN):
+            self._owners.pop(PLAN, None)
             return
-        for path in (PLAN, ANCHOR):
+        for path in files:
             self._said[path] = self._has[path]
-            self._said_now[path] = self._has_now[path]
-        self._conflict(PLAN, None, self._has[PLAN], live[0])
+            if path in self._has_now:
+                self._said_now[path] = self._has_now[path]
+        self._conflict(PLAN, None, self._has[PLAN], self._owners.get(PLAN, live[0]))
 
 
 def is_same(said: FieldValue | None, has: FieldValue | None) -> bool:

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import pytest
 
 from sidecar.control.rules.ownership import (
-    EXISTENCE,
-    FieldConflict,
     TakeOver,
     owners_after_call,
-    owners_of_created,
-    path_text,
 )
-from sidecar.control.services import apply, directory
-from sidecar.control.services.apply import Applied, Desired
+from sidecar.control.services import apply
+from sidecar.control.services.apply import Desired
 from sidecar.control.services.subscriptions import change_subscription
 from sidecar.control.services.timelines import with_timeline
 from sidecar.control.storage.port import PlaneStore
-from sidecar.control.storage.values import FieldOwner, Owner, StoredCompany
-from sidecar.domain.catalog.model import AddOn, Catalog, EntitlementGrant, Plan
+from sidecar.control.storage.values import Owner, StoredCompany
+from sidecar.domain.catalog.model import Catalog, EntitlementGrant
 from sidecar.domain.company.model import (
     AddOnSubscription,
     Company,
@@ -30,16 +26,13 @@ from sidecar.domain.company.model import (
     PastDue,
     Pause,
     ScheduledChange,
-    Subscription,
     SubscriptionStatus,
 )
 from sidecar.domain.company.subscription_changes import (
     NOW,
     CancelSubscription,
     ChangePlan,
-    ChangeTime,
     MarkPastDue,
-    OnPlanned,
     PauseSubscription,
     RenewSubscription,
     ResetUsage,
@@ -49,56 +42,25 @@ from sidecar.domain.company.subscription_changes import (
     When,
 )
 from sidecar.domain.errors import InvalidInput
-from sidecar.domain.time.units import DAY_US, HOUR_US
-from tests.unit.control.support import CATALOG, DAY_START_US, NOW_US
-
-SOLD: Final = msgspec.structs.replace(
-    CATALOG, plans=(Plan("max"), *CATALOG.plans), add_ons=(AddOn("gb"), AddOn("seat"))
+from sidecar.domain.time.units import DAY_US
+from tests.unit.control.owned import (
+    ALL,
+    AT_NEXT,
+    CALL_US,
+    LATER_US,
+    NEXT_US,
+    SEAT,
+    SEATS,
+    SOLD,
+    bought,
+    call,
+    fields_in,
+    given,
+    start,
+    stored,
+    subscription,
 )
-CALL_US: Final = NOW_US + HOUR_US
-LATER_US: Final = NOW_US + DAY_US
-NEXT_US: Final = NOW_US + 9 * DAY_US
-AT_NEXT: Final = When(ChangeTime.AT, NEXT_US)
-SEAT: Final = (AddOnSubscription("seat"),)
-SEATS: Final = (AddOnSubscription("seat", 3),)
-ALL: Final = TakeOver(everything=True)
-
-
-def bought(**fields: Any) -> Company:
-    """The company acme as a file gives it, on plan pro."""
-    overrides = fields.pop("overrides", ())
-    subscription = Subscription(**{"plan": "pro", "anchor_us": DAY_START_US, **fields})
-    return Company("acme", subscription=subscription, overrides=overrides)
-
-
-def start(store: PlaneStore, company: Company) -> None:
-    apply.apply(store, Desired(SOLD, (company,)), NOW_US)
-
-
-def call(store: PlaneStore, change: SubscriptionChange, when: When = NOW) -> None:
-    change_subscription(store, "acme", change, when, CALL_US, OnPlanned.KEEP)
-
-
-def given(
-    store: PlaneStore, company: Company, now_us: int = LATER_US, take_over: TakeOver | None = None
-) -> Applied:
-    taken = take_over or TakeOver()
-    return apply.apply(store, Desired(companies=(company,), take_over=taken), now_us)
-
-
-def stored(store: PlaneStore) -> StoredCompany:
-    return directory.get_company(store, "acme")
-
-
-def subscription(store: PlaneStore) -> Subscription:
-    found = stored(store).company.subscription
-    assert found is not None
-    return found
-
-
-def fields_in(conflicts: tuple[FieldConflict, ...]) -> list[str]:
-    return [path_text(conflict.path) for conflict in conflicts]
-
+from tests.unit.control.support import NOW_US
 
 LIVE: Final[dict[str, tuple[Company, SubscriptionChange, When, str]]] = {
     "a plan": (bought(), ChangePlan("max"), NOW, "plan"),
@@ -279,17 +241,6 @@ def test_a_field_of_the_file_that_it_does_not_mention_any_more_is_at_its_default
     assert bought(plan="max").subscription == subscription(store)
 
 
-def test_a_subscription_stays_while_a_call_has_changed_anything_of_it(store: PlaneStore) -> None:
-    start(store, msgspec.structs.replace(bought(ends_us=NEXT_US), name="Acme"))
-    call(store, SetAddOn("gb", 2))
-    applied = given(store, Company("acme"))
-    assert ["plan"] == fields_in(applied.conflicts)
-    assert "" == stored(store).company.name
-    assert bought(add_ons=(AddOnSubscription("gb", 2),)).subscription == subscription(store)
-    given(store, Company("acme"), take_over=ALL)
-    assert Company("acme") == stored(store).company
-
-
 def test_an_override_with_an_id_is_the_apis_and_one_without_the_files(store: PlaneStore) -> None:
     granted = Override(EntitlementGrant("sso", enabled=True, id="g1"), granted_us=CALL_US)
     own = Override(EntitlementGrant("tokens"))
@@ -305,35 +256,6 @@ def test_an_override_with_an_id_is_the_apis_and_one_without_the_files(store: Pla
     named = TakeOver(fields=frozenset({("acme", "overrides.sso.g1")}))
     given(store, bought(), take_over=named)
     assert () == stored(store).company.overrides
-
-
-def create(store: PlaneStore, company: Company) -> None:
-    """Store a company that a call created."""
-    with store.write() as transaction:
-        owners = owners_of_created(company, "CreateCompany", CALL_US)
-        revision = transaction.next_revision()
-        created = with_timeline(company, revision, CALL_US, None, owners=owners)
-        transaction.put_companies([created])
-
-
-def test_pruning_leaves_what_a_call_created_unless_it_is_taken_over(store: PlaneStore) -> None:
-    start(store, bought())
-    create(store, msgspec.structs.replace(bought(), id="initech"))
-    applied = apply.apply(store, Desired(SOLD, (), prune=True), LATER_US)
-    assert ["acme"] == [change.key for change in applied.changes]
-    owner = FieldOwner(EXISTENCE, Owner.API, CALL_US, "CreateCompany")
-    assert (FieldConflict("initech", EXISTENCE, None, None, owner),) == applied.conflicts
-    named = TakeOver(companies=frozenset({"initech"}))
-    applied = apply.apply(store, Desired(SOLD, (), prune=True, take_over=named), LATER_US)
-    assert ["initech"] == [change.key for change in applied.changes]
-
-
-def test_a_catalog_cannot_lose_what_a_company_that_pruning_leaves_needs(store: PlaneStore) -> None:
-    start(store, bought())
-    create(store, msgspec.structs.replace(bought(), id="initech"))
-    without = msgspec.structs.replace(SOLD, plans=(Plan("max"),))
-    with pytest.raises(InvalidInput, match="company 'initech' needs it"):
-        apply.apply(store, Desired(without, (), prune=True), LATER_US)
 
 
 def test_a_catalog_cannot_lose_the_plan_that_a_call_gave_a_company_of_the_file(
