@@ -15,8 +15,7 @@ from sidecar.domain.company.subscription_changes import (
     SetAddOn,
     SubscriptionChange,
 )
-from tests.unit.control.support import NOW_US
-from tests.unit.control.test_ownership import (
+from tests.unit.control.owned import (
     ALL,
     NEXT_US,
     SEAT,
@@ -27,6 +26,7 @@ from tests.unit.control.test_ownership import (
     start,
     stored,
 )
+from tests.unit.control.support import NOW_US
 
 TAKEN_AWAY: Final[dict[str, tuple[Company, SubscriptionChange, str]]] = {
     "an add-on": (bought(add_ons=SEAT), SetAddOn("seat", 0), "add_ons.seat"),
