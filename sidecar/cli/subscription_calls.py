@@ -83,7 +83,7 @@ at_option: Final = click.option(
     default="now",
     metavar="WHEN",
     show_default=True,
-    help="now, period-end, or an instant such as 2027-01-31, +12h or fri.",
+    help="now, period-end (in a trial: its end), or an instant such as 2027-01-31, +12h or fri.",
 )
 history_option: Final = click.option(
     "--history", is_flag=True, help="Show the whole timeline, what was in force before as well."

@@ -91,8 +91,13 @@ class Model:
         return max([0, *(move for move in moves if move <= hour)])
 
     def period_end(self, hour: int | None = None) -> int:
-        """Go from hour to hour, until one at which a period begins and nothing else was meant."""
+        """Go from hour to hour, until one at which a period begins and nothing else was meant.
+
+        A trial that runs is a period.
+        """
         hour = self.now if hour is None else hour
+        if self.trialing[hour]:
+            return self.trialing.index(False, hour)
         anchor = self.anchor(hour, with_intents=False)
         while True:
             hour += 1

@@ -25,6 +25,7 @@ from sidecar.domain.company.subscription_changes import (
     ChangeTime,
     DropPlannedChanges,
     EndTrial,
+    ExtendTrial,
     MarkPaid,
     MarkPastDue,
     OnPlanned,
@@ -200,7 +201,10 @@ def _ask_again(
 
 
 def _no_period_is_cut(model: Model, subscription: Subscription, now_us: int) -> None:
-    """What is meant for a period's end is at one, by the anchor that is in force before it."""
+    """What is meant for a period's end is at one, by the anchor that is in force before it.
+
+    The end of a trial is one.
+    """
     pause = subscription.pause
     meant = [change.at_us for change in subscription.changes if change.at_period_end]
     meant += [subscription.cancel_us or 0] * subscription.cancel_at_period_end
@@ -210,7 +214,7 @@ def _no_period_is_cut(model: Model, subscription: Subscription, now_us: int) -> 
     for at_us in meant:
         since = hour_of(at_us) - model.anchor(hour_of(at_us) - 1, with_intents=False)
         assert at_us > now_us
-        assert since % DAY_HOURS == 0
+        assert since % DAY_HOURS == 0 or at_us == subscription.trial_ends_us
 
 
 @settings(deadline=None)
@@ -235,6 +239,35 @@ def test_an_upgrade_that_drops_what_was_planned_is_not_taken_back(
         if phase.until_us > now_us:
             assert "top" == phase.plan
             assert Status.CANCELED is not phase.status
+
+
+@settings(deadline=None)
+@given(
+    subscription=bought(),
+    steps=STEPS,
+    passed=st.integers(0, 3),
+    trial=st.one_of(st.builds(EndTrial), st.integers(1, 30).map(lambda h: ExtendTrial(instant(h)))),
+)
+def test_what_is_meant_for_the_period_end_is_at_the_end_of_a_trial_that_runs(
+    subscription: Subscription, steps: list[Step], passed: int, trial: SubscriptionChange
+) -> None:
+    now = 0
+    every: list[tuple[int, SubscriptionChange, When]] = []
+    for hours, build, wanted in steps:
+        now += hours
+        every.append((now, build(now), PERIOD_END if wanted else NOW))
+    every.append((now + passed, trial, NOW))
+    for hour, change, when in every:
+        with contextlib.suppress(FieldError):
+            subscription = apply_change(
+                subscription, change, when, instant(hour), "UTC", OnPlanned.KEEP
+            ).subscription
+            ends_us = subscription.trial_ends_us
+            if ends_us is None or ends_us <= instant(hour):
+                continue
+            meant = [each.at_us for each in subscription.changes if each.at_period_end]
+            meant += [subscription.cancel_us or 0] * subscription.cancel_at_period_end
+            assert {ends_us}.issuperset(meant)
 
 
 @settings(deadline=None)

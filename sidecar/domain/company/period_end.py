@@ -2,6 +2,8 @@
 
 Rules
 - A period ends where the one after it begins: at the next step of the billing cycle.
+- While a trial runs, the trial is the period that was given: it ends with it, wherever the billing
+  cycle is, so that nothing is paid for that was given up before. It moves with the trial's end.
 - Where the billing cycle is planned to start anew before that, a period is bought there, and what
   is meant for the end of a period waits for the end of that one: as it would if the cycle were
   started anew by a change that is made then.
@@ -17,6 +19,7 @@ import msgspec
 from sidecar.domain.company.model import Pause, Subscription
 from sidecar.domain.company.scheduled import moved
 from sidecar.domain.company.timeline import anchor_at
+from sidecar.domain.company.trials import runs
 from sidecar.domain.time.windows import Window, window_at
 
 _replace = msgspec.structs.replace
@@ -34,6 +37,8 @@ def billing_period(subscription: Subscription, at_us: int, time_zone: str) -> Wi
 
 def period_end_us(subscription: Subscription, at_us: int, time_zone: str) -> int:
     """Where what is asked for at an instant takes effect if it is meant for the period's end."""
+    if runs(subscription, at_us) and subscription.trial_ends_us is not None:
+        return subscription.trial_ends_us
     fixed = _replace(
         subscription,
         changes=tuple(change for change in subscription.changes if not change.at_period_end),

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
 
-from sidecar.domain.company.model import AddOnSubscription, Pause, ScheduledChange, Subscription
+from sidecar.domain.company.model import (
+    AddOnSubscription,
+    Company,
+    Pause,
+    ScheduledChange,
+    Subscription,
+    SubscriptionStatus,
+)
 from sidecar.domain.company.period_end import following_period_end
 from sidecar.domain.company.subscription_changes import (
     NOW,
@@ -12,6 +22,8 @@ from sidecar.domain.company.subscription_changes import (
     CancelSubscription,
     ChangePlan,
     DropPlannedChanges,
+    EndTrial,
+    ExtendTrial,
     OnPlanned,
     PauseSubscription,
     RenewSubscription,
@@ -22,10 +34,12 @@ from sidecar.domain.company.subscription_changes import (
     When,
 )
 from sidecar.domain.company.subscription_lifecycle import apply_change
+from sidecar.domain.company.timeline import compile_snapshot, segment_at
 from sidecar.domain.time.units import DAY_US, HOUR_US
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 from tests.support.build import NOW_US
 from tests.unit.domain.lifecycle_samples import (
+    ACTIVE,
     ANCHOR_US,
     GB,
     LATER_US,
@@ -67,6 +81,48 @@ def test_meant_for_the_period_end(change: SubscriptionChange, expected: Subscrip
     assert (expected, PERIOD_END_US) == (done.subscription, done.effective_us)
 
 
+def on_trial(**fields: Any) -> Subscription:
+    return sub(**{"trial_ends_us": SOON_US, "trial_end_status": ACTIVE} | fields)
+
+
+MEANT_ON_TRIAL: dict[str, tuple[SubscriptionChange, Subscription]] = {
+    "a cancellation": (
+        CancelSubscription(),
+        on_trial(cancel_us=SOON_US, cancel_at_period_end=True),
+    ),
+    "a downgrade": (
+        ChangePlan("free"),
+        on_trial(changes=(ScheduledChange(SOON_US, "free", at_period_end=True),)),
+    ),
+    "an add-on": (
+        SetAddOn("gb"),
+        on_trial(changes=(ScheduledChange(SOON_US, add_ons=(GB,), at_period_end=True),)),
+    ),
+    "a pause": (
+        PauseSubscription(),
+        on_trial(pause=Pause(SOON_US, starts_at_period_end=True)),
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "expected"), MEANT_ON_TRIAL.values(), ids=MEANT_ON_TRIAL)
+@pytest.mark.parametrize("anchor_us", [ANCHOR_US, SOON_US, NOW_US])
+def test_the_period_of_a_trial_ends_with_it(
+    change: SubscriptionChange, expected: Subscription, anchor_us: int
+) -> None:
+    """Nothing is paid for in between: it is given up while it is tried."""
+    before, expected = (
+        msgspec.structs.replace(each, anchor_us=anchor_us) for each in (on_trial(), expected)
+    )
+    done = apply_change(before, change, PERIOD_END, NOW_US, "UTC")
+    assert (expected, SOON_US) == (done.subscription, done.effective_us)
+    timeline = compile_snapshot(Company("a", subscription=done.subscription), 1)
+    assert SubscriptionStatus.TRIALING is segment_at(timeline, SOON_US - 1).status
+    then = segment_at(timeline, SOON_US)
+    paid = (then.plan, then.status) == ("basic", ACTIVE) and not then.add_ons
+    assert not paid, "basic as it was tried is never paid for"
+
+
 FOLLOWED: dict[str, tuple[Subscription, SubscriptionChange, When, Subscription]] = {
     "a cancellation waits for the end of a month that is bought": (
         CANCELED,
@@ -106,6 +162,39 @@ FOLLOWED: dict[str, tuple[Subscription, SubscriptionChange, When, Subscription]]
             cancel_us=PERIOD_END_US,
             changes=(ScheduledChange(LATER_US, "free"),),
         ),
+    ),
+    "a cancellation in a trial goes along with the trial's end": (
+        on_trial(cancel_us=SOON_US, cancel_at_period_end=True),
+        ExtendTrial(LATER_US),
+        NOW,
+        on_trial(trial_ends_us=LATER_US, cancel_us=LATER_US, cancel_at_period_end=True),
+    ),
+    "a downgrade in a trial goes along with the trial's end": (
+        on_trial(changes=(ScheduledChange(SOON_US, "free", (GB,), at_period_end=True),)),
+        ExtendTrial(LATER_US),
+        NOW,
+        on_trial(
+            trial_ends_us=LATER_US,
+            changes=(ScheduledChange(LATER_US, "free", (GB,), at_period_end=True),),
+        ),
+    ),
+    "a cancellation in a trial that is ended waits for the end of what is paid": (
+        on_trial(cancel_us=SOON_US, cancel_at_period_end=True),
+        EndTrial(),
+        NOW,
+        CANCELED,
+    ),
+    "and of the month that begins with the payment": (
+        on_trial(anchor_us=SOON_US, cancel_us=SOON_US, cancel_at_period_end=True),
+        EndTrial(),
+        NOW,
+        sub(anchor_us=NOW_US, cancel_us=NEW_END_US, cancel_at_period_end=True),
+    ),
+    "a month that is bought in a trial is on trial": (
+        on_trial(cancel_us=SOON_US, cancel_at_period_end=True),
+        UPGRADE,
+        NOW,
+        on_trial(plan="pro", anchor_us=NOW_US, cancel_us=SOON_US, cancel_at_period_end=True),
     ),
     "an upgrade that keeps the anchor leaves the end where it is": (
         CANCELED,

@@ -120,8 +120,8 @@ class _ChangeTimeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChangeTime
     CHANGE_TIME_NOW: _ChangeTime.ValueType  # 1
     """Now."""
     CHANGE_TIME_PERIOD_END: _ChangeTime.ValueType  # 2
-    """When the present billing period ends. It is an intent: where the billing cycle starts anew before that, or the period
-    gets another length, it waits for the end of the period that holds the moment then.
+    """When the present billing period ends; while a trial runs, when that ends. It is an intent: where the billing cycle starts anew before that, or the period
+    gets another length, or the trial is extended, it waits for the end of the period that holds the moment then.
     """
     CHANGE_TIME_AT: _ChangeTime.ValueType  # 3
     """At an instant in the future."""
@@ -134,8 +134,8 @@ CHANGE_TIME_UNSPECIFIED: ChangeTime.ValueType  # 0
 CHANGE_TIME_NOW: ChangeTime.ValueType  # 1
 """Now."""
 CHANGE_TIME_PERIOD_END: ChangeTime.ValueType  # 2
-"""When the present billing period ends. It is an intent: where the billing cycle starts anew before that, or the period
-gets another length, it waits for the end of the period that holds the moment then.
+"""When the present billing period ends; while a trial runs, when that ends. It is an intent: where the billing cycle starts anew before that, or the period
+gets another length, or the trial is extended, it waits for the end of the period that holds the moment then.
 """
 CHANGE_TIME_AT: ChangeTime.ValueType  # 3
 """At an instant in the future."""
