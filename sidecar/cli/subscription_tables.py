@@ -11,7 +11,8 @@ from sidecar.cli.describe import plan_cause, plan_text, status_name
 from sidecar.cli.output import NOTHING, Cell, Painted
 from sidecar.cli.times import local_time, until
 from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
-from sidecar.domain.company.model import CompanySnapshot, Segment, SubscriptionStatus
+from sidecar.domain.company.held_plans import version_moves
+from sidecar.domain.company.model import CompanySnapshot, Segment, Subscription, SubscriptionStatus
 from sidecar.domain.company.period_end import billing_period
 from sidecar.domain.company.planned import planned_of
 from sidecar.domain.company.spans import segments_of
@@ -100,6 +101,8 @@ def print_company(
         ends = until(period.end_us, now_us)
         facts.append(("billing period", f"since {local_time(period.start_us)}, ends {ends}"))
     facts += [("planned", text) for text in _planned_texts(answer, now_us)]
+    subscription = company_from_message(answer.company, "company").subscription
+    facts += [("moves", text) for text in _version_texts(subscription, now_us)]
     output.print_facts(facts)
     output.print_line()
     print_timeline(snapshot, now_us, history=history)
@@ -153,6 +156,15 @@ def _planned_texts(answer: control_pb2.GetCompanyResponse, now_us: int) -> Itera
     for planned in () if subscription is None else planned_of(subscription, now_us):
         meant = "at the period end, " if planned.at_period_end else ""
         yield f"{planned.what}, {meant}{until(planned.at_us, now_us)}"
+
+
+def _version_texts(subscription: Subscription | None, now_us: int) -> Iterator[str]:
+    """Say which versions of the plan come by themselves, which no call plans or drops."""
+    for move in () if subscription is None else version_moves(subscription.changes):
+        if move.at_us > now_us:
+            meant = "at the period end, " if move.at_period_end else ""
+            when = until(move.at_us, now_us)
+            yield f"version {move.plan_version} of the plan, {meant}{when}, as the catalog says"
 
 
 def _planned_text(planned: control_pb2.PlannedChange, now_us: int) -> str:

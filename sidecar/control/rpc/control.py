@@ -47,7 +47,7 @@ class ControlServicer(control_pb2_grpc.ControlServiceServicer):
     async def GetCompany(  # noqa: N802
         self, request: control_pb2.GetCompanyRequest, context: Any
     ) -> control_pb2.GetCompanyResponse:
-        return await self._workers.read(control_answers.get_company, request)
+        return await self._workers.read(control_answers.get_company, request, self._clock())
 
     async def CreateCompany(  # noqa: N802
         self, request: control_pb2.CreateCompanyRequest, context: Any

@@ -53,12 +53,11 @@ def get_catalog(store: PlaneStore) -> control_pb2.GetCatalogResponse:
 
 
 def get_company(
-    store: PlaneStore, request: control_pb2.GetCompanyRequest
+    store: PlaneStore, request: control_pb2.GetCompanyRequest, now_us: int
 ) -> control_pb2.GetCompanyResponse:
     """Answer to GetCompany."""
-    stored = directory.get_company(
-        store, KNOWN_NAMES.require_identifier("company", request.company)
-    )
+    company = KNOWN_NAMES.require_identifier("company", request.company)
+    stored = directory.get_granted_company(store, company, now_us)
     return control_pb2.GetCompanyResponse(
         company=company_to_message(stored.shown),
         snapshot=snapshot_for_reader(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from sidecar.control.services.names import Called, first_id
 from sidecar.control.storage.port import PlaneStore, ReadTransaction
 from sidecar.control.storage.values import StoredCompany
-from sidecar.domain.catalog.model import CatalogSnapshot
+from sidecar.domain.catalog.model import Catalog, CatalogSnapshot
+from sidecar.domain.company.granted_versions import GrantedVersions
 from sidecar.domain.errors import NotFound
 from sidecar.domain.nearest import did_you_mean
 
@@ -33,6 +36,22 @@ def stored_company(transaction: ReadTransaction, company: str) -> StoredCompany:
     if stored is None:
         raise no_company(transaction, company)
     return stored
+
+
+def get_granted_company(store: PlaneStore, company: str, now_us: int) -> StoredCompany:
+    """One company with the versions of its plans that it is granted; raises `NotFound`."""
+    stored, held = get_company(store, company), get_catalog(store)
+    return stored if held is None else as_granted(stored, held.catalog, now_us)
+
+
+def as_granted(stored: StoredCompany, catalog: Catalog, now_us: int) -> StoredCompany:
+    """A company with the versions of its plans that it is granted, from an instant on."""
+    versions = GrantedVersions(catalog)
+    return msgspec.structs.replace(
+        stored,
+        company=versions.of_company(stored.company),
+        snapshot=versions.of_snapshot(stored.snapshot, now_us),
+    )
 
 
 def no_company(transaction: ReadTransaction, company: str) -> NotFound:

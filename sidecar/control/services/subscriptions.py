@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from sidecar.control.rules.ownership import owners_after_call
-from sidecar.control.services.directory import stored_company
+from sidecar.control.services.directory import as_granted, stored_company
 from sidecar.control.services.plan_moves import with_moves
 from sidecar.control.services.timelines import time_of_change, with_timeline
 from sidecar.control.storage.plan_values import PlanMove
@@ -148,6 +148,9 @@ def _work_out(
     catalog = Catalog() if stored_catalog is None else stored_catalog.catalog
     _refuse_unknown(change, catalog)
     at_us = time_of_change(stored, now_us)
+    stored = as_granted(stored, catalog, at_us)
+    before = stored.company.subscription
+    assert before is not None, "it had one above"
     change = _with_terms(change, before, catalog, at_us)
     time_zone = stored.company.time_zone
     done = apply_change(before, change, when, at_us, time_zone, on_planned)

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sidecar.domain.company.held_plans import bought_at, falls_back, held_at
+from sidecar.domain.company.held_plans import bought_at, falls_back, held_at, version_moves
 from sidecar.domain.company.model import Subscription
-from sidecar.domain.company.subscription_changes import ChangePlan, SetAddOn, SubscriptionChange
+from sidecar.domain.company.subscription_changes import (
+    ChangePlan,
+    DropPlannedChanges,
+    SetAddOn,
+    SubscriptionChange,
+)
 from sidecar.domain.company.trials import trial_notes
+from sidecar.domain.formatting import instant_text
 
 
 def change_notes(
@@ -17,9 +23,21 @@ def change_notes(
     at_us: int,
     now_us: int,
 ) -> Iterator[str]:
-    """What a change has to do with a trial or a late payment. `at_us`: when it takes effect."""
+    """What to know of trial, late payment and versions. `at_us`: when the change takes effect."""
     yield from trial_notes(before, change, after, at_us, now_us)
     yield from _held_notes(before, change, after, at_us)
+    if isinstance(change, DropPlannedChanges):
+        yield from _version_notes(after, now_us)
+
+
+def _version_notes(after: Subscription, now_us: int) -> Iterator[str]:
+    """What nobody planned by a call, and no call drops."""
+    for move in version_moves(after.changes):
+        if move.at_us > now_us:
+            yield (
+                f"version {move.plan_version} of the plan comes at {instant_text(move.at_us)} all"
+                " the same: the catalog moves every company to it"
+            )
 
 
 def _held_notes(

@@ -254,6 +254,20 @@ def test_scripts_get_the_answer(fake: FakeServer) -> None:
     assert "pro" == answer["snapshot"]["segments"][-1]["plan"]
 
 
+def test_a_version_that_comes_by_itself_is_shown(fake: FakeServer) -> None:
+    move = ScheduledChange(LATER_US, plan_version=3, at_period_end=True)
+    subscription = Subscription("basic", ANCHOR_US, changes=(move,))
+    fake.answers["GetCompany"] = got(Company("acme", subscription=subscription))
+
+    result = tallyd("subscription", "show", "acme", "--control", fake.address)
+
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("moves ")]
+    assert line.split(maxsplit=1)[1] == (
+        "version 3 of the plan, at the period end, in 1 d 1 h (2026-03-16 13:00:00 UTC), "
+        "as the catalog says"
+    )
+
+
 def test_a_subscription_is_shown_as_it_is_now(fake: FakeServer) -> None:
     fake.answers["GetCompany"] = got(ACME)
 
