@@ -103,10 +103,10 @@ NAMES: Final = [
 ]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
     """Where commands and daemons run, with the files that the commands name."""
-    folder = tmp_path_factory.mktemp("here")
+    folder = tmp_path
     (folder / "customers").mkdir()
     (folder / "empty").mkdir()
     (folder / "sold.yaml").write_text(SOLD)
@@ -119,7 +119,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def system(folder: Path) -> Iterator[System]:
     with System(folder) as running:
         yield running
@@ -137,25 +137,23 @@ def run(system: System, folder: Path, one: Example) -> tuple[int, str]:
     return done.exit_code, done.stderr
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_example_of_a_command_works(
-    system: System, folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.chdir(folder / "empty" if name == "init" else folder)
-    if name == FIRST[0]:
-        assert ExitCode.OK == run(system, folder, example("tallyd apply sold.yaml"))[0]
-    examples = examples_of(name)
-    assert examples
-
-    for one in examples:
-        for line in BEFORE.get(one.text, ()):
-            assert ExitCode.OK == run(system, folder, example(line))[0], line
-        code, told = run(system, folder, one)
-        good = (0, 1) if name in DENIED_IS_AN_ANSWER else (0,)
-        assert code in good, f"tallyd {one.text}: {told}"
-        assert "error" not in told, f"tallyd {one.text}: {told}"
-        for line in AFTER.get(one.text, ()):
-            assert ExitCode.OK == run(system, folder, example(line))[0], line
+def test_every_example_works(system: System, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One test, since each goes on with what those before it have made."""
+    monkeypatch.chdir(folder)
+    assert ExitCode.OK == run(system, folder, example("tallyd apply sold.yaml"))[0]
+    for name in NAMES:
+        monkeypatch.chdir(folder / "empty" if name == "init" else folder)
+        examples = examples_of(name)
+        assert examples, name
+        for one in examples:
+            for line in BEFORE.get(one.text, ()):
+                assert ExitCode.OK == run(system, folder, example(line))[0], line
+            code, told = run(system, folder, one)
+            good = (0, 1) if name in DENIED_IS_AN_ANSWER else (0,)
+            assert code in good, f"tallyd {one.text}: {told}"
+            assert "error" not in told, f"tallyd {one.text}: {told}"
+            for line in AFTER.get(one.text, ()):
+                assert ExitCode.OK == run(system, folder, example(line))[0], line
 
 
 @pytest.mark.parametrize("name", ENDLESS)

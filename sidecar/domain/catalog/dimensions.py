@@ -238,7 +238,7 @@ def _scope_problems(scope: Scope, declared: Mapping[str, Dimension]) -> Iterator
     for name, value in scope.match:
         if name not in declared:
             yield RuleProblem(("match", name), _undeclared(name, declared))
-        elif declared[name].values and value not in declared[name].values:
+        elif not _is_possible(value, declared[name]):
             yield RuleProblem(("match", name), _no_value(value, declared[name]))
 
 
@@ -246,11 +246,17 @@ def _amounts_problems(
     scope: Scope, values: Iterable[str], declared: Mapping[str, Dimension]
 ) -> Iterator[RuleProblem]:
     dimension = declared.get(scope.dimensions[0]) if scope.dimensions else None
-    if dimension is None or not dimension.values:
+    if dimension is None:
         return
     for at, value in enumerate(values):
-        if value not in dimension.values:
+        if not _is_possible(value, dimension):
             yield RuleProblem((at, "value"), _no_value(value, dimension))
+
+
+def _is_possible(value: str, dimension: Dimension) -> bool:
+    if dimension.values:
+        return value in dimension.values
+    return bool(value) or not dimension.required
 
 
 def _undeclared(name: str, declared: Mapping[str, Dimension]) -> str:
@@ -258,5 +264,7 @@ def _undeclared(name: str, declared: Mapping[str, Dimension]) -> str:
 
 
 def _no_value(value: str, dimension: Dimension) -> str:
+    if not value and dimension.required:
+        return f"the feature requires {dimension.name}, and an empty value is none"
     text = f"the feature declares no value {value!r} of {dimension.name}"
     return text + did_you_mean(value, dimension.values)

@@ -93,6 +93,10 @@ def limit_problems(limit: Limit) -> Iterator[RuleProblem]:
     weekly = window.unit is WindowUnit.WEEK and window.alignment is Alignment.CALENDAR
     if window.first_weekday and not weekly:
         yield RuleProblem(("window", "first_weekday"), "only a CALENDAR WEEK has a first weekday")
+    if window.unit is WindowUnit.REQUEST and window.alignment is Alignment.ANCHORED:
+        yield RuleProblem(
+            ("window", "alignment"), "each request stands by itself, and has no cycle"
+        )
     yield from below(("scope",), _scope_problems(limit.scope))
     yield from _percents_problems(limit.warning_percents)
     yield from below(("amounts",), amounts_problems(limit))

@@ -12,6 +12,7 @@ from typing import Final
 from sidecar.domain.catalog.add_on_rules import add_on_warnings
 from sidecar.domain.catalog.dimensions import undeclared_dimensions
 from sidecar.domain.catalog.model import Catalog, EntitlementGrant, Merge
+from sidecar.domain.catalog.optional_dimensions import optional_dimensions
 from sidecar.domain.catalog.pointless_limits import pointless_limits
 from sidecar.domain.validation import RuleProblem, below
 
@@ -25,6 +26,7 @@ def warnings(catalog: Catalog) -> Iterator[RuleProblem]:
     Paths start as those of `rules.problems` do.
     """
     yield from undeclared_dimensions(catalog)
+    yield from optional_dimensions(catalog)
     for at, plan in enumerate(catalog.plans):
         for index, grant in enumerate(plan.entitlements):
             yield from below(("plans", at, "entitlements", index), _grant_warnings(grant))

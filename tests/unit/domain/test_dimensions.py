@@ -13,6 +13,7 @@ from sidecar.domain.catalog.dimensions import DeclaredDimensions
 from sidecar.domain.catalog.model import (
     Catalog,
     Dimension,
+    Enforcement,
     EntitlementGrant,
     Feature,
     FeatureKind,
@@ -23,6 +24,7 @@ from sidecar.domain.catalog.model import (
 from sidecar.domain.catalog.rules import problems
 from sidecar.domain.catalog.warnings import warnings
 from sidecar.domain.limits.counters import scope_values, slot_of
+from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 from tests.support.build import DAY, limit
 
 MODELS: Final = Dimension("model", values=("large", "small"))
@@ -61,6 +63,14 @@ WRONG: Final = {
             )
         ],
     ),
+    "an amount for an empty value of one that is required": (
+        Limit("l", DAY, 5, scope=Scope(("user",)), amounts=(("", 9),)),
+        [("0.value", "the feature requires user, and an empty value is none")],
+    ),
+    "an empty value of one that is required": (
+        limit("l", 5, match={"user": ""}),
+        [("match.user", "the feature requires user, and an empty value is none")],
+    ),
     "an amount for a value that there is not": (
         Limit("l", DAY, 5, scope=Scope(("model",)), amounts=(("huge", 9),)),
         [("0.value", "the feature declares no value 'huge' of model")],
@@ -73,6 +83,46 @@ def test_a_limit_by_what_is_not_declared_is_refused(
     scoped: Limit, expected: list[tuple[str, str]]
 ) -> None:
     assert expected == told(scoped, MODELS, USER)
+
+
+LISTED_AND_REQUIRED: Final = Dimension("model", required=True, values=("large", "small"))
+SHADOW: Final = Limit(
+    "l", DAY, 5, enforcement=Enforcement.SHADOW, scope=Scope((), (("model", "large"),))
+)
+
+
+@pytest.mark.parametrize(
+    ("dimension", "scoped", "warned"),
+    [
+        (MODELS, limit("l", 5, match={"model": "large"}), True),
+        (MODELS, limit("l", 5, each=["model"]), True),
+        (MODELS, SHADOW, False),
+        (MODELS, limit("l", 5), False),
+        (LISTED_AND_REQUIRED, limit("l", 5, match={"model": "large"}), False),
+        (Dimension("model"), limit("l", 5, each=["model"]), False),
+    ],
+    ids=["when", "each", "denies nothing", "for all", "required", "said to be optional"],
+)
+def test_listed_values_that_may_be_left_out_are_warned_of_where_a_limit_denies_by_them(
+    dimension: Dimension, scoped: Limit, warned: bool
+) -> None:
+    content = Catalog(
+        (Feature("calls", FeatureKind.METERED, dimensions=(dimension,)),),
+        (Plan("pro", entitlements=(EntitlementGrant("calls", limits=(scoped,)),)),),
+    )
+    message = (
+        "'model' is optional: a request without it is not held to l; say {required: true, "
+        "values: [...]} where that is to hold for all"
+    )
+    path = ("features", 0, "dimensions", "dimensions", 0)
+    assert [(path, message)] * warned == list(warnings(content))
+
+
+def test_a_limit_for_each_request_has_no_billing_cycle() -> None:
+    window = WindowSpec(WindowUnit.REQUEST, alignment=Alignment.ANCHORED)
+    assert [("window.alignment", "each request stands by itself, and has no cycle")] == told(
+        Limit("l", window, 5)
+    )
 
 
 def test_a_feature_that_is_not_counted_declares_none() -> None:

@@ -83,7 +83,8 @@ def rates(draw: st.DrawFn) -> Rate:
 @st.composite
 def windows(draw: st.DrawFn) -> Spec:
     unit = draw(st.sampled_from(Unit))
-    alignment = draw(st.sampled_from(Alignment))
+    alignments = [Alignment.CALENDAR] if unit is Unit.REQUEST else list(Alignment)
+    alignment = draw(st.sampled_from(alignments))
     weekly = unit is Unit.WEEK and alignment is Alignment.CALENDAR
     return Spec(unit, draw(st.integers(1, 1_000)), alignment, draw(st.integers(0, 6)) * weekly)
 
