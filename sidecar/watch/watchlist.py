@@ -148,7 +148,9 @@ class Watchlist:
             self.touch_all()
             return
         for snapshot in changes.companies:
-            self.touch(snapshot.company)
+            # By its names, too: until now they may have been nobody's.
+            for name in (snapshot.company, *snapshot.names):
+                self.touch(name)
         for company in changes.removed:
             self.touch(company)
 

@@ -195,3 +195,11 @@ async def test_one_who_watches_by_another_id_is_woken_as_the_others_are() -> Non
         assert not await watch.woken(SOON)
         watchlist.note_called("acme-inc", "acme")
     assert "acme" not in watchlist
+
+
+async def test_one_who_watches_by_an_id_that_was_nobodys_is_woken_by_a_rename() -> None:
+    watchlist = Watchlist(10)
+    renamed = CompanySnapshot("acme", 2, names=("acme-inc",))
+    with watchlist.watching("acme-inc") as watch:
+        watchlist.applied(SnapshotChanges(companies=[renamed]))
+        assert await taken(watch) is None
