@@ -24,10 +24,9 @@ from sidecar.control.storage.values import CHAIN_BYTES, CounterKey
 from sidecar.domain.bounds import BATCH_MAX, IDENTIFIER_BYTES_MAX, INT64_MAX
 from sidecar.domain.catalog.model import CatalogSnapshot
 from sidecar.domain.company.model import CompanySnapshot
-from sidecar.domain.entitlement.earlier_readers import (
-    catalog_without_changes,
-    snapshot_without_changes,
-)
+from sidecar.domain.entitlement.earlier_overrides import snapshot_without_changes
+from sidecar.domain.entitlement.earlier_readers import catalog_without_changes
+from sidecar.domain.entitlement.resolve import CatalogIndex
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.limits.counters import CounterTotal
 from sidecar.domain.text import KNOWN_NAMES
@@ -103,6 +102,7 @@ def fetch(
         incarnation,
         now_us,
         accepts_names=request.accepts_names,
+        accepts_changes=request.accepts_changes,
     )
     catalog = fetched.catalog
     answer = sync_pb2.FetchSnapshotsResponse(
@@ -115,8 +115,11 @@ def fetch(
         left_out_companies=fetched.left_out,
     )
     room = FETCH_BYTES
-    for snapshot in fetched.snapshots:
-        told = _told(snapshot, request.accepts_spans, request.accepts_changes)
+    readable = fetched.snapshots
+    if not request.accepts_changes:
+        readable = _without_changes(fetched.snapshots, fetched.in_force)
+    for snapshot in readable:
+        told = _told(snapshot, request.accepts_spans)
         room -= told.ByteSize()
         if room < 0 and answer.companies:
             names = {snapshot.company, *snapshot.names}
@@ -185,8 +188,11 @@ def watch_page(
         message.catalog.CopyFrom(_told_catalog(catalog, position.accepts_changes))
     messages = [message]
     room = WATCH_BYTES - message.ByteSize()
-    for snapshot in page.snapshots:
-        told = _told(snapshot, position.accepts_spans, position.accepts_changes)
+    readable = page.snapshots
+    if not position.accepts_changes:
+        readable = _without_changes(page.snapshots, page.in_force)
+    for snapshot in readable:
+        told = _told(snapshot, position.accepts_spans)
         size = told.ByteSize()
         if size > room:
             messages.append(_watch_message(page, now_us))
@@ -228,11 +234,15 @@ def _told_catalog(snapshot: CatalogSnapshot, accepts_changes: bool) -> catalog_p
     return catalog_snapshot_to_message(snapshot)
 
 
-def _told(
-    snapshot: CompanySnapshot, accepts_spans: bool, accepts_changes: bool
-) -> catalog_pb2.CompanySnapshot:
-    if not accepts_changes:
-        snapshot = snapshot_without_changes(snapshot)
+def _without_changes(
+    snapshots: Sequence[CompanySnapshot], in_force: CatalogSnapshot | None
+) -> Sequence[CompanySnapshot]:
+    """`in_force`: the catalog, where a snapshot has changes."""
+    index = None if in_force is None else CatalogIndex(in_force.catalog, in_force.version)
+    return [snapshot_without_changes(snapshot, index) for snapshot in snapshots]
+
+
+def _told(snapshot: CompanySnapshot, accepts_spans: bool) -> catalog_pb2.CompanySnapshot:
     return snapshot_for_reader(
         snapshot, accepts_spans=accepts_spans, segmented_bytes_max=SEGMENTED_BYTES_MAX
     )

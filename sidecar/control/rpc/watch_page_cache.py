@@ -23,7 +23,7 @@ SHARED_MAX: Final = 16
 
 Step: TypeAlias = tuple[Sequence[sync_pb2.WatchSnapshotsResponse], WatchPage, ResumePosition]
 """The messages, what they are made of, and the position after them."""
-_Place: TypeAlias = tuple[int, str, int, bool, bool]
+_Place: TypeAlias = tuple[int, str, int, bool, bool, tuple[int, str]]
 
 
 class Pages:
@@ -37,7 +37,8 @@ class Pages:
 
     async def next(self, state: PlaneState, position: ResumePosition, incarnation: str) -> Step:
         """The step of an incarnation's watch after a position, with `state` or what came later."""
-        if position.with_totals or position.known_revision >= position.revision:
+        known = position.known_revision >= position.revision and not position.retold_until[0]
+        if position.with_totals or known:
             # Totals tell the caller's own part, and removals are told from what it knows.
             return await self._read(position, incarnation)
         if state != self._state:
@@ -49,6 +50,7 @@ class Pages:
             position.catalog_version,
             position.accepts_spans,
             position.accepts_changes,
+            position.retold_until,
         )
         reading = self._shared.get(place)
         if reading is None:

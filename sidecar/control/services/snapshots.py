@@ -8,7 +8,7 @@ many transactions it took.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -21,20 +21,26 @@ from sidecar.control.services.totals import (
     page_of,
     version_of,
 )
-from sidecar.control.storage.port import PlaneStore
+from sidecar.control.storage.port import PlaneStore, ReadTransaction
+from sidecar.control.storage.values import CompanyChange
 from sidecar.domain.catalog.model import CatalogSnapshot
 from sidecar.domain.company.model import CompanySnapshot
+from sidecar.domain.entitlement.earlier_overrides import has_changes
 
 PAGE_COMPANIES: Final = 200
 PAGE_BYTES: Final = 4 << 20
 """Most bytes of timelines, as they are stored, that are read at once; one may have more."""
 
 
+_BEGINNING: Final = (0, "")
+
+
 class FetchedSnapshots(msgspec.Struct, frozen=True):
     """Snapshots of companies that exist, ids of those that do not, and totals of both.
 
     `catalog` is `None` where the caller has it already, or where there is none yet. `totals`: the
-    first page of them. `left_out`: companies for whose snapshots there was no room.
+    first page of them. `left_out`: companies for whose snapshots there was no room. `in_force`: the
+    catalog, for a caller that does not read changes, where snapshots have some.
     """
 
     catalog: CatalogSnapshot | None
@@ -42,6 +48,7 @@ class FetchedSnapshots(msgspec.Struct, frozen=True):
     unknown: Sequence[str]
     totals: TotalsPage
     left_out: Sequence[str]
+    in_force: CatalogSnapshot | None = None
 
 
 class ResumePosition(msgspec.Struct, frozen=True):
@@ -51,7 +58,8 @@ class ResumePosition(msgspec.Struct, frozen=True):
     `catalog_version`. Removals are told if they are after `known_revision`. `with_totals`: usage
     goes along, for a caller that starts with nothing. `totals_version`: of the ledger, then.
     `accepts_spans`: which form of snapshots the caller reads. `accepts_changes`: whether it reads
-    changes of what is granted.
+    changes of what is granted. `retold_until`: for one that does not, what changes depends on the
+    catalog, and is told anew with each: this is how far it was told with the one before.
     """
 
     revision: int
@@ -62,12 +70,14 @@ class ResumePosition(msgspec.Struct, frozen=True):
     totals_version: int = 0
     accepts_spans: bool = False
     accepts_changes: bool = False
+    retold_until: tuple[int, str] = _BEGINNING
 
 
 class WatchPage(msgspec.Struct, frozen=True):
     """A step of a watch. `complete`: with it, everything up to `revision` was sent.
 
-    `totals`: the first page of those of its companies, where usage goes along.
+    `totals`: the first page of those of its companies, where usage goes along. `in_force`: as in
+    `FetchedSnapshots`.
     """
 
     epoch: str
@@ -77,6 +87,7 @@ class WatchPage(msgspec.Struct, frozen=True):
     snapshots: Sequence[CompanySnapshot]
     removed: Sequence[str]
     totals: TotalsPage
+    in_force: CatalogSnapshot | None = None
 
     @property
     def empty(self) -> bool:
@@ -92,6 +103,7 @@ def fetch(
     now_us: int,
     *,
     accepts_names: bool = False,
+    accepts_changes: bool = False,
 ) -> FetchedSnapshots:
     """Snapshots of the companies asked for, with the usage in their windows of now.
 
@@ -105,6 +117,7 @@ def fetch(
         known = transaction.first_ids(asked) if accepts_names else {}
         ids = list(dict.fromkeys(known.get(name, name) for name in asked))
         found, no_room = transaction.snapshots_within(ids, PAGE_BYTES)
+        in_force = _in_force(transaction, found.values(), accepts_changes)
         # Of those that do not exist, too: they may be on the default plan.
         wanted = TotalsWanted(incarnation, companies)
         totals = page_of(transaction, wanted, TotalsPlace(), now_us)
@@ -119,6 +132,7 @@ def fetch(
         ],
         totals=totals,
         left_out=[name for name in asked if known.get(name, name) in left_out],
+        in_force=in_force,
     )
 
 
@@ -173,10 +187,18 @@ def next_page(
         state = transaction.state()
         newest = transaction.catalog_version()
         catalog = transaction.catalog() if newest > position.catalog_version else None
+        if catalog is not None and position.catalog_version and not position.accepts_changes:
+            position = _retelling(position)
         changes, more = transaction.company_changes(
             position.revision, position.company, PAGE_COMPANIES, PAGE_BYTES
         )
-        present = [change.snapshot for change in changes if change.snapshot is not None]
+        present = [
+            change.snapshot
+            for change in changes
+            if change.snapshot is not None
+            and (_is_new(change, position) or has_changes(change.snapshot))
+        ]
+        in_force = _in_force(transaction, present, position.accepts_changes)
         totals = NO_TOTALS
         if position.with_totals and present:
             wanted = TotalsWanted(incarnation, [snapshot.company for snapshot in present])
@@ -191,9 +213,12 @@ def next_page(
         removed=[
             change.id
             for change in changes
-            if change.snapshot is None and change.revision > position.known_revision
+            if change.snapshot is None
+            and change.revision > position.known_revision
+            and _is_new(change, position)
         ],
         totals=totals,
+        in_force=in_force,
     )
     if complete:
         # Behind every company of the revision: no id is empty.
@@ -203,8 +228,29 @@ def next_page(
             company="",
             catalog_version=newest,
             with_totals=False,
+            retold_until=_BEGINNING,
         )
     last = changes[-1]
     return page, msgspec.structs.replace(
         position, revision=last.revision, company=last.id, catalog_version=newest
     )
+
+
+def _retelling(position: ResumePosition) -> ResumePosition:
+    """From the start again, for those companies of which the catalog decides what is told."""
+    told_until = max(position.retold_until, (position.revision, position.company))
+    return msgspec.structs.replace(position, revision=1, company="", retold_until=told_until)
+
+
+def _is_new(change: CompanyChange, position: ResumePosition) -> bool:
+    """Whether it was not told with the catalog before."""
+    return (change.revision, change.id) > position.retold_until
+
+
+def _in_force(
+    transaction: ReadTransaction, snapshots: Iterable[CompanySnapshot], accepts_changes: bool
+) -> CatalogSnapshot | None:
+    """The catalog, where it decides what a caller is told of snapshots."""
+    if accepts_changes or not any(map(has_changes, snapshots)):
+        return None
+    return transaction.catalog()

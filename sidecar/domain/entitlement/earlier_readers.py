@@ -1,18 +1,16 @@
-"""What sidecars of before are told of what they cannot read: less, rather than more.
+"""What sidecars of before are told of a catalog that they cannot read: less, rather than more.
 
-They know neither changes of what is granted, nor several overrides of a feature at a time, nor
-amounts by value, nor limits on any of several values, nor packs. A grant of changes would read as
-unlimited, a pack as one for each window, and a limit on several values as one on all usage: they
-have one for each value. Limits for each request are left out: a unit that they do not know would
-keep them from the whole catalog.
+They know neither changes of what is granted, nor amounts by value, nor limits on any of several
+values, nor packs. A grant of changes would read as unlimited, a pack as one for each window, and a
+limit on several values as one on all usage: each value has its share. Limits for each request are
+left out: a unit that they do not know would keep them from the whole catalog.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from heapq import heappop, heappush
-from itertools import count, islice, pairwise, product
+from collections.abc import Callable, Sequence
+from itertools import count, product
+from math import prod
 from typing import TypeVar
 
 import msgspec
@@ -24,10 +22,10 @@ from sidecar.domain.catalog.model import (
     EntitlementGrant,
     Limit,
     Plan,
+    Rate,
     RateLimit,
+    Scope,
 )
-from sidecar.domain.company.model import CompanySnapshot, OverrideSpan, Span
-from sidecar.domain.company.spans import arranged
 
 _replace = msgspec.structs.replace
 _Ceiling = TypeVar("_Ceiling", Limit, RateLimit)
@@ -43,53 +41,83 @@ def catalog_without_changes(catalog: Catalog) -> Catalog:
     )
 
 
-def snapshot_without_changes(snapshot: CompanySnapshot) -> CompanySnapshot:
-    """A timeline with the overrides alone that replace, one of each feature at a time.
-
-    Of several at a time the last one is told, which has the say.
-    """
-    by_feature: defaultdict[str, list[OverrideSpan]] = defaultdict(list)
-    for span in snapshot.overrides:
-        if not span.content.is_change:
-            by_feature[span.content.feature].append(_replace(span, content=_plain(span.content)))
-    overrides = [span for spans in by_feature.values() for span in _uppermost(spans)]
-    return _replace(snapshot, overrides=arranged(overrides))
+def plain_grant(grant: EntitlementGrant) -> EntitlementGrant:
+    """What is granted, whole, without what they cannot read."""
+    limits, rates = tuple(limit for limit in grant.limits if limit.is_counted), grant.rates
+    limits = tuple(_with_least_amount(limit) for limit in limits)
+    taken = {limit.id for limit in limits} | {rate.id for rate in rates}
+    limits = _by_value(limits, taken, _limit_share)
+    rates = _by_value(rates, taken, _rate_share)
+    return _replace(grant, limits=limits, rates=rates)
 
 
 def _plan(plan: Plan) -> Plan:
-    return _replace(plan, entitlements=tuple(map(_plain, plan.entitlements)))
+    return _replace(plan, entitlements=tuple(map(plain_grant, plan.entitlements)))
 
 
 def _add_on(add_on: AddOn) -> AddOn:
     entitlements = tuple(
-        _replace(given, grant=_plain(given.grant))
+        _replace(given, grant=plain_grant(given.grant))
         for given in add_on.entitlements
         if not given.grant.is_change and not add_on.once
     )
     return _replace(add_on, entitlements=entitlements)
 
 
-def _plain(grant: EntitlementGrant) -> EntitlementGrant:
-    limits, rates = tuple(limit for limit in grant.limits if limit.is_counted), grant.rates
-    if any(limit.amounts for limit in limits):
-        limits = tuple(map(_with_least_amount, limits))
-    taken = {limit.id for limit in limits} | {rate.id for rate in rates}
-    limits, rates = _by_value(limits, taken), _by_value(rates, taken)
-    return _replace(grant, limits=limits, rates=rates)
+def _by_value(
+    ceilings: Sequence[_Ceiling], taken: set[str], share: Callable[[_Ceiling, int], _Ceiling]
+) -> tuple[_Ceiling, ...]:
+    """One for each combination of the values that a scope fixes, with its share.
 
-
-def _by_value(ceilings: Sequence[_Ceiling], taken: set[str]) -> tuple[_Ceiling, ...]:
-    """One for each combination of the values that a scope fixes, as far as the bound goes."""
+    Where there is no room for so many, one on all usage in place of those on several values.
+    """
+    values = [_values(ceiling.scope) for ceiling in ceilings]
+    combinations = [prod(map(len, each.values())) for each in values]
+    if sum(combinations) > LIMITS_MAX:
+        return tuple(
+            _replace(ceiling, scope=_replace(ceiling.scope, match=_fixed(each)))
+            for ceiling, each in zip(ceilings, values, strict=True)
+        )
     found: list[_Ceiling] = []
-    for ceiling in ceilings:
-        values: dict[str, list[tuple[str, str]]] = {}
-        for name, value in ceiling.scope.match:
-            values.setdefault(name, []).append((name, value))
-        for number, match in enumerate(islice(product(*values.values()), LIMITS_MAX)):
+    for ceiling, each, shares in zip(ceilings, values, combinations, strict=True):
+        part = ceiling if shares == 1 else share(ceiling, shares)
+        for number, match in enumerate(product(*each.values())):
             scope = _replace(ceiling.scope, match=match)
             name = _free_name(ceiling.id, taken) if number else ceiling.id
-            found.append(_replace(ceiling, id=name, scope=scope))
-    return tuple(found[:LIMITS_MAX])
+            found.append(_replace(part, id=name, scope=scope))
+    return tuple(found)
+
+
+def _values(scope: Scope) -> dict[str, list[tuple[str, str]]]:
+    values: dict[str, list[tuple[str, str]]] = {}
+    for name, value in scope.match:
+        values.setdefault(name, []).append((name, value))
+    return values
+
+
+def _fixed(values: dict[str, list[tuple[str, str]]]) -> tuple[tuple[str, str], ...]:
+    """The values of dimensions that have one alone."""
+    return tuple(each[0] for each in values.values() if len(each) == 1)
+
+
+def _limit_share(limit: Limit, shares: int) -> Limit:
+    rollover, throttle = limit.rollover, limit.throttle
+    if rollover is not None and rollover.amount_max is not None:
+        rollover = _replace(rollover, amount_max=rollover.amount_max // shares)
+    return _replace(
+        limit,
+        amount=None if limit.amount is None else limit.amount // shares,
+        rollover=rollover,
+        throttle=None if throttle is None else _part_of_rate(throttle, shares),
+    )
+
+
+def _rate_share(rate: RateLimit, shares: int) -> RateLimit:
+    return _replace(rate, rate=_part_of_rate(rate.rate, shares))
+
+
+def _part_of_rate(rate: Rate, shares: int) -> Rate:
+    return _replace(rate, count=max(1, rate.count // shares), burst=max(1, rate.burst // shares))
 
 
 def _free_name(name: str, taken: set[str]) -> str:
@@ -106,30 +134,4 @@ def _free_name(name: str, taken: set[str]) -> str:
 def _with_least_amount(limit: Limit) -> Limit:
     amounts = [limit.amount, *(amount for _, amount in limit.amounts)]
     least = min((amount for amount in amounts if amount is not None), default=None)
-    return _replace(limit, amount=least, amounts=())
-
-
-def _uppermost(spans: Sequence[OverrideSpan]) -> Iterator[OverrideSpan]:
-    """Of spans of one feature, at each instant the last one by id; `spans` are in that order."""
-    starting: defaultdict[int, list[tuple[int, OverrideSpan]]] = defaultdict(list)
-    for at, span in enumerate(spans):
-        starting[span.from_us].append((-at, span))
-    edges = sorted({edge for span in spans for edge in (span.from_us, span.until_us)})
-    open_spans: list[tuple[int, OverrideSpan]] = []
-    told: OverrideSpan | None = None
-    for from_us, until_us in pairwise(edges):
-        for entry in starting[from_us]:
-            heappush(open_spans, entry)
-        while open_spans and open_spans[0][1].until_us <= from_us:
-            heappop(open_spans)
-        if not open_spans:
-            continue
-        content = open_spans[0][1].content
-        if told is not None and told.content == content and told.until_us == from_us:
-            told = _replace(told, until_us=until_us)
-            continue
-        if told is not None:
-            yield told
-        told = Span(content, from_us, until_us)
-    if told is not None:
-        yield told
+    return _replace(limit, amount=least, amounts=(), packs=0)

@@ -18,6 +18,7 @@ from sidecar.control.storage.port import PlaneStore
 from sidecar.domain.catalog.model import (
     AddOn,
     AddOnEntitlement,
+    Catalog,
     EntitlementGrant,
     LimitChange,
     Plan,
@@ -89,4 +90,37 @@ def test_who_does_not_is_told_less_and_never_something_unlimited(
     daily = catalog.plans[0].entitlements[0].limits[1]
     assert (7, 0) == (daily.amount, len(daily.amounts))
     (last,) = overrides(snapshot)
-    assert [1_000, 100] == [limit.amount for limit in last.limits]
+    assert [1_005, 100] == [limit.amount for limit in last.limits]
+
+
+def test_what_was_worked_out_by_a_catalog_is_told_anew_with_the_next_one(
+    store: PlaneStore,
+) -> None:
+    apply.apply(store, Desired(SOLD, (company("acme"), company("initech"))), NOW_US)
+    grant_override(store, "acme", Override(MORE), NOW_US)
+    position = snapshots.start(store, 0, True, accepts_spans=True)
+    _, page, position = sync_answers.watch_page(store, position, ALICE, NOW_US)
+    assert page.complete
+    apply.apply(store, Desired(_with_ever(10)), NOW_US + 1)
+    (message,), page, position = sync_answers.watch_page(store, position, ALICE, NOW_US + 1)
+    assert (["acme"], True) == ([told.company for told in message.companies], page.complete)
+    (told,) = overrides(message.companies[0])
+    assert 15 == told.limits[0].amount
+    _, page, _ = sync_answers.watch_page(store, position, ALICE, NOW_US + 1)
+    assert page.empty
+
+
+def test_who_reads_changes_is_told_a_new_catalog_alone(plane: PlaneStore) -> None:
+    position = snapshots.start(plane, 0, True, accepts_spans=True, accepts_changes=True)
+    _, _, position = sync_answers.watch_page(plane, position, ALICE, NOW_US)
+    apply.apply(plane, Desired(_with_ever(10)), NOW_US + 1)
+    (message,), _, _ = sync_answers.watch_page(plane, position, ALICE, NOW_US + 1)
+    assert message.HasField("catalog")
+    assert 0 == len(message.companies)
+
+
+def _with_ever(amount: int) -> Catalog:
+    """The catalog, with another amount of the first limit."""
+    ever = msgspec.structs.replace(EVER, amount=amount)
+    grant = msgspec.structs.replace(GRANT, limits=(ever, BY_VALUE))
+    return msgspec.structs.replace(SOLD, plans=(Plan("pro", "", (grant,)),))

@@ -1,14 +1,10 @@
-"""What sidecars of before are told of changes, of several overrides at once and of amounts."""
+"""What sidecars of before are told of add-ons that change, packs, amounts and several values."""
 
 from __future__ import annotations
 
-from random import Random
-
 import msgspec
-from hypothesis import given
-from hypothesis import strategies as st
+import pytest
 
-from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
 from sidecar.domain.catalog.model import (
     AddOn,
     AddOnEntitlement,
@@ -17,19 +13,18 @@ from sidecar.domain.catalog.model import (
     Limit,
     LimitChange,
     Plan,
+    Rate,
     RateChange,
+    RateLimit,
     Scope,
 )
-from sidecar.domain.company.model import CompanySnapshot, OverrideSpan, Span
-from sidecar.domain.company.spans import arranged, in_force
-from sidecar.domain.entitlement.earlier_readers import (
-    catalog_without_changes,
-    snapshot_without_changes,
-)
+from sidecar.domain.entitlement.earlier_readers import catalog_without_changes, plain_grant
+from sidecar.domain.time.units import SECOND_US
 from tests.support.build import DAY, limit, metered
 
 MORE = EntitlementGrant("calls", limit_changes=(LimitChange("monthly", 100, adds=True),))
 FASTER = EntitlementGrant("calls", rate_changes=(RateChange("burst", 5, 5),))
+SMALL_OR_LARGE = (("model", "large"), ("model", "small"))
 PER_USER = Limit("per_user", DAY, 100, scope=Scope(("user",)), amounts=(("ci", 7), ("vip", None)))
 
 
@@ -55,51 +50,53 @@ def test_of_amounts_by_value_the_least_is_told() -> None:
     assert [(expected,)] * 2 == [each.entitlements for each in (*told.plans, *told.plan_versions)]
 
 
-def test_a_limit_on_any_of_several_values_is_told_as_one_for_each() -> None:
+def test_a_limit_on_any_of_several_values_is_told_as_one_for_each_with_its_share() -> None:
     match = (("model", "large"), ("model", "small"), ("zone", "eu"))
     several = Limit("l", DAY, 5, scope=Scope(("user",), match))
     plan = Plan("pro", "", (metered("calls", several, limit("l.2")),))
     (told,) = catalog_without_changes(Catalog(plans=(plan,))).plans
     assert [
-        ("l", (("model", "large"), ("zone", "eu"))),
-        ("l.3", (("model", "small"), ("zone", "eu"))),
-        ("l.2", ()),
-    ] == [(each.id, each.scope.match) for each in told.entitlements[0].limits]
+        ("l", 2, (("model", "large"), ("zone", "eu"))),
+        ("l.3", 2, (("model", "small"), ("zone", "eu"))),
+        ("l.2", 100, ()),
+    ] == [(each.id, each.amount, each.scope.match) for each in told.entitlements[0].limits]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [((30, 30), (15, 15)), ((31, 9), (15, 4)), ((1, 1), (1, 1)), ((2, 1), (1, 1))],
+)
+def test_each_of_two_values_has_half_of_a_rate_and_at_least_one(
+    given: tuple[int, int], told: tuple[int, int]
+) -> None:
+    rate = RateLimit("r", Rate(given[0], SECOND_US, given[1]), scope=Scope((), SMALL_OR_LARGE))
+    plain = plain_grant(EntitlementGrant("calls", rates=(rate,)))
+    assert [(told, "large"), (told, "small")] == [
+        ((each.rate.count, each.rate.burst), each.scope.match[0][1]) for each in plain.rates
+    ]
+
+
+@pytest.mark.parametrize("amount", [0, 1, 2, 7, 30, None])
+def test_the_shares_of_values_are_never_more_than_the_limit(amount: int | None) -> None:
+    several = Limit("l", DAY, amount, scope=Scope((), SMALL_OR_LARGE))
+    told = plain_grant(metered("calls", several)).limits
+    assert 2 == len(told)
+    if amount is None:
+        assert {None} == {each.amount for each in told}
+    else:
+        assert amount >= sum(each.amount or 0 for each in told)
+        assert all(each.amount is not None for each in told)
+
+
+def test_values_that_are_too_many_are_told_as_one_limit_on_all_usage() -> None:
+    values = [str(number) for number in range(10, 24)]
+    match = tuple((name, value) for name in ("model", "place") for value in values)
+    several = Limit("l", DAY, 5, scope=Scope(("user",), (*match, ("zone", "eu"))))
+    (told,) = plain_grant(metered("calls", several)).limits
+    assert (5, Scope(("user",), (("zone", "eu"),))) == (told.amount, told.scope)
 
 
 def test_a_catalog_that_has_nothing_of_it_is_told_as_it_is() -> None:
     plan = Plan("pro", "", (metered("calls", limit()),))
     catalog = Catalog(plans=(plan,), add_ons=(AddOn("boost"),))
     assert catalog == catalog_without_changes(catalog)
-
-
-def test_overrides_that_change_are_left_out() -> None:
-    held = (Span(MORE), Span(metered("tokens", limit())))
-    told = snapshot_without_changes(CompanySnapshot("acme", 1, overrides=held))
-    assert held[1:] == told.overrides
-
-
-@st.composite
-def _overrides(draw: st.DrawFn) -> tuple[OverrideSpan, ...]:
-    """Overrides of two features that may be in force at once, told apart by their ids."""
-    random = Random(draw(st.integers(0, 1 << 30)))
-    spans = []
-    for at in range(draw(st.integers(0, 8))):
-        grant = metered(random.choice(["calls", "tokens"]), limit(amount=random.randrange(3)))
-        content = msgspec.structs.replace(grant, id=f"{at}" if at else "")
-        if random.random() < 0.2:
-            content = msgspec.structs.replace(MORE, id=f"change {at}")
-        from_us, until_us = sorted(random.sample([BEGINNING_US, 1, 2, 3, 4, 5, FOREVER_US], 2))
-        spans.append(Span(content, from_us, until_us))
-    return arranged(spans)
-
-
-@given(_overrides())
-def test_at_each_instant_the_last_override_that_replaces_is_told(
-    overrides: tuple[OverrideSpan, ...],
-) -> None:
-    told = snapshot_without_changes(CompanySnapshot("acme", 1, overrides=overrides)).overrides
-    for at_us in range(7):
-        last = {grant.feature: grant for grant in in_force(overrides, at_us) if not grant.is_change}
-        assert last == {grant.feature: grant for grant in in_force(told, at_us)}
-        assert len(last) == len(in_force(told, at_us))

@@ -462,8 +462,9 @@ class FetchSnapshotsRequest(_message.Message):
     """
     accepts_changes: _builtins.bool
     """Whether the caller reads changes of what is granted (EntitlementGrant.limit_changes and rate_changes) and several
-    overrides of a feature at a time. Without it changes are left out, of the catalog too; of several overrides the last
-    one that replaces is told, and of a limit with other amounts for some values the least.
+    overrides of a feature at a time. Without it what comes of overrides is told as one that replaces; changes by add-ons
+    are left out, of a limit with other amounts for some values the least is told, and of one on several values a share
+    for each.
     """
     accepts_names: _builtins.bool
     """Whether the caller takes the snapshot of a company for an answer that was asked for by another of its ids (names in
