@@ -22,6 +22,7 @@ class HeardSidecar:
     """One store of a sidecar, as far as this process has heard of it; times by the plane's clock.
 
     `push_lag_us`: of the last push that brought records: the age of the oldest as it was taken.
+    `reads_changes`: whether it reads what catalogs may say; unknown until it asks.
     """
 
     __slots__ = (
@@ -30,6 +31,7 @@ class HeardSidecar:
         "node",
         "push_lag_us",
         "pushed_us",
+        "reads_changes",
         "records",
         "version",
         "watches",
@@ -44,6 +46,7 @@ class HeardSidecar:
         self.push_lag_us: int | None = None
         self.records = 0
         self.watches = 0
+        self.reads_changes: bool | None = None
 
 
 _Value: TypeAlias = Callable[[HeardSidecar], float | None]
@@ -64,6 +67,14 @@ class HeardSidecars:
     def heard(self, incarnation: str) -> None:
         """A sidecar asked for something."""
         self._hear(incarnation)
+
+    def asked(self, incarnation: str, *, reads_changes: bool) -> None:
+        """A sidecar asked for snapshots, and said what it reads of them."""
+        self._hear(incarnation).reads_changes = reads_changes
+
+    def nodes_of_before(self) -> list[str]:
+        """Nodes of those that do not read all that catalogs may say, as they say their names."""
+        return [known.node for known in self._present() if known.reads_changes is False]
 
     def pushed(self, incarnation: str, records: int, oldest_accepted_us: int | None) -> None:
         """A push was taken. `records`: how many were new, of which the oldest was accepted then."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from sidecar.api.catalog.v1 import catalog_pb2
@@ -9,9 +10,11 @@ from sidecar.api.control.v1 import control_pb2
 from sidecar.control.rpc.request_validation import require_count
 from sidecar.control.rules.ownership import FieldConflict, TakeOver, path_text
 from sidecar.control.services import apply
+from sidecar.control.services.earlier_sidecars import told_less_warnings
 from sidecar.control.storage.port import PlaneStore
 from sidecar.domain.bounds import COMPANIES_APPLIED_MAX
 from sidecar.domain.catalog.model import ExistingCompanies
+from sidecar.domain.catalog.warnings import WARNINGS_MAX
 from sidecar.domain.company.field_values import FIELD_NAMES
 from sidecar.domain.difference.changes import Change
 from sidecar.domain.difference.field_values import value_text
@@ -28,9 +31,12 @@ TAKE_OVER_MAX: Final = 1_000
 
 
 def apply_state(
-    store: PlaneStore, request: control_pb2.ApplyRequest, now_us: int
+    store: PlaneStore,
+    request: control_pb2.ApplyRequest,
+    now_us: int,
+    nodes_of_before: Sequence[str] = (),
 ) -> control_pb2.ApplyResponse:
-    """Answer to Apply."""
+    """Answer to Apply. `nodes_of_before`: nodes of sidecars of an earlier version."""
     require_count("companies", len(request.companies), 0, COMPANIES_APPLIED_MAX)
     require_count("remove_companies", len(request.remove_companies), 0, COMPANIES_APPLIED_MAX)
     for at, company in enumerate(request.remove_companies):
@@ -53,6 +59,7 @@ def apply_state(
         applied = apply.preview(store, desired, now_us)
     else:
         applied = apply.apply(store, desired, now_us)
+    warnings = [*told_less_warnings(catalog, nodes_of_before), *applied.warnings]
     return control_pb2.ApplyResponse(
         revision=applied.revision,
         changes=map(_change, applied.changes),
@@ -60,7 +67,7 @@ def apply_state(
         unchanged=applied.unchanged,
         warnings=[
             control_pb2.Warning(field=field_path_text(path), message=message)
-            for path, message in applied.warnings
+            for path, message in warnings[:WARNINGS_MAX]
         ],
         conflicts=map(_conflict, applied.conflicts),
         conflicted=applied.conflicted,

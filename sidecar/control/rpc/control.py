@@ -33,7 +33,8 @@ class ControlServicer(control_pb2_grpc.ControlServiceServicer):
         self, request: control_pb2.ApplyRequest, context: Any
     ) -> control_pb2.ApplyResponse:
         run = self._workers.read if request.dry_run else self._workers.write
-        response = await run(apply_answers.apply_state, request, self._clock())
+        nodes = self._metrics.sidecars.nodes_of_before()
+        response = await run(apply_answers.apply_state, request, self._clock(), nodes)
         if not (request.dry_run or response.refused):
             self._metrics.applied.add(response.changed)
             await self._hub.refresh()

@@ -69,6 +69,7 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
     ) -> sync_pb2.FetchSnapshotsResponse:
         # Before they are read: what changes after that is told on the watch.
         self._note_interest(request.incarnation, request.companies)
+        self._metrics.sidecars.asked(request.incarnation, reads_changes=request.accepts_changes)
         return await self._workers.read(sync_answers.fetch, request, self._clock())
 
     async def ListTotals(  # noqa: N802
@@ -94,6 +95,7 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
             self._hub.watching(incarnation, everything=everything) as watcher,
             self._metrics.sidecars.watching(incarnation),
         ):
+            self._metrics.sidecars.asked(incarnation, reads_changes=request.accepts_changes)
             position = await self._workers.write(
                 snapshots.start,
                 resume,

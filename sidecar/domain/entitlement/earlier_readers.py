@@ -8,10 +8,10 @@ left out: a unit that they do not know would keep them from the whole catalog.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count, product
 from math import prod
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -20,6 +20,7 @@ from sidecar.domain.catalog.model import (
     AddOn,
     Catalog,
     EntitlementGrant,
+    ExistingCompanies,
     Limit,
     Plan,
     Rate,
@@ -28,6 +29,7 @@ from sidecar.domain.catalog.model import (
 )
 
 _replace = msgspec.structs.replace
+_REQUEST: Final = "limits for each request"
 _Ceiling = TypeVar("_Ceiling", Limit, RateLimit)
 
 
@@ -49,6 +51,36 @@ def plain_grant(grant: EntitlementGrant) -> EntitlementGrant:
     limits = _by_value(limits, taken, _limit_share)
     rates = _by_value(rates, taken, _rate_share)
     return _replace(grant, limits=limits, rates=rates)
+
+
+def told_less(catalog: Catalog) -> Iterator[str]:
+    """Yield, for people, what of a catalog they are told less of; of each kind and feature once.
+
+    What they would allow more by comes first.
+    """
+    found: dict[str, None] = {}
+    for plan in (*catalog.plans, *catalog.plan_versions):
+        for grant in plan.entitlements:
+            found.update(dict.fromkeys(_less_of_grant(grant)))
+        if plan.existing is not ExistingCompanies.MOVE_NOW:
+            found[f"earlier versions of plan {plan.key!r} (they have the newest)"] = None
+    for add_on in catalog.add_ons:
+        if add_on.once or any(given.grant.is_change for given in add_on.entitlements):
+            found[f"add-on {add_on.key!r} (it gives nothing)"] = None
+        for given in add_on.entitlements:
+            found.update(dict.fromkeys(_less_of_grant(given.grant)))
+    yield from sorted(found, key=lambda text: not text.startswith(_REQUEST))
+
+
+def _less_of_grant(grant: EntitlementGrant) -> Iterator[str]:
+    of = f"of {grant.feature!r}"
+    if any(not limit.is_counted for limit in grant.limits):
+        yield f"{_REQUEST} {of} (they have none)"
+    if any(limit.amounts for limit in grant.limits):
+        yield f"amounts of single values {of} (all have the least)"
+    scopes = [limit.scope for limit in grant.limits] + [rate.scope for rate in grant.rates]
+    if any(len(dict(scope.match)) < len(scope.match) for scope in scopes):
+        yield f"limits on several values {of} (each value has a share)"
 
 
 def _plan(plan: Plan) -> Plan:

@@ -36,7 +36,9 @@ class Watcher:
 
     def resume(self, *, without_companies: bool = False) -> None:
         """Begin a stream where the last one was complete; what it told since is told once more."""
-        self.position = snapshots.start(self.store, self.complete_at, without_companies)
+        self.position = snapshots.start(
+            self.store, self.complete_at, without_companies, accepts_changes=True
+        )
         self.told = [told for told in self.told if told[1] <= self.complete_at]
 
     def step(self) -> WatchPage:

@@ -110,3 +110,14 @@ def test_of_too_many_the_one_that_is_silent_longest_is_forgotten(plane: Plane) -
         assert SIDECARS_KNOWN_MAX == plane.count()
         assert "watches" == plane.shown()[0]
         assert "s11" == plane.shown()[1]
+
+
+def test_those_of_before_are_known_by_what_they_ask_while_they_are_there(plane: Plane) -> None:
+    for name, reads_changes in (("old", False), ("new", True), ("updated", False)):
+        plane.heard.greeted(name, f"node of {name}", "1")
+        plane.heard.asked(name, reads_changes=reads_changes)
+    plane.heard.greeted("silent", "node of silent", "1")
+    plane.heard.asked("updated", reads_changes=True)
+    assert ["node of old"] == plane.heard.nodes_of_before()
+    plane.now_us += SILENT_US
+    assert [] == plane.heard.nodes_of_before()
