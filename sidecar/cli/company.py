@@ -116,7 +116,11 @@ def create(
     timeout_s: float,
     as_json: bool,
 ) -> None:
-    """Create COMPANY. The same once more changes nothing, so that a retry does no harm."""
+    """Create COMPANY. The same once more changes nothing, so that a retry does no harm.
+
+    Without --plan everything is denied to it, until `tallyd subscription change` gives it one;
+    where the catalog has a default plan, name one.
+    """
     if plan is None and (add_ons or anchor is not None):
         raise click.UsageError("--add-on and --anchor need --plan")
     subscription = None

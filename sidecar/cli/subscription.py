@@ -88,7 +88,7 @@ def show(call: Call, history: bool) -> None:
 def change(
     call: Call, plan: str, reset_usage: bool, move_anchor: bool, renew: bool, when: ChangeInstant
 ) -> None:
-    """Change COMPANY to another plan.
+    """Change COMPANY to another plan, or begin a subscription where it has none.
 
     Counters stay unless --reset-usage is given: what is used up stays used up. Where a plan or a
     cancellation was planned before, say with --planned what becomes of that.

@@ -6,12 +6,19 @@ from typing import Final
 
 import msgspec
 
-from sidecar.control.rules.ownership import Merged, is_same, owners_of_created, path_text
+from sidecar.control.rules.ownership import (
+    EXISTENCE,
+    Merged,
+    is_same,
+    owners_of,
+    owners_of_created,
+    path_text,
+)
 from sidecar.control.services.names import Called, first_id
 from sidecar.control.services.plan_terms import PlanTerms, with_trial_of_plane
 from sidecar.control.services.timelines import with_timeline
 from sidecar.control.storage.port import PlaneStore, ReadTransaction
-from sidecar.control.storage.values import FieldOwner, StoredCompany
+from sidecar.control.storage.values import FieldOwner, Owner, StoredCompany
 from sidecar.domain.catalog.canonical import canonical_company
 from sidecar.domain.catalog.model import Catalog
 from sidecar.domain.catalog.rules import companies_problems
@@ -22,6 +29,8 @@ from sidecar.domain.company.size import company_size_problems
 from sidecar.domain.errors import Conflict, InvalidInput
 from sidecar.domain.validation import field_path_text
 
+CREATE: Final = "CreateCompany"
+"""The call, as owners of fields name it."""
 _OF_PLANE: Final = (ANCHOR, TRIAL)
 """What the plane sets where nobody says it."""
 
@@ -40,7 +49,9 @@ def create_company(
     """Create a company, all of which is then the API's; the same again changes nothing.
 
     One that was removed and comes back goes on with its usage. Raises `InvalidInput` for what
-    breaks a rule or does not fit the catalog, and `Conflict` where there is another of its id.
+    breaks a rule or does not fit the catalog, and for one without a plan where that would take the
+    default plan away; `Conflict` where one of its id is there that is not as given. What calls have
+    changed since it was created is no difference.
     """
     if dry_run:
         with store.read() as reading:
@@ -77,13 +88,19 @@ def _work_out(
     catalog = Catalog() if stored_catalog is None else stored_catalog.catalog
     for path, message in companies_problems([said], catalog):
         raise InvalidInput(field_path_text(("company", *path[2:])), message)
+    if said.subscription is None and catalog.default_plan:
+        message = (
+            "must be set: without a plan it is denied everything, and the default plan "
+            f"{catalog.default_plan!r} is for companies that are not known; name a plan"
+        )
+        raise InvalidInput("company.subscription", message)
     terms = PlanTerms({plan.key: plan for plan in catalog.plans}, transaction.plan_moves())
     returns = bool(transaction.tombstones([company.id]))
     new = Merged(terms.filled(said, None, now_us, returns=returns))
     new = terms.versioned(with_trial_of_plane(new, said, None, now_us), None, now_us)
     for _, message in company_size_problems(new.company, None):
         raise InvalidInput("company", message)
-    created = owners_of_created(new.company, "CreateCompany", now_us)
+    created = owners_of_created(new.company, CREATE, now_us)
     derived = {owner.path: owner for owner in new.owners}
     return None, new.company, tuple(derived.get(owner.path, owner) for owner in created)
 
@@ -101,13 +118,20 @@ def _by_first_id(transaction: ReadTransaction, company: Company) -> Company:
 
 
 def _refuse_another(said: Company, held: StoredCompany) -> None:
-    """Refuse a company that differs from the one that is there; the plane's own fields may."""
+    """Refuse a company that is not as the one that is there was created."""
     asked, there = fields_of(said), fields_of(held.company)
-    for path in {*asked, *there}:
+    owners = owners_of(held)
+    changed = {
+        path for path, one in owners.items() if one.owner is Owner.API and one.call != CREATE
+    }
+    if EXISTENCE not in owners:
+        changed = set()
+    for path in sorted({*asked, *there}):
         if path in _OF_PLANE and path not in asked:
             continue
+        if path in changed:
+            continue
         if not is_same(asked.get(path), there.get(path)):
-            message = (
-                f"there is another company {held.snapshot.called!r}: its {path_text(path)} differs"
-            )
+            name, field = held.snapshot.called, path_text(path)
+            message = f"company {name!r} is there already, and its {field} is not so"
             raise Conflict("company.id", message, "ALREADY_EXISTS")

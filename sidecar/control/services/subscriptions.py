@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from sidecar.control.rules.ownership import owners_after_call
+from sidecar.control.rules.ownership import Merged, owners_after_call
 from sidecar.control.services.directory import as_granted, stored_company
 from sidecar.control.services.plan_moves import with_moves
+from sidecar.control.services.plan_terms import PlanTerms, with_trial_of_plane
 from sidecar.control.services.timelines import time_of_change, with_timeline
 from sidecar.control.storage.plan_values import PlanMove
 from sidecar.control.storage.port import PlaneStore, ReadTransaction
@@ -23,6 +24,7 @@ from sidecar.domain.company.rules import company_problems, sold_apart_problems
 from sidecar.domain.company.size import company_size_problems
 from sidecar.domain.company.subscription_changes import (
     ChangePlan,
+    ChangeTime,
     MarkPastDue,
     OnPlanned,
     SetAddOn,
@@ -63,7 +65,9 @@ def change_subscription(
 ) -> ChangedSubscription:
     """Change a company's subscription. Where nothing changes, the revision stays as it is.
 
-    Raises `NotFound` for a company that is unknown or has no subscription, and what `apply_change`
+    A change of plan now begins a subscription where there is none.
+
+    Raises `NotFound` for a company that is unknown, or has no subscription, and what `apply_change`
     raises; `InvalidInput` for a plan or an add-on that the catalog lacks, and `FailedPrecondition`
     where the company would break a rule, such as that on planned changes.
     """
@@ -108,13 +112,16 @@ class _WorkedOut(msgspec.Struct, frozen=True):
     def stored_at(self, revision: int) -> StoredCompany:
         """The company as it is stored once it is changed."""
         assert self.after is not None
+        owners = owners_after_call(self.stored, self.after, "ChangeSubscription", self.at_us)
+        changed = Merged(self.after, owners)
+        whole = with_trial_of_plane(changed, self.stored.company, self.stored, self.at_us)
         return with_timeline(
             with_moves(self.after, self.moves, self.at_us),
             revision,
             self.at_us,
             self.stored,
             resets_usage=self.done.resets_usage,
-            owners=owners_after_call(self.stored, self.after, "ChangeSubscription", self.at_us),
+            owners=whole.owners,
         )
 
     def told(self, revision: int, new: StoredCompany) -> ChangedSubscription:
@@ -142,12 +149,16 @@ def _work_out(
 ) -> _WorkedOut:
     stored = stored_company(transaction, company)
     before = stored.company.subscription
-    if before is None:
-        raise NotFound("company", f"company {company!r} has no subscription")
     stored_catalog = transaction.catalog()
     catalog = Catalog() if stored_catalog is None else stored_catalog.catalog
-    _refuse_unknown(change, catalog)
     at_us = time_of_change(stored, now_us)
+    if before is None:
+        if not isinstance(change, ChangePlan) or when.time is not ChangeTime.NOW:
+            message = f"company {company!r} has no subscription: a change of plan now begins one"
+            raise NotFound("company", message)
+        _refuse_unknown(change, catalog)
+        return _begun(stored, change, catalog, transaction.plan_moves(), at_us)
+    _refuse_unknown(change, catalog)
     stored = as_granted(stored, catalog, at_us)
     before = stored.company.subscription
     assert before is not None, "it had one above"
@@ -165,6 +176,25 @@ def _work_out(
     if isinstance(change, SetAddOn) and change.quantity:
         _refuse_without_effect(change, done.subscription, catalog)
     return _WorkedOut(stored, done, at_us, canonical_company(after), transaction.plan_moves())
+
+
+def _begun(
+    stored: StoredCompany,
+    change: ChangePlan,
+    catalog: Catalog,
+    moves: Sequence[PlanMove],
+    at_us: int,
+) -> _WorkedOut:
+    """The subscription of a company that has none begins, as one that a file gives."""
+    said = msgspec.structs.replace(stored.company, subscription=Subscription(change.plan))
+    terms = PlanTerms({plan.key: plan for plan in catalog.plans}, moves)
+    filled = terms.filled(said, stored, at_us, returns=False)
+    after = terms.versioned(Merged(filled), stored, at_us).company
+    assert after.subscription is not None
+    _refuse_problems(change, after, stored.company)
+    notes = ("it had no subscription: one begins",)
+    done = ChangeResult(after.subscription, at_us, change.resets_usage, notes=notes)
+    return _WorkedOut(stored, done, at_us, canonical_company(after), moves)
 
 
 def _with_terms(

@@ -34,6 +34,7 @@ from sidecar.domain.company.subscription_changes import (
     CancelSubscription,
     ChangePlan,
     ChangeTime,
+    PauseSubscription,
     ResetUsage,
     SetAddOn,
     SubscriptionChange,
@@ -204,7 +205,7 @@ def test_refused(
 @pytest.mark.parametrize("name", ["nobody", "free"])
 def test_a_company_without_a_subscription_is_not_found(sold: PlaneStore, name: str) -> None:
     with pytest.raises(NotFound) as refused:
-        change_subscription(sold, name, ChangePlan("max"), NOW, LATER_US)
+        change_subscription(sold, name, PauseSubscription(), NOW, LATER_US)
     assert "company" == refused.value.field
 
 

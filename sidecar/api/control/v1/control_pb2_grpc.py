@@ -148,8 +148,8 @@ class ControlServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateCompany(self, request, context):
-        """Creates a company, all of which is then the API's. One that is there already as it is given is no error; another one of its
-        id is (ALREADY_EXISTS).
+        """Creates a company, all of which is then the API's. One that is there already as it is given is no error, whatever calls have
+        changed of it since; another one of its id is (ALREADY_EXISTS). It needs a plan where the catalog has a default plan.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -178,7 +178,8 @@ class ControlServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ChangeSubscription(self, request, context):
-        """Changes a company's subscription, now or later. NOT_FOUND for a company without one.
+        """Changes a company's subscription, now or later. NOT_FOUND for a company without one, unless the change
+        is one of plan and takes effect now: it begins one.
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

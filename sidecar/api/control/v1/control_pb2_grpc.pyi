@@ -40,8 +40,8 @@ class ControlServiceStub:
     GetCompany: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetCompanyRequest, _control_pb2.GetCompanyResponse]
     """One company. NOT_FOUND if there is none."""
     CreateCompany: _grpc.UnaryUnaryMultiCallable[_control_pb2.CreateCompanyRequest, _control_pb2.CreateCompanyResponse]
-    """Creates a company, all of which is then the API's. One that is there already as it is given is no error; another one of its
-    id is (ALREADY_EXISTS).
+    """Creates a company, all of which is then the API's. One that is there already as it is given is no error, whatever calls have
+    changed of it since; another one of its id is (ALREADY_EXISTS). It needs a plan where the catalog has a default plan.
     """
     RenameCompany: _grpc.UnaryUnaryMultiCallable[_control_pb2.RenameCompanyRequest, _control_pb2.RenameCompanyResponse]
     """Gives a company another id. Its usage stays with it, and it is found by each of the ids that it ever had. The same again
@@ -52,7 +52,8 @@ class ControlServiceStub:
     ListNames: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListNamesRequest, _control_pb2.ListNamesResponse]
     """Names that are known, in their order: for people who type one."""
     ChangeSubscription: _grpc.UnaryUnaryMultiCallable[_control_pb2.ChangeSubscriptionRequest, _control_pb2.ChangeSubscriptionResponse]
-    """Changes a company's subscription, now or later. NOT_FOUND for a company without one.
+    """Changes a company's subscription, now or later. NOT_FOUND for a company without one, unless the change
+    is one of plan and takes effect now: it begins one.
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
     """
     PreviewSubscription: _grpc.UnaryUnaryMultiCallable[_control_pb2.ChangeSubscriptionRequest, _control_pb2.ChangeSubscriptionResponse]
@@ -92,8 +93,8 @@ class ControlServiceAsyncStub(ControlServiceStub):
     GetCompany: _aio.UnaryUnaryMultiCallable[_control_pb2.GetCompanyRequest, _control_pb2.GetCompanyResponse]  # type: ignore[assignment]
     """One company. NOT_FOUND if there is none."""
     CreateCompany: _aio.UnaryUnaryMultiCallable[_control_pb2.CreateCompanyRequest, _control_pb2.CreateCompanyResponse]  # type: ignore[assignment]
-    """Creates a company, all of which is then the API's. One that is there already as it is given is no error; another one of its
-    id is (ALREADY_EXISTS).
+    """Creates a company, all of which is then the API's. One that is there already as it is given is no error, whatever calls have
+    changed of it since; another one of its id is (ALREADY_EXISTS). It needs a plan where the catalog has a default plan.
     """
     RenameCompany: _aio.UnaryUnaryMultiCallable[_control_pb2.RenameCompanyRequest, _control_pb2.RenameCompanyResponse]  # type: ignore[assignment]
     """Gives a company another id. Its usage stays with it, and it is found by each of the ids that it ever had. The same again
@@ -104,7 +105,8 @@ class ControlServiceAsyncStub(ControlServiceStub):
     ListNames: _aio.UnaryUnaryMultiCallable[_control_pb2.ListNamesRequest, _control_pb2.ListNamesResponse]  # type: ignore[assignment]
     """Names that are known, in their order: for people who type one."""
     ChangeSubscription: _aio.UnaryUnaryMultiCallable[_control_pb2.ChangeSubscriptionRequest, _control_pb2.ChangeSubscriptionResponse]  # type: ignore[assignment]
-    """Changes a company's subscription, now or later. NOT_FOUND for a company without one.
+    """Changes a company's subscription, now or later. NOT_FOUND for a company without one, unless the change
+    is one of plan and takes effect now: it begins one.
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
     """
     PreviewSubscription: _aio.UnaryUnaryMultiCallable[_control_pb2.ChangeSubscriptionRequest, _control_pb2.ChangeSubscriptionResponse]  # type: ignore[assignment]
@@ -165,8 +167,8 @@ class ControlServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _control_pb2.CreateCompanyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.CreateCompanyResponse, _abc.Awaitable[_control_pb2.CreateCompanyResponse]]:
-        """Creates a company, all of which is then the API's. One that is there already as it is given is no error; another one of its
-        id is (ALREADY_EXISTS).
+        """Creates a company, all of which is then the API's. One that is there already as it is given is no error, whatever calls have
+        changed of it since; another one of its id is (ALREADY_EXISTS). It needs a plan where the catalog has a default plan.
         """
 
     @_abc_1.abstractmethod
@@ -201,7 +203,8 @@ class ControlServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _control_pb2.ChangeSubscriptionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.ChangeSubscriptionResponse, _abc.Awaitable[_control_pb2.ChangeSubscriptionResponse]]:
-        """Changes a company's subscription, now or later. NOT_FOUND for a company without one.
+        """Changes a company's subscription, now or later. NOT_FOUND for a company without one, unless the change
+        is one of plan and takes effect now: it begins one.
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         """
 
