@@ -25,10 +25,13 @@ def print_warning_texts(warnings: Iterable[str]) -> None:
 
 def print_warnings_of_plane(source: str, warnings: Iterable[FileProblem]) -> None:
     """Print what the control plane found odd, on stderr; what no file says has no place."""
-    print_warning_texts(
-        warning.text(source) if warning.at != NOWHERE else f"{warning.field}: {warning.message}"
-        for warning in warnings
-    )
+    print_warning_texts(_text(source, warning) for warning in warnings)
+
+
+def _text(source: str, warning: FileProblem) -> str:
+    if warning.at != NOWHERE:
+        return warning.text(source)
+    return f"{warning.field}: {warning.message}" if warning.field else warning.message
 
 
 def warnings_of_plane(

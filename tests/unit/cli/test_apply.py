@@ -324,3 +324,12 @@ def test_problems_with_json(file: Path) -> None:
         error["problems"],
         error["omitted"],
     )
+
+
+def test_a_warning_of_nothing_in_the_files_is_told_by_its_words_alone(
+    fake: FakeServer, file: Path
+) -> None:
+    told = control_pb2.Warning(message="2 sidecars are of before")
+    fake.answers["Apply"] = control_pb2.ApplyResponse(warnings=[told])
+    result = tallyd("apply", str(file), "--control", fake.address)
+    assert "warning: 2 sidecars are of before" in result.stderr.splitlines()
