@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import click
@@ -44,6 +44,7 @@ from sidecar.shared.catalog_file.load import (
     load_catalog_files,
     read_bytes,
     read_catalog_sources,
+    with_unread_folders,
 )
 from sidecar.shared.catalog_file.problems import CatalogFileError
 from sidecar.shared.catalog_file.several import files_of
@@ -126,12 +127,13 @@ def command(
         _require_size(content)
         _report_valid(content, as_json)
         return
+    companies = {company.id for company in content.companies}
     request = control_pb2.ApplyRequest(
         catalog=catalog_to_message(content.catalog) if content.has_catalog else None,
         companies=map(company_to_message, content.companies),
         prune_companies=prune,
         dry_run=dry_run,
-        take_over=take_over_messages(named, [company.id for company in content.companies]),
+        take_over=take_over_messages(named, companies),
         refuse_conflicts=fail_on_conflict,
     )
     try:
@@ -147,7 +149,7 @@ def command(
         output.print_json({**json_of_message(answer), "warnings": told, "dry_run": dry_run})
     else:
         print_warnings_of_plane(content.source, more)
-        _print_changes(answer, dry_run)
+        _print_changes(answer, companies, dry_run)
     if answer.refused:
         raise click.exceptions.Exit(ExitCode.NEGATIVE)
 
@@ -161,8 +163,10 @@ def read_catalog(files: Sequence[str], sold: SoldElsewhere) -> CatalogFile:
         if "-" not in files:
             return load_catalog_files(files, sold)
         piped = sys.stdin.buffer.read(FILE_BYTES_MAX + 1)
-        others = [(file, read_bytes(file)) for file in files_of([f for f in files if f != "-"])]
-        return read_catalog_sources([*others, ("standard input", piped)], sold)
+        named = [file for file in files if file != "-"]
+        others = [(file, read_bytes(file)) for file in files_of(named)]
+        content = read_catalog_sources([*others, ("standard input", piped)], sold)
+        return with_unread_folders(content, named)
     except CatalogFileError as error:
         raise catalog_error(error) from None
 
@@ -233,7 +237,9 @@ def _report_valid(content: CatalogFile, as_json: bool) -> None:
         output.print_line(f"{content.source} is good: {told}")
 
 
-def _print_changes(answer: control_pb2.ApplyResponse, dry_run: bool) -> None:
+def _print_changes(
+    answer: control_pb2.ApplyResponse, companies: Collection[str], dry_run: bool
+) -> None:
     for change in answer.changes:
         mark, colour, _ = _MARKS.get(change.action, ("?", "cyan", "changed"))
         line = f"{mark} {change.kind} {printable(change.key)}"
@@ -245,7 +251,7 @@ def _print_changes(answer: control_pb2.ApplyResponse, dry_run: bool) -> None:
     hidden = answer.changed - len(answer.changes)
     if hidden > 0:
         output.print_line(f"  and {output.number(hidden)} more")
-    print_conflicts(answer)
+    print_conflicts(answer, companies)
     output.print_line(_summary(answer, dry_run))
 
 

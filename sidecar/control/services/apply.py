@@ -20,6 +20,7 @@ from sidecar.control.services.given_names import (
 )
 from sidecar.control.services.orphans import refuse_orphans
 from sidecar.control.services.plan_moves import decide_moves, with_existing
+from sidecar.control.services.take_overs import refuse_unmatched
 from sidecar.control.services.timelines import with_timeline
 from sidecar.control.storage.port import PlaneStore, ReadTransaction, WriteTransaction
 from sidecar.control.storage.values import StoredCompany
@@ -172,6 +173,7 @@ def _steps(transaction: ReadTransaction, desired: Desired, now_us: int) -> _Step
     if desired.catalog is not None:
         after = with_versions(canonical_catalog(catalog), before)
     given = {company.id: canonical_company(company) for company in desired.companies}
+    refuse_unmatched(transaction, desired.take_over, given, after)
     changes = with_existing(transaction, catalog_changes(before, after), before, after, now_us)
     catalog_changed = bool(changes)
     moves = transaction.plan_moves()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path as FilePath
 from typing import Final, TypeAlias
@@ -20,7 +20,13 @@ from sidecar.shared.catalog_file.build import Builder, cut_out
 from sidecar.shared.catalog_file.locations import found, located
 from sidecar.shared.catalog_file.problems import NOWHERE, CatalogFileError, FileProblem, Finding
 from sidecar.shared.catalog_file.schema_check import shape_findings, told
-from sidecar.shared.catalog_file.several import SourceTree, files_of, joined_trees
+from sidecar.shared.catalog_file.several import (
+    SourceTree,
+    files_of,
+    has_comments_alone,
+    joined_trees,
+    unread_folders,
+)
 
 __all__ = [
     "FILE_BYTES_MAX",
@@ -33,6 +39,7 @@ __all__ = [
     "read_bytes",
     "read_catalog_sources",
     "tree_of",
+    "with_unread_folders",
 ]
 
 FILE_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -78,7 +85,14 @@ def load_catalog_files(
 
     `sold` is asked for the catalog where the files have companies alone.
     """
-    return read_catalog_sources(((file, read_bytes(file)) for file in files_of(paths)), sold)
+    content = read_catalog_sources(((file, read_bytes(file)) for file in files_of(paths)), sold)
+    return with_unread_folders(content, paths)
+
+
+def with_unread_folders(content: CatalogFile, paths: Sequence[str | FilePath]) -> CatalogFile:
+    """The same, with warnings of the folders within those that are named."""
+    unread = islice(unread_folders(paths), WARNINGS_MAX)
+    return replace(content, warnings=(*unread, *content.warnings))
 
 
 def read_catalog_sources(
@@ -86,13 +100,19 @@ def read_catalog_sources(
 ) -> CatalogFile:
     """The same for what files hold, each with its name."""
     trees: list[SourceTree] = []
+    silent: tuple[str, bytes] | None = None
     room = FILE_BYTES_MAX
     for source, data in sources:
         room -= len(data)
         if room < 0 and trees:
             message = f"all files together are larger than {FILE_BYTES_MAX} bytes"
             raise CatalogFileError(source, [FileProblem(NOWHERE, "", message)])
-        trees.append(SourceTree(*tree_of(data, source, "features and plans"), source))
+        if has_comments_alone(data):
+            silent = silent or (source, data)
+        else:
+            trees.append(SourceTree(*tree_of(data, source, "features and plans"), source))
+    if silent is not None and not trees:
+        tree_of(silent[1], silent[0], "features and plans")
     root, problems, source = joined_trees(trees)
     return catalog_of_tree(root, source, problems, sold)
 

@@ -1,7 +1,9 @@
 """A catalog that is split over several files, or the files of folders: read as one tree.
 
 Rules
-- Of a folder count its `*.yaml` and `*.yml`, in the order of their names; folders within it do not.
+- Of a folder count its `*.yaml` and `*.yml` that are regular files, in the order of their names;
+  folders within it do not, which is told.
+- A file that has comments alone has nothing to say; one that is empty is refused, as it may be cut.
 - The files' sections are put together. What two files name is refused, with both places; keys that
   start with x- are each file's own.
 - Each place knows its file, so that all that is told of the tree later names it.
@@ -9,6 +11,7 @@ Rules
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from pathlib import Path as FilePath
 from typing import Final, NamedTuple
@@ -63,6 +66,37 @@ def joined_trees(trees: Sequence[SourceTree]) -> SourceTree:
     return SourceTree(root, problems, _name([tree.source for tree in trees]))
 
 
+def unread_folders(paths: Sequence[str | FilePath]) -> Iterator[FileProblem]:
+    """Tell folders within those that are named that have files, and are not named themselves."""
+    named = {FilePath(path).resolve() for path in paths}
+    for folder in filter(FilePath.is_dir, map(FilePath, paths)):
+        for within in sorted(folder.iterdir()):
+            hidden = within.name.startswith(".")
+            if hidden or not within.is_dir() or within.resolve() in named:
+                continue
+            if _has_catalogs(within):
+                message = "is not read, as a folder within a folder: name it as well"
+                yield FileProblem(NOWHERE._replace(source=str(within)), "", message)
+
+
+def has_comments_alone(data: bytes) -> bool:
+    """Whether a file has nothing but comments, and at least one."""
+    lines = [line.strip() for line in data.removeprefix(BOM_UTF8).splitlines()]
+    said = [line for line in lines if line and line != b"---"]
+    return bool(said) and all(line.startswith(b"#") for line in said)
+
+
+def _has_catalogs(folder: FilePath) -> bool:
+    try:
+        return any(map(_is_catalog, folder.iterdir()))
+    except OSError:  # nobody may look into it
+        return False
+
+
+def _is_catalog(file: FilePath) -> bool:
+    return file.suffix in _SUFFIXES and not file.name.startswith(".")
+
+
 def _files(path: FilePath) -> list[FilePath]:
     try:
         if not path.is_dir():
@@ -70,7 +104,7 @@ def _files(path: FilePath) -> list[FilePath]:
         files = [
             file
             for file in sorted(path.iterdir())
-            if file.suffix in _SUFFIXES and not file.name.startswith(".") and not file.is_dir()
+            if _is_catalog(file) and (file.is_file() or not file.exists())  # a broken link is told
         ]
     except OSError as error:
         message = f"cannot be read: {error.strerror or error}"

@@ -106,6 +106,60 @@ def test_what_to_take_over_is_sent_by_company_and_field(
     assert expected == [(named.company, named.field) for named in request.take_over]
 
 
+DOTTED: Final = CATALOG + "  acme.plan: {plan: pro, anchor: 2026-01-01T00:00:00Z}\n"
+EXACT: Final = {
+    "a field": ("acme:plan", ("acme", "plan")),
+    "an add-on": ("acme.plan:add_ons.gb", ("acme.plan", "add_ons.gb")),
+    "a company": ("acme.plan:", ("acme.plan", "")),
+    "one that a dot says, too": ("acme.plan.plan", ("acme.plan", "plan")),
+    "a company that is not given": ("initech.plan:", ("initech.plan", "")),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), EXACT.values(), ids=EXACT)
+def test_what_to_take_over_is_told_apart_by_a_colon(
+    fake: FakeServer, file: Path, text: str, expected: tuple[str, str]
+) -> None:
+    file.write_text(DOTTED)
+    fake.answers["Apply"] = control_pb2.ApplyResponse(revision=7)
+    result = tallyd("apply", str(file), "--take-over", text, "--control", fake.address)
+    assert ExitCode.OK == result.exit_code, result.output
+    (named,) = fake.requests[0].take_over
+    assert expected == (named.company, named.field)
+
+
+def test_what_may_mean_a_field_or_a_company_is_refused_with_how_to_say_it(
+    fake: FakeServer, file: Path
+) -> None:
+    file.write_text(DOTTED)
+    result = tallyd("apply", str(file), "--take-over", "acme.plan", "--control", fake.address)
+    assert (ExitCode.USAGE, []) == (result.exit_code, fake.requests)
+    assert "say --take-over acme.plan: or --take-over acme:plan" in result.stderr
+
+
+HINTS: Final = {
+    "a field of one company": (CATALOG, "acme", "plan", "acme.plan"),
+    "a field that another company is called by": (DOTTED, "acme", "plan", "acme:plan"),
+    "a field of that company": (DOTTED, "acme.plan", "plan", "acme.plan.plan"),
+    "that company, which is not given": (CATALOG, "acme.plan", "", "acme.plan:"),
+}
+
+
+@pytest.mark.parametrize(("text", "company", "field", "hint"), HINTS.values(), ids=HINTS)
+def test_the_hint_names_what_is_in_conflict_and_nothing_else(
+    fake: FakeServer, file: Path, text: str, company: str, field: str, hint: str
+) -> None:
+    file.write_text(text)
+    conflict = control_pb2.Conflict(company=company, field=field, since=SINCE, call="GrantOverride")
+    fake.answers["Apply"] = control_pb2.ApplyResponse(conflicts=[conflict], conflicted=1)
+    told = tallyd("apply", str(file), "--control", fake.address).stdout
+    assert f"--take-over {hint} this one" in " ".join(told.split())
+    assert "changed by GrantOverride" in told
+    tallyd("apply", str(file), "--take-over", hint, "--control", fake.address)
+    (named,) = fake.requests[-1].take_over
+    assert (company, field) == (named.company, named.field)
+
+
 def test_a_bare_option_before_the_file_does_not_swallow_it(fake: FakeServer, file: Path) -> None:
     fake.answers["Apply"] = control_pb2.ApplyResponse(revision=7)
     result = tallyd("apply", "--take-over", str(file), "--control", fake.address)

@@ -90,6 +90,32 @@ async def test_what_cannot_be_taken_over_is_refused_by_name(
     assert Refusal(INVALID, "INVALID_ARGUMENT", {"field": field}) == refused
 
 
+UNMATCHED: Final = {
+    "an add-on": (("acme", "add_ons.moer"), "has no field 'add_ons.moer'; did you mean"),
+    "an override": (("acme", "overrides.sso.g1"), "has no field 'overrides.sso.g1'"),
+    "all add-ons": (("acme", "add_ons"), "has no field 'add_ons'"),
+    "a company": (("acne", ""), "there is no company 'acne'; did you mean 'acme'?"),
+}
+
+
+@pytest.mark.parametrize(("named", "message"), UNMATCHED.values(), ids=UNMATCHED)
+async def test_a_take_over_that_names_nothing_is_refused(
+    calls: Calls, named: tuple[str, str], message: str
+) -> None:
+    await calls.control.Apply(request())
+    asked = request(named, prune_companies=True)
+    asked.catalog.add_ons.add(key="more")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await calls.control.Apply(asked)
+    assert INVALID == caught.value.code()
+    assert message in (caught.value.details() or "")
+
+
 async def test_a_company_that_would_be_pruned_may_be_named(calls: Calls) -> None:
-    told = await calls.control.Apply(request(("initech", ""), prune_companies=True))
-    assert 0 == told.conflicted
+    created = control_pb2.CreateCompanyRequest(company=company_to_message(company("initech")))
+    await calls.control.Apply(request())
+    await calls.control.CreateCompany(created)
+    assert 1 == (await calls.control.Apply(request(prune_companies=True))).conflicted
+    for changed in (1, 0):  # once more does no harm
+        told = await calls.control.Apply(request(("initech", ""), prune_companies=True))
+        assert (changed, 0) == (told.changed, told.conflicted)

@@ -144,3 +144,48 @@ def test_there_is_a_bound_on_files_and_on_all_that_they_hold(
     monkeypatch.setattr("sidecar.shared.catalog_file.load.FILE_BYTES_MAX", 130)
     with pytest.raises(CatalogFileError, match=f"b.yml{os.linesep}|larger than 130 bytes"):
         load_catalog_file(folder)
+
+
+def test_folders_within_a_folder_are_told_unless_they_are_named(folder: Path) -> None:
+    for within in ("eu", "us", ".git", "notes"):
+        (folder / within).mkdir()
+        name = "notes.txt" if within == "notes" else "more.yaml"
+        (folder / within / name).write_text("x-note: one\n")
+    content = load_catalog_files([folder, folder / "us"])
+    (warning,) = content.warnings
+    told = f"{folder / 'eu'}: is not read, as a folder within a folder: name it as well"
+    assert told == warning.text(content.source)
+
+
+def test_only_regular_files_of_a_folder_are_read(folder: Path) -> None:
+    os.mkfifo(folder / "x.yaml")
+    (folder / "y.yaml").symlink_to(folder / "eu.txt")
+    (folder / "eu.txt").write_text("companies: {hooli: {plan: max}}")
+    assert ["acme", "hooli"] == [company.id for company in load_catalog_file(folder).companies]
+    (folder / "eu.txt").unlink()
+    with pytest.raises(CatalogFileError, match="cannot be read"):
+        load_catalog_file(folder)
+
+
+NOTHING_SAID: Final = {
+    "a comment": "# all customers have left\n",
+    "comments of another system": "\ufeff---\r\n\r\n  # one\r\n# two",
+}
+
+
+@pytest.mark.parametrize("text", NOTHING_SAID.values(), ids=NOTHING_SAID)
+def test_a_file_with_comments_alone_has_nothing_to_say_beside_others(
+    folder: Path, text: str
+) -> None:
+    whole = load_catalog_file(folder)
+    (folder / "team.yaml").write_bytes(text.encode())
+    assert same(whole, load_catalog_file(folder))
+    alone = {"a.yaml": text, "b.yaml": text}
+    (told,) = lines_of(alone, sold=SOLD)
+    assert told.startswith("a.yaml:")
+    assert told.endswith("is empty")
+
+
+@pytest.mark.parametrize("text", ["", "\n", "---\n"])
+def test_an_empty_file_is_refused_also_beside_others(text: str) -> None:
+    assert 1 == len(lines_of({"a.yaml": FEATURES + PRO, "cut.yaml": text}))
