@@ -79,7 +79,7 @@ def command() -> None:
     "--anchor",
     type=InstantType(),
     metavar="TIME",
-    help="Start of the billing cycle; left out: now.",
+    help="Start of the billing cycle; left out: now, or the end of the plan's trial.",
 )
 @click.option(
     "--time-zone",

@@ -1,7 +1,8 @@
 """What a subscription takes over from its plan, and from its start, where it says nothing itself.
 
 Rules
-- The billing cycle starts with the subscription.
+- The billing cycle starts with the subscription; where the plan gives it a trial, with the end of
+  that, so that the first period that is paid for is a whole one.
 - A trial is for subscriptions that begin: one whose billing cycle has begun before has begun, too.
   One that changes to the plan later gets none.
 - A late payment has the grace of the plan that was bought, unless it has a grace of its own. One
@@ -41,6 +42,7 @@ def begun(
                 trial_ends_us=now_us + trial.length_us,
                 trial_end_status=SubscriptionStatus.ACTIVE if paid else SubscriptionStatus.ENDED,
                 trial_end_plan=trial.end_plan,
+                anchor_us=now_us + trial.length_us if anchor_us is None else anchor_us,
             )
     if subscription.anchor_us is None:
         subscription = _replace(subscription, anchor_us=now_us)

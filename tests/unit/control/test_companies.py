@@ -90,7 +90,7 @@ def test_what_the_plane_sets_is_no_difference(store: PlaneStore) -> None:
     again = create_company(store, asked, NOW_US + DAY_US)
     bought = first.company.subscription
     assert bought is not None
-    assert (NOW_US, NOW_US + DAY_US) == (bought.anchor_us, bought.trial_ends_us)
+    assert (NOW_US + DAY_US, NOW_US + DAY_US) == (bought.anchor_us, bought.trial_ends_us)
     assert (True, False, bought) == (first.created, again.created, again.company.subscription)
     owners = {owner.path: owner.owner for owner in directory.get_company(store, "acme").owners}
     assert Owner.PLANE is owners["trial",]
@@ -124,7 +124,7 @@ def test_a_change_of_plan_begins_a_subscription_where_there_is_none(store: Plane
     bought = done.company.subscription
     assert bought is not None
     assert tried.company == done.company
-    assert ("Acme", "pro", begins_us, begins_us + DAY_US, "free") == (
+    assert ("Acme", "pro", begins_us + DAY_US, begins_us + DAY_US, "free") == (
         done.company.name,
         bought.plan,
         bought.anchor_us,

@@ -33,7 +33,10 @@ from sidecar.domain.company.model import (
 )
 from sidecar.domain.company.subscription_changes import (
     NOW,
+    PERIOD_END,
+    CancelSubscription,
     ChangePlan,
+    EndTrial,
     ExtendTrial,
     MarkPaid,
     MarkPastDue,
@@ -42,7 +45,7 @@ from sidecar.domain.company.subscription_changes import (
 )
 from sidecar.domain.company.timeline import segment_at
 from sidecar.domain.difference.changes import ChangeAction
-from sidecar.domain.errors import InvalidInput
+from sidecar.domain.errors import FailedPrecondition, InvalidInput
 from sidecar.domain.time.units import DAY_US
 from tests.unit.control.support import NOW_US
 
@@ -54,6 +57,7 @@ CATALOG: Final = Catalog(
     )
 )
 LATER_US: Final = NOW_US + DAY_US
+ENDS_US: Final = NOW_US + LENGTH_US
 
 
 def acme(**fields: Any) -> Company:
@@ -80,7 +84,7 @@ def test_a_new_company_begins_now_with_the_plans_trial_and_is_told_so(store: Pla
     (change,) = (change for change in told.changes if change.kind == "company")
     assert change.action is ChangeAction.CREATED
     assert [(field.path, field.after) for field in change.fields] == [
-        ("subscription.anchor", "2025-11-24T16:00:00Z"),
+        ("subscription.anchor", "2025-12-08T16:00:00Z"),
         ("subscription.trial_ends_at", "2025-12-08T16:00:00Z"),
         ("subscription.trial_end_status", "ACTIVE"),
         ("subscription.trial_end_plan", "free"),
@@ -107,7 +111,7 @@ def test_another_change_of_the_file_leaves_what_was_set(store: PlaneStore) -> No
 
 REPEATED: Final[dict[str, Company]] = {
     "nothing": acme(),
-    "a trial": acme(anchor_us=NOW_US, trial_ends_us=NOW_US + LENGTH_US, trial_end_plan="free"),
+    "a trial": acme(anchor_us=ENDS_US, trial_ends_us=ENDS_US, trial_end_plan="free"),
 }
 
 
@@ -145,16 +149,17 @@ def test_a_trial_that_ended_as_bought_does_not_come_back_with_a_file_of_before(
 ) -> None:
     applied(store, acme())
     exported = directory.get_company(store, "acme").company
-    done = change_subscription(store, "acme", RenewSubscription(), NOW, LATER_US)
+    done = change_subscription(store, "acme", EndTrial(), NOW, LATER_US)
     assert (False, ("pro", SubscriptionStatus.ACTIVE)) == (
         done.unchanged,
         in_force(store, NOW_US + LENGTH_US),
     )
-    for company, conflicts in ((acme(), 0), (exported, 1), (acme(), 0), (exported, 1)):
+    for company, conflicts in ((acme(), 0), (exported, 2), (acme(), 0), (exported, 2)):
         told = applied(store, company, LATER_US + 1)
         assert (0, conflicts) == (told.changed, told.conflicted)
-    again = change_subscription(store, "acme", RenewSubscription(), NOW, LATER_US + 2)
-    assert (True, done.revision) == (again.unchanged, again.revision)
+    with pytest.raises(FailedPrecondition, match="no trial runs"):
+        change_subscription(store, "acme", EndTrial(), NOW, LATER_US + 2)
+    assert held(store).anchor_us == LATER_US, "the first month that is paid is a whole one"
 
 
 def test_a_trial_that_the_file_says_later_takes_the_place_of_the_plans(store: PlaneStore) -> None:
@@ -177,6 +182,35 @@ def test_a_company_that_is_removed_and_comes_back_gets_no_second_trial(store: Pl
     apply.apply(store, Desired(remove=("acme",)), LATER_US)
     applied(store, acme(), LATER_US + 1)
     assert held(store).trial_ends_us is None
+
+
+@pytest.mark.parametrize("created", [False, True])
+def test_the_first_month_that_is_paid_is_a_whole_one(store: PlaneStore, created: bool) -> None:
+    sold = Catalog(plans=(Plan("pro", trial=Trial(LENGTH_US, becomes_active=True)),))
+    apply.apply(store, Desired(sold), NOW_US)
+    if created:
+        create_company(store, acme(), NOW_US)
+    else:
+        apply.apply(store, Desired(companies=(acme(),)), NOW_US)
+    ended = change_subscription(store, "acme", CancelSubscription(), PERIOD_END, LATER_US)
+    assert ended.effective_us == ENDS_US, "the period of a trial ends with it"
+    change_subscription(store, "acme", RenewSubscription(), NOW, LATER_US)
+    ended = change_subscription(store, "acme", CancelSubscription(), PERIOD_END, ENDS_US)
+    assert ended.effective_us == ENDS_US + 31 * DAY_US
+
+
+def test_the_first_month_moves_along_with_an_extended_trial(store: PlaneStore) -> None:
+    applied(store, acme())
+    until_us = ENDS_US + 3 * DAY_US
+    change_subscription(store, "acme", ExtendTrial(until_us), NOW, LATER_US)
+    snapshot = directory.get_company(store, "acme").snapshot
+    assert segment_at(snapshot, until_us - 1).status is SubscriptionStatus.TRIALING
+    assert segment_at(snapshot, until_us).anchor_us == until_us
+
+
+def test_an_anchor_that_is_said_stays_with_a_trial(store: PlaneStore) -> None:
+    applied(store, acme(anchor_us=LATER_US))
+    assert (held(store).trial_ends_us, held(store).anchor_us) == (ENDS_US, LATER_US)
 
 
 def test_what_a_call_does_with_the_trial_stays(store: PlaneStore) -> None:

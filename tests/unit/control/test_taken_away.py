@@ -9,6 +9,7 @@ import pytest
 from sidecar.control.storage.port import PlaneStore
 from sidecar.domain.company.model import Company, PastDue, Pause
 from sidecar.domain.company.subscription_changes import (
+    EndTrial,
     MarkPaid,
     RenewSubscription,
     ResumeSubscription,
@@ -32,7 +33,7 @@ TAKEN_AWAY: Final[dict[str, tuple[Company, SubscriptionChange, str]]] = {
     "an add-on": (bought(add_ons=SEAT), SetAddOn("seat", 0), "add_ons.seat"),
     "a cancellation": (bought(cancel_us=NEXT_US), RenewSubscription(), "cancel_at"),
     "the end of a term": (bought(ends_us=NEXT_US), RenewSubscription(), "ends_at"),
-    "a trial": (bought(trial_ends_us=NEXT_US), RenewSubscription(), "trial"),
+    "a trial": (bought(trial_ends_us=NEXT_US), EndTrial(), "trial"),
     "a pause": (bought(pause=Pause(NOW_US)), ResumeSubscription(), "pause"),
     "a late payment": (bought(past_due=PastDue(NOW_US)), MarkPaid(), "past_due"),
 }

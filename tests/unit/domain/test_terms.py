@@ -37,7 +37,8 @@ def test_a_subscription_that_begins_has_the_plans_trial(
     trial: Trial, expected: tuple[SubscriptionStatus, str]
 ) -> None:
     subscription = begun(Subscription("pro"), plans(trial=trial), NOW_US)
-    assert (subscription.anchor_us, subscription.trial_ends_us) == (NOW_US, NOW_US + LENGTH_US)
+    ends_us = NOW_US + LENGTH_US
+    assert (subscription.anchor_us, subscription.trial_ends_us) == (ends_us, ends_us)
     assert (subscription.trial_end_status, subscription.trial_end_plan) == expected
 
 
