@@ -247,7 +247,7 @@ def _print_changes(
         for field in change.fields:
             output.print_line(f"    {_field_line(field)}")
         if change.HasField("existing"):
-            output.print_line(f"    {_existing_line(change.existing)}")
+            output.print_line(f"    {_existing_line(change)}")
     hidden = answer.changed - len(answer.changes)
     if hidden > 0:
         output.print_line(f"  and {output.number(hidden)} more")
@@ -255,7 +255,10 @@ def _print_changes(
     output.print_line(_summary(answer, dry_run))
 
 
-def _existing_line(existing: control_pb2.ExistingCompanies) -> str:
+def _existing_line(change: control_pb2.Change) -> str:
+    existing = change.existing
+    if change.kind == "add_on" and existing.companies:
+        return f"companies that hold it ({output.number(existing.companies)}) have it so now"
     if not existing.companies:
         return "no company has it"
     becomes = _EXISTING.get(existing.change, "change in a way that this version does not know")

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from sidecar.control.services.add_on_holders import changes_for_holders, holders
 from sidecar.control.services.timelines import time_of_change, with_timeline
 from sidecar.control.storage.plan_values import PlanMove
 from sidecar.control.storage.port import PlaneStore, ReadTransaction, WriteTransaction
@@ -50,13 +51,16 @@ def with_existing(
     after: Catalog,
     now_us: int,
 ) -> list[Change]:
-    """Changes of a catalog, with how many companies have the plans whose version is new."""
+    """Changes of a catalog, with how many companies have the plans and add-ons that are new."""
     new = {each.plan: each.existing for each in new_versions(after, before)}
     told = []
     for change in changes:
         if change.kind == "plan" and change.key in new:
             count = transaction.companies_on_plan(change.key, now_us)
             existing = (new[change.key], count)
+            told.append(msgspec.structs.replace(change, existing=existing))
+        elif changes_for_holders(change):
+            existing = (ExistingCompanies.MOVE_NOW, holders(transaction, change.key, now_us))
             told.append(msgspec.structs.replace(change, existing=existing))
         else:
             told.append(change)

@@ -52,7 +52,7 @@ class Change(msgspec.Struct, frozen=True):
 
     `fields` is for UPDATED, and empty where nothing but an order changed; of a company that is
     CREATED they are what it did not say. `existing`: what becomes of the companies that have a plan
-    whose version is new, and how many they are.
+    whose version is new, or an add-on that changes, and how many they are.
     """
 
     kind: str

@@ -138,6 +138,17 @@ def test_what_becomes_of_a_plans_companies_is_told(
     assert f"~ plan pro\n    {told}\n" in result.stdout
 
 
+def test_how_many_companies_hold_an_add_on_that_changes_is_told(
+    fake: FakeServer, file: Path
+) -> None:
+    more = control_pb2.Change(kind="add_on", key="more", action=control_pb2.CHANGE_ACTION_UPDATED)
+    now = catalog_pb2.EXISTING_COMPANIES_MOVE_NOW
+    more.existing.CopyFrom(control_pb2.ExistingCompanies(change=now, companies=3))
+    fake.answers["Apply"] = control_pb2.ApplyResponse(revision=2, changed=1, changes=[more])
+    result = tallyd("apply", str(file), "--dry-run", "--control", fake.address)
+    assert "more\n    companies that hold it (3) have it so now\n" in result.stdout
+
+
 def test_a_terminal_gets_colours(
     fake: FakeServer, file: Path, on_terminal: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

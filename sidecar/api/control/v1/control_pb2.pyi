@@ -338,7 +338,7 @@ class Change(_message.Message):
 
     @_builtins.property
     def existing(self) -> Global___ExistingCompanies:
-        """UPDATED plan that has a new version: companies that have the plan."""
+        """UPDATED plan that has a new version: companies that have the plan. UPDATED add-on: companies that hold it, and have it so now."""
 
     def __init__(
         self,
@@ -359,7 +359,7 @@ Global___Change: _TypeAlias = Change  # noqa: Y015
 
 @_typing.final
 class ExistingCompanies(_message.Message):
-    """Companies that have a plan whose version is new, and what becomes of them."""
+    """Companies that have a plan whose version is new, or an add-on that changes, and what becomes of them."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
