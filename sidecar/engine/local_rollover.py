@@ -141,16 +141,20 @@ def _carried_by_chain(
         if link is None:
             # What a timeline says of what was longer ago than it remembers is no beginning.
             forgotten = known is not None and at.start_us < window.start_us - HISTORY_US
-            return _folded(_long_after(company, meter, known) if forgotten else Carried(), ended)
+            if forgotten:
+                return _folded(_long_after(company, meter, known, window), ended)
+            return _folded(Carried(), ended)
         slot, at = link.slot, link.window
         earlier = _counter(transaction, company, meter, slot, at)
         ended.append((link, earlier))
         if earlier is not None and (came_in := earlier.came_in) is not None:
             return _folded(came_in, ended)
-    return None if known is None else _folded(_long_after(company, meter, known), ended)
+    return None if known is None else _folded(_long_after(company, meter, known, window), ended)
 
 
-def _long_after(company: ResolvedCompany, meter: Meter, known: _Known | None) -> Carried:
+def _long_after(
+    company: ResolvedCompany, meter: Meter, known: _Known | None, window: Window
+) -> Carried:
     """What came into a window after a long rest: nothing that was left, and packs as used before.
 
     Where the timeline does not know any more by what the last window passed on, it is taken to have
@@ -159,10 +163,11 @@ def _long_after(company: ResolvedCompany, meter: Meter, known: _Known | None) ->
     if known is None or not meter.limit.packs:
         return Carried()
     link = company.link_after(meter.feature, known.slot, known.window)
-    if link is None:
-        passing, allowance = Passing.REST, allowance_of(meter.limit)
+    passing = Passing.REST if link is None else link.passing
+    if link is None or link.ends_us < window.start_us - HISTORY_US:
+        allowance = allowance_of(meter.limit)
     else:
-        passing, allowance = link.passing, allowance_of(link.limit)
+        allowance = link.allowance
     counter = known.counter
     carried = carried_on(passing, allowance, counter.came_in or Carried(), counter.used)
     return Carried((), carried.packs_used)
@@ -171,7 +176,7 @@ def _long_after(company: ResolvedCompany, meter: Meter, known: _Known | None) ->
 def _folded(carried: Carried, ended: list[_Ended]) -> Carried:
     for link, counter in reversed(ended):
         used = 0 if counter is None else counter.used
-        carried = carried_on(link.passing, allowance_of(link.limit), carried, used)
+        carried = carried_on(link.passing, link.allowance, carried, used)
     return carried
 
 

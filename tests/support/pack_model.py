@@ -25,15 +25,16 @@ class PackModel:
         """How much more may be used in the window."""
         return max(0, self._amount + sum(self._rest) + sum(self._held(packs)) - self.used)
 
-    def ends(self, packs: int) -> None:
-        """The window ends, with so many packs."""
+    def ends(self, packs: int, *, rolls_over: bool = True) -> None:
+        """The window ends, with so many packs, in force or not."""
         self._packs = self._held(packs)
         above, _ = self._left_of(self._packs, self.used)
         lots, used = [*self._rest, self._amount], self.used
         for at, lot in enumerate(lots):
             lots[at] = lot - min(lot, used)
             used -= lot - lots[at]
-        self._rest = lots[max(0, len(lots) - self._windows) :] if self._windows else []
+        windows = self._windows if rolls_over else 0
+        self._rest = lots[max(0, len(lots) - windows) :] if windows else []
         for at, lot in enumerate(self._packs):
             self._packs[at] = lot - min(lot, above)
             above -= lot - self._packs[at]

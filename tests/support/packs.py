@@ -14,7 +14,13 @@ from sidecar.domain.catalog.model import (
     LimitChange,
     Rollover,
 )
-from sidecar.domain.company.model import AddOnSubscription, Company, ScheduledChange, Subscription
+from sidecar.domain.company.model import (
+    AddOnSubscription,
+    Company,
+    PastDue,
+    ScheduledChange,
+    Subscription,
+)
 from sidecar.domain.limits.counters import CounterTotal
 from sidecar.domain.limits.usage import QuotaUsage
 from sidecar.domain.slices import whole
@@ -58,6 +64,16 @@ def having(
     return Company(
         "acme", subscription=Subscription(plan, ANCHOR_US, add_ons=held, changes=changes)
     )
+
+
+def fallen_back(packs: int, at_us: int) -> Company:
+    """The same, whose late payment falls back to a plan without the limit at an instant."""
+    paid = having(packs)
+    assert paid.subscription is not None
+    late = msgspec.structs.replace(
+        paid.subscription, past_due=PastDue(at_us - 1, at_us, grace_end_plan="without")
+    )
+    return msgspec.structs.replace(paid, subscription=late)
 
 
 def bought(at_us: int, packs: int, plan: str = "") -> ScheduledChange:

@@ -3,7 +3,8 @@
 Rules
 - A limit rolls over where it says so, has an amount, no dimensions and an end to its windows, and
   the subscription is neither canceled nor ended. One that has packs carries on what was used of
-  them for as long as they are held. An override that takes its place wipes nothing.
+  them for as long as they are held, also while a plan is in force that follows a trial or a grace.
+  An override that takes its place wipes nothing.
 - A window is closed by the amount and the rollover that are in force in its last microsecond; also
   where a reset or a new billing cycle cuts it short, for a window of another generation. What goes
   on then, and what a pause has to do with it, is said in `domain/limits/rollover_links.py`.
@@ -79,11 +80,14 @@ class RollingCatalog:
             return None
         following = CounterRef(link.following_slot, (), link.following)
         terms = RolloverTerms(
-            link.limit.amount,
-            link.limit.rollover,
+            link.allowance.amount,
+            link.allowance.rollover,
             link.passing,
             None if link.following_slot == counter.slot else following,
-            link.limit.packs,
+            link.allowance.packs,
+            link.allowance.amount_lasting,
+            link.allowance.packs_held,
+            link.allowance.packs_past,
         )
         following_key = CounterKey(snapshot.company, key.feature, following)
         return Closing(terms, link.ends_us, following_key)
@@ -111,12 +115,16 @@ class RollingCatalog:
             at_us = max(since_us, segment.from_us)
             if not segment.from_us <= at_us < min(segment.until_us, END_INSTANT_US):
                 continue
-            limits = rolling_limits(self.index, segment, feature)
-            for slot, limit in limits.items():
+            now: set[str] = set()
+            for slot, rolling in rolling_limits(self.index, segment, feature).items():
+                limit = rolling.limit
                 if slot not in before:
+                    if not rolling.begins:
+                        continue
                     window = company_window(snapshot.phases, limit.window, at_us)
                     yield self._beginning(snapshot, feature, slot, limit, window)
-            before = set(limits)
+                now.add(slot)
+            before = now
 
     def _beginning(
         self, snapshot: CompanySnapshot, feature: str, slot: str, limit: Limit, window: Window

@@ -21,7 +21,7 @@ from sidecar.control.storage.port import PlaneStore, ReadTransaction, WriteTrans
 from sidecar.control.storage.values import CounterKey, RolloverWindow
 from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.limits.counters import CounterTotal
-from sidecar.domain.limits.packs import Allowance, Carried, carried_on
+from sidecar.domain.limits.packs import Carried, carried_on
 
 PAGE: Final = 100
 """Windows closed in one transaction, at the most."""
@@ -218,5 +218,4 @@ def _left(window: RolloverWindow) -> Carried:
     terms = window.terms
     if terms is None:
         return Carried()
-    allowance = Allowance(terms.amount, terms.rollover, terms.packs)
-    return carried_on(terms.passing, allowance, window.came_in, window.total)
+    return carried_on(terms.passing, terms.allowance, window.came_in, window.total)

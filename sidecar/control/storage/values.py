@@ -12,7 +12,7 @@ from sidecar.domain.catalog.model import Rollover
 from sidecar.domain.company.field_values import FieldPath
 from sidecar.domain.company.model import Company, CompanySnapshot
 from sidecar.domain.limits.counters import CounterRef
-from sidecar.domain.limits.packs import Carried
+from sidecar.domain.limits.packs import Allowance, Carried
 from sidecar.domain.limits.rollover import Passing
 
 CHAIN_BYTES: Final = 32
@@ -218,6 +218,8 @@ class TotalsPosition(msgspec.Struct, frozen=True):
 class RolloverTerms(msgspec.Struct, frozen=True):
     """By what a window is closed: the limit's amount, its rollover and its packs.
 
+    `amount_lasting`, `packs_held`, `packs_past`: see `Allowance`.
+
     Quantities in the feature's unit. `amount`: `None` where nothing of packs is used, whatever
     usage there is. `rollover`: `None` where only packs are carried on.
     `passing`: what it passes on. `following`: to which counter, where that is of another
@@ -229,6 +231,21 @@ class RolloverTerms(msgspec.Struct, frozen=True):
     passing: Passing = Passing.REST
     following: CounterRef | None = None
     packs: int = 0
+    amount_lasting: int | None = None
+    packs_held: int = 0
+    packs_past: int | None = None
+
+    @property
+    def allowance(self) -> Allowance:
+        """What the window passes on by."""
+        return Allowance(
+            self.amount,
+            self.rollover,
+            self.packs,
+            self.amount_lasting,
+            self.packs_held,
+            self.packs_past,
+        )
 
 
 class RolloverWindow(msgspec.Struct, frozen=True):

@@ -18,12 +18,14 @@ _ARRANGED_AT_ONCE: Final = 5_000
 class Arrangement(NamedTuple):
     """What plans and add-ons grant, by their keys and by feature.
 
-    `earlier_plans`: versions of a plan that companies still have, ascending.
+    `earlier_plans`: versions of a plan that companies still have, ascending. `packs`: by feature
+    and key.
     """
 
     plans: dict[str, dict[str, EntitlementGrant]]
     earlier_plans: dict[str, list[tuple[int, dict[str, EntitlementGrant]]]]
     add_ons: dict[str, AddOnIndex]
+    packs: dict[str, dict[str, AddOnIndex]]
 
 
 class AddOnIndex:
@@ -47,7 +49,11 @@ def arranged(catalog: Catalog) -> Slices[Arrangement]:
     ):
         earlier.setdefault(key, []).append((plan.version, grants))
     add_ons = dict((yield from _by_key(catalog.add_ons, AddOnIndex)))
-    return Arrangement(plans, earlier, add_ons)
+    packs: dict[str, dict[str, AddOnIndex]] = {}
+    for key, add_on in add_ons.items():
+        for feature in add_on.by_feature if add_on.once else ():
+            packs.setdefault(feature, {})[key] = add_on
+    return Arrangement(plans, earlier, add_ons, packs)
 
 
 def _by_key(sold: Sequence[_Sold], arrange: Callable[[_Sold], _T]) -> Slices[list[tuple[str, _T]]]:

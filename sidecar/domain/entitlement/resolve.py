@@ -110,7 +110,7 @@ class CatalogIndex:
     """A catalog, arranged for look-ups. Immutable after it was built.
 
     `version` is the control plane's revision; `dimensions`: what features declare, by their keys.
-    `add_ons`: by their keys.
+    `add_ons`: by their keys. `packs`: those of them that last, by feature.
     """
 
     __slots__ = (
@@ -121,6 +121,7 @@ class CatalogIndex:
         "catalog",
         "dimensions",
         "features",
+        "packs",
         "version",
     )
 
@@ -135,6 +136,7 @@ class CatalogIndex:
         self._plans = arrangement.plans
         self._earlier_plans = arrangement.earlier_plans
         self.add_ons = arrangement.add_ons
+        self.packs = arrangement.packs
         self._company_wide: dict[str, tuple[Limit, ...]] = {}
 
     @classmethod

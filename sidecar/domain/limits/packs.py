@@ -11,6 +11,9 @@ Rules
 - A window that a reset starts anew has used nothing of them. One that is cut short by a new billing
   cycle has used what it has.
 - While a limit is unlimited, or the plan lacks it, nothing of its packs is used.
+- What was used of packs that are held and not in force is not forgotten: under a plan that follows
+  a trial or a grace, which of them are held is not said, so all that was used stays (`held_packs`).
+  A window that such a plan ends has used of them what the plan before it makes of its usage.
 """
 
 from __future__ import annotations
@@ -36,12 +39,17 @@ class Allowance(msgspec.Struct, frozen=True, gc=False):
     """What a window passes on by: the limit's amount, rollover and packs, as they are at its end.
 
     `amount`: `None` for unlimited, also for a plan that lacks the limit. `rollover`: `None` where
-    only packs are passed on.
+    only packs are passed on. `amount_lasting`: the amount without what is granted for a time,
+    `None` where all of it lasts. `packs_held`: with those that are not in force, at most INT64_MAX.
+    `packs_past`: the amount past which packs were used, where that is not `amount`.
     """
 
     amount: int | None
     rollover: Rollover | None
     packs: int = 0
+    amount_lasting: int | None = None
+    packs_held: int = 0
+    packs_past: int | None = None
 
 
 def allowance_of(limit: Limit) -> Allowance:
@@ -54,12 +62,15 @@ def carried_on(passing: Passing, allowance: Allowance, carried: Carried, used: i
     amount, rollover = allowance.amount, allowance.rollover
     by_age: tuple[int, ...] = ()
     if amount is not None and rollover is not None:
-        by_age = passed_on(passing, rollover, amount, carried.by_age, used)
+        by_age = passed_on(
+            passing, rollover, amount, carried.by_age, used, allowance.amount_lasting
+        )
     packs_used = carried.packs_used
-    if amount is not None and passing is not Passing.ALL:
-        above = max(0, used - amount - sum(carried.by_age))
+    past = amount if allowance.packs_past is None else allowance.packs_past
+    if past is not None and passing is not Passing.ALL:
+        above = max(0, used - past - sum(carried.by_age))
         packs_used += min(packs_left(allowance.packs, packs_used), above)
-    return Carried(by_age, min(packs_used, allowance.packs))
+    return Carried(by_age, min(packs_used, max(allowance.packs, allowance.packs_held)))
 
 
 def packs_left(packs: int, packs_used: int) -> int:

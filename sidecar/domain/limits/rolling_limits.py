@@ -7,9 +7,10 @@ from typing import Final
 
 import msgspec
 
+from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import Limit
 from sidecar.domain.company.model import Segment, SubscriptionStatus
-from sidecar.domain.entitlement.held_packs import held_packs
+from sidecar.domain.entitlement.held_packs import held_packs, is_fallback
 from sidecar.domain.entitlement.resolve import CatalogIndex
 from sidecar.domain.limits.counters import slot_of
 from sidecar.domain.time.company_windows import generation_of
@@ -18,7 +19,18 @@ from sidecar.domain.time.windows import UNENDING
 _OVER: Final = (SubscriptionStatus.CANCELED, SubscriptionStatus.ENDED)
 
 
-def rolling_limits(index: CatalogIndex, segment: Segment, feature: str) -> dict[str, Limit]:
+class RollingLimit(msgspec.Struct, frozen=True):
+    """A limit that carries on, and what packs hold for it with those that are not in force.
+
+    `begins`: whether a chain of windows may begin with it, else it only goes on.
+    """
+
+    limit: Limit
+    packs_held: int = 0
+    begins: bool = True
+
+
+def rolling_limits(index: CatalogIndex, segment: Segment, feature: str) -> dict[str, RollingLimit]:
     """A feature's limits that carry on in a segment, by slot; of several the first counts.
 
     Those that roll over, and those with packs. None rolls over once the subscription has come to
@@ -26,10 +38,18 @@ def rolling_limits(index: CatalogIndex, segment: Segment, feature: str) -> dict[
     nothing: where it takes the place of a limit that rolls over, by none that does, the chain goes
     on by that limit, so that it is there again once the override has ended.
     """
-    found: dict[str, Limit] = {}
+    found: dict[str, RollingLimit] = {}
     for limit in _limits(index, segment, feature):
         if _has_next_window(limit):
-            found.setdefault(slot_of(limit, generation_of(segment, limit.window)), limit)
+            slot = slot_of(limit, generation_of(segment, limit.window))
+            found.setdefault(slot, RollingLimit(limit))
+    begins = not is_fallback(segment)
+    for limit in held_packs(index, segment, feature):
+        if _has_next_window(limit):
+            slot = slot_of(limit, generation_of(segment, limit.window))
+            known = found.get(slot, RollingLimit(limit, begins=begins))
+            held = min(INT64_MAX, known.packs_held + limit.packs)
+            found[slot] = msgspec.structs.replace(known, packs_held=held)
     return found
 
 
@@ -39,7 +59,7 @@ def is_carried_on(limit: Limit) -> bool:
 
 
 def _limits(index: CatalogIndex, segment: Segment, feature: str) -> Iterator[Limit]:
-    """What may carry on, that which has the say first."""
+    """What is granted and carries on, that which has the say first."""
     over = segment.status in _OVER
     for granted in _granted(index, segment, feature):
         limit = msgspec.structs.replace(granted, rollover=None) if over else granted
@@ -49,7 +69,6 @@ def _limits(index: CatalogIndex, segment: Segment, feature: str) -> Iterator[Lim
     if len(without) < len(segment.overrides) and not over:
         segment = msgspec.structs.replace(segment, overrides=without)
         yield from (limit for limit in _granted(index, segment, feature) if limit.rollover)
-    yield from held_packs(index, segment, feature)
 
 
 def _granted(index: CatalogIndex, segment: Segment, feature: str) -> Iterator[Limit]:

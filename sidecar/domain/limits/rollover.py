@@ -9,7 +9,9 @@ Rules
   `windows` is lost.
 - After that, no more is carried in total than `amount_max` and `percent_max` of the amount allow;
   the oldest is lost first. Percentages round down.
-- The amount and the rollover that count are those in force when the window ends.
+- The amount and the rollover that count are those in force when the window ends. Of what is left of
+  the amount no more than what lasts of it is a window older: what an override adds or sets for a
+  time is used before that, and does not outlive its end.
 - A window that ends in a pause may earn nothing: its own amount is lost then, whoever used what.
 - A window that is cut short by a new billing cycle passes on what was carried and is not used; one
   that a reset starts anew passes on all that was carried (`rollover_links`).
@@ -37,30 +39,48 @@ class Passing(enum.IntEnum):
 
 
 def passed_on(
-    passing: Passing, rollover: Rollover, amount: int, carried: tuple[int, ...], used: int
+    passing: Passing,
+    rollover: Rollover,
+    amount: int,
+    carried: tuple[int, ...],
+    used: int,
+    amount_lasting: int | None = None,
 ) -> tuple[int, ...]:
     """What a window passes on, by age; the arguments are those of `carry`."""
     match passing:
         case Passing.REST:
-            return carry(rollover, amount, carried, used)
+            return carry(rollover, amount, carried, used, amount_lasting)
         case Passing.REST_OF_CARRIED:
             aged = (0, *_unused(carried, used))
-            return _cut(list(aged[: rollover.windows]), _most(rollover, amount))
+            most = _most(rollover, _lasting(amount, amount_lasting))
+            return _cut(list(aged[: rollover.windows]), most)
         case Passing.UNUSED:
             return _unused(carried, used)
         case Passing.ALL:
             return carried
 
 
-def carry(rollover: Rollover, amount: int, carried: tuple[int, ...], used: int) -> tuple[int, ...]:
+def carry(
+    rollover: Rollover,
+    amount: int,
+    carried: tuple[int, ...],
+    used: int,
+    amount_lasting: int | None = None,
+) -> tuple[int, ...]:
     """What goes into the next window from one that ends, by age.
 
     `amount` is the limit's, `carried` went into the window that ends, and `used` was used in it,
-    which may be more than there was; all in the feature's unit. The answer has at most
+    which may be more than there was; all in the feature's unit. `amount_lasting`: the amount
+    without what is granted for a time; `None`: all of it lasts. The answer has at most
     `rollover.windows` entries, the last of them is not 0, and their sum is at most INT64_MAX.
     """
-    left = _left((amount, *carried), used)
-    return _cut(left[: rollover.windows], _most(rollover, amount))
+    lasting = _lasting(amount, amount_lasting)
+    own, *rest = _left((amount, *carried), used)
+    return _cut([min(own, lasting), *rest][: rollover.windows], _most(rollover, lasting))
+
+
+def _lasting(amount: int, amount_lasting: int | None) -> int:
+    return amount if amount_lasting is None else min(amount, amount_lasting)
 
 
 def _unused(carried: tuple[int, ...], used: int) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ One rule for sidecar and control plane.
 Rules
 - A window passes on when it ends, by the limit that is in force in its last microsecond. Where it
   ends in a pause, its own amount is lost, unless the rollover says otherwise.
+- Of its own amount no more goes on than there is without overrides that add or set for a time.
 - The window after it may be of another generation: a reset or a new billing cycle that falls on a
   window's end wipes nothing.
 - A reset within a window starts the window anew: all that was carried into it is there again.
@@ -16,11 +17,15 @@ from __future__ import annotations
 
 import msgspec
 
+from sidecar.domain.bounds import FOREVER_US
 from sidecar.domain.catalog.model import Limit
 from sidecar.domain.company.model import CompanySnapshot, Phase, Segment, SubscriptionStatus
+from sidecar.domain.company.spans import key_of
 from sidecar.domain.company.timeline import segment_at
+from sidecar.domain.entitlement.held_packs import is_fallback
 from sidecar.domain.entitlement.resolve import CatalogIndex
 from sidecar.domain.limits.counters import generation_in, is_anchored, slot_of
+from sidecar.domain.limits.packs import Allowance, allowance_of
 from sidecar.domain.limits.rolling_limits import rolling_limits
 from sidecar.domain.limits.rollover import Passing
 from sidecar.domain.time.company_windows import company_window, generation_of
@@ -32,7 +37,7 @@ class Link(msgspec.Struct, frozen=True):
 
     slot: str
     window: Window
-    limit: Limit
+    allowance: Allowance
     passing: Passing
     ends_us: int
     following_slot: str
@@ -63,7 +68,8 @@ def link_before(
         return None
     last = segment_at(snapshot, begins_us - 1)
     generation = generation_of(last, spec)
-    for held_slot, limit in rolling_limits(index, last, feature).items():
+    for held_slot, rolling in rolling_limits(index, last, feature).items():
+        limit = rolling.limit
         same = limit.window == spec and slot_of(limit, generation_in(slot)) == slot
         if same and generation_in(held_slot) == generation:
             before = company_window(snapshot.phases, spec, begins_us - 1)
@@ -96,15 +102,70 @@ def _link(
     ends_us: int,
 ) -> Link | None:
     last, first = segment_at(snapshot, ends_us - 1), segment_at(snapshot, ends_us)
-    limit = rolling_limits(index, last, feature).get(slot)
-    if limit is None:
+    rolling = rolling_limits(index, last, feature).get(slot)
+    if rolling is None:
         return None
+    limit = rolling.limit
     following_slot = slot_of(limit, generation_of(first, limit.window))
     following = company_window(snapshot.phases, limit.window, ends_us)
     if following_slot == slot and following.start_us != ends_us:
         return None
     passing = _passing(limit, last, first, is_cut=ends_us < window.end_us)
-    return Link(slot, window, limit, passing, ends_us, following_slot, following)
+    allowance = msgspec.structs.replace(
+        allowance_of(limit),
+        amount_lasting=_amount_lasting(index, snapshot, last, feature, slot, limit),
+        packs_held=rolling.packs_held,
+    )
+    if is_fallback(last):
+        before = _before_fallback(index, snapshot, feature, slot, window, ends_us)
+        if before is not None:
+            allowance = msgspec.structs.replace(
+                allowance, packs=before.packs, packs_past=before.amount
+            )
+    return Link(slot, window, allowance, passing, ends_us, following_slot, following)
+
+
+def _before_fallback(
+    index: CatalogIndex,
+    snapshot: CompanySnapshot,
+    feature: str,
+    slot: str,
+    window: Window,
+    ends_us: int,
+) -> Limit | None:
+    """The limit that a window had last before a plan fell back; `None` where that was before it."""
+    for phase in reversed(snapshot.phases):
+        if phase.until_us <= window.start_us:
+            break
+        if phase.from_us < ends_us and not is_fallback(phase):
+            segment = segment_at(snapshot, min(ends_us, phase.until_us) - 1)
+            rolling = rolling_limits(index, segment, feature).get(slot)
+            return None if rolling is None else rolling.limit
+    return None
+
+
+def _amount_lasting(
+    index: CatalogIndex,
+    snapshot: CompanySnapshot,
+    last: Segment,
+    feature: str,
+    slot: str,
+    limit: Limit,
+) -> int | None:
+    """A limit's amount without overrides that add or set for a time; `None` where all of it is."""
+    if limit.rollover is None:
+        return None
+    passing_by = {
+        key_of(span.content)
+        for span in snapshot.overrides
+        if span.until_us < FOREVER_US and span.content.is_change and span.content in last.overrides
+    }
+    lasting = tuple(each for each in last.overrides if key_of(each) not in passing_by)
+    if len(lasting) == len(last.overrides):
+        return None
+    without = msgspec.structs.replace(last, overrides=lasting)
+    rolling = rolling_limits(index, without, feature).get(slot)
+    return None if rolling is None else rolling.limit.amount
 
 
 def _passing(limit: Limit, last: Segment, first: Segment, *, is_cut: bool) -> Passing:

@@ -28,6 +28,8 @@ from sidecar.domain.company.subscription_changes import (
     NOW,
     CancelSubscription,
     ChangePlan,
+    MarkPaid,
+    MarkPastDue,
     RenewSubscription,
     ResetUsage,
     SetAddOn,
@@ -84,8 +86,15 @@ def sleep(plane: RolloverPlane) -> None:
     plane.sleep_until(next(at_us for at_us in MONTHS if at_us > plane.now_us))
 
 
+def late(plane: RolloverPlane) -> None:
+    """A payment is late a day later, and falls back to another plan at once."""
+    plane.go_to(plane.now_us + DAY_US)
+    change(MarkPastDue(grace_ends_us=plane.now_us, grace_end_plan="free"))(plane)
+
+
 ONE, TWO, NONE = (change(SetAddOn("pack", quantity)) for quantity in (1, 2, 0))
 """So many packs are held."""
+PAID: Final = change(MarkPaid())
 UNLIMITED: Final = change(ChangePlan("unlimited"))
 
 
@@ -132,6 +141,13 @@ UNLIMITED: Final = change(ChangePlan("unlimited"))
             20,
             id="canceled and renewed",
         ),
+        pytest.param([ONE, use(130), late, go_on, PAID], 20, id="a late payment over the end"),
+        pytest.param([ONE, use(130), late, sleep, PAID], 20, id="also where the plane was down"),
+        pytest.param(
+            [ONE, use(130), late, go_on, go_on, use(15, 0), PAID, go_on], 5, id="over several"
+        ),
+        pytest.param([ONE, use(130), late, NONE, go_on, PAID, go_on, ONE], 50, id="and dropped"),
+        pytest.param([use(130), late, go_on, PAID, ONE, use(120), go_on], 30, id="not held before"),
         pytest.param(
             [ONE, use(130), go_on, UNLIMITED, use(999), go_on, change(ChangePlan("pro"))],
             20,
@@ -146,7 +162,8 @@ def test_packs_last_until_they_are_used(
     plane = RolloverPlane(store, MONTHS[0])
     large = msgspec.structs.replace(limit, amount=150)
     unlimited = msgspec.structs.replace(limit, amount=None)
-    plane.apply(sold(limit, large=large, unlimited=unlimited), on_plan())
+    free = msgspec.structs.replace(limit, amount=5, rollover=Rollover())
+    plane.apply(sold(limit, large=large, unlimited=unlimited, free=free), on_plan())
     for step in steps:
         step(plane)
     assert expected == left(plane)

@@ -32,6 +32,27 @@ ROLLING: Final = Allowance(10, Rollover(2), 50)
             Allowance(None, None, 50), Carried((4,), 5), 99, Carried((), 5), id="unlimited: nothing"
         ),
         pytest.param(
+            Allowance(None, None, 0, packs_held=50),
+            Carried((), 30),
+            9,
+            Carried((), 30),
+            id="held and not in force: what was used stays",
+        ),
+        pytest.param(
+            Allowance(5, None, 20, packs_held=INT64_MAX, packs_past=10),
+            Carried((), 5),
+            18,
+            Carried((), 13),
+            id="a plan that took over: as the one before it counts",
+        ),
+        pytest.param(
+            Allowance(5, Rollover(2), packs_held=50),
+            Carried((), 30),
+            3,
+            Carried((2,), 30),
+            id="held and not in force: the amount alone is used",
+        ),
+        pytest.param(
             Allowance(INT64_MAX, None, 50),
             Carried(),
             INT64_MAX,

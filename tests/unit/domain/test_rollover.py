@@ -62,6 +62,26 @@ def test_the_total_is_cut_from_the_oldest_end(
     assert carry(rollover, amount, carried, 0) == expected
 
 
+@pytest.mark.parametrize(
+    ("rollover", "used", "expected"),
+    [
+        pytest.param(THREE, 0, (10, 6), id="what is granted for a time is not carried"),
+        pytest.param(THREE, 6, (10,), id="carried amounts are used first"),
+        pytest.param(THREE, 56, (10,), id="then what is granted for a time"),
+        pytest.param(THREE, 59, (7,), id="and what lasts of the amount last"),
+        pytest.param(Rollover(3, None, 150), 0, (10, 5), id="percentages are of what lasts"),
+    ],
+)
+def test_an_amount_for_a_time_is_not_carried_on(
+    rollover: Rollover, used: int, expected: tuple[int, ...]
+) -> None:
+    assert expected == carry(rollover, 60, (6,), used, amount_lasting=10)
+
+
+def test_an_amount_that_is_lowered_for_a_time_is_carried_as_it_is() -> None:
+    assert (4,) == carry(ONE, 4, (), 0, amount_lasting=10)
+
+
 def test_the_total_fits_64_bits() -> None:
     carried = carry(THREE, INT64_MAX - 1, (INT64_MAX,), 5)
 

@@ -21,7 +21,7 @@ from sidecar.shared.catalog_file.load import parse_catalog
 from sidecar.storage.sweep import Sweep
 from tests.support.build import NOW_US, counter_ref, metered
 from tests.support.inside import Inside
-from tests.support.packs import CONTENT, DAILY, begun, bought, having, limit_usage
+from tests.support.packs import CONTENT, DAILY, begun, bought, fallen_back, having, limit_usage
 from tests.support.rolling import TOMORROW_US
 
 NEXT_US = TOMORROW_US + DAY_US
@@ -142,6 +142,22 @@ def test_a_pack_lasts_until_it_is_used(
 ) -> None:
     sidecar = begun(acme, authority=authority)
     use(sidecar, *used)
+    assert left == limit_usage(sidecar).packs_left
+
+
+@pytest.mark.parametrize("authority", [True, False])
+@pytest.mark.parametrize("days", [0, 1, 2, 60])
+@pytest.mark.parametrize(("used", "left"), [(90, 50), (130, 20), (150, 0)])
+def test_a_plan_that_follows_a_grace_gives_no_pack_again(
+    days: int, used: int, left: int, *, authority: bool
+) -> None:
+    sidecar = begun(having(1), authority=authority)
+    assert sidecar.decide(used).decision.allowed
+    sidecar.apply(None, fallen_back(1, sidecar.now_us + HOUR_US))
+    sidecar.now_us += days * DAY_US + 2 * HOUR_US
+    assert not sidecar.decide(1).decision.allowed
+    sidecar.apply(None, having(1))
+    sidecar.now_us += DAY_US
     assert left == limit_usage(sidecar).packs_left
 
 
