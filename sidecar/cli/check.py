@@ -29,12 +29,12 @@ from sidecar.cli.describe import (
     fallback_text,
     is_rate,
     limit_name,
-    limit_table,
     overruled_text,
     reason_name,
     reason_text,
     wait_text,
 )
+from sidecar.cli.limit_tables import limit_table
 from sidecar.cli.output import Cell, Painted, number
 from sidecar.cli.servers import connect
 from sidecar.cli.times import InstantType, time_zone_option, until

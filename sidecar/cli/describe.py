@@ -7,13 +7,12 @@ from typing import Final
 
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.cli.output import NOTHING, Cell, Painted, bar, number
-from sidecar.cli.times import local_minute, span_of
+from sidecar.cli.output import number
+from sidecar.cli.times import span_of
 from sidecar.domain.bounds import PLAN_VERSION_NEWEST
 from sidecar.domain.time.units import DAY_US, HOUR_US, MINUTE_US, SECOND_US
-from sidecar.shared.api_json import enum_name, instant_of
+from sidecar.shared.api_json import enum_name
 
-LIMIT_TITLES: Final = ("limit", "used", "amount", "share", "left", "over", "resets")
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _PERIODS: Final = (
     (DAY_US, "day", "days"),
@@ -105,45 +104,14 @@ def limit_name(status: pb.LimitStatus) -> str:
 
 
 def carried_text(status: pb.LimitStatus) -> str:
-    """What may be used beyond the amount: `50 carried over`, and what of it packs have left."""
-    left = f", {number(status.packs_left)} left of packs" if status.packs_left else ""
-    return f"{number(status.carried)} carried over{left}"
+    """What there is beyond the amount, each part once: `50 carried over, 20 left of packs`."""
+    parts = (carried_besides_packs(status), "carried over"), (status.packs_left, "left of packs")
+    return ", ".join(f"{number(amount)} {words}" for amount, words in parts if amount)
 
 
-def limit_row(status: pb.LimitStatus) -> list[Cell]:
-    """Return a row for LIMIT_TITLES."""
-    amount = status.amount if status.HasField("amount") else None
-    return [
-        limit_name(status),
-        status.used,
-        "unlimited" if amount is None else amount,
-        bar(status.used, None if amount is None else amount + status.carried),
-        status.remaining if status.HasField("remaining") else None,
-        Painted(number(status.overage), "red") if status.overage else 0,
-        _resets(status),
-    ]
-
-
-def limit_table(limits: Iterable[pb.LimitStatus]) -> tuple[list[str], list[list[Cell]]]:
-    """Return titles and rows; what was carried in, or is left of packs, where there is any."""
-    statuses = list(limits)
-    titles, rows = list(LIMIT_TITLES), [limit_row(status) for status in statuses]
-    at = titles.index("amount") + 1
-    if any(status.packs_left for status in statuses):
-        titles.insert(at, "packs left")
-        for row, status in zip(rows, statuses, strict=True):
-            row.insert(at, status.packs_left)
-    if any(status.carried for status in statuses):
-        titles.insert(at, "carried")
-        for row, status in zip(rows, statuses, strict=True):
-            row.insert(at, status.carried)
-    return titles, rows
-
-
-def _resets(status: pb.LimitStatus) -> str:
-    if is_rate(status):
-        return f"in {wait_text(drains_us(status))}" if status.used else NOTHING
-    return local_minute(instant_of(status.resets_at)) if status.HasField("resets_at") else "never"
+def carried_besides_packs(status: pb.LimitStatus) -> int:
+    """What may be used beyond the amount and what packs have left, which `carried` includes."""
+    return max(0, status.carried - status.packs_left)
 
 
 def basis_text(basis: pb.Basis) -> str:

@@ -25,6 +25,7 @@ __all__ = [
     "Cell",
     "Painted",
     "bar",
+    "is_narrow",
     "is_terminal",
     "mark",
     "number",
@@ -65,6 +66,11 @@ Cell: TypeAlias = str | int | Painted | None
 def is_terminal() -> bool:
     """Whether a person looks at the output as it comes."""
     return sys.stdout.isatty()
+
+
+def is_narrow() -> bool:
+    """Whether the output is a terminal that needs its room for names and numbers."""
+    return is_terminal() and shutil.get_terminal_size().columns < _BAR_COLUMNS_MIN
 
 
 def number(value: int | None) -> str:
@@ -137,7 +143,7 @@ def bar(used: int, amount: int | None) -> Painted:
         return Painted(NOTHING, "bright_black")
     percent = used * 100 // amount if amount else (100 if used else 0)
     colour = "red" if percent >= 100 else "yellow" if percent >= 80 else "green"
-    if not is_terminal() or shutil.get_terminal_size().columns < _BAR_COLUMNS_MIN:
+    if not is_terminal() or is_narrow():
         return Painted(f"{number(percent)}%", colour)
     full, empty = ("█", "░") if _speaks_unicode() else ("#", ".")
     cells = min(_BAR_CELLS, percent * _BAR_CELLS // 100)

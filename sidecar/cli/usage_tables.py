@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from sidecar.api.control.v1 import control_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.cli import output
-from sidecar.cli.describe import basis_text, limit_table, pairs
+from sidecar.cli.describe import basis_text, pairs
+from sidecar.cli.limit_tables import limit_table
 from sidecar.cli.output import Cell, Painted, bar
 from sidecar.cli.times import local_time
 from sidecar.domain.time.units import datetime_of_instant

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from sidecar.control.storage.port import ReadTransaction
-from sidecar.domain.catalog.model import Catalog
+from sidecar.domain.catalog.model import Catalog, EntitlementGrant
 from sidecar.domain.company.model import Company
 from sidecar.domain.difference.recounting import (
     RecountedLimit,
@@ -19,6 +19,10 @@ from sidecar.domain.validation import RuleProblem, below
 COUNTED_MAX: Final = 5_000
 """Companies that are looked at to say how many have a plan or an add-on, at the most."""
 _PAGE: Final = 500
+_PACKS_ANEW: Final = (
+    "; what was used of packs for it, and what rolled over, does not go along: packs that are "
+    "held begin anew {}"
+)
 
 
 def recounting_warnings(
@@ -29,11 +33,15 @@ def recounting_warnings(
     `after`: as it was given. Paths are of it.
     """
     found = list(recounted_in_catalog(before, after))
-    holders, complete = _holders(transaction, {(each.source, each.key) for each in found})
+    packs = {_packs_key(each): _packs_for(after, each) for each in found}
+    holders, complete = _holders(transaction, {(each.source, each.key) for each in found}, packs)
     for each in found:
         companies = holders[each.source, each.key]
         if companies or not complete:
-            yield RuleProblem(each.path, _message(each, _number(companies, complete=complete)))
+            message = _message(each, _number(companies, complete=complete))
+            if holders_of_packs := holders[_packs_key(each)]:
+                message += _PACKS_ANEW.format(_number(holders_of_packs, complete=complete))
+            yield RuleProblem(each.path, message)
 
 
 def override_recounting_warnings(
@@ -49,21 +57,46 @@ def override_recounting_warnings(
 
 
 def _holders(
-    transaction: ReadTransaction, wanted: set[tuple[str, str]]
+    transaction: ReadTransaction,
+    wanted: set[tuple[str, str]],
+    packs: Mapping[tuple[str, str], frozenset[str]],
 ) -> tuple[Counter[tuple[str, str]], bool]:
-    """How many companies have each of the plans and add-ons, and whether all were looked at."""
+    """How many companies have each of the plans and add-ons, and whether all were looked at.
+
+    And, by `_packs_key`, how many have any of the packs for a limit.
+    """
     holders: Counter[tuple[str, str]] = Counter()
-    keys = sorted({key for _, key in wanted})
+    keys = sorted({key for _, key in wanted}.union(*packs.values()))
     after, seen = "", 0
     while keys and (page := transaction.companies_naming(keys, after, _PAGE)):
         for stored in page:
             if (subscription := stored.company.subscription) is not None:
                 holders["plan", subscription.plan] += 1
-                holders.update(("add-on", each.add_on) for each in subscription.add_ons)
+                held = {each.add_on for each in subscription.add_ons}
+                holders.update(("add-on", key) for key in held)
+                holders.update(limit for limit, sold in packs.items() if held & sold)
         after, seen = page[-1].company.id, seen + len(page)
         if seen >= COUNTED_MAX:
             return holders, False
     return holders, True
+
+
+def _packs_key(each: RecountedLimit) -> tuple[str, str]:
+    return "packs", f"{each.feature}/{each.limit}"
+
+
+def _packs_for(catalog: Catalog, each: RecountedLimit) -> frozenset[str]:
+    """The packs of a catalog that add to a limit."""
+    return frozenset(
+        add_on.key
+        for add_on in catalog.add_ons
+        if add_on.once and any(_adds_to(given.grant, each) for given in add_on.entitlements)
+    )
+
+
+def _adds_to(grant: EntitlementGrant, each: RecountedLimit) -> bool:
+    names = {limit.id for limit in grant.limits} | {change.limit for change in grant.limit_changes}
+    return grant.feature == each.feature and each.limit in names
 
 
 def _number(companies: int, *, complete: bool) -> str:

@@ -8,6 +8,7 @@ from google.protobuf.duration_pb2 import Duration
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.cli import describe
+from sidecar.cli.limit_tables import limit_table
 from sidecar.domain.time.units import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 
 
@@ -131,8 +132,11 @@ def test_changes_are_told_by_the_names_of_what_they_change() -> None:
 
 def test_what_packs_have_left_is_told_where_there_are_any() -> None:
     bought = pb.LimitStatus(limit="monthly", amount=100, used=110, carried=50, packs_left=40)
-    titles, (row,) = describe.limit_table([bought])
-    assert [50, 40] == [row[titles.index(title)] for title in ("carried", "packs left")]
-    assert "50 carried over, 40 left of packs" == describe.carried_text(bought)
-    titles, _ = describe.limit_table([pb.LimitStatus(limit="monthly", amount=100, carried=50)])
+    titles, (row,) = limit_table([bought])
+    assert [10, 40] == [row[titles.index(title)] for title in ("carried", "packs left")]
+    assert "10 carried over, 40 left of packs" == describe.carried_text(bought)
+    packs_alone = pb.LimitStatus(limit="monthly", amount=100, used=60, carried=60, packs_left=60)
+    assert "60 left of packs" == describe.carried_text(packs_alone)
+    assert "carried" not in limit_table([packs_alone])[0]
+    titles, _ = limit_table([pb.LimitStatus(limit="monthly", amount=100, carried=50)])
     assert "packs left" not in titles

@@ -12,13 +12,16 @@ from sidecar.control.services import apply, recounting
 from sidecar.control.services.apply import Desired
 from sidecar.control.storage.port import PlaneStore
 from sidecar.domain.catalog.model import (
+    AddOn,
+    AddOnEntitlement,
     Catalog,
     EntitlementGrant,
     ExistingCompanies,
     Limit,
+    LimitChange,
     Plan,
 )
-from sidecar.domain.company.model import Override
+from sidecar.domain.company.model import AddOnSubscription, Override
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 from sidecar.domain.validation import field_path_text
 from sidecar.shared import catalog_file
@@ -72,6 +75,32 @@ def test_companies_that_keep_their_version_for_now_count_as_before(
     free, pro = selling(BILLING).plans
     changed = replace(CATALOG, plans=(free, replace(pro, existing=existing)))
     assert () == apply.apply(store, Desired(changed), NOW_US).warnings
+
+
+@pytest.mark.parametrize(
+    ("holders", "told"),
+    [
+        pytest.param([], None, id="nobody holds one"),
+        pytest.param(["a"], "packs that are held begin anew for 1 company", id="one"),
+        pytest.param(["a", "b"], "packs that are held begin anew for 2 companies", id="several"),
+    ],
+)
+def test_packs_that_begin_anew_are_told_with_who_holds_them(
+    store: PlaneStore, holders: list[str], told: str | None
+) -> None:
+    more = EntitlementGrant("tokens", limit_changes=(LimitChange("monthly", 50, adds=True),))
+    pack = AddOn("pack", entitlements=(AddOnEntitlement(more),), plans=("pro",), once=True)
+    given = [company(name) for name in ("a", "b", "c")]
+    for at, each in enumerate(given):
+        if each.id in holders:
+            assert each.subscription is not None
+            subscription = replace(each.subscription, add_ons=(AddOnSubscription("pack", 2),))
+            given[at] = replace(each, subscription=subscription)
+    before, after = (replace(selling(limit), add_ons=(pack,)) for limit in (MONTHLY, BILLING))
+    apply.apply(store, Desired(before, tuple(given)), NOW_US)
+    ((_, message),) = apply.preview(store, Desired(after), NOW_US).warnings
+    assert (told is not None) == ("packs" in message)
+    assert (told or "") in message
 
 
 def test_a_limit_that_nobody_has_is_not_told(store: PlaneStore) -> None:
