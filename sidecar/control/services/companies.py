@@ -95,8 +95,8 @@ def _work_out(
         )
         raise InvalidInput("company.subscription", message)
     terms = PlanTerms({plan.key: plan for plan in catalog.plans}, transaction.plan_moves())
-    returns = bool(transaction.tombstones([company.id]))
-    new = Merged(terms.filled(said, None, now_us, returns=returns))
+    gone = transaction.tombstones([company.id]).get(company.id)
+    new = Merged(terms.filled(said, None, now_us, gone=gone))
     new = terms.versioned(with_trial_of_plane(new, said, None, now_us), None, now_us)
     for _, message in company_size_problems(new.company, None):
         raise InvalidInput("company", message)

@@ -120,7 +120,7 @@ def _given_companies(
         gone = transaction.tombstones(company for company in page if company not in stored)
         for company in page:
             held, said = stored.get(company), given[company]
-            filled = terms.filled(said, held, now_us, returns=company in gone)
+            filled = terms.filled(said, held, now_us, gone=gone.get(company))
             joined = merged(held, filled, take_over, now_us)
             whole = with_trial_of_plane(joined, said, held, now_us)
             whole = terms.versioned(whole, held, now_us)

@@ -14,7 +14,7 @@ from sidecar.control.rules.ownership import Merged
 from sidecar.control.services.plan_moves import with_moves
 from sidecar.control.services.timelines import time_of_change
 from sidecar.control.storage.plan_values import PlanMove
-from sidecar.control.storage.values import FieldOwner, Owner, StoredCompany
+from sidecar.control.storage.values import FieldOwner, Owner, StoredCompany, Tombstone
 from sidecar.domain.catalog.model import Plan
 from sidecar.domain.company.field_values import TRIAL
 from sidecar.domain.company.model import Company
@@ -24,6 +24,7 @@ from sidecar.domain.company.terms import (
     with_bought_versions,
     with_grace,
 )
+from sidecar.domain.company.timeline import phase_at
 
 _replace = msgspec.structs.replace
 
@@ -35,9 +36,13 @@ class PlanTerms(msgspec.Struct, frozen=True):
     moves: Sequence[PlanMove]
 
     def filled(
-        self, given: Company, held: StoredCompany | None, now_us: int, *, returns: bool
+        self, given: Company, held: StoredCompany | None, now_us: int, *, gone: Tombstone | None
     ) -> Company:
-        """A company as it is given, with anchor, trial and grace. `returns`: it was there once."""
+        """A company as it is given, with anchor, trial and grace.
+
+        `gone`: what stays of it, if it was removed. Who comes back goes on with the billing cycle,
+        so that what was used of its period stays used, and gets no trial again.
+        """
         subscription = given.subscription
         if subscription is None:
             return given
@@ -46,7 +51,10 @@ class PlanTerms(msgspec.Struct, frozen=True):
         if before is not None:
             subscription = with_anchor_of(subscription, before, now_us)
         else:
-            subscription = begun(subscription, self.plans, now_us, with_trial=not returns)
+            if gone is not None and subscription.anchor_us is None:
+                anchor_us = phase_at(gone.snapshot, now_us).anchor_us
+                subscription = _replace(subscription, anchor_us=anchor_us)
+            subscription = begun(subscription, self.plans, now_us, with_trial=gone is None)
         return _replace(given, subscription=subscription)
 
     def versioned(self, merged: Merged, held: StoredCompany | None, now_us: int) -> Merged:

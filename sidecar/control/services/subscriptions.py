@@ -188,7 +188,7 @@ def _begun(
     """The subscription of a company that has none begins, as one that a file gives."""
     said = msgspec.structs.replace(stored.company, subscription=Subscription(change.plan))
     terms = PlanTerms({plan.key: plan for plan in catalog.plans}, moves)
-    filled = terms.filled(said, stored, at_us, returns=False)
+    filled = terms.filled(said, stored, at_us, gone=None)
     after = terms.versioned(Merged(filled), stored, at_us).company
     assert after.subscription is not None
     _refuse_problems(change, after, stored.company)

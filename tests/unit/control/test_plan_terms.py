@@ -185,6 +185,33 @@ def test_a_company_that_is_removed_and_comes_back_gets_no_second_trial(store: Pl
 
 
 @pytest.mark.parametrize("created", [False, True])
+def test_a_company_that_comes_back_goes_on_with_its_billing_cycle_and_its_usage(
+    store: PlaneStore, created: bool
+) -> None:
+    applied(store, acme())
+    before = segment_at(directory.get_company(store, "acme").snapshot, LATER_US)
+    apply.apply(store, Desired(remove=("acme",)), LATER_US)
+    if created:
+        create_company(store, acme(), LATER_US + 1)
+    else:
+        applied(store, acme(), LATER_US + 1)
+    after = segment_at(directory.get_company(store, "acme").snapshot, LATER_US + 1)
+    assert (before.anchor_us, before.generation, before.anchored_generation) == (
+        after.anchor_us,
+        after.generation,
+        after.anchored_generation,
+    )
+    assert after.status is SubscriptionStatus.ACTIVE
+
+
+def test_a_company_that_comes_back_with_an_anchor_starts_anew(store: PlaneStore) -> None:
+    applied(store, acme())
+    apply.apply(store, Desired(remove=("acme",)), LATER_US)
+    applied(store, acme(anchor_us=LATER_US + 1), LATER_US + 1)
+    assert (held(store).anchor_us, held(store).trial_ends_us) == (LATER_US + 1, None)
+
+
+@pytest.mark.parametrize("created", [False, True])
 def test_the_first_month_that_is_paid_is_a_whole_one(store: PlaneStore, created: bool) -> None:
     sold = Catalog(plans=(Plan("pro", trial=Trial(LENGTH_US, becomes_active=True)),))
     apply.apply(store, Desired(sold), NOW_US)
