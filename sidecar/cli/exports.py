@@ -14,7 +14,7 @@ from sidecar.domain.catalog.model import Catalog
 from sidecar.domain.company.model import Company
 from sidecar.domain.difference.changes import Change, catalog_changes, company_change
 from sidecar.shared.catalog_file.export import catalog_tree, kinds_of
-from sidecar.shared.catalog_file.export_companies import company_tree
+from sidecar.shared.catalog_file.export_companies import company_tree, without_version_moves
 from sidecar.shared.catalog_file.load import CatalogFile, CatalogFileError, read_catalog_sources
 from sidecar.shared.catalog_file.yaml_text import Tree, yaml_text
 from sidecar.shared.convert.catalog import catalog_from_message
@@ -82,8 +82,9 @@ def _problems(catalog: Catalog, companies: Sequence[Company], text: str) -> Iter
 def _unsaid(catalog: Catalog, companies: Mapping[str, Company], read: CatalogFile) -> Iterator[str]:
     """What of catalog and companies is in no file."""
     changes: list[Change] = catalog_changes(catalog, read.catalog) if read.has_catalog else []
+    moved = {id_: without_version_moves(company) for id_, company in companies.items()}
     for company in read.companies:
-        change = company_change(companies[company.id], company)
+        change = company_change(moved[company.id], company)
         if change is not None and _paths(change):
             changes.append(change)
     for change in changes[:_TOLD_MAX]:

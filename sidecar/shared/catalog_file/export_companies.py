@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from sidecar.domain.bounds import FOREVER_US
 from sidecar.domain.catalog.model import FeatureKind
 from sidecar.domain.company.model import (
@@ -21,6 +23,7 @@ from sidecar.shared.catalog_file.yaml_text import Plain, Tree
 
 def company_tree(company: Company, kinds: Mapping[str, FeatureKind]) -> Tables:
     """A company. `kinds` are those of the catalog's features."""
+    company = without_version_moves(company)
     tree: Tables = {}
     if company.name:
         tree["name"] = company.name
@@ -40,6 +43,15 @@ def company_tree(company: Company, kinds: Mapping[str, FeatureKind]) -> Tables:
     if overrides:
         tree["overrides"] = overrides
     return tree
+
+
+def without_version_moves(company: Company) -> Company:
+    """A company without planned moves to other versions of its plan, which no file says."""
+    subscription = company.subscription
+    if subscription is None:
+        return company
+    said = tuple(filter(_is_said, subscription.changes))
+    return replace(company, subscription=replace(subscription, changes=said))
 
 
 def _subscription(subscription: Subscription) -> Tables:
@@ -71,7 +83,7 @@ def _subscription(subscription: Subscription) -> Tables:
     if pause is not None:
         times = _times(starts_at=pause.from_us, resumes_at=pause.until_us)
         tree["pause"] = times | ({"moves_anchor": True} if pause.moves_anchor else {})
-    changes = [_change(change) for change in subscription.changes if _is_said(change)]
+    changes = [_change(change) for change in subscription.changes]
     if changes:
         tree["changes"] = changes
     return tree

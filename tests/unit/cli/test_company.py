@@ -215,3 +215,13 @@ def test_a_company_is_shown_with_the_ids_that_it_had(fake: FakeServer) -> None:
     assert [["company", "acme-inc"], ["also", "called", "acme,", "b"]] == [
         line.split() for line in shown.splitlines()[:2]
     ]
+
+
+def test_the_sellers_moves_to_a_new_version_are_no_part_of_an_export(fake: FakeServer) -> None:
+    move = ScheduledChange(ANCHOR_US + 1, plan_version=2, at_period_end=True)
+    bought = Subscription("pro", ANCHOR_US, changes=(move,))
+    company = company_to_message(Company("acme", subscription=bought))
+    fake.answers["GetCatalog"] = catalog_answer()
+    fake.answers["GetCompany"] = control_pb2.GetCompanyResponse(company=company)
+    exported = tallyd("company", "export", "acme", "--control", fake.address)
+    assert (False, "") == ("changes" in exported.stdout, exported.stderr)
