@@ -17,12 +17,12 @@ from sidecar.cli.exports import Plane, export
 from sidecar.cli.servers import connect, require_current_plane
 from sidecar.cli.subscription_calls import Call, call_options, company_argument, history_option
 from sidecar.cli.subscription_tables import json_of_company, print_company
-from sidecar.cli.times import InstantType, take_zone_from
+from sidecar.cli.times import InstantType, local_time, take_zone_from
 from sidecar.domain.bounds import ADD_ON_QUANTITY_MAX
 from sidecar.domain.company.held_plans import held_at
 from sidecar.domain.company.model import AddOnSubscription, Company, Subscription
 from sidecar.domain.time.zones import is_zone
-from sidecar.shared.api_json import json_of_message
+from sidecar.shared.api_json import instant_of, json_of_message
 from sidecar.shared.convert.companies import company_to_message
 from sidecar.shared.wall_clock import wall_us
 
@@ -140,6 +140,13 @@ def create(
     if dry_run and answer.created:
         told = "could be created; dry run, nothing was changed"
     output.print_line(f"{printable(company)}: {told}; revision {answer.revision}")
+    bought = answer.company.subscription
+    if answer.created and bought.HasField("anchor"):
+        begins = f"billing cycle from {local_time(instant_of(bought.anchor))}"
+        trial = "no trial"
+        if bought.HasField("trial_ends_at"):
+            trial = f"trial until {local_time(instant_of(bought.trial_ends_at))}"
+        output.print_line(f"{trial}; {begins}")
 
 
 @command.command()

@@ -36,8 +36,8 @@ EXTENDABLE_US: Final = 30 * DAY_US
 """How long after its end a trial can be extended."""
 
 HOW_TO_END: Final = (
-    "the trial is ended at once, as bought, by `end_trial` in the request, or"
-    " `tallyd subscription trial end` on the command line"
+    "to end the trial at once, as bought: `end_trial` in the request, `tallyd subscription trial"
+    " end` on the command line"
 )
 
 _replace = msgspec.structs.replace

@@ -20,10 +20,12 @@ from sidecar.domain.company.model import (
     Subscription,
 )
 from sidecar.domain.company.timeline import compile_snapshot
+from sidecar.domain.time.units import DAY_US
 from sidecar.shared.convert.catalog import catalog_to_message
 from sidecar.shared.convert.companies import company_to_message
 from sidecar.shared.convert.snapshot_messages import snapshot_to_message
 from sidecar.shared.convert.times import timestamp
+from tests.support.build import NOW_US
 from tests.unit.cli.fakes import Failure, FakeServer, tallyd
 
 ANCHOR_US: Final = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
@@ -59,6 +61,26 @@ def test_a_company_is_created_as_it_is_said(fake: FakeServer) -> None:
     held = (AddOnSubscription("gb"), AddOnSubscription("seat", 3))
     bought = Subscription("pro", 1_769_900_400_000_000, add_ons=held)  # midnight in Berlin
     assert company_to_message(Company("acme", "Acme", "Europe/Berlin", bought)) == request.company
+
+
+@pytest.mark.parametrize(
+    ("trial_ends_us", "told"),
+    [
+        (NOW_US + DAY_US, "trial until 2026-03-16 12:00:00 UTC; "),
+        (None, "no trial; "),
+    ],
+)
+def test_what_begins_with_a_company_is_told(
+    fake: FakeServer, trial_ends_us: int | None, told: str
+) -> None:
+    bought = Subscription("pro", NOW_US + DAY_US, trial_ends_us=trial_ends_us)
+    created = company_to_message(Company("acme", subscription=bought))
+    fake.answers["CreateCompany"] = control_pb2.CreateCompanyResponse(
+        revision=4, created=True, company=created
+    )
+    result = tallyd("company", "create", "acme", "--plan", "pro", "--control", fake.address)
+    begins = "billing cycle from 2026-03-16 12:00:00 UTC"
+    assert f"acme: created; revision 4\n{told}{begins}\n" == result.stdout
 
 
 def test_one_that_is_there_already_is_told(fake: FakeServer) -> None:

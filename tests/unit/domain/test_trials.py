@@ -343,5 +343,5 @@ def test_nothing_is_told_of_a_trial(
 
 
 def test_a_payment_in_a_trial_is_told_what_ends_the_trial() -> None:
-    with pytest.raises(FailedPrecondition, match="no payment is late: the trial is ended at once"):
+    with pytest.raises(FailedPrecondition, match="no payment is late: to end the trial at once"):
         apply_change(RUNNING["a plan follows"], MarkPaid(), NOW, NOW_US, "UTC")
