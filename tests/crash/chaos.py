@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
-from tests.support.processes import Daemon, until
+from tests.support.processes import Daemon, Event, until
 
 SMALL_PUSHES = {"push_linger_ms": 2, "push_records_max": 40}
 """Options of a sidecar: many small exchanges with the plane, so that kills hit every stage."""
@@ -46,3 +46,8 @@ async def kill_again_and_again(
         await until(reached, f"no progress while {daemon.name} runs")
     await daemon.kill()
     await daemon.start()
+
+
+def errors_but_of_kills(sidecar: Daemon) -> list[Event]:
+    """What was logged as an error, but for what kills during several starts in a row explain."""
+    return [event for event in sidecar.errors() if event["event"] != "store.not_looked_through"]
