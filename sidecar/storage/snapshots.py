@@ -30,7 +30,7 @@ from sidecar.storage.transaction import Transaction
 
 T = TypeVar("T")
 
-WRITTEN_AT_ONCE: Final = 200
+WRITTEN_AT_ONCE: Final = 160
 """Companies whose snapshots are written in one step."""
 _WEIGHT_AT_ONCE: Final = 1_000
 """Phases, add-ons and overrides, beyond those of the first company."""

@@ -14,6 +14,7 @@ from typing import Final
 import lmdb
 import pytest
 
+from sidecar.storage.codec import STORE_FORMAT
 from tests.support.bounds import HANG_SECONDS_MAX
 from tests.support.daemons import CATALOG_FILE, Standalone, refused
 from tests.support.processes import ROOT
@@ -65,10 +66,10 @@ def test_a_socket_path_that_is_a_file_is_told_and_left_alone(tmp_path: Path) -> 
 def test_a_store_from_the_future_is_told(tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
     with lmdb.open(str(tmp_path / "store"), lib_version=0) as env, env.begin(write=True) as t:
-        t.put(b"mformat", b"7")
+        t.put(b"mformat", b"%d" % (STORE_FORMAT + 1))
     status, said = refused(tmp_path)
     assert CANNOT_RUN == status
-    assert "the store has format 7, written by a newer tallyd" in said
+    assert f"the store has format {STORE_FORMAT + 1}, written by a newer tallyd" in said
 
 
 def test_a_store_path_that_is_a_file_is_told(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ class Terminal:
         if command.interrupted:
             self._wait_for(command, lambda line: bool(line.strip()))
             os.killpg(self._shell.pid, signal.SIGINT)
-        ended = self._wait_for(command, lambda line: line.startswith(_ENDED))
+        ended = self._wait_for(command, lambda line: line.startswith(_ENDED), command.interrupted)
         if ended != f"{_ENDED}0":
             raise PageFailed(f"{command.text}\n{ended}\n{self._last_said()}")
 
@@ -93,11 +93,19 @@ class Terminal:
             self._lines.put(line.rstrip("\n"))
         self._lines.put(None)
 
-    def _wait_for(self, command: Command, wanted: Callable[[str], bool]) -> str:
+    def _wait_for(
+        self, command: Command, wanted: Callable[[str], bool], interrupts: bool = False
+    ) -> str:
+        """Wait for a line; `interrupts`: with Ctrl-C again and again, as people do."""
+        tries = 10 if interrupts else 1
         while True:
             try:
-                line = self._lines.get(timeout=HANG_SECONDS_MAX)
+                line = self._lines.get(timeout=HANG_SECONDS_MAX / 10 * (1 if interrupts else 10))
             except queue.Empty:
+                tries -= 1
+                if tries:
+                    os.killpg(self._shell.pid, signal.SIGINT)
+                    continue
                 raise PageFailed(f"{command.text}\nhangs\n{self._last_said()}") from None
             if line is None:
                 raise PageFailed(f"{command.text}\nended its shell\n{self._last_said()}")
