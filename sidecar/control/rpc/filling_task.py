@@ -5,25 +5,18 @@ Steps are small and apart from each other, so that calls go on between them.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
-import structlog
-
 from sidecar.control.metrics import ControlMetrics
+from sidecar.control.rpc.background import in_steps
 from sidecar.control.rpc.watch_hub import Hub
 from sidecar.control.rpc.workers import Workers
 from sidecar.control.services.filling import Filler, any_unfinished, forget_filled
 from sidecar.control.services.filling_walk import FillingWalker
-from sidecar.domain.errors import TallydError, Unavailable
 
-IDLE_S: Final = 1.0
-PAUSE_S: Final = 0.02
 FORGET_EVERY: Final = 60
 """Idle rounds between two looks for what may be forgotten."""
-
-_log = structlog.get_logger(__name__)
 
 
 class FillingTask:
@@ -46,16 +39,11 @@ class FillingTask:
 
     async def run(self) -> None:
         """Look for new limits and fill their counters, until cancelled."""
-        while True:
-            try:
-                looked, filled = await self._look(), await self._fill()
-                more = looked or filled or await self._forget()
-            except Unavailable:
-                more = False  # told as a trouble of the database
-            except TallydError as error:
-                _log.warning("control.filling_failed", error=str(error))
-                more = False
-            await asyncio.sleep(PAUSE_S if more else IDLE_S)
+        await in_steps(self._step, "control.filling_failed")
+
+    async def _step(self) -> bool:
+        looked, filled = await self._look(), await self._fill()
+        return looked or filled or await self._forget()
 
     async def _look(self) -> bool:
         if not await self._workers.read(self._walker.any_left):

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
-import structlog
-
+from sidecar.control.rpc.background import in_steps
 from sidecar.control.rpc.watch_hub import Hub
 from sidecar.control.rpc.workers import Workers
 from sidecar.control.services.plan_moves import forget, forget_due, move_due, move_page
-from sidecar.domain.errors import TallydError, Unavailable
 from sidecar.domain.time.units import MINUTE_US
 
-IDLE_S: Final = 1.0
-PAUSE_S: Final = 0.02
 FORGET_US: Final = MINUTE_US
-
-_log = structlog.get_logger(__name__)
 
 
 class PlanTask:
@@ -32,15 +25,7 @@ class PlanTask:
 
     async def run(self) -> None:
         """Move companies and forget versions, a few at a time, until cancelled."""
-        while True:
-            try:
-                more = await self._step()
-            except Unavailable:
-                more = False  # told as a trouble of the database
-            except TallydError as error:
-                _log.warning("control.plan_moves_failed", error=str(error))
-                more = False
-            await asyncio.sleep(PAUSE_S if more else IDLE_S)
+        await in_steps(self._step, "control.plan_moves_failed")
 
     async def _step(self) -> bool:
         now_us = self._clock()

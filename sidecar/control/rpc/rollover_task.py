@@ -6,23 +6,14 @@ end at once.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from typing import Final
-
-import structlog
 
 from sidecar.control.metrics import ControlMetrics
+from sidecar.control.rpc.background import in_steps
 from sidecar.control.rpc.watch_hub import Hub
 from sidecar.control.rpc.workers import Workers
 from sidecar.control.services.close_windows import RollingCatalogs, any_due, close_windows
 from sidecar.control.services.rollover_walk import Walker
-from sidecar.domain.errors import TallydError, Unavailable
-
-IDLE_S: Final = 1.0
-PAUSE_S: Final = 0.02
-
-_log = structlog.get_logger(__name__)
 
 
 class RolloverTask:
@@ -44,16 +35,11 @@ class RolloverTask:
 
     async def run(self) -> None:
         """Close windows when they are due and look for new ones, until cancelled."""
-        while True:
-            try:
-                closed, walked = await self._close(), await self._walk()
-                more = closed or walked
-            except Unavailable:
-                more = False  # told as a trouble of the database
-            except TallydError as error:
-                _log.warning("control.rollover_failed", error=str(error))
-                more = False
-            await asyncio.sleep(PAUSE_S if more else IDLE_S)
+        await in_steps(self._step, "control.rollover_failed")
+
+    async def _step(self) -> bool:
+        closed, walked = await self._close(), await self._walk()
+        return closed or walked
 
     async def _close(self) -> bool:
         now_us = self._clock()

@@ -11,7 +11,7 @@ import pytest
 
 from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
 from sidecar.api.sync.v1 import sync_pb2, sync_pb2_grpc
-from sidecar.control.rpc import rollover_task, watch_hub
+from sidecar.control.rpc import background, watch_hub
 from sidecar.control.server import ControlPlane
 from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import CounterKey
@@ -58,8 +58,8 @@ async def calls(
 ) -> AsyncIterator[Calls]:
     """A plane that has seen that acme's tokens roll over."""
     monkeypatch.setattr(watch_hub, "COALESCE_S", 0.02)
-    monkeypatch.setattr(rollover_task, "IDLE_S", 0.02)
-    monkeypatch.setattr(rollover_task, "PAUSE_S", 0.0)
+    monkeypatch.setattr(background, "IDLE_S", 0.02)
+    monkeypatch.setattr(background, "PAUSE_S", 0.0)
     plane = ControlPlane(CONFIG, store, clock, clock.ticks)
     await plane.start()
     try:
