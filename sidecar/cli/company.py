@@ -15,8 +15,13 @@ from sidecar.cli.company_tables import json_of_companies, print_companies, print
 from sidecar.cli.completion import complete_add_on, complete_company, complete_plan
 from sidecar.cli.exports import Plane, export
 from sidecar.cli.servers import connect, require_current_plane
-from sidecar.cli.subscription_calls import Call, call_options, company_argument, history_option
-from sidecar.cli.subscription_tables import json_of_company, print_company
+from sidecar.cli.subscription_calls import (
+    Call,
+    call_options,
+    company_argument,
+    history_option,
+    show_company,
+)
 from sidecar.cli.times import InstantType, local_time, take_zone_from
 from sidecar.domain.bounds import ADD_ON_QUANTITY_MAX
 from sidecar.domain.company.held_plans import held_at
@@ -228,16 +233,8 @@ def _plans(company: Company, now_us: int) -> Iterator[str]:
 @call_options
 def show(call: Call, history: bool) -> None:
     """Show COMPANY, its timeline, and what of it calls have changed."""
-    with connect("control", call.address) as channel:
-        stub = control_pb2_grpc.ControlServiceStub(channel)
-        request = control_pb2.GetCompanyRequest(
-            company=call.company, accepts_spans=not call.as_json
-        )
-        answer = stub.GetCompany(request, timeout=call.timeout_s)
-    if call.as_json:
-        output.print_json(json_of_company(answer, wall_us()))
-    else:
-        print_company(answer, wall_us(), history=history)
+    answer = show_company(call, history=history)
+    if not call.as_json:
         print_owners(answer)
 
 

@@ -7,11 +7,10 @@ from typing import Final
 import click
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
+from sidecar.api.control.v1 import control_pb2
 from sidecar.cli import output
 from sidecar.cli.common import examples
 from sidecar.cli.completion import complete_add_on, complete_plan
-from sidecar.cli.servers import connect
 from sidecar.cli.subscription_calls import (
     Call,
     ChangeInstant,
@@ -23,12 +22,11 @@ from sidecar.cli.subscription_calls import (
     move_anchor_option,
     planned_option,
     send,
+    show_company,
     until_option,
 )
-from sidecar.cli.subscription_tables import json_of_company, print_company
 from sidecar.cli.times import local_time
 from sidecar.shared.api_json import instant_of
-from sidecar.shared.wall_clock import wall_us
 
 QUANTITY_MAX: Final = 1_000_000
 
@@ -58,16 +56,7 @@ def command() -> None:
 @call_options
 def show(call: Call, history: bool) -> None:
     """Show COMPANY's subscription and its timeline."""
-    with connect("control", call.address) as channel:
-        stub = control_pb2_grpc.ControlServiceStub(channel)
-        request = control_pb2.GetCompanyRequest(
-            company=call.company, accepts_spans=not call.as_json
-        )
-        answer = stub.GetCompany(request, timeout=call.timeout_s)
-    if call.as_json:
-        output.print_json(json_of_company(answer, wall_us()))
-    else:
-        print_company(answer, wall_us(), history=history)
+    show_company(call, history=history)
 
 
 @command.command()

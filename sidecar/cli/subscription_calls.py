@@ -14,7 +14,7 @@ from sidecar.cli import output
 from sidecar.cli.common import DEFAULT_CONTROL, F, control_option, json_option, timeout_option
 from sidecar.cli.completion import complete_company
 from sidecar.cli.servers import connect, require_current_plane
-from sidecar.cli.subscription_tables import print_change
+from sidecar.cli.subscription_tables import json_of_company, print_change, print_company
 from sidecar.cli.times import InstantType, take_zone_from, time_zone_option
 from sidecar.shared.api_json import json_of_message
 from sidecar.shared.convert.times import timestamp
@@ -202,3 +202,18 @@ def send(
         print_change(
             answer, told, at_once, wall_us(), is_end=is_end, already=already, before=before
         )
+
+
+def show_company(call: Call, *, history: bool) -> control_pb2.GetCompanyResponse:
+    """Show a company's subscription and its timeline, and return what was answered."""
+    with connect("control", call.address) as channel:
+        stub = control_pb2_grpc.ControlServiceStub(channel)
+        request = control_pb2.GetCompanyRequest(
+            company=call.company, accepts_spans=not call.as_json
+        )
+        answer: control_pb2.GetCompanyResponse = stub.GetCompany(request, timeout=call.timeout_s)
+    if call.as_json:
+        output.print_json(json_of_company(answer, wall_us()))
+    else:
+        print_company(answer, wall_us(), history=history)
+    return answer

@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from sidecar.api.control.v1 import control_pb2
-from sidecar.cli import subscription, subscription_calls, times
+from sidecar.cli import subscription_calls, times
 from sidecar.cli.common import ExitCode
 from sidecar.domain.catalog.model import EntitlementGrant
 from sidecar.domain.company.model import (
@@ -61,9 +61,8 @@ FROM                     UNTIL                    STATUS  PLAN   ADD-ONS        
 @pytest.fixture(autouse=True)
 def at_noon(monkeypatch: pytest.MonkeyPatch, in_utc: None) -> None:
     """It is NOW_US, and this machine's clock shows UTC."""
-    for module in (subscription, subscription_calls):
+    for module in (subscription_calls, times):
         monkeypatch.setattr(module, "wall_us", lambda: NOW_US)
-    monkeypatch.setattr(times, "wall_us", lambda: NOW_US)
 
 
 def changed(effective_us: int = NOW_US) -> control_pb2.ChangeSubscriptionResponse:

@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from sidecar.cli import company
+from sidecar.cli import subscription_calls
 from sidecar.domain.catalog.model import EntitlementGrant
 from sidecar.domain.company.model import Company, Override, Subscription
 from sidecar.domain.time.units import DAY_US
@@ -56,7 +56,7 @@ def test_with_history_all_of_it_is_shown(fake: FakeServer) -> None:
 def test_companies_and_subscriptions_are_shown_alike(
     fake: FakeServer, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr(company, "wall_us", lambda: NOW_US)
+    monkeypatch.setattr(subscription_calls, "wall_us", lambda: NOW_US)
     fake.answers["GetCompany"] = got(GRANTED)
     told = [
         len(tallyd(kind, "show", "acme", *more, "--control", fake.address).stdout.splitlines())

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from sidecar.api.control.v1 import control_pb2
-from sidecar.cli import subscription as commands
+from sidecar.cli import subscription_calls as commands
 from sidecar.cli import times
 from sidecar.cli.common import ExitCode
 from sidecar.domain.company.model import Company, PastDue, ScheduledChange, Subscription
