@@ -128,6 +128,9 @@ class GetStatusResponse(_message.Message):
     OUTBOX_MAX_RECORDS_FIELD_NUMBER: _builtins.int
     DISK_FREE_BYTES_FIELD_NUMBER: _builtins.int
     DISK_BYTES_FIELD_NUMBER: _builtins.int
+    LEASES_IN_USE_FIELD_NUMBER: _builtins.int
+    LEASES_HELD_FIELD_NUMBER: _builtins.int
+    LEASE_REFUSALS_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """Version of the program."""
     incarnation: _builtins.str
@@ -180,6 +183,12 @@ class GetStatusResponse(_message.Message):
     """Bytes that are free on the store's disk."""
     disk_bytes: _builtins.int
     """Bytes of the store's disk; 0 where they cannot be told."""
+    leases_in_use: _builtins.bool
+    """Whether exact limits are counted on by leases alone, since the control plane grants them."""
+    leases_held: _builtins.int
+    """Leases of which something is left here."""
+    lease_refusals: _builtins.int
+    """How often, since the start, the control plane said that what is held here was never granted."""
     @_builtins.property
     def plane_heard_at(self) -> _timestamp_pb2.Timestamp:
         """When the control plane was last heard. Absent: never."""
@@ -241,10 +250,13 @@ class GetStatusResponse(_message.Message):
         outbox_max_records: _builtins.int = ...,
         disk_free_bytes: _builtins.int = ...,
         disk_bytes: _builtins.int = ...,
+        leases_in_use: _builtins.bool = ...,
+        leases_held: _builtins.int = ...,
+        lease_refusals: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["oldest_waiting_at", b"oldest_waiting_at", "plane_heard_at", b"plane_heard_at", "remembered", b"remembered", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_sequence", b"acknowledged_sequence", "answers_bytes", b"answers_bytes", "answers_max_bytes", b"answers_max_bytes", "clock_doubted_us", b"clock_doubted_us", "clock_offset_us", b"clock_offset_us", "disk_bytes", b"disk_bytes", "disk_free_bytes", b"disk_free_bytes", "draining", b"draining", "durability", b"durability", "incarnation", b"incarnation", "last_sequence", b"last_sequence", "losses", b"losses", "oldest_waiting_at", b"oldest_waiting_at", "outbox_bytes", b"outbox_bytes", "outbox_max_records", b"outbox_max_records", "outbox_records", b"outbox_records", "plane_connected", b"plane_connected", "plane_heard_at", b"plane_heard_at", "quarantined", b"quarantined", "ready", b"ready", "remembered", b"remembered", "revision", b"revision", "standalone", b"standalone", "started_at", b"started_at", "store_max_bytes", b"store_max_bytes", "store_trouble", b"store_trouble", "store_used_bytes", b"store_used_bytes", "tallies", b"tallies", "unreadable_companies", b"unreadable_companies", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_sequence", b"acknowledged_sequence", "answers_bytes", b"answers_bytes", "answers_max_bytes", b"answers_max_bytes", "clock_doubted_us", b"clock_doubted_us", "clock_offset_us", b"clock_offset_us", "disk_bytes", b"disk_bytes", "disk_free_bytes", b"disk_free_bytes", "draining", b"draining", "durability", b"durability", "incarnation", b"incarnation", "last_sequence", b"last_sequence", "lease_refusals", b"lease_refusals", "leases_held", b"leases_held", "leases_in_use", b"leases_in_use", "losses", b"losses", "oldest_waiting_at", b"oldest_waiting_at", "outbox_bytes", b"outbox_bytes", "outbox_max_records", b"outbox_max_records", "outbox_records", b"outbox_records", "plane_connected", b"plane_connected", "plane_heard_at", b"plane_heard_at", "quarantined", b"quarantined", "ready", b"ready", "remembered", b"remembered", "revision", b"revision", "standalone", b"standalone", "started_at", b"started_at", "store_max_bytes", b"store_max_bytes", "store_trouble", b"store_trouble", "store_used_bytes", b"store_used_bytes", "tallies", b"tallies", "unreadable_companies", b"unreadable_companies", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

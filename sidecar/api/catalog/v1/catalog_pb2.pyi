@@ -49,6 +49,8 @@ class _WindowUnitEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WindowUnit
     """One window for ever; interval and alignment have no effect."""
     WINDOW_UNIT_REQUEST: _WindowUnit.ValueType  # 9
     """No window: the amount is for one request, and nothing is counted. Interval and alignment have no effect."""
+    WINDOW_UNIT_LEVEL: _WindowUnit.ValueType  # 10
+    """No window, of LEVEL features alone: what is in use now. Interval and alignment have no effect."""
 
 class WindowUnit(_WindowUnit, metaclass=_WindowUnitEnumTypeWrapper):
     """Unit of a window. A window's length is its unit times its interval."""
@@ -73,6 +75,8 @@ WINDOW_UNIT_LIFETIME: WindowUnit.ValueType  # 8
 """One window for ever; interval and alignment have no effect."""
 WINDOW_UNIT_REQUEST: WindowUnit.ValueType  # 9
 """No window: the amount is for one request, and nothing is counted. Interval and alignment have no effect."""
+WINDOW_UNIT_LEVEL: WindowUnit.ValueType  # 10
+"""No window, of LEVEL features alone: what is in use now. Interval and alignment have no effect."""
 Global___WindowUnit: _TypeAlias = WindowUnit  # noqa: Y015
 
 class _Alignment:
@@ -82,7 +86,7 @@ class _Alignment:
 class _AlignmentEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Alignment.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ALIGNMENT_UNSPECIFIED: _Alignment.ValueType  # 0
-    """Not set. Rejected, but for WINDOW_UNIT_LIFETIME and WINDOW_UNIT_REQUEST."""
+    """Not set. Rejected, but for WINDOW_UNIT_LIFETIME, WINDOW_UNIT_REQUEST and WINDOW_UNIT_LEVEL."""
     ALIGNMENT_CALENDAR: _Alignment.ValueType  # 1
     """On the calendar of the company's time zone (2001-01-01T00:00; MINUTE and HOUR: the Unix epoch)."""
     ALIGNMENT_ANCHORED: _Alignment.ValueType  # 2
@@ -92,7 +96,7 @@ class Alignment(_Alignment, metaclass=_AlignmentEnumTypeWrapper):
     """Where windows start."""
 
 ALIGNMENT_UNSPECIFIED: Alignment.ValueType  # 0
-"""Not set. Rejected, but for WINDOW_UNIT_LIFETIME and WINDOW_UNIT_REQUEST."""
+"""Not set. Rejected, but for WINDOW_UNIT_LIFETIME, WINDOW_UNIT_REQUEST and WINDOW_UNIT_LEVEL."""
 ALIGNMENT_CALENDAR: Alignment.ValueType  # 1
 """On the calendar of the company's time zone (2001-01-01T00:00; MINUTE and HOUR: the Unix epoch)."""
 ALIGNMENT_ANCHORED: Alignment.ValueType  # 2
@@ -131,6 +135,54 @@ ENFORCEMENT_THROTTLE: Enforcement.ValueType  # 4
 """Past the limit, a slower rate: what the limit's throttle lets through; more is denied with a time to wait."""
 Global___Enforcement: _TypeAlias = Enforcement  # noqa: Y015
 
+class _CreditKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CreditKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CreditKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CREDIT_KIND_UNSPECIFIED: _CreditKind.ValueType  # 0
+    """Not set: the default of the field."""
+    CREDIT_KIND_PAID: _CreditKind.ValueType  # 1
+    """Bought."""
+    CREDIT_KIND_PROMOTIONAL: _CreditKind.ValueType  # 2
+    """Given."""
+
+class CreditKind(_CreditKind, metaclass=_CreditKindEnumTypeWrapper):
+    """Whether credits are bought or given. Of two grants that are alike, given ones burn first."""
+
+CREDIT_KIND_UNSPECIFIED: CreditKind.ValueType  # 0
+"""Not set: the default of the field."""
+CREDIT_KIND_PAID: CreditKind.ValueType  # 1
+"""Bought."""
+CREDIT_KIND_PROMOTIONAL: CreditKind.ValueType  # 2
+"""Given."""
+Global___CreditKind: _TypeAlias = CreditKind  # noqa: Y015
+
+class _Across:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AcrossEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Across.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ACROSS_UNSPECIFIED: _Across.ValueType  # 0
+    """Not set: the default."""
+    ACROSS_EXACT: _Across.ValueType  # 1
+    """Never passed: each sidecar spends what the control plane has leased to it."""
+    ACROSS_EVENTUAL: _Across.ValueType  # 2
+    """Each sidecar decides by what it has heard of the others' usage: passed by as much as is on its way."""
+
+class Across(_Across, metaclass=_AcrossEnumTypeWrapper):
+    """How exactly a HARD limit holds over all sidecars."""
+
+ACROSS_UNSPECIFIED: Across.ValueType  # 0
+"""Not set: the default."""
+ACROSS_EXACT: Across.ValueType  # 1
+"""Never passed: each sidecar spends what the control plane has leased to it."""
+ACROSS_EVENTUAL: Across.ValueType  # 2
+"""Each sidecar decides by what it has heard of the others' usage: passed by as much as is on its way."""
+Global___Across: _TypeAlias = Across  # noqa: Y015
+
 class _FeatureKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -145,6 +197,12 @@ class _FeatureKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FeatureKi
     """A value, such as a retention time."""
     FEATURE_KIND_METERED: _FeatureKind.ValueType  # 3
     """Counted per window."""
+    FEATURE_KIND_CREDITS: _FeatureKind.ValueType  # 4
+    """A balance of micro-credits: its limits are grants, one for each of their windows."""
+    FEATURE_KIND_SEATS: _FeatureKind.ValueType  # 5
+    """Named holders: those that there are now (LIFETIME), or distinct ones in each window."""
+    FEATURE_KIND_LEVEL: _FeatureKind.ValueType  # 6
+    """What is in use now, up and down."""
 
 class FeatureKind(_FeatureKind, metaclass=_FeatureKindEnumTypeWrapper):
     """What kind of thing a feature is."""
@@ -157,7 +215,37 @@ FEATURE_KIND_CONFIG: FeatureKind.ValueType  # 2
 """A value, such as a retention time."""
 FEATURE_KIND_METERED: FeatureKind.ValueType  # 3
 """Counted per window."""
+FEATURE_KIND_CREDITS: FeatureKind.ValueType  # 4
+"""A balance of micro-credits: its limits are grants, one for each of their windows."""
+FEATURE_KIND_SEATS: FeatureKind.ValueType  # 5
+"""Named holders: those that there are now (LIFETIME), or distinct ones in each window."""
+FEATURE_KIND_LEVEL: FeatureKind.ValueType  # 6
+"""What is in use now, up and down."""
 Global___FeatureKind: _TypeAlias = FeatureKind  # noqa: Y015
+
+class _LevelMeasure:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LevelMeasureEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LevelMeasure.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LEVEL_MEASURE_UNSPECIFIED: _LevelMeasure.ValueType  # 0
+    """Not set. Rejected."""
+    LEVEL_MEASURE_PEAK: _LevelMeasure.ValueType  # 1
+    """The highest in it."""
+    LEVEL_MEASURE_AVERAGE: _LevelMeasure.ValueType  # 2
+    """The average, weighted by time."""
+
+class LevelMeasure(_LevelMeasure, metaclass=_LevelMeasureEnumTypeWrapper):
+    """What of a level a window is billed for."""
+
+LEVEL_MEASURE_UNSPECIFIED: LevelMeasure.ValueType  # 0
+"""Not set. Rejected."""
+LEVEL_MEASURE_PEAK: LevelMeasure.ValueType  # 1
+"""The highest in it."""
+LEVEL_MEASURE_AVERAGE: LevelMeasure.ValueType  # 2
+"""The average, weighted by time."""
+Global___LevelMeasure: _TypeAlias = LevelMeasure  # noqa: Y015
 
 class _FailAction:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -529,12 +617,22 @@ class Limit(_message.Message):
     THROTTLE_FIELD_NUMBER: _builtins.int
     ROLLOVER_FIELD_NUMBER: _builtins.int
     AMOUNTS_FIELD_NUMBER: _builtins.int
+    ACROSS_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    CREDIT_KIND_FIELD_NUMBER: _builtins.int
+    SWAPS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Name, unique within the entitlement. 1 to 128 bytes of printable UTF-8."""
     amount: _builtins.int
     """Ceiling in the feature's unit, 0 to 2^63-1. Absent: unlimited."""
     enforcement: Global___Enforcement.ValueType
     """What happens past the amount."""
+    across: Global___Across.ValueType
+    """How exactly the amount holds over all sidecars. HARD limits only; ACROSS_EXACT is the default for them."""
+    priority: _builtins.int
+    """CREDITS: what is granted in each window burns in this order, lower first; 0 to 1,000."""
+    credit_kind: Global___CreditKind.ValueType
+    """CREDITS: whether what is granted is bought or given. Not set: CREDIT_KIND_PROMOTIONAL."""
     @_builtins.property
     def window(self) -> Global___Window:
         """Windows on which the usage is counted."""
@@ -563,6 +661,10 @@ class Limit(_message.Message):
     def amounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ValueAmount]:
         """Other amounts for some values of the limit's only dimension, at most 256; each value once."""
 
+    @_builtins.property
+    def swaps(self) -> Global___Swaps:
+        """SEATS: most that may change hands in a window. Absent: any number."""
+
     def __init__(
         self,
         *,
@@ -575,16 +677,48 @@ class Limit(_message.Message):
         throttle: Global___Rate | None = ...,
         rollover: Global___Rollover | None = ...,
         amounts: _abc.Iterable[Global___ValueAmount] | None = ...,
+        across: Global___Across.ValueType = ...,
+        priority: _builtins.int = ...,
+        credit_kind: Global___CreditKind.ValueType = ...,
+        swaps: Global___Swaps | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "amount", b"amount", "rollover", b"rollover", "scope", b"scope", "throttle", b"throttle", "window", b"window"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "amount", b"amount", "rollover", b"rollover", "scope", b"scope", "swaps", b"swaps", "throttle", b"throttle", "window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "amount", b"amount", "amounts", b"amounts", "enforcement", b"enforcement", "id", b"id", "rollover", b"rollover", "scope", b"scope", "throttle", b"throttle", "warning_percents", b"warning_percents", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "across", b"across", "amount", b"amount", "amounts", b"amounts", "credit_kind", b"credit_kind", "enforcement", b"enforcement", "id", b"id", "priority", b"priority", "rollover", b"rollover", "scope", b"scope", "swaps", b"swaps", "throttle", b"throttle", "warning_percents", b"warning_percents", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__amount: _TypeAlias = _typing.Literal["amount"]  # noqa: Y015
     _WhichOneofArgType__amount: _TypeAlias = _typing.Literal["_amount", b"_amount"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__amount) -> _WhichOneofReturnType__amount | None: ...
 
 Global___Limit: _TypeAlias = Limit  # noqa: Y015
+
+@_typing.final
+class Swaps(_message.Message):
+    """Most seats that may be released and taken by somebody else in a window."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    amount: _builtins.int
+    """How many, 0 to 2^63-1."""
+    @_builtins.property
+    def window(self) -> Global___Window:
+        """The windows in which they are counted."""
+
+    def __init__(
+        self,
+        *,
+        amount: _builtins.int = ...,
+        window: Global___Window | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["window", b"window"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Swaps: _TypeAlias = Swaps  # noqa: Y015
 
 @_typing.final
 class RateLimit(_message.Message):
@@ -625,6 +759,126 @@ class RateLimit(_message.Message):
 Global___RateLimit: _TypeAlias = RateLimit  # noqa: Y015
 
 @_typing.final
+class Price(_message.Message):
+    """A price: so many micro-credits for so many units, exactly."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MICRO_CREDITS_FIELD_NUMBER: _builtins.int
+    PER_FIELD_NUMBER: _builtins.int
+    micro_credits: _builtins.int
+    """Micro-credits, 0 to 2^63-1. 0 is free."""
+    per: _builtins.int
+    """For so many units, 1 to 2^63-1. 0 means 1."""
+    def __init__(
+        self,
+        *,
+        micro_credits: _builtins.int = ...,
+        per: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["micro_credits", b"micro_credits", "per", b"per"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Price: _TypeAlias = Price  # noqa: Y015
+
+@_typing.final
+class ValuePrice(_message.Message):
+    """The price of usage with one value of a dimension."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    value: _builtins.str
+    """The value."""
+    @_builtins.property
+    def price(self) -> Global___Price:
+        """The price."""
+
+    def __init__(
+        self,
+        *,
+        value: _builtins.str = ...,
+        price: Global___Price | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["price", b"price"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["price", b"price", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ValuePrice: _TypeAlias = ValuePrice  # noqa: Y015
+
+@_typing.final
+class FeatureCost(_message.Message):
+    """What usage of a METERED feature costs. A call costs its quantity times the price, rounded up to a whole micro-credit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CREDITS_FIELD_NUMBER: _builtins.int
+    OTHERWISE_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    PRICES_FIELD_NUMBER: _builtins.int
+    credits: _builtins.str
+    """Key of the CREDITS feature on whose balance it draws."""
+    by: _builtins.str
+    """The dimension that prices go by. Empty: none."""
+    @_builtins.property
+    def otherwise(self) -> Global___Price:
+        """Price of all usage, or where prices go by a dimension, of that which prices does not name. Absent: that is refused."""
+
+    @_builtins.property
+    def prices(self) -> _containers.RepeatedCompositeFieldContainer[Global___ValuePrice]:
+        """Prices by the dimension's values, at most 256; each value once."""
+
+    def __init__(
+        self,
+        *,
+        credits: _builtins.str = ...,
+        otherwise: Global___Price | None = ...,
+        by: _builtins.str = ...,
+        prices: _abc.Iterable[Global___ValuePrice] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["otherwise", b"otherwise"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "credits", b"credits", "otherwise", b"otherwise", "prices", b"prices"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeatureCost: _TypeAlias = FeatureCost  # noqa: Y015
+
+@_typing.final
+class LevelBilling(_message.Message):
+    """How a level is billed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEASURE_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    measure: Global___LevelMeasure.ValueType
+    """What is billed."""
+    @_builtins.property
+    def window(self) -> Global___Window:
+        """The windows that are billed."""
+
+    def __init__(
+        self,
+        *,
+        measure: Global___LevelMeasure.ValueType = ...,
+        window: Global___Window | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["window", b"window"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["measure", b"measure", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LevelBilling: _TypeAlias = LevelBilling  # noqa: Y015
+
+@_typing.final
 class FailPolicy(_message.Message):
     """What decides about a feature where the sidecar lacks knowledge or room."""
 
@@ -634,12 +888,17 @@ class FailPolicy(_message.Message):
     STALE_FIELD_NUMBER: _builtins.int
     STALE_AFTER_FIELD_NUMBER: _builtins.int
     OUTBOX_FULL_FIELD_NUMBER: _builtins.int
+    NO_LEASE_FIELD_NUMBER: _builtins.int
     no_snapshot: Global___FailAction.ValueType
     """Nothing is known of the company and the control plane cannot be asked: DENY (the default), ALLOW or DEFAULT_PLAN."""
     stale: Global___FailAction.ValueType
     """The control plane was not heard for stale_after: KEEP (the default), DENY or ALLOW."""
     outbox_full: Global___FailAction.ValueType
     """The outbox is full: DENY (the default) or ALLOW. Usage is recorded all the same, as long as the disk has room."""
+    no_lease: Global___FailAction.ValueType
+    """A limit that holds exactly over all sidecars has no lease here, and the control plane cannot be asked: DENY (the
+    default) or ALLOW, which may pass the limit.
+    """
     @_builtins.property
     def stale_after(self) -> _duration_pb2.Duration:
         """From which silence on "stale" decides; 10 seconds to 365 days. Absent: never."""
@@ -651,10 +910,11 @@ class FailPolicy(_message.Message):
         stale: Global___FailAction.ValueType = ...,
         stale_after: _duration_pb2.Duration | None = ...,
         outbox_full: Global___FailAction.ValueType = ...,
+        no_lease: Global___FailAction.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["stale_after", b"stale_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["no_snapshot", b"no_snapshot", "outbox_full", b"outbox_full", "stale", b"stale", "stale_after", b"stale_after"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["no_lease", b"no_lease", "no_snapshot", b"no_snapshot", "outbox_full", b"outbox_full", "stale", b"stale", "stale_after", b"stale_after"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -728,6 +988,9 @@ class Feature(_message.Message):
     UNIT_FIELD_NUMBER: _builtins.int
     FAIL_POLICY_FIELD_NUMBER: _builtins.int
     DIMENSIONS_FIELD_NUMBER: _builtins.int
+    COSTS_FIELD_NUMBER: _builtins.int
+    TTL_MAX_FIELD_NUMBER: _builtins.int
+    BILLING_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Key. 1 to 128 bytes of printable UTF-8."""
     kind: Global___FeatureKind.ValueType
@@ -744,6 +1007,18 @@ class Feature(_message.Message):
     def dimensions(self) -> Global___Dimensions:
         """Dimensions of requests; others are refused. Absent: they are not declared, and any will do."""
 
+    @_builtins.property
+    def costs(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeatureCost]:
+        """METERED: what usage costs, at most 4, each on another balance."""
+
+    @_builtins.property
+    def ttl_max(self) -> _duration_pb2.Duration:
+        """LEVEL: the longest time to live of what is in use; 1 second to 366 days. Absent: it need not have any."""
+
+    @_builtins.property
+    def billing(self) -> Global___LevelBilling:
+        """LEVEL: how it is billed. Absent: it is not."""
+
     def __init__(
         self,
         *,
@@ -753,10 +1028,13 @@ class Feature(_message.Message):
         unit: _builtins.str = ...,
         fail_policy: Global___FailPolicy | None = ...,
         dimensions: Global___Dimensions | None = ...,
+        costs: _abc.Iterable[Global___FeatureCost] | None = ...,
+        ttl_max: _duration_pb2.Duration | None = ...,
+        billing: Global___LevelBilling | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["dimensions", b"dimensions", "fail_policy", b"fail_policy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["billing", b"billing", "dimensions", b"dimensions", "fail_policy", b"fail_policy", "ttl_max", b"ttl_max"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimensions", b"dimensions", "fail_policy", b"fail_policy", "key", b"key", "kind", b"kind", "name", b"name", "unit", b"unit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["billing", b"billing", "costs", b"costs", "dimensions", b"dimensions", "fail_policy", b"fail_policy", "key", b"key", "kind", b"kind", "name", b"name", "ttl_max", b"ttl_max", "unit", b"unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -829,6 +1107,32 @@ class RateChange(_message.Message):
 Global___RateChange: _TypeAlias = RateChange  # noqa: Y015
 
 @_typing.final
+class OverdraftChange(_message.Message):
+    """A change of the overdraft of what is granted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    ADDS_FIELD_NUMBER: _builtins.int
+    amount: _builtins.int
+    """Micro-credits that may be owed, 0 to 2^63-1."""
+    adds: _builtins.bool
+    """Whether the amount goes on top of what there is; it takes its place otherwise."""
+    def __init__(
+        self,
+        *,
+        amount: _builtins.int = ...,
+        adds: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adds", b"adds", "amount", b"amount"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OverdraftChange: _TypeAlias = OverdraftChange  # noqa: Y015
+
+@_typing.final
 class EntitlementGrant(_message.Message):
     """What a plan, an add-on or an override grants of one feature."""
 
@@ -842,6 +1146,8 @@ class EntitlementGrant(_message.Message):
     LIMIT_CHANGES_FIELD_NUMBER: _builtins.int
     RATE_CHANGES_FIELD_NUMBER: _builtins.int
     ID_FIELD_NUMBER: _builtins.int
+    OVERDRAFT_FIELD_NUMBER: _builtins.int
+    OVERDRAFT_CHANGE_FIELD_NUMBER: _builtins.int
     feature: _builtins.str
     """Key of the feature."""
     enabled: _builtins.bool
@@ -850,9 +1156,13 @@ class EntitlementGrant(_message.Message):
     """CONFIG: the value, at most 4,096 bytes. Ignored for other kinds."""
     id: _builtins.str
     """Overrides: what tells several of a feature apart. Empty for the one of a catalog file."""
+    overdraft: _builtins.int
+    """CREDITS: micro-credits that may be owed, 0 to 2^63-1."""
     @_builtins.property
     def limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Limit]:
-        """METERED: the limits, at most 32; all of them apply. None: unlimited and uncounted but in the ledger."""
+        """METERED, SEATS, LEVEL: the limits, at most 32; all of them apply. None: unlimited, and uncounted but in the ledger.
+        CREDITS: what is granted for each window, in micro-credits. None: nothing but grants that were given one by one.
+        """
 
     @_builtins.property
     def rates(self) -> _containers.RepeatedCompositeFieldContainer[Global___RateLimit]:
@@ -860,13 +1170,17 @@ class EntitlementGrant(_message.Message):
 
     @_builtins.property
     def limit_changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___LimitChange]:
-        """METERED, of add-ons and overrides: changes of limits that are granted already, at most 32. With them, or with
-        rate_changes, there are no limits and rates of its own.
+        """Of add-ons and overrides: changes of limits that are granted already, at most 32. With them, or with rate_changes or
+        overdraft_change, there are no limits, rates and overdraft of its own.
         """
 
     @_builtins.property
     def rate_changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___RateChange]:
         """METERED, of add-ons and overrides: changes of rates that are granted already, at most 32."""
+
+    @_builtins.property
+    def overdraft_change(self) -> Global___OverdraftChange:
+        """CREDITS, of add-ons and overrides: a change of the overdraft that is granted already."""
 
     def __init__(
         self,
@@ -879,10 +1193,12 @@ class EntitlementGrant(_message.Message):
         limit_changes: _abc.Iterable[Global___LimitChange] | None = ...,
         rate_changes: _abc.Iterable[Global___RateChange] | None = ...,
         id: _builtins.str = ...,
+        overdraft: _builtins.int = ...,
+        overdraft_change: Global___OverdraftChange | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["overdraft_change", b"overdraft_change"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_value", b"config_value", "enabled", b"enabled", "feature", b"feature", "id", b"id", "limit_changes", b"limit_changes", "limits", b"limits", "rate_changes", b"rate_changes", "rates", b"rates"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_value", b"config_value", "enabled", b"enabled", "feature", b"feature", "id", b"id", "limit_changes", b"limit_changes", "limits", b"limits", "overdraft", b"overdraft", "overdraft_change", b"overdraft_change", "rate_changes", b"rate_changes", "rates", b"rates"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1637,6 +1953,7 @@ class CompanySnapshot(_message.Message):
     OVERRIDE_SPANS_FIELD_NUMBER: _builtins.int
     ADD_ON_SPANS_FIELD_NUMBER: _builtins.int
     NAMES_FIELD_NUMBER: _builtins.int
+    CREDIT_GRANTS_FIELD_NUMBER: _builtins.int
     company: _builtins.str
     """Id of the company: the first that it had, whatever it was renamed to. All that is counted is kept under it."""
     version: _builtins.int
@@ -1663,6 +1980,12 @@ class CompanySnapshot(_message.Message):
     def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The other ids that the company is called by, in their order; at most 20."""
 
+    @_builtins.property
+    def credit_grants(self) -> _containers.RepeatedCompositeFieldContainer[Global___CreditGrant]:
+        """One-off grants of credits that are not voided and have not been over for 36 days, by feature and in the order in
+        which they burn; at most 1,000.
+        """
+
     def __init__(
         self,
         *,
@@ -1674,14 +1997,65 @@ class CompanySnapshot(_message.Message):
         override_spans: _abc.Iterable[Global___OverrideSpan] | None = ...,
         add_on_spans: _abc.Iterable[Global___AddOnSpan] | None = ...,
         names: _abc.Iterable[_builtins.str] | None = ...,
+        credit_grants: _abc.Iterable[Global___CreditGrant] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["anchor", b"anchor"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_on_spans", b"add_on_spans", "anchor", b"anchor", "company", b"company", "names", b"names", "override_spans", b"override_spans", "segments", b"segments", "time_zone", b"time_zone", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_on_spans", b"add_on_spans", "anchor", b"anchor", "company", b"company", "credit_grants", b"credit_grants", "names", b"names", "override_spans", b"override_spans", "segments", b"segments", "time_zone", b"time_zone", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CompanySnapshot: _TypeAlias = CompanySnapshot  # noqa: Y015
+
+@_typing.final
+class CreditGrant(_message.Message):
+    """An amount of credits that was given, or bought, on its own."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    FEATURE_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_FIELD_NUMBER: _builtins.int
+    EXPIRES_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Its id, unique among the company's. 1 to 128 bytes of printable UTF-8."""
+    feature: _builtins.str
+    """Key of the CREDITS feature on whose balance it is."""
+    amount: _builtins.int
+    """Micro-credits, 1 to 2^63-1."""
+    priority: _builtins.int
+    """Lower burns first; 0 to 2^31-1."""
+    kind: Global___CreditKind.ValueType
+    """Whether it is bought or given."""
+    @_builtins.property
+    def effective(self) -> _timestamp_pb2.Timestamp:
+        """From when on it can be spent."""
+
+    @_builtins.property
+    def expires(self) -> _timestamp_pb2.Timestamp:
+        """First instant at which it no longer can. Absent: never."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        feature: _builtins.str = ...,
+        amount: _builtins.int = ...,
+        priority: _builtins.int = ...,
+        kind: Global___CreditKind.ValueType = ...,
+        effective: _timestamp_pb2.Timestamp | None = ...,
+        expires: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective", b"effective", "expires", b"expires"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "effective", b"effective", "expires", b"expires", "feature", b"feature", "id", b"id", "kind", b"kind", "priority", b"priority"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreditGrant: _TypeAlias = CreditGrant  # noqa: Y015
 
 @_typing.final
 class CatalogSnapshot(_message.Message):

@@ -196,6 +196,30 @@ USAGE_GROUP_DAY: UsageGroup.ValueType  # 3
 """One sum for each UTC day of the event time."""
 Global___UsageGroup: _TypeAlias = UsageGroup  # noqa: Y015
 
+class _LeaseSettlement:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LeaseSettlementEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LeaseSettlement.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LEASE_SETTLEMENT_UNSPECIFIED: _LeaseSettlement.ValueType  # 0
+    """Not set. Refused."""
+    LEASE_SETTLEMENT_RELEASED: _LeaseSettlement.ValueType  # 1
+    """It is given to others."""
+    LEASE_SETTLEMENT_COUNTED: _LeaseSettlement.ValueType  # 2
+    """It is counted as used, on the counter alone: it is in no line of the ledger, and on no bill."""
+
+class LeaseSettlement(_LeaseSettlement, metaclass=_LeaseSettlementEnumTypeWrapper):
+    """What becomes of what a holder has left of a lease."""
+
+LEASE_SETTLEMENT_UNSPECIFIED: LeaseSettlement.ValueType  # 0
+"""Not set. Refused."""
+LEASE_SETTLEMENT_RELEASED: LeaseSettlement.ValueType  # 1
+"""It is given to others."""
+LEASE_SETTLEMENT_COUNTED: LeaseSettlement.ValueType  # 2
+"""It is counted as used, on the counter alone: it is in no line of the ledger, and on no bill."""
+Global___LeaseSettlement: _TypeAlias = LeaseSettlement  # noqa: Y015
+
 @_typing.final
 class ApplyRequest(_message.Message):
     """The state to reach."""
@@ -1923,7 +1947,7 @@ class LedgerRecord(_message.Message):
     DUPLICATE_OF_FIELD_NUMBER: _builtins.int
     DAMAGED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Id, as in the answer to the check."""
+    """Id, as in the answer to the check; another one where the store went on under a new identity before this was sent."""
     company: _builtins.str
     """Id of the company."""
     feature: _builtins.str
@@ -2252,3 +2276,910 @@ class AcknowledgeLossesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AcknowledgeLossesResponse: _TypeAlias = AcknowledgeLossesResponse  # noqa: Y015
+
+@_typing.final
+class LeaseFilter(_message.Message):
+    """Which leases are meant. Empty fields: any."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPANY_FIELD_NUMBER: _builtins.int
+    FEATURE_FIELD_NUMBER: _builtins.int
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    company: _builtins.str
+    """Any id of a company."""
+    feature: _builtins.str
+    """Key of a feature."""
+    incarnation: _builtins.str
+    """UUID of the store that holds them."""
+    node: _builtins.str
+    """Name of the node that holds them."""
+    def __init__(
+        self,
+        *,
+        company: _builtins.str = ...,
+        feature: _builtins.str = ...,
+        incarnation: _builtins.str = ...,
+        node: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "feature", b"feature", "incarnation", b"incarnation", "node", b"node"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeaseFilter: _TypeAlias = LeaseFilter  # noqa: Y015
+
+@_typing.final
+class ListLeasesRequest(_message.Message):
+    """Asks for leases."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILTER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    WITH_ENDED_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most so many counters; 1 to 1,000. 0: 100."""
+    page_token: _builtins.str
+    """From an earlier answer, with the rest of the request as it was. Empty: from the start."""
+    with_ended: _builtins.bool
+    """Also those of windows that are over: they are good for usage that comes late."""
+    @_builtins.property
+    def filter(self) -> Global___LeaseFilter:
+        """Which."""
+
+    def __init__(
+        self,
+        *,
+        filter: Global___LeaseFilter | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        with_ended: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "with_ended", b"with_ended"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLeasesRequest: _TypeAlias = ListLeasesRequest  # noqa: Y015
+
+@_typing.final
+class LeaseHolder(_message.Message):
+    """What one store of a sidecar holds of a counter. Quantities in the feature's unit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    GRANTED_FIELD_NUMBER: _builtins.int
+    OWN_FIELD_NUMBER: _builtins.int
+    REMAINING_FIELD_NUMBER: _builtins.int
+    HELD_SINCE_FIELD_NUMBER: _builtins.int
+    ASKED_AT_FIELD_NUMBER: _builtins.int
+    VALID_UNTIL_FIELD_NUMBER: _builtins.int
+    SILENT_FIELD_NUMBER: _builtins.int
+    HEARD_AT_FIELD_NUMBER: _builtins.int
+    RELEASED_FIELD_NUMBER: _builtins.int
+    incarnation: _builtins.str
+    """UUID of the store."""
+    node: _builtins.str
+    """Name of its node; empty where that is not known."""
+    granted: _builtins.int
+    """Up to where it may count on the counter."""
+    own: _builtins.int
+    """What it has told of having counted there."""
+    remaining: _builtins.int
+    """granted less own: what is outstanding; 0 where it has counted more."""
+    silent: _builtins.bool
+    """Whether nothing is heard of it: then what remains is burned, spent or not."""
+    released: _builtins.bool
+    """Whether what remained was released, after a long silence or by hand."""
+    @_builtins.property
+    def held_since(self) -> _timestamp_pb2.Timestamp:
+        """Since when it has been holding something. Absent: not known."""
+
+    @_builtins.property
+    def asked_at(self) -> _timestamp_pb2.Timestamp:
+        """When it last asked about the counter."""
+
+    @_builtins.property
+    def valid_until(self) -> _timestamp_pb2.Timestamp:
+        """Until when it may be spent. Absent: for ever."""
+
+    @_builtins.property
+    def heard_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was last heard of. Absent: never."""
+
+    def __init__(
+        self,
+        *,
+        incarnation: _builtins.str = ...,
+        node: _builtins.str = ...,
+        granted: _builtins.int = ...,
+        own: _builtins.int = ...,
+        remaining: _builtins.int = ...,
+        held_since: _timestamp_pb2.Timestamp | None = ...,
+        asked_at: _timestamp_pb2.Timestamp | None = ...,
+        valid_until: _timestamp_pb2.Timestamp | None = ...,
+        silent: _builtins.bool = ...,
+        heard_at: _timestamp_pb2.Timestamp | None = ...,
+        released: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["asked_at", b"asked_at", "heard_at", b"heard_at", "held_since", b"held_since", "valid_until", b"valid_until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_at", b"asked_at", "granted", b"granted", "heard_at", b"heard_at", "held_since", b"held_since", "incarnation", b"incarnation", "node", b"node", "own", b"own", "released", b"released", "remaining", b"remaining", "silent", b"silent", "valid_until", b"valid_until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeaseHolder: _TypeAlias = LeaseHolder  # noqa: Y015
+
+@_typing.final
+class LeasedCounter(_message.Message):
+    """A counter of which something is leased: ceiling = available + outstanding + outstanding_before + used, in the feature's unit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPANY_FIELD_NUMBER: _builtins.int
+    FEATURE_FIELD_NUMBER: _builtins.int
+    SLOT_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    CEILING_FIELD_NUMBER: _builtins.int
+    USED_FIELD_NUMBER: _builtins.int
+    OUTSTANDING_FIELD_NUMBER: _builtins.int
+    BURNED_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
+    OVERCOMMITTED_FIELD_NUMBER: _builtins.int
+    HOLDERS_FIELD_NUMBER: _builtins.int
+    OUTSTANDING_BEFORE_FIELD_NUMBER: _builtins.int
+    company: _builtins.str
+    """Id of the company."""
+    feature: _builtins.str
+    """Key of the feature."""
+    slot: _builtins.str
+    """What is counted, in canonical text; see ARCHITECTURE.md, "Counters"."""
+    limit: _builtins.str
+    """Id of the limit, as it is in force. Empty: there is none any more that is to be leased."""
+    ceiling: _builtins.int
+    """Amount of the limit with what was carried in. Absent: there is no such limit."""
+    used: _builtins.int
+    """Usage over all sidecars, corrections included."""
+    outstanding: _builtins.int
+    """Sum over the holders of what remains."""
+    burned: _builtins.int
+    """The part of it that silent holders have."""
+    available: _builtins.int
+    """What can still be leased; below 0 where overcommitted. Absent: there is no such limit."""
+    overcommitted: _builtins.int
+    """How much more is used and outstanding than the ceiling allows."""
+    outstanding_before: _builtins.int
+    """What may still be counted here under leases on counters that the limit had before it came to count otherwise. Those are listed,
+    too, without a limit.
+    """
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Values of its dimensions, in the order of the slot."""
+
+    @_builtins.property
+    def window(self) -> _catalog_pb2.WindowInstance:
+        """Its window; absent where that never ends, as of LIFETIME."""
+
+    @_builtins.property
+    def holders(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeaseHolder]:
+        """Who holds it, in the order of incarnations; at most 1,000."""
+
+    def __init__(
+        self,
+        *,
+        company: _builtins.str = ...,
+        feature: _builtins.str = ...,
+        slot: _builtins.str = ...,
+        values: _abc.Iterable[_builtins.str] | None = ...,
+        window: _catalog_pb2.WindowInstance | None = ...,
+        limit: _builtins.str = ...,
+        ceiling: _builtins.int | None = ...,
+        used: _builtins.int = ...,
+        outstanding: _builtins.int = ...,
+        burned: _builtins.int = ...,
+        available: _builtins.int | None = ...,
+        overcommitted: _builtins.int = ...,
+        holders: _abc.Iterable[Global___LeaseHolder] | None = ...,
+        outstanding_before: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_available", b"_available", "_ceiling", b"_ceiling", "available", b"available", "ceiling", b"ceiling", "window", b"window"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_available", b"_available", "_ceiling", b"_ceiling", "available", b"available", "burned", b"burned", "ceiling", b"ceiling", "company", b"company", "feature", b"feature", "holders", b"holders", "limit", b"limit", "outstanding", b"outstanding", "outstanding_before", b"outstanding_before", "overcommitted", b"overcommitted", "slot", b"slot", "used", b"used", "values", b"values", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__available: _TypeAlias = _typing.Literal["available"]  # noqa: Y015
+    _WhichOneofArgType__available: _TypeAlias = _typing.Literal["_available", b"_available"]  # noqa: Y015
+    _WhichOneofReturnType__ceiling: _TypeAlias = _typing.Literal["ceiling"]  # noqa: Y015
+    _WhichOneofArgType__ceiling: _TypeAlias = _typing.Literal["_ceiling", b"_ceiling"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__available) -> _WhichOneofReturnType__available | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ceiling) -> _WhichOneofReturnType__ceiling | None: ...
+
+Global___LeasedCounter: _TypeAlias = LeasedCounter  # noqa: Y015
+
+@_typing.final
+class ListLeasesResponse(_message.Message):
+    """A page of leases. It may have less than was asked for, and others follow."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNTERS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page. Empty: this was the last."""
+    @_builtins.property
+    def counters(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeasedCounter]:
+        """In their order."""
+
+    def __init__(
+        self,
+        *,
+        counters: _abc.Iterable[Global___LeasedCounter] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counters", b"counters", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLeasesResponse: _TypeAlias = ListLeasesResponse  # noqa: Y015
+
+@_typing.final
+class RecallLeasesRequest(_message.Message):
+    """Asks for leases to be given back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILTER_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_token: _builtins.str
+    """From an earlier answer, with the rest of the request as it was. Empty: from the start."""
+    @_builtins.property
+    def filter(self) -> Global___LeaseFilter:
+        """Which. One of company, incarnation and node is required."""
+
+    def __init__(
+        self,
+        *,
+        filter: Global___LeaseFilter | None = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecallLeasesRequest: _TypeAlias = RecallLeasesRequest  # noqa: Y015
+
+@_typing.final
+class RecallLeasesResponse(_message.Message):
+    """Who was asked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECALLED_FIELD_NUMBER: _builtins.int
+    UNREACHED_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    recalled: _builtins.int
+    """Leases that were recalled: their holders watch."""
+    unreached: _builtins.int
+    """Leases whose holders could not be asked: they do not watch at this plane."""
+    next_page_token: _builtins.str
+    """For the rest. Empty: there is none."""
+    def __init__(
+        self,
+        *,
+        recalled: _builtins.int = ...,
+        unreached: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "recalled", b"recalled", "unreached", b"unreached"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecallLeasesResponse: _TypeAlias = RecallLeasesResponse  # noqa: Y015
+
+@_typing.final
+class SettleLeasesRequest(_message.Message):
+    """Ends leases by hand."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILTER_FIELD_NUMBER: _builtins.int
+    SETTLEMENT_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    settlement: Global___LeaseSettlement.ValueType
+    """What becomes of what is left. Required."""
+    dry_run: _builtins.bool
+    """Say what would be settled, and change nothing."""
+    page_token: _builtins.str
+    """From an earlier answer, with the rest of the request as it was. Empty: from the start."""
+    @_builtins.property
+    def filter(self) -> Global___LeaseFilter:
+        """Which. `company` and `incarnation` are required."""
+
+    def __init__(
+        self,
+        *,
+        filter: Global___LeaseFilter | None = ...,
+        settlement: Global___LeaseSettlement.ValueType = ...,
+        dry_run: _builtins.bool = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "filter", b"filter", "page_token", b"page_token", "settlement", b"settlement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SettleLeasesRequest: _TypeAlias = SettleLeasesRequest  # noqa: Y015
+
+@_typing.final
+class SettleLeasesResponse(_message.Message):
+    """What was settled."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SETTLED_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    settled: _builtins.int
+    """How many leases."""
+    quantity: _builtins.int
+    """Sum of what was left of them, in the features' units."""
+    next_page_token: _builtins.str
+    """For the rest. Empty: there is none."""
+    def __init__(
+        self,
+        *,
+        settled: _builtins.int = ...,
+        quantity: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "quantity", b"quantity", "settled", b"settled"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SettleLeasesResponse: _TypeAlias = SettleLeasesResponse  # noqa: Y015
+
+@_typing.final
+class GetLeaseRecoveryRequest(_message.Message):
+    """Asks how the plane recovers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLeaseRecoveryRequest: _TypeAlias = GetLeaseRecoveryRequest  # noqa: Y015
+
+@_typing.final
+class MissingHolder(_message.Message):
+    """A store that may hold leases which the plane does not know of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    HEARD_AT_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    incarnation: _builtins.str
+    """UUID of the store."""
+    node: _builtins.str
+    """Name of its node; empty where that is not known."""
+    @_builtins.property
+    def heard_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was last heard of. Absent: never, as far as the plane knows."""
+
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """End of the last window of which it may hold something. Absent: for ever."""
+
+    def __init__(
+        self,
+        *,
+        incarnation: _builtins.str = ...,
+        node: _builtins.str = ...,
+        heard_at: _timestamp_pb2.Timestamp | None = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["heard_at", b"heard_at", "until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["heard_at", b"heard_at", "incarnation", b"incarnation", "node", b"node", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MissingHolder: _TypeAlias = MissingHolder  # noqa: Y015
+
+@_typing.final
+class GetLeaseRecoveryResponse(_message.Message):
+    """How the plane recovers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESTORED_AT_FIELD_NUMBER: _builtins.int
+    RECOVERING_FIELD_NUMBER: _builtins.int
+    HOLDERS_KNOWN_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
+    MISSING_HOLDERS_FIELD_NUMBER: _builtins.int
+    REPORTED_HOLDERS_FIELD_NUMBER: _builtins.int
+    WITNESS_REWRITES_FIELD_NUMBER: _builtins.int
+    recovering: _builtins.bool
+    """Whether it still waits: nothing is granted then in windows that had begun by restored_at."""
+    holders_known: _builtins.bool
+    """Whether it is known who may hold leases. If not, it waits until the windows end."""
+    missing_holders: _builtins.int
+    """How many there are in all."""
+    reported_holders: _builtins.int
+    """How many have told."""
+    witness_rewrites: _builtins.int
+    """How often, since the plane's start, the file beside the database that knows of leases was deleted, replaced or
+    overwritten. It was written anew in whole each time, and nothing is lost.
+    """
+    @_builtins.property
+    def restored_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was found that state was lost. Absent: none ever was."""
+
+    @_builtins.property
+    def missing(self) -> _containers.RepeatedCompositeFieldContainer[Global___MissingHolder]:
+        """Who has not told yet what it holds; at most 1,000."""
+
+    def __init__(
+        self,
+        *,
+        restored_at: _timestamp_pb2.Timestamp | None = ...,
+        recovering: _builtins.bool = ...,
+        holders_known: _builtins.bool = ...,
+        missing: _abc.Iterable[Global___MissingHolder] | None = ...,
+        missing_holders: _builtins.int = ...,
+        reported_holders: _builtins.int = ...,
+        witness_rewrites: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["restored_at", b"restored_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holders_known", b"holders_known", "missing", b"missing", "missing_holders", b"missing_holders", "recovering", b"recovering", "reported_holders", b"reported_holders", "restored_at", b"restored_at", "witness_rewrites", b"witness_rewrites"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLeaseRecoveryResponse: _TypeAlias = GetLeaseRecoveryResponse  # noqa: Y015
+
+@_typing.final
+class EndLeaseRecoveryRequest(_message.Message):
+    """Ends it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESTORED_AT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def restored_at(self) -> _timestamp_pb2.Timestamp:
+        """restored_at, as it was shown: a loss of state that was found later is not meant. Required."""
+
+    def __init__(
+        self,
+        *,
+        restored_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["restored_at", b"restored_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["restored_at", b"restored_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndLeaseRecoveryRequest: _TypeAlias = EndLeaseRecoveryRequest  # noqa: Y015
+
+@_typing.final
+class EndLeaseRecoveryResponse(_message.Message):
+    """It has ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDED_FIELD_NUMBER: _builtins.int
+    ended: _builtins.bool
+    """Whether this call ended it."""
+    def __init__(
+        self,
+        *,
+        ended: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended", b"ended"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndLeaseRecoveryResponse: _TypeAlias = EndLeaseRecoveryResponse  # noqa: Y015
+
+@_typing.final
+class GetLevelBillRequest(_message.Message):
+    """Asks for the bill of a level."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPANY_FIELD_NUMBER: _builtins.int
+    FEATURE_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    company: _builtins.str
+    """Id of the company."""
+    feature: _builtins.str
+    """Key of the feature."""
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """Instant whose window is meant, of those that the feature is billed by, else a calendar month. Absent: now."""
+
+    def __init__(
+        self,
+        *,
+        company: _builtins.str = ...,
+        feature: _builtins.str = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "company", b"company", "feature", b"feature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLevelBillRequest: _TypeAlias = GetLevelBillRequest  # noqa: Y015
+
+@_typing.final
+class GetLevelBillResponse(_message.Message):
+    """The bill of a level in a window. Quantities in the feature's unit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WINDOW_START_FIELD_NUMBER: _builtins.int
+    WINDOW_END_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    MEASURE_FIELD_NUMBER: _builtins.int
+    OPENING_FIELD_NUMBER: _builtins.int
+    PEAK_FIELD_NUMBER: _builtins.int
+    AVERAGE_FIELD_NUMBER: _builtins.int
+    UNIT_MICROSECONDS_FIELD_NUMBER: _builtins.int
+    MICROSECONDS_FIELD_NUMBER: _builtins.int
+    IS_FINAL_FIELD_NUMBER: _builtins.int
+    measure: _catalog_pb2.LevelMeasure.ValueType
+    """What is billed. Unspecified: the catalog does not say."""
+    opening: _builtins.int
+    """What was in use when the window began."""
+    peak: _builtins.int
+    """The highest level in it."""
+    average: _builtins.str
+    """The average weighted by time, as a decimal number, to a millionth."""
+    unit_microseconds: _builtins.str
+    """Exactly: the sum of the level over the microseconds, a decimal number of any length."""
+    microseconds: _builtins.int
+    """How many microseconds those are. The average is unit_microseconds by this."""
+    is_final: _builtins.bool
+    """Whether no report that may still come changes it: the window has been over for 35 days."""
+    @_builtins.property
+    def window_start(self) -> _timestamp_pb2.Timestamp:
+        """Start of the window."""
+
+    @_builtins.property
+    def window_end(self) -> _timestamp_pb2.Timestamp:
+        """End of the window."""
+
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """Up to when it is billed here: the window's end, or now where it runs."""
+
+    def __init__(
+        self,
+        *,
+        window_start: _timestamp_pb2.Timestamp | None = ...,
+        window_end: _timestamp_pb2.Timestamp | None = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+        measure: _catalog_pb2.LevelMeasure.ValueType = ...,
+        opening: _builtins.int = ...,
+        peak: _builtins.int = ...,
+        average: _builtins.str = ...,
+        unit_microseconds: _builtins.str = ...,
+        microseconds: _builtins.int = ...,
+        is_final: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["until", b"until", "window_end", b"window_end", "window_start", b"window_start"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["average", b"average", "is_final", b"is_final", "measure", b"measure", "microseconds", b"microseconds", "opening", b"opening", "peak", b"peak", "unit_microseconds", b"unit_microseconds", "until", b"until", "window_end", b"window_end", "window_start", b"window_start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLevelBillResponse: _TypeAlias = GetLevelBillResponse  # noqa: Y015
+
+@_typing.final
+class ListSeatsRequest(_message.Message):
+    """Asks who holds seats."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPANY_FIELD_NUMBER: _builtins.int
+    FEATURE_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    company: _builtins.str
+    """Id of the company."""
+    feature: _builtins.str
+    """Key of the feature, of kind SEATS."""
+    page_size: _builtins.int
+    """At most this many seats, 1 to 1,000. 0: 1,000."""
+    page_token: _builtins.str
+    """From an earlier answer, whose windows are meant then. Empty: from the start."""
+    def __init__(
+        self,
+        *,
+        company: _builtins.str = ...,
+        feature: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "feature", b"feature", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSeatsRequest: _TypeAlias = ListSeatsRequest  # noqa: Y015
+
+@_typing.final
+class SeatLimit(_message.Message):
+    """A limit on seats."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMIT_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    HOLDERS_LEFT_FIELD_NUMBER: _builtins.int
+    SWAPS_RESET_AT_FIELD_NUMBER: _builtins.int
+    limit: _builtins.str
+    """Its name within the entitlement."""
+    amount: _builtins.int
+    """How many seats there are. Absent: unlimited."""
+    held: _builtins.int
+    """How many are held."""
+    holders_left: _builtins.int
+    """How many more holders there may be in the window of swaps, one after the other. Absent: swaps are not limited."""
+    @_builtins.property
+    def window(self) -> _catalog_pb2.WindowInstance:
+        """The window that counts; absent: seats are named, and held until they are given back."""
+
+    @_builtins.property
+    def swaps_reset_at(self) -> _timestamp_pb2.Timestamp:
+        """When the window of swaps ends."""
+
+    def __init__(
+        self,
+        *,
+        limit: _builtins.str = ...,
+        amount: _builtins.int | None = ...,
+        held: _builtins.int = ...,
+        window: _catalog_pb2.WindowInstance | None = ...,
+        holders_left: _builtins.int | None = ...,
+        swaps_reset_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_holders_left", b"_holders_left", "amount", b"amount", "holders_left", b"holders_left", "swaps_reset_at", b"swaps_reset_at", "window", b"window"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_holders_left", b"_holders_left", "amount", b"amount", "held", b"held", "holders_left", b"holders_left", "limit", b"limit", "swaps_reset_at", b"swaps_reset_at", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__amount: _TypeAlias = _typing.Literal["amount"]  # noqa: Y015
+    _WhichOneofArgType__amount: _TypeAlias = _typing.Literal["_amount", b"_amount"]  # noqa: Y015
+    _WhichOneofReturnType__holders_left: _TypeAlias = _typing.Literal["holders_left"]  # noqa: Y015
+    _WhichOneofArgType__holders_left: _TypeAlias = _typing.Literal["_holders_left", b"_holders_left"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__amount) -> _WhichOneofReturnType__amount | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__holders_left) -> _WhichOneofReturnType__holders_left | None: ...
+
+Global___SeatLimit: _TypeAlias = SeatLimit  # noqa: Y015
+
+@_typing.final
+class SeatHolder(_message.Message):
+    """A seat that is held."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLDER_FIELD_NUMBER: _builtins.int
+    ASSIGNED_AT_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    holder: _builtins.str
+    """Who has it."""
+    limit: _builtins.str
+    """Name of the limit that it is counted on."""
+    @_builtins.property
+    def assigned_at(self) -> _timestamp_pb2.Timestamp:
+        """Since when."""
+
+    def __init__(
+        self,
+        *,
+        holder: _builtins.str = ...,
+        assigned_at: _timestamp_pb2.Timestamp | None = ...,
+        limit: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assigned_at", b"assigned_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assigned_at", b"assigned_at", "holder", b"holder", "limit", b"limit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SeatHolder: _TypeAlias = SeatHolder  # noqa: Y015
+
+@_typing.final
+class ListSeatsResponse(_message.Message):
+    """Who holds seats, limit by limit, in the order of their holders."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMITS_FIELD_NUMBER: _builtins.int
+    SEATS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page. Empty: this was the last."""
+    @_builtins.property
+    def limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___SeatLimit]:
+        """The limits of the windows that run."""
+
+    @_builtins.property
+    def seats(self) -> _containers.RepeatedCompositeFieldContainer[Global___SeatHolder]:
+        """Seats."""
+
+    def __init__(
+        self,
+        *,
+        limits: _abc.Iterable[Global___SeatLimit] | None = ...,
+        seats: _abc.Iterable[Global___SeatHolder] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "next_page_token", b"next_page_token", "seats", b"seats"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSeatsResponse: _TypeAlias = ListSeatsResponse  # noqa: Y015
+
+@_typing.final
+class AcquireSeatRequest(_message.Message):
+    """Asks for a seat."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPANY_FIELD_NUMBER: _builtins.int
+    FEATURE_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
+    company: _builtins.str
+    """Id of the company."""
+    feature: _builtins.str
+    """Key of the feature, of kind SEATS."""
+    holder: _builtins.str
+    """Who is to have it: an identifier."""
+    def __init__(
+        self,
+        *,
+        company: _builtins.str = ...,
+        feature: _builtins.str = ...,
+        holder: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "feature", b"feature", "holder", b"holder"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcquireSeatRequest: _TypeAlias = AcquireSeatRequest  # noqa: Y015
+
+@_typing.final
+class AcquireSeatResponse(_message.Message):
+    """Whether the holder has a seat."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HELD_FIELD_NUMBER: _builtins.int
+    ASSIGNED_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    RETRY_AT_FIELD_NUMBER: _builtins.int
+    held: _builtins.bool
+    """Whether it has."""
+    assigned: _builtins.bool
+    """Whether it was assigned by this call."""
+    reason: _builtins.int
+    """Why it has none, by the number in sidecar.api.enforcement.v1.Reason; 0 if it has."""
+    @_builtins.property
+    def retry_at(self) -> _timestamp_pb2.Timestamp:
+        """SEATS_EXHAUSTED: when the window ends that a seat is lacked of. Absent: waiting alone does not help."""
+
+    def __init__(
+        self,
+        *,
+        held: _builtins.bool = ...,
+        assigned: _builtins.bool = ...,
+        reason: _builtins.int = ...,
+        retry_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["retry_at", b"retry_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assigned", b"assigned", "held", b"held", "reason", b"reason", "retry_at", b"retry_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcquireSeatResponse: _TypeAlias = AcquireSeatResponse  # noqa: Y015
+
+@_typing.final
+class ReleaseSeatRequest(_message.Message):
+    """Gives a seat back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPANY_FIELD_NUMBER: _builtins.int
+    FEATURE_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
+    company: _builtins.str
+    """Id of the company."""
+    feature: _builtins.str
+    """Key of the feature, of kind SEATS."""
+    holder: _builtins.str
+    """Who has it: an identifier."""
+    def __init__(
+        self,
+        *,
+        company: _builtins.str = ...,
+        feature: _builtins.str = ...,
+        holder: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "feature", b"feature", "holder", b"holder"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseSeatRequest: _TypeAlias = ReleaseSeatRequest  # noqa: Y015
+
+@_typing.final
+class ReleaseSeatResponse(_message.Message):
+    """What became of the seat."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELEASED_FIELD_NUMBER: _builtins.int
+    COUNTS_UNTIL_FIELD_NUMBER: _builtins.int
+    released: _builtins.bool
+    """Whether the holder had a named seat, which is given back now."""
+    @_builtins.property
+    def counts_until(self) -> _timestamp_pb2.Timestamp:
+        """The holder has a seat of a window, which counts until then. Absent: none."""
+
+    def __init__(
+        self,
+        *,
+        released: _builtins.bool = ...,
+        counts_until: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["counts_until", b"counts_until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts_until", b"counts_until", "released", b"released"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseSeatResponse: _TypeAlias = ReleaseSeatResponse  # noqa: Y015

@@ -35,6 +35,21 @@ class ControlServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.ListSeats = channel.unary_unary(
+                '/sidecar.api.control.v1.ControlService/ListSeats',
+                request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListSeatsRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListSeatsResponse.FromString,
+                _registered_method=True)
+        self.AcquireSeat = channel.unary_unary(
+                '/sidecar.api.control.v1.ControlService/AcquireSeat',
+                request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.AcquireSeatRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.AcquireSeatResponse.FromString,
+                _registered_method=True)
+        self.ReleaseSeat = channel.unary_unary(
+                '/sidecar.api.control.v1.ControlService/ReleaseSeat',
+                request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ReleaseSeatRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ReleaseSeatResponse.FromString,
+                _registered_method=True)
         self.Apply = channel.unary_unary(
                 '/sidecar.api.control.v1.ControlService/Apply',
                 request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ApplyRequest.SerializeToString,
@@ -120,11 +135,62 @@ class ControlServiceStub:
                 request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.AcknowledgeLossesRequest.SerializeToString,
                 response_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.AcknowledgeLossesResponse.FromString,
                 _registered_method=True)
+        self.ListLeases = channel.unary_unary(
+                '/sidecar.api.control.v1.ControlService/ListLeases',
+                request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListLeasesRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListLeasesResponse.FromString,
+                _registered_method=True)
+        self.RecallLeases = channel.unary_unary(
+                '/sidecar.api.control.v1.ControlService/RecallLeases',
+                request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.RecallLeasesRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.RecallLeasesResponse.FromString,
+                _registered_method=True)
+        self.SettleLeases = channel.unary_unary(
+                '/sidecar.api.control.v1.ControlService/SettleLeases',
+                request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.SettleLeasesRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.SettleLeasesResponse.FromString,
+                _registered_method=True)
+        self.GetLeaseRecovery = channel.unary_unary(
+                '/sidecar.api.control.v1.ControlService/GetLeaseRecovery',
+                request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GetLeaseRecoveryRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GetLeaseRecoveryResponse.FromString,
+                _registered_method=True)
+        self.EndLeaseRecovery = channel.unary_unary(
+                '/sidecar.api.control.v1.ControlService/EndLeaseRecovery',
+                request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.EndLeaseRecoveryRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.EndLeaseRecoveryResponse.FromString,
+                _registered_method=True)
+        self.GetLevelBill = channel.unary_unary(
+                '/sidecar.api.control.v1.ControlService/GetLevelBill',
+                request_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GetLevelBillRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GetLevelBillResponse.FromString,
+                _registered_method=True)
 
 
 class ControlServiceServicer:
     """Keeps the catalog and the companies, and answers for the ledger.
     """
+
+    def ListSeats(self, request, context):
+        """Who holds seats of a company's feature, and how many each limit has.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AcquireSeat(self, request, context):
+        """Gives a holder a seat, as AcquireSeat of a sidecar does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseSeat(self, request, context):
+        """Gives a seat back, so that another holder may have it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def Apply(self, request, context):
         """Brings catalog and companies to the state given, in one transaction. Applying the same again changes nothing.
@@ -253,9 +319,69 @@ class ControlServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListLeases(self, request, context):
+        """Who may count how much of which limit by itself: counters of which anything is leased, in the order of companies, features and
+        the ends of their windows.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecallLeases(self, request, context):
+        """Asks holders to give back what they do not need at once. It is back once they have answered; a silent one does not.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SettleLeases(self, request, context):
+        """Ends the leases of one holder by hand, without its word. What it has spent of them and not told would then come on top of the
+        limit, or, where it was counted, be counted once more. FAILED_PRECONDITION / HOLDER_PRESENT while the holder is heard: recall them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLeaseRecovery(self, request, context):
+        """Whether the plane waits for holders to tell what they hold, since it lost state, and for whom.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndLeaseRecovery(self, request, context):
+        """Waits no longer: who has not told what it holds may then pass a limit by that.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLevelBill(self, request, context):
+        """What a company is billed of a LEVEL feature for a window: its peak, and its average weighted by time, by the events of the
+        ledger, to the microsecond. NOT_FOUND for an unknown company or feature.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ControlServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'ListSeats': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSeats,
+                    request_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListSeatsRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListSeatsResponse.SerializeToString,
+            ),
+            'AcquireSeat': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcquireSeat,
+                    request_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.AcquireSeatRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.AcquireSeatResponse.SerializeToString,
+            ),
+            'ReleaseSeat': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseSeat,
+                    request_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ReleaseSeatRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ReleaseSeatResponse.SerializeToString,
+            ),
             'Apply': grpc.unary_unary_rpc_method_handler(
                     servicer.Apply,
                     request_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ApplyRequest.FromString,
@@ -341,6 +467,36 @@ def add_ControlServiceServicer_to_server(servicer, server):
                     request_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.AcknowledgeLossesRequest.FromString,
                     response_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.AcknowledgeLossesResponse.SerializeToString,
             ),
+            'ListLeases': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLeases,
+                    request_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListLeasesRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListLeasesResponse.SerializeToString,
+            ),
+            'RecallLeases': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecallLeases,
+                    request_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.RecallLeasesRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.RecallLeasesResponse.SerializeToString,
+            ),
+            'SettleLeases': grpc.unary_unary_rpc_method_handler(
+                    servicer.SettleLeases,
+                    request_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.SettleLeasesRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.SettleLeasesResponse.SerializeToString,
+            ),
+            'GetLeaseRecovery': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLeaseRecovery,
+                    request_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GetLeaseRecoveryRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GetLeaseRecoveryResponse.SerializeToString,
+            ),
+            'EndLeaseRecovery': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndLeaseRecovery,
+                    request_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.EndLeaseRecoveryRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.EndLeaseRecoveryResponse.SerializeToString,
+            ),
+            'GetLevelBill': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLevelBill,
+                    request_deserializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GetLevelBillRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GetLevelBillResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'sidecar.api.control.v1.ControlService', rpc_method_handlers)
@@ -352,6 +508,87 @@ def add_ControlServiceServicer_to_server(servicer, server):
 class ControlService:
     """Keeps the catalog and the companies, and answers for the ledger.
     """
+
+    @staticmethod
+    def ListSeats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.control.v1.ControlService/ListSeats',
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListSeatsRequest.SerializeToString,
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListSeatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AcquireSeat(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.control.v1.ControlService/AcquireSeat',
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.AcquireSeatRequest.SerializeToString,
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.AcquireSeatResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseSeat(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.control.v1.ControlService/ReleaseSeat',
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ReleaseSeatRequest.SerializeToString,
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ReleaseSeatResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def Apply(request,
@@ -802,6 +1039,168 @@ class ControlService:
             '/sidecar.api.control.v1.ControlService/AcknowledgeLosses',
             sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.AcknowledgeLossesRequest.SerializeToString,
             sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.AcknowledgeLossesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLeases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.control.v1.ControlService/ListLeases',
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListLeasesRequest.SerializeToString,
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.ListLeasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecallLeases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.control.v1.ControlService/RecallLeases',
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.RecallLeasesRequest.SerializeToString,
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.RecallLeasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SettleLeases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.control.v1.ControlService/SettleLeases',
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.SettleLeasesRequest.SerializeToString,
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.SettleLeasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLeaseRecovery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.control.v1.ControlService/GetLeaseRecovery',
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GetLeaseRecoveryRequest.SerializeToString,
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GetLeaseRecoveryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndLeaseRecovery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.control.v1.ControlService/EndLeaseRecovery',
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.EndLeaseRecoveryRequest.SerializeToString,
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.EndLeaseRecoveryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLevelBill(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.control.v1.ControlService/GetLevelBill',
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GetLevelBillRequest.SerializeToString,
+            sidecar_dot_api_dot_control_dot_v1_dot_control__pb2.GetLevelBillResponse.FromString,
             options,
             channel_credentials,
             insecure,

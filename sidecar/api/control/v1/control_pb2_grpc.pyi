@@ -33,6 +33,12 @@ class ControlServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ControlServiceAsyncStub: ...
+    ListSeats: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListSeatsRequest, _control_pb2.ListSeatsResponse]
+    """Who holds seats of a company's feature, and how many each limit has."""
+    AcquireSeat: _grpc.UnaryUnaryMultiCallable[_control_pb2.AcquireSeatRequest, _control_pb2.AcquireSeatResponse]
+    """Gives a holder a seat, as AcquireSeat of a sidecar does."""
+    ReleaseSeat: _grpc.UnaryUnaryMultiCallable[_control_pb2.ReleaseSeatRequest, _control_pb2.ReleaseSeatResponse]
+    """Gives a seat back, so that another holder may have it."""
     Apply: _grpc.UnaryUnaryMultiCallable[_control_pb2.ApplyRequest, _control_pb2.ApplyResponse]
     """Brings catalog and companies to the state given, in one transaction. Applying the same again changes nothing."""
     GetCatalog: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetCatalogRequest, _control_pb2.GetCatalogResponse]
@@ -80,12 +86,36 @@ class ControlServiceStub:
     """Usage that is known to be gone, until somebody has acknowledged that: newest first, at most 1,000."""
     AcknowledgeLosses: _grpc.UnaryUnaryMultiCallable[_control_pb2.AcknowledgeLossesRequest, _control_pb2.AcknowledgeLossesResponse]
     """Says that an operator has seen losses."""
+    ListLeases: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListLeasesRequest, _control_pb2.ListLeasesResponse]
+    """Who may count how much of which limit by itself: counters of which anything is leased, in the order of companies, features and
+    the ends of their windows.
+    """
+    RecallLeases: _grpc.UnaryUnaryMultiCallable[_control_pb2.RecallLeasesRequest, _control_pb2.RecallLeasesResponse]
+    """Asks holders to give back what they do not need at once. It is back once they have answered; a silent one does not."""
+    SettleLeases: _grpc.UnaryUnaryMultiCallable[_control_pb2.SettleLeasesRequest, _control_pb2.SettleLeasesResponse]
+    """Ends the leases of one holder by hand, without its word. What it has spent of them and not told would then come on top of the
+    limit, or, where it was counted, be counted once more. FAILED_PRECONDITION / HOLDER_PRESENT while the holder is heard: recall them.
+    """
+    GetLeaseRecovery: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetLeaseRecoveryRequest, _control_pb2.GetLeaseRecoveryResponse]
+    """Whether the plane waits for holders to tell what they hold, since it lost state, and for whom."""
+    EndLeaseRecovery: _grpc.UnaryUnaryMultiCallable[_control_pb2.EndLeaseRecoveryRequest, _control_pb2.EndLeaseRecoveryResponse]
+    """Waits no longer: who has not told what it holds may then pass a limit by that."""
+    GetLevelBill: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetLevelBillRequest, _control_pb2.GetLevelBillResponse]
+    """What a company is billed of a LEVEL feature for a window: its peak, and its average weighted by time, by the events of the
+    ledger, to the microsecond. NOT_FOUND for an unknown company or feature.
+    """
 
 @_typing.type_check_only
 class ControlServiceAsyncStub(ControlServiceStub):
     """Keeps the catalog and the companies, and answers for the ledger."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    ListSeats: _aio.UnaryUnaryMultiCallable[_control_pb2.ListSeatsRequest, _control_pb2.ListSeatsResponse]  # type: ignore[assignment]
+    """Who holds seats of a company's feature, and how many each limit has."""
+    AcquireSeat: _aio.UnaryUnaryMultiCallable[_control_pb2.AcquireSeatRequest, _control_pb2.AcquireSeatResponse]  # type: ignore[assignment]
+    """Gives a holder a seat, as AcquireSeat of a sidecar does."""
+    ReleaseSeat: _aio.UnaryUnaryMultiCallable[_control_pb2.ReleaseSeatRequest, _control_pb2.ReleaseSeatResponse]  # type: ignore[assignment]
+    """Gives a seat back, so that another holder may have it."""
     Apply: _aio.UnaryUnaryMultiCallable[_control_pb2.ApplyRequest, _control_pb2.ApplyResponse]  # type: ignore[assignment]
     """Brings catalog and companies to the state given, in one transaction. Applying the same again changes nothing."""
     GetCatalog: _aio.UnaryUnaryMultiCallable[_control_pb2.GetCatalogRequest, _control_pb2.GetCatalogResponse]  # type: ignore[assignment]
@@ -133,9 +163,51 @@ class ControlServiceAsyncStub(ControlServiceStub):
     """Usage that is known to be gone, until somebody has acknowledged that: newest first, at most 1,000."""
     AcknowledgeLosses: _aio.UnaryUnaryMultiCallable[_control_pb2.AcknowledgeLossesRequest, _control_pb2.AcknowledgeLossesResponse]  # type: ignore[assignment]
     """Says that an operator has seen losses."""
+    ListLeases: _aio.UnaryUnaryMultiCallable[_control_pb2.ListLeasesRequest, _control_pb2.ListLeasesResponse]  # type: ignore[assignment]
+    """Who may count how much of which limit by itself: counters of which anything is leased, in the order of companies, features and
+    the ends of their windows.
+    """
+    RecallLeases: _aio.UnaryUnaryMultiCallable[_control_pb2.RecallLeasesRequest, _control_pb2.RecallLeasesResponse]  # type: ignore[assignment]
+    """Asks holders to give back what they do not need at once. It is back once they have answered; a silent one does not."""
+    SettleLeases: _aio.UnaryUnaryMultiCallable[_control_pb2.SettleLeasesRequest, _control_pb2.SettleLeasesResponse]  # type: ignore[assignment]
+    """Ends the leases of one holder by hand, without its word. What it has spent of them and not told would then come on top of the
+    limit, or, where it was counted, be counted once more. FAILED_PRECONDITION / HOLDER_PRESENT while the holder is heard: recall them.
+    """
+    GetLeaseRecovery: _aio.UnaryUnaryMultiCallable[_control_pb2.GetLeaseRecoveryRequest, _control_pb2.GetLeaseRecoveryResponse]  # type: ignore[assignment]
+    """Whether the plane waits for holders to tell what they hold, since it lost state, and for whom."""
+    EndLeaseRecovery: _aio.UnaryUnaryMultiCallable[_control_pb2.EndLeaseRecoveryRequest, _control_pb2.EndLeaseRecoveryResponse]  # type: ignore[assignment]
+    """Waits no longer: who has not told what it holds may then pass a limit by that."""
+    GetLevelBill: _aio.UnaryUnaryMultiCallable[_control_pb2.GetLevelBillRequest, _control_pb2.GetLevelBillResponse]  # type: ignore[assignment]
+    """What a company is billed of a LEVEL feature for a window: its peak, and its average weighted by time, by the events of the
+    ledger, to the microsecond. NOT_FOUND for an unknown company or feature.
+    """
 
 class ControlServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps the catalog and the companies, and answers for the ledger."""
+
+    @_abc_1.abstractmethod
+    def ListSeats(
+        self,
+        request: _control_pb2.ListSeatsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.ListSeatsResponse, _abc.Awaitable[_control_pb2.ListSeatsResponse]]:
+        """Who holds seats of a company's feature, and how many each limit has."""
+
+    @_abc_1.abstractmethod
+    def AcquireSeat(
+        self,
+        request: _control_pb2.AcquireSeatRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.AcquireSeatResponse, _abc.Awaitable[_control_pb2.AcquireSeatResponse]]:
+        """Gives a holder a seat, as AcquireSeat of a sidecar does."""
+
+    @_abc_1.abstractmethod
+    def ReleaseSeat(
+        self,
+        request: _control_pb2.ReleaseSeatRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.ReleaseSeatResponse, _abc.Awaitable[_control_pb2.ReleaseSeatResponse]]:
+        """Gives a seat back, so that another holder may have it."""
 
     @_abc_1.abstractmethod
     def Apply(
@@ -285,5 +357,59 @@ class ControlServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.AcknowledgeLossesResponse, _abc.Awaitable[_control_pb2.AcknowledgeLossesResponse]]:
         """Says that an operator has seen losses."""
+
+    @_abc_1.abstractmethod
+    def ListLeases(
+        self,
+        request: _control_pb2.ListLeasesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.ListLeasesResponse, _abc.Awaitable[_control_pb2.ListLeasesResponse]]:
+        """Who may count how much of which limit by itself: counters of which anything is leased, in the order of companies, features and
+        the ends of their windows.
+        """
+
+    @_abc_1.abstractmethod
+    def RecallLeases(
+        self,
+        request: _control_pb2.RecallLeasesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.RecallLeasesResponse, _abc.Awaitable[_control_pb2.RecallLeasesResponse]]:
+        """Asks holders to give back what they do not need at once. It is back once they have answered; a silent one does not."""
+
+    @_abc_1.abstractmethod
+    def SettleLeases(
+        self,
+        request: _control_pb2.SettleLeasesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.SettleLeasesResponse, _abc.Awaitable[_control_pb2.SettleLeasesResponse]]:
+        """Ends the leases of one holder by hand, without its word. What it has spent of them and not told would then come on top of the
+        limit, or, where it was counted, be counted once more. FAILED_PRECONDITION / HOLDER_PRESENT while the holder is heard: recall them.
+        """
+
+    @_abc_1.abstractmethod
+    def GetLeaseRecovery(
+        self,
+        request: _control_pb2.GetLeaseRecoveryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.GetLeaseRecoveryResponse, _abc.Awaitable[_control_pb2.GetLeaseRecoveryResponse]]:
+        """Whether the plane waits for holders to tell what they hold, since it lost state, and for whom."""
+
+    @_abc_1.abstractmethod
+    def EndLeaseRecovery(
+        self,
+        request: _control_pb2.EndLeaseRecoveryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.EndLeaseRecoveryResponse, _abc.Awaitable[_control_pb2.EndLeaseRecoveryResponse]]:
+        """Waits no longer: who has not told what it holds may then pass a limit by that."""
+
+    @_abc_1.abstractmethod
+    def GetLevelBill(
+        self,
+        request: _control_pb2.GetLevelBillRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.GetLevelBillResponse, _abc.Awaitable[_control_pb2.GetLevelBillResponse]]:
+        """What a company is billed of a LEVEL feature for a window: its peak, and its average weighted by time, by the events of the
+        ledger, to the microsecond. NOT_FOUND for an unknown company or feature.
+        """
 
 def add_ControlServiceServicer_to_server(servicer: ControlServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

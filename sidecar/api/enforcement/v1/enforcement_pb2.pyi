@@ -89,6 +89,14 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The control plane was not heard for longer than the feature tolerates."""
     REASON_OUTBOX_FULL: _Reason.ValueType  # 12
     """The outbox is full, and the feature's fail policy denies then."""
+    REASON_LEASE_UNAVAILABLE: _Reason.ValueType  # 13
+    """Whether the limit has enough left can't be told: this sidecar has no lease of it, and the control plane could not be
+    asked, or others hold what is left. To be asked again.
+    """
+    REASON_CREDITS_EXHAUSTED: _Reason.ValueType  # 14
+    """The balance that the feature draws on has less left than the request costs."""
+    REASON_SEATS_EXHAUSTED: _Reason.ValueType  # 15
+    """All seats are taken."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a decision is what it is. Later versions may add reasons."""
@@ -119,6 +127,14 @@ REASON_SNAPSHOT_STALE: Reason.ValueType  # 11
 """The control plane was not heard for longer than the feature tolerates."""
 REASON_OUTBOX_FULL: Reason.ValueType  # 12
 """The outbox is full, and the feature's fail policy denies then."""
+REASON_LEASE_UNAVAILABLE: Reason.ValueType  # 13
+"""Whether the limit has enough left can't be told: this sidecar has no lease of it, and the control plane could not be
+asked, or others hold what is left. To be asked again.
+"""
+REASON_CREDITS_EXHAUSTED: Reason.ValueType  # 14
+"""The balance that the feature draws on has less left than the request costs."""
+REASON_SEATS_EXHAUSTED: Reason.ValueType  # 15
+"""All seats are taken."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 class _BasisMode:
@@ -133,6 +149,8 @@ class _BasisModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BasisMode.V
     """Snapshot and counters of this sidecar."""
     BASIS_MODE_FALLBACK: _BasisMode.ValueType  # 2
     """No snapshot, or one that is too old, or no room: the fail policy decided."""
+    BASIS_MODE_LEASED: _BasisMode.ValueType  # 3
+    """What the control plane has leased to this sidecar: the limit holds over all sidecars."""
 
 class BasisMode(_BasisMode, metaclass=_BasisModeEnumTypeWrapper):
     """What an answer was decided on."""
@@ -143,6 +161,8 @@ BASIS_MODE_LOCAL: BasisMode.ValueType  # 1
 """Snapshot and counters of this sidecar."""
 BASIS_MODE_FALLBACK: BasisMode.ValueType  # 2
 """No snapshot, or one that is too old, or no room: the fail policy decided."""
+BASIS_MODE_LEASED: BasisMode.ValueType  # 3
+"""What the control plane has leased to this sidecar: the limit holds over all sidecars."""
 Global___BasisMode: _TypeAlias = BasisMode  # noqa: Y015
 
 class _FallbackCause:
@@ -159,6 +179,8 @@ class _FallbackCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Fallbac
     """The control plane was not heard for longer than the feature tolerates."""
     FALLBACK_CAUSE_OUTBOX_FULL: _FallbackCause.ValueType  # 3
     """The outbox is full."""
+    FALLBACK_CAUSE_NO_LEASE: _FallbackCause.ValueType  # 4
+    """There was no lease, and the control plane could not be asked."""
 
 class FallbackCause(_FallbackCause, metaclass=_FallbackCauseEnumTypeWrapper):
     """Why the fail policy decided."""
@@ -171,6 +193,8 @@ FALLBACK_CAUSE_STALE_SNAPSHOT: FallbackCause.ValueType  # 2
 """The control plane was not heard for longer than the feature tolerates."""
 FALLBACK_CAUSE_OUTBOX_FULL: FallbackCause.ValueType  # 3
 """The outbox is full."""
+FALLBACK_CAUSE_NO_LEASE: FallbackCause.ValueType  # 4
+"""There was no lease, and the control plane could not be asked."""
 Global___FallbackCause: _TypeAlias = FallbackCause  # noqa: Y015
 
 class _SourceKind:
@@ -290,6 +314,7 @@ class Basis(_message.Message):
     FALLBACK_FIELD_NUMBER: _builtins.int
     REMEMBERED_FIELD_NUMBER: _builtins.int
     DEFAULT_PLAN_FIELD_NUMBER: _builtins.int
+    LEASE_REMAINING_FIELD_NUMBER: _builtins.int
     mode: Global___BasisMode.ValueType
     """What kind of knowledge decided."""
     snapshot_version: _builtins.int
@@ -300,7 +325,8 @@ class Basis(_message.Message):
     where nothing was ever heard. Absent: this sidecar is the authority itself (standalone).
     """
     uncertainty: _builtins.int
-    """Most by which the binding limit's true usage can exceed the one reported here, in the feature's unit. 0: exact.
+    """Most by which the limit that is named can be passed over all sidecars, in the feature's unit. 0: it cannot be. LEASED: what
+    others have counted under their leases may not be told yet, so that usage is more than is reported here.
     Absent: no bound is known, since other sidecars may count on the same limit.
     """
     fallback: Global___FallbackCause.ValueType
@@ -308,6 +334,11 @@ class Basis(_message.Message):
     default_plan: _builtins.str
     """The plan that stood in for a company that is unknown, as the catalog's default. Empty: the company is known, or there
     is no default plan.
+    """
+    lease_remaining: _builtins.int
+    """LEASED: what the lease of the limit that is named has left after this call, in the feature's unit; of several exact
+    limits, that with the least left. Absent, of a question: no lease is held that covers it, and one is asked for by the
+    first call that counts; the answer is what limits let pass.
     """
     @_builtins.property
     def remembered(self) -> _duration_pb2.Duration:
@@ -326,15 +357,20 @@ class Basis(_message.Message):
         fallback: Global___FallbackCause.ValueType = ...,
         remembered: _duration_pb2.Duration | None = ...,
         default_plan: _builtins.str = ...,
+        lease_remaining: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_plane_age_ms", b"_plane_age_ms", "_uncertainty", b"_uncertainty", "plane_age_ms", b"plane_age_ms", "remembered", b"remembered", "uncertainty", b"uncertainty"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_lease_remaining", b"_lease_remaining", "_plane_age_ms", b"_plane_age_ms", "_uncertainty", b"_uncertainty", "lease_remaining", b"lease_remaining", "plane_age_ms", b"plane_age_ms", "remembered", b"remembered", "uncertainty", b"uncertainty"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_plane_age_ms", b"_plane_age_ms", "_uncertainty", b"_uncertainty", "default_plan", b"default_plan", "fallback", b"fallback", "mode", b"mode", "plane_age_ms", b"plane_age_ms", "remembered", b"remembered", "snapshot_version", b"snapshot_version", "uncertainty", b"uncertainty"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_lease_remaining", b"_lease_remaining", "_plane_age_ms", b"_plane_age_ms", "_uncertainty", b"_uncertainty", "default_plan", b"default_plan", "fallback", b"fallback", "lease_remaining", b"lease_remaining", "mode", b"mode", "plane_age_ms", b"plane_age_ms", "remembered", b"remembered", "snapshot_version", b"snapshot_version", "uncertainty", b"uncertainty"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__lease_remaining: _TypeAlias = _typing.Literal["lease_remaining"]  # noqa: Y015
+    _WhichOneofArgType__lease_remaining: _TypeAlias = _typing.Literal["_lease_remaining", b"_lease_remaining"]  # noqa: Y015
     _WhichOneofReturnType__plane_age_ms: _TypeAlias = _typing.Literal["plane_age_ms"]  # noqa: Y015
     _WhichOneofArgType__plane_age_ms: _TypeAlias = _typing.Literal["_plane_age_ms", b"_plane_age_ms"]  # noqa: Y015
     _WhichOneofReturnType__uncertainty: _TypeAlias = _typing.Literal["uncertainty"]  # noqa: Y015
     _WhichOneofArgType__uncertainty: _TypeAlias = _typing.Literal["_uncertainty", b"_uncertainty"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lease_remaining) -> _WhichOneofReturnType__lease_remaining | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__plane_age_ms) -> _WhichOneofReturnType__plane_age_ms | None: ...
     @_typing.overload
@@ -382,6 +418,7 @@ class LimitStatus(_message.Message):
     CARRIED_FIELD_NUMBER: _builtins.int
     RATE_FIELD_NUMBER: _builtins.int
     PACKS_LEFT_FIELD_NUMBER: _builtins.int
+    RATE_SHARE_PPM_FIELD_NUMBER: _builtins.int
     limit: _builtins.str
     """Name of the limit within the entitlement."""
     enforcement: _catalog_pb2.Enforcement.ValueType
@@ -396,10 +433,15 @@ class LimitStatus(_message.Message):
     """Usage above the amount; 0 where there is none."""
     carried: _builtins.int
     """What came in from earlier windows: what was left of them, and what packs (AddOn.once) had left when the window began
-    or they were bought. Usable beyond the amount, and part of what remains.
+    or they were bought. Usable beyond the amount, and part of what remains. Of a window that others follow: without what
+    those have used already, since it is given once; below 0 where they have used some of the amount itself.
     """
     packs_left: _builtins.int
     """What packs have left now: a part of what remains, which is used last and stays in later windows."""
+    rate_share_ppm: _builtins.int
+    """The part of the rate that this sidecar goes by, in millionths, where several share it: amount and remaining are of
+    that part. 0: all of it.
+    """
     @_builtins.property
     def window_start(self) -> _timestamp_pb2.Timestamp:
         """Start of the window. Absent for LIFETIME."""
@@ -431,10 +473,11 @@ class LimitStatus(_message.Message):
         carried: _builtins.int = ...,
         rate: _catalog_pb2.Rate | None = ...,
         packs_left: _builtins.int = ...,
+        rate_share_ppm: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_remaining", b"_remaining", "amount", b"amount", "rate", b"rate", "remaining", b"remaining", "resets_at", b"resets_at", "window_start", b"window_start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_remaining", b"_remaining", "amount", b"amount", "carried", b"carried", "dimensions", b"dimensions", "enforcement", b"enforcement", "limit", b"limit", "overage", b"overage", "packs_left", b"packs_left", "rate", b"rate", "remaining", b"remaining", "resets_at", b"resets_at", "used", b"used", "window_start", b"window_start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_remaining", b"_remaining", "amount", b"amount", "carried", b"carried", "dimensions", b"dimensions", "enforcement", b"enforcement", "limit", b"limit", "overage", b"overage", "packs_left", b"packs_left", "rate", b"rate", "rate_share_ppm", b"rate_share_ppm", "remaining", b"remaining", "resets_at", b"resets_at", "used", b"used", "window_start", b"window_start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__amount: _TypeAlias = _typing.Literal["amount"]  # noqa: Y015
     _WhichOneofArgType__amount: _TypeAlias = _typing.Literal["_amount", b"_amount"]  # noqa: Y015
@@ -491,6 +534,7 @@ class Decision(_message.Message):
     THROTTLED_FIELD_NUMBER: _builtins.int
     WOULD_DENY_REASON_FIELD_NUMBER: _builtins.int
     DIMENSION_PROBLEM_FIELD_NUMBER: _builtins.int
+    BURNED_FIELD_NUMBER: _builtins.int
     allowed: _builtins.bool
     """Whether the company may go on."""
     reason: Global___Reason.ValueType
@@ -533,6 +577,12 @@ class Decision(_message.Message):
     def throttled(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of THROTTLE limits that are used up, and whose rate let this request pass."""
 
+    @_builtins.property
+    def burned(self) -> _containers.RepeatedCompositeFieldContainer[Global___CreditsBurned]:
+        """What the request has burned of balances of credits: one for each that the feature's costs are of. Denied, it has
+        burned nothing, and this says what it would have needed and what there was.
+        """
+
     def __init__(
         self,
         *,
@@ -548,14 +598,87 @@ class Decision(_message.Message):
         throttled: _abc.Iterable[_builtins.str] | None = ...,
         would_deny_reason: Global___Reason.ValueType = ...,
         dimension_problem: _builtins.str = ...,
+        burned: _abc.Iterable[Global___CreditsBurned] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "binding_limit", b"binding_limit", "retry_after", b"retry_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "basis", b"basis", "binding_limit", b"binding_limit", "dimension_problem", b"dimension_problem", "granted", b"granted", "overage", b"overage", "reason", b"reason", "retry_after", b"retry_after", "shadow_denials", b"shadow_denials", "throttled", b"throttled", "warnings", b"warnings", "would_deny_reason", b"would_deny_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "basis", b"basis", "binding_limit", b"binding_limit", "burned", b"burned", "dimension_problem", b"dimension_problem", "granted", b"granted", "overage", b"overage", "reason", b"reason", "retry_after", b"retry_after", "shadow_denials", b"shadow_denials", "throttled", b"throttled", "warnings", b"warnings", "would_deny_reason", b"would_deny_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Decision: _TypeAlias = Decision  # noqa: Y015
+
+@_typing.final
+class CreditsBurned(_message.Message):
+    """What a request costs of a balance of credits, and what it has burned. In micro-credits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEATURE_FIELD_NUMBER: _builtins.int
+    NEEDED_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    feature: _builtins.str
+    """Key of the credits feature."""
+    needed: _builtins.int
+    """What the request costs."""
+    amount: _builtins.int
+    """What was burned of it: all, or nothing where the request was denied. Of what has happened already it may be less: the
+    control plane burns the rest.
+    """
+    left: _builtins.int
+    """What is left in force after it, as far as is known here. Absent where that was not looked at, of a balance of many
+    sources: a request of quantity 0 tells it.
+    """
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___CreditPart]:
+        """What of it each source has burned, in burn order. At most 32, of more the first."""
+
+    def __init__(
+        self,
+        *,
+        feature: _builtins.str = ...,
+        needed: _builtins.int = ...,
+        amount: _builtins.int = ...,
+        parts: _abc.Iterable[Global___CreditPart] | None = ...,
+        left: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_left", b"_left", "left", b"left"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_left", b"_left", "amount", b"amount", "feature", b"feature", "left", b"left", "needed", b"needed", "parts", b"parts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__left: _TypeAlias = _typing.Literal["left"]  # noqa: Y015
+    _WhichOneofArgType__left: _TypeAlias = _typing.Literal["_left", b"_left"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__left) -> _WhichOneofReturnType__left | None: ...
+
+Global___CreditsBurned: _TypeAlias = CreditsBurned  # noqa: Y015
+
+@_typing.final
+class CreditPart(_message.Message):
+    """What one source of a balance has burned."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """The source: name of the credits feature's limit, id of the one-off grant, or "overdraft"."""
+    amount: _builtins.int
+    """In micro-credits, 1 or more."""
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        amount: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreditPart: _TypeAlias = CreditPart  # noqa: Y015
 
 @_typing.final
 class CheckAndIncrementRequest(_message.Message):
@@ -675,7 +798,10 @@ class CheckAndIncrementResponse(_message.Message):
     RECORD_ID_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     record_id: _builtins.str
-    """Id of the usage record: names it in the ledger. Empty if nothing was counted."""
+    """Id of the usage record: names it in the ledger. Where the sidecar's store went on under a new identity before the
+    record was sent (it was copied, or put back, or the control plane was), the ledger has it under another id: it is found
+    by its idempotency key or metadata. Empty if nothing was counted.
+    """
     replayed: _builtins.bool
     """Whether this is the stored answer to an earlier request that was counted under the same idempotency key. Never for a
     denial, which is decided anew each time.
@@ -1063,7 +1189,7 @@ class RecordUsageResponse(_message.Message):
     REPLAYED_FIELD_NUMBER: _builtins.int
     DECISION_FIELD_NUMBER: _builtins.int
     record_id: _builtins.str
-    """Id of the usage record. Empty for a quantity of 0."""
+    """Id of the usage record, as in CheckAndIncrementResponse. Empty for a quantity of 0."""
     replayed: _builtins.bool
     """Whether this is the stored answer to an earlier request with the same idempotency key."""
     @_builtins.property
@@ -1235,19 +1361,22 @@ class Entitlement(_message.Message):
     CONFIG_VALUE_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
     RATES_FIELD_NUMBER: _builtins.int
+    OVERDRAFT_FIELD_NUMBER: _builtins.int
     entitled: _builtins.bool
     """Whether the company may use the feature at all, leaving limits aside."""
     reason: Global___Reason.ValueType
     """Why not; REASON_ALLOWED if it may."""
     config_value: _builtins.str
     """CONFIG: the value."""
+    overdraft: _builtins.int
+    """CREDITS: micro-credits that may be owed."""
     @_builtins.property
     def feature(self) -> _catalog_pb2.Feature:
         """The feature."""
 
     @_builtins.property
     def limits(self) -> _containers.RepeatedCompositeFieldContainer[_catalog_pb2.Limit]:
-        """METERED: the limits."""
+        """The limits, of METERED, CREDITS, SEATS and LEVEL."""
 
     @_builtins.property
     def rates(self) -> _containers.RepeatedCompositeFieldContainer[_catalog_pb2.RateLimit]:
@@ -1262,10 +1391,11 @@ class Entitlement(_message.Message):
         config_value: _builtins.str = ...,
         limits: _abc.Iterable[_catalog_pb2.Limit] | None = ...,
         rates: _abc.Iterable[_catalog_pb2.RateLimit] | None = ...,
+        overdraft: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["feature", b"feature"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_value", b"config_value", "entitled", b"entitled", "feature", b"feature", "limits", b"limits", "rates", b"rates", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_value", b"config_value", "entitled", b"entitled", "feature", b"feature", "limits", b"limits", "overdraft", b"overdraft", "rates", b"rates", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1650,3 +1780,706 @@ class WatchEntitlementsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchEntitlementsResponse: _TypeAlias = WatchEntitlementsResponse  # noqa: Y015
+
+@_typing.final
+class AdjustLevelRequest(_message.Message):
+    """A change of what is in use of a LEVEL feature."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class DimensionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    COMPANY_FIELD_NUMBER: _builtins.int
+    FEATURE_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    ITEM_FIELD_NUMBER: _builtins.int
+    TIME_TO_LIVE_FIELD_NUMBER: _builtins.int
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    EVENT_TIME_FIELD_NUMBER: _builtins.int
+    DIMENSIONS_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    company: _builtins.str
+    """Id of the company."""
+    feature: _builtins.str
+    """Key of the feature."""
+    amount: _builtins.int
+    """By how much more is in use, in the feature's unit; below 0: less. 0 changes the time to live alone."""
+    item: _builtins.str
+    """What it is that is in use: a job, a project, a disk. 1 to 128 bytes of printable UTF-8; kept at this sidecar. Empty: no
+    item. Of an item no less can be in use than nothing.
+    """
+    idempotency_key: _builtins.str
+    """As in CheckAndIncrementRequest; the payload is feature, amount, item, time to live and dimensions."""
+    @_builtins.property
+    def time_to_live(self) -> _duration_pb2.Duration:
+        """After so long the item's share comes back by itself, unless it is changed or set again before; 1 second to 366 days,
+        and no more than the feature allows. Absent: as it was, or never, where the feature allows that. Only with an item.
+        """
+
+    @_builtins.property
+    def event_time(self) -> _timestamp_pb2.Timestamp:
+        """As in CheckAndIncrementRequest: by it the level is billed. What is in use now changes now, whenever it happened."""
+
+    @_builtins.property
+    def dimensions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Attributes, as in CheckAndIncrementRequest. An item keeps those that it was first counted with: none, or the same."""
+
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Stored with the usage record; decides nothing."""
+
+    def __init__(
+        self,
+        *,
+        company: _builtins.str = ...,
+        feature: _builtins.str = ...,
+        amount: _builtins.int = ...,
+        item: _builtins.str = ...,
+        time_to_live: _duration_pb2.Duration | None = ...,
+        idempotency_key: _builtins.str = ...,
+        event_time: _timestamp_pb2.Timestamp | None = ...,
+        dimensions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time", "time_to_live", b"time_to_live"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "company", b"company", "dimensions", b"dimensions", "event_time", b"event_time", "feature", b"feature", "idempotency_key", b"idempotency_key", "item", b"item", "metadata", b"metadata", "time_to_live", b"time_to_live"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdjustLevelRequest: _TypeAlias = AdjustLevelRequest  # noqa: Y015
+
+@_typing.final
+class AdjustLevelResponse(_message.Message):
+    """What came of a change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_FIELD_NUMBER: _builtins.int
+    RECORD_ID_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    ITEM_FIELD_NUMBER: _builtins.int
+    record_id: _builtins.str
+    """Id of the usage record, as in CheckAndIncrementResponse. Empty if nothing changed."""
+    replayed: _builtins.bool
+    """Whether this is the stored answer to an earlier request with the same idempotency key."""
+    changed: _builtins.int
+    """By how much the level has changed, in the feature's unit."""
+    @_builtins.property
+    def decision(self) -> Global___Decision:
+        """Whether it was made, and why not. granted: by how much more is in use; 0 where it is less. The binding limit shows what
+        is in use over all sidecars, as far as it is known here.
+        """
+
+    @_builtins.property
+    def item(self) -> Global___LevelItem:
+        """The item as it is now. Absent: none was named, or nothing of it is in use."""
+
+    def __init__(
+        self,
+        *,
+        decision: Global___Decision | None = ...,
+        record_id: _builtins.str = ...,
+        replayed: _builtins.bool = ...,
+        changed: _builtins.int = ...,
+        item: Global___LevelItem | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "item", b"item"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "decision", b"decision", "item", b"item", "record_id", b"record_id", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdjustLevelResponse: _TypeAlias = AdjustLevelResponse  # noqa: Y015
+
+@_typing.final
+class SetLevelRequest(_message.Message):
+    """Sets what is in use of a LEVEL feature."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class DimensionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    COMPANY_FIELD_NUMBER: _builtins.int
+    FEATURE_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    ITEM_FIELD_NUMBER: _builtins.int
+    TIME_TO_LIVE_FIELD_NUMBER: _builtins.int
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    EVENT_TIME_FIELD_NUMBER: _builtins.int
+    DIMENSIONS_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    company: _builtins.str
+    """Id of the company."""
+    feature: _builtins.str
+    """Key of the feature."""
+    level: _builtins.int
+    """What is in use, 0 to 2^63-1 in the feature's unit: of the item, or without one of all that counts on the narrowest limit
+    that applies, as far as it is known here.
+    """
+    item: _builtins.str
+    """As in AdjustLevelRequest."""
+    idempotency_key: _builtins.str
+    """As in AdjustLevelRequest. An item needs none: set again, it stays as it is."""
+    @_builtins.property
+    def time_to_live(self) -> _duration_pb2.Duration:
+        """As in AdjustLevelRequest."""
+
+    @_builtins.property
+    def event_time(self) -> _timestamp_pb2.Timestamp:
+        """As in AdjustLevelRequest."""
+
+    @_builtins.property
+    def dimensions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """As in AdjustLevelRequest."""
+
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """As in AdjustLevelRequest."""
+
+    def __init__(
+        self,
+        *,
+        company: _builtins.str = ...,
+        feature: _builtins.str = ...,
+        level: _builtins.int = ...,
+        item: _builtins.str = ...,
+        time_to_live: _duration_pb2.Duration | None = ...,
+        idempotency_key: _builtins.str = ...,
+        event_time: _timestamp_pb2.Timestamp | None = ...,
+        dimensions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time", "time_to_live", b"time_to_live"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "dimensions", b"dimensions", "event_time", b"event_time", "feature", b"feature", "idempotency_key", b"idempotency_key", "item", b"item", "level", b"level", "metadata", b"metadata", "time_to_live", b"time_to_live"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetLevelRequest: _TypeAlias = SetLevelRequest  # noqa: Y015
+
+@_typing.final
+class SetLevelResponse(_message.Message):
+    """What came of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_FIELD_NUMBER: _builtins.int
+    RECORD_ID_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    ITEM_FIELD_NUMBER: _builtins.int
+    record_id: _builtins.str
+    """As in AdjustLevelResponse."""
+    replayed: _builtins.bool
+    """As in AdjustLevelResponse."""
+    changed: _builtins.int
+    """As in AdjustLevelResponse."""
+    @_builtins.property
+    def decision(self) -> Global___Decision:
+        """As in AdjustLevelResponse."""
+
+    @_builtins.property
+    def item(self) -> Global___LevelItem:
+        """As in AdjustLevelResponse."""
+
+    def __init__(
+        self,
+        *,
+        decision: Global___Decision | None = ...,
+        record_id: _builtins.str = ...,
+        replayed: _builtins.bool = ...,
+        changed: _builtins.int = ...,
+        item: Global___LevelItem | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "item", b"item"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "decision", b"decision", "item", b"item", "record_id", b"record_id", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetLevelResponse: _TypeAlias = SetLevelResponse  # noqa: Y015
+
+@_typing.final
+class LevelItem(_message.Message):
+    """Something that is in use, as it is held at this sidecar."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class DimensionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ITEM_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    EXPIRES_FIELD_NUMBER: _builtins.int
+    DIMENSIONS_FIELD_NUMBER: _builtins.int
+    item: _builtins.str
+    """Its name."""
+    level: _builtins.int
+    """How much of the level it is, in the feature's unit."""
+    @_builtins.property
+    def expires(self) -> _timestamp_pb2.Timestamp:
+        """When its share comes back by itself. Absent: it does not."""
+
+    @_builtins.property
+    def dimensions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Attributes that it was counted with."""
+
+    def __init__(
+        self,
+        *,
+        item: _builtins.str = ...,
+        level: _builtins.int = ...,
+        expires: _timestamp_pb2.Timestamp | None = ...,
+        dimensions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires", b"expires"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimensions", b"dimensions", "expires", b"expires", "item", b"item", "level", b"level"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LevelItem: _TypeAlias = LevelItem  # noqa: Y015
+
+@_typing.final
+class GetLevelRequest(_message.Message):
+    """Asks what is in use."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class DimensionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    COMPANY_FIELD_NUMBER: _builtins.int
+    FEATURE_FIELD_NUMBER: _builtins.int
+    DIMENSIONS_FIELD_NUMBER: _builtins.int
+    ITEM_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    company: _builtins.str
+    """Id of the company."""
+    feature: _builtins.str
+    """Key of the feature."""
+    item: _builtins.str
+    """One item alone. Empty: all."""
+    page_size: _builtins.int
+    """At most this many items, 1 to 1,000. 0: 1,000."""
+    page_token: _builtins.str
+    """From an earlier answer. Empty: from the start."""
+    @_builtins.property
+    def dimensions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Attributes of the use that is meant; they say which limits apply."""
+
+    def __init__(
+        self,
+        *,
+        company: _builtins.str = ...,
+        feature: _builtins.str = ...,
+        dimensions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        item: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "dimensions", b"dimensions", "feature", b"feature", "item", b"item", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLevelRequest: _TypeAlias = GetLevelRequest  # noqa: Y015
+
+@_typing.final
+class GetLevelResponse(_message.Message):
+    """What is in use."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMITS_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    BASIS_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page. Empty: this was the last."""
+    @_builtins.property
+    def limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___LimitStatus]:
+        """Every limit that applies, with what is in use of it over all sidecars, as far as it is known here."""
+
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___LevelItem]:
+        """Items that are held at this sidecar, in the order of their names."""
+
+    @_builtins.property
+    def basis(self) -> Global___Basis:
+        """What the answer is based on."""
+
+    def __init__(
+        self,
+        *,
+        limits: _abc.Iterable[Global___LimitStatus] | None = ...,
+        items: _abc.Iterable[Global___LevelItem] | None = ...,
+        next_page_token: _builtins.str = ...,
+        basis: Global___Basis | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "items", b"items", "limits", b"limits", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLevelResponse: _TypeAlias = GetLevelResponse  # noqa: Y015
+
+@_typing.final
+class AcquireSeatRequest(_message.Message):
+    """Asks for a seat."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPANY_FIELD_NUMBER: _builtins.int
+    FEATURE_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
+    company: _builtins.str
+    """Id of the company."""
+    feature: _builtins.str
+    """Key of the feature, of kind SEATS."""
+    holder: _builtins.str
+    """Who is to have the seat, such as a user's id: an identifier."""
+    def __init__(
+        self,
+        *,
+        company: _builtins.str = ...,
+        feature: _builtins.str = ...,
+        holder: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "feature", b"feature", "holder", b"holder"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcquireSeatRequest: _TypeAlias = AcquireSeatRequest  # noqa: Y015
+
+@_typing.final
+class AcquireSeatResponse(_message.Message):
+    """Whether the holder has a seat."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_FIELD_NUMBER: _builtins.int
+    ASSIGNED_FIELD_NUMBER: _builtins.int
+    SWAPS_USED_UP_FIELD_NUMBER: _builtins.int
+    assigned: _builtins.bool
+    """Whether the seat was assigned by this call: the holder had none before."""
+    swaps_used_up: _builtins.str
+    """Where seats are free, but no more may be reassigned until the limit's window of swaps ends: its name."""
+    @_builtins.property
+    def decision(self) -> Global___Decision:
+        """The decision; granted is 1 where the holder has a seat. The binding limit shows how many are held. Without a free seat
+        the reason is SEATS_EXHAUSTED; where the control plane cannot be asked for one, LEASE_UNAVAILABLE, unless the feature's
+        fail policy (no_lease) allows: then it is assigned here, the basis is FALLBACK with NO_LEASE, and the limit may be passed.
+        """
+
+    def __init__(
+        self,
+        *,
+        decision: Global___Decision | None = ...,
+        assigned: _builtins.bool = ...,
+        swaps_used_up: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assigned", b"assigned", "decision", b"decision", "swaps_used_up", b"swaps_used_up"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcquireSeatResponse: _TypeAlias = AcquireSeatResponse  # noqa: Y015
+
+@_typing.final
+class ReleaseSeatRequest(_message.Message):
+    """Gives a seat back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPANY_FIELD_NUMBER: _builtins.int
+    FEATURE_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
+    company: _builtins.str
+    """Id of the company."""
+    feature: _builtins.str
+    """Key of the feature, of kind SEATS."""
+    holder: _builtins.str
+    """Who has the seat: an identifier."""
+    def __init__(
+        self,
+        *,
+        company: _builtins.str = ...,
+        feature: _builtins.str = ...,
+        holder: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "feature", b"feature", "holder", b"holder"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseSeatRequest: _TypeAlias = ReleaseSeatRequest  # noqa: Y015
+
+@_typing.final
+class ReleaseSeatResponse(_message.Message):
+    """What became of the seat."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELEASED_FIELD_NUMBER: _builtins.int
+    COUNTS_UNTIL_FIELD_NUMBER: _builtins.int
+    BASIS_FIELD_NUMBER: _builtins.int
+    released: _builtins.bool
+    """Whether the holder had a named seat, which is given back now."""
+    @_builtins.property
+    def counts_until(self) -> _timestamp_pb2.Timestamp:
+        """The holder has a seat of a window, which counts until then. Absent: none."""
+
+    @_builtins.property
+    def basis(self) -> Global___Basis:
+        """What the answer is based on. FALLBACK: the control plane was away, and will be told."""
+
+    def __init__(
+        self,
+        *,
+        released: _builtins.bool = ...,
+        counts_until: _timestamp_pb2.Timestamp | None = ...,
+        basis: Global___Basis | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "counts_until", b"counts_until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "counts_until", b"counts_until", "released", b"released"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseSeatResponse: _TypeAlias = ReleaseSeatResponse  # noqa: Y015
+
+@_typing.final
+class ListSeatsRequest(_message.Message):
+    """Asks who holds seats."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPANY_FIELD_NUMBER: _builtins.int
+    FEATURE_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    company: _builtins.str
+    """Id of the company."""
+    feature: _builtins.str
+    """Key of the feature, of kind SEATS."""
+    page_size: _builtins.int
+    """At most this many, 1 to 1,000. 0: 1,000."""
+    page_token: _builtins.str
+    """From an earlier answer. Empty: from the start."""
+    def __init__(
+        self,
+        *,
+        company: _builtins.str = ...,
+        feature: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "feature", b"feature", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSeatsRequest: _TypeAlias = ListSeatsRequest  # noqa: Y015
+
+@_typing.final
+class Seat(_message.Message):
+    """A seat that is held."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLDER_FIELD_NUMBER: _builtins.int
+    ASSIGNED_AT_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    COUNTS_UNTIL_FIELD_NUMBER: _builtins.int
+    holder: _builtins.str
+    """Who has it."""
+    limit: _builtins.str
+    """Name of the limit that it is counted on."""
+    @_builtins.property
+    def assigned_at(self) -> _timestamp_pb2.Timestamp:
+        """Since when."""
+
+    @_builtins.property
+    def counts_until(self) -> _timestamp_pb2.Timestamp:
+        """Until when it counts. Absent: until it is given back."""
+
+    def __init__(
+        self,
+        *,
+        holder: _builtins.str = ...,
+        assigned_at: _timestamp_pb2.Timestamp | None = ...,
+        limit: _builtins.str = ...,
+        counts_until: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assigned_at", b"assigned_at", "counts_until", b"counts_until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assigned_at", b"assigned_at", "counts_until", b"counts_until", "holder", b"holder", "limit", b"limit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Seat: _TypeAlias = Seat  # noqa: Y015
+
+@_typing.final
+class ListSeatsResponse(_message.Message):
+    """Who holds seats, limit by limit, in the order of their holders."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMITS_FIELD_NUMBER: _builtins.int
+    SEATS_FIELD_NUMBER: _builtins.int
+    BASIS_FIELD_NUMBER: _builtins.int
+    PARTIAL_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    partial: _builtins.bool
+    """Whether the control plane could not be asked, so that only seats are listed that this sidecar has heard of."""
+    next_page_token: _builtins.str
+    """For the next page. Empty: this was the last."""
+    @_builtins.property
+    def limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___LimitStatus]:
+        """The limits, with how many seats are held."""
+
+    @_builtins.property
+    def seats(self) -> _containers.RepeatedCompositeFieldContainer[Global___Seat]:
+        """Seats."""
+
+    @_builtins.property
+    def basis(self) -> Global___Basis:
+        """What the answer is based on."""
+
+    def __init__(
+        self,
+        *,
+        limits: _abc.Iterable[Global___LimitStatus] | None = ...,
+        seats: _abc.Iterable[Global___Seat] | None = ...,
+        basis: Global___Basis | None = ...,
+        partial: _builtins.bool = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "limits", b"limits", "next_page_token", b"next_page_token", "partial", b"partial", "seats", b"seats"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSeatsResponse: _TypeAlias = ListSeatsResponse  # noqa: Y015

@@ -60,6 +60,21 @@ class EnforcementServiceStub:
                 request_serializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.RecordUsageRequest.SerializeToString,
                 response_deserializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.RecordUsageResponse.FromString,
                 _registered_method=True)
+        self.AcquireSeat = channel.unary_unary(
+                '/sidecar.api.enforcement.v1.EnforcementService/AcquireSeat',
+                request_serializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.AcquireSeatRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.AcquireSeatResponse.FromString,
+                _registered_method=True)
+        self.ReleaseSeat = channel.unary_unary(
+                '/sidecar.api.enforcement.v1.EnforcementService/ReleaseSeat',
+                request_serializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.ReleaseSeatRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.ReleaseSeatResponse.FromString,
+                _registered_method=True)
+        self.ListSeats = channel.unary_unary(
+                '/sidecar.api.enforcement.v1.EnforcementService/ListSeats',
+                request_serializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.ListSeatsRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.ListSeatsResponse.FromString,
+                _registered_method=True)
         self.GetUsage = channel.unary_unary(
                 '/sidecar.api.enforcement.v1.EnforcementService/GetUsage',
                 request_serializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.GetUsageRequest.SerializeToString,
@@ -84,6 +99,21 @@ class EnforcementServiceStub:
                 '/sidecar.api.enforcement.v1.EnforcementService/WatchEntitlements',
                 request_serializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.WatchEntitlementsRequest.SerializeToString,
                 response_deserializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.WatchEntitlementsResponse.FromString,
+                _registered_method=True)
+        self.AdjustLevel = channel.unary_unary(
+                '/sidecar.api.enforcement.v1.EnforcementService/AdjustLevel',
+                request_serializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.AdjustLevelRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.AdjustLevelResponse.FromString,
+                _registered_method=True)
+        self.SetLevel = channel.unary_unary(
+                '/sidecar.api.enforcement.v1.EnforcementService/SetLevel',
+                request_serializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.SetLevelRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.SetLevelResponse.FromString,
+                _registered_method=True)
+        self.GetLevel = channel.unary_unary(
+                '/sidecar.api.enforcement.v1.EnforcementService/GetLevel',
+                request_serializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.GetLevelRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.GetLevelResponse.FromString,
                 _registered_method=True)
 
 
@@ -128,6 +158,29 @@ class EnforcementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AcquireSeat(self, request, context):
+        """Gives a holder a seat of a feature of kind SEATS: by name, until it is given back, or for a window, as the limits say. The
+        same holder has one seat, however often it is asked for: a seat that is held here is answered from this sidecar's own
+        disk, another one by the control plane, within the caller's deadline.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseSeat(self, request, context):
+        """Gives a named seat back, so that another holder may have it. Seats of a window count until that ends.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSeats(self, request, context):
+        """Who holds seats now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetUsage(self, request, context):
         """Usage of a company in the windows that hold an instant.
         """
@@ -165,6 +218,28 @@ class EnforcementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AdjustLevel(self, request, context):
+        """LEVEL: more or less is in use than before. What is more is counted on every limit that applies, or on none; what is less
+        is never denied. FAILED_PRECONDITION (reason BELOW_ZERO) where less would be in use than nothing: nothing is moved.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetLevel(self, request, context):
+        """LEVEL: so much is in use now, of an item where one is named. Asked twice, it changes nothing more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLevel(self, request, context):
+        """LEVEL: what is in use now, and the items that are held at this sidecar. NOT_FOUND for an unknown company or feature.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EnforcementServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -193,6 +268,21 @@ def add_EnforcementServiceServicer_to_server(servicer, server):
                     request_deserializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.RecordUsageRequest.FromString,
                     response_serializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.RecordUsageResponse.SerializeToString,
             ),
+            'AcquireSeat': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcquireSeat,
+                    request_deserializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.AcquireSeatRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.AcquireSeatResponse.SerializeToString,
+            ),
+            'ReleaseSeat': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseSeat,
+                    request_deserializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.ReleaseSeatRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.ReleaseSeatResponse.SerializeToString,
+            ),
+            'ListSeats': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSeats,
+                    request_deserializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.ListSeatsRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.ListSeatsResponse.SerializeToString,
+            ),
             'GetUsage': grpc.unary_unary_rpc_method_handler(
                     servicer.GetUsage,
                     request_deserializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.GetUsageRequest.FromString,
@@ -217,6 +307,21 @@ def add_EnforcementServiceServicer_to_server(servicer, server):
                     servicer.WatchEntitlements,
                     request_deserializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.WatchEntitlementsRequest.FromString,
                     response_serializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.WatchEntitlementsResponse.SerializeToString,
+            ),
+            'AdjustLevel': grpc.unary_unary_rpc_method_handler(
+                    servicer.AdjustLevel,
+                    request_deserializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.AdjustLevelRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.AdjustLevelResponse.SerializeToString,
+            ),
+            'SetLevel': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetLevel,
+                    request_deserializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.SetLevelRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.SetLevelResponse.SerializeToString,
+            ),
+            'GetLevel': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLevel,
+                    request_deserializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.GetLevelRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.GetLevelResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -366,6 +471,87 @@ class EnforcementService:
             _registered_method=True)
 
     @staticmethod
+    def AcquireSeat(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.enforcement.v1.EnforcementService/AcquireSeat',
+            sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.AcquireSeatRequest.SerializeToString,
+            sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.AcquireSeatResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseSeat(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.enforcement.v1.EnforcementService/ReleaseSeat',
+            sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.ReleaseSeatRequest.SerializeToString,
+            sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.ReleaseSeatResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSeats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.enforcement.v1.EnforcementService/ListSeats',
+            sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.ListSeatsRequest.SerializeToString,
+            sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.ListSeatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetUsage(request,
             target,
             options=(),
@@ -490,6 +676,87 @@ class EnforcementService:
             '/sidecar.api.enforcement.v1.EnforcementService/WatchEntitlements',
             sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.WatchEntitlementsRequest.SerializeToString,
             sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.WatchEntitlementsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AdjustLevel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.enforcement.v1.EnforcementService/AdjustLevel',
+            sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.AdjustLevelRequest.SerializeToString,
+            sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.AdjustLevelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetLevel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.enforcement.v1.EnforcementService/SetLevel',
+            sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.SetLevelRequest.SerializeToString,
+            sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.SetLevelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLevel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.enforcement.v1.EnforcementService/GetLevel',
+            sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.GetLevelRequest.SerializeToString,
+            sidecar_dot_api_dot_enforcement_dot_v1_dot_enforcement__pb2.GetLevelResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -57,6 +57,15 @@ class EnforcementServiceStub:
     """What CheckAndIncrement would answer. Counts nothing."""
     RecordUsage: _grpc.UnaryUnaryMultiCallable[_enforcement_pb2.RecordUsageRequest, _enforcement_pb2.RecordUsageResponse]
     """Records what has already happened. Never denied."""
+    AcquireSeat: _grpc.UnaryUnaryMultiCallable[_enforcement_pb2.AcquireSeatRequest, _enforcement_pb2.AcquireSeatResponse]
+    """Gives a holder a seat of a feature of kind SEATS: by name, until it is given back, or for a window, as the limits say. The
+    same holder has one seat, however often it is asked for: a seat that is held here is answered from this sidecar's own
+    disk, another one by the control plane, within the caller's deadline.
+    """
+    ReleaseSeat: _grpc.UnaryUnaryMultiCallable[_enforcement_pb2.ReleaseSeatRequest, _enforcement_pb2.ReleaseSeatResponse]
+    """Gives a named seat back, so that another holder may have it. Seats of a window count until that ends."""
+    ListSeats: _grpc.UnaryUnaryMultiCallable[_enforcement_pb2.ListSeatsRequest, _enforcement_pb2.ListSeatsResponse]
+    """Who holds seats now."""
     GetUsage: _grpc.UnaryUnaryMultiCallable[_enforcement_pb2.GetUsageRequest, _enforcement_pb2.GetUsageResponse]
     """Usage of a company in the windows that hold an instant."""
     GetEntitlement: _grpc.UnaryUnaryMultiCallable[_enforcement_pb2.GetEntitlementRequest, _enforcement_pb2.GetEntitlementResponse]
@@ -71,6 +80,14 @@ class EnforcementServiceStub:
     """What changes for a company, as it happens, until the caller ends the stream: entitlements, thresholds, exhaustion,
     resets. Starts with the present state of every feature that is watched. Usage of others is seen as it is heard.
     """
+    AdjustLevel: _grpc.UnaryUnaryMultiCallable[_enforcement_pb2.AdjustLevelRequest, _enforcement_pb2.AdjustLevelResponse]
+    """LEVEL: more or less is in use than before. What is more is counted on every limit that applies, or on none; what is less
+    is never denied. FAILED_PRECONDITION (reason BELOW_ZERO) where less would be in use than nothing: nothing is moved.
+    """
+    SetLevel: _grpc.UnaryUnaryMultiCallable[_enforcement_pb2.SetLevelRequest, _enforcement_pb2.SetLevelResponse]
+    """LEVEL: so much is in use now, of an item where one is named. Asked twice, it changes nothing more."""
+    GetLevel: _grpc.UnaryUnaryMultiCallable[_enforcement_pb2.GetLevelRequest, _enforcement_pb2.GetLevelResponse]
+    """LEVEL: what is in use now, and the items that are held at this sidecar. NOT_FOUND for an unknown company or feature."""
 
 @_typing.type_check_only
 class EnforcementServiceAsyncStub(EnforcementServiceStub):
@@ -90,6 +107,15 @@ class EnforcementServiceAsyncStub(EnforcementServiceStub):
     """What CheckAndIncrement would answer. Counts nothing."""
     RecordUsage: _aio.UnaryUnaryMultiCallable[_enforcement_pb2.RecordUsageRequest, _enforcement_pb2.RecordUsageResponse]  # type: ignore[assignment]
     """Records what has already happened. Never denied."""
+    AcquireSeat: _aio.UnaryUnaryMultiCallable[_enforcement_pb2.AcquireSeatRequest, _enforcement_pb2.AcquireSeatResponse]  # type: ignore[assignment]
+    """Gives a holder a seat of a feature of kind SEATS: by name, until it is given back, or for a window, as the limits say. The
+    same holder has one seat, however often it is asked for: a seat that is held here is answered from this sidecar's own
+    disk, another one by the control plane, within the caller's deadline.
+    """
+    ReleaseSeat: _aio.UnaryUnaryMultiCallable[_enforcement_pb2.ReleaseSeatRequest, _enforcement_pb2.ReleaseSeatResponse]  # type: ignore[assignment]
+    """Gives a named seat back, so that another holder may have it. Seats of a window count until that ends."""
+    ListSeats: _aio.UnaryUnaryMultiCallable[_enforcement_pb2.ListSeatsRequest, _enforcement_pb2.ListSeatsResponse]  # type: ignore[assignment]
+    """Who holds seats now."""
     GetUsage: _aio.UnaryUnaryMultiCallable[_enforcement_pb2.GetUsageRequest, _enforcement_pb2.GetUsageResponse]  # type: ignore[assignment]
     """Usage of a company in the windows that hold an instant."""
     GetEntitlement: _aio.UnaryUnaryMultiCallable[_enforcement_pb2.GetEntitlementRequest, _enforcement_pb2.GetEntitlementResponse]  # type: ignore[assignment]
@@ -104,6 +130,14 @@ class EnforcementServiceAsyncStub(EnforcementServiceStub):
     """What changes for a company, as it happens, until the caller ends the stream: entitlements, thresholds, exhaustion,
     resets. Starts with the present state of every feature that is watched. Usage of others is seen as it is heard.
     """
+    AdjustLevel: _aio.UnaryUnaryMultiCallable[_enforcement_pb2.AdjustLevelRequest, _enforcement_pb2.AdjustLevelResponse]  # type: ignore[assignment]
+    """LEVEL: more or less is in use than before. What is more is counted on every limit that applies, or on none; what is less
+    is never denied. FAILED_PRECONDITION (reason BELOW_ZERO) where less would be in use than nothing: nothing is moved.
+    """
+    SetLevel: _aio.UnaryUnaryMultiCallable[_enforcement_pb2.SetLevelRequest, _enforcement_pb2.SetLevelResponse]  # type: ignore[assignment]
+    """LEVEL: so much is in use now, of an item where one is named. Asked twice, it changes nothing more."""
+    GetLevel: _aio.UnaryUnaryMultiCallable[_enforcement_pb2.GetLevelRequest, _enforcement_pb2.GetLevelResponse]  # type: ignore[assignment]
+    """LEVEL: what is in use now, and the items that are held at this sidecar. NOT_FOUND for an unknown company or feature."""
 
 class EnforcementServiceServicer(metaclass=_abc_1.ABCMeta):
     """Decides and counts, from the sidecar's own disk."""
@@ -152,6 +186,33 @@ class EnforcementServiceServicer(metaclass=_abc_1.ABCMeta):
         """Records what has already happened. Never denied."""
 
     @_abc_1.abstractmethod
+    def AcquireSeat(
+        self,
+        request: _enforcement_pb2.AcquireSeatRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_enforcement_pb2.AcquireSeatResponse, _abc.Awaitable[_enforcement_pb2.AcquireSeatResponse]]:
+        """Gives a holder a seat of a feature of kind SEATS: by name, until it is given back, or for a window, as the limits say. The
+        same holder has one seat, however often it is asked for: a seat that is held here is answered from this sidecar's own
+        disk, another one by the control plane, within the caller's deadline.
+        """
+
+    @_abc_1.abstractmethod
+    def ReleaseSeat(
+        self,
+        request: _enforcement_pb2.ReleaseSeatRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_enforcement_pb2.ReleaseSeatResponse, _abc.Awaitable[_enforcement_pb2.ReleaseSeatResponse]]:
+        """Gives a named seat back, so that another holder may have it. Seats of a window count until that ends."""
+
+    @_abc_1.abstractmethod
+    def ListSeats(
+        self,
+        request: _enforcement_pb2.ListSeatsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_enforcement_pb2.ListSeatsResponse, _abc.Awaitable[_enforcement_pb2.ListSeatsResponse]]:
+        """Who holds seats now."""
+
+    @_abc_1.abstractmethod
     def GetUsage(
         self,
         request: _enforcement_pb2.GetUsageRequest,
@@ -194,5 +255,31 @@ class EnforcementServiceServicer(metaclass=_abc_1.ABCMeta):
         """What changes for a company, as it happens, until the caller ends the stream: entitlements, thresholds, exhaustion,
         resets. Starts with the present state of every feature that is watched. Usage of others is seen as it is heard.
         """
+
+    @_abc_1.abstractmethod
+    def AdjustLevel(
+        self,
+        request: _enforcement_pb2.AdjustLevelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_enforcement_pb2.AdjustLevelResponse, _abc.Awaitable[_enforcement_pb2.AdjustLevelResponse]]:
+        """LEVEL: more or less is in use than before. What is more is counted on every limit that applies, or on none; what is less
+        is never denied. FAILED_PRECONDITION (reason BELOW_ZERO) where less would be in use than nothing: nothing is moved.
+        """
+
+    @_abc_1.abstractmethod
+    def SetLevel(
+        self,
+        request: _enforcement_pb2.SetLevelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_enforcement_pb2.SetLevelResponse, _abc.Awaitable[_enforcement_pb2.SetLevelResponse]]:
+        """LEVEL: so much is in use now, of an item where one is named. Asked twice, it changes nothing more."""
+
+    @_abc_1.abstractmethod
+    def GetLevel(
+        self,
+        request: _enforcement_pb2.GetLevelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_enforcement_pb2.GetLevelResponse, _abc.Awaitable[_enforcement_pb2.GetLevelResponse]]:
+        """LEVEL: what is in use now, and the items that are held at this sidecar. NOT_FOUND for an unknown company or feature."""
 
 def add_EnforcementServiceServicer_to_server(servicer: EnforcementServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

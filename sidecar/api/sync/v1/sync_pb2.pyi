@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from sidecar.api.catalog.v1 import catalog_pb2 as _catalog_pb2
 import builtins as _builtins
 import sys
@@ -19,6 +20,126 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Capability:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CapabilityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Capability.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CAPABILITY_UNSPECIFIED: _Capability.ValueType  # 0
+    """Not set. Ignored."""
+    CAPABILITY_LEASES: _Capability.ValueType  # 1
+    """RequestLeases, ReportLeases, recalls on the watch."""
+    CAPABILITY_RATE_SHARES: _Capability.ValueType  # 2
+    """ShareRates."""
+    CAPABILITY_SEATS: _Capability.ValueType  # 5
+    """AssignSeats, WatchSeats, ListSeats."""
+
+class Capability(_Capability, metaclass=_CapabilityEnumTypeWrapper):
+    """What a sidecar or a plane knows beyond the first version of this API."""
+
+CAPABILITY_UNSPECIFIED: Capability.ValueType  # 0
+"""Not set. Ignored."""
+CAPABILITY_LEASES: Capability.ValueType  # 1
+"""RequestLeases, ReportLeases, recalls on the watch."""
+CAPABILITY_RATE_SHARES: Capability.ValueType  # 2
+"""ShareRates."""
+CAPABILITY_SEATS: Capability.ValueType  # 5
+"""AssignSeats, WatchSeats, ListSeats."""
+Global___Capability: _TypeAlias = Capability  # noqa: Y015
+
+class _LeaseStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LeaseStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LeaseStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LEASE_STATUS_UNSPECIFIED: _LeaseStatus.ValueType  # 0
+    """Not set; never sent."""
+    LEASE_STATUS_GRANTED: _LeaseStatus.ValueType  # 1
+    """What was needed is granted."""
+    LEASE_STATUS_EXHAUSTED: _LeaseStatus.ValueType  # 2
+    """Less is left than is needed, here and at everybody who could be asked to give it back."""
+    LEASE_STATUS_RECALLING: _LeaseStatus.ValueType  # 3
+    """Others hold what is needed, and were asked to give it back: ask again."""
+    LEASE_STATUS_GONE: _LeaseStatus.ValueType  # 4
+    """There is no such limit or window, or it is not to be leased. Of a company that is not there, the default plan's limits are."""
+    LEASE_STATUS_SUPERSEDED: _LeaseStatus.ValueType  # 5
+    """A later request of this incarnation about the counter was answered already."""
+    LEASE_STATUS_REFUSED: _LeaseStatus.ValueType  # 6
+    """The caller says that it holds more than it was granted. Nothing was changed."""
+    LEASE_STATUS_RECOVERING: _LeaseStatus.ValueType  # 7
+    """The plane has lost state, and does not know yet what others hold: ask again."""
+    LEASE_STATUS_BEHIND: _LeaseStatus.ValueType  # 8
+    """The caller has counted more than it was granted, and not reported it yet: push, and ask again."""
+    LEASE_STATUS_WITHHELD: _LeaseStatus.ValueType  # 9
+    """Others hold what is needed, and cannot be asked to give it back: they are gone, or cut off."""
+
+class LeaseStatus(_LeaseStatus, metaclass=_LeaseStatusEnumTypeWrapper):
+    """What became of a request."""
+
+LEASE_STATUS_UNSPECIFIED: LeaseStatus.ValueType  # 0
+"""Not set; never sent."""
+LEASE_STATUS_GRANTED: LeaseStatus.ValueType  # 1
+"""What was needed is granted."""
+LEASE_STATUS_EXHAUSTED: LeaseStatus.ValueType  # 2
+"""Less is left than is needed, here and at everybody who could be asked to give it back."""
+LEASE_STATUS_RECALLING: LeaseStatus.ValueType  # 3
+"""Others hold what is needed, and were asked to give it back: ask again."""
+LEASE_STATUS_GONE: LeaseStatus.ValueType  # 4
+"""There is no such limit or window, or it is not to be leased. Of a company that is not there, the default plan's limits are."""
+LEASE_STATUS_SUPERSEDED: LeaseStatus.ValueType  # 5
+"""A later request of this incarnation about the counter was answered already."""
+LEASE_STATUS_REFUSED: LeaseStatus.ValueType  # 6
+"""The caller says that it holds more than it was granted. Nothing was changed."""
+LEASE_STATUS_RECOVERING: LeaseStatus.ValueType  # 7
+"""The plane has lost state, and does not know yet what others hold: ask again."""
+LEASE_STATUS_BEHIND: LeaseStatus.ValueType  # 8
+"""The caller has counted more than it was granted, and not reported it yet: push, and ask again."""
+LEASE_STATUS_WITHHELD: LeaseStatus.ValueType  # 9
+"""Others hold what is needed, and cannot be asked to give it back: they are gone, or cut off."""
+Global___LeaseStatus: _TypeAlias = LeaseStatus  # noqa: Y015
+
+class _SeatStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SeatStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SeatStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SEAT_STATUS_UNSPECIFIED: _SeatStatus.ValueType  # 0
+    """Not set; never sent."""
+    SEAT_STATUS_ASSIGNED: _SeatStatus.ValueType  # 1
+    """The holder has a seat now, and had none before."""
+    SEAT_STATUS_HELD: _SeatStatus.ValueType  # 2
+    """The holder had a seat already."""
+    SEAT_STATUS_EXHAUSTED: _SeatStatus.ValueType  # 3
+    """No seat is free, or no more may be reassigned in the window. Nothing has changed."""
+    SEAT_STATUS_DENIED: _SeatStatus.ValueType  # 4
+    """The company may not use the feature now. Nothing has changed."""
+    SEAT_STATUS_RELEASED: _SeatStatus.ValueType  # 5
+    """The seat was given back."""
+    SEAT_STATUS_NOT_HELD: _SeatStatus.ValueType  # 6
+    """The holder had no seat that can be given back."""
+
+class SeatStatus(_SeatStatus, metaclass=_SeatStatusEnumTypeWrapper):
+    """What became of a request."""
+
+SEAT_STATUS_UNSPECIFIED: SeatStatus.ValueType  # 0
+"""Not set; never sent."""
+SEAT_STATUS_ASSIGNED: SeatStatus.ValueType  # 1
+"""The holder has a seat now, and had none before."""
+SEAT_STATUS_HELD: SeatStatus.ValueType  # 2
+"""The holder had a seat already."""
+SEAT_STATUS_EXHAUSTED: SeatStatus.ValueType  # 3
+"""No seat is free, or no more may be reassigned in the window. Nothing has changed."""
+SEAT_STATUS_DENIED: SeatStatus.ValueType  # 4
+"""The company may not use the feature now. Nothing has changed."""
+SEAT_STATUS_RELEASED: SeatStatus.ValueType  # 5
+"""The seat was given back."""
+SEAT_STATUS_NOT_HELD: SeatStatus.ValueType  # 6
+"""The holder had no seat that can be given back."""
+Global___SeatStatus: _TypeAlias = SeatStatus  # noqa: Y015
 
 @_typing.final
 class HelloRequest(_message.Message):
@@ -34,6 +155,7 @@ class HelloRequest(_message.Message):
     ACKNOWLEDGED_CHAIN_FIELD_NUMBER: _builtins.int
     LAST_CHAIN_FIELD_NUMBER: _builtins.int
     LOST_STORES_FIELD_NUMBER: _builtins.int
+    CAPABILITIES_FIELD_NUMBER: _builtins.int
     incarnation: _builtins.str
     """UUID of the store, minted with it; 36 characters."""
     last_sequence: _builtins.int
@@ -52,6 +174,10 @@ class HelloRequest(_message.Message):
     def lost_stores(self) -> _containers.RepeatedCompositeFieldContainer[Global___LostStore]:
         """Stores that were here before and are gone, oldest first; at most 16. Told at every connect."""
 
+    @_builtins.property
+    def capabilities(self) -> _containers.RepeatedScalarFieldContainer[Global___Capability.ValueType]:
+        """What the sidecar knows; others are ignored. At most 32."""
+
     def __init__(
         self,
         *,
@@ -63,10 +189,11 @@ class HelloRequest(_message.Message):
         acknowledged_chain: _builtins.bytes = ...,
         last_chain: _builtins.bytes = ...,
         lost_stores: _abc.Iterable[Global___LostStore] | None = ...,
+        capabilities: _abc.Iterable[Global___Capability.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_chain", b"acknowledged_chain", "acknowledged_sequence", b"acknowledged_sequence", "incarnation", b"incarnation", "last_chain", b"last_chain", "last_sequence", b"last_sequence", "lost_stores", b"lost_stores", "node", b"node", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_chain", b"acknowledged_chain", "acknowledged_sequence", b"acknowledged_sequence", "capabilities", b"capabilities", "incarnation", b"incarnation", "last_chain", b"last_chain", "last_sequence", b"last_sequence", "lost_stores", b"lost_stores", "node", b"node", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -115,6 +242,7 @@ class HelloResponse(_message.Message):
     PLANE_TIME_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
     COMMON_SEQUENCE_FIELD_NUMBER: _builtins.int
+    CAPABILITIES_FIELD_NUMBER: _builtins.int
     watermark: _builtins.int
     """Sequence up to which everything that the caller has shown to have written is in the ledger."""
     fenced: _builtins.bool
@@ -129,6 +257,10 @@ class HelloResponse(_message.Message):
     def plane_time(self) -> _timestamp_pb2.Timestamp:
         """The plane's clock."""
 
+    @_builtins.property
+    def capabilities(self) -> _containers.RepeatedScalarFieldContainer[Global___Capability.ValueType]:
+        """What the plane knows."""
+
     def __init__(
         self,
         *,
@@ -137,10 +269,11 @@ class HelloResponse(_message.Message):
         plane_time: _timestamp_pb2.Timestamp | None = ...,
         epoch: _builtins.str = ...,
         common_sequence: _builtins.int = ...,
+        capabilities: _abc.Iterable[Global___Capability.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["plane_time", b"plane_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["common_sequence", b"common_sequence", "epoch", b"epoch", "fenced", b"fenced", "plane_time", b"plane_time", "watermark", b"watermark"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "common_sequence", b"common_sequence", "epoch", b"epoch", "fenced", b"fenced", "plane_time", b"plane_time", "watermark", b"watermark"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -204,12 +337,15 @@ class UsageRecord(_message.Message):
     COUNTERS_FIELD_NUMBER: _builtins.int
     OVERAGE_FIELD_NUMBER: _builtins.int
     UNATTRIBUTED_FIELD_NUMBER: _builtins.int
+    BURNS_FIELD_NUMBER: _builtins.int
+    COSTS_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
     company: _builtins.str
     """Id of the company."""
     feature: _builtins.str
     """Key of the feature."""
     quantity: _builtins.int
-    """Quantity in the feature's unit."""
+    """Quantity in the feature's unit; below 0 where less of a level is in use."""
     event_time_us: _builtins.int
     """When it happened, in microseconds since the Unix epoch."""
     accepted_time_us: _builtins.int
@@ -234,6 +370,18 @@ class UsageRecord(_message.Message):
     def counters(self) -> _containers.RepeatedCompositeFieldContainer[Global___Counter]:
         """Counters on which it was counted, each with the whole quantity. At most 32."""
 
+    @_builtins.property
+    def burns(self) -> _containers.RepeatedCompositeFieldContainer[Global___CreditBurn]:
+        """What of its costs was burned from balances of credits here, in burn order, each a part of one source. At most 4,200."""
+
+    @_builtins.property
+    def costs(self) -> _containers.RepeatedCompositeFieldContainer[Global___CreditCost]:
+        """What it costs, one for each balance, at most 4. What burns do not cover is for the plane to burn."""
+
+    @_builtins.property
+    def level(self) -> Global___LevelChange:
+        """LEVEL: set where the quantity is a change of what is in use."""
+
     def __init__(
         self,
         *,
@@ -249,14 +397,117 @@ class UsageRecord(_message.Message):
         counters: _abc.Iterable[Global___Counter] | None = ...,
         overage: _builtins.int = ...,
         unattributed: _builtins.bool = ...,
+        burns: _abc.Iterable[Global___CreditBurn] | None = ...,
+        costs: _abc.Iterable[Global___CreditCost] | None = ...,
+        level: Global___LevelChange | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["level", b"level"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_time_us", b"accepted_time_us", "company", b"company", "counters", b"counters", "dimensions", b"dimensions", "event_time_us", b"event_time_us", "feature", b"feature", "idempotency_key", b"idempotency_key", "metadata", b"metadata", "overage", b"overage", "payload_digest", b"payload_digest", "quantity", b"quantity", "unattributed", b"unattributed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_time_us", b"accepted_time_us", "burns", b"burns", "company", b"company", "costs", b"costs", "counters", b"counters", "dimensions", b"dimensions", "event_time_us", b"event_time_us", "feature", b"feature", "idempotency_key", b"idempotency_key", "level", b"level", "metadata", b"metadata", "overage", b"overage", "payload_digest", b"payload_digest", "quantity", b"quantity", "unattributed", b"unattributed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UsageRecord: _TypeAlias = UsageRecord  # noqa: Y015
+
+@_typing.final
+class CreditBurn(_message.Message):
+    """A part of what usage costs, burned from one source of a balance."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEATURE_FIELD_NUMBER: _builtins.int
+    COUNTER_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    feature: _builtins.str
+    """Key of the credits feature."""
+    amount: _builtins.int
+    """In micro-credits, 1 or more."""
+    @_builtins.property
+    def counter(self) -> Global___Counter:
+        """The source's counter."""
+
+    def __init__(
+        self,
+        *,
+        feature: _builtins.str = ...,
+        counter: Global___Counter | None = ...,
+        amount: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["counter", b"counter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "counter", b"counter", "feature", b"feature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreditBurn: _TypeAlias = CreditBurn  # noqa: Y015
+
+@_typing.final
+class CreditCost(_message.Message):
+    """What usage costs, of one balance."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEATURE_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    feature: _builtins.str
+    """Key of the credits feature."""
+    amount: _builtins.int
+    """In micro-credits, 1 or more."""
+    def __init__(
+        self,
+        *,
+        feature: _builtins.str = ...,
+        amount: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "feature", b"feature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreditCost: _TypeAlias = CreditCost  # noqa: Y015
+
+@_typing.final
+class LevelChange(_message.Message):
+    """A change of what is in use of a LEVEL feature."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_FIELD_NUMBER: _builtins.int
+    ITEM_LEVEL_FIELD_NUMBER: _builtins.int
+    EXPIRES_US_FIELD_NUMBER: _builtins.int
+    EXPIRED_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    ORIGIN_TIME_US_FIELD_NUMBER: _builtins.int
+    item: _builtins.str
+    """What it is that is in use; empty for no item."""
+    item_level: _builtins.int
+    """How much of the item is in use then, in the feature's unit."""
+    expires_us: _builtins.int
+    """When the item's share comes back by itself, in microseconds since the Unix epoch. 0: it does not."""
+    expired: _builtins.bool
+    """Whether it came back so with this record."""
+    origin: _builtins.str
+    """Id of the record that it takes back, of an item; empty where it is none. Where that was a duplicate, this counts nothing either."""
+    origin_time_us: _builtins.int
+    """Event time of that record, in microseconds since the Unix epoch: by it the record is found."""
+    def __init__(
+        self,
+        *,
+        item: _builtins.str = ...,
+        item_level: _builtins.int = ...,
+        expires_us: _builtins.int = ...,
+        expired: _builtins.bool = ...,
+        origin: _builtins.str = ...,
+        origin_time_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expired", b"expired", "expires_us", b"expires_us", "item", b"item", "item_level", b"item_level", "origin", b"origin", "origin_time_us", b"origin_time_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LevelChange: _TypeAlias = LevelChange  # noqa: Y015
 
 @_typing.final
 class Counter(_message.Message):
@@ -452,6 +703,7 @@ class FetchSnapshotsRequest(_message.Message):
     ACCEPTS_SPANS_FIELD_NUMBER: _builtins.int
     ACCEPTS_CHANGES_FIELD_NUMBER: _builtins.int
     ACCEPTS_NAMES_FIELD_NUMBER: _builtins.int
+    ACCEPTS_KINDS_FIELD_NUMBER: _builtins.int
     incarnation: _builtins.str
     """UUID of the store."""
     known_catalog_version: _builtins.int
@@ -470,6 +722,10 @@ class FetchSnapshotsRequest(_message.Message):
     """Whether the caller takes the snapshot of a company for an answer that was asked for by another of its ids (names in
     CompanySnapshot). Without it only the first id of a company is known; by any other it does not exist.
     """
+    accepts_kinds: _builtins.bool
+    """Whether the caller knows features of the kinds CREDITS, SEATS and LEVEL, and what usage costs. Without it such
+    features, and those whose usage costs credits, are left out of the catalog.
+    """
     @_builtins.property
     def companies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Ids of companies, 1 to 1,000."""
@@ -483,10 +739,11 @@ class FetchSnapshotsRequest(_message.Message):
         accepts_spans: _builtins.bool = ...,
         accepts_changes: _builtins.bool = ...,
         accepts_names: _builtins.bool = ...,
+        accepts_kinds: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepts_changes", b"accepts_changes", "accepts_names", b"accepts_names", "accepts_spans", b"accepts_spans", "companies", b"companies", "incarnation", b"incarnation", "known_catalog_version", b"known_catalog_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepts_changes", b"accepts_changes", "accepts_kinds", b"accepts_kinds", "accepts_names", b"accepts_names", "accepts_spans", b"accepts_spans", "companies", b"companies", "incarnation", b"incarnation", "known_catalog_version", b"known_catalog_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -567,6 +824,7 @@ class WatchSnapshotsRequest(_message.Message):
     WITHOUT_COMPANIES_FIELD_NUMBER: _builtins.int
     ACCEPTS_SPANS_FIELD_NUMBER: _builtins.int
     ACCEPTS_CHANGES_FIELD_NUMBER: _builtins.int
+    ACCEPTS_KINDS_FIELD_NUMBER: _builtins.int
     incarnation: _builtins.str
     """UUID of the store."""
     resume_revision: _builtins.int
@@ -577,6 +835,8 @@ class WatchSnapshotsRequest(_message.Message):
     """The same as in FetchSnapshotsRequest."""
     accepts_changes: _builtins.bool
     """The same as in FetchSnapshotsRequest."""
+    accepts_kinds: _builtins.bool
+    """The same as in FetchSnapshotsRequest."""
     def __init__(
         self,
         *,
@@ -585,10 +845,11 @@ class WatchSnapshotsRequest(_message.Message):
         without_companies: _builtins.bool = ...,
         accepts_spans: _builtins.bool = ...,
         accepts_changes: _builtins.bool = ...,
+        accepts_kinds: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepts_changes", b"accepts_changes", "accepts_spans", b"accepts_spans", "incarnation", b"incarnation", "resume_revision", b"resume_revision", "without_companies", b"without_companies"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepts_changes", b"accepts_changes", "accepts_kinds", b"accepts_kinds", "accepts_spans", b"accepts_spans", "incarnation", b"incarnation", "resume_revision", b"resume_revision", "without_companies", b"without_companies"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -610,6 +871,7 @@ class WatchSnapshotsResponse(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     TOTALS_AFTER_VERSION_FIELD_NUMBER: _builtins.int
     TOTALS_UNTIL_VERSION_FIELD_NUMBER: _builtins.int
+    RECALLS_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Revision that the changes belong to."""
     complete: _builtins.bool
@@ -647,6 +909,10 @@ class WatchSnapshotsResponse(_message.Message):
     def plane_time(self) -> _timestamp_pb2.Timestamp:
         """The plane's clock. Sent at least every 5 seconds, also without changes."""
 
+    @_builtins.property
+    def recalls(self) -> _containers.RepeatedCompositeFieldContainer[Global___CounterAddress]:
+        """Leases of which the caller is asked to give back what it does not need at once, since others do. At most 1,000."""
+
     def __init__(
         self,
         *,
@@ -660,10 +926,11 @@ class WatchSnapshotsResponse(_message.Message):
         epoch: _builtins.str = ...,
         totals_after_version: _builtins.int = ...,
         totals_until_version: _builtins.int = ...,
+        recalls: _abc.Iterable[Global___CounterAddress] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["catalog", b"catalog", "plane_time", b"plane_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalog", b"catalog", "companies", b"companies", "complete", b"complete", "epoch", b"epoch", "plane_time", b"plane_time", "removed_companies", b"removed_companies", "revision", b"revision", "totals", b"totals", "totals_after_version", b"totals_after_version", "totals_until_version", b"totals_until_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalog", b"catalog", "companies", b"companies", "complete", b"complete", "epoch", b"epoch", "plane_time", b"plane_time", "recalls", b"recalls", "removed_companies", b"removed_companies", "revision", b"revision", "totals", b"totals", "totals_after_version", b"totals_after_version", "totals_until_version", b"totals_until_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -838,3 +1105,851 @@ class GetTotalsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetTotalsResponse: _TypeAlias = GetTotalsResponse  # noqa: Y015
+
+@_typing.final
+class RequestLeasesRequest(_message.Message):
+    """Asks for leases."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    incarnation: _builtins.str
+    """UUID of the store."""
+    epoch: _builtins.str
+    """Identity of the plane's state that the caller last heard; what it holds was granted under it."""
+    @_builtins.property
+    def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeaseRequest]:
+        """1 to 1,000, each of another counter."""
+
+    def __init__(
+        self,
+        *,
+        incarnation: _builtins.str = ...,
+        epoch: _builtins.str = ...,
+        requests: _abc.Iterable[Global___LeaseRequest] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "incarnation", b"incarnation", "requests", b"requests"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestLeasesRequest: _TypeAlias = RequestLeasesRequest  # noqa: Y015
+
+@_typing.final
+class LeaseRequest(_message.Message):
+    """One lease that is asked for, or given back. Quantities are in the feature's unit, and cumulative: they are usage on the
+    counter by this incarnation since its window began, not what is left.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNTER_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    USED_FIELD_NUMBER: _builtins.int
+    NEED_FIELD_NUMBER: _builtins.int
+    WANT_FIELD_NUMBER: _builtins.int
+    AHEAD_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """Number of this request: greater than any that this incarnation has sent before. It is on disk before it is sent."""
+    held: _builtins.int
+    """Up to where the caller may count still, whatever it was granted: it has given back the rest, for good, and takes no
+    answer to an earlier request. 0: it holds nothing.
+    """
+    used: _builtins.int
+    """What the caller has counted, records on their way included."""
+    need: _builtins.int
+    """Quantity that a call waits for, on top of `used`. 0: none waits."""
+    want: _builtins.int
+    """Quantity that would do for a while, on top of `used`; at least `need`. 0: the lease is given back."""
+    ahead: _builtins.int
+    """Quantity that would do for longer, on top of `used`: granted where much more than that is left. 0: as `want`."""
+    @_builtins.property
+    def counter(self) -> Global___CounterAddress:
+        """The counter; its window may be over, running, or the next one."""
+
+    def __init__(
+        self,
+        *,
+        counter: Global___CounterAddress | None = ...,
+        number: _builtins.int = ...,
+        held: _builtins.int = ...,
+        used: _builtins.int = ...,
+        need: _builtins.int = ...,
+        want: _builtins.int = ...,
+        ahead: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["counter", b"counter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ahead", b"ahead", "counter", b"counter", "held", b"held", "need", b"need", "number", b"number", "used", b"used", "want", b"want"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeaseRequest: _TypeAlias = LeaseRequest  # noqa: Y015
+
+@_typing.final
+class LeaseResult(_message.Message):
+    """Answer to one request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    GRANTED_FIELD_NUMBER: _builtins.int
+    VALID_UNTIL_US_FIELD_NUMBER: _builtins.int
+    EXACT_FIELD_NUMBER: _builtins.int
+    RETRY_AFTER_MS_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """Number of the request."""
+    status: Global___LeaseStatus.ValueType
+    """What became of it."""
+    granted: _builtins.int
+    """Up to where the caller may count on the counter, whatever the status but REFUSED and SUPERSEDED. Never more than
+    used + want, or ahead, or held where that is more.
+    """
+    valid_until_us: _builtins.int
+    """Until when, in microseconds since the Unix epoch: the window's end, or the moment at which the limit changes."""
+    exact: _builtins.bool
+    """Whether everybody who counts on the limit knows leases: then it is never passed."""
+    retry_after_ms: _builtins.int
+    """RECALLING, RECOVERING, EXHAUSTED, WITHHELD: not to be asked again before, in milliseconds."""
+    amount: _builtins.int
+    """Amount of the limit by which it was granted. Where the caller hears of a lower one, it spends nothing more of the lease,
+    and asks again.
+    """
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        status: Global___LeaseStatus.ValueType = ...,
+        granted: _builtins.int = ...,
+        valid_until_us: _builtins.int = ...,
+        exact: _builtins.bool = ...,
+        retry_after_ms: _builtins.int = ...,
+        amount: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "exact", b"exact", "granted", b"granted", "number", b"number", "retry_after_ms", b"retry_after_ms", "status", b"status", "valid_until_us", b"valid_until_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeaseResult: _TypeAlias = LeaseResult  # noqa: Y015
+
+@_typing.final
+class RequestLeasesResponse(_message.Message):
+    """Leases."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    PLANE_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeaseResult]:
+        """One for each request, in their order."""
+
+    @_builtins.property
+    def plane_time(self) -> _timestamp_pb2.Timestamp:
+        """The plane's clock."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___LeaseResult] | None = ...,
+        plane_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["plane_time", b"plane_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plane_time", b"plane_time", "results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestLeasesResponse: _TypeAlias = RequestLeasesResponse  # noqa: Y015
+
+@_typing.final
+class HeldLease(_message.Message):
+    """A lease that is held."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNTER_FIELD_NUMBER: _builtins.int
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    GRANTED_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    VALID_UNTIL_US_FIELD_NUMBER: _builtins.int
+    GRANTED_MAX_FIELD_NUMBER: _builtins.int
+    incarnation: _builtins.str
+    """UUID of the store under which it was granted: the present one or an earlier one of the same store."""
+    granted: _builtins.int
+    """Up to where it was granted, or was counted where that is more."""
+    number: _builtins.int
+    """Number of the last request about it."""
+    valid_until_us: _builtins.int
+    """Until when it may be spent, in microseconds since the Unix epoch."""
+    granted_max: _builtins.int
+    """Up to where the last request may have been granted, where its answer was not taken: a plane that does not know that
+    request goes by this, until it hears a later one. 0: the answer was taken.
+    """
+    @_builtins.property
+    def counter(self) -> Global___CounterAddress:
+        """The counter."""
+
+    def __init__(
+        self,
+        *,
+        counter: Global___CounterAddress | None = ...,
+        incarnation: _builtins.str = ...,
+        granted: _builtins.int = ...,
+        number: _builtins.int = ...,
+        valid_until_us: _builtins.int = ...,
+        granted_max: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["counter", b"counter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counter", b"counter", "granted", b"granted", "granted_max", b"granted_max", "incarnation", b"incarnation", "number", b"number", "valid_until_us", b"valid_until_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeldLease: _TypeAlias = HeldLease  # noqa: Y015
+
+@_typing.final
+class LeaseNumber(_message.Message):
+    """How far a store has asked for leases under an incarnation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    incarnation: _builtins.str
+    """UUID of the store: the present one or an earlier one of the same store."""
+    number: _builtins.int
+    """Number of its last request."""
+    def __init__(
+        self,
+        *,
+        incarnation: _builtins.str = ...,
+        number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["incarnation", b"incarnation", "number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeaseNumber: _TypeAlias = LeaseNumber  # noqa: Y015
+
+@_typing.final
+class ReportLeasesRequest(_message.Message):
+    """Says what is held, in parts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    LEASES_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
+    NUMBERS_FIELD_NUMBER: _builtins.int
+    incarnation: _builtins.str
+    """UUID of the store."""
+    epoch: _builtins.str
+    """Identity of the plane's state, as it said in its greeting."""
+    complete: _builtins.bool
+    """Whether these were the last: all that the store holds has been said."""
+    @_builtins.property
+    def leases(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldLease]:
+        """At most 1,000."""
+
+    @_builtins.property
+    def numbers(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeaseNumber]:
+        """With the last part: those that have asked for leases, at most 1,000. Where the plane knows of a later request, as of
+        the original of a copy, nothing was said for that one.
+        """
+
+    def __init__(
+        self,
+        *,
+        incarnation: _builtins.str = ...,
+        epoch: _builtins.str = ...,
+        leases: _abc.Iterable[Global___HeldLease] | None = ...,
+        complete: _builtins.bool = ...,
+        numbers: _abc.Iterable[Global___LeaseNumber] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete", b"complete", "epoch", b"epoch", "incarnation", b"incarnation", "leases", b"leases", "numbers", b"numbers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportLeasesRequest: _TypeAlias = ReportLeasesRequest  # noqa: Y015
+
+@_typing.final
+class ReportLeasesResponse(_message.Message):
+    """What the plane makes of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLANE_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def plane_time(self) -> _timestamp_pb2.Timestamp:
+        """The plane's clock."""
+
+    def __init__(
+        self,
+        *,
+        plane_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["plane_time", b"plane_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plane_time", b"plane_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportLeasesResponse: _TypeAlias = ReportLeasesResponse  # noqa: Y015
+
+@_typing.final
+class RateAddress(_message.Message):
+    """Names a rate of a company's feature."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPANY_FIELD_NUMBER: _builtins.int
+    FEATURE_FIELD_NUMBER: _builtins.int
+    SLOT_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    company: _builtins.str
+    """Id of the company."""
+    feature: _builtins.str
+    """Key of the feature."""
+    slot: _builtins.str
+    """What the rate measures, in canonical text."""
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Values of its dimensions."""
+
+    def __init__(
+        self,
+        *,
+        company: _builtins.str = ...,
+        feature: _builtins.str = ...,
+        slot: _builtins.str = ...,
+        values: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "feature", b"feature", "slot", b"slot", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RateAddress: _TypeAlias = RateAddress  # noqa: Y015
+
+@_typing.final
+class RateDemand(_message.Message):
+    """How much is asked of a rate at one sidecar, and how it stands there."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RATE_FIELD_NUMBER: _builtins.int
+    DEMAND_FIELD_NUMBER: _builtins.int
+    SHARE_PPM_FIELD_NUMBER: _builtins.int
+    FILL_PPM_FIELD_NUMBER: _builtins.int
+    DRAIN_US_FIELD_NUMBER: _builtins.int
+    demand: _builtins.int
+    """What is asked for, smoothed: quantity in the feature's unit for each 1,000 seconds; no more than the rate has."""
+    share_ppm: _builtins.int
+    """Share that the caller goes by now, in millionths of the rate. Absent: it was told none, or has let it go."""
+    fill_ppm: _builtins.int
+    """How full the bucket of that share is, in millionths. What the caller gives up of a share is so full."""
+    drain_us: _builtins.int
+    """How long a full bucket takes to drain, in microseconds, whatever the share. At least 1."""
+    @_builtins.property
+    def rate(self) -> Global___RateAddress:
+        """The rate."""
+
+    def __init__(
+        self,
+        *,
+        rate: Global___RateAddress | None = ...,
+        demand: _builtins.int = ...,
+        share_ppm: _builtins.int | None = ...,
+        fill_ppm: _builtins.int = ...,
+        drain_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_share_ppm", b"_share_ppm", "rate", b"rate", "share_ppm", b"share_ppm"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_share_ppm", b"_share_ppm", "demand", b"demand", "drain_us", b"drain_us", "fill_ppm", b"fill_ppm", "rate", b"rate", "share_ppm", b"share_ppm"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__share_ppm: _TypeAlias = _typing.Literal["share_ppm"]  # noqa: Y015
+    _WhichOneofArgType__share_ppm: _TypeAlias = _typing.Literal["_share_ppm", b"_share_ppm"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__share_ppm) -> _WhichOneofReturnType__share_ppm | None: ...
+
+Global___RateDemand: _TypeAlias = RateDemand  # noqa: Y015
+
+@_typing.final
+class ShareRatesRequest(_message.Message):
+    """Asks for shares of rates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    DEMANDS_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    TABLE_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
+    incarnation: _builtins.str
+    """UUID of the store."""
+    number: _builtins.int
+    """Greater than in any request of this incarnation before. What the caller says here it goes by, whatever became of the
+    answers to those: it takes none of them any more.
+    """
+    table: _builtins.str
+    """table of the last answer. Empty: there was none. Where the plane's is another, it takes nothing of what is said here,
+    and tells no share.
+    """
+    complete: _builtins.bool
+    """Whether all shares that the caller goes by have been said to that table, with these."""
+    @_builtins.property
+    def demands(self) -> _containers.RepeatedCompositeFieldContainer[Global___RateDemand]:
+        """At most 1,000. None: the caller is there, and asks how many share."""
+
+    def __init__(
+        self,
+        *,
+        incarnation: _builtins.str = ...,
+        demands: _abc.Iterable[Global___RateDemand] | None = ...,
+        number: _builtins.int = ...,
+        table: _builtins.str = ...,
+        complete: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete", b"complete", "demands", b"demands", "incarnation", b"incarnation", "number", b"number", "table", b"table"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShareRatesRequest: _TypeAlias = ShareRatesRequest  # noqa: Y015
+
+@_typing.final
+class RateShare(_message.Message):
+    """A share of a rate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHARE_PPM_FIELD_NUMBER: _builtins.int
+    FILL_PPM_FIELD_NUMBER: _builtins.int
+    share_ppm: _builtins.int
+    """In millionths of the rate; 0: what the caller has of it is to be let go. Absent: what it goes by stays."""
+    fill_ppm: _builtins.int
+    """How full the part is that comes on top of what the caller said it goes by, in millionths."""
+    def __init__(
+        self,
+        *,
+        share_ppm: _builtins.int | None = ...,
+        fill_ppm: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_share_ppm", b"_share_ppm", "share_ppm", b"share_ppm"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_share_ppm", b"_share_ppm", "fill_ppm", b"fill_ppm", "share_ppm", b"share_ppm"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__share_ppm: _TypeAlias = _typing.Literal["share_ppm"]  # noqa: Y015
+    _WhichOneofArgType__share_ppm: _TypeAlias = _typing.Literal["_share_ppm", b"_share_ppm"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__share_ppm) -> _WhichOneofReturnType__share_ppm | None: ...
+
+Global___RateShare: _TypeAlias = RateShare  # noqa: Y015
+
+@_typing.final
+class ShareRatesResponse(_message.Message):
+    """Shares of rates. The shares of one rate that sidecars were told, and go by, never add up to more than the whole."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHARES_FIELD_NUMBER: _builtins.int
+    PLANE_TIME_FIELD_NUMBER: _builtins.int
+    SIDECARS_FIELD_NUMBER: _builtins.int
+    TABLE_FIELD_NUMBER: _builtins.int
+    WANTED_FIELD_NUMBER: _builtins.int
+    sidecars: _builtins.int
+    """How many sidecars share rates, the caller included. Each goes by an even part of a rate that it was told no share of."""
+    table: _builtins.str
+    """Identity of what the plane knows of shares, which is in memory alone. Where it is another, the caller says all that it
+    goes by again.
+    """
+    @_builtins.property
+    def shares(self) -> _containers.RepeatedCompositeFieldContainer[Global___RateShare]:
+        """One for each demand, in their order."""
+
+    @_builtins.property
+    def plane_time(self) -> _timestamp_pb2.Timestamp:
+        """The plane's clock."""
+
+    @_builtins.property
+    def wanted(self) -> _containers.RepeatedCompositeFieldContainer[Global___RateAddress]:
+        """Rates of which others want a part of what the caller goes by: it is asked to say at once how it stands with them. At
+        most 1,000.
+        """
+
+    def __init__(
+        self,
+        *,
+        shares: _abc.Iterable[Global___RateShare] | None = ...,
+        plane_time: _timestamp_pb2.Timestamp | None = ...,
+        sidecars: _builtins.int = ...,
+        table: _builtins.str = ...,
+        wanted: _abc.Iterable[Global___RateAddress] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["plane_time", b"plane_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plane_time", b"plane_time", "shares", b"shares", "sidecars", b"sidecars", "table", b"table", "wanted", b"wanted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShareRatesResponse: _TypeAlias = ShareRatesResponse  # noqa: Y015
+
+@_typing.final
+class SeatRequest(_message.Message):
+    """What is asked for of a seat. By a limit on named seats a holder has it until it is given back; by one of a window it counts
+    until that ends.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPANY_FIELD_NUMBER: _builtins.int
+    FEATURE_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
+    AT_US_FIELD_NUMBER: _builtins.int
+    RELEASE_FIELD_NUMBER: _builtins.int
+    HAS_HAPPENED_FIELD_NUMBER: _builtins.int
+    company: _builtins.str
+    """Id of the company."""
+    feature: _builtins.str
+    """Key of the feature, of kind SEATS."""
+    holder: _builtins.str
+    """Who is to have the seat; an identifier."""
+    at_us: _builtins.int
+    """When, in microseconds since the Unix epoch: its windows are meant."""
+    release: _builtins.bool
+    """The seat is given back."""
+    has_happened: _builtins.bool
+    """The caller did it already, since the control plane was away and the feature's fail policy allowed it: it is taken,
+    whatever limits say.
+    """
+    def __init__(
+        self,
+        *,
+        company: _builtins.str = ...,
+        feature: _builtins.str = ...,
+        holder: _builtins.str = ...,
+        at_us: _builtins.int = ...,
+        release: _builtins.bool = ...,
+        has_happened: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_us", b"at_us", "company", b"company", "feature", b"feature", "has_happened", b"has_happened", "holder", b"holder", "release", b"release"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SeatRequest: _TypeAlias = SeatRequest  # noqa: Y015
+
+@_typing.final
+class SeatState(_message.Message):
+    """A seat of a holder."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNTER_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
+    ASSIGNED_US_FIELD_NUMBER: _builtins.int
+    RELEASED_US_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    holder: _builtins.str
+    """Who has it, or had."""
+    assigned_us: _builtins.int
+    """Since when, in microseconds since the Unix epoch."""
+    released_us: _builtins.int
+    """When it was given back, in microseconds since the Unix epoch. Absent: it is held."""
+    version: _builtins.int
+    """Version of the ledger with which it last changed."""
+    @_builtins.property
+    def counter(self) -> Global___CounterAddress:
+        """The counter on which it is counted, without values."""
+
+    def __init__(
+        self,
+        *,
+        counter: Global___CounterAddress | None = ...,
+        holder: _builtins.str = ...,
+        assigned_us: _builtins.int = ...,
+        released_us: _builtins.int | None = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_released_us", b"_released_us", "counter", b"counter", "released_us", b"released_us"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_released_us", b"_released_us", "assigned_us", b"assigned_us", "counter", b"counter", "holder", b"holder", "released_us", b"released_us", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__released_us: _TypeAlias = _typing.Literal["released_us"]  # noqa: Y015
+    _WhichOneofArgType__released_us: _TypeAlias = _typing.Literal["_released_us", b"_released_us"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__released_us) -> _WhichOneofReturnType__released_us | None: ...
+
+Global___SeatState: _TypeAlias = SeatState  # noqa: Y015
+
+@_typing.final
+class SeatResult(_message.Message):
+    """Answer to one request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    SEATS_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    RETRY_AT_US_FIELD_NUMBER: _builtins.int
+    status: Global___SeatStatus.ValueType
+    """What became of it."""
+    reason: _builtins.int
+    """DENIED: why, by its number in sidecar.api.enforcement.v1.Reason."""
+    retry_at_us: _builtins.int
+    """EXHAUSTED: when the window ends that a seat is lacked of, in microseconds since the Unix epoch. Absent: waiting alone
+    does not help.
+    """
+    @_builtins.property
+    def seats(self) -> _containers.RepeatedCompositeFieldContainer[Global___SeatState]:
+        """The seats that the holder has of the feature in the windows of the request's instant. RELEASED: those given back, too."""
+
+    @_builtins.property
+    def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___CounterTotal]:
+        """The counters concerned, as they are now."""
+
+    def __init__(
+        self,
+        *,
+        status: Global___SeatStatus.ValueType = ...,
+        seats: _abc.Iterable[Global___SeatState] | None = ...,
+        totals: _abc.Iterable[Global___CounterTotal] | None = ...,
+        reason: _builtins.int = ...,
+        retry_at_us: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_retry_at_us", b"_retry_at_us", "retry_at_us", b"retry_at_us"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_retry_at_us", b"_retry_at_us", "reason", b"reason", "retry_at_us", b"retry_at_us", "seats", b"seats", "status", b"status", "totals", b"totals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__retry_at_us: _TypeAlias = _typing.Literal["retry_at_us"]  # noqa: Y015
+    _WhichOneofArgType__retry_at_us: _TypeAlias = _typing.Literal["_retry_at_us", b"_retry_at_us"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__retry_at_us) -> _WhichOneofReturnType__retry_at_us | None: ...
+
+Global___SeatResult: _TypeAlias = SeatResult  # noqa: Y015
+
+@_typing.final
+class AssignSeatsRequest(_message.Message):
+    """Asks for seats."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    incarnation: _builtins.str
+    """UUID of the store."""
+    @_builtins.property
+    def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___SeatRequest]:
+        """1 to 1,000, answered in one transaction, one after the other."""
+
+    def __init__(
+        self,
+        *,
+        incarnation: _builtins.str = ...,
+        requests: _abc.Iterable[Global___SeatRequest] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["incarnation", b"incarnation", "requests", b"requests"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AssignSeatsRequest: _TypeAlias = AssignSeatsRequest  # noqa: Y015
+
+@_typing.final
+class AssignSeatsResponse(_message.Message):
+    """Seats."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    PLANE_TIME_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """Version of the ledger as of which they are: what changes later has a later one."""
+    epoch: _builtins.str
+    """Identity of the plane's state."""
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___SeatResult]:
+        """One for each request, in their order."""
+
+    @_builtins.property
+    def plane_time(self) -> _timestamp_pb2.Timestamp:
+        """The plane's clock."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___SeatResult] | None = ...,
+        version: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+        plane_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["plane_time", b"plane_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "plane_time", b"plane_time", "results", b"results", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AssignSeatsResponse: _TypeAlias = AssignSeatsResponse  # noqa: Y015
+
+@_typing.final
+class WatchSeatsRequest(_message.Message):
+    """Asks for changes of seats."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    RESUME_VERSION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    CHANGES_ALONE_FIELD_NUMBER: _builtins.int
+    incarnation: _builtins.str
+    """UUID of the store."""
+    resume_version: _builtins.int
+    """Everything up to this version is known to the caller. 0: nothing is."""
+    epoch: _builtins.str
+    """Identity of the plane's state that resume_version is of."""
+    changes_alone: _builtins.bool
+    """With a resume_version of 0: leave out the seats that there are; they are asked for when they are needed."""
+    def __init__(
+        self,
+        *,
+        incarnation: _builtins.str = ...,
+        resume_version: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+        changes_alone: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes_alone", b"changes_alone", "epoch", b"epoch", "incarnation", b"incarnation", "resume_version", b"resume_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchSeatsRequest: _TypeAlias = WatchSeatsRequest  # noqa: Y015
+
+@_typing.final
+class WatchSeatsResponse(_message.Message):
+    """Changes of seats, in the order of their versions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: _builtins.int
+    UNTIL_VERSION_FIELD_NUMBER: _builtins.int
+    ANEW_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    PLANE_TIME_FIELD_NUMBER: _builtins.int
+    until_version: _builtins.int
+    """Everything up to this version was told with this message."""
+    anew: _builtins.bool
+    """What the caller knows of seats is not to be relied on any more: it forgets it, and goes by what follows."""
+    epoch: _builtins.str
+    """Identity of the plane's state."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___SeatState]:
+        """At most 1,064; the last change of each."""
+
+    @_builtins.property
+    def plane_time(self) -> _timestamp_pb2.Timestamp:
+        """The plane's clock. Sent at least every 5 seconds, also without changes."""
+
+    def __init__(
+        self,
+        *,
+        changes: _abc.Iterable[Global___SeatState] | None = ...,
+        until_version: _builtins.int = ...,
+        anew: _builtins.bool = ...,
+        epoch: _builtins.str = ...,
+        plane_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["plane_time", b"plane_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anew", b"anew", "changes", b"changes", "epoch", b"epoch", "plane_time", b"plane_time", "until_version", b"until_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchSeatsResponse: _TypeAlias = WatchSeatsResponse  # noqa: Y015
+
+@_typing.final
+class ListSeatsRequest(_message.Message):
+    """Asks who holds seats."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    COUNTER_FIELD_NUMBER: _builtins.int
+    AFTER_HOLDER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    incarnation: _builtins.str
+    """UUID of the store."""
+    after_holder: _builtins.str
+    """Behind which holder; empty for the first page."""
+    page_size: _builtins.int
+    """At most this many, 1 to 1,000."""
+    @_builtins.property
+    def counter(self) -> Global___CounterAddress:
+        """The counter."""
+
+    def __init__(
+        self,
+        *,
+        incarnation: _builtins.str = ...,
+        counter: Global___CounterAddress | None = ...,
+        after_holder: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["counter", b"counter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_holder", b"after_holder", "counter", b"counter", "incarnation", b"incarnation", "page_size", b"page_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSeatsRequest: _TypeAlias = ListSeatsRequest  # noqa: Y015
+
+@_typing.final
+class ListSeatsResponse(_message.Message):
+    """A page of seats."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEATS_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
+    PLANE_TIME_FIELD_NUMBER: _builtins.int
+    more: _builtins.bool
+    """Whether there are more."""
+    @_builtins.property
+    def seats(self) -> _containers.RepeatedCompositeFieldContainer[Global___SeatState]:
+        """Seats that are held, in the order of their holders."""
+
+    @_builtins.property
+    def plane_time(self) -> _timestamp_pb2.Timestamp:
+        """The plane's clock."""
+
+    def __init__(
+        self,
+        *,
+        seats: _abc.Iterable[Global___SeatState] | None = ...,
+        more: _builtins.bool = ...,
+        plane_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["plane_time", b"plane_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["more", b"more", "plane_time", b"plane_time", "seats", b"seats"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSeatsResponse: _TypeAlias = ListSeatsResponse  # noqa: Y015

@@ -65,6 +65,36 @@ class SyncServiceStub:
                 request_serializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.GetTotalsRequest.SerializeToString,
                 response_deserializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.GetTotalsResponse.FromString,
                 _registered_method=True)
+        self.RequestLeases = channel.unary_unary(
+                '/sidecar.api.sync.v1.SyncService/RequestLeases',
+                request_serializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.RequestLeasesRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.RequestLeasesResponse.FromString,
+                _registered_method=True)
+        self.ReportLeases = channel.unary_unary(
+                '/sidecar.api.sync.v1.SyncService/ReportLeases',
+                request_serializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.ReportLeasesRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.ReportLeasesResponse.FromString,
+                _registered_method=True)
+        self.ShareRates = channel.unary_unary(
+                '/sidecar.api.sync.v1.SyncService/ShareRates',
+                request_serializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.ShareRatesRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.ShareRatesResponse.FromString,
+                _registered_method=True)
+        self.AssignSeats = channel.unary_unary(
+                '/sidecar.api.sync.v1.SyncService/AssignSeats',
+                request_serializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.AssignSeatsRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.AssignSeatsResponse.FromString,
+                _registered_method=True)
+        self.WatchSeats = channel.unary_stream(
+                '/sidecar.api.sync.v1.SyncService/WatchSeats',
+                request_serializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.WatchSeatsRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.WatchSeatsResponse.FromString,
+                _registered_method=True)
+        self.ListSeats = channel.unary_unary(
+                '/sidecar.api.sync.v1.SyncService/ListSeats',
+                request_serializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.ListSeatsRequest.SerializeToString,
+                response_deserializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.ListSeatsResponse.FromString,
+                _registered_method=True)
 
 
 class SyncServiceServicer:
@@ -120,6 +150,52 @@ class SyncServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RequestLeases(self, request, context):
+        """Asks for leases of HARD limits, and gives back what is not needed: how much of a counter's limit the caller may count by
+        itself. One request number is answered once, and the same number always alike. The requests are independent.
+
+        FAILED_PRECONDITION / EPOCH_CHANGED: the plane's state was replaced; the caller reports what it holds (ReportLeases)
+        and asks again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportLeases(self, request, context):
+        """Says what the caller holds, after the plane has lost state: until its holders have said so, it grants nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ShareRates(self, request, context):
+        """Says how much is asked of rates here, and takes this sidecar's share of each. Called at every sync interval.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AssignSeats(self, request, context):
+        """Asks for seats for holders, and gives them back. Idempotent: a holder has one seat of a counter, however often it is asked for.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchSeats(self, request, context):
+        """Seats as they are assigned and given back, from a version on, until the caller ends the stream.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSeats(self, request, context):
+        """Who holds a seat of a counter, a page at a time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SyncServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -152,6 +228,36 @@ def add_SyncServiceServicer_to_server(servicer, server):
                     servicer.GetTotals,
                     request_deserializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.GetTotalsRequest.FromString,
                     response_serializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.GetTotalsResponse.SerializeToString,
+            ),
+            'RequestLeases': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestLeases,
+                    request_deserializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.RequestLeasesRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.RequestLeasesResponse.SerializeToString,
+            ),
+            'ReportLeases': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportLeases,
+                    request_deserializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.ReportLeasesRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.ReportLeasesResponse.SerializeToString,
+            ),
+            'ShareRates': grpc.unary_unary_rpc_method_handler(
+                    servicer.ShareRates,
+                    request_deserializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.ShareRatesRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.ShareRatesResponse.SerializeToString,
+            ),
+            'AssignSeats': grpc.unary_unary_rpc_method_handler(
+                    servicer.AssignSeats,
+                    request_deserializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.AssignSeatsRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.AssignSeatsResponse.SerializeToString,
+            ),
+            'WatchSeats': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchSeats,
+                    request_deserializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.WatchSeatsRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.WatchSeatsResponse.SerializeToString,
+            ),
+            'ListSeats': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSeats,
+                    request_deserializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.ListSeatsRequest.FromString,
+                    response_serializer=sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.ListSeatsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -317,6 +423,168 @@ class SyncService:
             '/sidecar.api.sync.v1.SyncService/GetTotals',
             sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.GetTotalsRequest.SerializeToString,
             sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.GetTotalsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestLeases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.sync.v1.SyncService/RequestLeases',
+            sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.RequestLeasesRequest.SerializeToString,
+            sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.RequestLeasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportLeases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.sync.v1.SyncService/ReportLeases',
+            sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.ReportLeasesRequest.SerializeToString,
+            sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.ReportLeasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ShareRates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.sync.v1.SyncService/ShareRates',
+            sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.ShareRatesRequest.SerializeToString,
+            sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.ShareRatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AssignSeats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.sync.v1.SyncService/AssignSeats',
+            sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.AssignSeatsRequest.SerializeToString,
+            sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.AssignSeatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchSeats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/sidecar.api.sync.v1.SyncService/WatchSeats',
+            sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.WatchSeatsRequest.SerializeToString,
+            sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.WatchSeatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSeats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sidecar.api.sync.v1.SyncService/ListSeats',
+            sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.ListSeatsRequest.SerializeToString,
+            sidecar_dot_api_dot_sync_dot_v1_dot_sync__pb2.ListSeatsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -54,6 +54,23 @@ class SyncServiceStub:
     """Usage on the counters of companies, in pages: all that can still count, or what changed since a version."""
     GetTotals: _grpc.UnaryUnaryMultiCallable[_sync_pb2.GetTotalsRequest, _sync_pb2.GetTotalsResponse]
     """Usage on single counters, such as those of a window that has ended."""
+    RequestLeases: _grpc.UnaryUnaryMultiCallable[_sync_pb2.RequestLeasesRequest, _sync_pb2.RequestLeasesResponse]
+    """Asks for leases of HARD limits, and gives back what is not needed: how much of a counter's limit the caller may count by
+    itself. One request number is answered once, and the same number always alike. The requests are independent.
+
+    FAILED_PRECONDITION / EPOCH_CHANGED: the plane's state was replaced; the caller reports what it holds (ReportLeases)
+    and asks again.
+    """
+    ReportLeases: _grpc.UnaryUnaryMultiCallable[_sync_pb2.ReportLeasesRequest, _sync_pb2.ReportLeasesResponse]
+    """Says what the caller holds, after the plane has lost state: until its holders have said so, it grants nothing."""
+    ShareRates: _grpc.UnaryUnaryMultiCallable[_sync_pb2.ShareRatesRequest, _sync_pb2.ShareRatesResponse]
+    """Says how much is asked of rates here, and takes this sidecar's share of each. Called at every sync interval."""
+    AssignSeats: _grpc.UnaryUnaryMultiCallable[_sync_pb2.AssignSeatsRequest, _sync_pb2.AssignSeatsResponse]
+    """Asks for seats for holders, and gives them back. Idempotent: a holder has one seat of a counter, however often it is asked for."""
+    WatchSeats: _grpc.UnaryStreamMultiCallable[_sync_pb2.WatchSeatsRequest, _sync_pb2.WatchSeatsResponse]
+    """Seats as they are assigned and given back, from a version on, until the caller ends the stream."""
+    ListSeats: _grpc.UnaryUnaryMultiCallable[_sync_pb2.ListSeatsRequest, _sync_pb2.ListSeatsResponse]
+    """Who holds a seat of a counter, a page at a time."""
 
 @_typing.type_check_only
 class SyncServiceAsyncStub(SyncServiceStub):
@@ -81,6 +98,23 @@ class SyncServiceAsyncStub(SyncServiceStub):
     """Usage on the counters of companies, in pages: all that can still count, or what changed since a version."""
     GetTotals: _aio.UnaryUnaryMultiCallable[_sync_pb2.GetTotalsRequest, _sync_pb2.GetTotalsResponse]  # type: ignore[assignment]
     """Usage on single counters, such as those of a window that has ended."""
+    RequestLeases: _aio.UnaryUnaryMultiCallable[_sync_pb2.RequestLeasesRequest, _sync_pb2.RequestLeasesResponse]  # type: ignore[assignment]
+    """Asks for leases of HARD limits, and gives back what is not needed: how much of a counter's limit the caller may count by
+    itself. One request number is answered once, and the same number always alike. The requests are independent.
+
+    FAILED_PRECONDITION / EPOCH_CHANGED: the plane's state was replaced; the caller reports what it holds (ReportLeases)
+    and asks again.
+    """
+    ReportLeases: _aio.UnaryUnaryMultiCallable[_sync_pb2.ReportLeasesRequest, _sync_pb2.ReportLeasesResponse]  # type: ignore[assignment]
+    """Says what the caller holds, after the plane has lost state: until its holders have said so, it grants nothing."""
+    ShareRates: _aio.UnaryUnaryMultiCallable[_sync_pb2.ShareRatesRequest, _sync_pb2.ShareRatesResponse]  # type: ignore[assignment]
+    """Says how much is asked of rates here, and takes this sidecar's share of each. Called at every sync interval."""
+    AssignSeats: _aio.UnaryUnaryMultiCallable[_sync_pb2.AssignSeatsRequest, _sync_pb2.AssignSeatsResponse]  # type: ignore[assignment]
+    """Asks for seats for holders, and gives them back. Idempotent: a holder has one seat of a counter, however often it is asked for."""
+    WatchSeats: _aio.UnaryStreamMultiCallable[_sync_pb2.WatchSeatsRequest, _sync_pb2.WatchSeatsResponse]  # type: ignore[assignment]
+    """Seats as they are assigned and given back, from a version on, until the caller ends the stream."""
+    ListSeats: _aio.UnaryUnaryMultiCallable[_sync_pb2.ListSeatsRequest, _sync_pb2.ListSeatsResponse]  # type: ignore[assignment]
+    """Who holds a seat of a counter, a page at a time."""
 
 class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
     """Takes usage from sidecars and gives them what they decide by."""
@@ -141,5 +175,58 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_sync_pb2.GetTotalsResponse, _abc.Awaitable[_sync_pb2.GetTotalsResponse]]:
         """Usage on single counters, such as those of a window that has ended."""
+
+    @_abc_1.abstractmethod
+    def RequestLeases(
+        self,
+        request: _sync_pb2.RequestLeasesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_pb2.RequestLeasesResponse, _abc.Awaitable[_sync_pb2.RequestLeasesResponse]]:
+        """Asks for leases of HARD limits, and gives back what is not needed: how much of a counter's limit the caller may count by
+        itself. One request number is answered once, and the same number always alike. The requests are independent.
+
+        FAILED_PRECONDITION / EPOCH_CHANGED: the plane's state was replaced; the caller reports what it holds (ReportLeases)
+        and asks again.
+        """
+
+    @_abc_1.abstractmethod
+    def ReportLeases(
+        self,
+        request: _sync_pb2.ReportLeasesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_pb2.ReportLeasesResponse, _abc.Awaitable[_sync_pb2.ReportLeasesResponse]]:
+        """Says what the caller holds, after the plane has lost state: until its holders have said so, it grants nothing."""
+
+    @_abc_1.abstractmethod
+    def ShareRates(
+        self,
+        request: _sync_pb2.ShareRatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_pb2.ShareRatesResponse, _abc.Awaitable[_sync_pb2.ShareRatesResponse]]:
+        """Says how much is asked of rates here, and takes this sidecar's share of each. Called at every sync interval."""
+
+    @_abc_1.abstractmethod
+    def AssignSeats(
+        self,
+        request: _sync_pb2.AssignSeatsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_pb2.AssignSeatsResponse, _abc.Awaitable[_sync_pb2.AssignSeatsResponse]]:
+        """Asks for seats for holders, and gives them back. Idempotent: a holder has one seat of a counter, however often it is asked for."""
+
+    @_abc_1.abstractmethod
+    def WatchSeats(
+        self,
+        request: _sync_pb2.WatchSeatsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_sync_pb2.WatchSeatsResponse], _abc.AsyncIterator[_sync_pb2.WatchSeatsResponse]]:
+        """Seats as they are assigned and given back, from a version on, until the caller ends the stream."""
+
+    @_abc_1.abstractmethod
+    def ListSeats(
+        self,
+        request: _sync_pb2.ListSeatsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_pb2.ListSeatsResponse, _abc.Awaitable[_sync_pb2.ListSeatsResponse]]:
+        """Who holds a seat of a counter, a page at a time."""
 
 def add_SyncServiceServicer_to_server(servicer: SyncServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
