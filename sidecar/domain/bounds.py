@@ -8,6 +8,12 @@ from sidecar.domain.time.units import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 
 INT64_MAX: Final = 2**63 - 1
 
+
+def saturated(number: int) -> int:
+    """The nearest number from -INT64_MAX to INT64_MAX: sums end there, SQL writes both."""
+    return max(-INT64_MAX, min(INT64_MAX, number))
+
+
 BEGINNING_US: Final = 0
 """Stands for "always was": no event of ours is older than the Unix epoch."""
 FOREVER_US: Final = INT64_MAX
@@ -27,6 +33,9 @@ UNIT_BYTES_MAX: Final = 64
 CONFIG_VALUE_BYTES_MAX: Final = 4096
 LIMITS_MAX: Final = 32
 """Most limits of an entitlement, and most rates."""
+BURNS_MAX: Final = 4_200
+"""Most parts of what usage costs: of four balances one for each of their sources, which are 1,000
+grants, the limits, and the overdraft at the most."""
 RATE_PERIOD_US_MIN: Final = 1_000
 RATE_PERIOD_US_MAX: Final = 31 * DAY_US
 RATE_PRODUCT_MAX: Final = 2**62
@@ -63,16 +72,24 @@ COMPANY_PARTS_MAX: Final = 2_500
 """Most overrides and add-ons of a company, now and planned."""
 COMPANY_BYTES_MAX: Final = 512 << 10
 """Most that a company takes with all that it holds, encoded as sidecars store values."""
+CREDIT_GRANTS_MAX: Final = 1_000
+"""Most one-off grants of credits that a company has at a time."""
 COMPANIES_APPLIED_MAX: Final = 100_000
 """Most companies that are applied at once."""
 CATALOG_PARTS_MAX: Final = 250_000
-"""Most entitlements, limits and rates of all plans and add-ons together."""
+"""Most entitlements, limits, rates and prices of all features, plans and add-ons together."""
 SOLD_PARTS_MAX: Final = 2_000_000
 """Most plans of all add-ons that name them, each times what its add-on grants."""
 TERM_US_MIN: Final = SECOND_US
 """Shortest trial or grace of a plan."""
 TERM_US_MAX: Final = 3_660 * DAY_US
 BATCH_MAX: Final = 1000
+
+LEVEL_TTL_US_MIN: Final = SECOND_US
+LEVEL_TTL_US_MAX: Final = 366 * DAY_US
+"""Longest time to live of what is in use of a level."""
+LEVEL_ITEMS_MAX: Final = 1_000
+"""Most items of a level in one answer."""
 
 EVENT_PAST_US_MAX: Final = 35 * DAY_US
 EVENT_FUTURE_US_MAX: Final = 5 * MINUTE_US

@@ -14,9 +14,11 @@ from typing import Final
 import msgspec
 
 from sidecar.domain.catalog.model import Limit, RateLimit, Scope
-from sidecar.domain.time.windows import UNENDING, Alignment, Window
+from sidecar.domain.time.windows import UNENDING, Alignment, Window, WindowSpec, WindowUnit
 
 _GENERATION: Final = re.compile("[0-9]{1,19}")
+_LEVEL_SLOT: Final = f"{WindowUnit.LEVEL.name}|"
+_ESCAPED: Final = re.compile("%([0-9A-F]{2})")
 
 
 class CounterRef(msgspec.Struct, frozen=True):
@@ -84,6 +86,49 @@ def generation_in(slot: str) -> int:
     return 0
 
 
+def begins_us(slot: str, window: Window) -> int:
+    """From when on a slot counts in a window: some of that may be of the generation before."""
+    return max(window.start_us, generation_in(slot))
+
+
+def is_level(slot: str) -> bool:
+    """Whether a slot counts what is in use now: its counters fall as well as rise.
+
+    So what one incarnation has counted on them may be below 0: it took back what another counted.
+    """
+    return slot.startswith(_LEVEL_SLOT)
+
+
+def differ_by_generation(slot: str, other: str) -> bool:
+    """Whether two slots count the same thing, but started anew at different times."""
+    return slot != other and slot.split("|")[:3] == other.split("|")[:3]
+
+
+def window_in(slot: str) -> WindowSpec | None:
+    """The layout of windows that a slot names; `None` where it is none that `slot_of` writes."""
+    unit, *rest = slot.partition("|")[0].split("/")
+    try:
+        if not rest:
+            return WindowSpec(WindowUnit[unit])
+        interval, alignment, first_weekday = rest if len(rest) > 2 else (*rest, "0")
+        return WindowSpec(WindowUnit[unit], int(interval), Alignment[alignment], int(first_weekday))
+    except (KeyError, ValueError):
+        return None
+
+
+def scope_in(slot: str) -> Scope:
+    """The scope that a slot names; an empty one where it is none that `slot_of` writes."""
+    parts = slot.split("|")
+    if len(parts) < 3:
+        return Scope()
+    dimensions, match = parts[1:3]
+    pairs = (pair.partition("=") for pair in match.split(",") if pair)
+    return Scope(
+        tuple(unescaped(name) for name in dimensions.split(",") if name),
+        tuple((unescaped(name), unescaped(value)) for name, _, value in pairs),
+    )
+
+
 def is_anchored(slot: str) -> bool:
     """Whether a slot counts on windows that start from the billing anchor."""
     return slot.partition("|")[0].split("/")[2:3] == [Alignment.ANCHORED.name]
@@ -94,18 +139,18 @@ def rate_slot_of(rate: RateLimit) -> str:
 
     The speed is not in it: where it changes, what has been used of the rate stays.
     """
-    return f"RATE/{rate.rate.period_us}/{_escape(rate.id)}|{_scope_text(rate.scope)}"
+    return f"RATE/{rate.rate.period_us}/{escaped(rate.id)}|{_scope_text(rate.scope)}"
 
 
 def throttle_slot_of(limit: Limit, generation: int = 0) -> str:
     """Canonical text of what the rate past a THROTTLE limit measures."""
     period_us = 0 if limit.throttle is None else limit.throttle.period_us
-    return f"THROTTLE/{period_us}/{_escape(limit.id)}/{slot_of(limit, generation)}"
+    return f"THROTTLE/{period_us}/{escaped(limit.id)}/{slot_of(limit, generation)}"
 
 
 def _scope_text(scope: Scope) -> str:
-    dimensions = ",".join(_escape(name) for name in scope.dimensions)
-    match = ",".join(f"{_escape(name)}={_escape(value)}" for name, value in scope.match)
+    dimensions = ",".join(escaped(name) for name in scope.dimensions)
+    match = ",".join(f"{escaped(name)}={escaped(value)}" for name, value in scope.match)
     return f"{dimensions}|{match}"
 
 
@@ -135,7 +180,13 @@ def scope_values(scope: Scope, dimensions: Mapping[str, str]) -> tuple[str, ...]
         return None
 
 
-def _escape(text: str) -> str:
+def escaped(text: str) -> str:
+    """A name or value as it stands in a slot, without the characters that separate."""
     for character in "%|,=/":
         text = text.replace(character, f"%{ord(character):02X}")
     return text
+
+
+def unescaped(text: str) -> str:
+    """The name or value that stands in a slot."""
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)

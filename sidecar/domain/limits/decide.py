@@ -14,6 +14,9 @@ Rules
 - Up to what is left: only what has nothing left denies.
 - A limit for each request has nothing counted on it: it denies, or says what lies above it, and is
   named where it denies alone.
+- An exact limit passes what it has and its lease covers. Where only a lease has too little, the
+  reason is LEASE_UNAVAILABLE: whether the limit has enough can't be told here. A limit or rate that
+  has too little itself comes before, and so does one of which the plane has said so.
 - Usage that a counter cannot show stays at 2^63-1, and the rules above go on from there: whatever
   others are said to have used, no request is refused for the size of a number.
 """
@@ -27,12 +30,14 @@ import msgspec
 from sidecar.domain.bounds import FOREVER_US
 from sidecar.domain.catalog.model import Enforcement, Limit
 from sidecar.domain.limits.decision import Decision, ThresholdWarning
+from sidecar.domain.limits.rate_usage import RateUsage
 from sidecar.domain.limits.reasons import GrantMode, Reason
-from sidecar.domain.limits.usage import Headroom, QuotaUsage, RateUsage
+from sidecar.domain.limits.usage import Headroom, QuotaUsage
 
 _SOFT = Enforcement.SOFT
 _SHADOW = Enforcement.SHADOW
 _THROTTLE = Enforcement.THROTTLE
+_UNLEASED = Reason.LEASE_UNAVAILABLE
 
 
 def decide(
@@ -48,8 +53,11 @@ def decide(
     """
     past: list[QuotaUsage] = []
     for usage in usages:
-        amount = usage.limit.amount
-        if amount is not None and usage.used + quantity > amount + usage.carried:
+        amount, lease = usage.limit.amount, usage.lease
+        if amount is not None and (
+            usage.used + quantity > amount + usage.carried
+            or (lease is not None and quantity > lease.left)
+        ):
             past.append(usage)
     if not past and not rates:
         return _allow(quantity, usages, Reason.ALLOWED)
@@ -61,21 +69,22 @@ def decide(
         enforcement = candidate.enforcement
         if enforcement is _SOFT or enforcement is _SHADOW:
             continue
-        left = candidate.left
-        if left < needed:
+        if not candidate.lets_pass(needed):
             denying.append(candidate)
         if mode is GrantMode.UP_TO:
-            granted = min(granted, left)
+            granted = min(granted, candidate.left)
     wanted = max(granted, needed)
     shadow_denials = tuple(
         candidate.id
         for candidate in candidates
-        if candidate.enforcement is _SHADOW and candidate.left < wanted
+        if candidate.enforcement is _SHADOW and not candidate.lets_pass(wanted)
     )
     if not denying:
         return _allow(granted, usages, Reason.ALLOWED, shadow_denials, rates)
+    certain = [headroom for headroom in denying if headroom.denial(needed) is not _UNLEASED]
+    denying = certain or denying
     binding = max(denying, key=lambda headroom: _passes_again(headroom, needed, now_us))
-    reason = binding.denial
+    reason = binding.denial(needed)
     if mode is GrantMode.RECORD_ONLY:
         decision = _allow(quantity, usages, reason, shadow_denials, rates)
         refused = {headroom.id for headroom in denying}

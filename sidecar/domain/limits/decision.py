@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from sidecar.domain.limits.rate_usage import RateUsage
 from sidecar.domain.limits.reasons import Reason
-from sidecar.domain.limits.usage import QuotaUsage, RateUsage
+from sidecar.domain.limits.usage import QuotaUsage
 
 
 class ThresholdWarning(msgspec.Struct, frozen=True):
@@ -13,6 +14,28 @@ class ThresholdWarning(msgspec.Struct, frozen=True):
 
     limit: str
     percent: int
+
+
+class CreditPart(msgspec.Struct, frozen=True):
+    """What one source of a balance has burned, 1 micro-credit or more."""
+
+    source: str
+    amount: int
+
+
+class CreditsBurned(msgspec.Struct, frozen=True):
+    """What a request costs of a balance, and what it has burned. In micro-credits.
+
+    `feature`: key of the credits feature. `needed`: the cost; `amount`: what was burned of it, 0
+    where it was denied; less than the cost only of what has happened already. `parts`: in burn
+    order. `left`: in force after it, as far as is known here; `None` where that was not looked at.
+    """
+
+    feature: str
+    needed: int
+    amount: int = 0
+    parts: tuple[CreditPart, ...] = ()
+    left: int | None = None
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -24,7 +47,8 @@ class Decision(msgspec.Struct, frozen=True):
     this request above SOFT limits, the largest over the limits. `throttled`: THROTTLE limits that
     are used up, and whose rate let the request pass. `would_deny`: what would have
     denied, had a fail policy not allowed; else `None`. `dimension_problem`: what was wrong with the
-    request's dimensions and let pass, for people; else empty.
+    request's dimensions and let pass, for people; else empty. `burned`: of each balance that the
+    feature's costs are of.
     """
 
     allowed: bool
@@ -38,3 +62,4 @@ class Decision(msgspec.Struct, frozen=True):
     throttled: tuple[str, ...] = ()
     would_deny: Reason | None = None
     dimension_problem: str = ""
+    burned: tuple[CreditsBurned, ...] = ()

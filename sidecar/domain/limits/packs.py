@@ -51,6 +51,11 @@ class Allowance(msgspec.Struct, frozen=True, gc=False):
     packs_held: int = 0
     packs_past: int | None = None
 
+    @property
+    def is_in_force(self) -> bool:
+        """Whether usage is held to it at the window's end, and not to what was there before."""
+        return self.amount is not None and self.packs_past is None
+
 
 def allowance_of(limit: Limit) -> Allowance:
     """What a limit's windows pass on by."""

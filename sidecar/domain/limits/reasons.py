@@ -22,6 +22,9 @@ class Reason(enum.IntEnum):
     RATE_LIMITED = 10
     SNAPSHOT_STALE = 11
     OUTBOX_FULL = 12
+    LEASE_UNAVAILABLE = 13
+    CREDITS_EXHAUSTED = 14
+    SEATS_EXHAUSTED = 15
 
 
 class GrantMode(enum.IntEnum):
@@ -38,6 +41,7 @@ class BasisMode(enum.IntEnum):
 
     LOCAL = 1
     FALLBACK = 2
+    LEASED = 3
 
 
 class FallbackCause(enum.IntEnum):
@@ -47,6 +51,7 @@ class FallbackCause(enum.IntEnum):
     NO_SNAPSHOT = 1
     STALE_SNAPSHOT = 2
     OUTBOX_FULL = 3
+    NO_LEASE = 4
 
 
 class Basis(msgspec.Struct, frozen=True):
@@ -57,6 +62,7 @@ class Basis(msgspec.Struct, frozen=True):
     binding limit's true usage can exceed the one reported, `None` where no bound is known.
     `remembered_us`: how far back idempotency keys are remembered, `None` where as far as promised.
     `default_plan`: the one that stands in for a company that is unknown; empty for any other.
+    `lease_remaining`: what the lease has left after the call; `None` where no lease decided.
     """
 
     mode: BasisMode
@@ -66,6 +72,7 @@ class Basis(msgspec.Struct, frozen=True):
     fallback: FallbackCause = FallbackCause.NONE
     remembered_us: int | None = None
     default_plan: str = ""
+    lease_remaining: int | None = None
 
 
 def by_default(basis: Basis, plan: str) -> Basis:

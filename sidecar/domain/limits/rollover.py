@@ -51,11 +51,11 @@ def passed_on(
         case Passing.REST:
             return carry(rollover, amount, carried, used, amount_lasting)
         case Passing.REST_OF_CARRIED:
-            aged = (0, *_unused(carried, used))
+            aged = (0, *unused(carried, used))
             most = _most(rollover, _lasting(amount, amount_lasting))
             return _cut(list(aged[: rollover.windows]), most)
         case Passing.UNUSED:
-            return _unused(carried, used)
+            return unused(carried, used)
         case Passing.ALL:
             return carried
 
@@ -83,7 +83,8 @@ def _lasting(amount: int, amount_lasting: int | None) -> int:
     return amount if amount_lasting is None else min(amount, amount_lasting)
 
 
-def _unused(carried: tuple[int, ...], used: int) -> tuple[int, ...]:
+def unused(carried: tuple[int, ...], used: int) -> tuple[int, ...]:
+    """What usage leaves of what was carried, as old as it is."""
     return _cut(_left(carried, used), INT64_MAX)
 
 

@@ -15,21 +15,30 @@ Rules
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from sidecar.domain.bounds import FOREVER_US
 from sidecar.domain.catalog.model import Limit
-from sidecar.domain.company.model import CompanySnapshot, Phase, Segment, SubscriptionStatus
+from sidecar.domain.company.model import CompanySnapshot, Segment, SubscriptionStatus
 from sidecar.domain.company.spans import key_of
 from sidecar.domain.company.timeline import segment_at
 from sidecar.domain.entitlement.held_packs import is_fallback
 from sidecar.domain.entitlement.resolve import CatalogIndex
-from sidecar.domain.limits.counters import generation_in, is_anchored, slot_of
+from sidecar.domain.limits.counters import generation_in, slot_of
 from sidecar.domain.limits.packs import Allowance, allowance_of
 from sidecar.domain.limits.rolling_limits import rolling_limits
 from sidecar.domain.limits.rollover import Passing
-from sidecar.domain.time.company_windows import company_window, generation_of
+from sidecar.domain.time.company_windows import (
+    company_window,
+    generation_of,
+    generation_of_slot,
+)
 from sidecar.domain.time.windows import END_INSTANT_US, FIRST_INSTANT_US, Window, WindowSpec
+
+_SEGMENTS_MAX: Final = 16
+"""Segments of a window that are looked through for the last with a limit."""
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -77,13 +86,37 @@ def link_before(
     return None
 
 
+def held_by(
+    index: CatalogIndex,
+    snapshot: CompanySnapshot,
+    feature: str,
+    slot: str,
+    window: Window,
+    now_us: int,
+) -> Allowance | None:
+    """By what usage of a window is held to now, or was last; `None` where no limit carries on.
+
+    Of a window to come, by what it begins with.
+    """
+    at_us = min(passes_on_us(snapshot, slot, window) - 1, max(now_us, window.start_us))
+    for _ in range(_SEGMENTS_MAX):
+        segment = segment_at(snapshot, at_us)
+        rolling = rolling_limits(index, segment, feature).get(slot)
+        if rolling is not None and rolling.limit.amount is not None:
+            return allowance_of(rolling.limit)
+        if segment.from_us <= window.start_us:
+            break
+        at_us = segment.from_us - 1
+    return None
+
+
 def passes_on_us(snapshot: CompanySnapshot, slot: str, window: Window) -> int:
     """When a window passes on: at its end, or where another generation begins before that."""
     generation = generation_in(slot)
     for phase in snapshot.phases:
         if phase.from_us >= window.end_us:
             break
-        if _generation(phase, slot) > generation:
+        if generation_of_slot(phase, slot) > generation:
             return phase.from_us
     return window.end_us
 
@@ -181,10 +214,6 @@ def _begun_us(snapshot: CompanySnapshot, slot: str) -> int:
     """Where a slot's generation begins, as far as the timeline knows."""
     generation = generation_in(slot)
     for phase in snapshot.phases:
-        if _generation(phase, slot) >= generation:
+        if generation_of_slot(phase, slot) >= generation:
             return phase.from_us
     return snapshot.phases[-1].from_us
-
-
-def _generation(phase: Phase, slot: str) -> int:
-    return phase.anchored_generation if is_anchored(slot) else phase.generation

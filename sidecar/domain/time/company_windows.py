@@ -8,6 +8,7 @@ Rules
   the next. Else a month's allowance would come a second time, for a few hours, and what rolled over
   would be lost at their end.
 - A moved anchor and a reset start windows anew at once; their counters are of another generation.
+  But for levels: what is in use stays in use.
 - Without a subscription (an override alone) a billing cycle starts at the Unix epoch.
 """
 
@@ -17,6 +18,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 from sidecar.domain.company.model import Phase
+from sidecar.domain.limits.counters import is_anchored, is_level
 from sidecar.domain.time.windows import (
     UNENDING,
     Alignment,
@@ -47,8 +49,17 @@ def company_window(phases: Sequence[Phase], spec: WindowSpec, at_us: int) -> Win
 
 def generation_of(phase: Phase, spec: WindowSpec) -> int:
     """The generation of counters that usage on a window belongs to, in a phase."""
+    if spec.unit is WindowUnit.LEVEL:
+        return 0
     anchored = spec.alignment is Alignment.ANCHORED and spec.unit not in UNENDING
     return phase.anchored_generation if anchored else phase.generation
+
+
+def generation_of_slot(phase: Phase, slot: str) -> int:
+    """The same by the slot of counters."""
+    if is_level(slot):
+        return 0
+    return phase.anchored_generation if is_anchored(slot) else phase.generation
 
 
 def _zones(phases: Sequence[Phase], at: int, spec: WindowSpec) -> list[Phase]:

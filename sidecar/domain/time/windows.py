@@ -13,6 +13,7 @@ back after a short month: 31 January, 28 February, 31 March.
   day (Pacific/Apia, 30 December 2011), that day's window has no length, holds no instant and is
   never returned. So windows tile: each ends where the next one that is returned starts.
 - A REQUEST is no stretch of time: what it allows is for one request, and nothing is counted.
+- A LEVEL has no windows either: it is of what is in use now, which goes up and down for ever.
 - Windows lie in ``[FIRST_INSTANT_US, END_INSTANT_US)``; one that sticks out is cut there.
 """
 
@@ -55,9 +56,10 @@ class WindowUnit(enum.IntEnum):
     YEAR = 7
     LIFETIME = 8
     REQUEST = 9
+    LEVEL = 10
 
 
-UNENDING: Final = frozenset({WindowUnit.LIFETIME, WindowUnit.REQUEST})
+UNENDING: Final = frozenset({WindowUnit.LIFETIME, WindowUnit.REQUEST, WindowUnit.LEVEL})
 """Units whose windows do not end, and so have neither interval nor alignment."""
 
 
@@ -73,7 +75,7 @@ class WindowSpec:
     """How a limit's windows are laid out, without the company's anchor and time zone.
 
     ``interval`` is the number of units in a window, 1 to 1000. ``first_weekday`` is 0 (Monday) to
-    6 and moves CALENDAR weeks only. LIFETIME and REQUEST need neither interval nor alignment.
+    6 and moves CALENDAR weeks only. Units that do not end need neither interval nor alignment.
     Raises ``ValueError`` naming the field.
     """
 
@@ -95,6 +97,11 @@ class Window:
 
     start_us: int
     end_us: int
+
+    @property
+    def never_ends(self) -> bool:
+        """Whether no instant is its end: LIFETIME, or a grant of credits without an expiry."""
+        return self.end_us == LIFETIME_END_US
 
 
 # Stands for all time, also for an instant before the epoch.

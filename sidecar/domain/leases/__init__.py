@@ -1,0 +1,1 @@
+"""Leases: how HARD limits hold over all sidecars."""
