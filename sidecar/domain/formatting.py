@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from sidecar.domain.catalog.model import Rate, Rollover
 from sidecar.domain.company.model import AddOnSubscription
+from sidecar.domain.credits.prices import Price
 from sidecar.domain.time.units import UNIT_US, datetime_of_instant
 from sidecar.domain.time.windows import UNENDING, WindowSpec
 
@@ -42,6 +43,13 @@ def amount_text(amount: int | None) -> str:
 def rate_text(rate: Rate) -> str:
     """A rate, such as `10 per 1s, burst 20`."""
     return f"{rate.count} per {duration_text(rate.period_us)}, burst {rate.burst}"
+
+
+def price_text(price: Price) -> str:
+    """A price in micro-credits, such as `2`, `1 per 500` units, or `free`."""
+    if not price.micro_credits:
+        return "free"
+    return f"{price.micro_credits} per {price.per}" if price.per > 1 else str(price.micro_credits)
 
 
 def rollover_text(rollover: Rollover) -> str:

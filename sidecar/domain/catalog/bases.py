@@ -96,8 +96,9 @@ class Bases:
 
 
 def limit_kind(limit: Limit) -> Hashable:
-    """What a limit counts."""
-    return canonical_window(limit.window), canonical_scope(limit.scope)
+    """What a limit counts, and of credits also when it burns: what is added burns with it."""
+    counts = canonical_window(limit.window), canonical_scope(limit.scope)
+    return (*counts, limit.priority, limit.credit_kind)
 
 
 def rate_kind(rate: RateLimit) -> Hashable:

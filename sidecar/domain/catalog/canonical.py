@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
+from sidecar.domain.catalog.kinds import FeatureCost
 from sidecar.domain.catalog.model import (
     AddOn,
     AddOnEntitlement,
@@ -64,10 +65,18 @@ def canonical_window(window: WindowSpec) -> WindowSpec:
 
 
 def _feature(feature: Feature) -> Feature:
-    if not feature.dimensions:
+    if not feature.dimensions and not feature.costs:
         return feature
-    dimensions = sorted(feature.dimensions, key=lambda dimension: dimension.name)
-    return msgspec.structs.replace(feature, dimensions=tuple(dimensions))
+    dimensions = feature.dimensions
+    if dimensions is not None:
+        dimensions = tuple(sorted(dimensions, key=lambda dimension: dimension.name))
+    costs = tuple(sorted(map(_cost, feature.costs), key=lambda cost: cost.credits))
+    return msgspec.structs.replace(feature, dimensions=dimensions, costs=costs)
+
+
+def _cost(cost: FeatureCost) -> FeatureCost:
+    prices = dict(sorted(cost.table.prices.items()))
+    return FeatureCost(cost.credits, msgspec.structs.replace(cost.table, prices=prices))
 
 
 def _version_of(plan: Plan) -> tuple[str, int]:

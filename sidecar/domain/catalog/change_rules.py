@@ -30,14 +30,19 @@ def changes_problems(grant: EntitlementGrant) -> Iterator[RuleProblem]:
         yield from below(("rate_changes", at), _rate_change_problems(rate_change))
     names = [rate_change.rate for rate_change in rates]
     yield from repeated_problems(("rate_changes",), ("rate",), names)
-    if grant.is_change and (grant.limits or grant.rates):
+    if grant.overdraft_change is not None:
+        amount = grant.overdraft_change.amount
+        yield from number_problems(("overdraft_change", "amount"), amount, 0, bounds.INT64_MAX)
+    if grant.is_change and (grant.limits or grant.rates or grant.overdraft):
         message = "changes what is granted already, or is granted instead: not both at once"
         yield RuleProblem(first_change(grant), message)
 
 
 def first_change(grant: EntitlementGrant) -> Path:
     """Where the first change of a grant stands."""
-    return ("limit_changes", 0) if grant.limit_changes else ("rate_changes", 0)
+    if grant.limit_changes:
+        return ("limit_changes", 0)
+    return ("rate_changes", 0) if grant.rate_changes else ("overdraft_change",)
 
 
 def no_changes_problems(grant: EntitlementGrant) -> Iterator[RuleProblem]:
@@ -56,6 +61,8 @@ def increments_problems(grant: EntitlementGrant, merge: Merge) -> Iterator[RuleP
     for name, at, does_add in adds:
         if not does_add:
             yield RuleProblem((name, at, "adds"), "an add-on adds, it sets nothing")
+    if grant.overdraft_change is not None and not grant.overdraft_change.adds:
+        yield RuleProblem(("overdraft_change", "adds"), "an add-on adds, it sets nothing")
 
 
 def _limit_change_problems(change: LimitChange) -> Iterator[RuleProblem]:

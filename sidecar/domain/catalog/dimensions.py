@@ -153,8 +153,11 @@ def dimensions_problems(feature: Feature) -> Iterator[RuleProblem]:
     """Yield what is wrong with what a feature declares, by itself."""
     if feature.dimensions is None:
         return
-    if feature.kind is not FeatureKind.METERED:
-        message = f"only METERED features have dimensions, {feature.key!r} is {feature.kind.name}"
+    if feature.kind not in (FeatureKind.METERED, FeatureKind.LEVEL):
+        message = (
+            f"only METERED and LEVEL features have dimensions, {feature.key!r} is "
+            f"{feature.kind.name}"
+        )
         yield RuleProblem(("dimensions",), message)
     path = ("dimensions", "dimensions")
     yield from count_problems(path, feature.dimensions, bounds.DIMENSIONS_MAX)

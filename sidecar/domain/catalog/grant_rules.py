@@ -8,7 +8,9 @@ from typing import Final
 from sidecar.domain import bounds
 from sidecar.domain.catalog.amounts_rules import amounts_problems, value_names
 from sidecar.domain.catalog.change_rules import changes_problems
+from sidecar.domain.catalog.kind_rules import grant_kind_problems, grant_numbers_problems
 from sidecar.domain.catalog.model import (
+    Across,
     Enforcement,
     EntitlementGrant,
     FeatureKind,
@@ -52,6 +54,7 @@ def grant_problems(grant: EntitlementGrant) -> Iterator[RuleProblem]:
     for at, rate in enumerate(grant.rates):
         if rate.id in limits:
             yield RuleProblem(("rates", at, "id"), f"a limit is named {rate.id!r} already")
+    yield from grant_numbers_problems(grant)
     yield from changes_problems(grant)
 
 
@@ -74,14 +77,8 @@ def grant_references(
     kind = kinds.get(grant.feature)
     if kind is None:
         yield RuleProblem(("feature",), lacks("feature", grant.feature, kinds))
-    elif kind is not FeatureKind.METERED:
-        for name, held in (
-            ("limits", grant.limits or grant.limit_changes),
-            ("rates", grant.rates or grant.rate_changes),
-        ):
-            if held:
-                message = f"only METERED features have {name}, {grant.feature!r} is {kind.name}"
-                yield RuleProblem((name,), message)
+    else:
+        yield from grant_kind_problems(grant, kind)
 
 
 def limit_problems(limit: Limit) -> Iterator[RuleProblem]:
@@ -101,6 +98,7 @@ def limit_problems(limit: Limit) -> Iterator[RuleProblem]:
     yield from _percents_problems(limit.warning_percents)
     yield from below(("amounts",), amounts_problems(limit))
     yield from _throttle_problems(limit)
+    yield from _across_problems(limit)
     if limit.rollover is not None:
         yield from below(("rollover",), _rollover_problems(limit.rollover, limit))
 
@@ -138,6 +136,21 @@ def _throttle_problems(limit: Limit) -> Iterator[RuleProblem]:
         yield RuleProblem(("throttle",), "must be set, THROTTLE needs the rate past the amount")
     if limit.amount is None:
         yield RuleProblem(("amount",), "THROTTLE needs an amount past which it begins")
+
+
+def _across_problems(limit: Limit) -> Iterator[RuleProblem]:
+    if limit.across is not Across.EXACT:
+        yield from named_across_problems(limit)
+
+
+def named_across_problems(limit: Limit) -> Iterator[RuleProblem]:
+    """Yield why nothing can be said of how exactly a limit holds over all sidecars."""
+    if limit.enforcement is not Enforcement.HARD:
+        message = f"only HARD limits hold over all sidecars, this is {limit.enforcement.name}"
+        yield RuleProblem(("across",), message)
+    elif not limit.is_counted:
+        message = "needs a window; REQUEST is none, and holds everywhere by itself"
+        yield RuleProblem(("across",), message)
 
 
 def _rollover_problems(rollover: Rollover, limit: Limit) -> Iterator[RuleProblem]:

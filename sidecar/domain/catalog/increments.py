@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Final
 
+from sidecar.domain.catalog.added import Added
 from sidecar.domain.catalog.bases import Bases, OwnedGrant, limit_kind, rate_kind
+from sidecar.domain.catalog.change_rules import first_change
 from sidecar.domain.catalog.model import EntitlementGrant, Limit, RateLimit
 from sidecar.domain.formatting import amount_text, window_text
+from sidecar.domain.limits.counters import slot_of
 from sidecar.domain.nearest import did_you_mean
-from sidecar.domain.validation import RuleProblem
+from sidecar.domain.validation import Path, RuleProblem
 
 _NAMES_TOLD_MAX: Final = 5
 _SOLD_WITH: Final = "or say plans: [...] that the add-on is sold with"
 _Signature = tuple[frozenset[Hashable], frozenset[Hashable]]
+_UNLIMITED: Final[_Signature] = (frozenset(), frozenset())
 
 
 def increment_problems(
@@ -28,7 +33,7 @@ def increment_problems(
             f"plan {lacking!r} does not grant {feature!r}, so there is nothing to add to: write a "
             f"whole limit, with its window (per), {_SOLD_WITH}"
         )
-        yield RuleProblem((_first_change(added), 0), message)
+        yield RuleProblem(first_change(added), message)
         return
     told: set[tuple[str, int]] = set()
     for bases in met:
@@ -37,10 +42,6 @@ def increment_problems(
             if place not in told:
                 told.add(place)
                 yield problem
-
-
-def _first_change(added: EntitlementGrant) -> str:
-    return "limit_changes" if added.limit_changes else "rate_changes"
 
 
 def _problems(added: EntitlementGrant, bases: Bases) -> Iterator[RuleProblem]:
@@ -92,6 +93,12 @@ def _counts_apart(limit: Limit, bases: Bases) -> str:
 
     basis = bases.first(at_fault)
     met = meets(basis.grant)
+    same = [other.id for other in basis.grant.limits if slot_of(other) == slot_of(limit)]
+    if same and not met:
+        return (
+            f"grants credits with another priority, or of another kind, than {same[0]!r} of "
+            f"{basis.owner}, to which they would be added: say the same, {_SOLD_WITH}"
+        )
     if met:
         return (
             f"counts what several limits of {basis.owner} do ({_listed(met)}): "
@@ -140,50 +147,72 @@ def _told(basis: OwnedGrant) -> str:
 class BroughtGrants:
     """What add-ons bring of a feature to plans that lack it: of two, one raises the other's limits.
 
-    By plan that they are sold with; "" for those that are sold with all.
+    By plan that they are sold with; "" for those that are sold with all. Of those that count the
+    same there is the first. `added`: what is added to it by name, where that is not refused.
     """
 
-    def __init__(self) -> None:
-        self._any: dict[_Signature, str] = {}
-        self._of_plan: dict[str, tuple[_Signature, str]] = {}
+    def __init__(self, added: Added) -> None:
+        self._added = added
+        self._any: dict[_Signature, OwnedGrant] = {}
+        self._of_plan: defaultdict[str, dict[_Signature, OwnedGrant]] = defaultdict(dict)
 
     def problems(
         self, add_on: str, grant: EntitlementGrant, plans: Sequence[str]
     ) -> Iterator[RuleProblem]:
         """Yield that a grant counts otherwise than what may be held with it; `plans`: none for all.
 
-        A grant without any limits and rates is unlimited, and leaves others so.
+        A grant without any limits and rates is unlimited, and leaves others so, but for rates.
         """
-        if not grant.limits and not grant.rates:
+        signature = _signature(grant, self._added)
+        known = self._any.items() if not plans else self._held_with(plans)
+        other = next((each for of, each in known if not _fit(of, signature)), None)
+        owned = OwnedGrant(f"add-on {add_on!r}", grant)
+        self._any.setdefault(signature, owned)
+        if other is None:
+            for plan in plans or ("",):
+                self._of_plan[plan].setdefault(signature, owned)
             return
-        signature = _signature(grant)
-        other = self._other(signature, plans)
-        self._any.setdefault(signature, add_on)
-        for plan in plans or ("",):
-            self._of_plan.setdefault(plan, (signature, add_on))
-        if other is not None:
-            message = (
-                f"counts otherwise than add-on {other!r} does, which brings the feature to the "
-                "same plans: whoever holds both would have less than with one; give both the same "
-                "windows, scopes and enforcement"
-            )
-            yield RuleProblem(("limits" if grant.limits else "rates", 0), message)
+        message = (
+            f"counts otherwise than {other.owner} does, which brings the feature to the "
+            "same plans: whoever holds both would have less than with one; give both the same "
+            "windows, scopes and enforcement, and names that others add to"
+        )
+        yield RuleProblem(_first_ceiling(grant), message)
 
-    def _other(self, signature: _Signature, plans: Sequence[str]) -> str | None:
+    def held_with(self, plans: Sequence[str]) -> Iterator[OwnedGrant]:
+        """What is brought to some plans, or to any; of what counts the same, the first."""
         if not plans:
-            return next((owner for each, owner in self._any.items() if each != signature), None)
+            yield from self._any.values()
+            return
+        yield from dict(self._held_with(plans)).values()
+
+    def _held_with(self, plans: Sequence[str]) -> Iterator[tuple[_Signature, OwnedGrant]]:
         for plan in ("", *plans):
-            found = self._of_plan.get(plan)
-            if found is not None and found[0] != signature:
-                return found[1]
-        return None
+            if plan in self._of_plan:
+                yield from self._of_plan[plan].items()
 
 
-def _signature(grant: EntitlementGrant) -> _Signature:
-    """All of a grant's limits and rates but for their names, amounts and speeds."""
+def _first_ceiling(grant: EntitlementGrant) -> Path:
+    if grant.limits:
+        return ("limits", 0)
+    return ("rates", 0) if grant.rates else ()
+
+
+def _fit(one: _Signature, other: _Signature) -> bool:
+    """Whether grants raise each other, whichever comes first."""
+    return one == other or (one[1] == other[1] and _UNLIMITED in (one, other))
+
+
+def _signature(grant: EntitlementGrant, added: Added) -> _Signature:
+    """All of a grant's limits and rates but for amounts, speeds, and names that nothing goes by."""
     limits = frozenset(
-        (limit_kind(limit), limit.enforcement, limit.throttle, limit.rollover)
+        (
+            *(limit_kind(limit), added.name_of(limit)),
+            *(limit.enforcement, limit.across, limit.throttle, limit.rollover),
+        )
         for limit in grant.limits
     )
-    rates = frozenset((rate_kind(rate), rate.enforcement) for rate in grant.rates)
+    rates = frozenset(
+        (rate_kind(rate), rate.enforcement, added.name_of(rate)) for rate in grant.rates
+    )
     return limits, rates

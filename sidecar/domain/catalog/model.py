@@ -8,8 +8,15 @@ from __future__ import annotations
 
 import enum
 
-import msgspec
-
+from sidecar.domain.catalog.kinds import (
+    FeatureCost,
+    LevelBilling,
+    OverdraftChange,
+    Swaps,
+)
+from sidecar.domain.catalog.plan_terms import Grace, Trial
+from sidecar.domain.catalog.value import Value
+from sidecar.domain.credits.grants import GrantKind
 from sidecar.domain.time.windows import WindowSpec, WindowUnit
 
 DEFAULT_WARNING_PERCENTS = (50, 80, 100)
@@ -21,6 +28,19 @@ class FeatureKind(enum.IntEnum):
     BOOLEAN = 1
     CONFIG = 2
     METERED = 3
+    CREDITS = 4
+    SEATS = 5
+    LEVEL = 6
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether an entitlement of it is made of limits."""
+        return self >= FeatureKind.METERED
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether what is asked of it counts on its limits, each by itself, as it comes."""
+        return self in (FeatureKind.METERED, FeatureKind.LEVEL)
 
 
 class Enforcement(enum.IntEnum):
@@ -30,6 +50,16 @@ class Enforcement(enum.IntEnum):
     SOFT = 2
     SHADOW = 3
     THROTTLE = 4
+
+
+class Across(enum.IntEnum):
+    """How exactly a HARD limit holds over all sidecars. Numbers as in the API.
+
+    EXACT: each sidecar spends what was leased to it. EVENTUAL: by what was heard of the others.
+    """
+
+    EXACT = 1
+    EVENTUAL = 2
 
 
 class Merge(enum.IntEnum):
@@ -54,14 +84,6 @@ class FailAction(enum.IntEnum):
     ALLOW = 2
     DEFAULT_PLAN = 3
     KEEP = 4
-
-
-class Value(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """Base of the values in this module: compared and hashed by content.
-
-    The garbage collector leaves them out: there are no cycles among values, and hundreds of
-    thousands of them would take it a tenth of a second to go through.
-    """
 
 
 class Scope(Value, frozen=True):
@@ -106,7 +128,10 @@ class Limit(Value, frozen=True):
 
     `throttle`: the rate past the amount, for THROTTLE alone. `amounts`: other amounts, sorted by
     value, for values of the scope's only dimension. `packs`: what the packs that a company holds
-    (`AddOn.once`) give on top, once for all windows; of what is resolved, 0 in a catalog.
+    (`AddOn.once`) give on top, once for all windows; of what is resolved, 0 in a catalog. `across`:
+    of HARD limits alone. Of CREDITS a limit is a grant for each window, in micro-credits, with a
+    `priority`, 0 to 1,000, lower burns first, and a `credit_kind`. `swaps`: of SEATS alone; `None`
+    for any number.
     """
 
     id: str
@@ -119,6 +144,20 @@ class Limit(Value, frozen=True):
     rollover: Rollover | None = None
     amounts: tuple[tuple[str, int | None], ...] = ()
     packs: int = 0
+    across: Across = Across.EXACT
+    priority: int = 0
+    credit_kind: GrantKind = GrantKind.PROMOTIONAL
+    swaps: Swaps | None = None
+
+    @property
+    def is_leased(self) -> bool:
+        """Whether sidecars count on it only what the plane has leased to them."""
+        return self.is_exact and self.amount is not None and self.is_counted
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether what it allows, if that is an amount, is never passed over all sidecars."""
+        return self.enforcement is Enforcement.HARD and self.across is Across.EXACT
 
     @property
     def is_counted(self) -> bool:
@@ -140,13 +179,15 @@ class FailPolicy(Value, frozen=True):
 
     `no_snapshot`: DENY, ALLOW or DEFAULT_PLAN, where nothing is known of the company. `stale`:
     KEEP, DENY or ALLOW, once the control plane was not heard for `stale_after_us` (`None`: never).
-    `outbox_full`: DENY or ALLOW.
+    `outbox_full`: DENY or ALLOW. `no_lease`: DENY or ALLOW, where an exact limit has no lease here
+    and the plane cannot be asked.
     """
 
     no_snapshot: FailAction = FailAction.DENY
     stale: FailAction = FailAction.KEEP
     stale_after_us: int | None = None
     outbox_full: FailAction = FailAction.DENY
+    no_lease: FailAction = FailAction.DENY
 
 
 class Dimension(Value, frozen=True):
@@ -161,6 +202,8 @@ class Feature(Value, frozen=True):
     """Something that the product sells.
 
     `dimensions`: those that requests may carry, sorted by name; `None` where that is not declared.
+    `costs`: of METERED alone, sorted by `credits`. Of LEVEL alone: `ttl_max_us`, the longest time
+    to live of what is in use (`None`: it need not have any), and `billing`, `None` for none.
     """
 
     key: str
@@ -169,6 +212,9 @@ class Feature(Value, frozen=True):
     unit: str = ""
     fail_policy: FailPolicy = FailPolicy()
     dimensions: tuple[Dimension, ...] | None = None
+    costs: tuple[FeatureCost, ...] = ()
+    ttl_max_us: int | None = None
+    billing: LevelBilling | None = None
 
 
 class LimitChange(Value, frozen=True):
@@ -197,9 +243,10 @@ class RateChange(Value, frozen=True):
 class EntitlementGrant(Value, frozen=True):
     """What one source (a plan, an add-on, an override) grants of one feature.
 
-    `enabled` is for BOOLEAN, `config_value` for CONFIG, `limits` and `rates` for METERED features.
-    Changes are of add-ons and overrides: a grant with any changes what is granted already, and has
-    no limits and rates of its own. `id` tells overrides of one feature apart.
+    `enabled` is for BOOLEAN, `config_value` for CONFIG, `limits` for all other features, `rates`
+    for METERED ones, and `overdraft`, micro-credits that may be owed, for CREDITS. Changes are of
+    add-ons and overrides: a grant with any changes what is granted already, and has no limits,
+    rates and overdraft of its own. `id` tells overrides of one feature apart.
     """
 
     feature: str
@@ -210,29 +257,13 @@ class EntitlementGrant(Value, frozen=True):
     limit_changes: tuple[LimitChange, ...] = ()
     rate_changes: tuple[RateChange, ...] = ()
     id: str = ""
+    overdraft: int = 0
+    overdraft_change: OverdraftChange | None = None
 
     @property
     def is_change(self) -> bool:
         """Whether it changes what is granted already, and leaves the rest."""
-        return bool(self.limit_changes or self.rate_changes)
-
-
-class Trial(Value, frozen=True):
-    """The trial that a subscription starts with.
-
-    It is followed by `end_plan`, without add-ons, or by ENDED unless `becomes_active`.
-    """
-
-    length_us: int
-    becomes_active: bool = False
-    end_plan: str = ""
-
-
-class Grace(Value, frozen=True):
-    """What follows a late payment: after `length_us` (`None`: no end) `end_plan`, or denial."""
-
-    length_us: int | None = None
-    end_plan: str = ""
+        return bool(self.limit_changes or self.rate_changes or self.overdraft_change)
 
 
 class Plan(Value, frozen=True):

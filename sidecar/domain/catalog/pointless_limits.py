@@ -11,7 +11,7 @@ from typing import Final
 
 from sidecar.domain.catalog.model import Enforcement, Limit, Rollover, Scope
 from sidecar.domain.formatting import amount_text
-from sidecar.domain.time.windows import WindowSpec, WindowUnit
+from sidecar.domain.time.windows import UNENDING, WindowSpec, WindowUnit
 from sidecar.domain.validation import RuleProblem
 
 _MONTHS: Final = {WindowUnit.MONTH: 1, WindowUnit.QUARTER: 3, WindowUnit.YEAR: 12}
@@ -106,9 +106,9 @@ def _covers(other: Limit, limit: Limit) -> bool:
 
 def _windows_of(wide: WindowSpec, narrow: WindowSpec) -> int | None:
     """How many windows of one layout a window of another touches at most; `None`: no bound."""
-    if wide == narrow or wide.unit is WindowUnit.LIFETIME:
+    if wide == narrow or wide.unit in UNENDING:
         return 1
-    if narrow.unit is WindowUnit.LIFETIME:
+    if narrow.unit in UNENDING:
         return None
     if _within(wide, narrow):
         return 1

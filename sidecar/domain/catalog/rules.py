@@ -21,6 +21,11 @@ from sidecar.domain.catalog.dimensions import (
     dimensions_problems,
 )
 from sidecar.domain.catalog.grant_rules import grant_names, grant_problems, grant_references
+from sidecar.domain.catalog.kind_rules import (
+    costs_references,
+    feature_kind_problems,
+    packs_problems,
+)
 from sidecar.domain.catalog.model import (
     AddOn,
     Catalog,
@@ -61,6 +66,7 @@ _ALLOW, _DENY = FailAction.ALLOW, FailAction.DENY
 _WITHOUT_SNAPSHOT: Final = (_DENY, _ALLOW, FailAction.DEFAULT_PLAN)
 _WHEN_STALE: Final = (FailAction.KEEP, _DENY, _ALLOW)
 _WITH_A_FULL_OUTBOX: Final = (_DENY, _ALLOW)
+_WITHOUT_LEASE: Final = (_DENY, _ALLOW)
 
 
 def problems(catalog: Catalog, companies: Iterable[Company] = ()) -> Iterator[RuleProblem]:
@@ -186,6 +192,7 @@ def catalog_references(catalog: Catalog) -> Iterator[RuleProblem]:
         if by_default_plan and not catalog.default_plan:
             path = ("features", at, "fail_policy", "no_snapshot")
             yield RuleProblem(path, "DEFAULT_PLAN needs a default plan of the catalog")
+        yield from below(("features", at), costs_references(feature, kinds))
     used = UsedDimensions(catalog)
     plans = {plan.key for plan in catalog.plans}
     for at, plan in enumerate(catalog.plans):
@@ -207,12 +214,14 @@ def _feature_problems(feature: Feature) -> Iterator[RuleProblem]:
     yield from text_problems(("unit",), feature.unit, bounds.UNIT_BYTES_MAX)
     yield from below(("fail_policy",), _fail_policy_problems(feature.fail_policy))
     yield from dimensions_problems(feature)
+    yield from feature_kind_problems(feature)
 
 
 def _fail_policy_problems(policy: FailPolicy) -> Iterator[RuleProblem]:
     yield from _action_problems("no_snapshot", policy.no_snapshot, _WITHOUT_SNAPSHOT)
     yield from _action_problems("stale", policy.stale, _WHEN_STALE)
     yield from _action_problems("outbox_full", policy.outbox_full, _WITH_A_FULL_OUTBOX)
+    yield from _action_problems("no_lease", policy.no_lease, _WITHOUT_LEASE)
     stale_after_us = policy.stale_after_us
     if stale_after_us is None:
         if policy.stale is not FailAction.KEEP:
@@ -268,6 +277,8 @@ def _add_on_checks(add_on: AddOn) -> Iterator[Iterator[RuleProblem]]:
 def _add_on_references(
     add_on: AddOn, kinds: Mapping[str, FeatureKind], used: UsedDimensions
 ) -> Iterator[RuleProblem]:
+    if add_on.once:
+        yield from packs_problems([given.grant.feature for given in add_on.entitlements], kinds)
     for at, given in enumerate(add_on.entitlements):
         path = ("entitlements", at, "entitlement")
         yield from below(path, grant_references(given.grant, kinds))

@@ -1,4 +1,4 @@
-"""How large a catalog may be that is applied: what all plans and add-ons grant together.
+"""How large a catalog may be that is applied: what all plans and add-ons grant, and all prices.
 
 Features, plans and limits have bounds of their own, whose product no process could hold. A catalog
 that was larger before may stay as large.
@@ -19,8 +19,8 @@ def catalog_size_problems(catalog: Catalog, before: Catalog) -> Iterator[RulePro
     size, most = _size(catalog), bounds.CATALOG_PARTS_MAX
     if size > most and size > _size(before):
         message = (
-            f"plans and add-ons have {size} entitlements, limits and rates in all: "
-            f"at most are {most}"
+            f"plans and add-ons have {size} entitlements, limits and rates in "
+            f"all{_priced(catalog)}: at most are {most}"
         )
         yield RuleProblem(("plans",), message)
     sold, most = _sold(catalog), bounds.SOLD_PARTS_MAX
@@ -33,7 +33,15 @@ def catalog_size_problems(catalog: Catalog, before: Catalog) -> Iterator[RulePro
 
 
 def _size(catalog: Catalog) -> int:
-    return sum(map(_parts, _grants(catalog)))
+    return sum(map(_parts, _grants(catalog))) + _prices(catalog)
+
+
+def _prices(catalog: Catalog) -> int:
+    return sum(1 + len(cost.table.prices) for each in catalog.features for cost in each.costs)
+
+
+def _priced(catalog: Catalog) -> str:
+    return f", with {prices} prices of features" if (prices := _prices(catalog)) else ""
 
 
 def _sold(catalog: Catalog) -> int:
@@ -45,6 +53,7 @@ def _sold(catalog: Catalog) -> int:
 
 def _parts(grant: EntitlementGrant) -> int:
     changes = len(grant.limit_changes) + len(grant.rate_changes)
+    changes += grant.overdraft_change is not None
     return 1 + len(grant.limits) + len(grant.rates) + changes
 
 

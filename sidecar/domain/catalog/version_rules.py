@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
+import msgspec
+
 from sidecar.domain.bounds import PLAN_VERSIONS_MAX
-from sidecar.domain.catalog.add_on_rules import add_on_problems
+from sidecar.domain.catalog.add_on_rules import add_on_problems, add_on_warnings
 from sidecar.domain.catalog.dimensions import UsedDimensions
 from sidecar.domain.catalog.grant_rules import grant_references
 from sidecar.domain.catalog.model import Catalog, Plan
@@ -43,11 +45,25 @@ def versions_problems(catalog: Catalog, before: Catalog) -> Iterator[RuleProblem
             else:
                 yield RuleProblem(path, f"with what companies keep of plans: {message}")
         yield from lost_of_versions(catalog, before)
-        for path, message in add_on_problems(catalog):
-            add_on = catalog.add_ons[int(path[1])].key if len(path) > 1 else ""
-            where = f"add-on {add_on!r}, " if add_on else ""
-            text = f"{where}with what companies keep of plans: {message}; {_MOVE}"
-            yield RuleProblem(("add_ons",), text)
+        for problem in add_on_problems(catalog):
+            yield _add_on_problem(catalog, problem)
+
+
+def versions_warnings(catalog: Catalog, before: Catalog) -> Iterator[RuleProblem]:
+    """Yield what is odd about add-ons beside what companies keep of plans, and not otherwise."""
+    if catalog == before or not catalog.plan_versions:
+        return
+    told = set(add_on_warnings(msgspec.structs.replace(catalog, plan_versions=())))
+    for problem in add_on_warnings(catalog):
+        if problem not in told:
+            yield _add_on_problem(catalog, problem)
+
+
+def _add_on_problem(catalog: Catalog, problem: RuleProblem) -> RuleProblem:
+    path, message = problem
+    where = f"add-on {catalog.add_ons[int(path[1])].key!r}, " if len(path) > 1 else ""
+    text = f"{where}with what companies keep of plans: {message}; {_MOVE}"
+    return RuleProblem(("add_ons",), text)
 
 
 def _count_problems(catalog: Catalog, before: Catalog) -> Iterator[RuleProblem]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, TypeAlias
 
-from sidecar.domain.catalog.model import Value
+from sidecar.domain.catalog.value import Value
 from sidecar.domain.company.model import Override, PastDue, Pause, SubscriptionStatus
 from sidecar.domain.time.windows import WindowSpec
 

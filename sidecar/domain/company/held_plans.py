@@ -16,7 +16,7 @@ from __future__ import annotations
 import msgspec
 
 from sidecar.domain.bounds import PLAN_VERSION_NEWEST
-from sidecar.domain.catalog.model import Value
+from sidecar.domain.catalog.value import Value
 from sidecar.domain.company.model import AddOnSubscription, ScheduledChange, Subscription
 
 _replace = msgspec.structs.replace

@@ -9,7 +9,9 @@ import enum
 from typing import Generic, TypeAlias, TypeVar
 
 from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
-from sidecar.domain.catalog.model import EntitlementGrant, Value
+from sidecar.domain.catalog.model import EntitlementGrant
+from sidecar.domain.catalog.value import Value
+from sidecar.domain.credits.grants import CreditGrant
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 
 T = TypeVar("T")
@@ -176,6 +178,13 @@ AddOnSpan: TypeAlias = Span[AddOnSubscription]
 OverrideSpan: TypeAlias = Span[EntitlementGrant]
 
 
+class CompanyGrant(Value, frozen=True):
+    """A one-off grant of credits that a company has, on the balance of a CREDITS feature."""
+
+    feature: str
+    grant: CreditGrant
+
+
 class CompanySnapshot(Value, frozen=True):
     """All that is needed, beside the catalog, to decide for one company: its timeline.
 
@@ -185,7 +194,8 @@ class CompanySnapshot(Value, frozen=True):
     as what was bought, whatever number of segments comes of it.
 
     `company` is the first id that the company had; all that is counted is kept under it. `names`:
-    the ids that it was renamed to, each once, the last one last.
+    the ids that it was renamed to, each once, the last one last. `credit_grants`: those that are
+    not voided and have not been over for 36 days, sorted by feature and burn order; at most 1,000.
     """
 
     company: str
@@ -194,6 +204,7 @@ class CompanySnapshot(Value, frozen=True):
     add_ons: tuple[AddOnSpan, ...] = ()
     overrides: tuple[OverrideSpan, ...] = ()
     names: tuple[str, ...] = ()
+    credit_grants: tuple[CompanyGrant, ...] = ()
 
     @property
     def called(self) -> str:
@@ -202,5 +213,6 @@ class CompanySnapshot(Value, frozen=True):
 
     @property
     def weight(self) -> int:
-        """How much there is of it: phases and spans."""
-        return len(self.phases) + len(self.add_ons) + len(self.overrides)
+        """How much there is of it: phases, spans and grants of credits."""
+        spans = len(self.add_ons) + len(self.overrides)
+        return len(self.phases) + spans + len(self.credit_grants)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from sidecar.domain.catalog.model import Value
+from sidecar.domain.catalog.value import Value
 from sidecar.domain.company.model import AddOnSubscription, Pause, ScheduledChange, Subscription
 from sidecar.domain.company.scheduled import (
     add_on_changes,

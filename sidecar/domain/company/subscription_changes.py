@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import ClassVar, TypeAlias
 
-from sidecar.domain.catalog.model import Value
+from sidecar.domain.catalog.value import Value
 
 
 class ChangeTime(enum.IntEnum):

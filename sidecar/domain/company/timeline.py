@@ -119,7 +119,8 @@ def continue_snapshot(
         continued(held.overrides, _override_spans(company, now_us), now_us, horizon_us),
         now_us,
     )
-    return CompanySnapshot(company.id, version, tuple(phases), add_ons, overrides, held.names)
+    kept = held.names, held.credit_grants
+    return CompanySnapshot(company.id, version, tuple(phases), add_ons, overrides, *kept)
 
 
 def default_snapshot(company: str, plan: str, version: int) -> CompanySnapshot:

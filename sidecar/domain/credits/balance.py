@@ -1,196 +1,177 @@
-"""A balance of credits: grants, debits, refunds and voids. Amounts in micro-credits.
+"""A balance of credits: what of its grants is open, and what is owed. Amounts in micro-credits.
 
-Rules, beside those of `grants.py`
-- Grants and debits are known by their ids. The same one again gets its first answer and changes
-  nothing, even if it was refunded or voided since; with other content it is a conflict. The time
-  of a debit is not part of its content: a client that stamps a retry anew means the same debit.
-- A denied debit leaves no trace and is evaluated anew. A debit of 0 is always allowed.
-- A refund goes back to the grants that the debit burned, last burned first. Lost or not, it is
-  refunded: over all its refunds a debit gives back no more than it burned. What is asked beyond
-  that is the result's `excess`.
-- Refunds have no ids: who retries one has to know whether it was carried out.
-- A void takes what is left of a grant, also before its effective time, and closes it for good, to
-  late usage too. It takes nothing of a grant that has expired, since that was gone already.
-- A lease is a debit whose unspent part is refunded.
+Rules
+- A debit burns all of its amount or nothing, in `burn_order`, of the grants that are in force at
+  its time. Operations take effect in the order of the calls: late usage burns what is left now of
+  the grants that were in force then.
+- **Overdraft.** What the grants do not cover is owed, as far as the overdraft allows. A debt is one
+  number, and no debit's in particular. It is repaid at once by whatever comes into force, is
+  granted or returns, at that instant, in burn order; so where there is one, nothing is left in
+  force.
+- A balance has a time, the latest of any operation. Grants that came into force up to then have
+  repaid, each at its own instant, whenever somebody looks.
+- A grant is open while something is left of it and it is not voided. Those alone are in a balance,
+  so an operation takes as long as they are many, whatever there was before. Each result says which
+  grants have `changed`, and the caller keeps those; where one may be concerned that is not open,
+  the caller is asked for it (`find`).
 """
 
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Mapping
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 import msgspec
 
-from sidecar.domain.bounds import INT64_MAX
-from sidecar.domain.credits.grants import (
-    Burn,
-    CreditGrant,
-    HeldGrant,
-    burn,
-    burn_order,
-    close,
-    give_back,
-    last_burned,
-    left_at,
-    require_grant,
-)
-from sidecar.domain.errors import Conflict, Exhausted, OutOfRange
-from sidecar.domain.limits.requests import require_quantity
-from sidecar.domain.text import NEW_NAMES
+from sidecar.domain.bounds import BEGINNING_US, FOREVER_US, INT64_MAX
+from sidecar.domain.credits.grants import burn_order
+from sidecar.domain.credits.held_grants import Burn, HeldGrant, add_part, parts_of
+from sidecar.domain.errors import InvalidInput
 
-GRANTS_MAX = 10_000
-"""Grants that one balance holds, spent and expired ones included; `forget` makes room."""
-DEBITS_MAX = 10_000
-"""Debits that one balance remembers; `forget` makes room."""
+REPAYMENTS_MAX: Final = 1_000
+"""Repayments of debts that a balance remembers, so that refunds find them."""
 
-
-class CreditDebit(msgspec.Struct, frozen=True):
-    """A debit that was allowed. `refunded`: how much of it was given back or lost in refunds."""
-
-    amount: int
-    at_us: int
-    burned: tuple[Burn, ...]
-    refunded: int = 0
+FindGrant: TypeAlias = Callable[[str], HeldGrant | None]
+"""A grant of the balance that is not open, by its id; `None` if there is none."""
 
 
 class CreditBalance(msgspec.Struct, frozen=True):
-    """A company's credits: its grants, sorted by `burn_order`, and its debits by id."""
+    """A company's credits at `as_of_us`.
 
-    grants: tuple[HeldGrant, ...] = ()
-    debits: Mapping[str, CreditDebit] = {}
-
-
-class GrantResult(msgspec.Struct, frozen=True):
-    """`replayed`: the grant was there already."""
-
-    replayed: bool = False
-
-
-class DebitResult(msgspec.Struct, frozen=True):
-    """What was burned, in burn order. `replayed`: this is the answer given the first time."""
-
-    allowed: bool
-    burned: tuple[Burn, ...] = ()
-    replayed: bool = False
-
-
-class RefundResult(msgspec.Struct, frozen=True):
-    """What came of a refund: `returned` (last burned first), `lost` and `excess` add up to it.
-
-    `excess` is what the debit did not burn or has given back before: all of it where the debit is
-    not known. Who would rather refuse such a refund drops the new balance.
+    `open`: its open grants, sorted by `burn_order`. `debt`: what is owed, 0 or more. `repayments`:
+    what grants have repaid of debts and was not given back, the oldest first.
     """
 
-    returned: tuple[Burn, ...] = ()
-    lost: int = 0
-    excess: int = 0
+    open: tuple[HeldGrant, ...] = ()
+    debt: int = 0
+    repayments: tuple[Burn, ...] = ()
+    as_of_us: int = BEGINNING_US
 
 
-class VoidResult(msgspec.Struct, frozen=True):
-    """How much a void took. `found`: there is such a grant."""
+class BalanceEffects(msgspec.Struct, frozen=True):
+    """What an operation has done beside its answer.
 
-    voided: int
-    found: bool = True
-
-
-def available(balance: CreditBalance, at_us: int) -> int:
-    """What a debit at that time may burn, 0 to 2^63-1. O(grants)."""
-    return left_at(balance.grants, at_us)
-
-
-def add_grant(balance: CreditBalance, grant: CreditGrant) -> tuple[CreditBalance, GrantResult]:
-    """Add a grant, once. O(grants).
-
-    Raises `InvalidInput`, `Conflict` if the id belongs to another grant, `Exhausted` at
-    `GRANTS_MAX`, and `OutOfRange` if all grants that are not voided would exceed 2^63-1.
+    `repaid`: what grants repaid of the debt by then, in that order. `changed`: each grant that is
+    not as it was before, as it is now, open or not.
     """
-    require_grant(grant)
-    granted = grant.amount
-    for held in balance.grants:
-        if held.grant.id == grant.id:
-            if held.grant != grant:
-                raise Conflict("grant.id", f"is the id of another grant: {grant.id}")
-            return balance, GrantResult(replayed=True)
-        if not held.voided:
-            granted += held.grant.amount
-    if granted > INT64_MAX:
-        raise OutOfRange("grant.amount", "would make the grants of the balance exceed 2^63-1")
-    if len(balance.grants) >= GRANTS_MAX:
-        raise Exhausted("grant", f"the balance holds {GRANTS_MAX} grants already")
-    grants = list(balance.grants)
-    insort(grants, HeldGrant(grant, grant.amount), key=lambda held: burn_order(held.grant))
-    return CreditBalance(tuple(grants), balance.debits), GrantResult()
+
+    repaid: tuple[Burn, ...] = ()
+    changed: tuple[HeldGrant, ...] = ()
 
 
-def debit(
-    balance: CreditBalance, debit_id: str, amount: int, at_us: int
-) -> tuple[CreditBalance, DebitResult]:
-    """Burn an amount (0 or more) if all of it is available, once for an id.
-
-    O(grants) for the scan, which ends where the amount is reached, and for copies; O(debits) for
-    one copy of a dictionary. Raises `InvalidInput`, `Conflict` if the id belongs to a debit of
-    another amount, and `Exhausted` at `DEBITS_MAX`.
-    """
-    NEW_NAMES.require_identifier("debit", debit_id)
-    require_quantity("amount", amount)
-    known = balance.debits.get(debit_id)
-    if known is not None:
-        if known.amount != amount:
-            raise Conflict("debit", f"is the id of another debit: {debit_id}")
-        return balance, DebitResult(True, known.burned, replayed=True)
-    after = burn(balance.grants, amount, at_us)
-    if after is None:
-        return balance, DebitResult(False)
-    if len(balance.debits) >= DEBITS_MAX:
-        raise Exhausted("debit", f"the balance remembers {DEBITS_MAX} debits already")
-    grants, burned = after
-    debits = {**balance.debits, debit_id: CreditDebit(amount, at_us, burned)}
-    return CreditBalance(grants, debits), DebitResult(True, burned)
+def balance_at(balance: CreditBalance, at_us: int) -> int:
+    """What is left in force less what is owed, at an instant; below 0 while there is a debt."""
+    balance, _ = advance(balance, at_us)
+    return _left(balance, at_us) - balance.debt
 
 
-def refund(
-    balance: CreditBalance, debit_id: str, amount: int, at_us: int
-) -> tuple[CreditBalance, RefundResult]:
-    """Give back an amount (0 or more) of a debit, as far as it was not given back before.
-
-    O(grants + debits). Raises `InvalidInput`. An unknown debit gives back nothing.
-    """
-    require_quantity("amount", amount)
-    known = balance.debits.get(debit_id)
-    if known is None:
-        return balance, RefundResult(excess=amount)
-    given = min(amount, known.amount - known.refunded)
-    parts = last_burned(known.burned, known.refunded, given)
-    grants, returned, lost = give_back(balance.grants, parts, at_us)
-    now_known = CreditDebit(known.amount, known.at_us, known.burned, known.refunded + given)
-    debits = {**balance.debits, debit_id: now_known}
-    return CreditBalance(grants, debits), RefundResult(returned, lost, amount - given)
+def available(balance: CreditBalance, at_us: int, overdraft: int = 0) -> int:
+    """What a debit at that time may burn with such an overdraft, 0 to 2^63-1. O(open grants)."""
+    require_overdraft(overdraft)
+    balance, _ = advance(balance, at_us)
+    return min(INT64_MAX, _left(balance, at_us) + max(0, overdraft - balance.debt))
 
 
-def void(balance: CreditBalance, grant_id: str, at_us: int) -> tuple[CreditBalance, VoidResult]:
-    """Take what is left of a grant and close it. O(grants). An unknown grant is not `found`."""
-    for place, held in enumerate(balance.grants):
-        if held.grant.id == grant_id:
-            closed, taken = close(held, at_us)
-            grants = (*balance.grants[:place], closed, *balance.grants[place + 1 :])
-            return CreditBalance(grants, balance.debits), VoidResult(taken)
-    return balance, VoidResult(0, found=False)
+def advance(balance: CreditBalance, at_us: int) -> tuple[CreditBalance, BalanceEffects]:
+    """The balance at a later time: what came into force has repaid. O(open grants)."""
+    draft = BalanceDraft(balance)
+    draft.reach(at_us)
+    return draft.finished()
 
 
-def forget(balance: CreditBalance, before_us: int) -> CreditBalance:
-    """Drop debits made before an instant, and grants that ended before it. O(grants + debits).
+def require_overdraft(overdraft: int) -> None:
+    """0 to 2^63-1, else `InvalidInput`."""
+    if not 0 <= overdraft <= INT64_MAX:
+        raise InvalidInput("overdraft", f"must be 0 to 2^63-1, not {overdraft}")
 
-    A grant has ended when it has expired, or when it is spent and no debit that is still remembered
-    burned it. A call that concerns what was dropped must not come any more: a retried debit or a
-    retried spent grant would count again, a refund find nothing, late usage miss its grant. So the
-    instant lies as far back as late usage and retries reach.
-    """
-    debits = {name: known for name, known in balance.debits.items() if known.at_us >= before_us}
-    burned = {part.grant for known in debits.values() for part in known.burned}
-    grants = tuple(
-        held
-        for held in balance.grants
-        if held.grant.expires_us > before_us
-        and (held.left or held.voided or held.grant.id in burned)
-    )
-    return CreditBalance(grants, debits)
+
+def _left(balance: CreditBalance, at_us: int) -> int:
+    return sum(held.left for held in balance.open if held.is_in_force(at_us))
+
+
+class BalanceDraft:
+    """A balance while an operation changes it. Who drops it has changed nothing."""
+
+    def __init__(self, balance: CreditBalance) -> None:
+        self.debt = balance.debt
+        self._open = list(balance.open)
+        self._repayments = list(balance.repayments)
+        self._as_of_us = balance.as_of_us
+        self._repaid: list[Burn] = []
+        self._changed: dict[str, HeldGrant] = {}
+
+    def reach(self, at_us: int) -> None:
+        """Go on to a time, unless it is past already. `InvalidInput` if there is no such time."""
+        if not BEGINNING_US <= at_us < FOREVER_US:
+            raise InvalidInput("at_us", f"must be 0 to 2^63-2, not {at_us}")
+        if at_us <= self._as_of_us:
+            return
+        if self.debt:
+            starts = {held.grant.effective_us for held in self._open}
+            for start_us in sorted(starts):
+                if self._as_of_us < start_us <= at_us:
+                    self._repay(start_us)
+        self._as_of_us = at_us
+
+    def held(self, grant_id: str, find: FindGrant) -> HeldGrant | None:
+        """A grant as it is by now, open or not."""
+        for held in self._open:
+            if held.grant.id == grant_id:
+                return held
+        return self._changed.get(grant_id) or find(grant_id)
+
+    def put(self, held: HeldGrant, *, opens: bool = False) -> None:
+        """Have a grant from now on as it is given. `opens`: also where it was not open before."""
+        for place, each in enumerate(self._open):
+            if each.grant.id == held.grant.id:
+                self._set(place, held)
+                return
+        self._changed[held.grant.id] = held
+        if opens:
+            insort(self._open, held, key=lambda each: burn_order(each.grant))
+
+    def burn(self, amount: int, at_us: int) -> tuple[tuple[Burn, ...], int]:
+        """Burn as much of an amount as can be; its parts in burn order, and what is not covered."""
+        in_force = ((held.grant.id, held.left) for held in self._open if held.is_in_force(at_us))
+        parts, owed = parts_of(amount, in_force)
+        place = 0
+        for part in parts:
+            while self._open[place].grant.id != part.grant:
+                place += 1
+            self._set(place, self._open[place].burn(part.amount))
+        return parts, owed
+
+    def take_back(self, amount: int) -> tuple[list[Burn], int]:
+        """Take back repayments, the last first: parts of grants, and what none is known of."""
+        parts: list[Burn] = []
+        while amount and self._repayments:
+            last = self._repayments.pop()
+            part = min(last.amount, amount)
+            if part < last.amount:
+                self._repayments.append(Burn(last.grant, last.amount - part))
+            parts.append(Burn(last.grant, part))
+            amount -= part
+        return parts, amount
+
+    def finished(self) -> tuple[CreditBalance, BalanceEffects]:
+        """The balance, once what is in force has repaid."""
+        self._repay(self._as_of_us)
+        repayments = tuple(self._repayments[-REPAYMENTS_MAX:])
+        balance = CreditBalance(tuple(self._open), self.debt, repayments, self._as_of_us)
+        return balance, BalanceEffects(tuple(self._repaid), tuple(self._changed.values()))
+
+    def _repay(self, at_us: int) -> None:
+        if not self.debt:
+            return
+        parts, self.debt = self.burn(self.debt, at_us)
+        for part in parts:
+            add_part(self._repaid, part)
+            add_part(self._repayments, part)
+
+    def _set(self, place: int, held: HeldGrant) -> None:
+        self._changed[held.grant.id] = held
+        if held.is_open:
+            self._open[place] = held
+        else:
+            del self._open[place]

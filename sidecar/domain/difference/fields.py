@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 from sidecar.domain.bounds import FOREVER_US
 from sidecar.domain.catalog.model import (
     DEFAULT_WARNING_PERCENTS,
+    Across,
     AddOn,
     EntitlementGrant,
     ExistingCompanies,
@@ -32,12 +33,15 @@ from sidecar.domain.company.model import (
     ScheduledChange,
     Subscription,
 )
+from sidecar.domain.credits.grants import GrantKind
+from sidecar.domain.credits.prices import OTHERWISE
 from sidecar.domain.formatting import (
     add_ons_text,
     amount_text,
     duration_text,
     instant_text,
     period_text,
+    price_text,
     rate_text,
     rollover_text,
     window_text,
@@ -62,12 +66,32 @@ def feature_fields(feature: Feature) -> Fields:
         yield "fail_policy.stale_after", duration_text(policy.stale_after_us)
     if policy.outbox_full is not _DEFAULT_POLICY.outbox_full:
         yield "fail_policy.outbox_full", policy.outbox_full.name
+    if policy.no_lease is not _DEFAULT_POLICY.no_lease:
+        yield "fail_policy.no_lease", policy.no_lease.name
     if feature.dimensions is not None:
         yield "dimensions", ", ".join(each.name for each in feature.dimensions)
         for dimension in feature.dimensions:
             path = f"dimensions.{dimension.name}"
             yield from _flag(f"{path}.required", dimension.required)
             yield from _text(f"{path}.values", ", ".join(dimension.values))
+    yield from _kind_fields(feature)
+
+
+def _kind_fields(feature: Feature) -> Fields:
+    """What a feature has that features of its kind alone have."""
+    for cost in feature.costs:
+        path, table = f"costs.{cost.credits}", cost.table
+        below = f"{path}.by.{table.by}" if table.by else path
+        for value, price in table.prices.items():
+            yield f"{below}.{value}", price_text(price)
+        if table.otherwise is not None:
+            name = f"{below}.{OTHERWISE}" if table.by else f"{path}.price"
+            yield name, price_text(table.otherwise)
+    if feature.ttl_max_us is not None:
+        yield "ttl_max", duration_text(feature.ttl_max_us)
+    if feature.billing is not None:
+        yield "billed", feature.billing.measure.name
+        yield "billed_per", window_text(feature.billing.window)
 
 
 def plan_fields(plan: Plan) -> Fields:
@@ -186,6 +210,11 @@ def grant_fields(path: str, grant: EntitlementGrant) -> Fields:
         rate_path = f"{path}.rates.{rate_change.rate}"
         yield f"{rate_path}.count", f"{sign}{rate_change.count}"
         yield f"{rate_path}.burst", f"{sign}{rate_change.burst}"
+    if grant.overdraft:
+        yield f"{path}.overdraft", str(grant.overdraft)
+    if grant.overdraft_change is not None:
+        sign = "+" if grant.overdraft_change.adds else ""
+        yield f"{path}.overdraft", f"{sign}{grant.overdraft_change.amount}"
 
 
 def _limit_fields(path: str, limit: Limit) -> Fields:
@@ -194,6 +223,8 @@ def _limit_fields(path: str, limit: Limit) -> Fields:
         yield f"{path}.amounts.{value}", amount_text(amount)
     yield f"{path}.window", window_text(limit.window)
     yield f"{path}.enforcement", limit.enforcement.name
+    if limit.across is not Across.EXACT:
+        yield f"{path}.across", limit.across.name
     if limit.throttle is not None:
         yield f"{path}.throttle", rate_text(limit.throttle)
     if limit.rollover is not None:
@@ -201,6 +232,12 @@ def _limit_fields(path: str, limit: Limit) -> Fields:
     yield from _scope_fields(path, limit.scope)
     if limit.warning_percents != DEFAULT_WARNING_PERCENTS:
         yield f"{path}.warning_percents", ", ".join(map(str, limit.warning_percents))
+    if limit.priority:
+        yield f"{path}.priority", str(limit.priority)
+    if limit.credit_kind is not GrantKind.PROMOTIONAL:
+        yield f"{path}.credits", limit.credit_kind.name
+    if limit.swaps is not None:
+        yield f"{path}.swaps", f"{limit.swaps.amount} per {window_text(limit.swaps.window)}"
 
 
 def _rate_fields(path: str, rate: RateLimit) -> Fields:

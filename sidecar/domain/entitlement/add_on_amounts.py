@@ -8,6 +8,7 @@ Rules
   meant, else the first. Rates of equal scope and period are added likewise.
 - What counts something else applies beside, as far as the bound on limits and on rates goes, under
   a name that is free: answers tell limits and rates apart by it.
+- What may be owed is added, too.
 - Unlimited plus anything is unlimited. A grant without limits and rates is unlimited; it leaves
   rates of others, which say how fast and not how much.
 """
@@ -20,7 +21,7 @@ from typing import TypeVar
 
 import msgspec
 
-from sidecar.domain.bounds import IDENTIFIER_BYTES_MAX, LIMITS_MAX
+from sidecar.domain.bounds import IDENTIFIER_BYTES_MAX, INT64_MAX, LIMITS_MAX
 from sidecar.domain.catalog.model import EntitlementGrant, Limit, RateLimit
 from sidecar.domain.company.model import AddOnSubscription
 from sidecar.domain.entitlement.ceilings import (
@@ -43,6 +44,7 @@ def scaled(grant: EntitlementGrant, quantity: int) -> EntitlementGrant:
         grant,
         limits=tuple(limit_times(limit, quantity) for limit in grant.limits),
         rates=tuple(rate_times(rate, quantity) for rate in grant.rates),
+        overdraft=min(INT64_MAX, grant.overdraft * quantity),
     )
 
 
@@ -74,7 +76,8 @@ def increased(
         limits = _joined(limits, more.limits, slot_of, limit_plus, name)
     if rates:
         rates = _joined(rates, more.rates, _measure_of, _rate_plus, name)
-    return msgspec.structs.replace(before, limits=limits, rates=rates)
+    overdraft = min(INT64_MAX, before.overdraft + more.overdraft)
+    return msgspec.structs.replace(before, limits=limits, rates=rates, overdraft=overdraft)
 
 
 def _joined(

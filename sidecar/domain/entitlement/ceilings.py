@@ -10,7 +10,7 @@ import msgspec
 
 from sidecar.domain.bounds import INT64_MAX, RATE_PRODUCT_MAX
 from sidecar.domain.catalog.model import Limit, Rate, RateLimit
-from sidecar.domain.time.windows import WindowUnit
+from sidecar.domain.time.windows import UNENDING, WindowUnit
 
 _replace = msgspec.structs.replace
 
@@ -50,7 +50,7 @@ def limit_plus_pack(limit: Limit, amount: int) -> Limit:
     """
     if limit.amount is None or limit.window.unit is WindowUnit.REQUEST:
         return limit
-    if limit.window.unit is WindowUnit.LIFETIME:
+    if limit.window.unit in UNENDING:
         return limit_plus_amount(limit, amount)
     return _replace(limit, packs=min(INT64_MAX, limit.packs + amount))
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import EntitlementGrant, Limit, LimitChange, RateChange, RateLimit
 from sidecar.domain.entitlement.ceilings import (
     limit_plus_amount,
@@ -36,15 +37,25 @@ def changed(
         )
     if changes.rate_changes and rates:
         rates = tuple(_rate(rate, changes.rate_changes, quantity) for rate in rates)
-    return msgspec.structs.replace(before, limits=limits, rates=rates)
+    overdraft = before.overdraft
+    if changes.overdraft_change is not None:
+        amount = changes.overdraft_change.amount * quantity
+        kept = overdraft if changes.overdraft_change.adds else 0
+        overdraft = min(INT64_MAX, kept + amount)
+    return msgspec.structs.replace(before, limits=limits, rates=rates, overdraft=overdraft)
 
 
 def meets(before: EntitlementGrant, changes: EntitlementGrant) -> bool:
-    """Whether what was granted before has something that changes name, or is unlimited there."""
+    """Whether what was granted before has something that changes name, or is unlimited there.
+
+    An overdraft is there, if it be 0.
+    """
     limits = {limit.id for limit in before.limits}
     rates = {rate.id for rate in before.rates}
-    return any(not limits or change.limit in limits for change in changes.limit_changes) or any(
-        not rates or change.rate in rates for change in changes.rate_changes
+    return (
+        changes.overdraft_change is not None
+        or any(not limits or change.limit in limits for change in changes.limit_changes)
+        or any(not rates or change.rate in rates for change in changes.rate_changes)
     )
 
 

@@ -79,6 +79,9 @@ def _problems(grant: EntitlementGrant, entitlement: Entitlement | None) -> Itera
         if rate_change.rate not in rates:
             message = _missing("rate", rate_change.rate, rates, grant.feature, granted=granted)
             yield RuleProblem(("rate_changes", number), message)
+    if grant.overdraft_change is not None and not granted:
+        message = f"{grant.feature!r} is not granted, so there is no overdraft to change"
+        yield RuleProblem(("overdraft_change",), message)
 
 
 def _missing(what: str, name: str, names: Sequence[str], feature: str, *, granted: bool) -> str:

@@ -37,4 +37,10 @@ def in_order(overrides: Iterable[EntitlementGrant]) -> Iterator[EntitlementGrant
 def _part(override: EntitlementGrant, *, adds: bool) -> EntitlementGrant:
     limits = tuple(change for change in override.limit_changes if change.adds is adds)
     rates = tuple(change for change in override.rate_changes if change.adds is adds)
-    return msgspec.structs.replace(override, limit_changes=limits, rate_changes=rates)
+    overdraft = override.overdraft_change
+    return msgspec.structs.replace(
+        override,
+        limit_changes=limits,
+        rate_changes=rates,
+        overdraft_change=overdraft if overdraft is not None and overdraft.adds is adds else None,
+    )

@@ -2,12 +2,13 @@
 
 Sources are merged in this order; each says what it did, which `tallyd explain` shows.
 1. The plan, in the version that the company has.
-2. Add-ons. METERED: those that replace come first, then those that add; BOOLEAN and CONFIG: all of
-   them by rank. Among equals by rank and key, so that the highest comes last and has the say.
+2. Add-ons. Of features with limits those that replace come first, then those that add; of BOOLEAN
+   and CONFIG all of them by rank. Among equals by rank and key, so that the highest comes last and
+   has the say.
 3. The company's overrides: those that replace everything, then what is set, then what is added.
 
 Rules
-- METERED: an add-on adds its amounts, times the quantity held, to limits that it names, or to those
+- Limits: an add-on adds its amounts, times the quantity held, to limits that it names, or to those
   that count the same thing (equal window and scope). Unlimited plus anything is unlimited. Limits
   of another window or scope would apply beside them: that buying more is never less is seen to
   where a catalog is applied (`domain.catalog.add_on_rules`).
@@ -18,7 +19,6 @@ Rules
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -44,11 +44,13 @@ from sidecar.domain.entitlement.add_on_amounts import increased, packed, scaled
 from sidecar.domain.entitlement.arrangement import Arrangement, arranged
 from sidecar.domain.entitlement.limit_changes import changed, meets
 from sidecar.domain.entitlement.overrides import in_order
+from sidecar.domain.entitlement.sources import Source, SourceEffect, SourceKind
 from sidecar.domain.limits.reasons import Reason
 from sidecar.domain.slices import Slices, whole
 from sidecar.domain.time.windows import WindowSpec
 
 _NO_GRANTS: Final[Mapping[str, EntitlementGrant]] = {}
+_COUNTED_APART: Final = (FeatureKind.CREDITS, FeatureKind.SEATS)
 _DENIES_ALL = {
     SubscriptionStatus.CANCELED: Reason.SUBSCRIPTION_CANCELED,
     SubscriptionStatus.ENDED: Reason.SUBSCRIPTION_CANCELED,
@@ -58,8 +60,9 @@ _DENIES_ALL = {
 class Entitlement(msgspec.Struct, frozen=True):
     """What a company may do with a feature, limits aside: `reason` is ALLOWED, or why it may not.
 
-    `config_value` is for CONFIG, `limits` and `rates` for METERED features. Limits are known also
-    where the feature is denied for now, since usage is reported all the same.
+    `config_value` is for CONFIG, `limits` for all other features but BOOLEAN, `rates` for METERED
+    ones, `overdraft` (micro-credits that may be owed) for CREDITS. Limits are known also where the
+    feature is denied for now, since usage is reported all the same.
     """
 
     feature: Feature
@@ -69,41 +72,12 @@ class Entitlement(msgspec.Struct, frozen=True):
     rates: tuple[RateLimit, ...] = ()
     granted: bool = False
     """Whether what was merged grants the feature, whatever the status says."""
+    overdraft: int = 0
 
     @property
     def entitled(self) -> bool:
         """Whether the feature may be used at all."""
         return self.reason is Reason.ALLOWED
-
-
-class SourceKind(enum.IntEnum):
-    """Kind of a source of entitlements. Numbers as in the API."""
-
-    PLAN = 1
-    ADD_ON = 2
-    OVERRIDE = 3
-    DEFAULT_PLAN = 4
-
-
-class SourceEffect(enum.IntEnum):
-    """What a source did to an entitlement. Numbers as in the API."""
-
-    SILENT = 1
-    GRANTED = 2
-    ADDED = 3
-    REPLACED = 4
-    OUTRANKED = 5
-
-
-class Source(msgspec.Struct, frozen=True):
-    """One source: what it says of a feature (`grant`) and what is granted after it (`result`)."""
-
-    kind: SourceKind
-    key: str
-    quantity: int
-    effect: SourceEffect
-    grant: EntitlementGrant | None
-    result: EntitlementGrant | None
 
 
 class CatalogIndex:
@@ -173,7 +147,9 @@ class CatalogIndex:
         if grant is None:
             return Entitlement(feature, reason)
         value = grant.config_value if reason is Reason.ALLOWED else ""
-        return Entitlement(feature, reason, value, grant.limits, grant.rates, granted)
+        return Entitlement(
+            feature, reason, value, grant.limits, grant.rates, granted, grant.overdraft
+        )
 
     def also_counted(self, entitlement: Entitlement) -> tuple[Limit, ...]:
         """Limits of other plans and add-ons that count what none of the entitlement's own does.
@@ -182,7 +158,10 @@ class CatalogIndex:
         say, is known to have used what it has used. Only limits without dimensions: counters for
         each user of everybody, that no limit asks for, would cost more than they tell. All of them,
         where the catalog passed `CountedLimits`; of one that an earlier version took, the first.
+        None of CREDITS, which burn one grant at a time, and of SEATS, which are no usage.
         """
+        if entitlement.feature.kind in _COUNTED_APART:
+            return ()
         key = entitlement.feature.key
         others = self._company_wide.get(key)
         if others is None:
@@ -251,7 +230,7 @@ class CatalogIndex:
                 continue
             given = add_on.by_feature.get(feature.key)
             adds = given is not None and given.merge is Merge.INCREMENT
-            late = feature.kind is FeatureKind.METERED and adds
+            late = feature.kind.has_limits and adds
             ranked.append(
                 ((late, add_on.rank, add_on_subscription.add_on), add_on_subscription, given)
             )
@@ -274,7 +253,7 @@ def _joined(
             return SourceEffect.SILENT, None
         result = changed(before, grant, add_on_subscription.quantity, once=once)
         return _effect_of_change(before, grant, result, SourceEffect.ADDED), result
-    if feature.kind is FeatureKind.METERED and given.merge is Merge.INCREMENT:
+    if feature.kind.has_limits and given.merge is Merge.INCREMENT:
         if before is None:
             brought = scaled(grant, add_on_subscription.quantity)
             return SourceEffect.GRANTED, packed(brought) if once else brought
@@ -298,6 +277,7 @@ def _overridden(
     result = changed(before, override)
     adds = any(each.adds for each in override.limit_changes)
     adds = adds or any(each.adds for each in override.rate_changes)
+    adds = adds or (override.overdraft_change is not None and override.overdraft_change.adds)
     done = SourceEffect.ADDED if adds else SourceEffect.REPLACED
     return _effect_of_change(before, override, result, done), result
 
@@ -318,6 +298,6 @@ def _reason(segment: Segment, feature: Feature, *, granted: bool) -> Reason:
         return Reason.SUBSCRIPTION_PAST_DUE
     if not granted:
         return Reason.NOT_ENTITLED
-    if segment.status is SubscriptionStatus.PAUSED and feature.kind is FeatureKind.METERED:
+    if segment.status is SubscriptionStatus.PAUSED and feature.kind.has_limits:
         return Reason.SUBSCRIPTION_PAUSED
     return Reason.ALLOWED

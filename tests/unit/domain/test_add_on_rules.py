@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Final
 
 import pytest
+from msgspec.structs import replace
 
 from sidecar.domain.bounds import ADD_ONS_MAX, PLANS_MAX
 from sidecar.domain.catalog.add_on_rules import add_on_problems, add_on_warnings
 from sidecar.domain.catalog.model import (
+    Across,
     AddOn,
     AddOnEntitlement,
     Catalog,
@@ -92,6 +94,7 @@ MONTHLY: Final = metered("calls", limit("monthly"), DAILY)
 BILLED: Final = metered("calls", limit("monthly", window=ANCHORED_MONTH))
 TWICE: Final = metered("calls", limit("soft", 50, SOFT), limit("hard", 100))
 PACK: Final = metered("calls", limit("pack", 50))
+EVENTUAL: Final = replace(limit("s", 9), across=Across.EVENTUAL)
 
 TAKEN = {
     "a limit that is named": sold([MONTHLY], add_on(more("monthly"))),
@@ -217,6 +220,10 @@ REFUSED = {
     ),
     "two that bring other enforcement": (
         sold([NOTHING], add_on(PACK), add_on(metered("calls", limit("s", 9, SOFT)), "other")),
+        LIMIT, "counts otherwise than add-on 'boost' does",
+    ),
+    "two that hold otherwise over sidecars": (
+        sold([NOTHING], add_on(PACK), add_on(metered("calls", EVENTUAL), "other")),
         LIMIT, "counts otherwise than add-on 'boost' does",
     ),
     "two that bring others to one plan": (

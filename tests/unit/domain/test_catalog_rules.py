@@ -190,6 +190,10 @@ CATALOGS: dict[str, tuple[Catalog, Path]] = {
         _with_policy(outbox_full=FailAction.KEEP),
         ("features", 0, "fail_policy", "outbox_full"),
     ),
+    "no lease and something to keep": (
+        _with_policy(no_lease=FailAction.KEEP),
+        ("features", 0, "fail_policy", "no_lease"),
+    ),
     "staleness without a time": (
         _with_policy(stale=FailAction.DENY),
         ("features", 0, "fail_policy", "stale_after"),

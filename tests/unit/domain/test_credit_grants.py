@@ -10,17 +10,19 @@ import pytest
 from sidecar.domain.bounds import FOREVER_US, INT64_MAX
 from sidecar.domain.credits.grants import (
     PRIORITY_MAX,
-    Burn,
     CreditGrant,
     GrantKind,
-    HeldGrant,
-    burn,
     burn_order,
-    close,
-    give_back,
-    last_burned,
-    left_at,
     require_grant,
+    require_unexpired,
+)
+from sidecar.domain.credits.held_grants import (
+    Burn,
+    GrantAccount,
+    HeldGrant,
+    add_part,
+    last_burned,
+    parts_of,
 )
 from sidecar.domain.errors import InvalidInput
 
@@ -82,53 +84,75 @@ def test_every_rule_of_the_order_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("at_us", "expected"),
+    ("at_us", "in_force", "is_over"),
     [
-        pytest.param(9, 0, id="not before the effective time"),
-        pytest.param(10, 7, id="from the effective time"),
-        pytest.param(19, 7, id="up to the expiry"),
-        pytest.param(20, 0, id="not at the expiry"),
+        pytest.param(9, False, False, id="not before the effective time"),
+        pytest.param(10, True, False, id="from the effective time"),
+        pytest.param(19, True, False, id="up to the expiry"),
+        pytest.param(20, False, True, id="not at the expiry"),
     ],
 )
-def test_a_grant_can_be_spent(at_us: int, expected: int) -> None:
-    held = (HeldGrant(grant(amount=9, start=10, end=20), 7),)
-    assert expected == left_at(held, at_us)
-    assert (burn(held, 1, at_us) is not None) == (expected > 0)
+def test_a_grant_can_be_spent(at_us: int, in_force: bool, is_over: bool) -> None:
+    held = HeldGrant(grant(start=10, end=20))
+    assert (in_force, is_over) == (held.is_in_force(at_us), held.is_over(at_us))
+    voided = held.close(10)
+    assert (False, True) == (voided.is_in_force(at_us), voided.is_over(at_us))
 
 
 def test_a_grant_that_never_expires_can_be_spent_at_any_time() -> None:
-    assert 7 == left_at((HeldGrant(grant(), 7),), FOREVER_US - 1)
-
-
-HELD: Final = (
-    HeldGrant(grant("spent", priority=1), 0),
-    HeldGrant(grant("expired", priority=2, end=10), 5),
-    HeldGrant(grant("first", priority=3), 5),
-    HeldGrant(grant("waiting", priority=4, start=30), 5),
-    HeldGrant(grant("second", priority=5), 5),
-)
+    assert HeldGrant(grant()).is_in_force(FOREVER_US - 1)
 
 
 @pytest.mark.parametrize(
-    ("amount", "expected"),
+    ("held", "at_us", "expected"),
     [
-        pytest.param(0, (), id="nothing"),
-        pytest.param(5, (Burn("first", 5),), id="one grant is enough"),
-        pytest.param(6, (Burn("first", 5), Burn("second", 1)), id="goes on to the next in force"),
-        pytest.param(10, (Burn("first", 5), Burn("second", 5)), id="to the last credit"),
-        pytest.param(11, None, id="more than there is burns nothing"),
+        pytest.param(HeldGrant(grant(end=10)), 9, GrantAccount(100, 0, 0, 0, 0), id="new"),
+        pytest.param(HeldGrant(grant(start=10)), 9, GrantAccount(100, 0, 0, 0, 0), id="waiting"),
+        pytest.param(
+            HeldGrant(grant(end=10), burned=60), 9, GrantAccount(40, 60, 0, 0, 0), id="in use"
+        ),
+        pytest.param(
+            HeldGrant(grant(end=10), burned=60), 10, GrantAccount(0, 60, 40, 0, 0), id="expired"
+        ),
+        pytest.param(
+            HeldGrant(grant(end=10), burned=60).close(9),
+            10,
+            GrantAccount(0, 60, 0, 40, 0),
+            id="voided before it expired",
+        ),
+        pytest.param(
+            HeldGrant(grant(end=10), burned=60).close(10),
+            10,
+            GrantAccount(0, 60, 40, 0, 0),
+            id="voided when it had expired",
+        ),
+        pytest.param(
+            HeldGrant(grant(), burned=60).lose(15), 9, GrantAccount(40, 45, 0, 0, 15), id="lost"
+        ),
+        pytest.param(
+            HeldGrant(grant(), burned=60).restore(15), 9, GrantAccount(55, 45, 0, 0, 0), id="back"
+        ),
+        pytest.param(HeldGrant(grant()).burn(100), 9, GrantAccount(0, 100, 0, 0, 0), id="spent"),
     ],
 )
-def test_a_debit_burns(amount: int, expected: tuple[Burn, ...] | None) -> None:
-    after = burn(HELD, amount, 20)
-    if expected is None:
-        assert after is None
-    else:
-        assert after is not None
-        grants, burned = after
-        taken = {part.grant: part.amount for part in expected}
-        assert expected == burned
-        assert [h.left - taken.get(h.grant.id, 0) for h in HELD] == [h.left for h in grants]
+def test_a_grant_accounts_for_its_amount(
+    held: HeldGrant, at_us: int, expected: GrantAccount
+) -> None:
+    assert expected == held.account(at_us)
+
+
+@pytest.mark.parametrize(
+    ("held", "is_open"),
+    [
+        pytest.param(HeldGrant(grant()), True, id="something is left"),
+        pytest.param(HeldGrant(grant(end=1)), True, id="late usage may come"),
+        pytest.param(HeldGrant(grant(), burned=100), False, id="spent"),
+        pytest.param(HeldGrant(grant()).close(1), False, id="voided"),
+        pytest.param(HeldGrant(grant(end=1)).close(1), False, id="voided when it had expired"),
+    ],
+)
+def test_a_grant_is_open(held: HeldGrant, is_open: bool) -> None:
+    assert is_open == held.is_open
 
 
 @pytest.mark.parametrize(
@@ -150,35 +174,47 @@ def test_a_refund_concerns(refunded: int, amount: int, expected: list[tuple[str,
 
 
 @pytest.mark.parametrize(
-    ("held", "at_us", "returned", "lost"),
-    [
-        pytest.param(HeldGrant(grant(end=10), 5), 9, True, 0, id="returns before the expiry"),
-        pytest.param(HeldGrant(grant(end=10), 5), 10, False, 3, id="is lost at the expiry"),
-        pytest.param(HeldGrant(grant(start=10), 5), 9, True, 0, id="returns before it is in force"),
-        pytest.param(HeldGrant(grant(), 0, True), 9, False, 3, id="is lost on a voided grant"),
-        pytest.param(HeldGrant(grant("other"), 5), 9, False, 3, id="is lost on a forgotten grant"),
-    ],
-)
-def test_what_is_given_back(held: HeldGrant, at_us: int, returned: bool, lost: int) -> None:
-    part = Burn("g", 3)
-    after = HeldGrant(held.grant, held.left + 3) if returned else held
-    expected = ((after,), (part,) if returned else (), lost)
-    assert expected == give_back((held,), [part], at_us)
-
-
-@pytest.mark.parametrize(
     ("held", "taken"),
     [
-        pytest.param(HeldGrant(grant(), 5), 5, id="what is left"),
-        pytest.param(HeldGrant(grant(start=20), 5), 5, id="also before the effective time"),
-        pytest.param(HeldGrant(grant(end=11), 5), 5, id="up to the expiry"),
-        pytest.param(HeldGrant(grant(end=10), 5), 0, id="nothing at the expiry"),
-        pytest.param(HeldGrant(grant(), 0), 0, id="nothing of a spent grant"),
-        pytest.param(HeldGrant(grant(), 0, True), 0, id="nothing a second time"),
+        pytest.param(HeldGrant(grant(), 95), 5, id="what is left"),
+        pytest.param(HeldGrant(grant(start=20), 95), 5, id="also before the effective time"),
+        pytest.param(HeldGrant(grant(end=11), 95), 5, id="up to the expiry"),
+        pytest.param(HeldGrant(grant(end=10), 95), 0, id="nothing at the expiry"),
+        pytest.param(HeldGrant(grant(), 100), 0, id="nothing of a spent grant"),
+        pytest.param(HeldGrant(grant(), 95).close(9), 0, id="nothing a second time"),
     ],
 )
 def test_voiding_takes(held: HeldGrant, taken: int) -> None:
-    assert (HeldGrant(held.grant, 0, voided=True), taken) == close(held, 10)
+    closed = held.close(10)
+    assert (True, taken) == (closed.is_voided, closed.voided - held.voided)
+
+
+@pytest.mark.parametrize(
+    ("amount", "expected", "uncovered", "looked_at"),
+    [
+        pytest.param(0, [], 0, 0, id="nothing"),
+        pytest.param(3, [("a", 3)], 0, 1, id="one grant is enough"),
+        pytest.param(5, [("a", 5)], 0, 1, id="to its last micro-credit"),
+        pytest.param(6, [("a", 5), ("c", 1)], 0, 3, id="goes on past one that has none"),
+        pytest.param(12, [("a", 5), ("c", 7)], 0, 3, id="no further than it takes"),
+        pytest.param(20, [("a", 5), ("c", 7), ("d", 1)], 7, 4, id="more than there is"),
+    ],
+)
+def test_an_amount_is_in_parts(
+    amount: int, expected: list[tuple[str, int]], uncovered: int, looked_at: int
+) -> None:
+    lefts = [("a", 5), ("b", 0), ("c", 7), ("d", 1)]
+    rest = iter(lefts)
+    parts, owed = parts_of(amount, rest)
+    assert expected == [(part.grant, part.amount) for part in parts]
+    assert (uncovered, looked_at) == (owed, len(lefts) - len([*rest]))
+
+
+def test_parts_of_one_grant_that_follow_each_other_are_one() -> None:
+    parts: list[Burn] = []
+    for part in (Burn("a", 1), Burn("a", 2), Burn("b", 4), Burn("a", 8)):
+        add_part(parts, part)
+    assert [Burn("a", 3), Burn("b", 4), Burn("a", 8)] == parts
 
 
 @pytest.mark.parametrize(
@@ -216,3 +252,11 @@ def test_a_grant_that_cannot_be_is_refused(of: CreditGrant, field: str) -> None:
 )
 def test_a_grant_at_its_bounds_is_accepted(of: CreditGrant) -> None:
     require_grant(of)
+
+
+def test_a_grant_that_has_expired_is_not_to_be_given() -> None:
+    require_unexpired(grant(end=10), 9)
+    require_unexpired(grant(), FOREVER_US - 1)
+    with pytest.raises(InvalidInput) as refused:
+        require_unexpired(grant(end=10), 10)
+    assert "grant.expires_us" == refused.value.field

@@ -7,277 +7,292 @@ from typing import Final
 import pytest
 
 from sidecar.domain.bounds import FOREVER_US, INT64_MAX
-from sidecar.domain.credits import balance as credits_module
-from sidecar.domain.credits.balance import (
-    CreditBalance,
-    CreditDebit,
-    DebitResult,
-    GrantResult,
-    RefundResult,
-    VoidResult,
-    add_grant,
-    available,
-    debit,
-    forget,
-    refund,
-    void,
-)
-from sidecar.domain.credits.grants import Burn, CreditGrant, GrantKind, HeldGrant
+from sidecar.domain.credits import operations
+from sidecar.domain.credits.balance import CreditBalance, advance, available, balance_at
+from sidecar.domain.credits.grants import CreditGrant
+from sidecar.domain.credits.held_grants import Burn
+from sidecar.domain.credits.operations import DebitResult, debit, record, refund
 from sidecar.domain.errors import Conflict, Exhausted, InvalidInput, OutOfRange
+from tests.support.credits import BalanceKeeper, paid
 
 AT: Final = 100
 EMPTY: Final = CreditBalance()
 
 
-def grant(
-    name: str, amount: int = 10, *, priority: int = 10, start: int = 0, end: int = FOREVER_US
-) -> CreditGrant:
-    return CreditGrant(name, amount, priority, GrantKind.PAID, start, end)
-
-
-def balance(*grants: CreditGrant) -> CreditBalance:
-    result = EMPTY
+def keeper(*grants: CreditGrant) -> BalanceKeeper:
+    result = BalanceKeeper()
     for each in grants:
-        result, _ = add_grant(result, each)
+        result.grant(each, 0)
     return result
 
 
-def debited(of: CreditBalance, name: str, amount: int, at_us: int = AT) -> CreditBalance:
-    after, result = debit(of, name, amount, at_us)
-    assert result.allowed
-    return after
+def two() -> BalanceKeeper:
+    """ "a" expires at 200, "b" at 300."""
+    return keeper(paid("a", end=200), paid("b", end=300))
 
 
-def left(of: CreditBalance) -> dict[str, int]:
-    return {held.grant.id: held.left for held in of.grants}
+def burned() -> BalanceKeeper:
+    """A debit of 14 has burned 10 of "a" and 4 of "b"."""
+    result = two()
+    result.debit("d", 14, AT)
+    return result
 
 
-# "a" expires at 200, "b" at 300; a debit of 14 burns 10 of "a" and 4 of "b".
-TWO: Final = balance(grant("a", end=200), grant("b", end=300))
-BURNED: Final = debited(TWO, "d", 14)
+def left(of: BalanceKeeper) -> dict[str, int]:
+    return {name: held.left for name, held in of.held.items()}
 
 
 def test_an_empty_balance_has_nothing() -> None:
-    assert (0, DebitResult(False)) == (available(EMPTY, AT), debit(EMPTY, "d", 1, AT)[1])
+    assert (0, 0) == (available(EMPTY, AT), balance_at(EMPTY, AT))
+    assert (EMPTY, DebitResult()) == debit(EMPTY, 1, AT)
 
 
 def test_grants_add_up_while_they_are_in_force() -> None:
-    of = balance(
-        grant("a", 1, end=AT), grant("b", 20), grant("c", 300), grant("d", 4, start=AT + 1)
-    )
-    assert [21 + 300, 320, 324] == [available(of, at_us) for at_us in (AT - 1, AT, AT + 1)]
+    of = keeper(paid("a", 1, end=AT), paid("b", 20), paid("c", 300), paid("d", 4, start=AT + 1))
+    at_times = [available(of.balance, at_us) for at_us in (AT - 1, AT, AT + 1)]
+    assert [21 + 300, 320, 324] == at_times
 
 
 def test_a_balance_is_the_same_in_whatever_order_grants_came() -> None:
-    grants = [grant("a", priority=2), grant("b", priority=1), grant("c", end=500)]
-    assert balance(*grants) == balance(*reversed(grants))
+    grants = [paid("a", priority=2), paid("b", priority=1), paid("c", end=500)]
+    assert keeper(*grants).balance == keeper(*reversed(grants)).balance
 
 
 def test_a_grant_that_comes_again_changes_nothing() -> None:
-    for before in (TWO, BURNED, void(TWO, "a", AT)[0]):
-        assert (before, GrantResult(replayed=True)) == add_grant(before, grant("a", end=200))
+    spent, voided = burned(), two()
+    voided.void("a", AT)
+    for of in (two(), spent, voided):
+        before = of.balance
+        result = of.grant(paid("a", end=200), AT)
+        assert (True, (), before) == (result.replayed, result.effects.changed, of.balance)
 
 
 @pytest.mark.parametrize(
     "other",
-    [grant("a", 11, end=200), grant("a", priority=9, end=200), grant("a", end=201)],
+    [paid("a", 11, end=200), paid("a", priority=9, end=200), paid("a", end=201)],
 )
 def test_another_grant_under_a_known_id_is_a_conflict(other: CreditGrant) -> None:
-    with pytest.raises(Conflict):
-        add_grant(TWO, other)
+    for of in (two(), burned()):
+        with pytest.raises(Conflict) as refused:
+            of.grant(other, AT)
+        assert "grant.id" == refused.value.field
 
 
 def test_a_debit_tells_what_it_burned() -> None:
-    after, result = debit(TWO, "d", 14, AT)
-    assert DebitResult(True, (Burn("a", 10), Burn("b", 4))) == result
-    assert ({"a": 0, "b": 6}, 6) == (left(after), available(after, AT))
+    of = two()
+    debited = of.debit("d", 14, AT).debit
+    assert debited is not None
+    assert ((Burn("a", 10), Burn("b", 4)), 0, 14) == (
+        debited.burned,
+        debited.overdrawn,
+        debited.amount,
+    )
+    assert ({"a": 0, "b": 6}, 6) == (left(of), available(of.balance, AT))
+
+
+def test_what_is_spent_is_not_in_the_balance_any_more() -> None:
+    assert ["b"] == [held.grant.id for held in burned().balance.open]
 
 
 def test_a_debit_above_what_is_available_leaves_no_trace() -> None:
-    assert (TWO, DebitResult(False)) == debit(TWO, "d", 21, AT)
-
-
-def test_a_denied_debit_is_evaluated_anew() -> None:
-    before, _ = debit(TWO, "d", 21, AT)
-    topped_up, _ = add_grant(before, grant("c", 1))
-    assert debit(topped_up, "d", 21, AT)[1].allowed
+    before = two().balance
+    assert (before, DebitResult()) == debit(before, 21, AT + 50)
 
 
 def test_a_debit_of_nothing_is_allowed_on_an_empty_balance() -> None:
-    assert DebitResult(True) == debit(EMPTY, "d", 0, AT)[1]
+    debited = debit(EMPTY, 0, AT)[1].debit
+    assert debited is not None
+    assert 0 == debited.amount
 
 
 def test_late_usage_burns_what_was_in_force_then() -> None:
-    of = balance(grant("old", end=50), grant("new", start=50))
-    assert (Burn("old", 3),) == debit(of, "late", 3, 49)[1].burned
-
-
-def test_a_debit_that_comes_again_gets_its_first_answer_and_counts_nothing() -> None:
-    first = DebitResult(True, (Burn("a", 10), Burn("b", 4)), replayed=True)
-    for before in (BURNED, refund(BURNED, "d", 14, AT)[0], void(BURNED, "a", AT)[0]):
-        assert (before, first) == debit(before, "d", 14, AT + 60)
-
-
-def test_another_amount_under_a_known_id_is_a_conflict() -> None:
-    with pytest.raises(Conflict):
-        debit(BURNED, "d", 13, AT)
+    of = keeper(paid("old", end=50), paid("new", start=50))
+    of.debit("on time", 1, 60)
+    debited = of.debit("late", 3, 49).debit
+    assert debited is not None
+    assert (Burn("old", 3),) == debited.burned
 
 
 @pytest.mark.parametrize(
-    ("amount", "at_us", "expected", "left_after"),
+    ("amount", "at_us", "returned", "lost", "excess", "left_after"),
     [
+        pytest.param(3, AT, [("b", 3)], 0, 0, {"a": 0, "b": 9}, id="last burned first"),
         pytest.param(
-            3, AT, RefundResult((Burn("b", 3),)), {"a": 0, "b": 9}, id="last burned first"
+            14, AT, [("b", 4), ("a", 10)], 0, 0, {"a": 10, "b": 10}, id="in full, to every grant"
         ),
+        pytest.param(9, 200, [("b", 4)], 5, 0, {"a": 0, "b": 10}, id="expired: lost"),
+        pytest.param(14, 300, [], 14, 0, {"a": 0, "b": 6}, id="both expired: all lost"),
         pytest.param(
-            14,
-            AT,
-            RefundResult((Burn("b", 4), Burn("a", 10))),
-            {"a": 10, "b": 10},
-            id="in full, to every grant",
+            20, AT, [("b", 4), ("a", 10)], 0, 6, {"a": 10, "b": 10}, id="no more than was burned"
         ),
-        pytest.param(
-            9, 200, RefundResult((Burn("b", 4),), lost=5), {"a": 0, "b": 10}, id="expired: lost"
-        ),
-        pytest.param(14, 300, RefundResult(lost=14), {"a": 0, "b": 6}, id="both expired: all lost"),
-        pytest.param(
-            20,
-            AT,
-            RefundResult((Burn("b", 4), Burn("a", 10)), excess=6),
-            {"a": 10, "b": 10},
-            id="no more than was burned",
-        ),
-        pytest.param(0, AT, RefundResult(), {"a": 0, "b": 6}, id="nothing"),
+        pytest.param(0, AT, [], 0, 0, {"a": 0, "b": 6}, id="nothing"),
     ],
 )
 def test_a_refund_returns(
-    amount: int, at_us: int, expected: RefundResult, left_after: dict[str, int]
+    amount: int,
+    at_us: int,
+    returned: list[tuple[str, int]],
+    lost: int,
+    excess: int,
+    left_after: dict[str, int],
 ) -> None:
-    after, result = refund(BURNED, "d", amount, at_us)
-    assert (expected, left_after) == (result, left(after))
+    of = burned()
+    result = of.refund("d", amount, at_us)
+    assert returned == [(part.grant, part.amount) for part in result.returned]
+    assert (lost, excess, amount - excess) == (result.lost, result.excess, result.debit.refunded)
+    assert left_after == left(of)
 
 
 def test_a_second_refund_goes_on_where_the_first_ended() -> None:
-    once, _ = refund(BURNED, "d", 3, AT)
-    twice, result = refund(once, "d", 3, AT)
-    assert RefundResult((Burn("b", 1), Burn("a", 2))) == result
-    assert RefundResult((Burn("a", 8),), excess=1) == refund(twice, "d", 9, AT)[1]
+    of = burned()
+    of.refund("d", 3, AT)
+    assert (Burn("b", 1), Burn("a", 2)) == of.refund("d", 3, AT).returned
+    last = of.refund("d", 9, AT)
+    assert ((Burn("a", 8),), 1) == (last.returned, last.excess)
 
 
 def test_what_was_lost_is_not_refunded_again() -> None:
-    once, _ = refund(BURNED, "d", 9, 200)
-    assert RefundResult((Burn("a", 5),), excess=4) == refund(once, "d", 9, 199)[1]
+    of = burned()
+    of.refund("d", 9, 200)
+    again = of.refund("d", 9, 199)
+    assert ((Burn("a", 5),), 4) == (again.returned, again.excess)
 
 
 def test_a_refund_of_all_that_was_refunded_changes_nothing() -> None:
-    once, _ = refund(BURNED, "d", 14, AT)
-    assert (once, RefundResult(excess=14)) == refund(once, "d", 14, AT)
+    of = burned()
+    of.refund("d", 14, AT)
+    before = of.balance
+    result = of.refund("d", 14, AT)
+    assert (14, (), before) == (result.excess, result.effects.changed, of.balance)
 
 
-def test_a_refund_of_an_unknown_debit_returns_nothing() -> None:
-    assert (TWO, RefundResult(excess=5)) == refund(TWO, "never", 5, AT)
+def test_a_refund_opens_a_spent_grant_again() -> None:
+    of = burned()
+    of.refund("d", 14, AT)
+    assert ["a", "b"] == [held.grant.id for held in of.balance.open]
 
 
-def test_a_refund_can_be_burned_again() -> None:
-    once, _ = refund(BURNED, "d", 14, AT)
-    assert {"a": 0, "b": 5} == left(debited(once, "again", 15))
+def test_a_refund_to_a_grant_that_nobody_knows_any_more_is_lost() -> None:
+    of = burned()
+    _, result = refund(of.balance, of.debits["d"], 14, AT, lambda _: None)
+    assert ((Burn("b", 4),), 10) == (result.returned, result.lost)
 
 
-def test_a_void_takes_what_is_left() -> None:
-    after, result = void(BURNED, "b", AT)
-    assert (VoidResult(6), {"a": 0, "b": 0}) == (result, left(after))
+def test_a_void_takes_what_is_left_and_a_second_one_nothing() -> None:
+    of = burned()
+    assert [6, 0] == [of.void("b", AT).voided, of.void("b", AT).voided]
+    assert ({"a": 0, "b": 0}, ()) == (left(of), of.balance.open)
 
 
 def test_a_refund_to_a_voided_grant_is_lost() -> None:
-    voided, _ = void(BURNED, "b", AT)
-    after, result = refund(voided, "d", 5, AT)
-    assert (RefundResult((Burn("a", 1),), lost=4), {"a": 1, "b": 0}) == (result, left(after))
+    of = burned()
+    of.void("b", AT)
+    result = of.refund("d", 5, AT)
+    assert ((Burn("a", 1),), 4) == (result.returned, result.lost)
+    assert {"a": 1, "b": 0} == left(of)
 
 
-def test_a_second_void_takes_nothing() -> None:
-    once, _ = void(TWO, "a", AT)
-    assert (once, VoidResult(0)) == void(once, "a", AT)
+def test_a_refund_to_a_grant_that_was_spent_and_then_voided_is_lost() -> None:
+    of = burned()
+    assert 0 == of.void("a", AT).voided
+    assert 10 == of.refund("d", 14, AT).lost
 
 
 def test_a_void_of_an_expired_grant_takes_nothing_and_closes_it_to_late_usage() -> None:
-    after, result = void(TWO, "a", 200)
-    assert (VoidResult(0), 10) == (result, available(after, AT))
+    of = two()
+    assert 0 == of.void("a", 200).voided
+    assert 10 == available(of.balance, AT)
 
 
 def test_a_void_of_an_unknown_grant_finds_nothing() -> None:
-    assert (TWO, VoidResult(0, found=False)) == void(TWO, "never", AT)
-
-
-def test_nothing_changes_the_balance_that_it_was_given() -> None:
-    before = CreditBalance(
-        (HeldGrant(grant("a", end=200), 0), HeldGrant(grant("b", end=300), 6)),
-        {"d": CreditDebit(14, AT, (Burn("a", 10), Burn("b", 4)))},
-    )
-    add_grant(BURNED, grant("c"))
-    debit(BURNED, "e", 3, AT)
-    refund(BURNED, "d", 7, AT)
-    void(BURNED, "b", AT)
-    forget(BURNED, 1000)
-    assert before == BURNED
+    of = two()
+    before = of.balance
+    assert (False, before) == (of.void("never", AT).found, of.balance)
 
 
 @pytest.mark.parametrize(
-    ("before_us", "grants", "debits"),
+    ("before_us", "over"),
     [
-        pytest.param(AT, ["a", "b", "c"], ["d"], id="nothing ended before"),
-        pytest.param(AT + 1, ["b", "c"], [], id="a debit, and the grant that it had spent"),
-        pytest.param(300, ["c"], [], id="a grant that expired with credits left"),
-        pytest.param(10**9, ["c"], [], id="never what is left for ever"),
+        pytest.param(200, ["a"], id="what has expired by then"),
+        pytest.param(199, [], id="what has not stays"),
+        pytest.param(10**9, ["a", "b"], id="never what is left for ever"),
     ],
 )
-def test_forgotten(before_us: int, grants: list[str], debits: list[str]) -> None:
-    of, _ = add_grant(BURNED, grant("c"))
-    after = forget(of, before_us)
-    assert (grants, debits) == (list(left(after)), list(after.debits))
+def test_forgotten(before_us: int, over: list[str]) -> None:
+    of = two()
+    of.grant(paid("c"), 0)
+    assert over == [held.grant.id for held in of.forget(before_us)]
 
 
-def test_a_voided_grant_is_not_forgotten_before_it_expires() -> None:
-    voided, _ = void(TWO, "b", AT)
-    assert [{"b": 0}, {}] == [left(forget(voided, before_us)) for before_us in (299, 300)]
+def test_a_refund_does_not_bring_back_what_was_forgotten() -> None:
+    of = keeper(paid("a", end=200))
+    of.debit("d", 4, AT)
+    of.forget(200)
+    assert 3 == of.refund("d", 3, 250).lost
+    assert ((), 3) == (of.balance.open, of.held["a"].lost)
 
 
-@pytest.mark.parametrize("bound", ["GRANTS_MAX", "DEBITS_MAX"])
 def test_a_full_balance_refuses_what_is_new_and_replays_what_it_knows(
-    monkeypatch: pytest.MonkeyPatch, bound: str
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    of = debited(balance(grant("a"), grant("b")), "d1", 1)
-    of = debited(of, "d2", 1)
-    monkeypatch.setattr(credits_module, bound, 2)
-    assert add_grant(of, grant("a"))[1].replayed
-    assert debit(of, "d1", 1, AT)[1].replayed
+    monkeypatch.setattr(operations, "OPEN_GRANTS_MAX", 2)
+    of = two()
+    assert of.grant(paid("a", end=200), AT).replayed
     with pytest.raises(Exhausted):
-        debit(add_grant(of, grant("c"))[0], "d3", 1, AT)
+        of.grant(paid("c"), AT)
+    of.debit("d", 10, AT)
+    of.grant(paid("c"), AT)
 
 
 def test_grants_may_add_up_to_the_greatest_integer_and_no_further() -> None:
-    full = balance(grant("a", INT64_MAX - 1), grant("b", 1))
-    assert INT64_MAX == available(full, AT)
-    with pytest.raises(OutOfRange):
-        add_grant(full, grant("c", 1))
-    roomier, _ = void(full, "b", AT)
-    assert INT64_MAX == available(add_grant(roomier, grant("c", 1))[0], AT)
+    of = keeper(paid("a", INT64_MAX - 1), paid("b", 1))
+    assert INT64_MAX == available(of.balance, AT)
+    with pytest.raises(OutOfRange) as refused:
+        of.grant(paid("c", 1), AT)
+    assert "grant.amount" == refused.value.field
+    of.void("b", AT)
+    of.grant(paid("c", 1), AT)
+    assert INT64_MAX == available(of.balance, AT)
 
 
-def test_what_could_be_refunded_counts_towards_the_greatest_sum() -> None:
-    spent = debited(balance(grant("a", INT64_MAX)), "d", INT64_MAX)
-    with pytest.raises(OutOfRange):
-        add_grant(spent, grant("b", 1))
+def test_what_is_available_is_never_told_beyond_the_greatest_integer() -> None:
+    of = keeper(paid("a", INT64_MAX))
+    of.debit("d", INT64_MAX, AT)
+    of.grant(paid("b", INT64_MAX), AT)
+    of.refund("d", INT64_MAX, AT)
+    assert INT64_MAX == available(of.balance, AT, overdraft=INT64_MAX)
+    assert 2 * INT64_MAX == balance_at(of.balance, AT)
 
 
 @pytest.mark.parametrize("amount", [-1, -(2**63)])
-def test_amounts_below_0_are_refused(amount: int) -> None:
-    with pytest.raises(InvalidInput):
-        debit(BURNED, "e", amount, AT)
-    with pytest.raises(InvalidInput):
-        refund(BURNED, "d", amount, AT)
+def test_amounts_below_0_are_refused_by_field(amount: int) -> None:
+    of = burned()
+    for attempt in (
+        lambda: debit(of.balance, amount, AT),
+        lambda: record(of.balance, amount, AT),
+        lambda: of.refund("d", amount, AT),
+    ):
+        with pytest.raises(InvalidInput, match=r"^amount: must be 0 or more"):
+            attempt()
 
 
-@pytest.mark.parametrize("name", ["", "a\tb", "x" * 129])
-def test_debits_need_an_identifier(name: str) -> None:
-    with pytest.raises(InvalidInput):
-        debit(BURNED, name, 1, AT)
+@pytest.mark.parametrize("overdraft", [-1, INT64_MAX + 1])
+def test_overdrafts_out_of_bounds_are_refused_by_field(overdraft: int) -> None:
+    with pytest.raises(InvalidInput, match=r"^overdraft: "):
+        debit(EMPTY, 1, AT, overdraft)
+    with pytest.raises(InvalidInput, match=r"^overdraft: "):
+        available(EMPTY, AT, overdraft)
+
+
+@pytest.mark.parametrize("at_us", [-1, FOREVER_US])
+def test_times_that_cannot_be_are_refused_by_field(at_us: int) -> None:
+    of = burned()
+    for attempt in (
+        lambda: debit(of.balance, 1, at_us),
+        lambda: of.refund("d", 1, at_us),
+        lambda: of.void("a", at_us),
+        lambda: of.grant(paid("c"), at_us),
+        lambda: advance(of.balance, at_us),
+    ):
+        with pytest.raises(InvalidInput, match=r"^at_us: "):
+            attempt()

@@ -13,8 +13,9 @@ import pytest
 from sidecar.domain.catalog.model import Rate
 from sidecar.domain.limits.decide import decide
 from sidecar.domain.limits.decision import Decision
+from sidecar.domain.limits.rate_usage import RateUsage
 from sidecar.domain.limits.reasons import GrantMode, Reason
-from sidecar.domain.limits.usage import QuotaUsage, RateUsage
+from sidecar.domain.limits.usage import QuotaUsage
 from sidecar.domain.time.units import SECOND_US
 from tests.support.build import (
     NOW_US,

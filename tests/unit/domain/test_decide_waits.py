@@ -13,8 +13,9 @@ import pytest
 from sidecar.domain.catalog.model import Rate
 from sidecar.domain.limits.decide import decide
 from sidecar.domain.limits.decision import Decision
+from sidecar.domain.limits.rate_usage import RateUsage
 from sidecar.domain.limits.reasons import GrantMode
-from sidecar.domain.limits.usage import QuotaUsage, RateUsage
+from sidecar.domain.limits.usage import QuotaUsage
 from sidecar.domain.time.units import DAY_US, SECOND_US
 from sidecar.domain.time.windows import Window
 from tests.support.build import (

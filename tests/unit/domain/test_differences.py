@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from sidecar.domain.catalog.model import (
+    Across,
     AddOn,
     AddOnEntitlement,
     Catalog,
@@ -139,7 +140,9 @@ def test_rates_are_told() -> None:
 
 
 def test_a_fail_policy_is_told() -> None:
-    policy = FailPolicy(FailAction.ALLOW, FailAction.DENY, 900_000_000, FailAction.ALLOW)
+    policy = FailPolicy(
+        FailAction.ALLOW, FailAction.DENY, 900_000_000, FailAction.ALLOW, FailAction.ALLOW
+    )
     after = replace(TOKENS, fail_policy=policy)
     (change,) = catalog_changes(Catalog((TOKENS,)), Catalog((after,)))
     assert (
@@ -147,6 +150,7 @@ def test_a_fail_policy_is_told() -> None:
         FieldChange("fail_policy.stale", None, "DENY"),
         FieldChange("fail_policy.stale_after", None, "15m"),
         FieldChange("fail_policy.outbox_full", None, "ALLOW"),
+        FieldChange("fail_policy.no_lease", None, "ALLOW"),
     ) == change.fields
 
 
@@ -187,6 +191,13 @@ def test_a_limit_that_is_gone_has_no_after() -> None:
         ("ever.window", "LIFETIME", None),
         ("ever.enforcement", "HARD", None),
     ] == _fields(_plan(MONTHLY, ever), _plan(MONTHLY))
+
+
+def test_how_exactly_a_limit_holds_is_told_where_it_is_not_the_default() -> None:
+    eventual = replace(MONTHLY, across=Across.EVENTUAL)
+    told = _fields(_plan(MONTHLY), _plan(eventual))
+    assert [("monthly.across", None, "EVENTUAL")] == told
+    assert [("monthly.across", "EVENTUAL", None)] == _fields(_plan(eventual), _plan(MONTHLY))
 
 
 def test_another_order_of_limits_is_a_change_without_fields() -> None:

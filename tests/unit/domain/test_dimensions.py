@@ -127,7 +127,7 @@ def test_a_limit_for_each_request_has_no_billing_cycle() -> None:
 
 def test_a_feature_that_is_not_counted_declares_none() -> None:
     content = Catalog((Feature("sso", FeatureKind.BOOLEAN, dimensions=(USER,)),))
-    assert ["only METERED features have dimensions, 'sso' is BOOLEAN"] == [
+    assert ["only METERED and LEVEL features have dimensions, 'sso' is BOOLEAN"] == [
         message for _, message in problems(content)
     ]
 

@@ -20,7 +20,8 @@ from sidecar.domain.catalog.model import (
     RateLimit,
 )
 from sidecar.domain.company.model import AddOnSubscription, Segment, SubscriptionStatus
-from sidecar.domain.entitlement.resolve import CatalogIndex, Entitlement, SourceEffect, SourceKind
+from sidecar.domain.entitlement.resolve import CatalogIndex, Entitlement
+from sidecar.domain.entitlement.sources import SourceEffect, SourceKind
 from tests.support.build import DAY, limit, metered
 
 CALLS: Final = Feature("calls", FeatureKind.METERED)

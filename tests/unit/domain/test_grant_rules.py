@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.grant_rules import grant_problems
 from sidecar.domain.catalog.model import (
+    Across,
     Enforcement,
     EntitlementGrant,
     Limit,
@@ -59,6 +60,17 @@ LIMITS: dict[str, tuple[dict[str, object], Sequence[str | int]]] = {
     "a broken throttle": (
         {"enforcement": Enforcement.THROTTLE, "throttle": Rate(0, 1_000, 1)},
         ["throttle", "count"],
+    ),
+    **{
+        f"{enforcement.name} that is said to hold across sidecars": (
+            {"enforcement": enforcement, "across": Across.EVENTUAL},
+            ["across"],
+        )
+        for enforcement in (Enforcement.SOFT, Enforcement.SHADOW)
+    },
+    "a request that is said to hold across sidecars": (
+        {"window": WindowSpec(WindowUnit.REQUEST), "across": Across.EVENTUAL},
+        ["across"],
     ),
     "a rollover of no windows": ({"rollover": Rollover(0)}, ["rollover", "windows"]),
     "a rollover of too many windows": ({"rollover": Rollover(37)}, ["rollover", "windows"]),

@@ -19,7 +19,8 @@ from sidecar.domain.catalog.model import (
     RateChange,
 )
 from sidecar.domain.company.model import AddOnSubscription, Segment, SubscriptionStatus
-from sidecar.domain.entitlement.resolve import CatalogIndex, SourceEffect, SourceKind
+from sidecar.domain.entitlement.resolve import CatalogIndex
+from sidecar.domain.entitlement.sources import SourceEffect, SourceKind
 from tests.support.build import DAY, limit, metered
 
 CALLS: Final = Feature("calls", FeatureKind.METERED)

@@ -11,11 +11,10 @@ from sidecar.domain.catalog.model import (
     ExistingCompanies,
     Feature,
     FeatureKind,
-    Grace,
     Limit,
     Plan,
-    Trial,
 )
+from sidecar.domain.catalog.plan_terms import Grace, Trial
 from sidecar.domain.catalog.version_rules import versions_problems
 from sidecar.domain.catalog.versions import (
     new_versions,

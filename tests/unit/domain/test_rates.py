@@ -13,6 +13,7 @@ from sidecar.domain.bounds import (
     RATE_PRODUCT_MAX,
 )
 from sidecar.domain.catalog.model import Enforcement, Rate, RateLimit
+from sidecar.domain.limits.rate_usage import RateUsage
 from sidecar.domain.limits.rates import (
     Bucket,
     empties_us,
@@ -23,7 +24,6 @@ from sidecar.domain.limits.rates import (
     room,
     wait_us,
 )
-from sidecar.domain.limits.usage import RateUsage
 from sidecar.domain.time.units import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from tests.support.build import HARD, NOW_US, SHADOW
 

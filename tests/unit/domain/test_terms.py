@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import pytest
 
-from sidecar.domain.catalog.model import Grace, Plan, Trial
+from sidecar.domain.catalog.model import Plan
+from sidecar.domain.catalog.plan_terms import Grace, Trial
 from sidecar.domain.company.model import (
     PastDue,
     ScheduledChange,

@@ -1,0 +1,1 @@
+"""Seats: who may use a feature, by name, and how many at once."""
