@@ -31,6 +31,7 @@ from sidecar.shared.catalog_file.fields import (
     text_of,
 )
 from sidecar.shared.catalog_file.grants import GrantBuilder
+from sidecar.shared.catalog_file.kinds import KindBuilder
 from sidecar.shared.catalog_file.plans import PlanBuilder
 from sidecar.shared.catalog_file.problems import Finding, Path
 from sidecar.shared.catalog_file.subscriptions import SubscriptionBuilder
@@ -68,7 +69,8 @@ class Builder:
         if sold is not None:
             self._kinds = {feature.key: feature.kind for feature in sold.features}
         self._fields = Fields()
-        self._grants = GrantBuilder(self._fields, self._kinds)
+        self._of_kind = KindBuilder(self._fields)
+        self._grants = GrantBuilder(self._fields, self._kinds, self._of_kind)
         self._plans = PlanBuilder(self._fields, self._grants, table_of(root, "plans"))
         self._subscriptions = SubscriptionBuilder(self._fields)
 
@@ -99,9 +101,22 @@ class Builder:
         return [self._company(key, node) for key, node in table.items()]
 
     def _feature(self, key: str, kind: FeatureKind, node: Node) -> Feature:
-        policy = self._fail_policy(("features", key, "fail"), entry_of(node, "fail"))
-        name, unit = text_of(node, "name"), text_of(node, "unit")
-        return Feature(key, kind, name, unit, policy, _dimensions(entry_of(node, "dimensions")))
+        path = ("features", key)
+        return Feature(
+            key,
+            kind,
+            text_of(node, "name"),
+            text_of(node, "unit"),
+            self._fail_policy((*path, "fail"), entry_of(node, "fail")),
+            _dimensions(entry_of(node, "dimensions")),
+            tuple(
+                cost
+                for cost in self._of_kind.costs(path, node)
+                if self._kinds.get(cost.credits, kind) is not None  # else it has been told
+            ),
+            self._fields.duration(path, node, "ttl_max", None),
+            self._of_kind.billing(path, node),
+        )
 
     def _fail_policy(self, path: Path, node: Node | None) -> FailPolicy:
         if node is None:
@@ -111,6 +126,7 @@ class Builder:
             stale=FailAction[text_of(node, "stale", "keep").upper()],
             stale_after_us=self._fields.duration(path, node, "stale_after", None),
             outbox_full=FailAction[text_of(node, "outbox_full", "deny").upper()],
+            no_lease=FailAction[text_of(node, "no_lease", "deny").upper()],
         )
 
     def _add_on(self, key: str, node: Node) -> AddOn:

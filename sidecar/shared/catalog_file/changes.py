@@ -6,6 +6,7 @@ import enum
 from collections.abc import Iterator
 from typing import Final
 
+from sidecar.domain.catalog.kinds import OverdraftChange
 from sidecar.domain.catalog.model import EntitlementGrant, LimitChange, RateChange
 from sidecar.shared.catalog_file.fields import (
     UNLIMITED,
@@ -45,10 +46,10 @@ class ChangeBuilder:
 
         In an add-on an amount without a sign goes on top of what there is, too.
         """
-        entries = list(_entries(node))
+        entries, overdraft = list(_entries(node)), entry_of(node, "overdraft")
         if said_by is GrantSource.PLAN:
             return None
-        if all(_is_whole(entry) for _, _, entry in entries):
+        if (entries or overdraft is None) and all(_is_whole(entry) for _, _, entry in entries):
             if said_by is GrantSource.OVERRIDE and entries and not flag_of(node, "replace"):
                 section, name, _ = entries[0]
                 self._fields.note((*path, section, name), _replaces(feature))
@@ -71,6 +72,9 @@ class ChangeBuilder:
                 for name, entry in table_of(node, "rates").items()
                 if not _is_whole(entry)
             ),
+            overdraft_change=None
+            if overdraft is None
+            else OverdraftChange(own_integer(overdraft) or 0, always_adds or _has_sign(overdraft)),
         )
 
     def _check(self, path: Path, section: str, name: str, entry: Node, *, mixed: bool) -> None:

@@ -7,6 +7,7 @@ from typing import Final, TypeAlias
 
 from sidecar.domain.catalog.model import (
     DEFAULT_WARNING_PERCENTS,
+    Across,
     AddOnEntitlement,
     Catalog,
     Dimension,
@@ -17,7 +18,6 @@ from sidecar.domain.catalog.model import (
     FailPolicy,
     Feature,
     FeatureKind,
-    Grace,
     Limit,
     LimitChange,
     Merge,
@@ -26,10 +26,12 @@ from sidecar.domain.catalog.model import (
     RateLimit,
     Rollover,
     Scope,
-    Trial,
 )
+from sidecar.domain.catalog.plan_terms import Grace, Trial
+from sidecar.domain.credits.grants import GrantKind
 from sidecar.domain.formatting import duration_text
-from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
+from sidecar.domain.time.windows import UNENDING, Alignment, WindowSpec, WindowUnit
+from sidecar.shared.catalog_file.export_kinds import billing_period_text, kind_tree
 from sidecar.shared.catalog_file.grants import WEEKDAYS
 from sidecar.shared.catalog_file.yaml_text import Plain, Tree
 
@@ -96,12 +98,6 @@ def override_tree(grant: EntitlementGrant, kind: FeatureKind, expires: Tree, rea
     return {**_mapping(said), **more} if more else said
 
 
-def billing_period_text(period: WindowSpec) -> str:
-    """The length of a window, such as `month` or `3 months`."""
-    unit = period.unit.name.lower()
-    return unit if period.interval == 1 else f"{period.interval} {unit}s"
-
-
 def then_tree(end_plan: str, *, becomes_active: bool) -> Tree:
     """What follows a trial or a grace: a plan, or a status."""
     if end_plan:
@@ -127,7 +123,7 @@ def _feature(feature: Feature) -> Tables:
     tree = _filled(kind=feature.kind.name.lower(), name=feature.name, unit=feature.unit)
     policy = feature.fail_policy
     fail: Tables = {}
-    for field in ("no_snapshot", "stale", "outbox_full"):
+    for field in ("no_snapshot", "stale", "outbox_full", "no_lease"):
         action: FailAction = getattr(policy, field)
         if action is not getattr(_POLICY, field):
             fail[field] = action.name.lower()
@@ -137,7 +133,7 @@ def _feature(feature: Feature) -> Tables:
         tree["fail"] = fail
     if feature.dimensions is not None:
         tree["dimensions"] = {one.name: _dimension(one) for one in feature.dimensions}
-    return tree
+    return tree | kind_tree(feature)
 
 
 def _dimension(dimension: Dimension) -> Tree:
@@ -172,16 +168,21 @@ def _grant(grant: EntitlementGrant, kind: FeatureKind, *, said_by_override: bool
     tree = _filled(
         limits={limit.id: _limit(limit) for limit in grant.limits},
         rates={rate.id: _rate_limit(rate) for rate in grant.rates},
+        overdraft=grant.overdraft,
     )
     return tree or UNLIMITED
 
 
 def _changes(grant: EntitlementGrant, *, signs: bool) -> Tables:
     """Changes by name; in an add-on all of them add, so that nothing has a sign."""
-    return _filled(
+    tree = _filled(
         limits={one.limit: _limit_change(one, signs) for one in grant.limit_changes},
         rates={one.rate: _rate_change(one, signs) for one in grant.rate_changes},
     )
+    overdraft = grant.overdraft_change
+    if overdraft is not None:
+        tree["overdraft"] = _signed(overdraft.amount, signs and overdraft.adds)
+    return tree
 
 
 def _limit_change(change: LimitChange, signs: bool) -> Tree:
@@ -209,18 +210,28 @@ def _limit(limit: Limit) -> Tables:
         }
     if limit.enforcement is not usual:
         tree["enforcement"] = limit.enforcement.name.lower()
+    if limit.across is not Across.EXACT:
+        tree["across"] = limit.across.name.lower()
     if limit.throttle is not None:
         tree["throttle"] = _rate(limit.throttle)
     if limit.rollover is not None:
         tree["rollover"] = _rollover(limit.rollover)
     if limit.warning_percents != DEFAULT_WARNING_PERCENTS:
         tree["warn_at"] = list(limit.warning_percents)
+    if limit.priority:
+        tree["priority"] = limit.priority
+    if limit.credit_kind is not GrantKind.PROMOTIONAL:
+        tree["credits"] = limit.credit_kind.name.lower()
+    if limit.swaps is not None:
+        tree["swaps"] = {"amount": limit.swaps.amount, **_window(limit.swaps.window)}
     return tree
 
 
 def _window(window: WindowSpec) -> Tables:
+    if window.unit is WindowUnit.LEVEL:
+        return {"per": "lifetime"}  # without it, an add-on would change a limit of that name
     tree: Tables = {"per": billing_period_text(window)}
-    if window.unit is WindowUnit.LIFETIME:
+    if window.unit in UNENDING:
         return tree
     if window.alignment is Alignment.ANCHORED:
         tree["align"] = "billing"

@@ -17,7 +17,8 @@ from sidecar.domain.company.model import (
     SubscriptionStatus,
 )
 from sidecar.domain.formatting import instant_text
-from sidecar.shared.catalog_file.export import Tables, billing_period_text, override_tree, then_tree
+from sidecar.shared.catalog_file.export import Tables, override_tree, then_tree
+from sidecar.shared.catalog_file.export_kinds import billing_period_text
 from sidecar.shared.catalog_file.yaml_text import Plain, Tree
 
 

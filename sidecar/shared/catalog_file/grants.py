@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from sidecar.domain.catalog.grant_rules import named_across_problems
 from sidecar.domain.catalog.model import (
     DEFAULT_WARNING_PERCENTS,
+    Across,
     Enforcement,
     EntitlementGrant,
     FeatureKind,
@@ -16,9 +18,10 @@ from sidecar.domain.catalog.model import (
     Rollover,
     Scope,
 )
+from sidecar.domain.credits.grants import GrantKind
 from sidecar.domain.nearest import lacks
 from sidecar.domain.time.units import SECOND_US
-from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
+from sidecar.domain.time.windows import WindowSpec, WindowUnit
 from sidecar.shared.catalog_file import suggestions
 from sidecar.shared.catalog_file.changes import ChangeBuilder, GrantSource
 from sidecar.shared.catalog_file.fields import (
@@ -33,23 +36,34 @@ from sidecar.shared.catalog_file.fields import (
     table_of,
     text_of,
 )
+from sidecar.shared.catalog_file.kinds import ALIGNMENTS, KindBuilder
 from sidecar.shared.catalog_file.problems import Path
 from sidecar.shared.catalog_file.schema_check import told
 from sidecar.shared.catalog_file.yaml_tree import Listing, Node, Scalar
 
-_ALIGNMENTS: Final = {"calendar": Alignment.CALENDAR, "billing": Alignment.ANCHORED}
 WEEKDAYS: Final = (
     "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday",
 )  # fmt: skip
+_NOW: Final = (FeatureKind.SEATS, FeatureKind.LEVEL)
+"""Kinds whose limits are of what there is now, unless they say otherwise."""
 _SOME_WINDOW: Final = WindowSpec(WindowUnit.DAY)
 """Stands in for one that is wrong, which has been told."""
+
+
+_EXPECTED: Final = {
+    FeatureKind.METERED: f"limits, rates or {UNLIMITED}",
+    FeatureKind.CREDITS: "limits: what is granted in each window",
+}
 
 
 class GrantBuilder:
     """Builds what is granted. `kinds` are those of the file's features, `None` for a wrong one."""
 
-    def __init__(self, fields: Fields, kinds: Mapping[str, FeatureKind | None]) -> None:
+    def __init__(
+        self, fields: Fields, kinds: Mapping[str, FeatureKind | None], of_kind: KindBuilder
+    ) -> None:
         self._fields = fields
+        self._of_kind = of_kind
         self._changes = ChangeBuilder(fields)
         self._kinds = kinds
 
@@ -72,17 +86,17 @@ class GrantBuilder:
         if kind is None:
             return None
         value = entry_of(node, "value")
-        metered = entry_of(node, "limits") is not None or entry_of(node, "rates") is not None
-        if kind is FeatureKind.METERED:
-            if value is None and metered:
+        limited = any(entry_of(node, name) is not None for name in ("limits", "rates", "overdraft"))
+        if kind.has_limits:
+            if value is None and limited:
                 changes = self._changes.changes(path, feature, node, said_by)
-                return changes or self._metered(path, feature, node)
-            if own_text(node) == UNLIMITED:
+                return changes or self._limited(path, feature, node, kind)
+            if own_text(node) == UNLIMITED and kind is not FeatureKind.CREDITS:
                 return EntitlementGrant(feature)
-            expected = f"limits, rates or {UNLIMITED}"
+            expected = _EXPECTED.get(kind, f"limits or {UNLIMITED}")
         else:
             held = node if isinstance(node, Scalar) else value
-            if isinstance(held, Scalar) and not metered:
+            if isinstance(held, Scalar) and not limited:
                 if kind is FeatureKind.CONFIG:
                     return EntitlementGrant(feature, config_value=held.text)
                 if isinstance(on := held.value(), bool):
@@ -101,25 +115,27 @@ class GrantBuilder:
             message += f"; is {told(scalar.value())}{_meant(kind, scalar)}"
         self._fields.note(path if value is None else (*path, "value"), message)
 
-    def _metered(self, path: Path, feature: str, node: Node) -> EntitlementGrant:
+    def _limited(self, path: Path, feature: str, node: Node, kind: FeatureKind) -> EntitlementGrant:
         limits, rates = table_of(node, "limits"), table_of(node, "rates")
         return EntitlementGrant(
             feature,
             limits=tuple(
-                self._limit((*path, "limits", key), key, entry) for key, entry in limits.items()
+                self._limit((*path, "limits", key), key, entry, kind)
+                for key, entry in limits.items()
             ),
             rates=tuple(
                 self._rate_limit((*path, "rates", key), key, entry) for key, entry in rates.items()
             ),
+            overdraft=integer_of(node, "overdraft", 0),
         )
 
-    def _limit(self, path: Path, key: str, node: Node) -> Limit:
+    def _limit(self, path: Path, key: str, node: Node, kind: FeatureKind) -> Limit:
         percents = items_of(node, "warn_at")
         throttle, rollover = entry_of(node, "throttle"), entry_of(node, "rollover")
         usual = Enforcement.HARD if throttle is None else Enforcement.THROTTLE
-        return Limit(
+        limit = Limit(
             id=key,
-            window=self._window(path, node),
+            window=self._window(path, node, kind),
             amount=_amount(node),
             enforcement=Enforcement[text_of(node, "enforcement", usual.name).upper()],
             scope=_scope(node),
@@ -134,12 +150,27 @@ class GrantBuilder:
                 (value, None if own_text(entry) == UNLIMITED else own_integer(entry) or 0)
                 for value, entry in table_of(node, "amounts").items()
             ),
+            across=Across[text_of(node, "across", "exact").upper()],
+            priority=integer_of(node, "priority", 0),
+            credit_kind=GrantKind[text_of(node, "credits", "promotional").upper()],
+            swaps=self._of_kind.swaps(path, node),
         )
+        if limit.across is Across.EXACT and entry_of(node, "across") is not None:
+            # The default, which says nothing where it is left out, and something where it is not.
+            for problem in named_across_problems(limit):
+                self._fields.note((*path, *problem.path), problem.message)
+        return limit
 
-    def _window(self, path: Path, node: Node) -> WindowSpec:
-        alignment = _ALIGNMENTS[text_of(node, "align", "calendar")]
+    def _window(self, path: Path, node: Node, kind: FeatureKind) -> WindowSpec:
+        if entry_of(node, "per") is None:
+            if kind in _NOW:
+                return _of_kind(WindowSpec(WindowUnit.LIFETIME), kind)
+            self._fields.note((*path, "per"), "is missing")
+            return _SOME_WINDOW
+        alignment = ALIGNMENTS[text_of(node, "align", "calendar")]
         weekday = WEEKDAYS.index(text_of(node, "week_starts", WEEKDAYS[0]))
-        return self._fields.window(path, node, "per", alignment, weekday) or _SOME_WINDOW
+        window = self._fields.window(path, node, "per", alignment, weekday) or _SOME_WINDOW
+        return _of_kind(window, kind)
 
     def _rate_limit(self, path: Path, key: str, node: Node) -> RateLimit:
         return RateLimit(
@@ -185,9 +216,18 @@ def _meant(kind: FeatureKind, scalar: Scalar) -> str:
     if kind is FeatureKind.BOOLEAN:
         word = suggestions.truth(scalar.value())
         return "" if word is None else f"; did you mean {word}?"
-    if kind is FeatureKind.METERED and suggestions.choice(scalar.value(), [UNLIMITED], {}):
+    unlimited = suggestions.choice(scalar.value(), [UNLIMITED], {}) is not None
+    if unlimited and kind.has_limits and kind is not FeatureKind.CREDITS:
         return f"; did you mean {UNLIMITED}?"
     amount = suggestions.whole_number(scalar.value())
-    if kind is FeatureKind.METERED and amount is not None:
-        return f"; did you mean {{limits: {{monthly: {{amount: {amount}, per: month}}}}}}?"
-    return ""
+    if not kind.has_limits or amount is None:
+        return ""
+    meant = "{all: {amount: %s}}" if kind in _NOW else "{monthly: {amount: %s, per: month}}"
+    return f"; did you mean {{limits: {meant % amount}}}?"
+
+
+def _of_kind(window: WindowSpec, kind: FeatureKind) -> WindowSpec:
+    """A window of a feature's limits: of a level, for ever is what is in use now."""
+    if kind is FeatureKind.LEVEL and window.unit is WindowUnit.LIFETIME:
+        return WindowSpec(WindowUnit.LEVEL)
+    return window

@@ -25,6 +25,8 @@ _LIMIT_FIELDS: Final[dict[Path, Path]] = {
     ("throttle", "period"): ("throttle", "per"),
     ("rollover", "max_amount"): ("rollover", "amount"),
     ("rollover", "max_percent"): ("rollover", "percent"),
+    ("credit_kind",): ("credits",),
+    ("swaps", "window"): ("swaps", "per"),
     **_SCOPE_FIELDS,
 }
 _RATE_FIELDS: Final[dict[Path, Path]] = {
@@ -34,7 +36,11 @@ _RATE_FIELDS: Final[dict[Path, Path]] = {
     **_SCOPE_FIELDS,
 }
 _CHANGE_FIELDS: Final[dict[Path, Path]] = {("limit",): (), ("rate",): (), ("adds",): ()}
-_FEATURE_FIELDS: Final[dict[Path, Path]] = {("key",): (), ("fail_policy",): ("fail",)}
+_FEATURE_FIELDS: Final[dict[Path, Path]] = {
+    ("key",): (),
+    ("fail_policy",): ("fail",),
+    ("billing", "window"): ("billed_per",),
+}
 _COMPANY_FIELDS: Final[dict[Path, Path]] = {("id",): ()}
 _SUBSCRIPTION_FIELDS: Final[dict[Path, Path]] = {
     ("trial_end_status",): ("after_trial",),
@@ -85,6 +91,12 @@ def _feature_path(path: Path, feature: Feature) -> Path:
             return ("dimensions", feature.dimensions[at].name)
         case ("dimensions", *_):
             return ("dimensions",)
+        case ("costs", int(at), "credits", *_):
+            return ("costs", feature.costs[at].credits)
+        case ("costs", int(at), *rest):
+            return ("costs", feature.costs[at].credits, *rest)
+        case ("billing",):
+            return ("billed",)
     return _renamed(path, _FEATURE_FIELDS)
 
 
@@ -111,6 +123,8 @@ def _grant_path(grant: EntitlementGrant, rest: Path) -> Path:
         case ("rate_changes", int(at), *below):
             fields = _renamed(tuple(below), _CHANGE_FIELDS)
             return (grant.feature, "rates", grant.rate_changes[at].rate, *fields)
+        case ("overdraft_change", *_):
+            return (grant.feature, "overdraft")
         case ("config_value" | "enabled",):
             return (grant.feature, "value")
         case ("feature",):

@@ -201,6 +201,32 @@ class SidecarConfig(Struct, frozen=True, kw_only=True):
         ),
     ] = 50
 
+    lease_seconds: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=3_600,
+            description="Seconds that what is leased of an exact limit is to do for, as used: so "
+            "long the control plane may be away. A longer time leaves other sidecars less.",
+        ),
+    ] = 120
+    lease_idle_seconds: Annotated[
+        int,
+        Meta(
+            ge=10,
+            le=86_400,
+            description="Seconds after which a lease that is not used is given back.",
+        ),
+    ] = 3_600
+    leases_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Leases held at once; beyond, those least recently used are given back.",
+        ),
+    ] = 100_000
+
     outbox_records_max: Annotated[
         int,
         Meta(
@@ -217,6 +243,16 @@ class SidecarConfig(Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=0, le=60_000, description="Milliseconds that a push waits to collect records."),
     ] = 50
+
+    rate_share_ms: Annotated[
+        int,
+        Meta(
+            ge=100,
+            le=60_000,
+            description="Milliseconds after which the control plane is told what is asked of rates "
+            "here, and says which share of each this sidecar goes by.",
+        ),
+    ] = 1000
 
     drain_seconds_max: DrainSecondsMax = 20
     log_level: LogLevel = "info"
@@ -241,6 +277,16 @@ class ControlConfig(Struct, frozen=True, kw_only=True):
         "127.0.0.1:7721"
     )
     http_listen: HttpListen = field(default_factory=_control_http_listen)
+    lease_release_seconds: Annotated[
+        int,
+        Meta(
+            ge=60,
+            le=30 * 86_400,
+            description="How long a silent sidecar's leases of LIFETIME limits are kept for it; "
+            "a quarter of it more at the most, and ten minutes. Should it spend them later all the "
+            "same, the limit is passed by that.",
+        ),
+    ] = 86_400
     concurrent_calls_max: ConcurrentCallsMax = 1024
     message_bytes_max: Annotated[
         int,

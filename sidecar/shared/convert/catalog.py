@@ -25,6 +25,12 @@ from sidecar.domain.errors import InvalidInput
 from sidecar.domain.slices import Slices, whole
 from sidecar.shared.convert._checks import below, each, member, refuse_any_in_slices
 from sidecar.shared.convert.grants import grant_from_message, grant_to_message
+from sidecar.shared.convert.kinds import (
+    feature_cost_from_message,
+    feature_cost_to_message,
+    level_billing_from_message,
+    level_billing_to_message,
+)
 from sidecar.shared.convert.plan_terms import (
     grace_from_message,
     grace_to_message,
@@ -72,6 +78,7 @@ def catalog_snapshot_in_slices(
 def feature_to_message(feature: Feature) -> catalog_pb2.Feature:
     """Turn a feature into a message."""
     policy, dimensions = feature.fail_policy, feature.dimensions
+    ttl_max_us, billing = feature.ttl_max_us, feature.billing
     return catalog_pb2.Feature(
         key=feature.key,
         kind=catalog_pb2.FeatureKind.ValueType(feature.kind),
@@ -79,6 +86,9 @@ def feature_to_message(feature: Feature) -> catalog_pb2.Feature:
         unit=feature.unit,
         fail_policy=None if policy == _DEFAULT_POLICY else fail_policy_to_message(policy),
         dimensions=None if dimensions is None else dimensions_to_message(dimensions),
+        costs=map(feature_cost_to_message, feature.costs),
+        ttl_max=None if ttl_max_us is None else duration(ttl_max_us),
+        billing=None if billing is None else level_billing_to_message(billing),
     )
 
 
@@ -100,6 +110,7 @@ def fail_policy_to_message(policy: FailPolicy) -> catalog_pb2.FailPolicy:
         stale=catalog_pb2.FailAction.ValueType(policy.stale),
         stale_after=None if stale_after_us is None else duration(stale_after_us),
         outbox_full=catalog_pb2.FailAction.ValueType(policy.outbox_full),
+        no_lease=catalog_pb2.FailAction.ValueType(policy.no_lease),
     )
 
 
@@ -158,10 +169,27 @@ def _feature(message: catalog_pb2.Feature, field: str) -> Feature:
     policy = _DEFAULT_POLICY
     if message.HasField("fail_policy"):
         policy = _fail_policy(message.fail_policy, below(field, "fail_policy"))
-    dimensions = None
+    dimensions = ttl_max_us = billing = None
     if message.HasField("dimensions"):
         dimensions = dimensions_from_message(message.dimensions)
-    return Feature(message.key, kind, message.name, message.unit, policy, dimensions)
+    if message.HasField("ttl_max"):
+        ttl_max_us = duration_us(message.ttl_max, below(field, "ttl_max"))
+    if message.HasField("billing"):
+        billing = level_billing_from_message(message.billing, below(field, "billing"))
+    return Feature(
+        key=message.key,
+        kind=kind,
+        name=message.name,
+        unit=message.unit,
+        fail_policy=policy,
+        dimensions=dimensions,
+        costs=tuple(
+            feature_cost_from_message(cost, below(field, f"costs[{at}]"))
+            for at, cost in enumerate(message.costs)
+        ),
+        ttl_max_us=ttl_max_us,
+        billing=billing,
+    )
 
 
 def dimensions_from_message(message: catalog_pb2.Dimensions) -> tuple[Dimension, ...]:
@@ -185,6 +213,7 @@ def _fail_policy(message: catalog_pb2.FailPolicy, field: str) -> FailPolicy:
         outbox_full=member(
             FailAction, message.outbox_full, below(field, "outbox_full"), default.outbox_full
         ),
+        no_lease=member(FailAction, message.no_lease, below(field, "no_lease"), default.no_lease),
     )
 
 

@@ -35,19 +35,26 @@ def counter_to_message(counter: CounterRef) -> sync_pb2.Counter:
 
 def counter_from_message(message: sync_pb2.Counter, field: str) -> CounterRef:
     """Read a counter; `InvalidInput` without a slot, or with a window that no calendar has."""
-    problem = KNOWN_NAMES.identifier_problem(message.slot, _SLOT_BYTES_MAX)
-    if problem is not None:
-        raise InvalidInput(f"{field}.slot", problem)
-    if len(message.values) > bounds.DIMENSIONS_MAX:
-        raise InvalidInput(f"{field}.values", f"must be at most {bounds.DIMENSIONS_MAX}")
-    for at, value in enumerate(message.values):
-        KNOWN_NAMES.require(f"{field}.values[{at}]", value, bounds.DIMENSION_VALUE_BYTES_MAX)
+    require_slot_and_values(message, field, _SLOT_BYTES_MAX)
     start_us, end_us = message.window_start_us, message.window_end_us
     if start_us >= end_us:
         raise InvalidInput(f"{field}.window_end_us", "must be after window_start_us")
     if start_us < FIRST_INSTANT_US or END_INSTANT_US < end_us != LIFETIME_END_US:
         raise InvalidInput(f"{field}.window_start_us", "the window must lie in the years 2 to 9998")
     return CounterRef(message.slot, tuple(message.values), Window(start_us, end_us))
+
+
+def require_slot_and_values(
+    message: sync_pb2.Counter | sync_pb2.RateAddress, field: str, slot_bytes_max: int
+) -> None:
+    """Raise `InvalidInput` where there can be no such slot, or no such values of its dimensions."""
+    problem = KNOWN_NAMES.identifier_problem(message.slot, slot_bytes_max)
+    if problem is not None:
+        raise InvalidInput(f"{field}.slot", problem)
+    if len(message.values) > bounds.DIMENSIONS_MAX:
+        raise InvalidInput(f"{field}.values", f"must be at most {bounds.DIMENSIONS_MAX}")
+    for at, value in enumerate(message.values):
+        KNOWN_NAMES.require(f"{field}.values[{at}]", value, bounds.DIMENSION_VALUE_BYTES_MAX)
 
 
 def total_to_message(total: CounterTotal) -> sync_pb2.CounterTotal:

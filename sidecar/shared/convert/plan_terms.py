@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sidecar.api.catalog.v1 import catalog_pb2
-from sidecar.domain.catalog.model import Grace, Trial
+from sidecar.domain.catalog.plan_terms import Grace, Trial
 from sidecar.domain.company.model import SubscriptionStatus
 from sidecar.domain.errors import InvalidInput
 from sidecar.shared.convert._checks import below, member

@@ -23,6 +23,7 @@ from sidecar.domain.company.spans import (
     segments_of,
 )
 from sidecar.domain.company.timeline import PHASES_MAX
+from sidecar.shared.convert.credit_grants import credit_grant_to_message
 from sidecar.shared.convert.grants import grant_to_message
 from sidecar.shared.convert.subscriptions import (
     add_on_to_message,
@@ -103,6 +104,7 @@ def _head_of(snapshot: CompanySnapshot) -> catalog_pb2.CompanySnapshot:
         time_zone=last.time_zone,
         anchor=optional_timestamp(last.anchor_us),
         names=snapshot.names,
+        credit_grants=map(credit_grant_to_message, snapshot.credit_grants),
     )
 
 

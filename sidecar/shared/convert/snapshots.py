@@ -9,12 +9,18 @@ from typing import Final, TypeVar
 from google.protobuf.message import Message
 
 from sidecar.api.catalog.v1 import catalog_pb2
-from sidecar.domain.bounds import BEGINNING_US, COMPANY_NAMES_MAX, FOREVER_US
+from sidecar.domain.bounds import BEGINNING_US, COMPANY_NAMES_MAX, CREDIT_GRANTS_MAX, FOREVER_US
 from sidecar.domain.catalog.grant_rules import grant_problems
 from sidecar.domain.catalog.model import EntitlementGrant
+from sidecar.domain.company.credit_grants import (
+    credit_grant_problems,
+    credit_grants_problems,
+    in_burn_order,
+)
 from sidecar.domain.company.model import (
     AddOnSpan,
     AddOnSubscription,
+    CompanyGrant,
     CompanySnapshot,
     OverrideSpan,
     Phase,
@@ -35,6 +41,7 @@ from sidecar.domain.time.zones import load_zone
 from sidecar.domain.validation import RuleProblem, count_problems, identifier_problems
 from sidecar.domain.validation import below as located
 from sidecar.shared.convert._checks import below, member, refuse_any
+from sidecar.shared.convert.credit_grants import credit_grant_from_message
 from sidecar.shared.convert.grants import grant_from_message
 from sidecar.shared.convert.subscriptions import (
     add_on_from_message,
@@ -83,6 +90,7 @@ def snapshot_in_slices(message: catalog_pb2.CompanySnapshot, field: str) -> Slic
     override_spans = yield from _override_spans(
         message.override_spans, below(field, "override_spans")
     )
+    credit_grants = yield from _credit_grants(message.credit_grants, field)
     return CompanySnapshot(
         message.company,
         message.version,
@@ -90,6 +98,7 @@ def snapshot_in_slices(message: catalog_pb2.CompanySnapshot, field: str) -> Slic
         _without_overlap((*add_ons.spans(), *add_on_spans), below(field, "add_on_spans")),
         _without_overlap((*overrides.spans(), *override_spans), below(field, "override_spans")),
         tuple(message.names),
+        credit_grants,
     )
 
 
@@ -183,6 +192,20 @@ def _override_spans(
     return found
 
 
+def _credit_grants(
+    messages: Sequence[catalog_pb2.CreditGrant], field: str
+) -> Slices[tuple[CompanyGrant, ...]]:
+    found = []
+    for at, message in enumerate(messages):
+        path = below(field, f"credit_grants[{at}]")
+        grant = credit_grant_from_message(message, path)
+        refuse_any(credit_grant_problems(grant), path)
+        found.append(grant)
+        yield
+    refuse_any(located(("credit_grants",), credit_grants_problems(found)), field)
+    return in_burn_order(found)
+
+
 def _span(content: C, message: Message, field: str) -> Span[C]:
     from_us, until_us = _times(message, field)
     if not BEGINNING_US <= from_us < until_us:
@@ -207,10 +230,14 @@ def _count_problems(message: catalog_pb2.CompanySnapshot) -> Iterator[RuleProble
     count = len(message.segments)
     if not 1 <= count <= PHASES_MAX:
         yield RuleProblem(("segments",), f"must be 1 to {PHASES_MAX}, is {count}")
-    for name in ("add_on_spans", "override_spans"):
+    for name, most in (
+        ("add_on_spans", SPANS_MAX),
+        ("override_spans", SPANS_MAX),
+        ("credit_grants", CREDIT_GRANTS_MAX),
+    ):
         count = len(getattr(message, name))
-        if count > SPANS_MAX:
-            yield RuleProblem((name,), f"must be at most {SPANS_MAX}, is {count}")
+        if count > most:
+            yield RuleProblem((name,), f"must be at most {most}, is {count}")
 
 
 def _phase_problems(phase: Phase, expected_us: int) -> Iterator[RuleProblem]:

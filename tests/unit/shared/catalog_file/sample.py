@@ -39,6 +39,7 @@ features:
       stale: deny
       stale_after: 15m
       outbox_full: allow
+      no_lease: allow
   sso: {kind: boolean}
   days: {kind: config}
 plans:
@@ -51,6 +52,7 @@ plans:
             amount: 1_000
             per: month
             align: billing
+            across: eventual
             rollover: {windows: 3, amount: 500, percent: 50}
           daily:
             amount: 100

@@ -67,4 +67,4 @@ def test_what_is_wrong_is_told_with_its_place(text: str, expected: str) -> None:
 
 def test_only_what_is_counted_has_dimensions() -> None:
     (found,) = problems_after("sso: {kind: boolean}", "sso: {kind: boolean, dimensions: {}}")
-    assert "only METERED features have dimensions, 'sso' is BOOLEAN" in found
+    assert "only METERED and LEVEL features have dimensions, 'sso' is BOOLEAN" in found

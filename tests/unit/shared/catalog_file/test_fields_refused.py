@@ -32,8 +32,8 @@ CASES = [
         "kind: bool",
         [
             (
-                "3:15: features.sso.kind: must be one of boolean, config, metered; is 'bool'; "
-                "did you mean boolean?"
+                "3:15: features.sso.kind: must be one of boolean, config, metered, credits, seats, "
+                "level; is 'bool'; did you mean boolean?"
             )
         ],
     ),
@@ -184,7 +184,7 @@ CASES = [
         [
             (
                 "16:26: plans.pro.entitlements.sso.expires_at: is not a field here; "
-                "known are value, limits, rates"
+                "known are value, limits, rates, overdraft"
             )
         ],
     ),

@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 
 from sidecar.domain.catalog.model import (
+    Across,
     AddOn,
     AddOnEntitlement,
     Catalog,
@@ -50,7 +51,13 @@ PRO: Final = Plan(
         EntitlementGrant(
             "tokens",
             limits=(
-                Limit("monthly", MONTHLY, 1_000, rollover=Rollover(3, 500, 50)),
+                Limit(
+                    "monthly",
+                    MONTHLY,
+                    1_000,
+                    rollover=Rollover(3, 500, 50),
+                    across=Across.EVENTUAL,
+                ),
                 Limit(
                     "daily",
                     WindowSpec(WindowUnit.DAY),
@@ -83,7 +90,11 @@ EXTRA_TOKENS: Final = AddOn(
     ),
 )
 POLICY: Final = FailPolicy(
-    FailAction.DEFAULT_PLAN, FailAction.DENY, 900 * SECOND_US, FailAction.ALLOW
+    FailAction.DEFAULT_PLAN,
+    FailAction.DENY,
+    900 * SECOND_US,
+    FailAction.ALLOW,
+    FailAction.ALLOW,
 )
 
 
@@ -171,9 +182,14 @@ def test_a_rate_in_each_of_its_forms(text: str, rate: Rate) -> None:
             "{amount: 5, per: month, throttle: {count: 2, per: minute}}",
             Limit("l", MONTH, 5, Enforcement.THROTTLE, throttle=Rate(2, 60 * SECOND_US, 2)),
         ),
+        ("{amount: 5, per: month, across: exact}", Limit("l", MONTH, 5)),
+        (
+            "{amount: 5, per: month, across: eventual}",
+            Limit("l", MONTH, 5, across=Across.EVENTUAL),
+        ),
     ],
 )
-def test_rollover_and_throttle_in_each_of_their_forms(text: str, limit: Limit) -> None:
+def test_a_limit_in_each_of_its_forms(text: str, limit: Limit) -> None:
     assert EntitlementGrant("f", limits=(limit,)) == _grant_of(f"{{limits: {{l: {text}}}}}")
 
 

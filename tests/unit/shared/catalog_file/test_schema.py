@@ -15,13 +15,15 @@ from sidecar.domain.bounds import (
 )
 from sidecar.domain.catalog.model import (
     DEFAULT_WARNING_PERCENTS,
+    Across,
     Enforcement,
     FailPolicy,
     FeatureKind,
+    Limit,
     Merge,
     Rollover,
 )
-from sidecar.domain.time.windows import INTERVAL_MAX, WindowUnit
+from sidecar.domain.time.windows import INTERVAL_MAX, WindowSpec, WindowUnit
 from sidecar.shared.catalog_file import yaml_tree
 from sidecar.shared.catalog_file.schema import schema_text
 from tests.unit.shared.catalog_file.sample import FULL_SAMPLE, SAMPLE
@@ -63,10 +65,13 @@ def test_an_editor_that_reads_yaml_1_1_agrees_on_the_samples(schema: Any, sample
 def test_it_names_what_the_domain_knows(schema: Any) -> None:
     limit = schema["$defs"]["limit_fields"]["properties"]
 
-    assert [unit.name.lower() for unit in WindowUnit] == limit["per"]["properties"]["unit"]["enum"]
+    # What a LEVEL feature's limits are of goes without saying.
+    units = [unit.name.lower() for unit in WindowUnit if unit is not WindowUnit.LEVEL]
+    assert units == limit["per"]["properties"]["unit"]["enum"]
     assert INTERVAL_MAX == limit["per"]["properties"]["interval"]["maximum"]
     assert INT64_MAX == limit["amount"]["maximum"]
     assert [how.name.lower() for how in Enforcement] == limit["enforcement"]["enum"]
+    assert [how.name.lower() for how in Across] == limit["across"]["enum"]
     assert list(DEFAULT_WARNING_PERCENTS) == limit["warn_at"]["default"]
     rollover = limit["rollover"]["properties"]
     assert ROLLOVER_WINDOWS_MAX == rollover["windows"]["maximum"]
@@ -91,6 +96,9 @@ def test_its_defaults_are_those_of_the_domain(schema: Any) -> None:
         fail["stale"]["default"],
     ]
     assert policy.outbox_full.name.lower() == fail["outbox_full"]["default"]
+    assert policy.no_lease.name.lower() == fail["no_lease"]["default"]
+    across = schema["$defs"]["limit_fields"]["properties"]["across"]
+    assert Limit("any", WindowSpec(WindowUnit.DAY)).across.name.lower() == across["default"]
     rollover = schema["$defs"]["limit_fields"]["properties"]["rollover"]["properties"]
     assert Rollover().windows == rollover["windows"]["default"]
 

@@ -66,14 +66,14 @@ CASES: list[tuple[str, str, str, str]] = [
         "rollover_of_too_many_windows",
         "{windows: 3, amount",
         "{windows: 37, amount",
-        f"22:33: {MONTHLY}.rollover.windows: 37 is more than 36",
+        f"24:33: {MONTHLY}.rollover.windows: 37 is more than 36",
     ),
     (
         "rollover_amount_too_large",
         "amount: 500,",
         "amount: 9_999_999_999_999_999_999,",
         (
-            f"22:44: {MONTHLY}.rollover.amount: must be 0 to 9223372036854775807, "
+            f"24:44: {MONTHLY}.rollover.amount: must be 0 to 9223372036854775807, "
             "is 9999999999999999999"
         ),
     ),
@@ -81,14 +81,14 @@ CASES: list[tuple[str, str, str, str]] = [
         "rollover_of_what_is_unlimited",
         "amount: 1_000",
         "amount: unlimited",
-        f"22:13: {MONTHLY}.rollover: needs an amount of which something can be left",
+        f"24:13: {MONTHLY}.rollover: needs an amount of which something can be left",
     ),
     (
         "rollover_beside_a_wrong_amount",
         "amount: 1_000\n            per: month",
         "amount: 1_0\n            per: month",
         (
-            f"19:21: {MONTHLY}.amount: must be a whole number such as 1000000 or 1_000_000, "
+            f"20:21: {MONTHLY}.amount: must be a whole number such as 1000000 or 1_000_000, "
             "or unlimited, is '1_0'; did you mean 10?"
         ),
     ),
@@ -97,7 +97,7 @@ CASES: list[tuple[str, str, str, str]] = [
         "per: month\n            align",
         "per: fortnight\n            align",
         (
-            f"20:18: {MONTHLY}.per: must be a window such as day, 3 months, 1 hour, lifetime "
+            f"21:18: {MONTHLY}.per: must be a window such as day, 3 months, 1 hour, lifetime "
             "or request, is 'fortnight'"
         ),
     ),
@@ -105,32 +105,32 @@ CASES: list[tuple[str, str, str, str]] = [
         "throttle_without_a_rate",
         "            throttle: {count: 1, per: second, burst: 5}\n",
         "",
-        f"23:11: {DAILY}.throttle: must be set, THROTTLE needs the rate past the amount",
+        f"25:11: {DAILY}.throttle: must be set, THROTTLE needs the rate past the amount",
     ),
     (
         "throttle_a_number",
         "throttle: {count: 1, per: second, burst: 5}",
         "throttle: 5",
-        f"27:23: {DAILY}.throttle: must be a mapping, is 5",
+        f"29:23: {DAILY}.throttle: must be a mapping, is 5",
     ),
     (
         "throttle_without_a_count",
         "{count: 1, per: second, burst: 5}",
         "{per: second, burst: 5}",
-        f"27:13: {DAILY}.throttle.count: is missing",
+        f"29:13: {DAILY}.throttle.count: is missing",
     ),
     (
         "throttle_of_hard",
         "enforcement: throttle",
         "enforcement: hard",
-        f"27:13: {DAILY}.throttle: only THROTTLE has a rate past the amount, this is HARD",
+        f"29:13: {DAILY}.throttle: only THROTTLE has a rate past the amount, this is HARD",
     ),
     (
         "throttle_misspelt",
         "enforcement: throttle",
         "enforcement: throtle",
         (
-            f"26:26: {DAILY}.enforcement: must be one of hard, soft, shadow, throttle; "
+            f"28:26: {DAILY}.enforcement: must be one of hard, soft, shadow, throttle; "
             "is 'throtle'; did you mean throttle?"
         ),
     ),
@@ -138,57 +138,57 @@ CASES: list[tuple[str, str, str, str]] = [
         "throttle_too_slow",
         "{count: 1, per: second, burst: 5}",
         "{count: 1, per: 32d}",
-        f"27:39: {DAILY}.throttle.per: must be 1ms to 31d, is 32d",
+        f"29:39: {DAILY}.throttle.per: must be 1ms to 31d, is 32d",
     ),
     (
         "rate_of_nothing",
         "count: 10",
         "count: 0",
-        f"30:20: {BURST}.count: must be 1 to 2305843009213, is 0",
+        f"32:20: {BURST}.count: must be 1 to 2305843009213, is 0",
     ),
     (
         "rate_of_a_fraction",
         "count: 10",
         "count: 1.5",
-        f"30:20: {BURST}.count: must be {A_WHOLE_NUMBER}, is 1.5",
+        f"32:20: {BURST}.count: must be {A_WHOLE_NUMBER}, is 1.5",
     ),
     (
         "rate_per_month",
         "per: 2 seconds",
         "per: month",
-        f"31:18: {BURST}.per: must be {A_LENGTH_OF_TIME}, is 'month'; did you mean 30d?",
+        f"33:18: {BURST}.per: must be {A_LENGTH_OF_TIME}, is 'month'; did you mean 30d?",
     ),
     (
         "rate_that_throttles",
         "enforcement: shadow",
         "enforcement: throttle",
-        f"34:26: {BURST}.enforcement: must be one of hard, shadow; is 'throttle'",
+        f"36:26: {BURST}.enforcement: must be one of hard, shadow; is 'throttle'",
     ),
     (
         "rate_named_as_a_limit",
         "          burst:\n",
         "          daily:\n",
-        ("29:11: plans.pro.entitlements.tokens.rates.daily: a limit is named 'daily' already"),
+        ("31:11: plans.pro.entitlements.tokens.rates.daily: a limit is named 'daily' already"),
     ),
     (
         "rate_by_a_dimension_and_its_value",
         "when: {model: large}",
         "when: {user: eve}",
-        f"35:26: {BURST}.when.user: 'user' cannot be fixed and a dimension at once",
+        f"37:26: {BURST}.when.user: 'user' cannot be fixed and a dimension at once",
     ),
     (
         "rates_of_a_boolean",
         "sso: true",
         "sso: {rates: {}}",
-        f"44:7: {EXTRA}.sso: must be true or false, sso is boolean",
+        f"46:7: {EXTRA}.sso: must be true or false, sso is boolean",
     ),
     (
         "merge_in_a_plan",
         "  free: {}",
         "  free: {entitlements: {sso: {value: true, merge: override}}}",
         (
-            "13:44: plans.free.entitlements.sso.merge: is not a field here; "
-            "known are value, limits, rates"
+            "14:44: plans.free.entitlements.sso.merge: is not a field here; "
+            "known are value, limits, rates, overdraft"
         ),
     ),
     (
@@ -196,7 +196,7 @@ CASES: list[tuple[str, str, str, str]] = [
         "merge: override\n        limits: {monthly: {amount: 5, per: month}}",
         "merge: replace\n        limits: {monthly: {amount: 5, per: month, align: billing}}",
         (
-            f"42:16: {EXTRA}.tokens.merge: must be one of increment, override; is 'replace'; "
+            f"44:16: {EXTRA}.tokens.merge: must be one of increment, override; is 'replace'; "
             "did you mean override?"
         ),
     ),
@@ -204,25 +204,25 @@ CASES: list[tuple[str, str, str, str]] = [
         "rank_too_high",
         "rank: 1",
         "rank: 1000001",
-        "39:11: add_ons.extra_tokens.rank: 1000001 is more than 1000000",
+        "41:11: add_ons.extra_tokens.rank: 1000001 is more than 1000000",
     ),
     (
         "add_on_of_an_unknown_feature",
         "      sso: true",
         "      ssso: true",
-        f"44:7: {EXTRA}.ssso: the catalog has no feature 'ssso'; did you mean 'sso'?",
+        f"46:7: {EXTRA}.ssso: the catalog has no feature 'ssso'; did you mean 'sso'?",
     ),
     (
         "add_on_with_a_broken_limit",
         "{amount: 5, per: month}",
         "{amount: 5, per: month, warn_at: [0]}",
-        f"43:61: {EXTRA}.tokens.limits.monthly.warn_at[0]: must be 1 to 1000, is 0",
+        f"45:61: {EXTRA}.tokens.limits.monthly.warn_at[0]: must be 1 to 1000, is 0",
     ),
     (
         "add_on_empty",
         "  seats: {}",
         "  seats:",
-        "46:3: add_ons.seats: must be a mapping, is empty",
+        "48:3: add_ons.seats: must be a mapping, is empty",
     ),
 ]
 

@@ -28,6 +28,7 @@ def test_every_number_has_its_unit_in_its_name(config: type[Struct]) -> None:
         "calls",
         "companies",
         "hours",
+        "leases",
         "ms",
         "percent",
         "records",

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from sidecar.domain import bounds
 from sidecar.domain.catalog.model import (
+    Across,
     AddOn,
     AddOnEntitlement,
     Catalog,
@@ -82,7 +83,7 @@ def rates(draw: st.DrawFn) -> Rate:
 
 @st.composite
 def windows(draw: st.DrawFn) -> Spec:
-    unit = draw(st.sampled_from(Unit))
+    unit = draw(st.sampled_from([unit for unit in Unit if unit is not Unit.LEVEL]))
     alignments = [Alignment.CALENDAR] if unit is Unit.REQUEST else list(Alignment)
     alignment = draw(st.sampled_from(alignments))
     weekly = unit is Unit.WEEK and alignment is Alignment.CALENDAR
@@ -104,6 +105,7 @@ def limits(draw: st.DrawFn, name: str) -> Limit:
     others = set(Enforcement) - {Enforcement.THROTTLE}
     enforcement = Enforcement.THROTTLE if throttles else draw(st.sampled_from(sorted(others)))
     amount = draw(amounts if throttles else st.none() | amounts)
+    shared = enforcement is Enforcement.HARD and window.unit is not Unit.REQUEST
     rolls = amount is not None and window.unit not in UNENDING and not scope.dimensions
     return Limit(
         name,
@@ -114,6 +116,7 @@ def limits(draw: st.DrawFn, name: str) -> Limit:
         draw(percents),
         throttle=draw(rates()) if throttles else None,
         rollover=draw(st.none() | rollovers) if rolls else None,
+        across=draw(st.sampled_from(Across)) if shared else Across.EXACT,
     )
 
 
@@ -154,6 +157,7 @@ def fail_policies(draw: st.DrawFn) -> FailPolicy:
         draw(st.sampled_from([deny, allow, FailAction.DEFAULT_PLAN])),
         stale,
         draw(st.none() | times if stale is FailAction.KEEP else times),
+        draw(st.sampled_from([deny, allow])),
         draw(st.sampled_from([deny, allow])),
     )
 

@@ -16,15 +16,14 @@ from sidecar.domain.catalog.model import (
     ExistingCompanies,
     Feature,
     FeatureKind,
-    Grace,
     Limit,
     LimitChange,
     Plan,
     RateChange,
     Rollover,
     Scope,
-    Trial,
 )
+from sidecar.domain.catalog.plan_terms import Grace, Trial
 from sidecar.domain.company.model import (
     Company,
     Override,

@@ -102,6 +102,24 @@ CATALOGS: dict[str, tuple[Change, str]] = {
         lambda m: _rate(m).ClearField("enforcement"),
         f"{FIRST_RATE}.enforcement",
     ),
+    "an unknown word of how exactly a limit holds": (_set("across", 9), f"{FIRST_LIMIT}.across"),
+    "a limit that is passed anyway, and exact": (
+        lambda m: (
+            m.plans[1]
+            .entitlements[1]
+            .limits[0]
+            .MergeFrom(
+                catalog_pb2.Limit(
+                    enforcement=catalog_pb2.ENFORCEMENT_SOFT, across=catalog_pb2.ACROSS_EXACT
+                )
+            )
+        ),
+        f"{FIRST_LIMIT}.across",
+    ),
+    "an unknown action without a lease": (
+        lambda m: setattr(m.features[2].fail_policy, "no_lease", 9),
+        "features[2].fail_policy.no_lease",
+    ),
     "an unknown fail action": (
         lambda m: setattr(m.features[2].fail_policy, "outbox_full", 9),
         "features[2].fail_policy.outbox_full",
