@@ -12,20 +12,21 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from sidecar.domain.bounds import INT64_MAX
-from sidecar.domain.company.model import CompanySnapshot
+from sidecar.domain.bounds import INT64_MAX, saturated
+from sidecar.domain.leases.model import Lease
 from sidecar.domain.limits.packs import Carried
-from sidecar.domain.limits.rates import Bucket
 from sidecar.storage.damage import UNREADABLE, StoreDamaged, damaged, reads
-from sidecar.storage.older_snapshots import decode_version_1, decode_version_2
+from sidecar.storage.key_check import KEY_CHECK_BYTES, KEYED, key_check
 from sidecar.storage.outbox_entry import FIRST_CHAIN
 
 T = TypeVar("T")
 
-STORE_FORMAT: Final = 7
+STORE_FORMAT: Final = 10
 """Format 2 knows counters into which amounts were carried, buckets, and segments of their own;
 format 3 has a key for each tally, and the catalog in parts; format 4 names once what a timeline
-holds; format 5 has answers in partitions; 6 knows what of a counter are corrections; 7 packs."""
+holds; format 5 has answers in partitions; 6 knows what of a counter are corrections; 7 packs; 8
+leases, and shares of rates; 9 counters that know their key; 10 counters below nothing, and items of
+levels."""
 _VERSION: Final = 1
 _CARRYING: Final = 2
 """Version of a counter that ends in values and carried amounts, instead of values alone."""
@@ -33,15 +34,22 @@ _CORRECTED: Final = 3
 """Version of one that ends in values, corrections, and what the plane has lost."""
 _CARRYING_CORRECTED, _PACKS = 4, 5
 """The same, with carried amounts behind the values; and with what was used of packs at the end."""
-_SEGMENTS: Final = 2
-"""Version of a snapshot whose segments each say all that holds."""
-_SNAPSHOT: Final = 3
-_CATALOG_HEAD: Final = 2
-"""Version of the head of a catalog in parts, instead of a catalog in one piece."""
+_LEASED: Final = 16
+"""Added to the version of a counter whose lease stands before the rest."""
+_TAKEN_BACK: Final = 64
+"""Added to the version of a counter of which more was taken back here than was counted: of a level
+that others have counted. Any other that is below nothing is damaged."""
+_PLAIN_KEYED: Final = _VERSION | KEYED
+_LEASED_UP: Final = frozenset(
+    kind | _LEASED | keyed for kind in (_VERSION, _CORRECTED) for keyed in (0, KEYED)
+)
+_COUNTED_UP: Final = _LEASED_UP | {version & ~_LEASED for version in _LEASED_UP}
+"""Versions of counters of which a count changes the fixed part alone; those with a lease."""
 _VERSION_BYTE: Final = bytes([_VERSION])
 
 _COUNTER = struct.Struct("<BIqqqq")
-_BUCKET = struct.Struct("<Bqqq")
+_LEASE = struct.Struct("<qqqq")
+_LEASED_COUNTER = struct.Struct("<BIqqqqqqqq")
 _TALLY = struct.Struct("<Bqq")
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -54,13 +62,15 @@ class StoreFormatError(Exception):
 class StoredCounter(msgspec.Struct, frozen=True, gc=False):
     """What is known of a counter, in the feature's unit.
 
-    `own`: counted here under the present incarnation. `others`: by everyone else, as last heard;
+    `own`: counted here under the present incarnation; below 0 where more was taken back of a level.
+    `others`: by everyone else, as last heard;
     may be negative after corrections. `heard`: the plane's version of what was last heard; older
     news is ignored. `values`: of the slot's dimensions. `carried`: what rolled over into the
     window, by age, the youngest first; `None` where nothing rolls over, or it is not known.
     `corrections`: the plane's own part of `others`; 0 also where it was not told. `lost`: the part
     of `others` that the plane has lost, and that is known here alone. `packs_used`: what earlier
-    windows have used of packs, known where `carried` is.
+    windows have used of packs, known where `carried` is. `lease`: what the present incarnation
+    holds of it.
     """
 
     own: int
@@ -72,6 +82,7 @@ class StoredCounter(msgspec.Struct, frozen=True, gc=False):
     corrections: int = 0
     lost: int = 0
     packs_used: int = 0
+    lease: Lease | None = None
 
     @property
     def came_in(self) -> Carried | None:
@@ -96,18 +107,6 @@ class Tally(msgspec.Struct, frozen=True):
     def plus(self, quantity: int) -> Tally:
         """With one more record."""
         return Tally(self.records + 1, min(INT64_MAX, self.quantity + quantity))
-
-
-class CatalogHead(msgspec.Struct, frozen=True):
-    """Where the catalog is, as of which revision of the control plane.
-
-    `generation` is in the keys of its `parts`, so that the next one is written beside it. Up to
-    format 2 a catalog was in one piece: that has no parts.
-    """
-
-    version: int
-    generation: int
-    parts: int
 
 
 class Incarnation(msgspec.Struct, frozen=True):
@@ -148,7 +147,13 @@ def encode_counter(counter: StoredCounter, incarnation: int) -> bytes:
     else:
         version, end = _CARRYING_CORRECTED, _pack((values, carried, *corrected))
     known = counter.own, counter.others, counter.heard, counter.window_end_us
-    return _COUNTER.pack(version, incarnation, *known) + end
+    if counter.own < 0:
+        version |= _TAKEN_BACK
+    lease = counter.lease
+    if lease is None:
+        return _COUNTER.pack(version, incarnation, *known) + end
+    held = lease.granted, lease.refill_at, lease.valid_until_us, lease.amount
+    return _LEASED_COUNTER.pack(version | _LEASED, incarnation, *known, *held) + end
 
 
 def decode_counter(
@@ -156,44 +161,58 @@ def decode_counter(
 ) -> StoredCounter:
     """A counter. What an earlier incarnation counted itself is, seen from a later one, by others.
 
+    So it has no lease either: what is left of one, that incarnation still has to account for.
     `values`: what the counter's values are, where the caller knows them: they are not read then.
     """
-    carried, corrections, lost, packs_used = None, 0, 0, 0
+    carried, corrections, lost, packs_used, lease = None, 0, 0, 0, None
     try:
         version, written_under, own, others, heard, window_end_us = _COUNTER.unpack_from(data)
+        at = _COUNTER.size
+        if version & KEYED:
+            data, version = data[:-KEY_CHECK_BYTES], version & ~KEYED
+        below, version = version & _TAKEN_BACK, version & ~_TAKEN_BACK
+        if version & _LEASED:
+            lease, version = Lease(*_LEASE.unpack_from(data, at)), version & ~_LEASED
+            at += _LEASE.size
         if version in (_CARRYING, _CARRYING_CORRECTED, _PACKS):
-            end = _unpack_carrying(data[_COUNTER.size :])
+            end = _unpack_carrying(data[at:])
             values, carried, packs_used = end.values, end.carried, end.packs_used
             corrections, lost = end.corrections, end.lost
         elif version == _CORRECTED:
-            values, corrections, lost = _unpack_corrected(data[_COUNTER.size :])
+            values, corrections, lost = _unpack_corrected(data[at:])
         else:
-            _require(version)
+            require_version_1(version)
             if values is None:
-                values = _unpack_values(data[_COUNTER.size :]) if len(data) > _COUNTER.size else ()
+                values = _unpack_values(data[at:]) if len(data) > at else ()
     except UNREADABLE as error:
         raise damaged(error, "a counter") from error
-    if own < 0:
+    if own < 0 and not below:
         raise StoreDamaged("damage in the store: a counter below nothing")
     if written_under != incarnation:
-        own, others = 0, min(INT64_MAX, own + others)
+        own, others, lease = 0, saturated(own + others), None
     return StoredCounter(
-        own, others, heard, window_end_us, values, carried, corrections, lost, packs_used
+        own, others, heard, window_end_us, values, carried, corrections, lost, packs_used, lease
     )
 
 
 def counted_up(
-    data: bytes | None, incarnation: int, quantity: int, window_end_us: int, values: tuple[str, ...]
+    key: bytes,
+    data: bytes | None,
+    incarnation: int,
+    quantity: int,
+    window_end_us: int,
+    values: tuple[str, ...],
 ) -> tuple[int, bytes] | None:
     """A counter's usage, and its bytes with a quantity more; `None` where that takes more care.
 
     It does where amounts were carried in, another incarnation wrote it, or it would overflow. The
     same as `decode_counter` and `encode_counter`, without a value in between. `data`: as it is
-    stored, `None` for one that is not; `window_end_us` and `values` are for that.
+    stored, `None` for one that is not; `key`, `window_end_us` and `values` are for that.
     """
     if data is None:
-        fixed = _COUNTER.pack(_VERSION, incarnation, quantity, 0, 0, window_end_us)
-        return 0, (fixed + _pack(values) if values else fixed)
+        fixed = _COUNTER.pack(_PLAIN_KEYED, incarnation, quantity, 0, 0, window_end_us)
+        check = key_check(key)
+        return 0, (fixed + _pack(values) + check if values else fixed + check)
     try:
         version, written_under, own, others, heard, window_end_us = _COUNTER.unpack_from(data)
     except struct.error as error:
@@ -201,7 +220,7 @@ def counted_up(
     own_after = own + quantity
     if written_under != incarnation or not quantity <= own_after <= INT64_MAX:
         return None
-    if version != _VERSION and version != _CORRECTED:
+    if version != _PLAIN_KEYED and version not in _COUNTED_UP:
         return None
     fixed = _COUNTER.pack(version, incarnation, own_after, others, heard, window_end_us)
     used = own + others
@@ -210,58 +229,51 @@ def counted_up(
     return (used if used > 0 else 0), fixed + data[_COUNTER.size :]
 
 
+def counted_up_leased(
+    data: bytes | None, incarnation: int, quantity: int, now_us: int, amount: int
+) -> tuple[int, bytes, int, bool] | None:
+    """As `counted_up`, under the counter's lease; `None` also where that does not cover it.
+
+    Usage before, the counter's bytes, what is left of the lease then, and whether it is to be
+    refilled. `amount`: of the limit. Whether that, too, has room is the caller's to see.
+    """
+    if data is None or len(data) < _LEASED_COUNTER.size:
+        return None
+    (
+        version, written_under, own, others, heard, window_end_us,
+        granted, refill_at, valid_until_us, lease_amount,
+    ) = _LEASED_COUNTER.unpack_from(data)  # fmt: skip
+    own_after = own + quantity
+    if (
+        own_after > granted
+        or now_us >= valid_until_us
+        or amount < lease_amount
+        or written_under != incarnation
+        or version not in _LEASED_UP
+        or own_after < quantity
+    ):
+        return None
+    used = own + others
+    if used > INT64_MAX:
+        return None
+    counted = _LEASED_COUNTER.pack(
+        version, incarnation, own_after, others, heard, window_end_us,
+        granted, refill_at, valid_until_us, lease_amount,
+    )  # fmt: skip
+    rest = data[_LEASED_COUNTER.size :]
+    return (used if used > 0 else 0), counted + rest, granted - own_after, own_after >= refill_at
+
+
 @reads("a counter")
 def is_carrying(data: bytes) -> bool:
     """Whether it is known of an encoded counter what was carried into its window."""
-    return data[0] in (_CARRYING, _CARRYING_CORRECTED, _PACKS)
+    return data[0] & ~(_LEASED | KEYED | _TAKEN_BACK) in (_CARRYING, _CARRYING_CORRECTED, _PACKS)
 
 
 @reads("a counter")
 def window_end_of(data: bytes) -> int:
     """End of the window of an encoded counter, for the sweep."""
     return int(_COUNTER.unpack_from(data)[5])
-
-
-def encode_bucket(bucket: Bucket, over_us: int) -> bytes:
-    """Bytes of a rate's bucket, which may be forgotten from `over_us` on."""
-    return _BUCKET.pack(_VERSION, bucket.level, bucket.updated_us, over_us)
-
-
-@reads("a rate's bucket")
-def decode_bucket(data: bytes) -> Bucket:
-    """A rate's bucket."""
-    version, level, updated_us, _ = _BUCKET.unpack(data)
-    _require(version)
-    return Bucket(level, updated_us)
-
-
-@reads("a rate's bucket")
-def over_of(data: bytes) -> int:
-    """From when on an encoded bucket may be forgotten, for the sweep."""
-    return int(_BUCKET.unpack(data)[3])
-
-
-def encode_snapshot(snapshot: CompanySnapshot) -> bytes:
-    """Bytes of a company's snapshot."""
-    return bytes([_SNAPSHOT]) + _pack(snapshot)
-
-
-@reads("a company's snapshot")
-def decode_snapshot(data: bytes) -> CompanySnapshot:
-    """A company's snapshot, of this version or an earlier one."""
-    body = memoryview(data)[1:]
-    if data[0] == _SNAPSHOT:
-        return msgspec.msgpack.decode(body, type=CompanySnapshot)
-    if data[0] == _SEGMENTS:
-        return decode_version_2(body)
-    _require(data[0])
-    return decode_version_1(body)
-
-
-@reads("a company's snapshot")
-def version_of(encoded_snapshot: bytes) -> int:
-    """The version of an encoded snapshot of a company."""
-    return msgspec.msgpack.decode(memoryview(encoded_snapshot)[1:], type=_Versioned).version
 
 
 def encode_tally(tally: Tally) -> bytes:
@@ -273,21 +285,8 @@ def encode_tally(tally: Tally) -> bytes:
 def decode_tally(data: bytes) -> Tally:
     """A tally."""
     version, records, quantity = _TALLY.unpack(data)
-    _require(version)
+    require_version_1(version)
     return Tally(records, quantity)
-
-
-def encode_catalog_head(head: CatalogHead) -> bytes:
-    """Bytes of the head of a catalog in parts."""
-    return bytes([_CATALOG_HEAD]) + _pack(head)
-
-
-@reads("the catalog")
-def decode_catalog_head(data: bytes) -> CatalogHead:
-    """The head of a catalog; one without parts is in one piece, and in the place of the head."""
-    if data[0] == _CATALOG_HEAD:
-        return msgspec.msgpack.decode(memoryview(data)[1:], type=CatalogHead)
-    return CatalogHead(decode_value(data, _Versioned).version, 0, 0)
 
 
 def encode_value(value: object) -> bytes:
@@ -298,7 +297,7 @@ def encode_value(value: object) -> bytes:
 @reads("a value")
 def decode_value(data: bytes, kind: type[T]) -> T:
     """A value that `encode_value` wrote."""
-    _require(data[0])
+    require_version_1(data[0])
     return msgspec.msgpack.decode(memoryview(data)[1:], type=kind)
 
 
@@ -310,11 +309,8 @@ class _CarryingEnd(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
     packs_used: int = 0
 
 
-class _Versioned(msgspec.Struct, frozen=True):
-    version: int
-
-
-def _require(version: int) -> None:
+def require_version_1(version: int) -> None:
+    """Raise `StoreDamaged` for a record of another version than the first."""
     if version != _VERSION:
         # A store of a newer program was refused when it was opened, so nobody wrote this.
         raise StoreDamaged(f"damage in the store: a record of version {version}")

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
-from sidecar.domain.bounds import INT64_MAX
-from sidecar.domain.limits.counters import CounterTotal
+from sidecar.domain.bounds import saturated
+from sidecar.domain.limits.counters import CounterTotal, is_level
 from sidecar.domain.slices import Slices
 from sidecar.storage import codec, keys
 from sidecar.storage.codec import StoredCounter
@@ -71,16 +72,14 @@ class Counters:
                     continue
                 others, corrections, lost = _as_told(known, total)
                 came_from = known if total.carried is None else total
-                heard = StoredCounter(
-                    known.own,
-                    others,
-                    total.version,
-                    known.window_end_us,
-                    known.values,
-                    came_from.carried,
-                    corrections,
-                    lost,
-                    came_from.packs_used,
+                heard = replace(
+                    known,
+                    others=others,
+                    heard=total.version,
+                    carried=came_from.carried,
+                    corrections=corrections,
+                    lost=lost,
+                    packs_used=came_from.packs_used,
                 )
                 if heard != known:
                     transaction.put_counter(key, heard)
@@ -130,20 +129,19 @@ def _as_told(known: StoredCounter, total: CounterTotal) -> tuple[int, int, int]:
     """What others have counted, what of it are corrections, and what of it the plane has lost.
 
     Without corrections a counter only grows. Where it is less than it was, the plane has lost
-    state: what was known stays, and what is counted anew comes on top of it.
+    state: what was known stays, and what is counted anew comes on top of it. A level falls as well:
+    of it the plane is believed.
     """
     others = total.total - total.own
     if total.corrections is None:
-        return _bounded(others), 0, 0  # a plane of before they were told: it is believed
+        return saturated(others), 0, 0  # a plane of before they were told: it is believed
+    if is_level(total.counter.slot):
+        return saturated(others), saturated(total.corrections), 0
     counted = others - total.corrections
     lost = known.lost
     if known.others - known.corrections - lost > counted:
         lost = max(lost, known.others - others)
-    return _bounded(others + lost), _bounded(total.corrections), _bounded(lost)
-
-
-def _bounded(amount: int) -> int:
-    return max(-INT64_MAX, min(INT64_MAX, amount))
+    return saturated(others + lost), saturated(total.corrections), saturated(lost)
 
 
 def _next_start(last: bytes, suffix: bytes) -> bytes:

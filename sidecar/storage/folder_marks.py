@@ -8,8 +8,10 @@
 | `in-doubt`   | the same mark where the last owner met damage, and ended                        |
 | `ends`       | when owners ended without closing it, lately; and whether it is being looked    |
 |              | through: if so in vain, since its owner ended meanwhile                         |
-| `identity`   | whose store it is, as of the last time that it was opened or closed; and which  |
-|              | stores were here before and are gone                                           |
+| `identity`   | whose store it is, and where, as of the last time that it was opened or closed; |
+|              | and which stores were here before and are gone                                 |
+| `seal-1`,    | made with the last `identity`, and never touched again: tells what was put back |
+| `seal-2`     | (see `store_place`)                                                             |
 
 None of them is read as more than it is: one that is damaged itself says nothing.
 """
@@ -29,13 +31,15 @@ import structlog
 
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.time.windows import END_INSTANT_US
+from sidecar.shared.wall_clock import boot_id
+from sidecar.storage.store_place import SEALS, StorePlace, remove_other_seals, with_new_seal
 
 IN_USE: Final = "in-use"
 NOT_IN_USE: Final = "not-in-use"
 IN_DOUBT: Final = "in-doubt"
 ENDS: Final = "ends"
 IDENTITY: Final = "identity"
-FILES: Final = frozenset({IN_USE, NOT_IN_USE, IN_DOUBT, ENDS, IDENTITY, "identity.new"})
+FILES: Final = frozenset({IN_USE, NOT_IN_USE, IN_DOUBT, ENDS, IDENTITY, "identity.new", *SEALS})
 LOSSES_MAX: Final = 16
 """The newest are kept; the control plane has been told of the others."""
 REASON_MAX: Final = 200
@@ -44,7 +48,6 @@ SUCCESSION_SECONDS: Final = 600.0
 """Ends within so long of each other follow in quick succession."""
 _ENDS_KEPT: Final = 8
 _MARK_BYTES_MAX: Final = 1 << 16
-_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 log = structlog.get_logger(__name__)
 
@@ -79,10 +82,11 @@ class StoreLoss(msgspec.Struct, frozen=True):
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Whose store it is, and which were here before."""
+    """Whose store it is, which were here before, and where it is, as far as that is known."""
 
     lives: tuple[KnownLife, ...] = ()
     losses: tuple[StoreLoss, ...] = ()
+    place: StorePlace | None = None
 
     @property
     def is_of_nobody(self) -> bool:
@@ -126,7 +130,7 @@ class FolderMarks:
 
     def past(self) -> Past:
         """What became of the last owner; its end is noted."""
-        boot = _boot_id()
+        boot = boot_id()
         left_by = _text(self._folder / IN_USE)
         in_doubt = (self._folder / IN_DOUBT).exists()
         is_known = left_by is not None or in_doubt or (self._folder / NOT_IN_USE).exists()
@@ -166,11 +170,15 @@ class FolderMarks:
             return Identity()
 
     def put_identity(self, identity: Identity) -> None:
-        """Note whose store it is. On a full disk the older note stays."""
+        """Note whose store it is, under a new seal. On a full disk the older note and seal stay."""
         spare = self._folder / "identity.new"
+        place = identity.place
         try:
-            _write(spare, msgspec.json.encode(identity))
+            if place is not None:
+                place = with_new_seal(self._folder, place, self.identity().place)
+            _write(spare, msgspec.json.encode(msgspec.structs.replace(identity, place=place)))
             spare.rename(self._folder / IDENTITY)
+            remove_other_seals(self._folder, place)
             _sync(self._folder)
         except OSError as error:
             log.warning("store.identity_not_noted", error=str(error))
@@ -180,7 +188,7 @@ class FolderMarks:
 
         A mark that is there is written over if it has to be, and renamed: that needs no room.
         """
-        boot = _boot_id()
+        boot = boot_id()
         mark = self._folder / IN_USE
         spares = [self._folder / name for name in (IN_DOUBT, NOT_IN_USE)]
         present = next((path for path in (mark, *spares) if path.exists()), mark)
@@ -272,10 +280,3 @@ def _sync(folder: Path) -> None:
         os.fsync(opened)
     finally:
         os.close(opened)
-
-
-def _boot_id() -> str:
-    try:
-        return _BOOT_ID.read_text().strip()
-    except OSError:
-        return "unknown"

@@ -9,6 +9,7 @@ path of pages to every commit (measured: 16 % of an engine call).
 | `g` company NUL feature NUL slot-hash values-hash                | bucket of a rate  |
 | `h` partition hash of company and idempotency key                | stored answer     |
 | `i` the same hash: up to format 4                                | stored answer     |
+| `l` incarnation, key of a counter without its first byte        | lease of it       |
 | `m` name                                                         | facts of the store|
 | `mname` incarnation                                              | its id            |
 | `mtally` incarnation feature                                     | tally             |
@@ -18,6 +19,11 @@ path of pages to every commit (measured: 16 % of an engine call).
 | `q` number                                                       | damaged: set aside|
 | `s` company                                                      | company snapshot  |
 | `t` company                                                      | one to be taken   |
+| `up` key of a counter without its first byte                     | how many seats    |
+| `us` key of a counter without its first byte, holder             | seat              |
+| `ut` company NUL feature NUL holder                              | seat, to be told  |
+| `v` company NUL feature NUL item                                 | item of a level   |
+| `x` instant, key of an item without its first byte               | that it is over   |
 | `z` incarnation sequence                                         | outbox entry      |
 
 Identifiers are printable, so NUL separates them. The outbox sorts last, which makes every new
@@ -37,6 +43,7 @@ COUNTERS: Final = b"c"
 BUCKETS: Final = b"g"
 ANSWERS: Final = b"h"
 UNPARTITIONED_ANSWERS: Final = b"i"
+LEASES: Final = b"l"
 META: Final = b"m"
 ABSENT: Final = b"n"
 COMPANY_NAMES: Final = b"o"
@@ -44,6 +51,11 @@ CATALOG_PARTS: Final = b"p"
 QUARANTINE: Final = b"q"
 SNAPSHOTS: Final = b"s"
 STAGED: Final = b"t"
+SEAT_POOLS: Final = b"up"
+SEATS: Final = b"us"
+UNTOLD_SEATS: Final = b"ut"
+LEVEL_ITEMS: Final = b"v"
+EXPIRIES: Final = b"x"
 OUTBOX: Final = b"z"
 
 META_FORMAT: Final = b"mformat"
@@ -59,6 +71,10 @@ META_PROBE: Final = b"mprobe"
 META_NAME: Final = b"mname"
 META_COVERAGE: Final = b"mcoverage"
 META_QUARANTINE: Final = b"mquarantine"
+META_RATE_SHARES: Final = b"mrateshares"
+META_LEASE_TERMS: Final = b"mleaseterms"
+META_LEASES: Final = b"mleases"
+META_SEATS: Final = b"mseats"
 
 _SLOT_BYTES: Final = 8
 _VALUES_BYTES: Final = 16
@@ -110,6 +126,53 @@ def window_start_of(key: bytes) -> int:
 def counters_of(company: str, feature: str, slot: str) -> bytes:
     """What the keys of all counters of a slot begin with."""
     return counter_base(company, feature, slot, ())
+
+
+def leases_of(incarnation: int) -> bytes:
+    """What the keys of all leases of an incarnation begin with."""
+    return LEASES + _ORDINAL.pack(incarnation)
+
+
+def lease_key(incarnation: int, counter: bytes) -> bytes:
+    """Key of an incarnation's lease of the counter with a key."""
+    return leases_of(incarnation) + counter[1:]
+
+
+def counter_of_lease(key: bytes) -> bytes:
+    """Key of the counter in the key of a lease."""
+    return COUNTERS + key[1 + _ORDINAL.size :]
+
+
+@reads("the key of a lease")
+def ordinal_of_lease(key: bytes) -> int:
+    """The incarnation in the key of a lease."""
+    return int(_ORDINAL.unpack_from(key, 1)[0])
+
+
+def seats_of(counter: bytes) -> bytes:
+    """What the keys of all seats begin with that are counted on the counter with a key."""
+    return SEATS + counter[1:]
+
+
+def seat_key(counter: bytes, holder: str) -> bytes:
+    """Key of a holder's seat."""
+    return SEATS + counter[1:] + holder.encode()
+
+
+def seat_pool_key(counter: bytes) -> bytes:
+    """Key of how many seats of a counter are held."""
+    return SEAT_POOLS + counter[1:]
+
+
+def untold_seat_key(company: str, feature: str, holder: str) -> bytes:
+    """Key of what the plane is to be told of a holder."""
+    return b"%b%b\0%b\0%b" % (UNTOLD_SEATS, company.encode(), feature.encode(), holder.encode())
+
+
+@reads("the key of a seat")
+def holder_of(key: bytes, begin: int) -> str:
+    """The holder in the key of a seat, which begins so far in."""
+    return key[begin:].decode()
 
 
 def answer_hash(company: str, idempotency_key: str) -> bytes:
@@ -169,6 +232,32 @@ def ordinal_of_name(incarnation_name_key: bytes) -> int:
 def company_of(company_key: bytes) -> str:
     """The company in the key of a snapshot, wherever it is, of its absence, or of a name."""
     return company_key[1:].decode()
+
+
+def level_items_of(company: str, feature: str) -> bytes:
+    """What the keys of all items of a level begin with."""
+    return b"%b%b\0%b\0" % (LEVEL_ITEMS, company.encode(), feature.encode())
+
+
+def level_item_key(company: str, feature: str, item: str) -> bytes:
+    """Key of an item of a level."""
+    return level_items_of(company, feature) + item.encode()
+
+
+def expiry_key(expires_us: int, item: bytes) -> bytes:
+    """Key of the note of when an item with a key is over, microseconds since the Unix epoch."""
+    return EXPIRIES + _START.pack(expires_us) + item[1:]
+
+
+def item_of_expiry(key: bytes) -> bytes:
+    """Key of the item in the key of such a note."""
+    return LEVEL_ITEMS + key[1 + _START.size :]
+
+
+@reads("when an item is over")
+def expires_us_of(key: bytes) -> int:
+    """When, in the key of such a note."""
+    return int(_START.unpack_from(key, 1)[0])
 
 
 def tallies_of(incarnation: int) -> bytes:

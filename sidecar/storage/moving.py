@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import sha256
 
-import msgspec
+from msgspec.structs import replace
 
-from sidecar.domain.bounds import INT64_MAX
+from sidecar.domain.bounds import saturated
+from sidecar.domain.limits.counters import is_level
 from sidecar.storage import keys
-from sidecar.storage.codec import StoredCounter
+from sidecar.storage.codec import Incarnation, StoredCounter
 from sidecar.storage.damage import StoreDamaged
 from sidecar.storage.kv_engine import KvTransaction
+from sidecar.storage.lease_entry import decode_lease, encode_lease, lease_of
+from sidecar.storage.lease_numbers import next_number
 from sidecar.storage.outbox_entry import record_in
 from sidecar.storage.quarantine import Noticing, note_missing, set_aside
 from sidecar.storage.record_reader import RecordReader, RecordSummary
@@ -20,16 +23,22 @@ from sidecar.storage.transaction import Transaction
 from sidecar.storage.waiting import Pair
 
 
-def move_record(transaction: Transaction, name: str, record: bytes, summary: RecordSummary) -> None:
-    """Append a record to the present incarnation. `name`: its id until now.
+def move_record(
+    transaction: Transaction,
+    left: Incarnation,
+    sequence: int,
+    record: bytes,
+    summary: RecordSummary,
+) -> None:
+    """Append a record to the present incarnation. `left`, `sequence`: which one it was until now.
 
     Without an idempotency key it gets that as one: a clone may hold the same record, and offer it
     too.
     """
-    _count_as_own(transaction, summary)
+    _count_as_own(transaction, left, sequence, summary)
     identity = b""
     if not summary.keyed:
-        identity = encode_identity(name, sha256(record).digest()[:16])
+        identity = encode_identity(f"{left.id}-{sequence}", sha256(record).digest()[:16])
     transaction.append(record + identity)
 
 
@@ -56,12 +65,42 @@ def summary_in(reader: RecordReader, entry: bytes) -> RecordSummary | None:
         return None
 
 
-def _count_as_own(transaction: Transaction, summary: RecordSummary) -> None:
+def _count_as_own(
+    transaction: Transaction, left: Incarnation, sequence: int, summary: RecordSummary
+) -> None:
     """A moved record is reported under the present incarnation: it is no longer others'."""
-    for ref in summary.counters:
-        base = keys.counter_base(summary.company, summary.feature, ref.slot, ref.values)
+    parts = [(summary.feature, ref, summary.quantity) for ref in summary.counters]
+    parts += [(burn.feature, burn.counter, burn.amount) for burn in summary.burns]
+    for feature, ref, amount in parts:
+        base = keys.counter_base(summary.company, feature, ref.slot, ref.values)
         key = keys.counter_key(base, ref.window.start_us)
         known = transaction.counter(key) or StoredCounter(0, 0, 0, ref.window.end_us, ref.values)
-        own = min(INT64_MAX, known.own + summary.quantity)
-        others = max(-INT64_MAX, known.others - summary.quantity)
-        transaction.put_counter(key, msgspec.structs.replace(known, own=own, others=others))
+        own = saturated(known.own + amount)
+        others = saturated(known.others - amount)
+        transaction.put_counter(key, replace(known, own=own, others=others))
+        _hand_over(transaction, left, sequence, key, amount, own)
+
+
+def _hand_over(
+    transaction: Transaction, left: Incarnation, sequence: int, key: bytes, quantity: int, own: int
+) -> None:
+    """Have the present incarnation answer to the plane for what it sends, and not the one left.
+
+    What that one counted, and nobody sends any more under it, is outstanding there for ever.
+    """
+    kv = transaction.keyspace
+    left_key = keys.lease_key(left.ordinal, key)
+    data = kv.get(left_key)
+    if data is None or (entry := decode_lease(data)).left_at < sequence:
+        return
+    number = next_number(kv, transaction.incarnation.id)
+    granted = entry.granted - quantity
+    if not is_level(entry.slot):
+        granted = max(0, granted)
+    kv.put(left_key, encode_lease(replace(entry, number=number, granted=granted)))
+    present_key = keys.lease_key(transaction.incarnation.ordinal, key)
+    if (data := kv.get(present_key)) is not None:
+        present = decode_lease(data)
+    else:
+        present = replace(lease_of(transaction.incarnation.id, entry.counter), number=number)
+    kv.put(present_key, encode_lease(replace(present, granted=max(present.granted, own))))

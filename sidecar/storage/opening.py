@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import structlog
 
@@ -23,6 +24,9 @@ from sidecar.storage.store import Store
 from sidecar.storage.transaction import AnswerPlace
 from sidecar.storage.upgrade import take_over_answers, take_over_tallies
 
+_FORMAT_WITH_PLACE: Final = 8
+"""From this format on who opens or closes a store notes where it is."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -32,23 +36,28 @@ def open_store(
     new_incarnation: Callable[[], str],
     outbox_records_max: int = 1_000_000,
     power_lost: bool = False,
+    is_copy: bool | None = False,
 ) -> Store:
     """Open the store on an engine, or start one.
 
-    After a loss of power the store may be older than what was answered: it goes on under a new
-    incarnation, behind what waits in its outbox. Raises `StoreFormatError` for a store that a newer
+    After a loss of power the store may be older than what was answered, and a copy may be spent
+    from twice: it goes on under a new incarnation, which has no leases, behind what waits in its
+    outbox. `is_copy`: whether it is not where its last owner left it; `None` where that was not
+    noted: programs of earlier formats did not. Raises `StoreFormatError` for a store that a newer
     program wrote, and `StoreDamaged` where it does not even tell whose it is.
     """
     kv = engine.begin()
     try:
-        _require_format(kv)
+        written_as = _require_format(kv)
         stored = incarnations = read_incarnations(kv)
         if not incarnations:
             incarnations = (Incarnation(1, new_incarnation()),)
         else:
             incarnations = tuple(mended(engine, kv, known) for known in incarnations)
-            if power_lost:
-                log.warning("store.power_lost", left=incarnations[-1].id)
+            if is_copy is None:
+                is_copy = written_as >= _FORMAT_WITH_PLACE
+            if power_lost or is_copy:
+                log.warning("store.new_life", left=incarnations[-1].id, power_lost=power_lost)
                 end = read_head(engine, kv, incarnations[-1]).sequence
                 incarnations = with_new_incarnation(incarnations, new_incarnation(), end)
         heads = {known: read_head(engine, kv, known) for known in incarnations}
@@ -73,8 +82,11 @@ def open_store(
     return store
 
 
-def _require_format(kv: KvTransaction) -> None:
-    """Refuse a newer format. An older one is read as it is, and from now on is of this format."""
+def _require_format(kv: KvTransaction) -> int:
+    """Refuse a newer format. An older one is read as it is, and from now on is of this format.
+
+    The format until now; 0 for none.
+    """
     data = kv.get(keys.META_FORMAT)
     if data is not None and not (data.isdigit() and len(data) < 10):
         raise StoreDamaged("damage in the store: a format that is no number")
@@ -85,3 +97,4 @@ def _require_format(kv: KvTransaction) -> None:
             f"the store has format {int(data)}, written by a newer tallyd; this one reads up to "
             f"{codec.STORE_FORMAT}: use the newer program, or another store path"
         )
+    return 0 if data is None else int(data)

@@ -207,14 +207,14 @@ class Outbox:
             damaged.clear()
             for key, entry in self._pairs(transaction, fenced, STEP_RECORDS, STEP_BYTES):
                 summary = summary_in(self._reader, entry)
-                counters += len(summary.counters) if summary else 0
+                counters += len(summary.counters) + len(summary.burns) if summary else 0
                 if moved and counters > STEP_RECORDS:
                     break
                 moved.append((key, entry))
                 sequence, behind = keys.sequence_of(key), partial(self._behind, kv, key)
                 missing += max(0, min(sequence, end + 1) - walk.sequence - 1)
                 if walk.follow(sequence, entry, behind) and summary:
-                    move_record(transaction, f"{fenced.id}-{sequence}", record_in(entry), summary)
+                    move_record(transaction, fenced, sequence, record_in(entry), summary)
                 else:
                     damaged.append((key, entry))
             if not moved:

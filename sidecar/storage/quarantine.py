@@ -3,7 +3,8 @@
 The bytes stay under keys of their own, bounded in number and in size. Beyond that they are counted
 alone. What was taken out is missing from then on; what that means is for each kind another thing:
 snapshots and the catalog are fetched again, an answer for retries is not given again, a counter
-begins anew with what the plane tells of it, and a usage record is lost to the ledger. So the plane
+begins anew, under a new incarnation, with what the plane tells of it, and a usage record is lost to
+the ledger. So the plane
 is told of usage records, by the incarnation that they were of; and of those that are not there.
 """
 
@@ -31,6 +32,7 @@ _KINDS: Final = {
     keys.BUCKETS: "bucket of a rate",
     keys.ANSWERS: "stored answer",
     keys.UNPARTITIONED_ANSWERS: "stored answer",
+    keys.LEASES: "lease",
     keys.META: "fact of the store",
     keys.CATALOG_PARTS: "part of the catalog",
     keys.COMPANY_NAMES: "name of a company",

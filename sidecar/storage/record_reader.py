@@ -9,10 +9,18 @@ import msgspec
 from sidecar.domain.limits.counters import CounterRef
 
 
+class BurnedPart(msgspec.Struct, frozen=True):
+    """What of a record's cost was burned from one source of a balance, in micro-credits."""
+
+    feature: str
+    counter: CounterRef
+    amount: int
+
+
 class RecordSummary(msgspec.Struct, frozen=True):
     """What the store has to know of a record: whose it is, how much, and where it was counted.
 
-    `keyed`: it has an idempotency key.
+    `keyed`: it has an idempotency key. `burns`: parts of what it costs.
     """
 
     company: str
@@ -20,6 +28,7 @@ class RecordSummary(msgspec.Struct, frozen=True):
     quantity: int
     counters: tuple[CounterRef, ...]
     keyed: bool
+    burns: tuple[BurnedPart, ...] = ()
 
 
 class RecordReader(Protocol):

@@ -11,24 +11,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
 from sidecar.domain.catalog.model import Catalog, CatalogSnapshot
 from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.slices import Slices, pages, whole
-from sidecar.storage import codec, keys
+from sidecar.storage import codec, keys, snapshot_codec
 from sidecar.storage.bounded_scan import scan_bounded
 from sidecar.storage.catalog_parts import joined, parts_of
-from sidecar.storage.codec import CatalogHead
 from sidecar.storage.company_names import forget_names, led_to, note_names
 from sidecar.storage.kv_engine import KvTransaction
 from sidecar.storage.room import require_room_for_snapshots
+from sidecar.storage.snapshot_codec import CatalogHead
 from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
-
-T = TypeVar("T")
+from sidecar.storage.watch_position import (
+    WatchPosition,
+    is_staged,
+    position_of,
+    put_position,
+    put_staged,
+    reach_staged,
+)
 
 WRITTEN_AT_ONCE: Final = 160
 """Companies whose snapshots are written in one step."""
@@ -36,13 +42,6 @@ _WEIGHT_AT_ONCE: Final = 1_000
 """Phases, add-ons and overrides, beyond those of the first company."""
 _PARTS_AT_ONCE: Final = 4
 _NO_CATALOG: Final = CatalogHead(0, 0, 0)
-
-
-class WatchPosition(msgspec.Struct, frozen=True):
-    """How far the control plane was followed: its state's identity, and the revision in it."""
-
-    epoch: str = ""
-    revision: int = 0
 
 
 class SnapshotChanges(msgspec.Struct, frozen=True):
@@ -58,12 +57,6 @@ class SnapshotChanges(msgspec.Struct, frozen=True):
     replace: bool = False
 
 
-class Staged(msgspec.Struct, frozen=True):
-    """That the switch is behind what is staged, and where it leads to."""
-
-    position: WatchPosition | None
-
-
 def _nothing(_: bool) -> Slices[None]:
     yield from ()
 
@@ -73,7 +66,7 @@ class Snapshots:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._hides = self._read(keys.META_STAGED, Staged) is not None
+        self._hides = store.transact(lambda transaction: is_staged(transaction.keyspace))
         self._is_clear = False
         whole(self._cleared())
 
@@ -90,7 +83,7 @@ class Snapshots:
             data = kv.get(keys.META_CATALOG)
             if data is None:
                 return None
-            head = codec.decode_catalog_head(data)
+            head = snapshot_codec.decode_catalog_head(data)
             if not head.parts:
                 return codec.decode_value(data, CatalogSnapshot)
             start, stop = _range_of(head.generation)
@@ -103,7 +96,7 @@ class Snapshots:
     def company(self, company: str) -> CompanySnapshot | None:
         """A company's snapshot, by any of its ids, if it is held."""
         data = self._store.transact(lambda transaction: self._called(transaction, company))
-        return codec.decode_snapshot(data) if data else None
+        return snapshot_codec.decode_snapshot(data) if data else None
 
     def holds(self, company: str) -> bool:
         """Whether a company's snapshot is held."""
@@ -111,7 +104,7 @@ class Snapshots:
 
     def position(self) -> WatchPosition:
         """How far the control plane was followed."""
-        return self._read(keys.META_POSITION, WatchPosition) or WatchPosition()
+        return self._store.transact(lambda transaction: position_of(transaction.keyspace))
 
     def company_ids(self, after: str, most: int) -> list[str]:
         """Ids of companies held, in order, behind the one given; at most so many.
@@ -213,10 +206,7 @@ class Snapshots:
         for key, _ in parts:
             kv.delete(key)
         if not parts and self._hides:
-            staged_to = kv.get(keys.META_STAGED)
-            assert staged_to is not None
-            _put_position(transaction, codec.decode_value(staged_to, Staged).position)
-            kv.delete(keys.META_STAGED)
+            reach_staged(kv)
         return bool(parts)
 
     def _called(self, transaction: Transaction, name: str) -> bytes | None:
@@ -230,10 +220,6 @@ class Snapshots:
         if self._hides:
             staged = transaction.keyspace.get(keys.staged_key(company))
         return transaction.keyspace.get(keys.snapshot_key(company)) if staged is None else staged
-
-    def _read(self, key: bytes, kind: type[T]) -> T | None:
-        data = self._store.transact(lambda transaction: transaction.keyspace.get(key))
-        return None if data is None else codec.decode_value(data, kind)
 
 
 def _fits_a_step(changes: SnapshotChanges) -> bool:
@@ -265,7 +251,7 @@ def _write(transaction: Transaction, changes: SnapshotChanges) -> None:
     _put_companies(changes.companies, keys.snapshot_key, changes.replace, transaction)
     for company in changes.removed:
         _remove(transaction.keyspace, company)
-    _put_position(transaction, changes.position)
+    put_position(transaction.keyspace, changes.position)
 
 
 def _switch(
@@ -274,8 +260,8 @@ def _switch(
     """Let what is staged hide what is beside it."""
     kv = transaction.keyspace
     if head is not None:
-        kv.put(keys.META_CATALOG, codec.encode_catalog_head(head))
-    kv.put(keys.META_STAGED, codec.encode_value(Staged(position)))
+        kv.put(keys.META_CATALOG, snapshot_codec.encode_catalog_head(head))
+    put_staged(kv, position)
 
 
 def _put_companies(
@@ -289,10 +275,10 @@ def _put_companies(
     for snapshot in companies:
         kv.delete(keys.absent_key(snapshot.company))
         stored = kv.get(keys.snapshot_key(snapshot.company))
-        if stored is None or replace or codec.version_of(stored) <= snapshot.version:
+        if stored is None or replace or snapshot_codec.version_of(stored) <= snapshot.version:
             if replace:
                 forget_names(kv, snapshot.company, stored)
-            kv.put(key_of(snapshot.company), codec.encode_snapshot(snapshot))
+            kv.put(key_of(snapshot.company), snapshot_codec.encode_snapshot(snapshot))
             note_names(kv, snapshot)
 
 
@@ -306,18 +292,13 @@ def _stage_removals(companies: Sequence[str], transaction: Transaction) -> None:
         transaction.keyspace.put(keys.staged_key(company), b"")
 
 
-def _put_position(transaction: Transaction, position: WatchPosition | None) -> None:
-    if position is not None:
-        transaction.keyspace.put(keys.META_POSITION, codec.encode_value(position))
-
-
 def _put(key: bytes, data: bytes, transaction: Transaction) -> None:
     transaction.keyspace.put(key, data)
 
 
 def _catalog_head(transaction: Transaction) -> CatalogHead:
     data = transaction.keyspace.get(keys.META_CATALOG)
-    return _NO_CATALOG if data is None else codec.decode_catalog_head(data)
+    return _NO_CATALOG if data is None else snapshot_codec.decode_catalog_head(data)
 
 
 def _range_of(generation: int) -> tuple[bytes, bytes]:

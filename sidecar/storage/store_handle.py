@@ -28,17 +28,20 @@ import lmdb
 import msgspec
 import structlog
 
+from sidecar.domain.errors import Exhausted, Unavailable
 from sidecar.shared.held_files import HeldFiles
 from sidecar.shared.private_files import keep_folder_private
 from sidecar.shared.wall_clock import wall_us
-from sidecar.storage import folder_marks
+from sidecar.storage import folder_marks, keys
 from sidecar.storage.damage import StoreDamaged
+from sidecar.storage.facts import write_fact
 from sidecar.storage.folder_marks import FolderMarks, Identity, KnownLife, Past, StoreLoss
 from sidecar.storage.lmdb_engine import DAMAGE, OwnerLock
 from sidecar.storage.mapped_engine import open_engine
 from sidecar.storage.opening import open_store
 from sidecar.storage.record_check import set_damaged_aside
 from sidecar.storage.store import Store
+from sidecar.storage.store_place import StorePlace, difference, place_of
 from sidecar.storage.verification import problem_in_metas, verifies
 
 _DAMAGED: Final = "damaged-"
@@ -70,11 +73,21 @@ class StoreHandle:
         self.store = store
         self.losses: Sequence[StoreLoss] = losses
         self._lock = lock
+        self._data = folder / "data.mdb"
         self._marks = marks
         self._held = HeldFiles()
-        for path in (folder, folder / "owner.lock", folder / "data.mdb"):
+        for path in (folder, folder / "owner.lock", self._data):
             self._held.hold(path)
-        self._note(losses)
+
+    def begin(self) -> None:
+        """Note whose store it is, and where.
+
+        Behind a transaction of this opening: by that a file of before it is told, if put back.
+        """
+        with contextlib.suppress(Exhausted, Unavailable):  # a full disk: what is stored stays
+            write_fact(self.store, keys.META_PROBE, None)
+        if self.store.ended_by is None:
+            self._note(tuple(self.losses))
 
     def lost(self) -> str:
         """What of the store was deleted or replaced, in words; empty where all is in its place."""
@@ -105,7 +118,7 @@ class StoreHandle:
             KnownLife(known.id, head.sequence, known.acknowledged_sequence)
             for known, head in self.store.lives()
         )
-        self._marks.put_identity(Identity(lives, losses))
+        self._marks.put_identity(Identity(lives, losses, place_of(self._data)))
 
 
 def open_folder(
@@ -122,10 +135,12 @@ def open_folder(
     marks = FolderMarks(folder)
     lock = OwnerLock(folder)
     try:
-        keep_folder_private(folder, _is_ours)
         past = marks.past()
         identity = marks.identity()
         data = folder / "data.mdb"
+        # Now: to take a mode from a file changes what is compared.
+        place = place_of(data, identity.place.seal if identity.place else 0)
+        keep_folder_private(folder, _is_ours)
         # Of a store whose loss is noted there may be no successor yet.
         loss = _missing(data) if past.is_known and not identity.is_of_nobody else ""
         looks = not loss and _is_to_be_looked_through(past)
@@ -133,14 +148,15 @@ def open_folder(
             loss = loss or _damage_in(data, past, looks=looks)
             identity = _with_loss(marks, identity, loss)
             power_lost = past.power_lost and not loss
-            store, damage = _opened(folder, max_bytes, sync_commits, outbox_records_max, power_lost)
+            arguments = folder, max_bytes, sync_commits, outbox_records_max
+            store, damage = _opened(*arguments, power_lost, _is_copy(identity, place))
             identity = _with_loss(marks, identity, damage)
             try:
                 if looks:
-                    set_damaged_aside(store)
+                    set_damaged_aside(store, new_incarnation)
                 # Only now: an opening that fails must leave the traces of a loss of power.
                 marks.mark_in_use()
-                return StoreHandle(store, lock, folder, marks, identity.losses)
+                opened = StoreHandle(store, lock, folder, marks, identity.losses)
             except BaseException:
                 with contextlib.suppress(OSError):  # what came first says more
                     store.close()
@@ -148,6 +164,9 @@ def open_folder(
     except BaseException:
         lock.release()
         raise
+    with opened.watched():
+        opened.begin()
+    return opened
 
 
 def _with_loss(marks: FolderMarks, identity: Identity, loss: str) -> Identity:
@@ -172,6 +191,17 @@ def _is_to_be_looked_through(past: Past) -> bool:
     return looks
 
 
+def _is_copy(identity: Identity, now: StorePlace | None) -> bool | None:
+    """Whether a store is not the one that its last owner left; `None` where nobody noted that."""
+    noted = identity.place
+    if noted is None or now is None:
+        return None
+    why = difference(noted, now)
+    if why:
+        log.warning("store.not_where_it_was", reason=why)
+    return bool(why)
+
+
 def _missing(data: Path) -> str:
     """Whether the file of a store that was here has nothing in it, in words."""
     try:
@@ -194,20 +224,30 @@ def _damage_in(data: Path, past: Past, *, looks: bool) -> str:
 
 
 def _opened(
-    folder: Path, max_bytes: int, sync_commits: bool, outbox_records_max: int, power_lost: bool
+    folder: Path,
+    max_bytes: int,
+    sync_commits: bool,
+    outbox_records_max: int,
+    power_lost: bool,
+    is_copy: bool | None,
 ) -> tuple[Store, str]:
     """The store, or a new one in the place of one that cannot be opened; and why that cannot."""
     arguments = folder, max_bytes, sync_commits, outbox_records_max
     try:
-        return _open(*arguments, power_lost), ""
+        return _open(*arguments, power_lost, is_copy), ""
     except StoreDamaged as error:
         log.error("store.damaged", error=str(error))
         _set_aside(folder)
-        return _open(*arguments, False), f"it cannot be opened: {error}"
+        return _open(*arguments, False, False), f"it cannot be opened: {error}"
 
 
 def _open(
-    folder: Path, max_bytes: int, sync_commits: bool, outbox_records_max: int, power_lost: bool
+    folder: Path,
+    max_bytes: int,
+    sync_commits: bool,
+    outbox_records_max: int,
+    power_lost: bool,
+    is_copy: bool | None,
 ) -> Store:
     try:
         engine = open_engine(folder, max_bytes, sync_commits=sync_commits)
@@ -217,6 +257,7 @@ def _open(
                 new_incarnation=new_incarnation,
                 outbox_records_max=outbox_records_max,
                 power_lost=power_lost,
+                is_copy=is_copy,
             )
         except BaseException:
             engine.close()

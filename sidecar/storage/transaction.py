@@ -19,7 +19,9 @@ from sidecar.storage.answer_codec import (
     decode_answer,
     encode_answer,
 )
+from sidecar.storage.bucket_codec import decode_bucket, encode_bucket
 from sidecar.storage.codec import Incarnation, StoredCounter
+from sidecar.storage.key_check import keyed
 from sidecar.storage.keys import OUTBOX, pack_outbox_key
 from sidecar.storage.kv_engine import KvEngine, KvTransaction
 from sidecar.storage.outbox_entry import ENTRY_VERSION, FIRST_CHAIN, pack_entry
@@ -103,10 +105,21 @@ class Transaction:
             None if data is None else codec.decode_counter(data, self.incarnation.ordinal, values)
         )
 
+    def lease_covers(self, key: bytes, quantity: int, at_us: int, amount: int) -> bool:
+        """Whether it is certain that the lease under a counter's key covers a quantity.
+
+        `amount`: of the limit. Quicker than to look at the counter.
+        """
+        assert self.kv is not None
+        ordinal = self.incarnation.ordinal
+        return (
+            codec.counted_up_leased(self.kv.get(key), ordinal, quantity, at_us, amount) is not None
+        )
+
     def put_counter(self, key: bytes, counter: StoredCounter) -> None:
         """Set a counter."""
         assert self.kv is not None
-        self.kv.put(key, codec.encode_counter(counter, self.incarnation.ordinal))
+        self.kv.put(key, keyed(codec.encode_counter(counter, self.incarnation.ordinal), key))
 
     def carried_before(self, base: bytes, window_start_us: int) -> tuple[int, StoredCounter] | None:
         """The last earlier window of which it is known what came into it; of the newest few.
@@ -124,6 +137,11 @@ class Transaction:
                 return keys.window_start_of(stop), counter
         return None
 
+    def has_counter_behind(self, base: bytes, window_start_us: int) -> bool:
+        """Whether anything is known of a later window than one, of counters without values."""
+        start, stop = keys.counter_key(base, window_start_us + 1), base + b"\xff" * 9
+        return self._engine.last(self.keyspace, start, stop) is not None
+
     def bucket(self, key: bytes, now_us: int) -> Bucket | None:
         """The bucket of a rate under a key; `None` for one that is empty.
 
@@ -136,20 +154,21 @@ class Transaction:
         data = self.kv.get(key)
         if data is None:
             return None
-        kept = codec.decode_bucket(data)
+        kept = decode_bucket(data, self.incarnation.ordinal)
         if kept.updated_us > END_INSTANT_US:
             return None  # of no time that there is: what is left in it can't be told
         updated_us = kept.updated_us - self._buckets_ahead_us
         if updated_us > now_us:
             self._buckets_ahead_us += updated_us - now_us
             updated_us = now_us
-        return Bucket(kept.level, updated_us)
+        return Bucket(kept.level, updated_us, kept.share_ppm)
 
     def put_bucket(self, key: bytes, bucket: Bucket, over_us: int) -> None:
         """Set a bucket, which may be forgotten from `over_us` on."""
         assert self.kv is not None
-        kept = Bucket(bucket.level, bucket.updated_us + self._buckets_ahead_us)
-        self.kv.put(key, codec.encode_bucket(kept, over_us))
+        updated_us = bucket.updated_us + self._buckets_ahead_us
+        kept = Bucket(bucket.level, updated_us, bucket.share_ppm)
+        self.kv.put(key, encode_bucket(kept, over_us, self.incarnation.ordinal))
 
     def stores_answer(self, name: bytes) -> bool:
         """Whether there is an answer under a hash."""

@@ -6,13 +6,17 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from sidecar.domain.company.model import CompanySnapshot
+from sidecar.domain.leases.model import LeaseResult, LeaseStatus, LeaseWish
+from sidecar.domain.limits.counters import CounterName
 from sidecar.domain.time.units import DAY_US
 from sidecar.storage import keys
 from sidecar.storage.answers import Answers
 from sidecar.storage.contact import write_contact
-from sidecar.storage.snapshots import SnapshotChanges, WatchPosition
+from sidecar.storage.leases import Leases
+from sidecar.storage.snapshots import SnapshotChanges
 from sidecar.storage.sweep import COUNTER_KEPT_US, Sweep
 from sidecar.storage.transaction import Transaction
+from sidecar.storage.watch_position import WatchPosition
 from tests.support.build import NOW_US, counter_ref, limit, total
 from tests.support.stores import MONTHLY, OpenedStore, count_in, keep_answer
 
@@ -100,6 +104,34 @@ def remove_a_partition(opened: OpenedStore) -> None:
     Answers(opened.store, quota_bytes=1 << 20, kept_us=DAY_US).tend(NOW_US + DAY_US)
 
 
+def ask_for_leases(opened: OpenedStore) -> None:
+    names = [CounterName("acme", "calls", ref) for ref in (MONTHLY, *USERS)]
+    wishes = [LeaseWish(name, 1, 50, gives_back=at == 1) for at, name in enumerate(names)]
+    Leases(opened.store).request(wishes)
+
+
+def asked_for_leases(opened: OpenedStore) -> None:
+    some_calls(opened)
+    ask_for_leases(opened)
+
+
+def take_leases(opened: OpenedStore) -> None:
+    answered = []
+    for number, ref in enumerate((MONTHLY, *USERS), 1):
+        result = LeaseResult(number, LeaseStatus.GRANTED, 45, ref.window.end_us, amount=90)
+        answered.append((CounterName("acme", "calls", ref), result, 30))
+    Leases(opened.store).take("life-1", answered)
+
+
+def held_leases(opened: OpenedStore) -> None:
+    asked_for_leases(opened)
+    take_leases(opened)
+
+
+def drop_a_lease(opened: OpenedStore) -> None:
+    Leases(opened.store).drop(CounterName("acme", "calls", MONTHLY))
+
+
 BATCHES = {
     "a call": Batch(a_call, a_call),
     "a group of calls": Batch(a_call, some_calls),
@@ -112,6 +144,10 @@ BATCHES = {
     "a fencing": Batch(some_calls, fence),
     "a step of moving": Batch(fenced, lambda o: o.outbox.move_fenced()),
     "companies": Batch(held_companies, take_companies),
+    "requests for leases": Batch(some_calls, ask_for_leases),
+    "requests that give leases back": Batch(held_leases, ask_for_leases),
+    "leases that are granted": Batch(asked_for_leases, take_leases),
+    "a lease that is dropped": Batch(held_leases, drop_a_lease),
     "a contact": Batch(a_call, lambda o: write_contact(o.store, 5)),
     "a new partition of answers": Batch(some_calls, begin_a_partition),
     "a step of removing answers": Batch(two_partitions, remove_a_partition),

@@ -10,8 +10,9 @@ from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.errors import Unavailable
 from sidecar.domain.slices import whole
 from sidecar.storage.codec import Tally
-from sidecar.storage.snapshots import SnapshotChanges, WatchPosition
+from sidecar.storage.snapshots import SnapshotChanges
 from sidecar.storage.sweep import Sweep
+from sidecar.storage.watch_position import WatchPosition
 from tests.conformance.store.batches import (
     LATER_US,
     USERS,

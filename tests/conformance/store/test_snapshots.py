@@ -7,7 +7,10 @@ import pytest
 from sidecar.domain.catalog.model import Catalog, CatalogSnapshot, Feature, FeatureKind
 from sidecar.domain.company.model import CompanySnapshot, Phase
 from sidecar.domain.company.timeline import compile_snapshot
-from sidecar.storage.snapshots import SnapshotChanges, WatchPosition
+from sidecar.storage import codec
+from sidecar.storage.keys import META_POSITION
+from sidecar.storage.snapshots import SnapshotChanges
+from sidecar.storage.watch_position import READS, KeptPosition, WatchPosition
 from tests.support.build import catalog, catalog_snapshot, company, limit, metered
 from tests.support.stores import OpenedStore
 
@@ -73,6 +76,17 @@ def test_removed_companies_are_gone_and_others_are_not(opened: OpenedStore) -> N
 def test_a_position_of_none_leaves_it_as_it_is(opened: OpenedStore) -> None:
     opened.snapshots.apply(SnapshotChanges(position=WatchPosition("epoch", 5)))
     opened.snapshots.apply(SnapshotChanges(companies=[snapshot(9)]))
+    assert WatchPosition("epoch", 5) == opened.snapshots.position()
+
+
+def test_where_a_program_was_that_read_less_is_the_start_for_this_one(opened: OpenedStore) -> None:
+    def keep(kept: KeptPosition) -> None:
+        data = codec.encode_value(kept)
+        opened.store.transact(lambda transaction: transaction.keyspace.put(META_POSITION, data))
+
+    keep(KeptPosition("epoch", 5, reads=READS - 1))
+    assert WatchPosition("epoch", 0) == opened.snapshots.position()
+    keep(KeptPosition("epoch", 5, reads=READS + 1))
     assert WatchPosition("epoch", 5) == opened.snapshots.position()
 
 

@@ -18,7 +18,8 @@ from sidecar.domain.slices import Slices
 from sidecar.storage import catalog_parts, snapshots
 from sidecar.storage.kv_engine import KvFull
 from sidecar.storage.memory import MemoryEngine
-from sidecar.storage.snapshots import SnapshotChanges, Snapshots, WatchPosition
+from sidecar.storage.snapshots import SnapshotChanges, Snapshots
+from sidecar.storage.watch_position import WatchPosition
 from tests.support.build import catalog, catalog_snapshot, limit, metered
 from tests.support.stores import Disk, MemoryDisk, OpenedStore
 

@@ -7,8 +7,9 @@ from sidecar.domain.limits.rates import Bucket
 from sidecar.domain.slices import whole
 from sidecar.domain.time.units import DAY_US
 from sidecar.storage import keys
-from sidecar.storage.snapshots import SnapshotChanges, WatchPosition
+from sidecar.storage.snapshots import SnapshotChanges
 from sidecar.storage.sweep import COUNTER_KEPT_US, Sweep
+from sidecar.storage.watch_position import WatchPosition
 from tests.support.build import LIFETIME, NOW_US, catalog, catalog_snapshot, counter_ref, limit
 from tests.support.stores import MONTHLY, OpenedStore, keep_answer
 

@@ -35,22 +35,17 @@ from sidecar.domain.company.model import (
     SubscriptionStatus,
 )
 from sidecar.domain.company.spans import snapshot_of
-from sidecar.domain.limits.rates import Bucket
 from sidecar.domain.time.sure import KnownTime
-from sidecar.storage import codec, outbox_entry
+from sidecar.storage import codec, outbox_entry, snapshot_codec
 from sidecar.storage.answer_codec import (
     StoredAnswer,
     decode_answer,
     encode_answer,
 )
-from sidecar.storage.codec import (
-    CatalogHead,
-    Incarnation,
-    StoredCounter,
-    Tally,
-)
+from sidecar.storage.codec import Incarnation, StoredCounter, Tally
 from sidecar.storage.damage import StoreDamaged
-from sidecar.storage.snapshots import WatchPosition
+from sidecar.storage.snapshot_codec import CatalogHead
+from sidecar.storage.watch_position import KeptPosition
 from tests.support.build import DAY, MONTH, SHADOW, SOFT, THROTTLE, catalog, limit, metered
 
 CHAIN: Final = bytes(range(32))
@@ -80,13 +75,6 @@ CARRYING_CORRECTED: Final = StoredCounter(300, -2, 77, 1_775_001_600_000_000, ()
 CARRYING_CORRECTED_HEX: Final = "04" + COUNTER_HEX[2:] + "94" + "90" + "920400" + "03" + "00"
 PACKS: Final = StoredCounter(300, -2, 77, 1_775_001_600_000_000, (), (4, 0), 3, 0, 9)
 PACKS_HEX: Final = "05" + COUNTER_HEX[2:] + "95" + "90" + "920400" + "03" + "00" + "09"
-
-BUCKET_HEX: Final = (
-    "01"  # version
-    "2c01000000000000"  # level
-    "4d00000000000000"  # when it was that full
-    "0000d8c35a4e0600"  # from when on it may be forgotten
-)
 
 WHOLE_ANSWER: Final = StoredAnswer(DIGEST, b"answer")
 WHOLE_ANSWER_HEX: Final = "01" + "0000d8c35a4e0600" + DIGEST.hex() + b"answer".hex()
@@ -145,15 +133,6 @@ def test_which_counters_are_carried_into_is_seen_without_reading_them() -> None:
 
 def test_values_that_are_known_are_not_read() -> None:
     assert BY_USER == codec.decode_counter(bytes.fromhex(COUNTER_HEX), 2, ("ann", ""))
-
-
-@pytest.mark.parametrize(("level", "written"), [(300, BUCKET_HEX), (-2, "01fe" + "ff" * 7)])
-def test_a_bucket_is_written_and_read_like_this(level: int, written: str) -> None:
-    bucket = Bucket(level, 77)
-    data = codec.encode_bucket(bucket, 1_775_001_600_000_000)
-    assert written + BUCKET_HEX[len(written) :] == data.hex()
-    assert bucket == codec.decode_bucket(data)
-    assert 1_775_001_600_000_000 == codec.over_of(data)
 
 
 def test_a_counter_of_an_earlier_incarnation_is_others_alone() -> None:
@@ -264,7 +243,7 @@ INCARNATIONS_HEX: Final = (
     "65646765645f627974657300"
 )
 
-POSITION_HEX: Final = "0182a565706f6368a565706f6368a87265766973696f6ecd012c"
+POSITION_HEX: Final = "0183a565706f6368a565706f6368a87265766973696f6ecd012ca5726561647301"
 
 TIME: Final = KnownTime(1773576000000000, 1773575940000000, -600000000, "one", 7)
 TIME_HEX: Final = (
@@ -328,7 +307,7 @@ COMPANY_HEX: Final = (
     ("value", "kind", "expected"),
     [
         pytest.param(INCARNATIONS, tuple[Incarnation, ...], INCARNATIONS_HEX, id="incarnations"),
-        pytest.param(WatchPosition("epoch", 300), WatchPosition, POSITION_HEX, id="position"),
+        pytest.param(KeptPosition("epoch", 300, 1), KeptPosition, POSITION_HEX, id="position"),
         pytest.param(TIME, KnownTime, TIME_HEX, id="time"),
         pytest.param({"calls": Tally(3, 70_000)}, dict[str, Tally], TALLIES_HEX, id="tallies"),
         pytest.param(CatalogSnapshot(9, BASIC), CatalogSnapshot, CATALOG_HEX, id="catalog"),
@@ -343,12 +322,12 @@ def test_a_value_is_written_and_read_like_this(value: object, kind: Any, expecte
 
 
 def test_a_company_is_written_and_read_like_this() -> None:
-    assert COMPANY_HEX == codec.encode_snapshot(ACME).hex()
-    assert ACME == codec.decode_snapshot(bytes.fromhex(COMPANY_HEX))
+    assert COMPANY_HEX == snapshot_codec.encode_snapshot(ACME).hex()
+    assert ACME == snapshot_codec.decode_snapshot(bytes.fromhex(COMPANY_HEX))
 
 
 def test_in_a_company_of_version_2_each_segment_says_all_that_holds() -> None:
-    assert ACME == codec.decode_snapshot(bytes.fromhex(COMPANY_V2_HEX))
+    assert ACME == snapshot_codec.decode_snapshot(bytes.fromhex(COMPANY_V2_HEX))
 
 
 @pytest.mark.parametrize(
@@ -360,14 +339,11 @@ def test_in_a_company_of_version_2_each_segment_says_all_that_holds() -> None:
             lambda data: codec.decode_counter(data, 2, ("ann", "")),
             id="counter of known values",
         ),
-        pytest.param(BUCKET_HEX, codec.decode_bucket, id="bucket"),
-        pytest.param(COMPANY_HEX, codec.decode_snapshot, id="company"),
+        pytest.param(COMPANY_HEX, snapshot_codec.decode_snapshot, id="company"),
         pytest.param(ANSWER_HEX, lambda data: decode_answer(data, NAMES), id="answer"),
         pytest.param(TALLY_HEX, codec.decode_tally, id="tally"),
-        pytest.param(HEAD_HEX, codec.decode_catalog_head, id="head of a catalog"),
-        pytest.param(
-            POSITION_HEX, lambda data: codec.decode_value(data, WatchPosition), id="value"
-        ),
+        pytest.param(HEAD_HEX, snapshot_codec.decode_catalog_head, id="head of a catalog"),
+        pytest.param(POSITION_HEX, lambda data: codec.decode_value(data, KeptPosition), id="value"),
     ],
 )
 def test_a_record_of_a_later_version_is_damage(
@@ -383,18 +359,28 @@ def test_a_tally_is_written_and_read_like_this() -> None:
 
 
 def test_the_head_of_a_catalog_is_written_and_read_like_this() -> None:
-    assert HEAD_HEX == codec.encode_catalog_head(HEAD).hex()
-    assert HEAD == codec.decode_catalog_head(bytes.fromhex(HEAD_HEX))
+    assert HEAD_HEX == snapshot_codec.encode_catalog_head(HEAD).hex()
+    assert HEAD == snapshot_codec.decode_catalog_head(bytes.fromhex(HEAD_HEX))
 
 
 def test_a_catalog_in_one_piece_is_its_own_head() -> None:
-    assert CatalogHead(9, 0, 0) == codec.decode_catalog_head(bytes.fromhex(EVERYTHING_HEX))
+    assert CatalogHead(9, 0, 0) == snapshot_codec.decode_catalog_head(bytes.fromhex(EVERYTHING_HEX))
 
 
 @pytest.mark.parametrize("written", [COMPANY_HEX, COMPANY_V2_HEX, "01" + COMPANY_V2_HEX[2:]])
 def test_the_version_of_a_company_is_read_alone(written: str) -> None:
-    assert 9 == codec.version_of(bytes.fromhex(written))
+    assert 9 == snapshot_codec.version_of(bytes.fromhex(written))
 
 
-def test_the_format_of_the_store_is_7() -> None:
-    assert 7 == codec.STORE_FORMAT
+def test_the_format_of_the_store_is_10() -> None:
+    assert 10 == codec.STORE_FORMAT
+
+
+def test_a_counter_of_which_more_was_taken_back_than_counted_is_written_and_read_like_this() -> (
+    None
+):
+    counter = StoredCounter(-5, 8, 3, FOREVER_US)
+    written = codec.encode_counter(counter, 2)
+    assert 0x41 == written[0]
+    assert counter == codec.decode_counter(written, 2)
+    assert StoredCounter(0, 3, 3, FOREVER_US) == codec.decode_counter(written, 3)

@@ -11,39 +11,59 @@ import pytest
 from sidecar.domain.catalog.model import Catalog, CatalogSnapshot
 from sidecar.domain.company.model import CompanySnapshot, Segment
 from sidecar.domain.limits.rates import Bucket
-from sidecar.storage import codec, keys
+from sidecar.storage import codec, keys, snapshot_codec
 from sidecar.storage.answer_codec import Partitions, decode_answer, encode_answer
-from sidecar.storage.codec import CatalogHead, Incarnation, StoredCounter, Tally
+from sidecar.storage.bucket_codec import decode_bucket, encode_bucket, over_of
+from sidecar.storage.codec import Incarnation, StoredCounter, Tally
 from sidecar.storage.damage import StoreDamaged
 from sidecar.storage.incarnations import name_in
+from sidecar.storage.lease_entry import (
+    counter_key_of,
+    decode_lease,
+    encode_lease,
+    lease_of,
+    read_lease,
+)
+from sidecar.storage.level_items import LevelItem, read_item
 from sidecar.storage.outbox_entry import chain_in, record_in, total_bytes_in
-from sidecar.storage.snapshots import Staged, WatchPosition
+from sidecar.storage.snapshot_codec import CatalogHead
+from sidecar.storage.watch_position import KeptPosition, Staged, decode_position
 from sidecar.sync.records import UsageRecordReader
 from tests.support.build import NOW_US, catalog, limit, metered
 from tests.support.seeds import rounds, seeded
 from tests.support.stores import record_of
+from tests.unit.storage.test_damaged_leases import ANN
+from tests.unit.storage.test_leased_counter import LEASE, LEASED
 
 CONTENT: Final = catalog({"basic": [metered("calls", limit(each=["user"]))]})
 COUNTER: Final = codec.encode_counter(StoredCounter(5, 7, 9, NOW_US, ("ann", "")), 1)
 CARRYING: Final = codec.encode_counter(StoredCounter(5, 7, 9, NOW_US, (), (3, 2)), 1)
 ANSWER: Final = encode_answer(bytes(16), b"answer, of life-1-7", 1, 7, len("life-1-7"))
 NAMES: Final = {1: "life-1"}
-BUCKET: Final = codec.encode_bucket(Bucket(5, NOW_US), NOW_US)
-COMPANY: Final = codec.encode_snapshot(CompanySnapshot("acme", 9, (Segment(),)))
-HEAD: Final = codec.encode_catalog_head(CatalogHead(9, 2, 3))
+BUCKET: Final = encode_bucket(Bucket(5, NOW_US), NOW_US, 1)
+SHARED_BUCKET: Final = encode_bucket(Bucket(5, NOW_US, 250_000), NOW_US, 1)
+COMPANY: Final = snapshot_codec.encode_snapshot(CompanySnapshot("acme", 9, (Segment(),)))
+HEAD: Final = snapshot_codec.encode_catalog_head(CatalogHead(9, 2, 3))
 ENTRY: Final = b"\1" + bytes(8) + bytes(32) + record_of(5)
 RECORDS: Final = UsageRecordReader()
 
 Read = Callable[[bytes], object]
+ITEM = LevelItem("acme", "jobs", "job", 3, "life-1-7", 8, 9, {"user": "ann"})
 READERS: Final[Mapping[str, tuple[bytes, Read]]] = {
     "counter": (COUNTER, lambda data: codec.decode_counter(data, 1)),
     "counter of known values": (COUNTER, lambda data: codec.decode_counter(data, 1, ("a", "b"))),
     "counter that carries": (CARRYING, lambda data: codec.decode_counter(data, 2)),
-    "counter counted up": (COUNTER, lambda data: codec.counted_up(data, 1, 5, NOW_US, ())),
+    "counter counted up": (COUNTER, lambda data: codec.counted_up(b"c", data, 1, 5, NOW_US, ())),
+    "counter with a lease": (LEASED, lambda data: codec.decode_counter(data, 1)),
+    "counter with a lease counted up": (
+        LEASED,
+        lambda data: codec.counted_up_leased(data, 1, 5, NOW_US, 1_000),
+    ),
     "window of a counter": (COUNTER, codec.window_end_of),
     "whether a counter carries": (COUNTER, codec.is_carrying),
-    "bucket": (BUCKET, codec.decode_bucket),
-    "end of a bucket": (BUCKET, codec.over_of),
+    "bucket": (BUCKET, lambda data: decode_bucket(data, 1)),
+    "bucket of a share": (SHARED_BUCKET, lambda data: decode_bucket(data, 1)),
+    "end of a bucket": (BUCKET, over_of),
     "answer": (ANSWER, lambda data: decode_answer(data, NAMES)),
     "answer of format 4": (b"\1" + bytes(24) + b"answer", lambda data: decode_answer(data, {})),
     "partitions of answers": (
@@ -52,11 +72,22 @@ READERS: Final[Mapping[str, tuple[bytes, Read]]] = {
     ),
     "key of an answer": (keys.answers_of(3) + bytes(16), keys.partition_of),
     "key of an id": (keys.name_key(3), keys.ordinal_of_name),
+    "item of a level": (
+        codec.encode_value(ITEM),
+        lambda data: read_item(ITEM.key, data),
+    ),
+    "key of when an item is over": (keys.expiry_key(7, ITEM.key), keys.expires_us_of),
+    "lease": (encode_lease(lease_of("life-1", ANN)), decode_lease),
+    "lease under its key": (
+        encode_lease(lease_of("life-1", ANN)),
+        lambda data: read_lease(keys.lease_key(1, counter_key_of(ANN)), data),
+    ),
+    "key of a lease": (keys.lease_key(1, counter_key_of(ANN)), keys.ordinal_of_lease),
     "id of an incarnation": (b"life-1", name_in),
-    "snapshot": (COMPANY, codec.decode_snapshot),
-    "version of a snapshot": (COMPANY, codec.version_of),
+    "snapshot": (COMPANY, snapshot_codec.decode_snapshot),
+    "version of a snapshot": (COMPANY, snapshot_codec.version_of),
     "tally": (codec.encode_tally(Tally(3, 70)), codec.decode_tally),
-    "head of a catalog": (HEAD, codec.decode_catalog_head),
+    "head of a catalog": (HEAD, snapshot_codec.decode_catalog_head),
     "part of a catalog": (
         codec.encode_value(CONTENT),
         lambda data: codec.decode_value(data, Catalog),
@@ -66,11 +97,11 @@ READERS: Final[Mapping[str, tuple[bytes, Read]]] = {
         lambda data: codec.decode_value(data, CatalogSnapshot),
     ),
     "position": (
-        codec.encode_value(WatchPosition("epoch", 9)),
-        lambda data: codec.decode_value(data, WatchPosition),
+        codec.encode_value(KeptPosition("epoch", 9)),
+        decode_position,
     ),
     "staged": (
-        codec.encode_value(Staged(WatchPosition("epoch", 9))),
+        codec.encode_value(Staged(KeptPosition("epoch", 9))),
         lambda data: codec.decode_value(data, Staged),
     ),
     "contact": (codec.encode_value(NOW_US), lambda data: codec.decode_value(data, int)),
@@ -136,11 +167,16 @@ def test_nothing_at_all_is_a_value_or_damage(name: str) -> None:
     damage_in(read, b"")
 
 
-def test_a_counter_below_nothing_is_damage() -> None:
+def test_a_counter_below_nothing_is_damage_but_for_one_that_says_so() -> None:
     data = codec.encode_counter(StoredCounter(-5, 0, 0, NOW_US), 1)
+    assert -5 == codec.decode_counter(data, 1).own
+    assert codec.counted_up(b"c", data, 1, 1, NOW_US, ()) is None
+    data = bytes([data[0] & ~64]) + data[1:]
     with pytest.raises(StoreDamaged, match="below nothing"):
         codec.decode_counter(data, 1)
-    assert codec.counted_up(data, 1, 1, NOW_US, ()) is None
+    assert codec.counted_up(b"c", data, 1, 1, NOW_US, ()) is None
+    leased = codec.encode_counter(StoredCounter(-5, 0, 0, NOW_US, lease=LEASE), 1)
+    assert codec.counted_up_leased(leased, 1, 1, NOW_US, 1_000) is None
 
 
 def test_a_mistake_in_the_program_does_not_pass_for_damage() -> None:

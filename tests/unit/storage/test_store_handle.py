@@ -82,8 +82,8 @@ def folder(tmp_path: Path) -> Path:
 def test_a_folder_is_made_with_a_store_in_it(folder: Path) -> None:
     with opened_in(folder) as store:
         assert 36 == len(store.incarnation.id)
-        assert {"owner.lock", "in-use", "identity", "data.mdb"} == set(names(folder))
-    assert {"owner.lock", "not-in-use", "identity", "data.mdb"} == set(names(folder))
+        assert {"owner.lock", "in-use", "identity", "seal-1", "data.mdb"} == set(names(folder))
+    assert {"owner.lock", "not-in-use", "identity", "seal-2", "data.mdb"} == set(names(folder))
 
 
 def test_closed_in_order_and_opened_again_it_goes_on(folder: Path) -> None:
