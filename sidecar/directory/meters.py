@@ -9,9 +9,10 @@ from typing import Final
 
 import msgspec
 
-from sidecar.domain.catalog.model import Enforcement, Limit, RateLimit
+from sidecar.domain.catalog.model import Enforcement, FeatureKind, Limit, RateLimit
 from sidecar.domain.company.model import CompanySnapshot, Segment
 from sidecar.domain.limits.counters import (
+    CounterName,
     CounterRef,
     rate_slot_of,
     scope_values,
@@ -20,7 +21,8 @@ from sidecar.domain.limits.counters import (
 )
 from sidecar.domain.limits.rolling_limits import is_carried_on
 from sidecar.domain.limits.value_amounts import limits_by_value
-from sidecar.domain.time.company_windows import company_window, generation_of
+from sidecar.domain.seats.rules import generation_counted
+from sidecar.domain.time.company_windows import company_window
 from sidecar.domain.time.windows import Window
 from sidecar.storage import keys
 from sidecar.storage.record_wire import encode_counter_name, encode_slot, encode_window
@@ -43,7 +45,8 @@ class Meter:
     `base`: what the keys of counters without values begin with. `chainless`: a window of which it
     was found that nobody can tell what was carried into it. `by_value`: the limit as it is for
     values with an amount of their own; `None` where there are none. `carries_on`: what of its
-    windows is left, or of packs, is carried on.
+    windows is left, or of packs, is carried on. `throttle_slot`: of the rate past a THROTTLE limit.
+    `exact`: where it has an amount, it is counted on by leases alone.
     """
 
     __slots__ = (
@@ -57,16 +60,23 @@ class Meter:
         "by_value",
         "carries_on",
         "chainless",
+        "exact",
         "feature",
         "limit",
         "plain",
         "slot",
+        "throttle_slot",
     )
 
     def __init__(
-        self, snapshot: CompanySnapshot, segment: Segment, feature: str, limit: Limit
+        self,
+        snapshot: CompanySnapshot,
+        segment: Segment,
+        feature: str,
+        limit: Limit,
+        kind: FeatureKind = FeatureKind.METERED,
     ) -> None:
-        generation = generation_of(segment, limit.window)
+        generation = generation_counted(segment, limit.window, kind)
         company = snapshot.company
         throttled = limit.enforcement is Enforcement.THROTTLE
         slot = sys.intern(slot_of(limit, generation))
@@ -77,14 +87,14 @@ class Meter:
         self.slot = slot
         self.by_value = limits_by_value(limit) if limit.amounts else None
         self.carries_on = is_carried_on(limit)
+        self.exact = limit.is_exact
         self._company_wide = not limit.scope.dimensions and not limit.scope.match
         self.base = keys.counter_base(company, feature, slot, ())
         self.chainless: Window | None = None
-        self._throttle_base = b""
+        self._throttle_base, self.throttle_slot = b"", ""
         if limit.throttle is not None:
-            self._throttle_base = keys.bucket_base(
-                company, feature, throttle_slot_of(limit, generation)
-            )
+            self.throttle_slot = throttle_slot_of(limit, generation)
+            self._throttle_base = keys.bucket_base(company, feature, self.throttle_slot)
         self._wire = (encode_slot(slot), b"")
         self._window: Window | None = None
         self._last: CounterAddress | None = None
@@ -105,6 +115,12 @@ class Meter:
             encode_counter_name(slot_wire, values, window_wire),
         )
         return address
+
+    def counter_name(self, dimensions: Mapping[str, str], at_us: int) -> CounterName:
+        """The counter for a request that the limit applies to, as it is called elsewhere."""
+        address = self.address(dimensions, at_us)
+        assert address is not None, "the limit applies"
+        return CounterName(self._snapshot.company, self.feature, address.ref)
 
     def limit_of(self, values: tuple[str, ...]) -> Limit:
         """The limit that holds for values of its dimensions."""
@@ -141,13 +157,14 @@ def _shared(window: Window) -> Window:
 
 
 class RateMeter:
-    """A rate of one company's feature."""
+    """A rate of one company's feature. `slot`: what it measures, in canonical text."""
 
-    __slots__ = ("_base", "limit")
+    __slots__ = ("_base", "limit", "slot")
 
     def __init__(self, company: str, feature: str, limit: RateLimit) -> None:
         self.limit = limit
-        self._base = keys.bucket_base(company, feature, rate_slot_of(limit))
+        self.slot = rate_slot_of(limit)
+        self._base = keys.bucket_base(company, feature, self.slot)
 
     def values(self, dimensions: Mapping[str, str]) -> tuple[str, ...] | None:
         """Values of the rate's dimensions in a request; `None` where it does not apply."""

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, TypeAlias
 from sidecar.directory.meters import Meter
 from sidecar.domain.catalog.dimensions import DeclaredDimensions
 from sidecar.domain.catalog.model import Limit
+from sidecar.domain.credits.prices import CostTable
+from sidecar.domain.limits.counters import CounterName
 
 Own: TypeAlias = tuple[Any, int | None, tuple[int, ...]]
 """Frame of the answer, amount and thresholds of a limit."""
@@ -40,7 +42,8 @@ class Counted(NamedTuple):
     for each combination of them. `frame`: of the answer, where the limit is the plan's own; `None`
     where it is only counted on. `shared`: one before it has the same counter. `thresholds`: usage
     at which an answer warns, ascending. `by_value`: the same for values that have an amount of
-    their own; `None` where there are none.
+    their own; `None` where there are none. `exact`: where it has an amount, it is counted on by
+    leases alone.
     """
 
     meter: Meter
@@ -54,6 +57,33 @@ class Counted(NamedTuple):
     is_shadow: bool
     shared: bool
     by_value: OwnAmounts | None
+    exact: bool
+
+
+class PreparedSource(NamedTuple):
+    """A source that a usual check burns from: see `BalanceSource`.
+
+    `frame`: of what an answer says of it. `exact`: it burns by leases alone.
+    """
+
+    key: bytes
+    wire: bytes
+    frame: Any
+    counter: CounterName
+    amount: int
+    window_end_us: int
+    exact: bool
+
+
+class PreparedCost(NamedTuple):
+    """What a usual check burns of one balance; `sources`: all of them, in burn order.
+
+    `wire`: all of the record's cost before its amount.
+    """
+
+    wire: bytes
+    table: CostTable
+    sources: tuple[PreparedSource, ...]
 
 
 class PreparedFeature(NamedTuple):
@@ -68,3 +98,4 @@ class PreparedFeature(NamedTuple):
     counted: tuple[Counted, ...]
     quantity_max: int
     dimensions: DeclaredDimensions | None
+    costs: tuple[PreparedCost, ...] = ()

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from sidecar.directory.balances import Balance
 from sidecar.directory.meters import Meter, RateMeter
 from sidecar.directory.prepared import PreparedFeature
 from sidecar.domain.bounds import ROLLOVER_WINDOWS_MAX
-from sidecar.domain.catalog.model import Limit
+from sidecar.domain.catalog.model import FeatureKind, Limit
 from sidecar.domain.company.model import CompanySnapshot, Segment
 from sidecar.domain.entitlement.resolve import CatalogIndex, Entitlement
+from sidecar.domain.limits.counters import CounterName, CounterRef
+from sidecar.domain.limits.packs import Allowance
 from sidecar.domain.limits.rolling_limits import is_carried_on
-from sidecar.domain.limits.rollover_links import Link, link_after, link_before
+from sidecar.domain.limits.rollover_links import Link, held_by, link_after, link_before
 from sidecar.domain.time.windows import Window, WindowSpec
 from sidecar.storage.record_wire import encode_owner
 
@@ -26,10 +29,12 @@ class ResolvedFeature:
     `counting`: meters of limits that other plans have, and on which usage is counted, too.
     `per_request`: limits that each request is held to by itself.
     `stale_after_us`: from which silence of the plane on the fail policy decides; `None` for never.
+    `balance`: of a credits feature, what usage of others burns from; else `None`.
     `prepared`: what the usual check keeps of it, see `engine.usual_check`.
     """
 
     __slots__ = (
+        "balance",
         "company",
         "counting",
         "entitlement",
@@ -49,22 +54,31 @@ class ResolvedFeature:
         entitlement: Entitlement,
         also_counted: Iterable[Limit],
     ) -> None:
-        feature = entitlement.feature.key
+        feature, kind = entitlement.feature.key, entitlement.feature.kind
         self.company = snapshot.company
         self.entitlement = entitlement
         self.policy = entitlement.feature.fail_policy
         self.stale_after_us = self.policy.stale_after_us
         limits = entitlement.limits
         self.meters = tuple(
-            Meter(snapshot, segment, feature, limit) for limit in limits if limit.is_counted
+            Meter(snapshot, segment, feature, limit, kind) for limit in limits if limit.is_counted
         )
         self.per_request = tuple(limit for limit in limits if not limit.is_counted)
-        self.counting = tuple(Meter(snapshot, segment, feature, limit) for limit in also_counted)
+        self.counting = tuple(
+            Meter(snapshot, segment, feature, limit, kind) for limit in also_counted
+        )
         self.rates = tuple(
             RateMeter(snapshot.company, feature, limit) for limit in entitlement.rates
         )
         self.owner = encode_owner(snapshot.company, feature)
+        self.balance: Balance | None = None
+        if entitlement.feature.kind is FeatureKind.CREDITS:
+            self.balance = Balance(snapshot, segment, entitlement, self.meters)
         self.prepared: PreparedFeature | None = None
+
+    def counter_name(self, ref: CounterRef) -> CounterName:
+        """One of the feature's counters, as it is called elsewhere."""
+        return CounterName(self.company, self.entitlement.feature.key, ref)
 
     @property
     def weight(self) -> int:
@@ -134,6 +148,10 @@ class ResolvedCompany:
     def link_after(self, feature: str, slot: str, window: Window) -> Link | None:
         """What a window of a limit that rolls over passes on to, if it does."""
         return link_after(self._index, self.snapshot, feature, slot, window)
+
+    def held_by(self, feature: str, slot: str, window: Window, now_us: int) -> Allowance | None:
+        """By what usage of such a window is held to now, or was last."""
+        return held_by(self._index, self.snapshot, feature, slot, window, now_us)
 
     def link_before(self, feature: str, slot: str, spec: WindowSpec, window: Window) -> Link | None:
         """What is passed on to such a window, if anything is."""

@@ -14,7 +14,7 @@ import msgspec
 from sidecar.directory.directory import Directory
 from sidecar.directory.resolved import ResolvedCompany, ResolvedFeature
 from sidecar.domain.catalog.model import FailAction, Feature, FeatureKind
-from sidecar.domain.errors import FieldError
+from sidecar.domain.errors import FieldError, InvalidInput
 from sidecar.domain.limits.decision import Decision
 from sidecar.domain.limits.reasons import Basis, FallbackCause, GrantMode, Reason, by_default
 from sidecar.domain.limits.requests import Check
@@ -27,13 +27,21 @@ _RECORD_ONLY: Final = GrantMode.RECORD_ONLY
 _KEEP: Final = FailAction.KEEP
 
 
+_INSTEAD: Final = {
+    FeatureKind.CREDITS: "usage of features that cost it draws on it",
+    FeatureKind.SEATS: "ask for a seat by AcquireSeat",
+    FeatureKind.LEVEL: "move it by AdjustLevel or SetLevel",
+}
+
+
 class Admission(msgspec.Struct, frozen=True, gc=False):
     """Whether a request may go on to its limits.
 
     `reason`: ALLOWED, or why not. `mode`: RECORD_ONLY where it goes on all the same: since it has
     happened already, or since the fail policy allows. `feature` is `None` where there is nothing to
     go on to. `overruled`: where the fail policy allowed, as what is known is too old, the reason by
-    what is known, limits aside; else `None`. `dimension_problem`: see `Decision`.
+    what is known, limits aside; else `None`. `dimension_problem`: see `Decision`. `uncounted`: the
+    feature, where it has limits that no check counts on.
     """
 
     reason: Reason
@@ -44,6 +52,7 @@ class Admission(msgspec.Struct, frozen=True, gc=False):
     metered: bool = True
     overruled: Reason | None = None
     dimension_problem: str = ""
+    uncounted: Feature | None = None
 
     @property
     def denied(self) -> bool:
@@ -54,6 +63,14 @@ class Admission(msgspec.Struct, frozen=True, gc=False):
     def is_plain(self) -> bool:
         """Whether there is nothing to tell beside what limits say."""
         return self.reason is _ALLOWED and self.overruled is None and not self.dimension_problem
+
+    def require_counted(self) -> None:
+        """Refuse, by `InvalidInput`, a check of what has limits that no check counts on."""
+        feature = self.uncounted
+        if feature is not None:
+            kind, instead = feature.kind.name, _INSTEAD[feature.kind]
+            message = f"{feature.key!r} is {kind}, which checks do not count: {instead}"
+            raise InvalidInput("feature", message)
 
     def told(self, decision: Decision) -> Decision:
         """What limits let pass, with what is told of it."""
@@ -69,11 +86,21 @@ class Admission(msgspec.Struct, frozen=True, gc=False):
 
 
 class Gate:
-    """Admits requests. Runs on the thread that owns the store."""
+    """Admits requests. Runs on the thread that owns the store.
 
-    def __init__(self, directory: Directory, plane_status: PlaneStatus) -> None:
+    `kind`: of the features that they are about; METERED for checks, which ask about those without
+    limits, too, and `None` for any.
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        plane_status: PlaneStatus,
+        kind: FeatureKind | None = FeatureKind.METERED,
+    ) -> None:
         self._directory = directory
         self._plane_status = plane_status
+        self._kind = kind
 
     def admit(self, check: Check, now_us: int, asked: Needs) -> Admission | Needs:
         """Admit a request, or say what it needs. `asked`: what the plane was asked for already."""
@@ -118,6 +145,7 @@ class Gate:
             NEW_NAMES.require_identifier("feature", check.feature)
             return Admission(Reason.UNKNOWN_FEATURE, basis, check.mode)
         entitlement = feature.entitlement
+        uncounted = self._uncounted(entitlement.feature)
         reason, mode, overruled = entitlement.reason, check.mode, None
         stale_after_us = feature.stale_after_us
         # Where the fail policy has decided already, for want of a snapshot, none is too old.
@@ -135,8 +163,10 @@ class Gate:
                     reason, mode, overruled = _ALLOWED, _RECORD_ONLY, reason
                 else:
                     reason = Reason.SNAPSHOT_STALE
-        metered = entitlement.feature.kind is FeatureKind.METERED
-        return Admission(reason, basis, mode, company, feature, metered, overruled)
+        metered = entitlement.feature.kind.is_counted
+        return Admission(
+            reason, basis, mode, company, feature, metered, overruled, uncounted=uncounted
+        )
 
     def _admit_unknown(self, check: Check, now_us: int, asked: Needs) -> Admission | Needs:
         """Nothing is held of the company: it does not exist, or the plane has to be asked."""
@@ -158,10 +188,11 @@ class Gate:
     def _fall_back(self, check: Check, now_us: int, basis: Basis) -> Admission:
         """The plane can't be asked for the company: the feature's fail policy decides."""
         feature = self._feature(check.feature)
+        uncounted = None if feature is None else self._uncounted(feature)
         action = None if feature is None else feature.fail_policy.no_snapshot
         if feature is not None and action is FailAction.ALLOW:
-            metered = feature.kind is FeatureKind.METERED
-            return Admission(_ALLOWED, basis, _RECORD_ONLY, metered=metered)
+            metered = feature.kind.is_counted
+            return Admission(_ALLOWED, basis, _RECORD_ONLY, metered=metered, uncounted=uncounted)
         if action is FailAction.DEFAULT_PLAN:
             company = self._directory.default_company(check.company)
             if company is not None:
@@ -169,6 +200,15 @@ class Gate:
                 basis = by_default(basis, company.default_plan)
                 return self._admit_known(check, now_us, company, basis)
         return Admission(Reason.UNKNOWN_COMPANY, basis, check.mode)
+
+    def _uncounted(self, feature: Feature) -> Feature | None:
+        """The feature, if no check counts on it; `InvalidInput` where others are asked about."""
+        if self._kind is FeatureKind.METERED:
+            return feature if feature.kind in _INSTEAD else None
+        if self._kind is not None and feature.kind is not self._kind:
+            message = f"{feature.key!r} is {feature.kind.name}, not {self._kind.name}"
+            raise InvalidInput("feature", message)
+        return None
 
     def _feature(self, key: str) -> Feature | None:
         index = self._directory.index

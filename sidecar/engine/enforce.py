@@ -12,7 +12,6 @@ so. What has already happened is recorded in any case.
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from itertools import islice
 from typing import Final, Protocol, TypeAlias
 
 import msgspec
@@ -20,18 +19,22 @@ import msgspec
 from sidecar.directory.directory import Directory
 from sidecar.directory.resolved import ResolvedFeature
 from sidecar.domain.errors import Conflict, FieldError
-from sidecar.domain.limits.counters import CounterName
-from sidecar.domain.limits.decide import decide, decide_unmetered
+from sidecar.domain.limits.decide import decide_unmetered
 from sidecar.domain.limits.decision import Decision
 from sidecar.domain.limits.reasons import Basis, GrantMode, Reason
 from sidecar.domain.limits.requests import Check, require_event_time
 from sidecar.engine.admission import Admission, Gate
-from sidecar.engine.call import CheckCall, by_first_id
-from sidecar.engine.limit_usage import LimitUsage, read_limit_usage
-from sidecar.engine.needs import COUNTERS_MAX, NOTHING, Needs
+from sidecar.engine.balance_reading import balances_of
+from sidecar.engine.batch_needs import BatchNeeds
+from sidecar.engine.burning import burn, burning
+from sidecar.engine.call import CheckCall
+from sidecar.engine.check_reading import read_for_check
+from sidecar.engine.leased import decided, mark_due
+from sidecar.engine.needs import NOTHING, Needs
 from sidecar.engine.plane_status import PlaneStatus
 from sidecar.engine.request_dimensions import RequestDimensions
 from sidecar.engine.unheard import basis_or_needs, unheard_counters
+from sidecar.engine.wanted import Wanted
 from sidecar.storage.answer_codec import StoredAnswer
 from sidecar.storage.record_wire import encode_owner, encode_record
 from sidecar.storage.store import Store
@@ -85,6 +88,7 @@ class Enforcer:
         self._store, self._directory = store, directory
         self._dimensions = dimensions or RequestDimensions(directory)
         self._gate = Gate(directory, plane_status)
+        self._batch_needs = BatchNeeds(directory, self._gate, plane_status)
         self._plane_status = plane_status
         self._encode = encode
 
@@ -115,59 +119,25 @@ class Enforcer:
         """
 
         def work(transaction: Transaction) -> list[Outcome] | Needs:
-            needs = self._gate.needs_of(checks, now_us, asked)
-            needs = needs or self._late_needs(transaction, checks, now_us, asked)
+            needs = self._batch_needs.of(transaction, checks, now_us, asked)
             return needs or self._each(checks, now_us, asked)
 
         return self._store.transact(work)
 
-    def _late_needs(
+    @property
+    def uses_leases(self) -> bool:
+        """Whether exact limits are counted on by leases alone."""
+        return self._plane_status.leases
+
+    def lease_needs(
         self,
         transaction: Transaction,
-        checks: Sequence[Check | FieldError],
+        checks: Sequence[Wanted],
         now_us: int,
         asked: Needs,
     ) -> Needs:
-        """Counters that may not be known, to be asked for before the first check is decided.
-
-        Once, and so many at the most: about the rest it is decided by what is known here.
-        """
-        names: set[CounterName] = set()
-        for check in () if asked.counters else checks:
-            if not isinstance(check, Check):
-                continue
-            check = by_first_id(check, self._directory)  # noqa: PLW2901
-            if self._plane_status.may_lack(check, now_us):
-                admission = self._gate.admit(check, now_us, asked)
-                if isinstance(admission, Admission) and admission.feature is not None:
-                    reading = self._read(transaction, check, admission, now_us)
-                    names |= self._unheard(reading, check, admission, now_us)
-            if len(names) >= COUNTERS_MAX:
-                break
-        return Needs(counters=frozenset(islice(names, COUNTERS_MAX))) if names else NOTHING
-
-    def _read(
-        self, transaction: Transaction, check: Check, admission: Admission, now_us: int
-    ) -> LimitUsage:
-        assert admission.company is not None
-        assert admission.feature is not None
-        return read_limit_usage(
-            transaction,
-            admission.company,
-            admission.feature,
-            check.dimensions,
-            check.event_time_us,
-            now_us,
-            authority=self._plane_status.authority,
-            has_happened=admission.mode is _RECORD_ONLY,
-        )
-
-    def _unheard(
-        self, reading: LimitUsage, check: Check, admission: Admission, now_us: int
-    ) -> frozenset[CounterName]:
-        """Counters of which changes may have been missed here."""
-        assert admission.feature is not None
-        return unheard_counters(reading, admission.feature, check, now_us, self._plane_status)
+        """What is needed of leases for checks that are decided one by one; see `BatchNeeds`."""
+        return self._batch_needs.leases(transaction, checks, now_us, asked)
 
     def _each(
         self, checks: Sequence[Check | FieldError], now_us: int, asked: Needs
@@ -187,6 +157,12 @@ class Enforcer:
         """The first id of a company, as far as it is in memory; for the event loop."""
         return self._directory.known_first_id(company)
 
+    def balances_of(self, feature: str) -> list[str]:
+        """Keys of the credits features that usage of a feature draws on; for the event loop."""
+        index = self._directory.index
+        known = None if index is None else index.features.get(feature)
+        return [] if known is None else [each.credits for each in known.costs]
+
     def feature_of(self, company: str, feature: str, at_us: int) -> ResolvedFeature | None:
         """What decides about a company's feature at an instant, as far as it is known."""
         known = self._directory.company(company, at_us) or self._directory.default_company(company)
@@ -199,7 +175,7 @@ class Enforcer:
         """
         try:
             # A step of its own within the batch's, so that it is held to what steps must keep to.
-            outcome = self.check_and_increment(check, now_us, asked)
+            outcome = self.check_and_increment(check, now_us, asked.without_leases())
         except FieldError as error:
             return error
         assert not isinstance(outcome, Needs), "all needs were looked at before"
@@ -220,6 +196,7 @@ class Enforcer:
         admission = self._gate.admit(check, now_us, asked)
         if isinstance(admission, Needs):
             return admission
+        admission.require_counted()
         if problem:
             admission = msgspec.structs.replace(admission, dimension_problem=problem)
         if admission.denied:
@@ -237,13 +214,20 @@ class Enforcer:
         check, now_us, transaction = call.check, call.now_us, call.transaction
         at_us, mode = check.event_time_us, admission.mode
         assert admission.company is not None
-        reading = self._read(transaction, check, admission, now_us)
-        unheard = self._unheard(reading, check, admission, now_us)
         status = self._plane_status
+        reading = read_for_check(transaction, admission, feature, check, now_us, status)
+        unheard = unheard_counters(reading, feature, check, now_us, status)
         basis = basis_or_needs(unheard, check, now_us, asked, admission.basis, status)
         if isinstance(basis, Needs):
             return basis
-        decision = decide(check.quantity, mode, reading.deciding, now_us, reading.rates)
+        told = decided(reading, feature, check, mode, now_us, asked, basis, status)
+        balances = balances_of(transaction, admission, feature, check, now_us, status)
+        told = burning(told, reading, balances, feature, check, mode, now_us, asked, status)
+        if isinstance(told, Needs):
+            return told
+        decision, basis = told
+        if status.rate_sharing.sidecars:
+            reading.ask(status.rate_sharing, feature, check.quantity)
         if not decision.allowed:
             return Answer(decision, basis)
         if not admission.is_plain:
@@ -257,6 +241,7 @@ class Enforcer:
         self._store.require_room()
         granted = decision.granted
         reading.count(transaction, granted, now_us)
+        mark_due(reading, feature, granted, status.lease_book)
         if reading.rates or reading.throttled:
             reading.fill(transaction, granted, now_us)
         record = encode_record(
@@ -271,6 +256,7 @@ class Enforcer:
             [address.wire for address, _ in reading.counted.values()],
             decision.overage,
             admission.company.is_default,  # where the company exists, the plane knows better
+            burn(balances, decision.burned),
         )
         return self._commit(call, decision, basis, record)
 

@@ -13,21 +13,27 @@ import msgspec
 
 from sidecar.directory.directory import Directory
 from sidecar.directory.resolved import ResolvedCompany, ResolvedFeature
-from sidecar.domain.catalog.model import Limit, RateLimit
+from sidecar.domain.catalog.model import FeatureKind, Limit, RateLimit
 from sidecar.domain.company.model import Segment
-from sidecar.domain.entitlement.resolve import CatalogIndex, Entitlement, Source, SourceKind
+from sidecar.domain.entitlement.resolve import CatalogIndex, Entitlement
+from sidecar.domain.entitlement.sources import Source, SourceKind
 from sidecar.domain.errors import NotFound
-from sidecar.domain.limits.decide import decide, decide_unmetered
+from sidecar.domain.limits.decide import decide_unmetered
 from sidecar.domain.limits.decision import Decision
+from sidecar.domain.limits.rate_usage import RateUsage
 from sidecar.domain.limits.reasons import Basis, Reason
 from sidecar.domain.limits.requests import Check
-from sidecar.domain.limits.usage import QuotaUsage, RateUsage
+from sidecar.domain.limits.usage import QuotaUsage
 from sidecar.domain.nearest import lacks
 from sidecar.engine.admission import Admission, Gate
-from sidecar.engine.limit_usage import LimitUsage, read_limit_usage
+from sidecar.engine.burning import answer_to_costly_question
+from sidecar.engine.check_reading import read_for_check
+from sidecar.engine.leased import answer_to_question
+from sidecar.engine.limit_usage import LimitUsage
 from sidecar.engine.needs import NOTHING, Needs
 from sidecar.engine.plane_status import PlaneStatus
 from sidecar.engine.request_dimensions import RequestDimensions
+from sidecar.engine.seat_answers import answer_to_seat_question
 from sidecar.engine.unheard import basis_or_needs, unheard_counters
 from sidecar.storage.store import Store
 
@@ -63,7 +69,7 @@ class Explainer:
         self._dimensions = dimensions or RequestDimensions(directory)
         self._directory = directory
         self._plane_status = plane_status
-        self._gate = Gate(directory, plane_status)
+        self._gate = Gate(directory, plane_status, kind=None)
 
     def explain(self, question: Check, now_us: int, asked: Needs = NOTHING) -> Explanation | Needs:
         """Explain what would be answered to a check at its event time, in the years 2 to 9998.
@@ -80,49 +86,66 @@ class Explainer:
         company, feature = _known(question, admission, index)
         assert index is not None, "no company is known without a catalog"
         entitlement, status = feature.entitlement, self._plane_status
-        reading = self._read(question, company, feature, now_us)
+        reading = self._read(question, admission, feature, now_us)
         unheard = unheard_counters(reading, feature, question, now_us, status)
         basis = basis_or_needs(unheard, question, now_us, asked, admission.basis, status)
         if isinstance(basis, Needs):
             return basis
-        usages, rates = _at_rest(reading, feature, question, now_us)
-        applying: tuple[QuotaUsage | RateUsage, ...] = (*usages, *rates)
+        _come_to_rest(reading, feature, question, now_us)
+        decision, basis = self._answer(question, admission, feature, reading, basis)
+        applying: tuple[QuotaUsage | RateUsage, ...] = (*reading.deciding, *reading.rates)
         names = {usage.limit.id for usage in applying}
         ceilings: tuple[Limit | RateLimit, ...] = (*entitlement.limits, *entitlement.rates)
         return Explanation(
             sources=tuple(_sources(index, company, entitlement)),
             entitlement=entitlement,
             segment=msgspec.structs.replace(company.segment, overrides=()),
-            decision=_decision(question, admission, usages, rates),
+            decision=decision,
             usages=applying,
             others=tuple(ceiling.id for ceiling in ceilings if ceiling.id not in names),
             basis=basis,
         )
 
+    def _answer(
+        self,
+        question: Check,
+        admission: Admission,
+        feature: ResolvedFeature,
+        reading: LimitUsage,
+        basis: Basis,
+    ) -> tuple[Decision, Basis]:
+        if admission.denied:
+            return decide_unmetered(admission.reason), basis
+        if feature.entitlement.feature.kind is FeatureKind.SEATS:
+            return answer_to_seat_question(reading.deciding, question.event_time_us), basis
+        if not admission.metered:
+            return admission.told(decide_unmetered(Reason.ALLOWED)), basis
+        now_us, status = question.event_time_us, self._plane_status
+        told = answer_to_question(reading, feature, question, admission.mode, now_us, basis, status)
+        decision, basis = answer_to_costly_question(
+            told, reading, self._store, admission, feature, question, now_us, status
+        )
+        return (admission.told(decision) if decision.allowed else decision), basis
+
     def _read(
-        self, question: Check, company: ResolvedCompany, feature: ResolvedFeature, now_us: int
+        self, question: Check, admission: Admission, feature: ResolvedFeature, now_us: int
     ) -> LimitUsage:
+        status = self._plane_status
         return self._store.transact(
-            lambda transaction: read_limit_usage(
-                transaction,
-                company,
-                feature,
-                question.dimensions,
-                question.event_time_us,
-                now_us,
-                authority=self._plane_status.authority,
+            lambda transaction: read_for_check(
+                transaction, admission, feature, question, now_us, status
             )
         )
 
 
-def _at_rest(
+def _come_to_rest(
     reading: LimitUsage, feature: ResolvedFeature, question: Check, now_us: int
-) -> tuple[list[QuotaUsage], list[RateUsage]]:
-    """Usages and rates; of another time than now with buckets that nobody can know, as empty."""
+) -> None:
+    """Of another time than now nobody can know how full buckets are: they are taken as empty."""
     if question.event_time_us == now_us:
-        return reading.deciding, reading.rates
-    usages = [msgspec.structs.replace(usage, throttle_level=0) for usage in reading.deciding]
-    return usages, _rates_at_rest(feature, question)
+        return
+    reading.usages = [msgspec.structs.replace(usage, throttle_level=0) for usage in reading.usages]
+    reading.rates = _rates_at_rest(feature, question)
 
 
 def _rates_at_rest(feature: ResolvedFeature, question: Check) -> list[RateUsage]:
@@ -152,14 +175,3 @@ def _sources(
             yield msgspec.structs.replace(source, kind=SourceKind.DEFAULT_PLAN)
         else:
             yield source
-
-
-def _decision(
-    question: Check, admission: Admission, usages: list[QuotaUsage], rates: list[RateUsage]
-) -> Decision:
-    if admission.denied:
-        return decide_unmetered(admission.reason)
-    if not admission.metered:
-        return admission.told(decide_unmetered(Reason.ALLOWED))
-    decision = decide(question.quantity, admission.mode, usages, question.event_time_us, rates)
-    return admission.told(decision) if decision.allowed else decision

@@ -3,41 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final
+
+from msgspec.structs import replace
 
 from sidecar.directory.meters import CounterAddress, Meter, RateMeter
 from sidecar.directory.resolved import ResolvedCompany, ResolvedFeature
-from sidecar.domain.bounds import INT64_MAX
-from sidecar.domain.catalog.model import Rate
+from sidecar.domain.bounds import saturated
 from sidecar.domain.limits.counters import CounterName, CounterRef, scope_values
-from sidecar.domain.limits.packs import Carried, beyond
-from sidecar.domain.limits.rates import Bucket, empties_us, late_us, level_at
-from sidecar.domain.limits.usage import QuotaUsage, RateUsage
+from sidecar.domain.limits.packs import Carried
+from sidecar.domain.limits.rate_usage import RateUsage
+from sidecar.domain.limits.usage import QuotaUsage, remaining
 from sidecar.domain.limits.value_amounts import limit_of_values
 from sidecar.domain.time.windows import LIFETIME_WINDOW, Window
+from sidecar.engine.late_use import Beyond, LaterCounter, is_followed, usable_beyond
 from sidecar.engine.local_rollover import carried_into, carry_on
 from sidecar.engine.plane_status import PlaneStatus
+from sidecar.engine.rate_sharing import RateReading, RateSharing
 from sidecar.storage.codec import StoredCounter
 from sidecar.storage.transaction import Transaction
-
-_NO_KEY: Final = b""
 
 
 class LimitUsage:
     """Usage of the limits and rates that apply, and where they are kept.
 
     `counted`: counters by key, since limits that count the same thing share one: it is counted on
-    once. `rates` and `rate_keys` belong together, and so do `throttled` and its keys; the key of a
-    rate is empty where what is reported happened too long ago to fill its bucket. `ended`: windows
-    that are over, of limits that roll over. `per_request`: of limits that look at one request.
+    once. `rates` and `rate_buckets` belong together; `throttled` has limits whose rate past the
+    amount is to be filled, each with its bucket. `followed`: windows of limits that roll over, of
+    which usage is taken from those behind them. `later`: counters of these, on which it depends
+    what may be used. `per_request`: of limits that look at one request.
+    `addresses`: of the counters of `usages`, in their order. `leased`: those that nothing passes
+    without a lease, with their addresses; see `check_reading`.
     """
 
     __slots__ = (
+        "addresses",
         "carried",
         "counted",
-        "ended",
+        "followed",
+        "later",
+        "leased",
         "per_request",
-        "rate_keys",
+        "rate_buckets",
         "rates",
         "throttled",
         "usages",
@@ -45,13 +51,16 @@ class LimitUsage:
 
     def __init__(self) -> None:
         self.usages: list[QuotaUsage] = []
+        self.addresses: list[CounterAddress] = []
         self.per_request: list[QuotaUsage] = []
+        self.leased: list[tuple[QuotaUsage, CounterAddress]] = []
         self.counted: dict[bytes, tuple[CounterAddress, StoredCounter | None]] = {}
         self.carried: dict[bytes, Carried] = {}
-        self.ended: list[tuple[ResolvedCompany, Meter, Window]] = []
+        self.followed: list[tuple[ResolvedCompany, Meter, Window]] = []
+        self.later: list[LaterCounter] = []
         self.rates: list[RateUsage] = []
-        self.rate_keys: list[bytes] = []
-        self.throttled: list[tuple[QuotaUsage, bytes]] = []
+        self.rate_buckets: list[RateReading] = []
+        self.throttled: list[tuple[QuotaUsage, RateReading]] = []
 
     @property
     def deciding(self) -> list[QuotaUsage]:
@@ -60,6 +69,7 @@ class LimitUsage:
 
     def carry(
         self,
+        transaction: Transaction,
         address: CounterAddress,
         carried: Carried,
         company: ResolvedCompany,
@@ -68,9 +78,39 @@ class LimitUsage:
     ) -> None:
         """Note what was carried into a counter's window."""
         self.carried[address.key] = carried
-        # A window may have been cut short within the stretch that the event is of.
-        if address.ref.window.end_us <= now_us or company.segment.until_us <= now_us:
-            self.ended.append((company, meter, address.ref.window))
+        if is_followed(transaction, company, meter, address.ref.window, now_us):
+            self.followed.append((company, meter, address.ref.window))
+
+    def carrying_usage(
+        self,
+        transaction: Transaction,
+        company: ResolvedCompany,
+        meter: Meter,
+        address: CounterAddress,
+        counter: StoredCounter | None,
+        throttle: RateReading | None,
+        now_us: int,
+        *,
+        authority: bool,
+    ) -> QuotaUsage:
+        """Usage of a limit of which something may have been carried into the window."""
+        ref = address.ref
+        carried = carried_into(
+            transaction, company, meter, ref.window, counter, authority=authority
+        )
+        if carried is not None:
+            self.carry(transaction, address, carried, company, meter, now_us)
+        beyond = usable_beyond(transaction, company, meter, ref, counter, carried, now_us)
+        self.later += beyond.later
+        return _full_usage(meter, ref, counter, beyond, throttle)
+
+    def add(
+        self, usage: QuotaUsage, address: CounterAddress, counter: StoredCounter | None
+    ) -> None:
+        """Note a limit's usage, and its counter."""
+        self.usages.append(usage)
+        self.addresses.append(address)
+        self.counted[address.key] = (address, counter)
 
     def unheard(
         self, feature: ResolvedFeature, now_us: int, plane_status: PlaneStatus
@@ -82,34 +122,49 @@ class LimitUsage:
         """
         listed = plane_status.part_heard.get(feature.company, 0)
         limits = {meter.slot for meter in feature.meters}
-        for address, counter in self.counted.values():
-            ref = address.ref
+        counted = (
+            (address.ref, counter)
+            for address, counter in self.counted.values()
+            if address.ref.slot in limits
+        )
+        for ref, counter in (*counted, *self.later):
             heard = 0 if counter is None else counter.heard
-            if ref.slot not in limits:
-                continue
             is_over = ref.window.end_us <= now_us
             if heard < listed or (is_over and not plane_status.has_heard(heard)):
-                yield CounterName(feature.company, feature.entitlement.feature.key, ref)
+                yield feature.counter_name(ref)
 
     def count(self, transaction: Transaction, quantity: int, now_us: int) -> None:
         """Count a quantity on every counter."""
-        for key, (address, counter) in self.counted.items():
-            carried = self.carried.get(key) if self.carried else None
-            transaction.put_counter(key, _increased(address, counter, quantity, carried))
-        for company, meter, window in self.ended:
+        for key in self.counted:
+            self.count_on(transaction, key, quantity)
+        self.carry_on(transaction, now_us)
+
+    def count_on(self, transaction: Transaction, key: bytes, quantity: int) -> None:
+        """Count a quantity on one counter; `carry_on` comes after the last."""
+        address, counter = self.counted[key]
+        carried = self.carried.get(key) if self.carried else None
+        transaction.put_counter(key, _increased(address, counter, quantity, carried))
+
+    def carry_on(self, transaction: Transaction, now_us: int) -> None:
+        """Take what was counted from what windows behind it carry."""
+        for company, meter, window in self.followed:
             carry_on(transaction, company, meter, window, now_us)
 
     def fill(self, transaction: Transaction, quantity: int, now_us: int) -> None:
         """Fill the buckets of all rates by a quantity."""
-        for usage, key in zip(self.rates, self.rate_keys, strict=True):
-            level = usage.after(quantity).level
-            if key and level != usage.level:
-                _put_level(transaction, key, usage.limit.rate, level, now_us)
-        for limited, key in self.throttled:
-            throttle = limited.limit.throttle
-            level = limited.after(quantity).throttle_level
-            if throttle is not None and level != limited.throttle_level:
-                _put_level(transaction, key, throttle, level, now_us)
+        for usage, bucket in zip(self.rates, self.rate_buckets, strict=True):
+            bucket.put_level(transaction, usage.after(quantity).level, now_us)
+        for limited, bucket in self.throttled:
+            bucket.put_level(transaction, limited.after(quantity).throttle_level, now_us)
+
+    def ask(self, sharing: RateSharing, feature: ResolvedFeature, quantity: int) -> None:
+        """Add a quantity to what is asked of rates, whatever comes of it."""
+        key = feature.entitlement.feature.key
+        for bucket in self.rate_buckets:
+            sharing.ask(feature.company, key, bucket, quantity)
+        for usage, bucket in self.throttled:
+            if (above := quantity - (remaining(usage) or 0)) > 0:
+                sharing.ask(feature.company, key, bucket, above)
 
 
 def read_limit_usage(
@@ -121,6 +176,7 @@ def read_limit_usage(
     now_us: int,
     *,
     authority: bool,
+    sharing: RateSharing,
     has_happened: bool = False,
 ) -> LimitUsage:
     """Read everything that applies to a request.
@@ -140,17 +196,13 @@ def read_limit_usage(
             limit = meter.limit if meter.by_value is None else meter.limit_of(address.ref.values)
             usage = QuotaUsage(limit, address.ref.window, used, address.ref.values)
         else:
-            carried = carried_into(
-                transaction, company, meter, address.ref.window, counter, authority=authority
+            bucket = _throttle(transaction, meter, address.ref.values, now_us, rated_us, sharing)
+            usage = reading.carrying_usage(
+                transaction, company, meter, address, counter, bucket, now_us, authority=authority
             )
-            if carried is not None:
-                reading.carry(address, carried, company, meter, now_us)
-            usage = _full_usage(transaction, meter, address.ref, counter, carried, now_us, rated_us)
-            throttle = meter.limit.throttle
-            if throttle is not None and not _is_late(throttle, now_us, rated_us):
-                reading.throttled.append((usage, meter.throttle_key(address.ref.values)))
-        reading.usages.append(usage)
-        reading.counted[address.key] = (address, counter)
+            if bucket is not None:
+                reading.throttled.append((usage, bucket))
+        reading.add(usage, address, counter)
     for meter in feature.counting:
         address = meter.address(dimensions, event_time_us)
         if address is not None and address.key not in reading.counted:
@@ -162,11 +214,9 @@ def read_limit_usage(
     for rate in feature.rates:
         values = rate.values(dimensions)
         if values is not None:
-            key = rate.key(values)
-            usage_of_rate = _rate_usage(transaction, rate, values, key, now_us, rated_us)
-            reading.rates.append(usage_of_rate)
-            late = _is_late(rate.limit.rate, now_us, rated_us)
-            reading.rate_keys.append(_NO_KEY if late else key)
+            bucket = _bucket(transaction, rate, values, now_us, rated_us, sharing)
+            reading.rates.append(_rate_usage(rate, bucket, now_us))
+            reading.rate_buckets.append(bucket)
     return reading
 
 
@@ -185,6 +235,7 @@ def company_wide_usage(
     now_us: int,
     *,
     authority: bool,
+    sharing: RateSharing,
 ) -> list[QuotaUsage | RateUsage]:
     """Every limit and rate that has one counter or bucket alone, whatever a request carries."""
     usages: list[QuotaUsage | RateUsage] = []
@@ -196,9 +247,11 @@ def company_wide_usage(
                 transaction, company, meter, window, counter, authority=authority
             )
             ref = CounterRef(meter.slot, (), window)
-            usages.append(_full_usage(transaction, meter, ref, counter, carried, now_us, now_us))
+            throttle = _throttle(transaction, meter, (), now_us, now_us, sharing)
+            beyond = usable_beyond(transaction, company, meter, ref, counter, carried, now_us)
+            usages.append(_full_usage(meter, ref, counter, beyond, throttle))
     usages.extend(
-        _rate_usage(transaction, rate, (), rate.key(()), now_us, now_us)
+        _rate_usage(rate, _bucket(transaction, rate, (), now_us, now_us, sharing), now_us)
         for rate in feature.rates
         if not rate.limit.scope.dimensions
     )
@@ -206,42 +259,51 @@ def company_wide_usage(
 
 
 def _full_usage(
-    transaction: Transaction,
     meter: Meter,
     ref: CounterRef,
     counter: StoredCounter | None,
-    carried: Carried | None,
-    now_us: int,
-    event_us: int,
+    beyond: Beyond,
+    throttle: RateReading | None,
 ) -> QuotaUsage:
     used = 0 if counter is None else counter.used
-    limit, level = meter.limit_of(ref.values), 0
-    if limit.throttle is not None:
-        key = meter.throttle_key(ref.values)
-        level = _level(transaction, key, limit.throttle, now_us, event_us)
-    more, packs = (0, 0) if carried is None else beyond(limit, carried)
-    return QuotaUsage(limit, ref.window, used, ref.values, more, level, packs)
+    limit = meter.limit_of(ref.values)
+    carried, packs = beyond.amount, beyond.packs
+    if throttle is None:
+        return QuotaUsage(limit, ref.window, used, ref.values, carried, 0, packs)
+    level, share_ppm = throttle.level, throttle.share_ppm
+    return QuotaUsage(limit, ref.window, used, ref.values, carried, level, packs, share_ppm)
 
 
-def _rate_usage(
+def _throttle(
+    transaction: Transaction,
+    meter: Meter,
+    values: tuple[str, ...],
+    now_us: int,
+    event_us: int,
+    sharing: RateSharing,
+) -> RateReading | None:
+    """The bucket of the rate past a limit's amount, if it has one."""
+    throttle = meter.limit_of(values).throttle
+    if throttle is None:
+        return None
+    key, slot = meter.throttle_key(values), meter.throttle_slot
+    return sharing.read(transaction, key, throttle, slot, values, now_us, event_us)
+
+
+def _bucket(
     transaction: Transaction,
     rate: RateMeter,
     values: tuple[str, ...],
-    key: bytes,
     now_us: int,
     event_us: int,
-) -> RateUsage:
-    level = _level(transaction, key, rate.limit.rate, now_us, event_us)
-    return RateUsage(rate.limit, level, now_us, values)
+    sharing: RateSharing,
+) -> RateReading:
+    key, terms = rate.key(values), rate.limit.rate
+    return sharing.read(transaction, key, terms, rate.slot, values, now_us, event_us)
 
 
-def _level(transaction: Transaction, key: bytes, rate: Rate, now_us: int, event_us: int) -> int:
-    bucket = None if _is_late(rate, now_us, event_us) else transaction.bucket(key, now_us)
-    return level_at(bucket, rate, now_us, event_us)
-
-
-def _is_late(rate: Rate, now_us: int, event_us: int) -> bool:
-    return event_us < now_us and now_us - event_us > late_us(rate)
+def _rate_usage(rate: RateMeter, bucket: RateReading, now_us: int) -> RateUsage:
+    return RateUsage(rate.limit, bucket.level, now_us, bucket.values, bucket.share_ppm)
 
 
 def _increased(
@@ -256,19 +318,5 @@ def _increased(
     by_age, packs_used = counter.carried, counter.packs_used
     if carried is not None:
         by_age, packs_used = carried.by_age, carried.packs_used
-    return StoredCounter(
-        min(INT64_MAX, counter.own + quantity),
-        counter.others,
-        counter.heard,
-        counter.window_end_us,
-        counter.values,
-        by_age,
-        counter.corrections,
-        counter.lost,
-        packs_used,
-    )
-
-
-def _put_level(transaction: Transaction, key: bytes, rate: Rate, level: int, now_us: int) -> None:
-    over_us = min(INT64_MAX, empties_us(rate, level, now_us) + late_us(rate))
-    transaction.put_bucket(key, Bucket(level, now_us), over_us)
+    own = saturated(counter.own + quantity)
+    return replace(counter, own=own, carried=by_age, packs_used=packs_used)

@@ -8,7 +8,7 @@ import msgspec
 
 from sidecar.directory.meters import Meter
 from sidecar.directory.resolved import ResolvedCompany
-from sidecar.domain.bounds import ROLLOVER_WINDOWS_MAX
+from sidecar.domain.bounds import EVENT_FUTURE_US_MAX, ROLLOVER_WINDOWS_MAX
 from sidecar.domain.company.timeline import HISTORY_US
 from sidecar.domain.limits.packs import Carried, allowance_of, carried_on
 from sidecar.domain.limits.rollover import Passing
@@ -75,23 +75,23 @@ def carried_into(
 def carry_on(
     transaction: Transaction, company: ResolvedCompany, meter: Meter, window: Window, now_us: int
 ) -> None:
-    """Take what was just used in a window that is over from what the windows after it carry.
+    """Take what was just used in a window that others follow from what the windows after it carry.
 
     Late usage only takes away: where they carry less already, by the plane's word say, it stays.
-    The one after the present one counts as well: the plane may have told of it already.
+    Those to come soon count as well: the plane may have told of them already, and so may usage.
     """
     slot = meter.slot
-    counter = _counter(transaction, company, meter, slot, window)
+    counter = counter_of(transaction, company, meter, slot, window)
     carried = None if counter is None else counter.came_in
     for _ in range(_WINDOWS_ON_MAX):
-        if carried is None or window.start_us > now_us:
+        if carried is None or window.start_us > now_us + EVENT_FUTURE_US_MAX:
             return
         link = company.link_after(meter.feature, slot, window)
         if link is None:
             return
         carried = _folded(carried, [(link, counter)])
         slot, window = link.following_slot, link.following
-        counter = _counter(transaction, company, meter, slot, window)
+        counter = counter_of(transaction, company, meter, slot, window)
         known = None if counter is None else counter.came_in
         if counter is not None and known is not None:
             carried = _less(known, carried)
@@ -119,7 +119,7 @@ def _last_known(
         if link is None or link.slot == slot:
             return None
         slot, window = link.slot, link.window
-        last = _counter(transaction, company, meter, slot, window)
+        last = counter_of(transaction, company, meter, slot, window)
         if last is not None and last.carried is not None:
             return _Known(slot, window, last)
     return None
@@ -145,7 +145,7 @@ def _carried_by_chain(
                 return _folded(_long_after(company, meter, known, window), ended)
             return _folded(Carried(), ended)
         slot, at = link.slot, link.window
-        earlier = _counter(transaction, company, meter, slot, at)
+        earlier = counter_of(transaction, company, meter, slot, at)
         ended.append((link, earlier))
         if earlier is not None and (came_in := earlier.came_in) is not None:
             return _folded(came_in, ended)
@@ -188,9 +188,10 @@ def _less(known: Carried, worked_out: Carried) -> Carried:
     )
 
 
-def _counter(
+def counter_of(
     transaction: Transaction, company: ResolvedCompany, meter: Meter, slot: str, window: Window
 ) -> StoredCounter | None:
+    """The counter of a meter's windows, or of those of another generation; `None` for none."""
     return transaction.counter(_key(company, meter, slot, window), ())
 
 

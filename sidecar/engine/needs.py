@@ -1,6 +1,6 @@
 """What a step may lack: it says so instead of a result, and is run again once it was asked for.
 
-Snapshots of companies, and totals of counters; leases will be another thing that a step can need.
+Snapshots of companies, totals of counters, and leases.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from sidecar.domain.leases.model import LeaseNeed
 from sidecar.domain.limits.counters import CounterName
 
 
@@ -24,15 +25,30 @@ class Needs(msgspec.Struct, frozen=True):
     """Ids of companies."""
     counters: Set[CounterName] = frozenset()
     """Counters of which nothing was heard, or not lately enough."""
+    leases: Set[LeaseNeed] = frozenset()
+    """What a call waits for of leases of counters; of what was asked for, what can't be had."""
+    lease_tries: int = 0
+    """How often leases were asked for."""
 
     def __bool__(self) -> bool:
-        return bool(self.snapshots or self.counters)
+        return bool(self.snapshots or self.counters or self.leases)
 
     def with_more(self, more: Needs) -> Needs:
         """These and others."""
-        return Needs(self.snapshots | more.snapshots, self.counters | more.counters)
+        return Needs(
+            self.snapshots | more.snapshots,
+            self.counters | more.counters,
+            self.leases | more.leases,
+            max(self.lease_tries, more.lease_tries),
+        )
+
+    def without_leases(self) -> Needs:
+        """The same where no lease can be asked for any more."""
+        return msgspec.structs.replace(self, lease_tries=LEASE_TRIES_MAX)
 
 
 COUNTERS_MAX: Final = 1_000
 """Counters that are asked for at once, at the most; about the rest it is decided without."""
+LEASE_TRIES_MAX: Final = 8
+"""How often a call asks for leases: others may spend what was granted before it is decided."""
 NOTHING: Final = Needs()

@@ -9,6 +9,8 @@ import msgspec
 
 from sidecar.domain.limits.reasons import Basis, BasisMode, FallbackCause
 from sidecar.domain.limits.requests import Check
+from sidecar.engine.lease_book import LeaseBook
+from sidecar.engine.rate_sharing import RateSharing
 
 _BASIS_STEP_US = 1_000
 
@@ -28,6 +30,10 @@ class PlaneStatus:
     `machine_ahead_us`: how far the machine's clock is ahead of the time that decisions go by, at
     most an hour. Callers stamp what they ask by it. `remembered_us`: how far back idempotency keys
     are remembered, where less than promised; here since it is a part of every basis.
+
+    `leases`: whether the plane grants leases; then exact limits are counted on by them alone, and
+    `lease_book` says how they stand. Never where this process is the authority. `rate_sharing`: by
+    which part of rates calls go.
     """
 
     def __init__(self, *, authority: bool) -> None:
@@ -39,6 +45,11 @@ class PlaneStatus:
         self.machine_ahead_us = 0
         self.connected = False
         self.remembered_us: int | None = None
+        self.leases = False
+        self.lease_book = LeaseBook()
+        self.rate_sharing = RateSharing()
+        self._leased: dict[bool, Basis] = {}
+        self._leased_of: Basis | None = None
         self._last: Basis | None = None
         self._last_version = -1
         self._last_from_us = self._last_until_us = 0
@@ -60,6 +71,18 @@ class PlaneStatus:
         self._last_version = version
         self._last_from_us, self._last_until_us = now_us, now_us + _BASIS_STEP_US
         return basis
+
+    def leased_basis(self, basis: Basis, company: str, *, exact: bool) -> Basis:
+        """The same where leases decided. `exact`: by one of the limit that is named."""
+        if basis is not self._leased_of:
+            self._leased_of = basis
+            self._leased = {
+                known: msgspec.structs.replace(
+                    basis, mode=BasisMode.LEASED, uncertainty=0 if known else None
+                )
+                for known in (False, True)
+            }
+        return self._leased[exact and self.lease_book.is_exact(company)]
 
     def unheard_basis(self, version: int, now_us: int) -> Basis:
         """The same where a counter was never heard of: what is known of it is as old as can be."""

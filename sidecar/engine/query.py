@@ -6,20 +6,25 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from sidecar.directory.deciding import deciding_company
 from sidecar.directory.directory import Directory
 from sidecar.directory.resolved import ResolvedCompany, ResolvedFeature
 from sidecar.domain.company.model import Segment
 from sidecar.domain.entitlement.resolve import Entitlement
 from sidecar.domain.errors import NotFound
-from sidecar.domain.limits.decide import decide, decide_unmetered
+from sidecar.domain.limits.decide import decide_unmetered
 from sidecar.domain.limits.decision import Decision
+from sidecar.domain.limits.rate_usage import RateUsage
 from sidecar.domain.limits.reasons import Basis, Reason, by_default
 from sidecar.domain.limits.requests import Check
-from sidecar.domain.limits.usage import QuotaUsage, RateUsage
+from sidecar.domain.limits.usage import QuotaUsage
 from sidecar.domain.nearest import lacks
 from sidecar.domain.slices import Slices
-from sidecar.engine.admission import Gate
-from sidecar.engine.limit_usage import LimitUsage, read_limit_usage
+from sidecar.engine.admission import Admission, Gate
+from sidecar.engine.burning import answer_to_costly_question
+from sidecar.engine.check_reading import read_for_check
+from sidecar.engine.leased import answer_to_question
+from sidecar.engine.limit_usage import LimitUsage
 from sidecar.engine.needs import NOTHING, Needs
 from sidecar.engine.plane_status import PlaneStatus
 from sidecar.engine.request_dimensions import RequestDimensions
@@ -84,6 +89,7 @@ class Queries:
         admission = self._gate.admit(check, now_us, asked)
         if isinstance(admission, Needs):
             return admission
+        admission.require_counted()
         if problem:
             admission = msgspec.structs.replace(admission, dimension_problem=problem)
         if admission.denied:
@@ -95,13 +101,16 @@ class Queries:
         if feature is None or admission.company is None:
             decision = Decision(True, Reason.ALLOWED, check.quantity)
             return self._unless_full(check, now_us, CheckResult(decision, (), admission.basis))
-        reading = self._read(admission.company, feature, check, now_us)
+        reading = self._read(admission, feature, check, now_us)
         status = self._plane_status
         unheard = unheard_counters(reading, feature, check, now_us, status)
         basis = basis_or_needs(unheard, check, now_us, asked, admission.basis, status)
         if isinstance(basis, Needs):
             return basis
-        decision = decide(check.quantity, admission.mode, reading.deciding, now_us, reading.rates)
+        told = answer_to_question(reading, feature, check, admission.mode, now_us, basis, status)
+        decision, basis = answer_to_costly_question(
+            told, reading, self._store, admission, feature, check, now_us, status
+        )
         if decision.allowed:
             decision = admission.told(decision)
         usages: tuple[QuotaUsage | RateUsage, ...] = (*reading.usages, *reading.rates)
@@ -132,6 +141,7 @@ class Queries:
             now_us=now_us,
             most=most,
             authority=self._plane_status.authority,
+            sharing=self._plane_status.rate_sharing,
         )
         yield from reader.read([feature_key] if feature_key else self._feature_keys(), after)
         status = self._plane_status
@@ -180,25 +190,18 @@ class Queries:
         return sorted(index.features) if index else ()
 
     def _require_company(self, company_id: str, at_us: int, now_us: int) -> ResolvedCompany:
-        company = self._directory.company(company_id, at_us)
-        if company is None and self._directory.is_absent(company_id, now_us, final=True):
-            company = self._directory.default_company(company_id)
+        company = deciding_company(self._directory, company_id, at_us, now_us, final=True)
         if company is None:
             raise NotFound("company", f"no company {company_id!r} is known", "UNKNOWN_COMPANY")
         return company
 
     def _read(
-        self, company: ResolvedCompany, feature: ResolvedFeature, check: Check, now_us: int
+        self, admission: Admission, feature: ResolvedFeature, check: Check, now_us: int
     ) -> LimitUsage:
+        status = self._plane_status
         return self._store.transact(
-            lambda transaction: read_limit_usage(
-                transaction,
-                company,
-                feature,
-                check.dimensions,
-                check.event_time_us,
-                now_us,
-                authority=self._plane_status.authority,
+            lambda transaction: read_for_check(
+                transaction, admission, feature, check, now_us, status
             )
         )
 

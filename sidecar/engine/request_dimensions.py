@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 
 from sidecar.directory.directory import Directory
 from sidecar.domain.catalog.dimensions import taken_by_none
-from sidecar.domain.catalog.model import FeatureKind
 from sidecar.domain.limits.requests import Check
 
 
@@ -58,13 +57,13 @@ class RequestDimensions:
         index = self._directory.index
         if index is None or self._let_pass or not dimensions:
             return
-        metered = [
+        counted = [
             feature
             for feature in features
-            if feature in index.features and index.features[feature].kind is FeatureKind.METERED
+            if feature in index.features and index.features[feature].kind.is_counted
         ]
-        declared = [index.dimensions[each] for each in metered if each in index.dimensions]
-        if not metered or len(declared) < len(metered):
+        declared = [index.dimensions[each] for each in counted if each in index.dimensions]
+        if not counted or len(declared) < len(counted):
             return
         problem = taken_by_none(dimensions, declared)
         if problem is not None:

@@ -15,10 +15,13 @@ import msgspec
 from sidecar.directory.meters import Meter
 from sidecar.directory.resolved import LOOKED_AT_ONCE, ResolvedCompany, ResolvedFeature
 from sidecar.domain.catalog.model import FeatureKind
+from sidecar.domain.limits.rate_usage import RateUsage
 from sidecar.domain.limits.reasons import Basis
-from sidecar.domain.limits.usage import QuotaUsage, RateUsage
+from sidecar.domain.limits.usage import QuotaUsage
 from sidecar.domain.slices import Slices
+from sidecar.engine.balance_reading import usage_of_balance
 from sidecar.engine.limit_usage import company_wide_usage
+from sidecar.engine.rate_sharing import RateSharing
 from sidecar.storage import keys
 from sidecar.storage.counters import Counters
 from sidecar.storage.store import Store
@@ -66,6 +69,7 @@ class UsageReader:
         now_us: int,
         most: int,
         authority: bool,
+        sharing: RateSharing,
     ) -> None:
         self.found: dict[str, list[QuotaUsage | RateUsage]] = {}
         self.after: UsagePlace | None = None
@@ -77,6 +81,7 @@ class UsageReader:
         self._room = most
         self._looked_at = 0
         self._authority = authority
+        self._sharing = sharing
 
     @property
     def has_ended_windows(self) -> bool:
@@ -100,7 +105,7 @@ class UsageReader:
     def _company_wide(self, names: Sequence[str], behind: str) -> Slices[None]:
         for key in names:
             feature = self._company.feature_once(key)
-            if _is_metered(feature):
+            if _is_told(feature):
                 usages = self._store.transact(partial(self._company_wide_of, feature))
                 if len(usages) > self._room and self.found:
                     self.after = UsagePlace(self._at_us, False, behind)
@@ -129,6 +134,16 @@ class UsageReader:
     def _company_wide_of(
         self, feature: ResolvedFeature, transaction: Transaction
     ) -> list[QuotaUsage | RateUsage]:
+        if feature.balance is not None:
+            sources = usage_of_balance(
+                transaction,
+                self._company,
+                feature.entitlement.feature.key,
+                self._at_us,
+                self._now_us,
+                authority=self._authority,
+            )
+            return [usage for _, usage in sources]
         return company_wide_usage(
             transaction,
             self._company,
@@ -136,6 +151,7 @@ class UsageReader:
             self._at_us,
             self._now_us,
             authority=self._authority,
+            sharing=self._sharing,
         )
 
     def _of_meter(self, key: str, number: int, meter: Meter, behind: bytes) -> Slices[None]:
@@ -166,5 +182,13 @@ class UsageReader:
         return is_due
 
 
+def _is_told(feature: ResolvedFeature | None) -> TypeGuard[ResolvedFeature]:
+    """Whether there is usage to tell: of what is counted, or of a balance's sources."""
+    return _is_metered(feature) or (feature is not None and feature.balance is not None)
+
+
 def _is_metered(feature: ResolvedFeature | None) -> TypeGuard[ResolvedFeature]:
-    return feature is not None and feature.entitlement.feature.kind is FeatureKind.METERED
+    if feature is None:
+        return False
+    kind = feature.entitlement.feature.kind
+    return kind.is_counted or kind is FeatureKind.SEATS

@@ -14,7 +14,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from sidecar.directory.directory import Directory
 from sidecar.directory.meters import Meter
@@ -22,12 +22,14 @@ from sidecar.directory.prepared import Counted, Own, OwnAmounts, PreparedFeature
 from sidecar.directory.resolved import ResolvedCompany, ResolvedFeature
 from sidecar.domain.bounds import IDENTIFIER_BYTES_MAX, INT64_MAX
 from sidecar.domain.catalog.model import Enforcement, FailAction, FeatureKind, Limit
-from sidecar.domain.limits.reasons import Basis, GrantMode, Reason
+from sidecar.domain.limits.reasons import GrantMode, Reason
 from sidecar.domain.limits.requests import NO_ATTRIBUTES, digest_of, plain_digest
 from sidecar.domain.time.windows import Window
+from sidecar.engine.encode_plain import EncodePlain
 from sidecar.engine.plane_status import PlaneStatus
+from sidecar.engine.usual_burning import NO_BURN, UsualBurn, prepared_costs, usual_burn
 from sidecar.storage import keys
-from sidecar.storage.codec import counted_up
+from sidecar.storage.codec import counted_up, counted_up_leased
 from sidecar.storage.record_wire import encode_record
 from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
@@ -37,30 +39,12 @@ _ALL_OR_NOTHING: Final = GrantMode.ALL_OR_NOTHING
 _NO_VALUES: Final[tuple[str, ...]] = ()
 
 
-class EncodePlain(Protocol):
-    """Makes the bytes of answers of which there is little to say."""
-
-    def frame(self, limit: Limit, window: Window) -> Any:
-        """What stays the same in answers that name a limit in a window."""
-        ...
-
-    def plain(
-        self,
-        reason: int,
-        granted: int,
-        frame: Any,
-        used: int,
-        values: tuple[str, ...],
-        basis: Basis,
-        record_id: str,
-    ) -> bytes:
-        """An answer that allows a quantity, and names a limit with its usage."""
-        ...
-
-
-_Reading: TypeAlias = tuple[list[tuple[bytes, bytes]], list[bytes], Any, int, tuple[str, ...]]
-"""What a check counts: what to write, counters' names in the record; and of the limit that the
-answer names: its frame, its usage, and the values of its dimensions."""
+_Named: TypeAlias = tuple[Any, int, tuple[str, ...], bool]
+"""Of the limit that an answer names: its frame, its usage, the values of its dimensions, and
+whether a lease covers it."""
+_Reading: TypeAlias = tuple[list[tuple[bytes, bytes]], list[bytes], _Named, int | None]
+"""What a check counts: what to write, counters' names in the record, what the answer names, and
+what is left of the smallest lease; `None` where there is none."""
 
 
 class UsualChecks:
@@ -91,8 +75,7 @@ class UsualChecks:
     ) -> bytes | None:
         """Count a check that happens now, and the bytes of its answer; `None` if it is not usual.
 
-        `dimensions` and `metadata` are within their bounds. Raises `Exhausted` where there is no
-        room.
+        `dimensions` and `metadata` are within their bounds. Raises `Exhausted` without room.
         """
         company = self._directory.company(company_id, now_us)
         if company is None or quantity <= 0:
@@ -103,8 +86,6 @@ class UsualChecks:
         prepared = feature.prepared
         if prepared is None or not prepared.from_us <= now_us < prepared.until_us:
             prepared = feature.prepared = self._prepare(company, feature, now_us)
-        kv = transaction.kv
-        assert kv is not None
         if not prepared.counted or quantity > prepared.quantity_max:
             return None
         declared = prepared.dimensions
@@ -128,21 +109,26 @@ class UsualChecks:
                 digest = plain_digest(feature_key, quantity, _ALL_OR_NOTHING)
         else:
             answer_hash = digest = b""
-        reading = _read(transaction, prepared.counted, quantity, dimensions, now_us)
-        if reading is None or not self._store.admits():
+        status = self._plane_status
+        reading, burn = _read(transaction, prepared, quantity, dimensions, now_us, status)
+        if reading is None or burn is None or not self._store.admits():
             return None
         # From here on it is certain: nothing below raises of itself.
-        writes, wires, frame, used, values = reading
+        writes, wires, (frame, used, values, is_leased), left = reading
+        kv = transaction.keyspace
         for counter_key, data in writes:
             kv.put(counter_key, data)
         record = encode_record(
             feature.owner, quantity, now_us, now_us, key, digest, dimensions, metadata, wires, 0,
-            False,
+            False, burn.record,
         )  # fmt: skip
         transaction.append(record)
         record_id = f"{transaction.incarnation.id}-{transaction.head.sequence}"
-        basis = self._plane_status.basis(company.version, now_us)
-        answer = self._encode.plain(_ALLOWED, quantity, frame, used, values, basis, record_id)
+        basis = status.basis(company.version, now_us)
+        if left is not None or (burn.told and status.leases):
+            basis = status.leased_basis(basis, feature.company, exact=is_leased)
+        answer = self._encode.plain(_ALLOWED, quantity, frame, used, values, basis, record_id, left)
+        answer += self._encode.burned_plain(burn.told) if burn.told else b""
         if key:
             transaction.keep_answer(answer_hash, digest, answer, record_id)
         return answer
@@ -156,7 +142,11 @@ class UsualChecks:
             return PreparedFeature(segment.from_us, now_us, (), 0, None)
         if not _may_be_usual(company, feature):
             return PreparedFeature(segment.from_us, segment.until_us, (), 0, None)
-        from_us, until_us = segment.from_us, segment.until_us
+        costs = prepared_costs(company, feature, now_us, self._encode)
+        from_us = max(segment.from_us, costs.from_us)
+        until_us = min(segment.until_us, costs.until_us)
+        if costs.each is None:
+            return PreparedFeature(from_us, until_us, (), 0, None)
         counted: list[Counted] = []
         slots: set[str] = set()
         for meter in (*feature.meters, *feature.counting):
@@ -170,7 +160,9 @@ class UsualChecks:
         dimensions = index.dimensions.get(feature.entitlement.feature.key)
         amounts = [amount for limit in feature.per_request for amount in _amounts(limit)]
         quantity_max = min(amounts, default=INT64_MAX)
-        return PreparedFeature(from_us, until_us, tuple(counted), quantity_max, dimensions)
+        return PreparedFeature(
+            from_us, until_us, tuple(counted), quantity_max, dimensions, costs.each
+        )
 
     def _counted(self, meter: Meter, window: Window, *, is_own: bool, shared: bool) -> Counted:
         limit = meter.limit
@@ -190,6 +182,7 @@ class UsualChecks:
             limit.enforcement is Enforcement.SHADOW,
             shared,
             by_value,
+            is_own and meter.exact,
         )
 
     def _own(self, window: Window, limit: Limit) -> Own:
@@ -222,22 +215,43 @@ def _may_be_usual(company: ResolvedCompany, feature: ResolvedFeature) -> bool:
     )
 
 
-def _read(  # noqa: C901 - as above
+def _read(
+    transaction: Transaction,
+    prepared: PreparedFeature,
+    quantity: int,
+    dimensions: Mapping[str, str],
+    now_us: int,
+    status: PlaneStatus,
+) -> tuple[_Reading | None, UsualBurn | None]:
+    """What counting a quantity would write and answer, and burn; `None` for what is not usual."""
+    reading = _read_limits(transaction, prepared.counted, quantity, dimensions, now_us, status)
+    costs = prepared.costs
+    if not costs or reading is None:
+        return reading, NO_BURN
+    book = status.lease_book if status.leases else None
+    return reading, usual_burn(transaction, costs, quantity, dimensions, now_us, book, reading[0])
+
+
+def _read_limits(  # noqa: C901 - as above
     transaction: Transaction,
     counted: tuple[Counted, ...],
     quantity: int,
     dimensions: Mapping[str, str],
     now_us: int,
+    status: PlaneStatus,
 ) -> _Reading | None:
     """What counting a quantity would write and answer; `None` where that is not usual."""
+    book = status.lease_book if status.leases else None
     kv, incarnation = transaction.kv, transaction.incarnation.ordinal
     assert kv is not None
     writes: list[tuple[bytes, bytes]] = []
     wires: list[bytes] = []
     binding: tuple[bool, int] | None = None
-    named: tuple[Any, int, tuple[str, ...]] | None = None
+    named: _Named | None = None
+    least_left: int | None = None
     for (
         meter, scoped, key, wire, end_us, frame, amount, thresholds, is_shadow, shared, by_value,
+        exact,
     ) in counted:  # fmt: skip
         values = _NO_VALUES
         if scoped:
@@ -247,10 +261,22 @@ def _read(  # noqa: C901 - as above
             key, wire, values = address.key, address.wire, address.ref.values  # noqa: PLW2901
             if by_value is not None and (own := by_value.of(values)) is not None:
                 frame, amount, thresholds = own  # noqa: PLW2901
-        found = counted_up(kv.get(key), incarnation, quantity, end_us, values)
-        if found is None:
-            return None
-        used, data = found
+        is_leased = False
+        if exact and book is not None and amount is not None:
+            is_leased = True
+            leased = counted_up_leased(kv.get(key), incarnation, quantity, now_us, amount)
+            if leased is None:
+                return None
+            used, data, left, is_due = leased
+            if least_left is None or left < least_left:
+                least_left = left
+            if is_due and not book.is_due(key):
+                book.mark_due(key, meter.counter_name(dimensions, now_us))
+        else:
+            found = counted_up(key, kv.get(key), incarnation, quantity, end_us, values)
+            if found is None:
+                return None
+            used, data = found
         if not shared:
             writes.append((key, data))
             wires.append(wire)
@@ -261,7 +287,7 @@ def _read(  # noqa: C901 - as above
             if after > INT64_MAX:
                 return None
             if named is None:
-                named = frame, after, values
+                named = frame, after, values, False
             continue
         if after > amount:
             return None
@@ -273,8 +299,5 @@ def _read(  # noqa: C901 - as above
             return None
         rank = (is_shadow, amount - after)
         if binding is None or rank < binding:
-            binding, named = rank, (frame, after, values)
-    if named is None:
-        return None
-    frame, used, values = named
-    return writes, wires, frame, used, values
+            binding, named = rank, (frame, after, values, is_leased)
+    return None if named is None else (writes, wires, named, least_left)

@@ -21,7 +21,8 @@ from sidecar.domain.bounds import FOREVER_US
 from sidecar.domain.catalog.model import Enforcement
 from sidecar.domain.company.model import SubscriptionStatus
 from sidecar.domain.entitlement.resolve import Entitlement
-from sidecar.domain.limits.usage import QuotaUsage, RateUsage, remaining
+from sidecar.domain.limits.rate_usage import RateUsage
+from sidecar.domain.limits.usage import QuotaUsage, remaining
 
 
 class EventKind(enum.IntEnum):

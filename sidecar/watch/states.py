@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
+from sidecar.directory.deciding import deciding_company
 from sidecar.directory.directory import Directory
 from sidecar.directory.resolved import LOOKED_AT_ONCE, ResolvedCompany, ResolvedFeature
 from sidecar.domain.bounds import FOREVER_US
-from sidecar.domain.catalog.model import FeatureKind
 from sidecar.domain.company.model import Segment
 from sidecar.domain.entitlement.resolve import CatalogIndex, Entitlement
 from sidecar.domain.errors import NotFound
+from sidecar.domain.limits.rate_usage import RateUsage
 from sidecar.domain.limits.reasons import Reason
 from sidecar.domain.limits.requests import NO_ATTRIBUTES
-from sidecar.domain.limits.usage import RateUsage
 from sidecar.domain.nearest import lacks
+from sidecar.domain.seats.rules import generation_counted
 from sidecar.domain.slices import Slices
 from sidecar.domain.time.company_windows import generation_of
+from sidecar.engine.balance_reading import usage_of_balance
 from sidecar.engine.limit_usage import read_limit_usage
 from sidecar.engine.plane_status import PlaneStatus
 from sidecar.storage.store import Store
@@ -96,10 +98,7 @@ class StateReader:
         return CompanyState(states, known, until_us)
 
     def _company(self, name: str, now_us: int) -> ResolvedCompany | None:
-        company = self._directory.company(name, now_us)
-        if company is None and self._directory.is_absent(name, now_us, final=True):
-            return self._directory.default_company(name)
-        return company
+        return deciding_company(self._directory, name, now_us, now_us, final=True)
 
     def _state(
         self,
@@ -126,13 +125,34 @@ class StateReader:
             plan=segment.plan,
             limits=limits,
             rates=rates,
-            until_us=min((limit.usage.window.end_us for limit in limits), default=FOREVER_US),
+            until_us=_until_us(resolved, limits, now_us),
+        )
+
+    def _balance(
+        self, company: ResolvedCompany, resolved: ResolvedFeature, now_us: int
+    ) -> tuple[LimitState, ...]:
+        """The sources of a balance, each as a limit is told; grants never start anew."""
+        key = resolved.entitlement.feature.key
+        found = self._store.transact(
+            lambda transaction: usage_of_balance(
+                transaction, company, key, now_us, now_us, authority=self._plane_status.authority
+            )
+        )
+        return tuple(
+            LimitState(
+                usage,
+                generation_of(company.segment, usage.limit.window) if each.source.by_limit else 0,
+            )
+            for each, usage in found
         )
 
     def _usage(
         self, subject: Subject, company: ResolvedCompany, resolved: ResolvedFeature, now_us: int
     ) -> tuple[tuple[LimitState, ...], tuple[RateUsage, ...]]:
-        if resolved.entitlement.feature.kind is not FeatureKind.METERED:
+        if resolved.balance is not None:
+            return self._balance(company, resolved, now_us), ()
+        kind = resolved.entitlement.feature.kind
+        if not kind.has_limits:
             return (), ()
         reading = self._store.transact(
             lambda transaction: read_limit_usage(
@@ -143,13 +163,22 @@ class StateReader:
                 now_us,
                 now_us,
                 authority=self._plane_status.authority,
+                sharing=self._plane_status.rate_sharing,
             )
         )
         limits = tuple(
-            LimitState(usage, generation_of(company.segment, usage.limit.window))
+            LimitState(usage, generation_counted(company.segment, usage.limit.window, kind))
             for usage in reading.usages
         )
         return limits, tuple(reading.rates)
+
+
+def _until_us(resolved: ResolvedFeature, limits: Sequence[LimitState], now_us: int) -> int:
+    """Until when nothing but usage changes what was read."""
+    until_us = min((limit.usage.window.end_us for limit in limits), default=FOREVER_US)
+    if resolved.balance is not None:
+        until_us = min(until_us, resolved.balance.span(now_us)[1])
+    return until_us
 
 
 def _watched(

@@ -14,7 +14,8 @@ from sidecar.domain.limits.reasons import GrantMode, Reason
 from sidecar.domain.time.units import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from sidecar.engine.enforce import Answer
 from sidecar.engine.needs import Needs
-from sidecar.storage import codec, keys
+from sidecar.storage import keys
+from sidecar.storage.bucket_codec import encode_bucket
 from sidecar.storage.sweep import Sweep
 from tests.support.build import (
     NOW_US,
@@ -118,7 +119,7 @@ def test_a_bucket_of_no_time_that_there_is_locks_nobody_out() -> None:
     sidecar = sidecar_of(rates=[BURST])
     answer(sidecar, 20)
     (key,) = [key for key in sidecar.contents() if key.startswith(keys.BUCKETS)]
-    damaged = codec.encode_bucket(Bucket(20 * SECOND_US, INT64_MAX), INT64_MAX)
+    damaged = encode_bucket(Bucket(20 * SECOND_US, INT64_MAX), INT64_MAX, 1)
     sidecar.opened.store.transact(lambda transaction: transaction.keyspace.put(key, damaged))
     assert ("ALLOWED", 0) == answer(sidecar, 20)
     assert (LIMITED, TENTH_US) == answer(sidecar)

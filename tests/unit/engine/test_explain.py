@@ -15,10 +15,11 @@ from sidecar.domain.company.model import (
     Segment,
     SubscriptionStatus,
 )
-from sidecar.domain.entitlement.resolve import SourceEffect, SourceKind
+from sidecar.domain.entitlement.sources import SourceEffect, SourceKind
 from sidecar.domain.errors import NotFound
+from sidecar.domain.limits.rate_usage import RateUsage
 from sidecar.domain.limits.reasons import BasisMode, FallbackCause, Reason
-from sidecar.domain.limits.usage import QuotaUsage, RateUsage, remaining
+from sidecar.domain.limits.usage import QuotaUsage, remaining
 from sidecar.domain.time.units import DAY_US, MINUTE_US, SECOND_US
 from sidecar.domain.time.windows import END_INSTANT_US, FIRST_INSTANT_US
 from sidecar.engine.explain import Explanation

@@ -164,7 +164,7 @@ def test_a_plan_that_follows_a_grace_gives_no_pack_again(
 def test_the_readme_is_right() -> None:
     readme = Path(catalog_file.__file__).with_name("README.md").read_text()
     blocks = re.findall(r"^```yaml\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
-    (example,) = (block for block in blocks if "once: true" in block)
+    (example,) = (block for block in blocks if "pack_100k:" in block)
     parsed = parse_catalog(example.encode(), "README.md")
     sidecar = Inside(parsed.catalog, *parsed.companies, authority=True)
     assert sidecar.decide(1_050_000, "tokens").decision.allowed

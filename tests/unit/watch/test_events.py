@@ -10,8 +10,9 @@ import pytest
 from sidecar.domain.catalog.model import Enforcement, Feature, FeatureKind, Rate, RateLimit
 from sidecar.domain.company.model import SubscriptionStatus
 from sidecar.domain.entitlement.resolve import Entitlement
+from sidecar.domain.limits.rate_usage import RateUsage
 from sidecar.domain.limits.reasons import Reason
-from sidecar.domain.limits.usage import QuotaUsage, RateUsage
+from sidecar.domain.limits.usage import QuotaUsage
 from sidecar.domain.time.units import DAY_US, HOUR_US
 from sidecar.domain.time.windows import Window
 from sidecar.watch.events import EventKind, FeatureState, LimitState, WatchEvent, changes, current

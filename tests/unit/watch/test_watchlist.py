@@ -14,7 +14,8 @@ from sidecar.directory.directory import Directory
 from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.company.timeline import compile_snapshot
 from sidecar.domain.errors import Exhausted, Unavailable
-from sidecar.storage.snapshots import SnapshotChanges, WatchPosition
+from sidecar.storage.snapshots import SnapshotChanges
+from sidecar.storage.watch_position import WatchPosition
 from sidecar.watch.watchlist import Watch, Watchlist
 from tests.support.build import catalog, catalog_snapshot, company, counter_ref, limit, total
 from tests.support.stores import MemoryDisk, OpenedStore
