@@ -15,8 +15,9 @@ from sidecar.domain.errors import FieldError
 from sidecar.domain.slices import pages
 from sidecar.domain.time.units import SECOND_US
 from sidecar.engine.runner import Runner
-from sidecar.storage.snapshots import SnapshotChanges, Snapshots, WatchPosition
+from sidecar.storage.snapshots import SnapshotChanges, Snapshots
 from sidecar.storage.store import Store
+from sidecar.storage.watch_position import WatchPosition
 from sidecar.sync.apply_changes import ChangesApplier
 from sidecar.sync.apply_totals import TotalsApplier
 from sidecar.sync.coverage_keeper import CoverageKeeper

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import partial
 from typing import Final
 
 import structlog
 
 from sidecar.domain.errors import FieldError
-from sidecar.domain.time.units import SECOND_US
 from sidecar.engine.runner import Runner
 from sidecar.engine.slicing import in_steps
 from sidecar.storage.outbox import Outbox, OutboxRun
@@ -35,6 +36,7 @@ from sidecar.sync.machine.push import (
 )
 from sidecar.sync.plane import HelloFacts, PlaneClient
 from sidecar.sync.plane_answers import PlaneAway, PlaneRefuses
+from sidecar.sync.resting import rest
 
 RUN_BYTES_MAX: Final = 1 << 20
 
@@ -46,7 +48,8 @@ class Pusher:
 
     `contact` is told whether the plane answers, `caught_up` when earlier incarnations are through.
     `hearing` takes over the totals of answers; `keeper` is told where such an answer is lost,
-    and where the store becomes another.
+    and where the store becomes another. `leaving`: entered while it leaves an incarnation whose
+    leases nobody else can spend.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Pusher:
         *,
         records_max: int,
         new_incarnation: Callable[[], str],
+        leaving: Callable[[], AbstractAsyncContextManager[None]],
         contact: Callable[[bool], None],
         caught_up: Callable[[], None],
     ) -> None:
@@ -70,9 +74,8 @@ class Pusher:
         self._plane = plane
         self._machine = machine
         self._records_max = records_max
-        self._new_incarnation = new_incarnation
-        self._contact = contact
-        self._caught_up = caught_up
+        self._new_incarnation, self._leaving = new_incarnation, leaving
+        self._contact, self._caught_up = contact, caught_up
         self._hearing = hearing
         self._keeper, self._coverage = keeper, keeper.coverage
         self._wake = asyncio.Event()
@@ -209,21 +212,21 @@ class Pusher:
         await self._in_steps(lambda: self._outbox.acknowledge(effect.incarnation, effect.watermark))
 
     async def _take_new_incarnation(self, effect: TakeNewIncarnation) -> None:
-        incarnation = self._new_incarnation()
+        incarnation, left = self._new_incarnation(), effect.fenced
         log.warning(
             "sync.fenced",
-            left=effect.fenced,
+            left=left,
             incarnation=incarnation,
             common_sequence=effect.common_sequence,
             plane_lost_state=effect.lost,
         )
-        await self._in_steps(
-            lambda: self._outbox.begin_incarnation(
-                incarnation, effect.fenced, effect.common_sequence
-            )
-        )
-        self._keeper.incarnation_left()
-        await self._move_fenced()
+        begin = partial(self._outbox.begin_incarnation, incarnation, left, effect.common_sequence)
+        # Else a clone may spend what was leased, or more was counted than is known: power was lost.
+        is_sole = effect.lost and left == self._store.incarnation.id
+        async with self._leaving() if is_sole else nullcontext():
+            await self._in_steps(begin)
+            self._keeper.incarnation_left()
+            await self._move_fenced()
 
     async def _move_fenced(self) -> None:
         await self._in_steps(self._outbox.move_fenced)
@@ -240,11 +243,7 @@ class Pusher:
             # Nothing is left to hurry with; look again as soon as something may have changed.
             until_us = min(until_us, _now_us() + 5_000)
         self._wake.clear()
-        try:
-            async with asyncio.timeout(max(0, until_us - _now_us()) / SECOND_US):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+        await rest(self._wake, until_us - _now_us())
 
     def connected(self) -> None:
         """The plane can be reached again: try at once, once after each outage."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from sidecar.storage.snapshots import WatchPosition
+from sidecar.storage.watch_position import WatchPosition
 
 
 class Reached:

@@ -8,7 +8,7 @@ from sidecar.api.sync.v1 import sync_pb2
 from sidecar.domain.limits.counters import CounterRef
 from sidecar.domain.time.windows import Window
 from sidecar.storage.damage import StoreDamaged, damaged
-from sidecar.storage.record_reader import RecordSummary
+from sidecar.storage.record_reader import BurnedPart, RecordSummary
 
 
 class UsageRecordReader:
@@ -20,7 +20,8 @@ class UsageRecordReader:
             message = _parse(record)
         except StoreDamaged:
             return False
-        return bool(message.company and message.feature and message.quantity >= 0)
+        sound = message.quantity >= 0 or message.HasField("level")
+        return bool(message.company and message.feature and sound)
 
     def summary(self, record: bytes, /) -> RecordSummary:
         """All that the store has to know of a record."""
@@ -29,15 +30,12 @@ class UsageRecordReader:
             company=message.company,
             feature=message.feature,
             quantity=message.quantity,
-            counters=tuple(
-                CounterRef(
-                    counter.slot,
-                    tuple(counter.values),
-                    Window(counter.window_start_us, counter.window_end_us),
-                )
-                for counter in message.counters
-            ),
+            counters=tuple(_counter(counter) for counter in message.counters),
             keyed=bool(message.idempotency_key),
+            burns=tuple(
+                BurnedPart(burn.feature, _counter(burn.counter), burn.amount)
+                for burn in message.burns
+            ),
         )
 
     def amount(self, record: bytes, /) -> tuple[str, int]:
@@ -48,6 +46,11 @@ class UsageRecordReader:
     def accepted_us(self, record: bytes, /) -> int:
         """When it was accepted, in microseconds since the Unix epoch."""
         return _parse(record).accepted_time_us
+
+
+def _counter(message: sync_pb2.Counter) -> CounterRef:
+    window = Window(message.window_start_us, message.window_end_us)
+    return CounterRef(message.slot, tuple(message.values), window)
 
 
 def _parse(record: bytes) -> sync_pb2.UsageRecord:

@@ -46,12 +46,12 @@ def follow_from(bench: Bench, version: int = 0) -> None:
     assert bench.container.watcher is not None
     bench.container.watcher._machine = WatchMachine("e", 1)
     bench.plane.pages = [step()]
-    bench.container._keeper.coverage.version = version
+    bench.keeper.coverage.version = version
 
 
 async def is_complete(bench: Bench) -> None:
     async def complete() -> bool:
-        return bench.container._keeper.coverage.is_complete
+        return bench.keeper.coverage.is_complete
 
     await until(complete, "something is still missing")
 
@@ -109,7 +109,7 @@ async def test_a_gap_in_what_a_stream_has_told_is_asked_for(
 ) -> None:
     async with bench_of(monkeypatch, tmp_path) as bench:
         follow_from(bench, version=4)
-        coverage = bench.container._keeper.coverage
+        coverage = bench.keeper.coverage
         bench.plane.list_totals = lambda _: Listed(version=21 if coverage.version >= 9 else 9)
         bench.plane.pages = [step(), *[step(after=20, until=22)] * 50]
 

@@ -152,6 +152,7 @@ async def test_a_plane_that_tells_no_counter_alone_has_no_customer_refused_for_b
             return sync_pb2.GetTotalsResponse()
 
         bench.plane.get_totals = lacking
+        bench.container.plane_status.leases = False  # it knows of no leases either
         answer = await large.check(4)
         assert answer.decision.allowed
         assert answer.decision.basis.plane_age_ms >= NOW_US // 1_000
@@ -179,7 +180,7 @@ async def test_a_restart_on_the_way_asks_for_all(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     async with bench_of(monkeypatch, tmp_path, fetch_timeout_ms=PATIENT_MS) as bench:
-        keeper = bench.container._keeper
+        keeper = bench.keeper
         await keeper.listed(VERSION)
         assert VERSION == read_coverage(bench.container.store).version
         large = LargeCompany(bench, monkeypatch)
