@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from pathlib import Path
 
 import structlog
 
-from sidecar import __version__
 from sidecar.app.clock import PlaneClock
 from sidecar.app.instrumentation import DecisionObserver, sidecar_metrics
+from sidecar.app.lease_wiring import lease_instruments
+from sidecar.app.level_expiry import LevelExpiry
+from sidecar.app.level_wiring import level_instruments, wire_levels
 from sidecar.app.maintenance import Maintenance
+from sidecar.app.plane_link import PlaneLink
+from sidecar.app.rate_wiring import rate_share_instruments
 from sidecar.app.room_metrics import room_instruments
+from sidecar.app.seat_metrics import seat_instruments
 from sidecar.app.store_watch import StoreWatch
 from sidecar.app.wiring import wire_checks
 from sidecar.directory.company_cache import CompanyCache
@@ -23,28 +27,26 @@ from sidecar.engine.plane_status import PlaneStatus
 from sidecar.engine.query import Queries
 from sidecar.engine.request_dimensions import RequestDimensions
 from sidecar.engine.runner import GroupCommitRunner, InlineRunner, Runner
+from sidecar.engine.seats import SeatEngine
 from sidecar.rpc.enforcement import EnforcementMethods
 from sidecar.rpc.explain import ExplainMethods
+from sidecar.rpc.levels import LevelMethods
+from sidecar.rpc.seats import SeatMethods
 from sidecar.rpc.snapshot_fetch import SnapshotFetcher
 from sidecar.rpc.watch import WatchMethods
 from sidecar.shared.config import SidecarConfig
 from sidecar.shared.ops.health import Health
+from sidecar.shared.ops.instruments import Instrument
 from sidecar.shared.ops.trouble import Trouble
-from sidecar.shared.wall_clock import ticks_us, wall_us
+from sidecar.shared.wall_clock import wall_us
 from sidecar.storage.answers import Answers
 from sidecar.storage.contact import read_contact, read_time
 from sidecar.storage.counters import Counters
 from sidecar.storage.outbox import Outbox
+from sidecar.storage.seats import Seats
 from sidecar.storage.snapshots import Snapshots
-from sidecar.storage.store_handle import StoreHandle, new_incarnation, open_folder
-from sidecar.sync.apply_totals import TotalsApplier
-from sidecar.sync.connection import follow_connection
-from sidecar.sync.counter_fetch import CounterFetch
-from sidecar.sync.coverage_keeper import CoverageKeeper
-from sidecar.sync.machine.push import PushMachine
-from sidecar.sync.plane import PlaneClient
-from sidecar.sync.plane_watcher import PlaneWatcher
-from sidecar.sync.pusher import Pusher
+from sidecar.storage.store_handle import StoreHandle, open_folder
+from sidecar.sync.lease_figures import LeaseFigures
 from sidecar.sync.records import UsageRecordReader
 from sidecar.watch.states import StateReader
 from sidecar.watch.watchlist import Watchlist
@@ -93,6 +95,7 @@ class Container:
         self.runner: Runner = (GroupCommitRunner if on_disk else InlineRunner)(self.store)
         self.snapshots = loaded.snapshots
         self.counters = Counters(self.store)
+        self.seats = Seats(self.store)
         self.outbox = Outbox(self.store, UsageRecordReader())
         self.watchlist = Watchlist(config.watches_max)
         self.directory = self._directory(loaded.company_cache)
@@ -113,6 +116,7 @@ class Container:
             self.clock.sure_us,
             self.clock.elapsed_us,
         )
+        self.lease_figures = LeaseFigures()
         self.metrics = sidecar_metrics(
             self.opened,
             self.plane_status,
@@ -120,31 +124,28 @@ class Container:
             self.clock,
             lambda: self.watcher.unreadable_companies if self.watcher is not None else 0,
             self.directory.has_feature,
-            room_instruments(self.store_watch, self.answers, config),
+            self._more_instruments(),
         )
         self.request_dimensions = self._request_dimensions()
         self.catalog_known = asyncio.Event()
         if self.directory.index is not None:
             self.catalog_known.set()
-        self.plane = self._plane() if config.control else None
-        if self.plane:
-            self._keeper = self._coverage_keeper()
-            self._hearing = TotalsApplier(
-                self.counters, self.runner, self.watchlist, self._keeper.coverage
-            )
-        self.watcher = self._watcher(self.plane) if self.plane else None
-        self.pusher = self._pusher(self.plane) if self.plane else None
-        self.snapshot_fetcher = SnapshotFetcher(
-            self.directory, self.runner, self.watcher, self._counter_fetch(self.plane)
-        )
+        link = self.link = self._plane_link() if config.control else None
+        self.watcher = link.watcher if link else None
+        self.pusher = link.pusher if link else None
+        self.leasing = link.leasing if link else None
+        self.snapshot_fetcher = self._snapshot_fetcher()
+        self.observer = DecisionObserver(self.metrics, self.store_watch.failed)
         self.methods = self._methods()
+        self.level_methods, self.level_expiry = self._levels()
         self.query_methods = self._query_methods()
         self.watch_methods = self._watch_methods()
+        self.seat_methods = self._seat_methods()
 
     async def close(self) -> None:
         """Let go of everything. The servers must have stopped."""
-        if self.plane is not None:
-            await self.plane.close()
+        if self.link is not None:
+            await self.link.close()
         await self.maintenance.keep_contact(self.plane_status.heard_us)
         await self.maintenance.keep_time(self.clock.known())
         await self.runner.close()
@@ -162,100 +163,41 @@ class Container:
             watched=self.watchlist,
         )
 
-    def _plane(self) -> PlaneClient:
-        return PlaneClient(
-            self.config.control,
-            node=self.config.node,
-            version=__version__,
-            ticks=ticks_us,
-            exchanged=self.clock.exchanged,
-            heard=self._heard,
+    def _plane_link(self) -> PlaneLink:
+        return PlaneLink(
+            self.config,
+            self.opened,
+            self.runner,
+            self.snapshots,
+            self.directory,
+            self.counters,
+            self.outbox,
+            self.watchlist,
+            self.plane_status,
+            self.clock,
+            self.lease_figures,
+            self.seats,
+            catalog_known=self.catalog_known,
             left_out=self._left_out,
-            lost_stores=self.opened.losses,
         )
 
-    def _heard(self) -> None:
-        self.plane_status.heard(self.clock.now_us())
+    def _snapshot_fetcher(self) -> SnapshotFetcher:
+        totals = self.link.counter_fetch if self.link else None
+        return SnapshotFetcher(self.directory, self.runner, self.watcher, totals, self.leasing)
+
+    def _more_instruments(self) -> list[Instrument]:
+        return [
+            *room_instruments(self.store_watch, self.answers, self.config),
+            *lease_instruments(self.lease_figures),
+            *rate_share_instruments(lambda: self.link.rates if self.link else None),
+            *level_instruments(lambda: self.level_expiry.expired),
+            *seat_instruments(lambda: self.link.seating if self.link else None),
+        ]
 
     def _left_out(self, totals: int) -> None:
         if not self.metrics.totals_left_out.value:
             log.warning("sync.totals_left_out", totals=totals)
         self.metrics.totals_left_out.add(totals)
-
-    def _contact(self, connected: bool) -> None:
-        self.plane_status.connected = connected
-
-    def _lost_contact(self) -> None:
-        self._contact(False)
-        if self.pusher is not None:
-            self.pusher.plane_was_away()
-
-    async def follow_connection(self) -> None:
-        """Wake whoever waits to try again once the plane can be reached, for ever."""
-        if self.plane is not None:
-            await follow_connection(self.plane.channel, self._connected)
-
-    def _connected(self) -> None:
-        if self.pusher is not None:
-            self.pusher.connected()
-        if self.watcher is not None:
-            self.watcher.retry_wait.connected()
-
-    def _caught_up(self) -> None:
-        if self.watcher is not None:
-            self.watcher.refresh_totals_soon()
-
-    def _watcher(self, plane: PlaneClient) -> PlaneWatcher:
-        return PlaneWatcher(
-            self.store,
-            self.snapshots,
-            self.directory,
-            self.runner,
-            plane,
-            self._hearing,
-            self._keeper,
-            everyone=self.config.snapshots == "all",
-            now=self.clock.now_us,
-            fetch_seconds=self.config.fetch_timeout_ms / 1000,
-            catalog_known=self.catalog_known,
-            lost_contact=self._lost_contact,
-            watchlist=self.watchlist,
-        )
-
-    def _coverage_keeper(self) -> CoverageKeeper:
-        return CoverageKeeper(
-            self.store,
-            self.runner,
-            self.plane_status,
-            self.clock.now_us,
-            held_nobody=not self.snapshots.company_ids("", 1),
-        )
-
-    def _counter_fetch(self, plane: PlaneClient | None) -> CounterFetch | None:
-        if plane is None:
-            return None
-        seconds = self.config.fetch_timeout_ms / 1000
-        return CounterFetch(self.store, plane, self._hearing, seconds)
-
-    def _pusher(self, plane: PlaneClient) -> Pusher:
-        machine = PushMachine(
-            linger_us=self.config.push_linger_ms * 1000,
-            records_max=self.config.push_records_max,
-            uniform=random.random,
-        )
-        return Pusher(
-            self.store,
-            self.outbox,
-            self._hearing,
-            self._keeper,
-            self.runner,
-            plane,
-            machine,
-            records_max=self.config.push_records_max,
-            new_incarnation=new_incarnation,
-            contact=self._contact,
-            caught_up=self._caught_up,
-        )
 
     def _request_dimensions(self) -> RequestDimensions:
         return RequestDimensions(
@@ -269,13 +211,40 @@ class Container:
             self.store,
             self.directory,
             self.plane_status,
-            DecisionObserver(self.metrics, self.store_watch.failed),
+            self.observer,
             self.clock.now_us,
             watchlist=self.watchlist,
             message_bytes_max=self.config.message_bytes_max,
             dimensions=self.request_dimensions,
         )
         return EnforcementMethods(self.store, checks.deciding, self.runner, self.snapshot_fetcher)
+
+    def _levels(self) -> tuple[LevelMethods, LevelExpiry]:
+        methods = wire_levels(
+            self.store,
+            self.directory,
+            self.plane_status,
+            self.request_dimensions,
+            self.methods,
+            self.runner,
+            self.snapshot_fetcher,
+            self.observer,
+            self.clock.now_us,
+        )
+        touched, failed = self.watchlist.touch, self.store_watch.failed
+        levels, now = methods.levels, self.clock.now_us
+        return methods, LevelExpiry(levels, self.runner, now, touched, failed)
+
+    def _seat_methods(self) -> SeatMethods:
+        engine = SeatEngine(self.store, self.directory, self.plane_status, self.seats)
+        return SeatMethods(
+            self.store,
+            engine,
+            self.runner,
+            self.snapshot_fetcher,
+            self.link.seating if self.link else None,
+            self.methods.deciding,
+        )
 
     def _query_methods(self) -> ExplainMethods:
         known = (self.directory, self.plane_status, self.request_dimensions)

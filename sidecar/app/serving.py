@@ -23,7 +23,13 @@ from sidecar.shared.ops.health import Health
 def services(container: Container, operations: SidecarOperations) -> list[Service]:
     """What a sidecar serves, without gRPC's own."""
     return [
-        enforcement_service(container.methods, container.query_methods, container.watch_methods),
+        enforcement_service(
+            container.methods,
+            container.query_methods,
+            container.watch_methods,
+            container.level_methods,
+            container.seat_methods,
+        ),
         admin_service(AdminMethods(operations)),
     ]
 

@@ -197,7 +197,12 @@ class Daemon:
             return  # nothing can be read to be sent
         # Of a store that is gone, what is not sent now is lost: it is tried to the end.
         flush = operations.flush if self._ground_lost else operations.flush_at_stop
+        until = asyncio.get_running_loop().time() + seconds
         complete = await flush(seconds)
+        if container.leasing is not None:
+            # Behind the flush: the plane then knows what was used of them.
+            left_seconds = until - asyncio.get_running_loop().time()
+            await container.leasing.give_back_all(max(0.0, left_seconds))
         log.info("sidecar.drained", complete=complete, left=operations.waiting_records())
 
     def _load_catalog(self, container: Container) -> None:
@@ -230,13 +235,18 @@ class Daemon:
         background.start(container.maintenance.watch_room())
         background.start(container.maintenance.remember_time(container.clock.known))
         background.start(container.clock.run())
-        if container.pusher is not None:
+        background.start(container.level_expiry.run())
+        if container.link is not None:
             background.start(
                 container.maintenance.remember_contact(lambda: container.plane_status.heard_us)
             )
-            background.start(container.pusher.run())
-            background.start(container.follow_connection())
+            background.start(container.link.pusher.run())
+            background.start(container.link.watcher.run())
+            background.start(container.link.leasing.run())
+            background.start(container.link.leasing.look())
+            background.start(container.link.rates.run())
+            for task in container.link.seating.tasks():
+                background.start(task)
+            background.start(container.link.follow_connection())
         else:
             background.start(container.maintenance.settle())
-        if container.watcher is not None:
-            background.start(container.watcher.run())

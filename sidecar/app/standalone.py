@@ -15,7 +15,8 @@ from sidecar.domain.company.terms import with_grace
 from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot, phase_at
 from sidecar.shared.catalog_file.load import CatalogFileError, load_catalog_file
 from sidecar.shared.catalog_file.problems import NOWHERE, FileProblem
-from sidecar.storage.snapshots import SnapshotChanges, Snapshots, WatchPosition
+from sidecar.storage.snapshots import SnapshotChanges, Snapshots
+from sidecar.storage.watch_position import WatchPosition
 
 _EPOCH = "standalone"
 _PAGE = 1000

@@ -20,9 +20,11 @@ from sidecar.domain.bounds import (
     LIMITS_MAX,
     WARNING_PERCENTS_MAX,
 )
+from sidecar.domain.catalog.kinds import COSTS_MAX
 from sidecar.domain.errors import Exhausted, InvalidInput
 from sidecar.domain.time.units import SECOND_US
 from sidecar.engine.enforce import Enforcer, Outcome, Replay
+from sidecar.rpc.response_messages import PARTS_TOLD_MAX
 
 FIXED_BYTES: Final = 640
 """Most that an outcome has without names of limits and dimensions: an answer, or an error."""
@@ -30,10 +32,21 @@ _NAME_BYTES: Final = 8
 """Most that is beside a name where it stands: tags, lengths, a percentage."""
 _REPLAY_BYTES: Final = 16
 """Most that is beside a stored answer where it is replayed."""
+_AMOUNT_BYTES: Final = 11
+"""Most that a number has, with its tag."""
+
+
+def _burned_bytes(feature_bytes: int) -> int:
+    """Most bytes of what was burned of a balance, whose key has so many."""
+    part = IDENTIFIER_BYTES_MAX + _NAME_BYTES + _AMOUNT_BYTES
+    return feature_bytes + _NAME_BYTES + 3 * _AMOUNT_BYTES + PARTS_TOLD_MAX * part
+
+
 _LARGEST_BYTES: Final = (
     FIXED_BYTES
     + (IDENTIFIER_BYTES_MAX + _NAME_BYTES) * 2 * LIMITS_MAX * (2 + WARNING_PERCENTS_MAX)
     + (DIMENSION_KEY_BYTES_MAX + _NAME_BYTES) * DIMENSIONS_MAX
+    + COSTS_MAX * _burned_bytes(IDENTIFIER_BYTES_MAX)
 )
 """Most that any outcome has, but for values of dimensions, which stand in the request."""
 _KEPT_MAX: Final = 8192
@@ -110,7 +123,8 @@ def _too_large() -> Exhausted:
 
 def most_bytes_of(feature: ResolvedFeature) -> int:
     """Most bytes of an outcome of a check of a feature, but for values of dimensions."""
-    limits, rates = feature.entitlement.limits, feature.entitlement.rates
+    entitlement = feature.entitlement
+    limits, rates = entitlement.limits, entitlement.rates
     # As a shadow denial or a throttled limit, and in each warning.
     times = [
         *((limit.id, 1 + len(limit.warning_percents)) for limit in limits),
@@ -122,6 +136,7 @@ def most_bytes_of(feature: ResolvedFeature) -> int:
         + sum(_name_bytes(name) * count for name, count in times)
         + max((_name_bytes(name) for name, _ in times), default=0)
         + max((sum(map(_name_bytes, scope.dimensions)) for scope in scopes), default=0)
+        + sum(_burned_bytes(len(each.credits.encode())) for each in entitlement.feature.costs)
     )
 
 

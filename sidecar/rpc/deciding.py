@@ -10,7 +10,8 @@ from typing import Final, Protocol, TypeAlias
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.errors import FieldError
-from sidecar.domain.limits.reasons import FallbackCause, Reason
+from sidecar.domain.limits.decision import Decision
+from sidecar.domain.limits.reasons import Basis, FallbackCause, Reason
 from sidecar.domain.limits.requests import NO_ATTRIBUTES, Check
 from sidecar.engine.enforce import Answer, EncodeResponse, Enforcer, Replay
 from sidecar.engine.needs import Needs
@@ -26,6 +27,16 @@ MESSAGE_BYTES_MAX: Final = 4 << 20
 Request: TypeAlias = pb.CheckAndIncrementRequest | pb.RecordUsageRequest
 Decided: TypeAlias = Answer | Replay | bytes
 """What came of a check; bytes are the whole answer to a usual one."""
+
+
+class Touching(Protocol):
+    """What a request concerns."""
+
+    @property
+    def company(self) -> str: ...
+
+    @property
+    def feature(self) -> str: ...
 
 
 class Observer(Protocol):
@@ -152,6 +163,11 @@ class Deciding:
             self._enforcer.holds_all({request.company for request in requests}, now_us)
         ):
             return self._parsed_checks(requests, now_us, asked)
+        if self._enforcer.uses_leases:
+            checks = [parse.Unchecked(request, now_us) for request in requests]
+            needs = self._enforcer.lease_needs(transaction, checks, now_us, asked)
+            if needs:
+                return needs
         return [self._one_of_many(transaction, request, now_us, asked) for request in requests]
 
     def _one_of_many(
@@ -194,20 +210,26 @@ class Deciding:
         else:
             assert isinstance(outcome, Answer)
             allowed, data = outcome.decision.allowed, self._encoded_answer(outcome)
-            reason = outcome.decision.reason
-            observer.decided(request.feature, allowed, reason, False, took_ns)
-            if outcome.basis.fallback:
-                observer.fell_back(outcome.basis.fallback, allowed)
-            if outcome.decision.shadow_denials:
-                observer.shadow_denied(request.feature, outcome.decision.shadow_denials)
+            self.decided(request.feature, outcome.decision, outcome.basis, took_ns)
         if allowed and self.watched:
             self.touch(request)
         return data
 
-    def touch(self, request: Request) -> None:
+    def decided(self, feature: str, decision: Decision, basis: Basis, took_ns: int) -> None:
+        """A decision was made: whoever wants to know is told."""
+        observer, allowed = self._observer, decision.allowed
+        observer.decided(feature, allowed, decision.reason, False, took_ns)
+        if basis.fallback:
+            observer.fell_back(basis.fallback, allowed)
+        if decision.shadow_denials:
+            observer.shadow_denied(feature, decision.shadow_denials)
+
+    def touch(self, request: Touching) -> None:
         """Wake those who watch what a request counted on."""
         if self._watchlist is not None:
-            self._watchlist.touch(self._enforcer.first_id(request.company), request.feature)
+            company = self._enforcer.first_id(request.company)
+            for feature in (request.feature, *self._enforcer.balances_of(request.feature)):
+                self._watchlist.touch(company, feature)
 
     def failed(self, error: Exception) -> None:
         """A check could not be answered: whoever wants to know is told."""

@@ -63,7 +63,7 @@ class EnforcementMethods:
             job = _StreamJob(self, data)
             try:
                 result = await self._runner.run(job.work)
-                while isinstance(result, Needs):
+                if isinstance(result, Needs):
                     result = await self.run_again(job, result, context)
             except FieldError as error:
                 self.deciding.failed(error)
@@ -72,20 +72,24 @@ class EnforcementMethods:
                 yield job.encoded(result)
 
     async def run_again(self, job: _Job, needs: Needs, context: CallContext) -> Any:
-        """Get what a job's step needs, as far as it can be had, and run it again.
+        """Get what a job's step needs, as far as it can be had, and run it again."""
 
-        What was asked for once is not needed again, so this comes to an end.
-        """
-        job.asked = needs = job.asked.with_more(needs)
-        now_us = self.deciding.now()
-        async with self._snapshot_fetcher.obtained(needs, now_us, context.time_remaining):
-            return await self._runner.run(job.work)
+        def step(asked: Needs) -> Any:
+            job.asked = asked
+            return job.work()
 
-    def record_usage_now(self, job: _RecordJob) -> None:
-        """The same, whatever is known of its company."""
+        now_us, deadline = self.deciding.now(), context.time_remaining
+        fetcher = self._snapshot_fetcher
+        return await fetcher.run_again(step, needs, now_us, deadline, job.asked)
+
+    def make_do(self, job: UnaryJob, needs: Needs) -> None:
+        """Run a job's step again by what is known, as if what it needs could not be had."""
+        job.asked = job.asked.with_more(needs)
+        if needs.leases:
+            job.asked = job.asked.without_leases()
         self._runner.submit(job)
 
-    def wait(self, job: _UnaryJob, needs: Needs) -> None:
+    def wait(self, job: UnaryJob, needs: Needs) -> None:
         """Let a call wait, in a task of its own, for what its step needs."""
         try:
             job.defer()
@@ -116,7 +120,7 @@ class _Job(ABC):
         """The step."""
 
 
-class _UnaryJob(_Job):
+class UnaryJob(_Job):
     """A unary call. Subclasses say what its step is, and how the result is told."""
 
     __slots__ = ("call",)
@@ -147,8 +151,14 @@ class _UnaryJob(_Job):
                 self.call.answer(data)
 
     def cannot_wait(self, needs: Needs, error: Exception) -> None:
-        """Too many calls wait already: end this one with the error."""
-        self.call.fail(error)
+        """Too many calls wait already: end this one with the error.
+
+        What is decided about exact limits without more leases is an answer, and no error.
+        """
+        if needs.leases:
+            self.methods.make_do(self, needs)
+        else:
+            self.call.fail(error)
 
     async def run_again(self, needs: Needs) -> None:
         """Get what the step needs, run it again, and answer."""
@@ -169,7 +179,7 @@ class _UnaryJob(_Job):
         self.call.fail(error)
 
 
-class _CheckJob(_UnaryJob):
+class _CheckJob(UnaryJob):
     __slots__ = ("request",)
 
     request: Request
@@ -210,14 +220,13 @@ class _RecordJob(_CheckJob):
 
     def cannot_wait(self, needs: Needs, error: Exception) -> None:
         """What has happened is recorded by what is known, rather than refused."""
-        self.asked = needs
-        self.methods.record_usage_now(self)
+        self.methods.make_do(self, needs)
 
     def encoded(self, result: Decided) -> bytes:
         return response_messages.record_answer(super().encoded(result))
 
 
-class _BatchJob(_UnaryJob):
+class _BatchJob(UnaryJob):
     __slots__ = ("requests",)
 
     def __init__(self, methods: EnforcementMethods, call: HostedCall) -> None:

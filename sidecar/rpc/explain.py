@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.domain.entitlement.resolve import Source
+from sidecar.domain.entitlement.sources import Source
 from sidecar.domain.slices import Slices
 from sidecar.engine.explain import Explainer, Explanation
 from sidecar.engine.query import Queries

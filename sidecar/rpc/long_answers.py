@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.domain.limits.usage import QuotaUsage, RateUsage
+from sidecar.domain.limits.rate_usage import RateUsage
+from sidecar.domain.limits.usage import QuotaUsage
 from sidecar.domain.slices import Slices, pages
 from sidecar.engine.query import EntitlementReport
 from sidecar.engine.usage_report import UsageReport

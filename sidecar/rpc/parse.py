@@ -75,6 +75,28 @@ def parse_check(request: pb.CheckAndIncrementRequest, now_us: int) -> Check:
     return _check(request, mode, now_us)
 
 
+class Unchecked:
+    """What a request wants that happens now, whatever may be wrong with it: never to be counted."""
+
+    __slots__ = ("_request", "company", "event_time_us", "feature", "mode", "quantity")
+
+    def __init__(self, request: pb.CheckAndIncrementRequest, now_us: int) -> None:
+        self._request = request
+        self.event_time_us = now_us
+        self.company = request.company
+        self.feature = request.feature
+        self.quantity = request.quantity or (0 if request.HasField("quantity") else 1)
+        self.mode = _MODES.get(request.grant_mode, GrantMode.ALL_OR_NOTHING)
+
+    @property
+    def idempotency_key(self) -> str:
+        return self._request.idempotency_key
+
+    @property
+    def dimensions(self) -> Mapping[str, str]:
+        return dict(self._request.dimensions)  # a message's own map would take what it lacks
+
+
 def parse_record(request: pb.RecordUsageRequest, now_us: int) -> Check:
     """A report of what has happened: a check that is never denied."""
     return _check(request, GrantMode.RECORD_ONLY, now_us)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.text import KNOWN_NAMES
-from sidecar.engine.needs import Needs
 from sidecar.engine.query import Queries
 from sidecar.engine.runner import Runner
 from sidecar.engine.slicing import in_slices, in_steps
@@ -54,7 +53,7 @@ class QueryMethods:
             KNOWN_NAMES.require_identifier("feature", request.feature)
         at_us, most, after = parse.parse_usage_page(request, now_us, self._queries.machine_ahead_us)
         async with self._snapshot_fetcher.obtained(
-            Needs(frozenset((request.company,))), now_us, context.time_remaining
+            frozenset((request.company,)), now_us, context.time_remaining
         ):
             report = await in_steps(
                 self._runner,
@@ -70,7 +69,7 @@ class QueryMethods:
         KNOWN_NAMES.require_identifier("feature", request.feature)
         at_us = parse.parse_any_time(request, now_us)
         async with self._snapshot_fetcher.obtained(
-            Needs(frozenset((request.company,))), now_us, context.time_remaining
+            frozenset((request.company,)), now_us, context.time_remaining
         ):
             report = await self._runner.run(
                 lambda: self._queries.entitlements(request.company, request.feature, at_us, now_us)
@@ -90,7 +89,7 @@ class QueryMethods:
         KNOWN_NAMES.require_identifier("company", request.company)
         at_us = parse.parse_any_time(request, now_us)
         async with self._snapshot_fetcher.obtained(
-            Needs(frozenset((request.company,))), now_us, context.time_remaining
+            frozenset((request.company,)), now_us, context.time_remaining
         ):
             report = await self._runner.run(
                 lambda: self._queries.entitlements(request.company, "", at_us, now_us)

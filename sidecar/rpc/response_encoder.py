@@ -8,16 +8,18 @@ same counter is kept. The tests compare both ways.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.catalog.model import Limit
-from sidecar.domain.limits.decision import Decision
+from sidecar.domain.limits.decision import CreditsBurned, Decision
+from sidecar.domain.limits.rates import WHOLE_PPM
 from sidecar.domain.limits.reasons import Basis
 from sidecar.domain.limits.usage import QuotaUsage
 from sidecar.domain.time.units import SECOND_US
 from sidecar.domain.time.windows import Window
-from sidecar.rpc.response_messages import fill_decision, fill_limit_status
+from sidecar.rpc.response_messages import PARTS_TOLD_MAX, fill_decision, fill_limit_status
 from sidecar.shared.protobuf_wire import SMALL, delimited, text, varint
 
 _KEPT_MAX: Final = 8192
@@ -44,7 +46,7 @@ class ResponseEncoder:
     def __init__(self) -> None:
         self._frames: dict[int, LimitTemplate] = {}
         self._basis: Basis | None = None
-        self._basis_bytes = b""
+        self._basis_body = self._basis_bytes = b""
 
     def __call__(self, decision: Decision, basis: Basis, record_id: str) -> bytes:
         """Bytes of a `CheckAndIncrementResponse`."""
@@ -54,6 +56,7 @@ class ResponseEncoder:
             and decision.allowed
             and decision.granted > 0
             and not usage.carried
+            and usage.share_ppm == WHOLE_PPM
             and decision.would_deny is None
             and not decision.dimension_problem
         ):
@@ -61,9 +64,23 @@ class ResponseEncoder:
         if decision.warnings or decision.shadow_denials or decision.overage or decision.throttled:
             return _encode(decision, basis, record_id)
         frame = self.frame(usage.limit, usage.window)
-        return self.plain(
+        answer = self.plain(
             decision.reason, decision.granted, frame, usage.used, usage.values, basis, record_id
         )
+        return answer + self.burned(decision.burned) if decision.burned else answer
+
+    def burned_frame(self, feature: str, source: str) -> tuple[bytes, bytes]:
+        """What `burned_plain` wants of a source of a balance."""
+        return text(b"\x0a", feature), text(b"\x0a", source) + b"\x10"
+
+    def burned_plain(self, told: Sequence[tuple[tuple[bytes, bytes], int, int]]) -> bytes:
+        """As `burned`, of one source for each balance that has burned all of its cost."""
+        return delimited(b"\x0a", b"".join([_burned_plain(*each) for each in told]))
+
+    def burned(self, burned: Sequence[CreditsBurned]) -> bytes:
+        """What is put behind a plain answer: another part of its decision, which readers merge."""
+        told = [delimited(b"\x6a", _burned_body(each)) for each in burned]
+        return delimited(b"\x0a", b"".join(told))
 
     def frame(self, limit: Limit, window: Window) -> LimitTemplate:
         """What `plain` wants of a limit in a window."""
@@ -84,13 +101,25 @@ class ResponseEncoder:
         values: tuple[str, ...],
         basis: Basis,
         record_id: str,
+        lease_remaining: int | None = None,
     ) -> bytes:
         """An answer that allows, of which there is nothing more to say than what is named here.
 
         `granted`: 1 or more. `frame`, `used`, `values`: of the limit that the answer names.
+        `lease_remaining`: as in a basis, of one that lacks it, since many answers share one.
         """
         if basis is not self._basis:
-            self._basis, self._basis_bytes = basis, _basis_bytes(basis)
+            self._basis, self._basis_body = basis, _basis_body(basis)
+            self._basis_bytes = delimited(b"\x4a", self._basis_body)
+        basis_bytes = self._basis_bytes
+        if lease_remaining is not None:
+            left = SMALL[lease_remaining] if lease_remaining < 0x80 else varint(lease_remaining)
+            body = self._basis_body
+            size = len(body) + 1 + len(left)
+            if size < 0x80:
+                basis_bytes = b"\x4a%c%b\x40%b" % (size, body, left)
+            else:
+                basis_bytes = delimited(b"\x4a", body + b"\x40" + left)
         amount = frame.amount
         if amount is None:
             left = b""
@@ -101,7 +130,7 @@ class ResponseEncoder:
             left = b"\x28\x00\x30" + varint(used - amount)
         tail = _tail(frame, values) if values or frame.tail else frame.times
         status = b"%b\x20%b%b%b" % (frame.head, varint(used), left, tail)
-        name, basis_bytes = record_id.encode(), self._basis_bytes
+        name = record_id.encode()
         granted_bytes = SMALL[granted] if granted < 0x80 else varint(granted)
         # 7: the bytes of the body that are written out below.
         size = 7 + len(granted_bytes) + len(status) + len(basis_bytes)
@@ -113,6 +142,33 @@ class ResponseEncoder:
             reason, granted_bytes, varint(len(status)), status, basis_bytes
         )  # fmt: skip
         return b"\x0a%b%b\x12%b%b" % (varint(len(body)), body, varint(len(name)), name)
+
+
+def _burned_plain(frame: tuple[bytes, bytes], needed: int, left: int) -> bytes:
+    """A `CreditsBurned` of one part, with its tag; as `_burned_body` has it."""
+    feature, source = frame
+    amount = SMALL[needed] if needed < 0x80 else varint(needed)
+    part = source + amount
+    body = b"%b\x10%b\x18%b\x22%b%b\x28%b" % (
+        feature, amount, amount, varint(len(part)), part, varint(left)
+    )  # fmt: skip
+    return delimited(b"\x6a", body)
+
+
+def _burned_body(burned: CreditsBurned) -> bytes:
+    """The body of a `CreditsBurned`."""
+    needed, amount = burned.needed, burned.amount
+    parts = [
+        delimited(b"\x22", text(b"\x0a", part.source) + b"\x10" + varint(part.amount))
+        for part in burned.parts[:PARTS_TOLD_MAX]
+    ]
+    return b"%b%b%b%b%b" % (
+        text(b"\x0a", burned.feature),
+        b"\x10" + varint(needed) if needed else b"",
+        b"\x18" + varint(amount) if amount else b"",
+        b"".join(parts),
+        b"" if burned.left is None else b"\x28" + varint(burned.left),
+    )
 
 
 def _tail(frame: LimitTemplate, values: tuple[str, ...]) -> bytes:
@@ -150,8 +206,8 @@ def _frame(limit: Limit, window: Window) -> LimitTemplate:
     )
 
 
-def _basis_bytes(basis: Basis) -> bytes:
-    """The field `basis` (9) of a decision."""
+def _basis_body(basis: Basis) -> bytes:
+    """What is in the field `basis` (9) of a decision."""
     body = b"\x08" + varint(basis.mode)
     if basis.snapshot_version:
         body += b"\x10" + varint(basis.snapshot_version)
@@ -166,7 +222,9 @@ def _basis_bytes(basis: Basis) -> bytes:
         body += delimited(b"\x32", b"\x08" + varint(seconds) if seconds else b"")
     if basis.default_plan:
         body += delimited(b"\x3a", basis.default_plan.encode())
-    return delimited(b"\x4a", body)
+    if basis.lease_remaining is not None:
+        body += b"\x40" + varint(basis.lease_remaining)
+    return body
 
 
 def _encode(decision: Decision, basis: Basis, record_id: str) -> bytes:

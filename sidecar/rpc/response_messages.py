@@ -11,7 +11,8 @@ from typing import Final
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.entitlement.resolve import Entitlement
 from sidecar.domain.errors import FieldError
-from sidecar.domain.limits.decision import Decision
+from sidecar.domain.limits.decision import CreditsBurned, Decision
+from sidecar.domain.limits.rates import WHOLE_PPM
 from sidecar.domain.limits.reasons import Basis
 from sidecar.domain.limits.usage import Headroom, overage, remaining
 from sidecar.domain.time.units import SECOND_US
@@ -23,6 +24,8 @@ from sidecar.shared.protobuf_wire import delimited
 
 _DURATION_US_MAX: Final = 315_576_000_000 * SECOND_US
 """The longest `Duration`, 10,000 years: debts of a rate may drain for longer."""
+PARTS_TOLD_MAX: Final = 32
+"""Most parts of what a balance has burned that an answer tells."""
 _REPLAYED: Final = b"\x18\x01"
 """The field `replayed` as true, on the wire: behind a stored answer it makes it a replayed one."""
 
@@ -79,7 +82,18 @@ def fill_decision(message: pb.Decision, decision: Decision, basis: Basis) -> Non
         message.would_deny_reason = decision.would_deny  # type: ignore[assignment]  # as above
     if decision.dimension_problem:
         message.dimension_problem = decision.dimension_problem
+    for burned in decision.burned:
+        fill_burned(message.burned.add(), burned)
     fill_basis(message.basis, basis)
+
+
+def fill_burned(message: pb.CreditsBurned, burned: CreditsBurned) -> None:
+    """Write what was burned of a balance into a message."""
+    message.feature, message.needed, message.amount = burned.feature, burned.needed, burned.amount
+    for part in burned.parts[:PARTS_TOLD_MAX]:
+        message.parts.add(source=part.source, amount=part.amount)
+    if burned.left is not None:
+        message.left = burned.left
 
 
 def fill_basis(message: pb.Basis, basis: Basis) -> None:
@@ -96,6 +110,8 @@ def fill_basis(message: pb.Basis, basis: Basis) -> None:
         message.remembered.FromSeconds(basis.remembered_us // SECOND_US)
     if basis.default_plan:
         message.default_plan = basis.default_plan
+    if basis.lease_remaining is not None:
+        message.lease_remaining = basis.lease_remaining
 
 
 def fill_limit_status(message: pb.LimitStatus, headroom: Headroom) -> None:
@@ -112,6 +128,8 @@ def fill_limit_status(message: pb.LimitStatus, headroom: Headroom) -> None:
         message.packs_left = headroom.packs_left
     if headroom.rate is not None:
         message.rate.CopyFrom(rate_to_message(headroom.rate))
+        if headroom.share_ppm != WHOLE_PPM:
+            message.rate_share_ppm = headroom.share_ppm
     if headroom.starts_us is not None:
         _fill_time(message.window_start, headroom.starts_us)
     if headroom.resets_us is not None:
@@ -129,6 +147,7 @@ def entitlement_to_message(entitlement: Entitlement) -> pb.Entitlement:
         config_value=entitlement.config_value,
         limits=[limit_to_message(limit) for limit in entitlement.limits],
         rates=[rate_limit_to_message(rate) for rate in entitlement.rates],
+        overdraft=entitlement.overdraft,
     )
 
 

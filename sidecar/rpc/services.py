@@ -7,6 +7,8 @@ from typing import Final
 from sidecar.rpc.admin import AdminMethods
 from sidecar.rpc.enforcement import EnforcementMethods
 from sidecar.rpc.explain import ExplainMethods
+from sidecar.rpc.levels import LevelMethods
+from sidecar.rpc.seats import SeatMethods
 from sidecar.rpc.watch import WatchMethods
 from sidecar.shared.host.service import Service
 
@@ -15,7 +17,11 @@ ADMIN_SERVICE: Final = "sidecar.api.admin.v1.AdminService"
 
 
 def enforcement_service(
-    methods: EnforcementMethods, queries: ExplainMethods, watching: WatchMethods
+    methods: EnforcementMethods,
+    queries: ExplainMethods,
+    watching: WatchMethods,
+    levels: LevelMethods,
+    seats: SeatMethods,
 ) -> Service:
     """What applications ask."""
     return Service(
@@ -24,6 +30,9 @@ def enforcement_service(
             "CheckAndIncrement": methods.check_and_increment,
             "BatchCheckAndIncrement": methods.batch_check_and_increment,
             "RecordUsage": methods.record_usage,
+            "AdjustLevel": levels.adjust_level,
+            "SetLevel": levels.set_level,
+            "AcquireSeat": seats.acquire_seat,
         },
         unary={
             "Check": queries.check,
@@ -31,7 +40,9 @@ def enforcement_service(
             "GetEntitlement": queries.get_entitlement,
             "ListEntitlements": queries.list_entitlements,
             "ExplainEntitlement": queries.explain_entitlement,
+            "GetLevel": levels.get_level,
         },
+        tasks={"ReleaseSeat": seats.release_seat, "ListSeats": seats.list_seats},
         server_stream={"WatchEntitlements": watching.watch_entitlements},
         bidi_stream={"StreamCheckAndIncrement": methods.stream_check_and_increment},
     )
