@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry
 
+from sidecar.control.lease_metrics import LeaseMetrics
 from sidecar.control.sidecar_metrics import HeardSidecars
 from sidecar.control.storage.values import LossCount
 from sidecar.shared.ops.call_metrics import CallMetrics
@@ -59,7 +60,9 @@ class ControlMetrics:
         self.subscription_changes = LabelledCounter(
             "tallyd_subscription_changes", "Changes of subscriptions, by kind.", "change"
         )
+        self.credit_changes = _credit_changes()
         self.calls = CallMetrics()
+        self.leases = LeaseMetrics()
         self.sidecars = HeardSidecars(clock)
         self.registry: CollectorRegistry = registry_of(
             [
@@ -70,7 +73,9 @@ class ControlMetrics:
                 self.increments,
                 self.applied,
                 self.subscription_changes,
+                self.credit_changes,
                 self.calls,
+                *self.leases.instruments(),
                 *self.sidecars.instruments(),
                 MetricReading("tallyd_watchers", "Sidecars that watch for changes.", watchers),
                 MetricReading("tallyd_revision", "Revision of catalog and companies.", revision),
@@ -90,6 +95,12 @@ class ControlMetrics:
                 build_info("control", version),
             ]
         )
+
+
+def _credit_changes() -> LabelledCounter:
+    return LabelledCounter(
+        "tallyd_credit_changes", "Grants of credits, voids and refunds.", "change"
+    )
 
 
 def _loss_readings(losses: Callable[[], LossCount]) -> list[Instrument]:

@@ -6,33 +6,45 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Final
+from uuid import uuid4
 
 import structlog
 
 from sidecar import __version__
-from sidecar.api.control.v1 import control_pb2_grpc
-from sidecar.api.sync.v1 import sync_pb2_grpc
+from sidecar.control.database_metrics import database_instruments
 from sidecar.control.errors import StoreRefused
 from sidecar.control.metrics import ControlMetrics
+from sidecar.control.rate_share_metrics import rate_share_instruments
 from sidecar.control.rpc.control import ControlServicer
+from sidecar.control.rpc.credits import CreditServicer
 from sidecar.control.rpc.database_watch import DatabaseWatch
+from sidecar.control.rpc.debt_task import DebtTask
 from sidecar.control.rpc.filling_task import FillingTask
+from sidecar.control.rpc.hosted import hosted_services
+from sidecar.control.rpc.lease_task import LeaseTask
 from sidecar.control.rpc.plan_task import PlanTask
 from sidecar.control.rpc.rollover_task import RolloverTask
+from sidecar.control.rpc.seat_serving import SeatServing
 from sidecar.control.rpc.status import status_of_error
 from sidecar.control.rpc.sync import SyncServicer
 from sidecar.control.rpc.watch_hub import Hub
 from sidecar.control.rpc.workers import Workers
+from sidecar.control.services.lease_recovery import open_leases
 from sidecar.control.services.losses import count_losses
+from sidecar.control.services.rate_shares import RateShares, sharers_lately
 from sidecar.control.services.stored_catalog import lowering, uncounted
 from sidecar.control.services.sweep import keep_time, last_known_time, sweep
+from sidecar.control.settings import Settings, channel_options
 from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.sqlite import SqliteStore
 from sidecar.control.storage.sqlite.verification import damaged
+from sidecar.control.storage.sqlite.witness import SqliteWitness, witness_path
 from sidecar.control.storage.values import LossCount
+from sidecar.control.storage.witness_port import LeaseWitness, MemoryWitness
 from sidecar.control.sure_clock import SureClock
 from sidecar.domain.errors import DataLoss, TallydError, Unavailable
+from sidecar.domain.time.units import SECOND_US
 from sidecar.domain.validation import field_path_text
 from sidecar.shared.host.addresses import join_host_port, split_host_port
 from sidecar.shared.host.foothold import GroundLost, ground_lost
@@ -40,11 +52,8 @@ from sidecar.shared.host.grpcio import GrpcioServer
 from sidecar.shared.host.lifecycle import BackgroundTasks, StopSignal, concerning, run_daemon
 from sidecar.shared.host.listening import http_server
 from sidecar.shared.host.server import with_standard_services
-from sidecar.shared.host.servicers import service_of
 from sidecar.shared.ops.health import Health, keep_beating
 from sidecar.shared.ops.http import HttpServer, probe_routes
-from sidecar.shared.ops.instruments import MetricReading
-from sidecar.shared.ops.metrics import disk_instruments, trouble_instruments
 from sidecar.shared.ops.trouble import Trouble
 from sidecar.shared.wall_clock import ticks_us, wall_us
 
@@ -55,37 +64,12 @@ LOSSES_S: Final = 5.0
 _log = structlog.get_logger(__name__)
 
 
-class Settings(Protocol):
-    """What a control plane has to be told; see the configuration for meanings and bounds.
-
-    Addresses are HOST:PORT or [IPv6 address]:PORT; an empty `http_listen` is none.
-    """
-
-    @property
-    def database_path(self) -> str: ...
-    @property
-    def database_missing(self) -> Literal["refuse", "begin_anew"]: ...
-    @property
-    def listen(self) -> str: ...
-    @property
-    def http_listen(self) -> str: ...
-    @property
-    def concurrent_calls_max(self) -> int: ...
-    @property
-    def message_bytes_max(self) -> int: ...
-    @property
-    def drain_seconds_max(self) -> int: ...
-    @property
-    def log_level(self) -> str: ...
-    @property
-    def log_format(self) -> Literal["json", "console"]: ...
-
-
 class ControlPlane:
     """A control plane on a store: `start` it, and `stop` it once. The store stays the caller's.
 
     `clock` and `ticks` give the machine's clock and its counter, in microseconds. `gone`: told once
-    the store is no longer where it was; nothing is answered from then on.
+    the store is no longer where it was; nothing is answered from then on. `witness`: of its leases,
+    the caller's, too; without it, one in memory, which a store in memory has.
     """
 
     def __init__(
@@ -95,23 +79,30 @@ class ControlPlane:
         clock: Callable[[], int] = wall_us,
         ticks: Callable[[], int] = ticks_us,
         gone: Callable[[], None] = lambda: None,
+        witness: LeaseWitness | None = None,
     ) -> None:
-        self.grpc_address = ""
-        self.http_address = ""
+        self.grpc_address = self.http_address = ""
         self._settings = settings
         self._store = store
         self._gone = gone
+        self._release_us = settings.lease_release_seconds * SECOND_US
+        self._witness = MemoryWitness() if witness is None else witness
         self._losses = LossCount()
         self._workers = Workers(store)
         self._hub = Hub(self._workers)
         self._clock = clock
         self._sure_clock = SureClock(clock, ticks)
+        self._rate_shares = RateShares(str(uuid4()), self._sure_clock.elapsed_us())
+        self._seats = SeatServing(
+            self._workers, self._hub, self._witness, clock, self._sure_clock.now_us
+        )
         self._health = Health()
         self._database_watch = DatabaseWatch(
             self._workers,
             Trouble("database", self._health),
             self._sure_clock.known,
             Path(settings.database_path),
+            self._witness,
         )
         self._metrics = ControlMetrics(
             __version__,
@@ -122,33 +113,29 @@ class ControlPlane:
             clock_held=self._sure_clock.held_seconds,
             losses=lambda: self._losses,
             more=[
-                *trouble_instruments(self._database_watch.trouble),
-                *disk_instruments(lambda: self._database_watch.disk),
-                MetricReading(
-                    "tallyd_database_bytes",
-                    "Bytes of the database, without its write-ahead log.",
-                    lambda: self._database_watch.size_bytes,
-                ),
-                MetricReading(
-                    "tallyd_database_wal_bytes",
-                    "Bytes of the database's write-ahead log.",
-                    lambda: self._database_watch.wal_bytes,
-                ),
+                *database_instruments(self._database_watch),
+                *rate_share_instruments(self._rate_shares),
+                *self._seats.instruments(),
             ],
         )
         self._http: HttpServer | None = None
         self._background = BackgroundTasks(self._note_failure)
-        control = ControlServicer(self._workers, self._hub, self._metrics, self._clock)
-        elapsed = self._sure_clock.elapsed_us
-        sync = SyncServicer(self._workers, self._hub, self._metrics, self._clock, elapsed)
-        services = [
-            service_of(control_pb2_grpc.add_ControlServiceServicer_to_server, control),
-            service_of(sync_pb2_grpc.add_SyncServiceServicer_to_server, sync),
-        ]
+        control = ControlServicer(self._workers, self._hub, self._metrics, self._clock, self._seats)
+        credit = CreditServicer(self._workers, self._hub, self._metrics, self._clock)
+        sync = SyncServicer(
+            self._workers,
+            self._hub,
+            self._metrics,
+            self._clock,
+            self._sure_clock.elapsed_us,
+            self._witness,
+            self._rate_shares,
+            self._seats,
+        )
         self._server = GrpcioServer(
-            with_standard_services(services, self._health),
+            with_standard_services(hosted_services(control, credit, sync), self._health),
             rich=status_of_error,
-            options=_options(settings),
+            options=channel_options(settings),
             concurrent_calls_max=settings.concurrent_calls_max,
             call_counts=self._metrics.calls.row,
         )
@@ -170,12 +157,14 @@ class ControlPlane:
 
     async def _start(self) -> None:
         self._listen()
+        await self._open_leases()
         await self._hub.refresh()
         for path, problem in await self._workers.read(uncounted):
             _log.warning("control.limits_not_counted", field=field_path_text(path), problem=problem)
         for path, problem in await self._workers.read(lowering):
             _log.warning("control.add_on_lowers", field=field_path_text(path), problem=problem)
         self._sure_clock.go_on_from(await self._workers.read(last_known_time))
+        self._rate_shares.expect(await self._workers.read(sharers_lately))
         await self._server.start()
         start = self._background.start
         start(keep_beating(self._health))
@@ -187,8 +176,29 @@ class ControlPlane:
         start(self._count_losses())
         for task in (RolloverTask, FillingTask):
             start(task(self._workers, self._hub, self._metrics, self._sure_clock.now_us).run())
-        start(PlanTask(self._workers, self._hub, self._clock).run())
+        for each in (PlanTask, DebtTask):
+            start(each(self._workers, self._hub, self._clock).run())
+        start(self._lease_task().run())
+        start(self._seats.keep_up())
         self._health.start()
+
+    def _lease_task(self) -> LeaseTask:
+        return LeaseTask(
+            self._workers,
+            self._hub,
+            self._metrics,
+            self._sure_clock.now_us,
+            self._witness,
+            self._release_us,
+        )
+
+    async def _open_leases(self) -> None:
+        """See whether the database is an older state, before anything is granted from it."""
+        is_older = await self._workers.write(
+            open_leases, self._witness, self._clock(), self._release_us
+        )
+        if is_older:
+            _log.error("control.state_lost", database=str(self._settings.database_path))
 
     def _listen(self) -> None:
         host, _ = split_host_port(self._settings.listen)
@@ -264,9 +274,15 @@ async def serve(settings: Settings) -> None:
             settings.database_path,
             begin_anew=settings.database_missing == "begin_anew",
         )
-    with contextlib.closing(store):
+    with contextlib.ExitStack() as stack:
+        stack.callback(store.close)
+        with concerning("database_path"):
+            witness = await asyncio.to_thread(
+                SqliteWitness, witness_path(Path(settings.database_path))
+            )
+        stack.callback(witness.close)
         stop = StopSignal()
-        plane = ControlPlane(settings, store, gone=stop.set)
+        plane = ControlPlane(settings, store, gone=stop.set, witness=witness)
         await plane.start()
         _log.info(
             "control.ready",
@@ -301,19 +317,3 @@ def run(settings: Settings) -> int:
         log_level=settings.log_level,
         log_format=settings.log_format,
     )
-
-
-def _options(settings: Settings) -> list[tuple[str, Any]]:
-    return [
-        ("grpc.max_receive_message_length", settings.message_bytes_max),
-        ("grpc.max_send_message_length", settings.message_bytes_max),
-        # Two processes on one port would share calls between two databases, unnoticed.
-        ("grpc.so_reuseport", 0),
-        # Sidecars ping every 20 s, also on a connection without calls.
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
-        ("grpc.keepalive_time_ms", 30_000),
-        ("grpc.keepalive_timeout_ms", 10_000),
-        ("grpc.http2.ping_timeout_ms", 10_000),
-    ]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, TypeAlias
 
+from sidecar.control.services.earlier_sidecars import EarlierSidecars
 from sidecar.domain.time.units import HOUR_US, SECOND_US
 from sidecar.shared.ops.instruments import Instrument, LabelledReading, MetricReading
 
@@ -22,12 +23,16 @@ class HeardSidecar:
     """One store of a sidecar, as far as this process has heard of it; times by the plane's clock.
 
     `push_lag_us`: of the last push that brought records: the age of the oldest as it was taken.
-    `reads_changes`: whether it reads what catalogs may say; unknown until it asks.
+    `reads_changes`: whether it reads what catalogs may say, `knows_kinds`: whether it knows all
+    kinds of features; unknown until it asks. `knows_leases`: whether it counts on exact limits by
+    leases; unknown until it says who it is.
     """
 
     __slots__ = (
         "heard_us",
         "incarnation",
+        "knows_kinds",
+        "knows_leases",
         "node",
         "push_lag_us",
         "pushed_us",
@@ -47,6 +52,8 @@ class HeardSidecar:
         self.records = 0
         self.watches = 0
         self.reads_changes: bool | None = None
+        self.knows_kinds: bool | None = None
+        self.knows_leases: bool | None = None
 
 
 _Value: TypeAlias = Callable[[HeardSidecar], float | None]
@@ -59,22 +66,28 @@ class HeardSidecars:
         self._clock = clock
         self._heard: dict[str, HeardSidecar] = {}
 
-    def greeted(self, incarnation: str, node: str, version: str) -> None:
-        """A sidecar said who it is."""
+    def greeted(self, incarnation: str, node: str, version: str, *, knows_leases: bool) -> None:
+        """A sidecar said who it is, and what it knows."""
         sidecar = self._hear(incarnation)
-        sidecar.node, sidecar.version = node, version
+        sidecar.node, sidecar.version, sidecar.knows_leases = node, version, knows_leases
 
     def heard(self, incarnation: str) -> None:
         """A sidecar asked for something."""
         self._hear(incarnation)
 
-    def asked(self, incarnation: str, *, reads_changes: bool) -> None:
+    def asked(self, incarnation: str, *, reads_changes: bool, knows_kinds: bool) -> None:
         """A sidecar asked for snapshots, and said what it reads of them."""
-        self._hear(incarnation).reads_changes = reads_changes
+        sidecar = self._hear(incarnation)
+        sidecar.reads_changes, sidecar.knows_kinds = reads_changes, knows_kinds
 
-    def nodes_of_before(self) -> list[str]:
-        """Nodes of those that do not read all that catalogs may say, as they say their names."""
-        return [known.node for known in self._present() if known.reads_changes is False]
+    def earlier(self) -> EarlierSidecars:
+        """Nodes, as they say their names, of those of an earlier version."""
+        present = self._present()
+        return EarlierSidecars(
+            read_less=[known.node for known in present if known.reads_changes is False],
+            know_no_kinds=[known.node for known in present if known.knows_kinds is False],
+            know_no_leases=[known.node for known in present if known.knows_leases is False],
+        )
 
     def pushed(self, incarnation: str, records: int, oldest_accepted_us: int | None) -> None:
         """A push was taken. `records`: how many were new, of which the oldest was accepted then."""

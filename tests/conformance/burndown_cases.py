@@ -10,9 +10,12 @@ from typing import Annotated, Literal
 import msgspec
 
 from sidecar.domain.bounds import FOREVER_US
-from sidecar.domain.credits.balance import CreditBalance, add_grant, available, debit, refund, void
-from sidecar.domain.credits.grants import Burn, CreditGrant, GrantKind
+from sidecar.domain.credits.balance import available
+from sidecar.domain.credits.grants import CreditGrant, GrantKind
+from sidecar.domain.credits.held_grants import Burn
+from sidecar.domain.credits.operations import CreditDebit
 from sidecar.domain.time.units import SECOND_US
+from tests.support.credits import BalanceKeeper
 
 
 class _Step(msgspec.Struct, tag_field="op", tag=str.lower):
@@ -58,35 +61,36 @@ class _BurndownCase(msgspec.Struct):
 def burndown_case(case: Mapping[str, object]) -> tuple[str, str]:
     """The expected and the actual result of the first step where they differ, else of the last."""
     steps = msgspec.convert(case, _BurndownCase)
-    balance = CreditBalance()
+    keeper = BalanceKeeper()
     expected_text = got_text = ""
     for number, (step, expected) in enumerate(zip(steps.ops, steps.expect, strict=True)):
-        balance, result = _carry_out(balance, step)
-        got = result | {"available": available(balance, step.at * SECOND_US)}
+        got = _carry_out(keeper, step)
+        got["available"] = available(keeper.balance, step.at * SECOND_US)
         expected_text, got_text = _text(number, expected), _text(number, got)
         if expected_text != got_text:
             break
     return expected_text, got_text
 
 
-def _carry_out(
-    balance: CreditBalance, step: Grant | Debit | Refund | Void
-) -> tuple[CreditBalance, dict[str, object]]:
-    """The balance after a step, and the fields of its result as a case has them."""
+def _carry_out(keeper: BalanceKeeper, step: Grant | Debit | Refund | Void) -> dict[str, object]:
+    """The fields of a step's result as a case has them."""
     at_us = step.at * SECOND_US
     match step:
         case Grant():
-            return add_grant(balance, _credit_grant(step))[0], {}
+            keeper.grant(_credit_grant(step), at_us)
+            return {}
         case Debit():
-            balance, debited = debit(balance, step.id, step.amount, at_us)
-            burned = {"burned": _pairs(debited.burned)} if debited.allowed else {}
-            return balance, {"allowed": debited.allowed, **burned}
+            debited = keeper.debit(step.id, step.amount, at_us).debit
+            return {"allowed": False} if debited is None else _allowed(debited)
         case Refund():
-            balance, refunded = refund(balance, step.debit, step.amount, at_us)
-            return balance, {"returned": _pairs(refunded.returned), "lost": refunded.lost}
+            back = keeper.refund(step.debit, step.amount, at_us)
+            return {"returned": _pairs(back.returned), "lost": back.lost}
         case Void():
-            balance, voided = void(balance, step.id, at_us)
-            return balance, {"voided": voided.voided}
+            return {"voided": keeper.void(step.id, at_us).voided}
+
+
+def _allowed(debited: CreditDebit) -> dict[str, object]:
+    return {"allowed": True, "burned": _pairs(debited.burned)}
 
 
 def _credit_grant(step: Grant) -> CreditGrant:

@@ -1,11 +1,12 @@
-"""Runs the language-neutral case files of a directory: ``python -m tests.conformance.cases DIR``.
+"""Runs language-neutral case files: ``python -m tests.conformance.cases PATH``.
 
-A case file is ``KIND.jsonl``, one JSON object a line. ``CASE_KINDS`` maps each kind that this
-version knows to a function that takes a case and returns what is expected and what the domain
-gives; the case passes if they are equal. Output: a line for every failure and for every file of an
-unknown kind, then ``N passed, N failed``. Exit status: 0 all passed, 1 some failed, 2 a line is no
-JSON (it counts as failed, and the rest still runs), or there is no such directory, or no case file
-in it.
+PATH is a case file, or a directory of them (``*.jsonl``). A case file has one JSON object a line,
+all of one kind: the one that the file is called after (``KIND.jsonl``), else the one whose fields
+its first case has. ``CASE_KINDS`` has, of each kind that this version knows, a function that takes
+a case and returns what is expected and what the domain gives; the case passes if they are equal.
+Output: a line for every failure, a line for every file, then ``N passed, N failed``. A file of an
+unknown kind is said to be skipped. Exit status: 0 all passed, 1 some failed, 2 a line is no JSON
+(it counts as failed, and the rest still runs), or there is nothing to run.
 """
 
 import argparse
@@ -46,6 +47,11 @@ CASE_KINDS: Final[Mapping[str, CaseKind]] = {
     "burndown": burndown_case,
     "windows": window_case,
 }
+_FIELDS: Final[Mapping[str, frozenset[str]]] = {
+    "burndown": frozenset({"ops", "expect"}),
+    "windows": frozenset({"unit", "at", "start", "end"}),
+}
+"""By which fields a case is known to be of a kind."""
 
 
 def text_field(case: Case, name: str) -> str:
@@ -83,25 +89,50 @@ class Tally:
     passed: int = 0
     failed: int = 0
     broken: int = 0
+    files: int = 0
 
 
 def run_files(files: Sequence[Path], out: TextIO) -> Tally:
     """Runs case files one after another and reports to ``out``."""
-    tally = Tally()
+    whole = Tally()
     for file in files:
-        kind = CASE_KINDS.get(file.stem)
+        lines = [line for line in enumerate(_lines(file), start=1) if line[1].strip()]
+        kind = _kind_of(file, lines)
         if kind is None:
-            print(f"skipped: {file.name} (not known to this version)", file=out)
-        else:
-            _run_file(file, kind, tally, out)
-    print(f"{tally.passed} passed, {tally.failed} failed", file=out)
-    return tally
-
-
-def _run_file(file: Path, kind: CaseKind, tally: Tally, out: TextIO) -> None:
-    for number, line in enumerate(file.read_bytes().split(b"\n"), start=1):
-        if not line.strip():
+            print(f"{file.name}: skipped, of no kind that this version knows", file=out)
             continue
+        tally = _run_lines(file.name, kind, lines, out)
+        cases = tally.passed + tally.failed
+        noun = "case" if cases == 1 else "cases"
+        print(f"{file.name}: {cases} {noun}, {tally.failed} failed", file=out)
+        whole.files += 1
+        whole.passed += tally.passed
+        whole.failed += tally.failed
+        whole.broken += tally.broken
+    print(f"{whole.passed} passed, {whole.failed} failed", file=out)
+    return whole
+
+
+def _lines(file: Path) -> list[bytes]:
+    return file.read_bytes().split(b"\n")
+
+
+def _kind_of(file: Path, lines: Sequence[tuple[int, bytes]]) -> CaseKind | None:
+    if file.stem in CASE_KINDS or not lines:
+        return CASE_KINDS.get(file.stem)
+    try:
+        case = json.loads(lines[0][1])
+    except ValueError:
+        return None
+    fields = set(case) if isinstance(case, dict) else set()
+    return next((CASE_KINDS[kind] for kind, has in _FIELDS.items() if has <= fields), None)
+
+
+def _run_lines(
+    file_name: str, kind: CaseKind, lines: Sequence[tuple[int, bytes]], out: TextIO
+) -> Tally:
+    tally = Tally()
+    for number, line in lines:
         try:
             case = json.loads(line)
         except ValueError as error:
@@ -113,7 +144,8 @@ def _run_file(file: Path, kind: CaseKind, tally: Tally, out: TextIO) -> None:
             tally.passed += 1
         else:
             tally.failed += 1
-            print(f"{file.name} {failure}", file=out)
+            print(f"{file_name} {failure}", file=out)
+    return tally
 
 
 def _failure(kind: CaseKind, case: object, number: int) -> str | None:
@@ -134,19 +166,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.conformance.cases",
-        description="Run every case file in a directory that this version knows.",
+        description="Run a case file, or every one in a directory that this version knows.",
     )
-    parser.add_argument("directory", type=Path, metavar="DIR")
-    directory: Path = parser.parse_args(arguments).directory
-    if not directory.is_dir():
-        parser.error(f"no such directory: {directory}")
-    files = sorted(directory.glob("*.jsonl"))
+    parser.add_argument("path", type=Path, metavar="PATH")
+    path: Path = parser.parse_args(arguments).path
+    if not path.exists():
+        return _nothing_to_run(f"no such file or directory: {path}")
+    files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
     if not files:
-        parser.error(f"no case file (*.jsonl) in {directory}")
+        return _nothing_to_run(f"no case file (*.jsonl) in {path}")
     tally = run_files(files, sys.stdout)
+    if not tally.files:
+        return _nothing_to_run(f"no case file of a kind that this version knows: {path}")
     if tally.broken:
         return 2
     return 1 if tally.failed else 0
+
+
+def _nothing_to_run(why: str) -> int:
+    print(f"cases: {why}; name another with: make cases CASES=path", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

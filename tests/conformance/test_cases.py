@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 from typing import Any, Final
@@ -62,14 +63,14 @@ def test_shared_cases_pass(kind: str) -> None:
     out = StringIO()
     tally = run_files([file], out)
     cases = len(file.read_text("utf-8").splitlines())
-    assert f"{cases} passed, 0 failed\n" == out.getvalue()
+    assert f"{kind}.jsonl: {cases} cases, 0 failed\n{cases} passed, 0 failed\n" == out.getvalue()
     assert (cases, 0) == (tally.passed, tally.failed)
 
 
 def test_all_passed_exits_with_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _write(tmp_path, _GOOD, "", _GOOD)
     assert main([str(tmp_path)]) == 0
-    assert capsys.readouterr().out == "2 passed, 0 failed\n"
+    assert capsys.readouterr().out == "windows.jsonl: 2 cases, 0 failed\n2 passed, 0 failed\n"
 
 
 def test_a_wrong_window_is_a_line_and_exits_with_1(
@@ -81,6 +82,7 @@ def test_a_wrong_window_is_a_line_and_exits_with_1(
         "windows.jsonl chained: "
         "expected [2025-02-27T18:15:00.000000Z, 2025-03-27T18:15:00.000000Z), "
         "got [2025-02-27T18:15:00.000000Z, 2025-03-30T18:15:00.000000Z)\n"
+        "windows.jsonl: 2 cases, 1 failed\n"
         "1 passed, 1 failed\n"
     )
 
@@ -95,6 +97,7 @@ def test_a_wrong_step_of_a_burndown_is_a_line_and_exits_with_1(
     assert capsys.readouterr().out == (
         'burndown.jsonl owed: expected step 2: {"allowed":true,"available":3,"burned":[]}, '
         'got step 2: {"allowed":false,"available":3}\n'
+        "burndown.jsonl: 2 cases, 1 failed\n"
         "1 passed, 1 failed\n"
     )
 
@@ -122,7 +125,7 @@ def test_a_bad_burndown_is_a_failure(
     assert main([str(tmp_path)]) == 1
     out = capsys.readouterr().out
     assert out.startswith("burndown.jsonl spent: bad case: ")
-    assert out.endswith(f"{failure}\n0 passed, 1 failed\n")
+    assert out.endswith(f"{failure}\nburndown.jsonl: 1 case, 1 failed\n0 passed, 1 failed\n")
 
 
 def test_a_file_of_an_unknown_kind_is_named(
@@ -133,7 +136,9 @@ def test_a_file_of_an_unknown_kind_is_named(
     (tmp_path / "README.md").write_text("no case file\n", "utf-8")
     assert main([str(tmp_path)]) == 0
     assert capsys.readouterr().out == (
-        "skipped: tides.jsonl (not known to this version)\n1 passed, 0 failed\n"
+        "tides.jsonl: skipped, of no kind that this version knows\n"
+        "windows.jsonl: 1 case, 0 failed\n"
+        "1 passed, 0 failed\n"
     )
 
 
@@ -143,9 +148,9 @@ def test_broken_json_fails_its_line_only_and_exits_with_2(
 ) -> None:
     _write(tmp_path, _GOOD, broken, _GOOD)
     assert main([str(tmp_path)]) == 2
-    failure, summary = capsys.readouterr().out.splitlines()
+    failure, *counts = capsys.readouterr().out.splitlines()
     assert failure.startswith("windows.jsonl line 2: broken JSON: ")
-    assert summary == "2 passed, 1 failed"
+    assert counts == ["windows.jsonl: 3 cases, 1 failed", "2 passed, 1 failed"]
 
 
 def test_bytes_that_are_no_text_count_as_broken_json(
@@ -185,22 +190,53 @@ def test_a_bad_case_is_a_failure_and_exits_with_1(
 ) -> None:
     _write(tmp_path, case)
     assert main([str(tmp_path)]) == 1
-    assert capsys.readouterr().out == f"windows.jsonl {failure}\n0 passed, 1 failed\n"
+    assert capsys.readouterr().out == (
+        f"windows.jsonl {failure}\nwindows.jsonl: 1 case, 1 failed\n0 passed, 1 failed\n"
+    )
 
 
-def test_a_missing_directory_exits_with_2(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [
+        pytest.param("more-burndowns.jsonl", _SPENT, id="burndowns by their steps"),
+        pytest.param("leap-days.jsonl", _GOOD, id="windows by their ends"),
+        pytest.param("windows.jsonl", _GOOD, id="the kind that it is called after"),
+    ],
+)
+def test_a_file_that_is_named_runs_whatever_it_is_called(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, case: object
 ) -> None:
-    with pytest.raises(SystemExit) as exit_info:
-        main([str(tmp_path / "nowhere")])
-    assert exit_info.value.code == 2
-    assert f"no such directory: {tmp_path / 'nowhere'}\n" in capsys.readouterr().err
+    file = tmp_path / name
+    file.write_text(json.dumps(case) + "\n", "utf-8")
+    assert main([str(file)]) == 0
+    assert capsys.readouterr().out == f"{name}: 1 case, 0 failed\n1 passed, 0 failed\n"
 
 
-def test_a_directory_without_case_files_exits_with_2(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        pytest.param(lambda path: None, "no such file or directory", id="there is none"),
+        pytest.param(Path.mkdir, "no case file (*.jsonl) in", id="a directory without case files"),
+        pytest.param(
+            lambda path: path.write_text('{"tide": "high"}\n', "utf-8"),
+            "no case file of a kind that this version knows",
+            id="a file of an unknown kind",
+        ),
+        pytest.param(
+            lambda path: path.write_text("not JSON\n", "utf-8"),
+            "no case file of a kind that this version knows",
+            id="a file that is none",
+        ),
+    ],
+)
+def test_nothing_to_run_is_one_line_and_exits_with_2(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    make: Callable[[Path], object],
+    why: str,
 ) -> None:
-    with pytest.raises(SystemExit) as exit_info:
-        main([str(tmp_path)])
-    assert exit_info.value.code == 2
-    assert f"no case file (*.jsonl) in {tmp_path}\n" in capsys.readouterr().err
+    path = tmp_path / "given"
+    make(path)
+    assert main([str(path)]) == 2
+    expected = f"cases: {why}{' ' if why.endswith('in') else ': '}{path}; "
+    assert capsys.readouterr().err == expected + "name another with: make cases CASES=path\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from sidecar.api.catalog.v1 import catalog_pb2
@@ -10,7 +9,7 @@ from sidecar.api.control.v1 import control_pb2
 from sidecar.control.rpc.request_validation import require_count
 from sidecar.control.rules.ownership import FieldConflict, TakeOver, path_text
 from sidecar.control.services import apply
-from sidecar.control.services.earlier_sidecars import told_less_warnings
+from sidecar.control.services.earlier_sidecars import EarlierSidecars, earlier_sidecars_warnings
 from sidecar.control.storage.port import PlaneStore
 from sidecar.domain.bounds import COMPANIES_APPLIED_MAX
 from sidecar.domain.catalog.model import ExistingCompanies
@@ -28,15 +27,16 @@ from sidecar.shared.convert.times import timestamp
 
 FIELD_CHANGES_MAX: Final = 100
 TAKE_OVER_MAX: Final = 1_000
+_NONE_EARLIER: Final = EarlierSidecars()
 
 
 def apply_state(
     store: PlaneStore,
     request: control_pb2.ApplyRequest,
     now_us: int,
-    nodes_of_before: Sequence[str] = (),
+    earlier: EarlierSidecars = _NONE_EARLIER,
 ) -> control_pb2.ApplyResponse:
-    """Answer to Apply. `nodes_of_before`: nodes of sidecars of an earlier version."""
+    """Answer to Apply. `earlier`: the sidecars of earlier versions."""
     require_count("companies", len(request.companies), 0, COMPANIES_APPLIED_MAX)
     require_count("remove_companies", len(request.remove_companies), 0, COMPANIES_APPLIED_MAX)
     for at, company in enumerate(request.remove_companies):
@@ -59,7 +59,7 @@ def apply_state(
         applied = apply.preview(store, desired, now_us)
     else:
         applied = apply.apply(store, desired, now_us)
-    warnings = [*told_less_warnings(catalog, nodes_of_before), *applied.warnings]
+    warnings = [*earlier_sidecars_warnings(catalog, earlier), *applied.warnings]
     return control_pb2.ApplyResponse(
         revision=applied.revision,
         changes=map(_change, applied.changes),

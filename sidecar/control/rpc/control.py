@@ -11,9 +11,12 @@ from sidecar.control.rpc import (
     apply_answers,
     company_answers,
     control_answers,
+    lease_operations,
+    level_answers,
     override_answers,
     subscription_answers,
 )
+from sidecar.control.rpc.seat_serving import SeatServing
 from sidecar.control.rpc.watch_hub import Hub
 from sidecar.control.rpc.workers import Workers
 
@@ -22,19 +25,25 @@ class ControlServicer(control_pb2_grpc.ControlServiceServicer):
     """ControlService. `clock` gives microseconds since the Unix epoch."""
 
     def __init__(
-        self, workers: Workers, hub: Hub, metrics: ControlMetrics, clock: Callable[[], int]
+        self,
+        workers: Workers,
+        hub: Hub,
+        metrics: ControlMetrics,
+        clock: Callable[[], int],
+        seats: SeatServing,
     ) -> None:
         self._workers = workers
         self._hub = hub
         self._metrics = metrics
         self._clock = clock
+        self._seats = seats
 
     async def Apply(  # noqa: N802
         self, request: control_pb2.ApplyRequest, context: Any
     ) -> control_pb2.ApplyResponse:
         run = self._workers.read if request.dry_run else self._workers.write
-        nodes = self._metrics.sidecars.nodes_of_before()
-        response = await run(apply_answers.apply_state, request, self._clock(), nodes)
+        earlier = self._metrics.sidecars.earlier()
+        response = await run(apply_answers.apply_state, request, self._clock(), earlier)
         if not (request.dry_run or response.refused):
             self._metrics.applied.add(response.changed)
             await self._hub.refresh()
@@ -143,3 +152,63 @@ class ControlServicer(control_pb2_grpc.ControlServiceServicer):
         self, request: control_pb2.AcknowledgeLossesRequest, context: Any
     ) -> control_pb2.AcknowledgeLossesResponse:
         return await self._workers.write(control_answers.acknowledge_losses, request, self._clock())
+
+    async def GetLevelBill(  # noqa: N802
+        self, request: control_pb2.GetLevelBillRequest, context: Any
+    ) -> control_pb2.GetLevelBillResponse:
+        return await self._workers.read(level_answers.get_level_bill, request, self._clock())
+
+    async def ListLeases(  # noqa: N802
+        self, request: control_pb2.ListLeasesRequest, context: Any
+    ) -> control_pb2.ListLeasesResponse:
+        watching = self._hub.watching_incarnations
+        return await self._workers.read(lease_operations.list_, request, watching, self._clock())
+
+    async def RecallLeases(  # noqa: N802
+        self, request: control_pb2.RecallLeasesRequest, context: Any
+    ) -> control_pb2.RecallLeasesResponse:
+        watching = self._hub.watching_incarnations
+        response, meant = await self._workers.read(
+            lease_operations.recalls, request, watching, self._clock()
+        )
+        response.recalled = self._hub.recall(meant)
+        response.unreached = len(meant) - response.recalled
+        self._metrics.leases.recalled.add(response.recalled)
+        return response
+
+    async def SettleLeases(  # noqa: N802
+        self, request: control_pb2.SettleLeasesRequest, context: Any
+    ) -> control_pb2.SettleLeasesResponse:
+        run = self._workers.read if request.dry_run else self._workers.write
+        watching = self._hub.watching_incarnations
+        response = await run(lease_operations.settle, request, watching, self._clock())
+        if not request.dry_run:
+            self._metrics.leases.released.add(response.settled)
+            self._hub.note_change()
+        return response
+
+    async def GetLeaseRecovery(  # noqa: N802
+        self, request: control_pb2.GetLeaseRecoveryRequest, context: Any
+    ) -> control_pb2.GetLeaseRecoveryResponse:
+        rewrites = self._metrics.leases.witness_rewrites
+        return await self._workers.read(lease_operations.get_recovery, self._clock(), rewrites)
+
+    async def EndLeaseRecovery(  # noqa: N802
+        self, request: control_pb2.EndLeaseRecoveryRequest, context: Any
+    ) -> control_pb2.EndLeaseRecoveryResponse:
+        return await self._workers.write(lease_operations.end_recovery, request, self._clock())
+
+    async def ListSeats(  # noqa: N802
+        self, request: control_pb2.ListSeatsRequest, context: Any
+    ) -> control_pb2.ListSeatsResponse:
+        return await self._seats.list_seats(request)
+
+    async def AcquireSeat(  # noqa: N802
+        self, request: control_pb2.AcquireSeatRequest, context: Any
+    ) -> control_pb2.AcquireSeatResponse:
+        return await self._seats.acquire(request)
+
+    async def ReleaseSeat(  # noqa: N802
+        self, request: control_pb2.ReleaseSeatRequest, context: Any
+    ) -> control_pb2.ReleaseSeatResponse:
+        return await self._seats.release(request)

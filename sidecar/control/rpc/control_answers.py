@@ -29,7 +29,7 @@ from sidecar.domain.catalog.model import Catalog
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.text import KNOWN_NAMES
 from sidecar.domain.time.units import EPOCH
-from sidecar.domain.time.windows import LIFETIME_WINDOW, Window
+from sidecar.domain.time.windows import Window
 from sidecar.shared.convert.catalog import catalog_snapshot_to_message
 from sidecar.shared.convert.companies import company_to_message
 from sidecar.shared.convert.grants import limit_to_message
@@ -248,7 +248,7 @@ def _limit_usage(found: usage.LedgerLimitUsage) -> control_pb2.LimitUsage:
 
 
 def _window(window: Window) -> catalog_pb2.WindowInstance:
-    if window == LIFETIME_WINDOW:
+    if window.never_ends:
         return catalog_pb2.WindowInstance()
     return catalog_pb2.WindowInstance(
         start=timestamp(window.start_us), end=timestamp(window.end_us)

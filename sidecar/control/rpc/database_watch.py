@@ -2,6 +2,7 @@
 
 A database that takes nothing is a trouble: readiness is off until it does. What calls or background
 work could not write counts until the next look; and while there is reason for doubt, a look writes.
+So is a witness of leases that cannot be written; one that is gone is written anew by a look.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Final
 
 from sidecar.control.rpc.workers import Workers
 from sidecar.control.services.sweep import keep_time
+from sidecar.control.storage.port import PlaneStore
+from sidecar.control.storage.witness_port import NOTHING_SEEN, LeaseWitness
 from sidecar.domain.errors import TallydError
 from sidecar.domain.time.sure import KnownTime
 from sidecar.shared.ops.levels import Disk, disk_level, disk_of
@@ -31,9 +34,15 @@ class DatabaseWatch:
     """
 
     def __init__(
-        self, workers: Workers, trouble: Trouble, known: Callable[[], KnownTime], path: Path
+        self,
+        workers: Workers,
+        trouble: Trouble,
+        known: Callable[[], KnownTime],
+        path: Path,
+        witness: LeaseWitness,
     ) -> None:
         self._workers = workers
+        self._witness = witness
         self._known = known
         self._path = path
         self._disk_level = disk_level()
@@ -53,6 +62,8 @@ class DatabaseWatch:
         disk, self.size_bytes, self.wal_bytes = await asyncio.to_thread(self._sizes)
         self.disk = disk
         self._disk_level.look(disk.size_bytes - disk.free_bytes, disk.size_bytes)
+        with contextlib.suppress(TallydError):
+            await self._workers.read(_see, self._witness)
         failure = self._workers.taken_failure()
         is_doubtful = disk.size_bytes > 0 and disk.free_bytes < _DOUBTFUL_BYTES
         if failure is None and (self.trouble.reason or is_doubtful):
@@ -71,6 +82,10 @@ class DatabaseWatch:
         """The disk, and the bytes of the database and of its log; 0 for one in memory."""
         wal = self._path.with_name(f"{self._path.name}-wal")
         return disk_of(str(self._path.parent)), _bytes_of(self._path), _bytes_of(wal)
+
+
+def _see(_: PlaneStore, witness: LeaseWitness) -> None:
+    witness.note(NOTHING_SEEN)
 
 
 def _bytes_of(path: Path) -> int:

@@ -9,23 +9,30 @@ from typing import Any, Final
 
 from sidecar.api.sync.v1 import sync_pb2, sync_pb2_grpc
 from sidecar.control.metrics import ControlMetrics
-from sidecar.control.rpc import sync_answers
+from sidecar.control.rpc import rate_share_answers, report_answers, sync_answers
+from sidecar.control.rpc.lease_answering import LeaseAnswering
 from sidecar.control.rpc.request_validation import (
     require_count,
     require_incarnation,
 )
+from sidecar.control.rpc.seat_serving import SeatServing
 from sidecar.control.rpc.watch_hub import Hub, Subscriber
 from sidecar.control.rpc.watch_page_cache import Pages
 from sidecar.control.rpc.workers import Workers
 from sidecar.control.services import snapshots, totals
+from sidecar.control.services.rate_shares import RateShares
+from sidecar.control.storage.values import CounterKey
+from sidecar.control.storage.witness_port import LeaseWitness
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.errors import Unavailable
-from sidecar.domain.limits.counters import CounterTotal
+from sidecar.domain.limits.counters import CounterName, CounterTotal
 from sidecar.domain.text import KNOWN_NAMES
+from sidecar.shared.convert.leases import name_to_message
 
 HEARTBEAT_S: Final = 4.0
 """Longest silence on a watch; the API promises 5 seconds."""
 TOTALS_A_MESSAGE: Final = 1_000
+RECALLS_A_MESSAGE: Final = 1_000
 
 Clock = Callable[[], int]
 
@@ -34,20 +41,36 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
     """SyncService. `clock` gives microseconds since the Unix epoch, `elapsed` what keys age by."""
 
     def __init__(
-        self, workers: Workers, hub: Hub, metrics: ControlMetrics, clock: Clock, elapsed: Clock
+        self,
+        workers: Workers,
+        hub: Hub,
+        metrics: ControlMetrics,
+        clock: Clock,
+        elapsed: Clock,
+        witness: LeaseWitness,
+        rate_shares: RateShares,
+        seats: SeatServing,
     ) -> None:
         self._workers = workers
         self._hub = hub
         self._metrics = metrics
+        self._rate_shares = rate_shares
+        self._seats = seats
         self._clock = clock
         self._elapsed = elapsed
         self._pages = Pages(workers, clock)
+        self._leases = LeaseAnswering(workers, witness, clock, lambda: hub.watching_incarnations)
 
     async def Hello(  # noqa: N802
         self, request: sync_pb2.HelloRequest, context: Any
     ) -> sync_pb2.HelloResponse:
         answer = await self._workers.write(sync_answers.hello, request, self._clock())
-        self._metrics.sidecars.greeted(request.incarnation, request.node, request.version)
+        self._metrics.sidecars.greeted(
+            request.incarnation,
+            request.node,
+            request.version,
+            knows_leases=sync_pb2.CAPABILITY_LEASES in request.capabilities,
+        )
         return answer
 
     async def PushUsage(  # noqa: N802
@@ -69,7 +92,11 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
     ) -> sync_pb2.FetchSnapshotsResponse:
         # Before they are read: what changes after that is told on the watch.
         self._note_interest(request.incarnation, request.companies)
-        self._metrics.sidecars.asked(request.incarnation, reads_changes=request.accepts_changes)
+        self._metrics.sidecars.asked(
+            request.incarnation,
+            reads_changes=request.accepts_changes,
+            knows_kinds=request.accepts_kinds,
+        )
         return await self._workers.read(sync_answers.fetch, request, self._clock())
 
     async def ListTotals(  # noqa: N802
@@ -85,6 +112,51 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
         self._note_interest(request.incarnation, companies, "counters[{}].company")
         return await self._workers.read(sync_answers.get_totals, request, self._clock())
 
+    async def RequestLeases(  # noqa: N802
+        self, request: sync_pb2.RequestLeasesRequest, context: Any
+    ) -> sync_pb2.RequestLeasesResponse:
+        call = await self._leases.answered(request)
+        response = call.response(self._clock())
+        self._metrics.leases.answered(call.results)
+        self._metrics.leases.recalled.add(self._hub.recall(list(call.recalls)))
+        self._metrics.sidecars.heard(request.incarnation)
+        return response
+
+    async def ReportLeases(  # noqa: N802
+        self, request: sync_pb2.ReportLeasesRequest, context: Any
+    ) -> sync_pb2.ReportLeasesResponse:
+        response, reported = await self._workers.write(
+            report_answers.report, request, self._clock()
+        )
+        self._metrics.leases.reported.add(reported.learnt)
+        self._metrics.leases.reports_refused.add(reported.refused)
+        self._metrics.sidecars.heard(request.incarnation)
+        return response
+
+    async def ShareRates(  # noqa: N802
+        self, request: sync_pb2.ShareRatesRequest, context: Any
+    ) -> sync_pb2.ShareRatesResponse:
+        now_us, elapsed_us = self._clock(), self._elapsed()
+        return await rate_share_answers.share(self._rate_shares, request, now_us, elapsed_us)
+
+    async def AssignSeats(  # noqa: N802
+        self, request: sync_pb2.AssignSeatsRequest, context: Any
+    ) -> sync_pb2.AssignSeatsResponse:
+        response = await self._seats.assign(request)
+        self._metrics.sidecars.heard(request.incarnation)
+        return response
+
+    async def ListSeats(  # noqa: N802
+        self, request: sync_pb2.ListSeatsRequest, context: Any
+    ) -> sync_pb2.ListSeatsResponse:
+        return await self._seats.list_of_counter(request)
+
+    async def WatchSeats(  # noqa: N802
+        self, request: sync_pb2.WatchSeatsRequest, context: Any
+    ) -> AsyncIterator[sync_pb2.WatchSeatsResponse]:
+        async for message in self._seats.watch(request):
+            yield message
+
     async def WatchSnapshots(  # noqa: N802
         self, request: sync_pb2.WatchSnapshotsRequest, context: Any
     ) -> AsyncIterator[sync_pb2.WatchSnapshotsResponse]:
@@ -95,13 +167,20 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
             self._hub.watching(incarnation, everything=everything) as watcher,
             self._metrics.sidecars.watching(incarnation),
         ):
-            self._metrics.sidecars.asked(incarnation, reads_changes=request.accepts_changes)
+            self._metrics.sidecars.asked(
+                incarnation,
+                reads_changes=request.accepts_changes,
+                knows_kinds=request.accepts_kinds,
+            )
             position = await self._workers.write(
                 snapshots.start,
                 resume,
                 request.without_companies,
+                self._clock(),
+                incarnation=incarnation,
                 accepts_spans=request.accepts_spans,
                 accepts_changes=request.accepts_changes,
+                accepts_kinds=request.accepts_kinds,
             )
             await self._hub.refresh()
             watch = _Watch(self._pages, self._workers, self._hub, watcher, position, self._clock)
@@ -153,6 +232,8 @@ class _Watch:
             if self._hub.state.revision > self._revision:
                 async for message in self._changes():
                     yield message
+            while recalls := self._watcher.take_recalls(RECALLS_A_MESSAGE):
+                yield self._sent(self._recalls(recalls))
             while told := self._watcher.take_totals(TOTALS_A_MESSAGE):
                 yield self._sent(self._totals(told))
             if time.monotonic() >= self._heartbeat_due_s:
@@ -207,6 +288,14 @@ class _Watch:
         """Totals, and what is complete with them."""
         message = sync_answers.watch_totals(self._epoch, self._revision, told, self._clock())
         message.totals_after_version, message.totals_until_version = self._watcher.take_told()
+        return message
+
+    def _recalls(self, keys: Sequence[CounterKey]) -> sync_pb2.WatchSnapshotsResponse:
+        """Leases that are asked back."""
+        message = sync_answers.watch_totals(self._epoch, self._revision, [], self._clock())
+        message.recalls.extend(
+            name_to_message(CounterName(key.company, key.feature, key.counter)) for key in keys
+        )
         return message
 
     def _sent(self, message: sync_pb2.WatchSnapshotsResponse) -> sync_pb2.WatchSnapshotsResponse:

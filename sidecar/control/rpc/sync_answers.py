@@ -22,8 +22,10 @@ from sidecar.control.services.losses import LostStore
 from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import CHAIN_BYTES, CounterKey
 from sidecar.domain.bounds import BATCH_MAX, IDENTIFIER_BYTES_MAX, INT64_MAX
+from sidecar.domain.capabilities import Capability
 from sidecar.domain.catalog.model import CatalogSnapshot
 from sidecar.domain.company.model import CompanySnapshot
+from sidecar.domain.entitlement.earlier_kinds import catalog_without_kinds
 from sidecar.domain.entitlement.earlier_overrides import snapshot_without_changes
 from sidecar.domain.entitlement.earlier_readers import catalog_without_changes
 from sidecar.domain.entitlement.resolve import CatalogIndex
@@ -37,6 +39,12 @@ from sidecar.shared.convert.times import instant, timestamp
 
 LOST_STORES_MAX: Final = 16
 REASON_BYTES_MAX: Final = 256
+CAPABILITIES_MAX: Final = 32
+_CAPABILITIES: Final = (
+    sync_pb2.CAPABILITY_LEASES,
+    sync_pb2.CAPABILITY_RATE_SHARES,
+    sync_pb2.CAPABILITY_SEATS,
+)
 NAMES_MAX: Final = 1_000
 """Most companies, or counters, that a sidecar asks for at once."""
 WATCH_BYTES: Final = 1 << 20
@@ -58,13 +66,17 @@ def hello(store: PlaneStore, request: sync_pb2.HelloRequest, now_us: int) -> syn
         _require_chain("last_chain", request.last_chain)
     greeting = Greeting(last, acknowledged, request.acknowledged_chain, request.last_chain)
     lost = _lost_stores(request)
-    welcome = ingest.greet(store, incarnation, request.node, greeting, now_us, lost)
+    require_count("capabilities", len(request.capabilities), 0, CAPABILITIES_MAX)
+    said = frozenset(map(int, request.capabilities))
+    knows = frozenset(known for known in Capability if known in said)
+    welcome = ingest.greet(store, incarnation, request.node, greeting, now_us, lost, knows)
     return sync_pb2.HelloResponse(
         watermark=welcome.watermark,
         fenced=welcome.fenced,
         plane_time=timestamp(now_us),
         epoch=welcome.state.epoch,
         common_sequence=welcome.common_sequence,
+        capabilities=_CAPABILITIES,
     )
 
 
@@ -106,7 +118,7 @@ def fetch(
     )
     catalog = fetched.catalog
     answer = sync_pb2.FetchSnapshotsResponse(
-        catalog=None if catalog is None else _told_catalog(catalog, request.accepts_changes),
+        catalog=None if catalog is None else _told_catalog(catalog, request),
         unknown_companies=fetched.unknown,
         totals=map(total_to_message, fetched.totals.totals),
         plane_time=timestamp(now_us),
@@ -185,7 +197,7 @@ def watch_page(
     message.removed_companies.extend(page.removed)
     message.totals.extend(map(total_to_message, page.totals.totals))
     if catalog is not None:
-        message.catalog.CopyFrom(_told_catalog(catalog, position.accepts_changes))
+        message.catalog.CopyFrom(_told_catalog(catalog, position))
     messages = [message]
     room = WATCH_BYTES - message.ByteSize()
     readable = page.snapshots
@@ -227,11 +239,16 @@ def _watch_message(page: snapshots.WatchPage, now_us: int) -> sync_pb2.WatchSnap
     )
 
 
-def _told_catalog(snapshot: CatalogSnapshot, accepts_changes: bool) -> catalog_pb2.CatalogSnapshot:
-    if not accepts_changes:
-        catalog = catalog_without_changes(snapshot.catalog)
-        snapshot = CatalogSnapshot(snapshot.version, catalog)
-    return catalog_snapshot_to_message(snapshot)
+def _told_catalog(
+    snapshot: CatalogSnapshot, reader: sync_pb2.FetchSnapshotsRequest | snapshots.ResumePosition
+) -> catalog_pb2.CatalogSnapshot:
+    """The catalog, as far as its reader knows what is in it."""
+    catalog = snapshot.catalog
+    if not reader.accepts_kinds:
+        catalog = catalog_without_kinds(catalog)
+    if not reader.accepts_changes:
+        catalog = catalog_without_changes(catalog)
+    return catalog_snapshot_to_message(CatalogSnapshot(snapshot.version, catalog))
 
 
 def _without_changes(

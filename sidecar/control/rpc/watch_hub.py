@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,10 +21,9 @@ from typing import Final
 import structlog
 
 from sidecar.control.rpc.workers import Workers
-from sidecar.control.services.totals import changes, newest_version
+from sidecar.control.services.totals import changes, newest_version, total_told
 from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import (
-    CORRECTIONS,
     CounterKey,
     CounterState,
     PlaneState,
@@ -37,6 +37,8 @@ COALESCE_S: Final = 0.2
 PUSHED_MAX: Final = 10_000
 """Counters of which it is remembered who changed them; of others the one who did is told, too."""
 TOTALS_MAX: Final = 10_000
+RECALLS_MAX: Final = 10_000
+"""Leases that wait for one watcher to be told to give them back; who lacks one asks again."""
 CHANGES_AT_ONCE: Final = 2_000
 INTERESTS_MAX: Final = 4_096
 INTEREST_COMPANIES_MAX: Final = 100_000
@@ -72,6 +74,7 @@ class Subscriber:
         self.changed = asyncio.Event()
         self._interest = interest
         self._totals: dict[CounterKey, CounterTotal] = {}
+        self._recalls: dict[CounterKey, None] = {}
         self._after, self._until = version, version
 
     def offer(self, states: Iterable[CounterState], until: int) -> int:
@@ -88,7 +91,7 @@ class Subscriber:
                 dropped += 1
                 self._after = max(self._after, state.version)
                 continue
-            self._totals[key] = _total_for(self.incarnation, state)
+            self._totals[key] = total_told(self.incarnation, state)
             self.changed.set()
         self._until = until
         return dropped
@@ -101,6 +104,19 @@ class Subscriber:
         """Hand out totals that wait, so many at most; empty if there are none."""
         keys = list(self._totals)[:most]
         return [self._totals.pop(key) for key in keys]
+
+    def recall(self, key: CounterKey) -> None:
+        """Have the watcher asked to give back what it does not need of a counter."""
+        if len(self._recalls) < RECALLS_MAX:
+            self._recalls[key] = None
+            self.changed.set()
+
+    def take_recalls(self, most: int) -> list[CounterKey]:
+        """Hand out counters of which leases are asked back, so many at most."""
+        keys = list(itertools.islice(self._recalls, most))
+        for key in keys:
+            del self._recalls[key]
+        return keys
 
     def take_told(self) -> tuple[int, int]:
         """After and up to which version everything was handed out; zeros where it cannot be said.
@@ -124,6 +140,7 @@ class Hub:
         self._is_dropping = False
         self._workers = workers
         self._watchers: set[Subscriber] = set()
+        self._watching: frozenset[str] | None = None
         self._interests: OrderedDict[str, Interest] = OrderedDict()
         self._pushed: dict[CounterKey, tuple[str, int]] = {}
         self._any_change = asyncio.Event()
@@ -140,10 +157,12 @@ class Hub:
         interest = Interest(everything=True) if everything else self._interest(incarnation)
         watcher = Subscriber(incarnation, interest, self._version())
         self._watchers.add(watcher)
+        self._watching = None
         try:
             yield watcher
         finally:
             self._watchers.discard(watcher)
+            self._watching = None
 
     def note_interest(self, incarnation: str, companies: Iterable[str]) -> None:
         """Remember that a sidecar works with companies."""
@@ -173,6 +192,25 @@ class Hub:
     def note_change(self) -> None:
         """Counters were changed, by the plane itself."""
         self._any_change.set()
+
+    @property
+    def watching_incarnations(self) -> frozenset[str]:
+        """Who watches here."""
+        if self._watching is None:
+            self._watching = frozenset(watcher.incarnation for watcher in self._watchers)
+        return self._watching
+
+    def recall(self, recalls: Iterable[tuple[str, CounterKey]]) -> int:
+        """Ask holders to give back leases; how many of these can be asked, since they watch."""
+        wanted: dict[str, list[CounterKey]] = {}
+        for incarnation, key in recalls:
+            wanted.setdefault(incarnation, []).append(key)
+        asked = set()
+        for watcher in self._watchers if wanted else ():
+            for key in wanted.get(watcher.incarnation, ()):
+                watcher.recall(key)
+                asked.add((watcher.incarnation, key))
+        return len(asked)
 
     def close(self) -> None:
         """End every watch."""
@@ -260,18 +298,3 @@ class Hub:
 def _state(store: PlaneStore) -> PlaneState:
     with store.read() as transaction:
         return transaction.state()
-
-
-def _total_for(incarnation: str, state: CounterState) -> CounterTotal:
-    key = state.key
-    return CounterTotal(
-        key.company,
-        key.feature,
-        key.counter,
-        state.total,
-        state.parts.get(incarnation, 0),
-        state.version,
-        state.carried,
-        state.parts.get(CORRECTIONS, 0),
-        state.packs_used,
-    )

@@ -23,7 +23,7 @@ SHARED_MAX: Final = 16
 
 Step: TypeAlias = tuple[Sequence[sync_pb2.WatchSnapshotsResponse], WatchPage, ResumePosition]
 """The messages, what they are made of, and the position after them."""
-_Place: TypeAlias = tuple[int, str, int, bool, bool, tuple[int, str]]
+_Place: TypeAlias = tuple[int, str, int, bool, bool, bool, tuple[int, str]]
 
 
 class Pages:
@@ -50,6 +50,7 @@ class Pages:
             position.catalog_version,
             position.accepts_spans,
             position.accepts_changes,
+            position.accepts_kinds,
             position.retold_until,
         )
         reading = self._shared.get(place)

@@ -1,27 +1,30 @@
 """On which counters usage belongs.
 
 Usually the sidecar says so. It cannot where it had no snapshot; and it may be wrong where it had an
-older one, and did not know yet that usage was reset or the billing anchor moved before the event.
+older one, and did not know yet that usage was reset, or that the billing anchor moved or the time
+zone changed, before the event.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from sidecar.control.storage.values import CounterKey
 from sidecar.domain.catalog.model import Limit
 from sidecar.domain.company.model import CompanySnapshot, Phase
 from sidecar.domain.company.timeline import phase_at, segment_at
-from sidecar.domain.entitlement.resolve import CatalogIndex
+from sidecar.domain.credits.costs import cost_of_report, price_of_report
+from sidecar.domain.entitlement.resolve import CatalogIndex, Entitlement
 from sidecar.domain.limits.counters import (
     CounterRef,
     generation_in,
-    is_anchored,
     scope_values,
     slot_of,
+    window_in,
 )
-from sidecar.domain.time.company_windows import company_window, generation_of
+from sidecar.domain.seats.rules import generation_counted
+from sidecar.domain.time.company_windows import company_window, generation_of_slot
 from sidecar.domain.time.windows import Window
 
 
@@ -48,7 +51,7 @@ def attribute(
     if entitlement is None:
         return None
     limits = (*entitlement.limits, *catalog.also_counted(entitlement))
-    found = _counted(snapshot, limits, event_time_us)
+    found = _counted(snapshot, entitlement, limits, event_time_us)
     counters: dict[CounterKey, None] = {}  # limits that count the same thing share a counter
     for limit, slot, window in found:
         values = scope_values(limit.scope, dimensions)
@@ -56,6 +59,19 @@ def attribute(
             counter = CounterRef(slot, values, window)
             counters[CounterKey(snapshot.company, feature, counter)] = None
     return tuple(counters)
+
+
+def costs_of(
+    catalog: CatalogIndex, feature: str, quantity: int, dimensions: Mapping[str, str]
+) -> Mapping[str, int]:
+    """What usage that has happened costs, by key of the credits feature, in micro-credits."""
+    known = catalog.features.get(feature)
+    costs: dict[str, int] = {}
+    for each in () if known is None else known.costs:
+        cost = cost_of_report(price_of_report(each.table, dimensions), quantity)
+        if cost:
+            costs[each.credits] = cost
+    return costs
 
 
 def limits_at(
@@ -66,17 +82,20 @@ def limits_at(
     `None` for a feature that the catalog lacks.
     """
     entitlement = catalog.resolve(segment_at(snapshot, at_us), feature)
-    return None if entitlement is None else _counted(snapshot, entitlement.limits, at_us)
+    if entitlement is None:
+        return None
+    return _counted(snapshot, entitlement, entitlement.limits, at_us)
 
 
 def _counted(
-    snapshot: CompanySnapshot, limits: Iterable[Limit], at_us: int
+    snapshot: CompanySnapshot, entitlement: Entitlement, limits: Iterable[Limit], at_us: int
 ) -> Iterator[CountedLimit]:
     phase = phase_at(snapshot, at_us)
+    kind = entitlement.feature.kind
     return (
         CountedLimit(
             limit,
-            slot_of(limit, generation_of(phase, limit.window)),
+            slot_of(limit, generation_counted(phase, limit.window, kind)),
             company_window(snapshot.phases, limit.window, at_us),
         )
         for limit in limits
@@ -87,14 +106,25 @@ def _counted(
 def fits_timeline(
     snapshot: CompanySnapshot, counters: Iterable[CounterKey], event_time_us: int
 ) -> bool:
-    """Whether counters are of the generations that were in force at the event time."""
-    last = snapshot.phases[-1]
+    """Whether counters are of the generations and windows that were in force at the event time."""
+    phases, last = snapshot.phases, snapshot.phases[-1]
+    refs = [key.counter for key in counters]
     if not (last.generation or last.anchored_generation):  # they only grow: nothing started anew
-        return not any(generation_in(key.counter.slot) for key in counters)
-    phase = phase_at(snapshot, event_time_us)
-    return all(_fits(phase, key.counter.slot) for key in counters)
+        if any(generation_in(ref.slot) for ref in refs):
+            return False
+    else:
+        phase = phase_at(snapshot, event_time_us)
+        if not all(_is_of(phase, ref.slot) for ref in refs):
+            return False
+    if all(phase.time_zone == last.time_zone for phase in phases):
+        return True
+    return all(_is_in_window(phases, ref, event_time_us) for ref in refs)
 
 
-def _fits(phase: Phase, slot: str) -> bool:
-    generation = phase.anchored_generation if is_anchored(slot) else phase.generation
-    return generation_in(slot) == generation
+def _is_of(phase: Phase, slot: str) -> bool:
+    return generation_in(slot) == generation_of_slot(phase, slot)
+
+
+def _is_in_window(phases: Sequence[Phase], ref: CounterRef, event_time_us: int) -> bool:
+    spec = window_in(ref.slot)
+    return spec is None or company_window(phases, spec, event_time_us) == ref.window

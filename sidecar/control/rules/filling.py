@@ -49,6 +49,13 @@ def recounted_by_catalog(before: Catalog, after: Catalog) -> Iterator[CountedBy]
     Of what is new in the catalog, nothing. What they count no more, another limit of a company may
     count, and late usage of when it had the plan will not name it.
     """
+    balances = {each.key for each in after.features if each.kind is FeatureKind.CREDITS}
+    for found in _recounted(before, after):
+        if found.feature not in balances:  # what is burned of it is usage of other features
+            yield found
+
+
+def _recounted(before: Catalog, after: Catalog) -> Iterator[CountedBy]:
     plans = {plan.key: _of_plan(plan) for plan in after.plans}
     for plan in all_versions(before):  # companies may come from any of its versions
         yield from _different(_of_plan(plan), plans.get(plan.key, {}))
@@ -194,8 +201,8 @@ def _without_past(snapshot: CompanySnapshot, since_us: int, now_us: int) -> Iter
 
 
 def _all_counted(index: CatalogIndex, segment: Segment) -> frozenset[CountedBy]:
-    metered = (each.key for each in index.features.values() if each.kind is FeatureKind.METERED)
-    return frozenset(counted for key in metered for counted in _counted(index, segment, key))
+    counted_on = (each.key for each in index.features.values() if each.kind.is_counted)
+    return frozenset(counted for key in counted_on for counted in _counted(index, segment, key))
 
 
 def _counted(index: CatalogIndex, segment: Segment, feature: str) -> Iterator[CountedBy]:

@@ -26,7 +26,7 @@ import msgspec
 
 from sidecar.control.storage.values import FieldOwner, Owner, StoredCompany
 from sidecar.domain.catalog.canonical import canonical_company
-from sidecar.domain.catalog.model import Value
+from sidecar.domain.catalog.value import Value
 from sidecar.domain.company.field_values import (
     ANCHOR,
     OVERRIDES,

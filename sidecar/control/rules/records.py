@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 from google.protobuf.message import DecodeError
@@ -11,17 +11,33 @@ from google.protobuf.message import DecodeError
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.control.storage.values import CounterKey
 from sidecar.domain import bounds
+from sidecar.domain.catalog.kinds import COSTS_MAX
 from sidecar.domain.errors import InvalidInput
+from sidecar.domain.limits.counters import is_level
 from sidecar.domain.text import KNOWN_NAMES
 from sidecar.domain.time.windows import END_INSTANT_US
 from sidecar.shared.convert.counters import counter_from_message
 
 _DIGEST_BYTES: Final = 16
 _PROBLEM_MAX: Final = 200
+NO_COSTS: Final[Mapping[str, int]] = {}
+
+
+class CounterPart(NamedTuple):
+    """What is counted on one counter: a part of a cost on a source's, in micro-credits."""
+
+    key: CounterKey
+    amount: int
 
 
 class Record(msgspec.Struct, frozen=True):
-    """What of a usage record the ledger works with. Quantities in the feature's unit."""
+    """What of a usage record the ledger works with. Quantities in the feature's unit.
+
+    `burns`: what of its costs was burned by the sidecar. `costs`: all of them, by key of the
+    credits feature. Both in micro-credits. `is_level`: the quantity is a change of what is in use.
+    `takes_back`: id of the record of which it takes back something; empty for none. That was of
+    `takes_back_of_us`.
+    """
 
     company: str
     feature: str
@@ -33,6 +49,18 @@ class Record(msgspec.Struct, frozen=True):
     digest: bytes
     counters: tuple[CounterKey, ...]
     unattributed: bool
+    burns: tuple[CounterPart, ...] = ()
+    costs: Mapping[str, int] = NO_COSTS
+    is_level: bool = False
+    takes_back: str = ""
+    takes_back_of_us: int = 0
+
+    @property
+    def all_counters(self) -> tuple[CounterKey, ...]:
+        """Every counter on which the sidecar has counted something of it."""
+        if not self.burns:
+            return self.counters
+        return (*self.counters, *(part.key for part in self.burns))
 
 
 class Unreadable(msgspec.Struct, frozen=True):
@@ -73,7 +101,8 @@ def _read(data: bytes, field: str) -> Record:
     event_time_us, accepted_us = message.event_time_us, message.accepted_time_us
     KNOWN_NAMES.require_identifier(f"{field}.company", company)
     KNOWN_NAMES.require_identifier(f"{field}.feature", feature)
-    if message.quantity < 0 or message.overage < 0:
+    falls = message.quantity < 0 and not message.HasField("level")
+    if falls or message.overage < 0:
         raise InvalidInput(f"{field}.quantity", "quantity and overage must not be negative")
     if not (0 <= event_time_us < END_INSTANT_US and 0 <= accepted_us < END_INSTANT_US):
         raise InvalidInput(f"{field}.event_time_us", "times must lie in the years 1970 to 9998")
@@ -94,14 +123,48 @@ def _read(data: bytes, field: str) -> Record:
         digest=digest,
         counters=_counters(message, field),
         unattributed=message.unattributed,
+        burns=_burns(message, field) if message.burns else (),
+        costs=_costs(message, field) if message.costs else NO_COSTS,
+        is_level=message.HasField("level"),
+        takes_back=message.level.origin,
+        takes_back_of_us=message.level.origin_time_us,
     )
+
+
+def _burns(message: sync_pb2.UsageRecord, field: str) -> tuple[CounterPart, ...]:
+    if len(message.burns) > bounds.BURNS_MAX:
+        raise InvalidInput(f"{field}.burns", f"must be at most {bounds.BURNS_MAX}")
+    parts = []
+    for at, burn in enumerate(message.burns):
+        name = f"{field}.burns[{at}]"
+        KNOWN_NAMES.require_identifier(f"{name}.feature", burn.feature)
+        if burn.amount < 0:
+            raise InvalidInput(f"{name}.amount", "must not be negative")
+        counter = counter_from_message(burn.counter, f"{name}.counter")
+        parts.append(CounterPart(CounterKey(message.company, burn.feature, counter), burn.amount))
+    return tuple(parts)
+
+
+def _costs(message: sync_pb2.UsageRecord, field: str) -> Mapping[str, int]:
+    if len(message.costs) > COSTS_MAX:
+        raise InvalidInput(f"{field}.costs", f"must be at most {COSTS_MAX}")
+    costs: dict[str, int] = {}
+    for at, cost in enumerate(message.costs):
+        KNOWN_NAMES.require_identifier(f"{field}.costs[{at}].feature", cost.feature)
+        if cost.amount < 0:
+            raise InvalidInput(f"{field}.costs[{at}].amount", "must not be negative")
+        costs[cost.feature] = min(bounds.INT64_MAX, costs.get(cost.feature, 0) + cost.amount)
+    return costs
 
 
 def _counters(message: sync_pb2.UsageRecord, field: str) -> tuple[CounterKey, ...]:
     company, feature = message.company, message.feature
-    return tuple(
+    keys = tuple(
         [
             CounterKey(company, feature, counter_from_message(counter, f"{field}.counters[{at}]"))
             for at, counter in enumerate(message.counters)
         ]
     )
+    if message.HasField("level") and not all(is_level(key.counter.slot) for key in keys):
+        raise InvalidInput(f"{field}.counters", "a level's change counts on levels alone")
+    return keys

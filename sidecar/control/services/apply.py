@@ -25,6 +25,7 @@ from sidecar.control.services.timelines import with_timeline
 from sidecar.control.storage.port import PlaneStore, ReadTransaction, WriteTransaction
 from sidecar.control.storage.values import StoredCompany
 from sidecar.domain.catalog.canonical import canonical_catalog, canonical_company
+from sidecar.domain.catalog.kind_rules import kind_changes_problems
 from sidecar.domain.catalog.model import Catalog
 from sidecar.domain.catalog.rules import companies_problems, problems
 from sidecar.domain.catalog.size import catalog_size_problems
@@ -229,9 +230,11 @@ def _refuse_large(
     after: Catalog,
     put: Sequence[GivenCompany],
 ) -> None:
-    """Refuse what would cost others: only of what changes, and gets larger by that."""
+    """Refuse what would cost others, and what does not go with what there was; of changes alone."""
     for path, message in chain(
-        catalog_size_problems(after, before), versions_problems(after, before)
+        catalog_size_problems(after, before),
+        versions_problems(after, before),
+        kind_changes_problems(after, before),
     ):
         raise InvalidInput(field_path_text(("catalog", *path)), message)
     for each in put:

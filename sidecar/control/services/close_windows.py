@@ -184,15 +184,18 @@ def _leave(
             transaction.put_rollover_windows([replace(window, due_us=now_us)], version)
 
 
-def _passed_on(transaction: ReadTransaction, window: RolloverWindow) -> RolloverWindow | None:
-    """The window after a closed one with what is carried into it, where that is not so yet."""
+def following_of(transaction: ReadTransaction, window: RolloverWindow) -> RolloverWindow | None:
+    """The window that a closed one passes on to."""
     if window.terms is None:
         return None
-    carried = _left(window)
     if window.terms.following is None:
-        following = next(_beginning(transaction, window.key), None)
-    else:
-        following = _heir(transaction, window)
+        return next(_beginning(transaction, window.key), None)
+    return _heir(transaction, window)
+
+
+def _passed_on(transaction: ReadTransaction, window: RolloverWindow) -> RolloverWindow | None:
+    """The window after a closed one with what is carried into it, where that is not so yet."""
+    following, carried = following_of(transaction, window), _left(window)
     if following is None or following.came_in == carried:
         return None
     return following.with_carried(carried)

@@ -13,9 +13,10 @@ from msgspec.structs import replace
 from sidecar.control.rules.filling import held_of, new_in_timeline, recounted_by_catalog
 from sidecar.control.services.attribution import load_index
 from sidecar.control.services.filling import begin
-from sidecar.control.storage.filling_values import FillingWalk
+from sidecar.control.storage.filling_values import CountedBy, FillingWalk
 from sidecar.control.storage.port import PlaneStore, ReadTransaction, WriteTransaction
 from sidecar.domain.catalog.model import Catalog
+from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.entitlement.resolve import CatalogIndex
 
 PAGE: Final = 50
@@ -31,6 +32,23 @@ def want_filled(transaction: WriteTransaction, before: Catalog, after: Catalog) 
         walk = transaction.filling_walk()
         wanted = tuple(dict.fromkeys((*walk.wanted, *found)))
         transaction.put_filling_walk(replace(walk, wanted=wanted, catalog_company=""))
+
+
+def is_to_be_filled(
+    transaction: ReadTransaction,
+    index: CatalogIndex,
+    snapshot: CompanySnapshot,
+    counted_by: CountedBy,
+    now_us: int,
+) -> bool:
+    """Whether a limit is new to a company, and was not come by yet."""
+    walk = transaction.filling_walk()
+    if counted_by in walk.wanted and snapshot.company > walk.catalog_company:
+        return True
+    if not walk.since_us or (snapshot.version, snapshot.company) <= (walk.revision, walk.company):
+        return False
+    found = new_in_timeline(index, snapshot, walk.since_us, now_us)
+    return any(new.counted_by == counted_by for new in found)
 
 
 class FillingWalker:

@@ -22,8 +22,11 @@ from sidecar.control.rules.history import (
 )
 from sidecar.control.rules.records import Record, Unreadable, read_records
 from sidecar.control.services.attribution import Attributor
+from sidecar.control.services.burns import Burns
 from sidecar.control.services.close_windows import follow
 from sidecar.control.services.filling import Arrivals
+from sidecar.control.services.lease_recovery import note_older_state
+from sidecar.control.services.level_booking import book_levels
 from sidecar.control.services.losses import (
     LostStore,
     note_ledger_loss,
@@ -40,6 +43,7 @@ from sidecar.control.storage.values import (
     PlaneState,
     UnreadableLine,
 )
+from sidecar.domain.capabilities import Capability
 from sidecar.domain.limits.counters import CounterTotal
 
 Amounts = dict[CounterKey, int]
@@ -81,10 +85,11 @@ def greet(
     greeting: Greeting,
     now_us: int,
     lost_stores: Sequence[LostStore] = (),
+    capabilities: frozenset[Capability] = frozenset(),
 ) -> Welcome:
     """Note that a sidecar is there, and compare what it and the plane know of each other.
 
-    What either has lost is remembered.
+    What either has lost is remembered, and what the sidecar knows (`capabilities`).
     """
     with store.write() as transaction:
         known = _known(transaction, incarnation, now_us)
@@ -94,10 +99,17 @@ def greet(
         greeted = judge_greeting(known, greeting, stored)
         transaction.put_incarnation(
             msgspec.structs.replace(
-                known, fenced=known.fenced or greeted.fenced, node=node, last_heard_us=now_us
+                known,
+                fenced=known.fenced or greeted.fenced,
+                node=node,
+                last_heard_us=now_us,
+                capabilities=capabilities,
+                agreed_us=known.agreed_us if greeted.fenced else now_us,
             )
         )
         note_ledger_loss(transaction, known, acknowledged, node, now_us)
+        if acknowledged > known.watermark and known.first_heard_us < now_us and not known.fenced:
+            note_older_state(transaction, now_us, known.agreed_us)
         note_lost_stores(transaction, lost_stores, node)
         state = transaction.state()
     if greeted.fenced:
@@ -152,7 +164,7 @@ def _accept(
     touched: dict[CounterKey, None] = {}
     for record in records:
         if isinstance(record, Record):
-            touched.update(dict.fromkeys(record.counters))
+            touched.update(dict.fromkeys(record.all_counters))
     new = records[verdict.known :]
     watermark, head, unreadable = known.watermark, known.head, 0
     if new:
@@ -163,7 +175,9 @@ def _accept(
         unreadable = note_unreadable(transaction, known, new, now_us)
         watermark, head = run.last_sequence, verdict.chains[-1]
     transaction.put_incarnation(
-        msgspec.structs.replace(known, watermark=watermark, head=head, last_heard_us=now_us)
+        msgspec.structs.replace(
+            known, watermark=watermark, head=head, last_heard_us=now_us, agreed_us=now_us
+        )
     )
     totals = transaction.totals(touched, known.id)
     if reached := follow(transaction, totals, now_us):
@@ -191,8 +205,9 @@ def _add(
     }
     known_uses = transaction.key_uses(keys)
     duplicate_of, uses = find_duplicates(incarnation, first_sequence, records, known_uses)
+    duplicate_of = book_levels(transaction, incarnation, first_sequence, records, duplicate_of)
     attributor = Attributor(transaction, now_us)
-    arrivals = Arrivals(transaction, incarnation)
+    arrivals, burns = Arrivals(transaction, incarnation), Burns(transaction, attributor, now_us)
     counted: Amounts = defaultdict(int)
     corrected: Amounts = defaultdict(int)
     lines: list[Booked] = []
@@ -205,6 +220,8 @@ def _add(
             continue
         for key in record.counters:
             counted[key] += record.quantity
+        place = incarnation, first_sequence + at
+        burns.book(record, data, place, counted, corrected, duplicated=bool(duplicated))
         belongs = () if duplicated else attributor.counters_of(record, data)
         if not duplicated:
             belongs = arrivals.with_filled(belongs, record, first_sequence + at, data)
@@ -231,7 +248,7 @@ def _add(
     version = transaction.next_ledger_version(now_us)
     corrected = {key: amount for key, amount in corrected.items() if amount}
     transaction.add_to_counters(incarnation, counted, version, corrected)
-    return corrected
+    return {**corrected, **burns.burn_rest()}
 
 
 def _correct(corrected: Amounts, record: Record, belongs: Sequence[CounterKey] | None) -> None:

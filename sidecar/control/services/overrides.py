@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 
 from sidecar.control.rules.ownership import owners_after_call
 from sidecar.control.services.directory import stored_company
+from sidecar.control.services.new_ids import new_id
 from sidecar.control.services.timelines import time_of_change, with_timeline
 from sidecar.control.storage.port import PlaneStore, ReadTransaction
 from sidecar.control.storage.values import StoredCompany
@@ -22,11 +21,6 @@ from sidecar.domain.entitlement.override_targets import untargeted_problems
 from sidecar.domain.entitlement.resolve import CatalogIndex
 from sidecar.domain.errors import Conflict, FailedPrecondition, InvalidInput, NotFound
 from sidecar.domain.validation import field_path_text
-
-_DIGITS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
-"""Of ids: in the order of their bytes, and without letters that look like others."""
-_ID_LENGTH: Final = 11
-"""Digits that hold microseconds for some thousand years."""
 
 
 class GrantedOverride(msgspec.Struct, frozen=True):
@@ -94,7 +88,8 @@ def _granting(
             return stored, None
         message = f"another override was granted under the id {override.entitlement.id!r}"
         raise Conflict("entitlement.id", message)
-    id_ = override.entitlement.id or _new_id(stored.company, now_us)
+    taken = {each.entitlement.id for each in stored.company.overrides}
+    id_ = override.entitlement.id or new_id(now_us, taken.__contains__)
     entitlement = msgspec.structs.replace(override.entitlement, id=id_)
     granted = msgspec.structs.replace(override, entitlement=entitlement, granted_us=now_us)
     after = (*_kept(stored.company, now_us), granted)
@@ -153,20 +148,3 @@ def _kept(company: Company, now_us: int) -> tuple[Override, ...]:
 def _of_id(company: Company, id_: str) -> Override | None:
     found = (each for each in company.overrides if id_ and each.entitlement.id == id_)
     return next(found, None)
-
-
-def _new_id(company: Company, now_us: int) -> str:
-    """An id that is greater than those made before, as long as the clock goes forward."""
-    taken = {override.entitlement.id for override in company.overrides}
-    number = max(0, now_us)
-    while (id_ := _text_of(number)) in taken:
-        number += 1
-    return id_
-
-
-def _text_of(number: int) -> str:
-    digits = []
-    for _ in range(_ID_LENGTH):
-        number, digit = divmod(number, len(_DIGITS))
-        digits.append(_DIGITS[digit])
-    return "".join(reversed(digits))

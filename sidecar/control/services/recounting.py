@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from sidecar.control.storage.port import ReadTransaction
-from sidecar.domain.catalog.model import Catalog, EntitlementGrant
+from sidecar.domain.catalog.model import Catalog, EntitlementGrant, FeatureKind
 from sidecar.domain.company.model import Company
 from sidecar.domain.difference.recounting import (
     RecountedLimit,
@@ -25,6 +25,14 @@ _PACKS_ANEW: Final = (
 )
 
 
+_WHAT_BECOMES: Final = {
+    FeatureKind.METERED: "what was used in its running window is taken over from the ledger in the "
+    "background",
+    FeatureKind.CREDITS: "it grants its amount anew in the window of now, whatever was burned",
+    FeatureKind.SEATS: "who has a seat of before has none in the windows of now until it is used",
+}
+
+
 def recounting_warnings(
     transaction: ReadTransaction, before: Catalog, after: Catalog
 ) -> Iterator[RuleProblem]:
@@ -32,28 +40,40 @@ def recounting_warnings(
 
     `after`: as it was given. Paths are of it.
     """
-    found = list(recounted_in_catalog(before, after))
+    kinds = _kinds(after)
+    found = [each for each in recounted_in_catalog(before, after) if each.feature in kinds]
     packs = {_packs_key(each): _packs_for(after, each) for each in found}
     holders, complete = _holders(transaction, {(each.source, each.key) for each in found}, packs)
     for each in found:
         companies = holders[each.source, each.key]
         if companies or not complete:
-            message = _message(each, _number(companies, complete=complete))
+            for_whom = _number(companies, complete=complete)
+            message = _message(each, kinds[each.feature], for_whom)
             if holders_of_packs := holders[_packs_key(each)]:
                 message += _PACKS_ANEW.format(_number(holders_of_packs, complete=complete))
             yield RuleProblem(each.path, message)
 
 
 def override_recounting_warnings(
-    given: Sequence[Company], held: Iterable[Company]
+    given: Sequence[Company], held: Iterable[Company], catalog: Catalog
 ) -> Iterator[RuleProblem]:
     """Yield the same of the overrides of companies. `held`: as they are stored, where they are."""
+    kinds = _kinds(catalog)
     stored = {company.id: company for company in held}
     for at, company in enumerate(given):
         if company.id in stored:
             found = recounted_in_overrides(stored[company.id].overrides, company.overrides)
-            told = (RuleProblem(each.path, _message(each, f"for {company.id!r}")) for each in found)
+            told = (
+                RuleProblem(each.path, _message(each, kinds[each.feature], f"for {company.id!r}"))
+                for each in found
+                if each.feature in kinds
+            )
             yield from below(("companies", at), told)
+
+
+def _kinds(catalog: Catalog) -> dict[str, FeatureKind]:
+    """The kinds of features whose limits may count otherwise."""
+    return {each.key: each.kind for each in catalog.features if each.kind in _WHAT_BECOMES}
 
 
 def _holders(
@@ -104,10 +124,9 @@ def _number(companies: int, *, complete: bool) -> str:
     return f"for {text}" if complete else f"for {text} or more"
 
 
-def _message(each: RecountedLimit, for_whom: str) -> str:
+def _message(each: RecountedLimit, kind: FeatureKind, for_whom: str) -> str:
     place = f"{each.source} {each.key!r}" if each.key else each.source
     return (
         f"limit {each.limit!r} of {each.feature!r} in {place} counts otherwise from now on, "
-        f"{for_whom} ({each.before} -> {each.after}): what was used in its running window "
-        "is taken over from the ledger in the background"
+        f"{for_whom} ({each.before} -> {each.after}): {_WHAT_BECOMES[kind]}"
     )

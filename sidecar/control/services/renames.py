@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 import msgspec
 
 from sidecar.control.services.directory import stored_company
 from sidecar.control.services.names import first_id
+from sidecar.control.storage.lease_values import GrantedLease, LeaseFilter
 from sidecar.control.storage.port import PlaneStore, ReadTransaction, WriteTransaction
 from sidecar.control.storage.values import LineFilter, StoredCompany
 from sidecar.domain.bounds import COMPANY_NAMES_MAX
 from sidecar.domain.company.model import Company
 from sidecar.domain.errors import Conflict, FailedPrecondition
+
+_LEASES_MAX: Final = 1_000
 
 
 class RenamedCompany(msgspec.Struct, frozen=True):
@@ -27,7 +33,7 @@ def rename_company(
     """Give a company another id; the same again changes nothing.
 
     Raises `NotFound` for an unknown company, `Conflict` where the id is, or was, another company's,
-    or has usage of its own, and `FailedPrecondition` where the company has too many.
+    or has usage or leases of its own, and `FailedPrecondition` where the company has too many.
     """
     if dry_run:
         with store.read() as reading:
@@ -100,6 +106,15 @@ def _refuse_taken(transaction: ReadTransaction, new_id: str, owner: str, field: 
         message = f"there was another company {new_id!r}, which was removed; its usage is kept"
     elif transaction.lines(LineFilter(new_id), None, 1):
         message = f"usage was recorded for {new_id!r} already, as for an unknown company"
+    elif any(lease.outstanding for lease in _leased(transaction, new_id)):
+        message = (
+            f"limits of {new_id!r} are leased, as of an unknown company: calls name it already"
+        )
     else:
         return
     raise Conflict(field, message, "ALREADY_EXISTS")
+
+
+def _leased(transaction: ReadTransaction, company: str) -> Sequence[GrantedLease]:
+    """The first leases of a company; there are few where no usage was recorded for it."""
+    return transaction.leases_after(LeaseFilter(company), None, _LEASES_MAX)

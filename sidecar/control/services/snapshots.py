@@ -13,6 +13,8 @@ from typing import Final
 
 import msgspec
 
+from sidecar.control.services.heard import hear, is_noted
+from sidecar.control.services.lease_recovery import note_older_state
 from sidecar.control.services.totals import (
     NO_TOTALS,
     TotalsPage,
@@ -58,7 +60,8 @@ class ResumePosition(msgspec.Struct, frozen=True):
     `catalog_version`. Removals are told if they are after `known_revision`. `with_totals`: usage
     goes along, for a caller that starts with nothing. `totals_version`: of the ledger, then.
     `accepts_spans`: which form of snapshots the caller reads. `accepts_changes`: whether it reads
-    changes of what is granted. `retold_until`: for one that does not, what changes depends on the
+    changes of what is granted. `accepts_kinds`: whether it knows all kinds of features.
+    `retold_until`: for one that does not, what changes depends on the
     catalog, and is told anew with each: this is how far it was told with the one before.
     """
 
@@ -70,6 +73,7 @@ class ResumePosition(msgspec.Struct, frozen=True):
     totals_version: int = 0
     accepts_spans: bool = False
     accepts_changes: bool = False
+    accepts_kinds: bool = False
     retold_until: tuple[int, str] = _BEGINNING
 
 
@@ -140,11 +144,14 @@ def start(
     store: PlaneStore,
     resume_revision: int,
     without_companies: bool,
+    now_us: int,
     *,
+    incarnation: str = "",
     accepts_spans: bool = False,
     accepts_changes: bool = False,
+    accepts_kinds: bool = False,
 ) -> ResumePosition:
-    """Where a watch begins.
+    """Where a watch begins. `incarnation`: whose, so that it is known to be there.
 
     A caller that knows a later revision than there is shows that this state was restored from a
     backup: then it gets a new epoch, since its revisions will mean something else.
@@ -152,10 +159,15 @@ def start(
     with store.read() as transaction:
         revision = transaction.state().revision
         version = version_of(transaction)
+        is_there = not incarnation or is_noted(transaction, incarnation, now_us)
+    if not is_there:
+        with store.write() as writing:
+            hear(writing, incarnation, now_us)
     if resume_revision > revision:
         with store.write() as writing:
             if resume_revision > writing.state().revision:
                 writing.renew_epoch()
+                note_older_state(writing, now_us)
         resume_revision = 0
     if resume_revision:
         return ResumePosition(
@@ -166,6 +178,7 @@ def start(
             with_totals=False,
             accepts_spans=accepts_spans,
             accepts_changes=accepts_changes,
+            accepts_kinds=accepts_kinds,
         )
     return ResumePosition(
         revision=1 + (revision if without_companies else 0),
@@ -176,6 +189,7 @@ def start(
         totals_version=0 if without_companies else version,
         accepts_spans=accepts_spans,
         accepts_changes=accepts_changes,
+        accepts_kinds=accepts_kinds,
     )
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from sidecar.control.storage.port import PlaneStore
+from sidecar.domain.company.timeline import HISTORY_US
 from sidecar.domain.time.sure import KnownTime
 from sidecar.domain.time.units import DAY_US
 
 IDEMPOTENCY_US: Final = 35 * DAY_US
 """How long an idempotency key is kept after its record was received."""
 STEP: Final = 500
+RELEASED_US: Final = 400 * DAY_US
+"""How long it is known of a seat that was given back: as long as a year of swaps is, and longer."""
 
 
 def last_known_time(store: PlaneStore) -> KnownTime | None:
@@ -32,3 +35,13 @@ def sweep(store: PlaneStore, elapsed_us: int) -> bool:
     """
     with store.write() as transaction:
         return transaction.forget_key_uses(elapsed_us - IDEMPOTENCY_US, STEP) == STEP
+
+
+def forget_seats(store: PlaneStore, now_us: int) -> bool:
+    """Forget some seats that are over; whether there may be more.
+
+    `now_us`: the time that has come for certain: what is forgotten does not come back.
+    """
+    with store.write() as transaction:
+        ended_us, released_us = now_us - HISTORY_US, now_us - RELEASED_US
+        return transaction.forget_seats(ended_us, released_us, STEP) >= STEP

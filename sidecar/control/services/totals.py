@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from sidecar.control.storage.port import PlaneStore, ReadTransaction
-from sidecar.control.storage.values import CounterKey, CounterState, TotalsPosition
+from sidecar.control.storage.values import CORRECTIONS, CounterKey, CounterState, TotalsPosition
 from sidecar.domain.limits.counters import CounterTotal
 
 PAGE_TOTALS: Final = 2_000
@@ -128,6 +128,22 @@ def _behind(
         position = TotalsPosition(place.version, place.key)
         return transaction.changed_totals(company, position, incarnation, _READ_AT_ONCE)
     return transaction.unended_totals(company, place.key, now_us, incarnation, _READ_AT_ONCE)
+
+
+def total_told(incarnation: str, state: CounterState) -> CounterTotal:
+    """What one incarnation is told of a counter."""
+    key = state.key
+    return CounterTotal(
+        key.company,
+        key.feature,
+        key.counter,
+        state.total,
+        state.parts.get(incarnation, 0),
+        state.version,
+        state.carried,
+        state.parts.get(CORRECTIONS, 0),
+        state.packs_used,
+    )
 
 
 def _bytes_of(total: CounterTotal) -> int:

@@ -23,7 +23,7 @@ from sidecar.control.storage.values import (
     LinePosition,
     UsageSum,
 )
-from sidecar.domain.catalog.model import FeatureKind, Limit
+from sidecar.domain.catalog.model import Limit
 from sidecar.domain.company.model import CompanySnapshot
 from sidecar.domain.company.timeline import segment_at
 from sidecar.domain.entitlement.resolve import CatalogIndex
@@ -156,7 +156,7 @@ def _by_limit(
     for feature in features:
         entitlement = index.resolve(segment, feature)
         assert entitlement is not None, "the index has what it named"
-        if entitlement.feature.kind is not FeatureKind.METERED:
+        if not entitlement.feature.kind.is_counted:
             continue
         if any(limit.is_counted for limit in entitlement.limits):
             by_limit.limited.append(feature)

@@ -12,9 +12,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from sidecar.control.storage.credit_port import CreditReads, CreditWrites
 from sidecar.control.storage.filling_port import FillingReads, FillingWrites
+from sidecar.control.storage.lease_port import LeaseReads, LeaseWrites
+from sidecar.control.storage.level_port import LevelReads, LevelWrites
 from sidecar.control.storage.name_port import NameReads, NameWrites
 from sidecar.control.storage.plan_port import PlanReads, PlanWrites
+from sidecar.control.storage.recovery_port import RecoveryReads, RecoveryWrites
+from sidecar.control.storage.rollover_port import RolloverReads, RolloverWrites
+from sidecar.control.storage.seat_port import SeatReads, SeatWrites
 from sidecar.control.storage.values import (
     Booked,
     CompanyChange,
@@ -29,8 +35,6 @@ from sidecar.control.storage.values import (
     Loss,
     LossCount,
     PlaneState,
-    RolloverWalk,
-    RolloverWindow,
     StoredCompany,
     Tombstone,
     TotalsPosition,
@@ -42,7 +46,18 @@ from sidecar.domain.limits.counters import CounterTotal
 from sidecar.domain.time.sure import KnownTime
 
 
-class ReadTransaction(FillingReads, NameReads, PlanReads, Protocol):
+class ReadTransaction(
+    CreditReads,
+    FillingReads,
+    LeaseReads,
+    LevelReads,
+    NameReads,
+    PlanReads,
+    RecoveryReads,
+    RolloverReads,
+    SeatReads,
+    Protocol,
+):
     """Questions to one state of the store."""
 
     def state(self) -> PlaneState:
@@ -50,37 +65,29 @@ class ReadTransaction(FillingReads, NameReads, PlanReads, Protocol):
 
     def known_time(self) -> KnownTime | None:
         """What was last known of the time; `None` before the first."""
-        ...
 
     def catalog(self) -> CatalogSnapshot | None:
         """The catalog in force; `None` before the first."""
-        ...
 
     def catalog_version(self) -> int:
         """Revision at which the catalog last changed; 0 before the first."""
-        ...
 
     def companies(self, ids: Iterable[str]) -> dict[str, StoredCompany]:
         """Those of the companies that exist, by id."""
-        ...
 
     def snapshots(self, ids: Iterable[str]) -> dict[str, CompanySnapshot]:
         """What sidecars get of those of the companies that exist, by id; cheaper than all of it."""
-        ...
 
     def snapshots_within(
         self, ids: Sequence[str], bytes_max: int
     ) -> tuple[dict[str, CompanySnapshot], Sequence[str]]:
         """The same as far as it has room, at least for the first, and the ids that have none."""
-        ...
 
     def tombstones(self, ids: Iterable[str]) -> dict[str, Tombstone]:
         """What stays of those of the companies that were removed, by id."""
-        ...
 
     def companies_after(self, company: str, limit: int) -> list[StoredCompany]:
         """Companies with greater ids, in the order of their ids."""
-        ...
 
     def company_ids_after(self, company: str, limit: int) -> list[str]:
         """Their ids alone, which cost far less."""
@@ -100,15 +107,12 @@ class ReadTransaction(FillingReads, NameReads, PlanReads, Protocol):
 
         As many as there is room for, at least one; whether there may be more.
         """
-        ...
 
     def incarnation(self, incarnation: str) -> KnownIncarnation | None:
         """What is known of a sidecar's store."""
-        ...
 
     def chains(self, incarnation: str, first: int, last: int) -> dict[int, bytes]:
         """Chains of an incarnation at sequences first to last, as far as there are any."""
-        ...
 
     def tallies(self, incarnation: str) -> list[IncarnationTally]:
         """Sums by feature, in the order of the keys."""
@@ -178,35 +182,20 @@ class ReadTransaction(FillingReads, NameReads, PlanReads, Protocol):
         """Sums by feature and what is asked, in the order of company, feature and day."""
         ...
 
-    def rollover_window(self, key: CounterKey) -> RolloverWindow | None:
-        """A counter, if it is one that unused amounts are carried into."""
-        ...
 
-    def rollover_windows_after(
-        self, key: CounterKey, end_us: int, limit: int
-    ) -> list[RolloverWindow]:
-        """Such windows of the same feature and slot that end after an instant, in that order."""
-        ...
-
-    def rollover_windows_due(self, now_us: int, limit: int) -> list[CounterKey]:
-        """Such windows that are due, the longest overdue first."""
-        ...
-
-    def rollover_walk(self) -> RolloverWalk:
-        """How far companies were looked through; nowhere, before the first."""
-        ...
-
-    def rollover_candidates(
-        self, walk: RolloverWalk, limit: int, *, by_overrides: bool
-    ) -> list[tuple[int, str]]:
-        """Companies that exist behind a position, as (revision, id) and in that order.
-
-        `by_overrides`: only those with a limit of their own that rolls over, perhaps some more.
-        """
-        ...
-
-
-class WriteTransaction(FillingWrites, NameWrites, PlanWrites, ReadTransaction, Protocol):
+class WriteTransaction(
+    CreditWrites,
+    FillingWrites,
+    LeaseWrites,
+    LevelWrites,
+    NameWrites,
+    PlanWrites,
+    RecoveryWrites,
+    RolloverWrites,
+    SeatWrites,
+    ReadTransaction,
+    Protocol,
+):
     """Questions and changes; the questions see the changes."""
 
     def renew_epoch(self) -> None:
@@ -283,21 +272,6 @@ class WriteTransaction(FillingWrites, NameWrites, PlanWrites, ReadTransaction, P
         Both at once: no total saturates by what is taken back of it in the same step. One that
         saturated before is made of its parts again once something is taken back.
         """
-        ...
-
-    def put_rollover_windows(self, windows: Iterable[RolloverWindow], version: int) -> None:
-        """Create or replace what is known of rollover; counted usage stays as it is.
-
-        Where what is carried changes, the counter has a new version.
-        """
-        ...
-
-    def drop_rollover_window(self, key: CounterKey, version: int) -> None:
-        """Nothing is carried into a counter any more."""
-        ...
-
-    def put_rollover_walk(self, walk: RolloverWalk) -> None:
-        """Replace how far companies were looked through."""
         ...
 
 

@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
+from sidecar.domain.capabilities import Capability
 from sidecar.domain.catalog.model import Rollover
 from sidecar.domain.company.field_values import FieldPath
 from sidecar.domain.company.model import Company, CompanySnapshot
@@ -84,6 +85,8 @@ class KnownIncarnation(msgspec.Struct, frozen=True):
     """What is known of one store of a sidecar.
 
     Everything up to sequence `watermark` is in the ledger; `head` is the chain there.
+    `capabilities`: what it said that it knows. `agreed_us`: when its history was last seen to be
+    the ledger's; it may have been heard of since.
     """
 
     id: str
@@ -93,6 +96,8 @@ class KnownIncarnation(msgspec.Struct, frozen=True):
     node: str = ""
     first_heard_us: int = 0
     last_heard_us: int = 0
+    capabilities: frozenset[Capability] = frozenset()
+    agreed_us: int = 0
 
 
 class Loss(msgspec.Struct, frozen=True):

@@ -120,5 +120,5 @@ BATCHES: Final = {
 }
 """Each may be done again: what it finds done, it leaves."""
 
-RESTORED: Final = Batch(sold, lambda store: snapshots.start(store, 99, False))
+RESTORED: Final = Batch(sold, lambda store: snapshots.start(store, 99, False, NOW_US))
 """Alone in that it is another one each time: a watcher shows that state was lost."""

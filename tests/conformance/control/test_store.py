@@ -17,6 +17,7 @@ from sidecar.control.storage.values import (
     Tombstone,
 )
 from sidecar.domain.bounds import INT64_MAX
+from sidecar.domain.capabilities import Capability
 from sidecar.domain.catalog.model import CatalogSnapshot, EntitlementGrant
 from sidecar.domain.company.model import (
     AddOnSubscription,
@@ -220,7 +221,8 @@ def test_a_tombstone_keeps_the_timeline(store: PlaneStore) -> None:
 
 
 def test_an_incarnation_is_replaced_as_a_whole(store: PlaneStore) -> None:
-    known = KnownIncarnation(ALICE, 7, b"\x01" * 32, True, "node-1", NOW_US, NOW_US + 1)
+    knows = frozenset({Capability.LEASES})
+    known = KnownIncarnation(ALICE, 7, bytes(32), True, "node-1", 1, 3, knows, agreed_us=2)
     with store.write() as transaction:
         transaction.put_incarnation(KnownIncarnation(ALICE))
         transaction.put_incarnation(known)

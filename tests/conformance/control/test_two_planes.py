@@ -114,7 +114,7 @@ def test_a_catalog_that_one_plane_takes_the_other_gives_at_once(planes: Planes) 
 
 def test_a_watch_goes_on_at_either_plane(planes: Planes) -> None:
     set_up(planes[0], "a", "b")
-    position = snapshots.start(planes[0], 0, False)
+    position = snapshots.start(planes[0], 0, False, NOW_US)
     told: list[tuple[list[str], list[str]]] = []
     changes = [
         Desired(companies=(company("c"),)),
@@ -149,7 +149,7 @@ def test_a_new_epoch_that_one_plane_gives_is_the_others_too(planes: Planes) -> N
     """A watcher that shows to both that state was lost is told of one new epoch by both."""
     set_up(planes[0], "a")
     before = epochs(planes)
-    snapshots.start(planes[1], 7, False)
+    snapshots.start(planes[1], 7, False, NOW_US)
     after = epochs(planes)
     assert (1, 1) == (len(set(before)), len(set(after)))
     assert before != after

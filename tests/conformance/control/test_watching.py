@@ -37,7 +37,7 @@ class Watcher:
     def resume(self, *, without_companies: bool = False) -> None:
         """Begin a stream where the last one was complete; what it told since is told once more."""
         self.position = snapshots.start(
-            self.store, self.complete_at, without_companies, accepts_changes=True
+            self.store, self.complete_at, without_companies, NOW_US, accepts_changes=True
         )
         self.told = [told for told in self.told if told[1] <= self.complete_at]
 
@@ -131,7 +131,7 @@ def test_a_watcher_is_told_what_is_later_than_its_revision_in_that_order(
         Desired(remove=("c4",)),
     ):
         apply.apply(store, change, NOW_US)
-    position, told, is_complete = snapshots.start(store, resumed, False), list[str](), False
+    position, told, is_complete = snapshots.start(store, resumed, False, NOW_US), list[str](), False
     catalogs = []
     while not is_complete:
         page, position = snapshots.next_page(store, position, BOB, NOW_US)
@@ -158,7 +158,9 @@ def test_a_removal_is_told_to_those_who_may_know_the_company(
     set_up(store, "c0")
     apply.apply(store, Desired(companies=(company("c1"),)), NOW_US)
     apply.apply(store, Desired(remove=("c0",)), NOW_US)
-    page, _ = snapshots.next_page(store, snapshots.start(store, resumed, False), BOB, NOW_US)
+    page, _ = snapshots.next_page(
+        store, snapshots.start(store, resumed, False, NOW_US), BOB, NOW_US
+    )
     assert expected == list(page.removed)
 
 

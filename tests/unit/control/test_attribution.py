@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from sidecar.control.rules.attribution import attribute
 from sidecar.control.rules.records import Record, read_records
@@ -15,6 +16,7 @@ from sidecar.control.services.apply import Desired
 from sidecar.control.services.attribution import Attributor
 from sidecar.control.services.subscriptions import change_subscription
 from sidecar.control.storage.port import PlaneStore, ReadTransaction
+from sidecar.control.storage.recovery_values import LeaseRecovery
 from sidecar.control.storage.values import CORRECTIONS
 from sidecar.domain.catalog.model import (
     Catalog,
@@ -34,7 +36,7 @@ from sidecar.domain.company.subscription_changes import (
     SubscriptionChange,
     When,
 )
-from sidecar.domain.company.timeline import HISTORY_US
+from sidecar.domain.company.timeline import HISTORY_US, default_snapshot
 from sidecar.domain.entitlement.resolve import CatalogIndex
 from sidecar.domain.limits.counters import CounterRef
 from sidecar.domain.time.units import DAY_US, HOUR_US
@@ -53,13 +55,18 @@ from tests.unit.control.support import (
 
 EVER: Final = Limit("ever", WindowSpec(WindowUnit.LIFETIME), 1_000)
 DAILY: Final = Limit("daily", WindowSpec(WindowUnit.DAY, 1, Alignment.ANCHORED), 100)
-SOLD: Final = Catalog(
-    (Feature("tokens", FeatureKind.METERED),),
-    (Plan("pro", entitlements=(EntitlementGrant("tokens", limits=(EVER, DAILY)),)),),
-)
+
+
+def catalog_of(daily: Limit) -> Catalog:
+    grants = (EntitlementGrant("tokens", limits=(EVER, daily)),)
+    return Catalog((Feature("tokens", FeatureKind.METERED),), (Plan("pro", entitlements=grants),))
+
+
+SOLD: Final = catalog_of(DAILY)
 ACME: Final = Company("acme", subscription=Subscription("pro", anchor_us=DAY_START_US))
 RESET_US: Final = NOW_US + HOUR_US
 AFTER_US: Final = RESET_US + HOUR_US
+TOMORROW_US: Final = DAY_START_US + DAY_US + HOUR_US
 
 
 @pytest.fixture
@@ -73,9 +80,9 @@ def held(store: PlaneStore) -> CompanySnapshot:
     return directory.get_company(store, "acme").snapshot
 
 
-def counters(snapshot: CompanySnapshot, at_us: int) -> list[CounterRef]:
+def counters(snapshot: CompanySnapshot, at_us: int, catalog: Catalog = SOLD) -> list[CounterRef]:
     """Where a sidecar that holds a timeline counts: ever, and on the day."""
-    found = attribute(CatalogIndex(SOLD, 1), snapshot, "tokens", at_us, {})
+    found = attribute(CatalogIndex(catalog, 1), snapshot, "tokens", at_us, {})
     assert found is not None
     return [key.counter for key in found]
 
@@ -206,12 +213,43 @@ def test_unattributed_usage_of_an_unknown_company_goes_on_the_default_plan(
     assert [("nobody", 5), ("nobody", 5)] == [(total.company, total.total) for total in told]
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+@pytest.mark.parametrize(
+    ("restored_us", "counts"),
+    [(None, False), (NOW_US, True), (AFTER_US - HISTORY_US, False)],
+    ids=["nothing_was_lost", "state_was_lost", "long_ago"],
+)
+def test_usage_counted_by_a_catalog_that_was_lost_counts_by_the_one_of_now_too(
+    store: PlaneStore, restored_us: int | None, counts: bool, is_there: bool
+) -> None:
+    apply.apply(store, Desired(replace(SOLD, default_plan="pro"), (ACME,) * is_there), NOW_US)
+    if restored_us is not None:
+        with store.write() as transaction:
+            transaction.put_lease_recovery(LeaseRecovery(restored_us, 0, 0))
+    today = held(store) if is_there else default_snapshot("acme", "pro", 1)
+    lost = catalog_of(replace(DAILY, window=WindowSpec(WindowUnit.HOUR)))
+    _, hourly = counters(today, AFTER_US, lost)
+    ever, daily = counters(today, AFTER_US)
+    writer = Writer()
+    writer.write(
+        record(5, at_us=AFTER_US, counters=[hourly]),
+        record(7, at_us=AFTER_US, counters=[ever, daily]),
+    )
+    told = writer.push(store, now_us=AFTER_US).totals
+    more = 5 if counts else 0
+    assert [5, 7 + more, 7 + more] == amounts(store, [hourly, ever, daily])
+    assert {hourly, ever, daily} == {total.counter for total in told}
+
+
 class _Counting:
     """A transaction that counts the companies it is asked for."""
 
     def __init__(self, transaction: ReadTransaction) -> None:
         self.asked: list[str] = []
         self._transaction = transaction
+
+    def lease_recovery(self) -> None:
+        return None
 
     def snapshots(self, ids: Iterable[str]) -> dict[str, CompanySnapshot]:
         asked = list(ids)
@@ -228,3 +266,20 @@ def test_where_nothing_started_anew_a_push_looks_once_at_each_company(sold: Plan
         found = [attributor.counters_of(*pair) for pair in zip(records, data, strict=True)]
     assert [one.counters for one in records] == found
     assert ["acme", "other"] == counting.asked
+
+
+@pytest.mark.parametrize(("at_us", "moved"), [(NOW_US + HOUR_US, False), (TOMORROW_US, True)])
+def test_usage_after_a_time_zone_changed_is_in_the_windows_of_that(
+    store: PlaneStore, at_us: int, moved: bool
+) -> None:
+    catalog = catalog_of(replace(DAILY, window=WindowSpec(WindowUnit.DAY)))
+    apply.apply(store, Desired(catalog, (ACME,)), NOW_US)
+    stale = counters(held(store), at_us, catalog)
+    apply.apply(store, Desired(companies=(replace(ACME, time_zone="Asia/Tokyo"),)), NOW_US)
+    present = counters(held(store), at_us, catalog)
+    assert moved is (stale != present)  # a window that ran when it changed goes on
+    writer = Writer()
+    writer.write(record(5, at_us=at_us, counters=stale))
+    writer.push(store, now_us=at_us)
+    assert [5, 5] == amounts(store, present)
+    assert [5, 0 if moved else 5] == amounts(store, stale)

@@ -11,7 +11,8 @@ from sidecar.control.services.companies import create_company
 from sidecar.control.services.subscriptions import change_subscription, try_change
 from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import Owner
-from sidecar.domain.catalog.model import Catalog, Plan, Trial
+from sidecar.domain.catalog.model import Catalog, Plan
+from sidecar.domain.catalog.plan_terms import Trial
 from sidecar.domain.company.model import Company, Subscription
 from sidecar.domain.company.subscription_changes import (
     NOW,

@@ -1,4 +1,4 @@
-"""`apply` warns of what sidecars of an earlier version are told less of, while there are some."""
+"""`apply` warns of what sidecars of an earlier version do not keep, while there are some."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from typing import Final
 
 import pytest
+from msgspec.structs import replace
 
 from sidecar.api.control.v1 import control_pb2
 from sidecar.api.sync.v1 import sync_pb2
-from sidecar.control.services.earlier_sidecars import told_less_warnings
+from sidecar.control.services.earlier_sidecars import EarlierSidecars, earlier_sidecars_warnings
 from sidecar.control.storage.port import PlaneStore
+from sidecar.domain.catalog.kinds import FeatureCost
 from sidecar.domain.catalog.model import (
+    Across,
     AddOn,
     AddOnEntitlement,
     Catalog,
@@ -22,9 +25,10 @@ from sidecar.domain.catalog.model import (
     Plan,
     Scope,
 )
+from sidecar.domain.credits.prices import CostTable, Price
 from sidecar.domain.time.windows import WindowSpec, WindowUnit
 from sidecar.shared.convert.catalog import catalog_to_message
-from tests.support.build import DAY, limit, metered
+from tests.support.build import DAY, SOFT, limit, metered
 from tests.unit.control.plane import running
 from tests.unit.control.support import ALICE
 
@@ -43,7 +47,8 @@ PLAIN: Final = sold(limit())
 
 
 def told(catalog: Catalog | None, nodes: Sequence[str]) -> list[str]:
-    return [warning.message for warning in told_less_warnings(catalog, nodes)]
+    warnings = earlier_sidecars_warnings(catalog, EarlierSidecars(read_less=nodes))
+    return [warning.message for warning in warnings]
 
 
 @pytest.mark.parametrize(
@@ -93,3 +98,69 @@ async def test_apply_warns_while_such_a_sidecar_is_connected(
         )
         (warning,) = (await calls.control.Apply(request)).warnings
         assert warning.message.startswith("1 sidecar of an earlier version goes by less")
+
+
+def test_features_of_kinds_that_sidecars_do_not_know_are_told() -> None:
+    features = (
+        *FEATURES,
+        Feature("tokens", FeatureKind.METERED, costs=(FeatureCost("money", CostTable(Price(1))),)),
+        Feature("money", FeatureKind.CREDITS),
+        Feature("seats", FeatureKind.SEATS),
+        Feature("jobs", FeatureKind.LEVEL),
+    )
+    sidecars = EarlierSidecars(know_no_kinds=["node-1"])
+    (warning,) = earlier_sidecars_warnings(Catalog(features), sidecars)
+    assert warning.message == (
+        "1 sidecar of an earlier version (on 'node-1') knows no credits, seats and levels, and "
+        "will answer UNKNOWN_FEATURE for 'tokens' (costs credits), 'money' (CREDITS), "
+        "'seats' (SEATS), and 1 more. Update them first"
+    )
+    assert [] == list(earlier_sidecars_warnings(PLAIN, sidecars))
+
+
+def told_of_leases(catalog: Catalog, *nodes: str) -> list[str]:
+    warnings = earlier_sidecars_warnings(catalog, EarlierSidecars(know_no_leases=nodes))
+    return [warning.message for warning in warnings]
+
+
+EXACT: Final = sold(*(limit(name) for name in "abcd"))
+
+
+def test_exact_limits_that_sidecars_count_on_without_leases_are_told() -> None:
+    (message,) = told_of_leases(PLAIN, "node-1")
+    assert message == (
+        "1 sidecar of an earlier version (on 'node-1') knows no leases: limits that are exact "
+        "('monthly' of 'calls') may be passed by what it lets through. Update them first"
+    )
+    (message,) = told_of_leases(EXACT, "node-1", "node-2")
+    assert message.startswith("2 sidecars of an earlier version (on 'node-1', 'node-2') know no")
+    assert "('a' of 'calls', 'b' of 'calls', 'c' of 'calls', and 1 more) may be" in message
+
+
+@pytest.mark.parametrize(
+    "catalog",
+    [
+        sold(replace(limit(), across=Across.EVENTUAL)),
+        sold(limit(enforcement=SOFT)),
+        sold(limit(amount=None)),
+        sold(AT_ONCE),
+    ],
+    ids=["eventual", "soft", "unlimited", "for a request"],
+)
+def test_of_limits_that_need_no_leases_nothing_is_told(catalog: Catalog) -> None:
+    assert [] == told_of_leases(catalog, "node-1")
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_apply_warns_while_a_sidecar_is_connected_that_knows_no_leases(
+    store: PlaneStore, dry_run: bool
+) -> None:
+    async with running(store) as calls:
+        request = control_pb2.ApplyRequest(catalog=catalog_to_message(PLAIN), dry_run=dry_run)
+        hello = sync_pb2.HelloRequest(incarnation=ALICE, node="node-1", version="1.0.0")
+        await calls.sync.Hello(hello)
+        (warning,) = (await calls.control.Apply(request)).warnings
+        assert warning.message.startswith("1 sidecar of an earlier version (on 'node-1') knows no")
+        hello.capabilities.append(sync_pb2.CAPABILITY_LEASES)
+        await calls.sync.Hello(hello)
+        assert [] == list((await calls.control.Apply(request)).warnings)

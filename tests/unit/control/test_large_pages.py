@@ -56,7 +56,7 @@ def plane(store: PlaneStore) -> PlaneStore:
 
 def told(store: PlaneStore, *, accepts_spans: bool = True) -> list[sync_pb2.WatchSnapshotsResponse]:
     """All messages of a watch from nothing, up to the first that is complete."""
-    position = snapshots.start(store, 0, False, accepts_spans=accepts_spans)
+    position = snapshots.start(store, 0, False, NOW_US, accepts_spans=accepts_spans)
     found: list[sync_pb2.WatchSnapshotsResponse] = []
     while not found or not found[-1].complete:
         messages, _, position = sync_answers.watch_page(store, position, ALICE, NOW_US)

@@ -109,7 +109,7 @@ def test_a_dry_run_grants_nothing(store: PlaneStore) -> None:
         pytest.param(
             EntitlementGrant("sso", limit_changes=(LimitChange("ever", 1),)),
             "entitlement.limits",
-            "only METERED features have limits, 'sso' is BOOLEAN",
+            "only METERED, CREDITS, SEATS and LEVEL features have limits, 'sso' is BOOLEAN",
             id="a feature of another kind",
         ),
         pytest.param(

@@ -20,10 +20,9 @@ from sidecar.domain.catalog.model import (
     EntitlementGrant,
     Feature,
     FeatureKind,
-    Grace,
     Plan,
-    Trial,
 )
+from sidecar.domain.catalog.plan_terms import Grace, Trial
 from sidecar.domain.company.model import (
     AddOnSubscription,
     Company,

@@ -24,6 +24,7 @@ from sidecar.domain.catalog.model import (
     FeatureKind,
     Limit,
     LimitChange,
+    Merge,
     Plan,
 )
 from sidecar.domain.company.model import Company, Subscription
@@ -267,6 +268,17 @@ def test_an_add_on_that_would_lessen_what_companies_keep_is_refused(sold: PlaneS
     moved = msgspec.structs.replace(pro, existing=AT_ONCE)
     apply.apply(sold, Desired(Catalog((TOKENS,), (FREE, moved), (more,))), NOW_US + 1)
     assert amount(sold, "acme") == 1
+
+
+def test_an_add_on_that_may_lessen_what_companies_keep_is_warned_of(sold: PlaneStore) -> None:
+    daily = Limit("daily", WindowSpec(WindowUnit.DAY), 1)
+    pro = Plan("pro", entitlements=(EntitlementGrant("tokens", limits=(daily,)),), existing=KEEP)
+    most = AddOnEntitlement(pro.entitlements[0], Merge.OVERRIDE)
+    content = Catalog((TOKENS,), (FREE, pro), (AddOn("most", "", 0, (most,), ("pro",)),))
+    (warning,) = apply.preview(sold, Desired(content), NOW_US + 1).warnings
+    assert "add-on 'most', with what companies keep of plans: may deny" in warning.message
+    apply.apply(sold, Desired(content), NOW_US + 1)
+    assert () == apply.apply(sold, Desired(content), NOW_US + 2).warnings
 
 
 def test_companies_that_are_removed_and_pruned_are_counted_no_more(sold: PlaneStore) -> None:

@@ -17,11 +17,13 @@ from sidecar.domain.catalog.model import (
     Catalog,
     EntitlementGrant,
     ExistingCompanies,
+    FeatureKind,
     Limit,
     LimitChange,
     Plan,
 )
 from sidecar.domain.company.model import AddOnSubscription, Override
+from sidecar.domain.errors import InvalidInput
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 from sidecar.domain.validation import field_path_text
 from sidecar.shared import catalog_file
@@ -101,6 +103,53 @@ def test_packs_that_begin_anew_are_told_with_who_holds_them(
     ((_, message),) = apply.preview(store, Desired(after), NOW_US).warnings
     assert (told is not None) == ("packs" in message)
     assert (told or "") in message
+
+
+@pytest.mark.parametrize(
+    ("kind", "becomes"),
+    [
+        (
+            FeatureKind.CREDITS,
+            "it grants its amount anew in the window of now, whatever",
+        ),
+        (FeatureKind.SEATS, "who has a seat of before has none in the windows of now until it is"),
+    ],
+)
+def test_what_becomes_of_it_is_told_by_kind(
+    store: PlaneStore, kind: FeatureKind, becomes: str
+) -> None:
+    features = tuple(
+        replace(each, kind=kind, dimensions=None) if each.key == "tokens" else each
+        for each in CATALOG.features
+    )
+    before, after = (replace(selling(limit), features=features) for limit in (MONTHLY, BILLING))
+    apply.apply(store, Desired(before, (company("a"),)), NOW_US)
+    ((_, message),) = apply.preview(store, Desired(after), NOW_US).warnings
+    assert becomes in message
+    override = Override(EntitlementGrant("tokens", limits=(BILLING,)))
+    assert becomes in _of_override(store, before, override)
+
+
+def _of_override(store: PlaneStore, catalog: Catalog, override: Override) -> str:
+    """What is said where a company's own limit comes to count otherwise."""
+    own = replace(company("b"), overrides=(held(MONTHLY),))
+    apply.apply(store, Desired(catalog, (own,)), NOW_US)
+    changed = replace(own, overrides=(override,))
+    ((_, message),) = apply.preview(store, Desired(companies=(changed,)), NOW_US).warnings
+    return message
+
+
+def test_a_kind_stays_where_there_are_limits(store: PlaneStore) -> None:
+    apply.apply(store, Desired(selling(MONTHLY), (company("a"),)), NOW_US)
+    features = tuple(
+        replace(each, kind=FeatureKind.CREDITS, dimensions=None) if each.key == "tokens" else each
+        for each in CATALOG.features
+    )
+    with pytest.raises(InvalidInput) as refused:
+        apply.apply(store, Desired(replace(selling(MONTHLY), features=features)), NOW_US)
+    at = [each.key for each in features].index("tokens")
+    assert f"catalog.features[{at}].kind" == refused.value.field
+    assert "give the new feature another key" in refused.value.message
 
 
 def test_a_limit_that_nobody_has_is_not_told(store: PlaneStore) -> None:

@@ -195,7 +195,9 @@ def test_sidecars_that_read_names_get_it_by_each_id_and_those_of_before_by_the_f
 def test_watchers_hear_of_a_rename(store: PlaneStore) -> None:
     revision = set_up(store, "acme")
     rename_company(store, "acme", "acme-inc")
-    page, _ = snapshots.next_page(store, snapshots.start(store, revision, False), ALICE, NOW_US)
+    page, _ = snapshots.next_page(
+        store, snapshots.start(store, revision, False, NOW_US), ALICE, NOW_US
+    )
     assert [("acme", ("acme-inc",))] == [(each.company, each.names) for each in page.snapshots]
 
 

@@ -258,7 +258,7 @@ def test_a_snapshot_comes_with_what_is_about_to_be_carried(plane: RolloverPlane)
     now_us = utc(2026, 2, 1) - 30 * SECOND_US
     plane.go_to(now_us)
     fetched = snapshots.fetch(plane.store, ["acme"], 0, ALICE, now_us)
-    position = snapshots.start(plane.store, 0, without_companies=False)
+    position = snapshots.start(plane.store, 0, False, plane.now_us)
     page, _ = snapshots.next_page(plane.store, position, ALICE, now_us)
 
     expected = {plane.key(JANUARY): (), plane.key(FEBRUARY): (60,)}

@@ -129,7 +129,8 @@ def test_sigterm_ends_the_process_in_order(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.wait()
-    events = [json.loads(line)["event"] for line in rest.splitlines()]
+    said = [json.loads(line)["event"] for line in rest.splitlines()]
+    events = [event for event in said if event != "room.low"]  # which depends on the machine
     assert "control.ready" == ready["event"]
     assert ["control.stopping", "control.stopped"] == events
     assert 0 == process.returncode

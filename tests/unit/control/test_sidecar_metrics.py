@@ -41,7 +41,7 @@ def plane() -> Plane:
 
 
 def test_a_sidecar_is_told_with_node_version_records_and_times(plane: Plane) -> None:
-    plane.heard.greeted("a", "n", "1.2")
+    plane.heard.greeted("a", "n", "1.2", knows_leases=True)
     assert plane.value("last_push_timestamp_seconds", "a") is None
     plane.now_us += 5 * SECOND_US
     plane.heard.pushed("a", 3, plane.now_us - 2 * SECOND_US)
@@ -57,7 +57,7 @@ def test_a_sidecar_is_told_with_node_version_records_and_times(plane: Plane) -> 
 
 
 def test_a_push_without_new_records_leaves_the_lag_as_it_was(plane: Plane) -> None:
-    plane.heard.greeted("a", "n", "1")
+    plane.heard.greeted("a", "n", "1", knows_leases=True)
     plane.heard.pushed("a", 1, plane.now_us - SECOND_US)
     plane.heard.pushed("a", 0, None)
     assert 1 == plane.value("push_lag_seconds", "a")
@@ -65,13 +65,13 @@ def test_a_push_without_new_records_leaves_the_lag_as_it_was(plane: Plane) -> No
 
 
 def test_a_record_of_the_future_is_no_lag(plane: Plane) -> None:
-    plane.heard.greeted("a", "n", "1")
+    plane.heard.greeted("a", "n", "1", knows_leases=True)
     plane.heard.pushed("a", 1, plane.now_us + SECOND_US)
     assert 0 == plane.value("push_lag_seconds", "a")
 
 
 def test_while_it_watches_it_is_heard(plane: Plane) -> None:
-    plane.heard.greeted("a", "n", "1")
+    plane.heard.greeted("a", "n", "1", knows_leases=True)
     with plane.heard.watching("a"):
         plane.now_us += 2 * SILENT_US
         assert 1 == plane.value("watches", "a")
@@ -83,7 +83,7 @@ def test_while_it_watches_it_is_heard(plane: Plane) -> None:
 
 
 def test_one_that_is_silent_is_not_shown_and_comes_back_with_its_count(plane: Plane) -> None:
-    plane.heard.greeted("a", "n", "1")
+    plane.heard.greeted("a", "n", "1", knows_leases=True)
     plane.heard.pushed("a", 7, None)
     plane.now_us += SILENT_US
     assert [] == plane.shown()
@@ -95,18 +95,18 @@ def test_one_that_is_silent_is_not_shown_and_comes_back_with_its_count(plane: Pl
 def test_those_past_the_bound_are_a_number_and_push_nobody_out(plane: Plane) -> None:
     names = [f"s{at}" for at in range(SIDECARS_SHOWN_MAX + 3)]
     for name in [*names, *reversed(names)]:
-        plane.heard.greeted(name, "n", "1")
+        plane.heard.greeted(name, "n", "1", knows_leases=True)
     assert names[:SIDECARS_SHOWN_MAX] == plane.shown()
     assert SIDECARS_SHOWN_MAX + 3 == plane.count()
     assert 3 == plane.count("_not_shown")
 
 
 def test_of_too_many_the_one_that_is_silent_longest_is_forgotten(plane: Plane) -> None:
-    plane.heard.greeted("watches", "n", "1")
+    plane.heard.greeted("watches", "n", "1", knows_leases=True)
     with plane.heard.watching("watches"):
         for at in range(SIDECARS_KNOWN_MAX + 10):
             plane.now_us += 1
-            plane.heard.greeted(f"s{at}", "n", "1")
+            plane.heard.greeted(f"s{at}", "n", "1", knows_leases=True)
         assert SIDECARS_KNOWN_MAX == plane.count()
         assert "watches" == plane.shown()[0]
         assert "s11" == plane.shown()[1]
@@ -114,10 +114,23 @@ def test_of_too_many_the_one_that_is_silent_longest_is_forgotten(plane: Plane) -
 
 def test_those_of_before_are_known_by_what_they_ask_while_they_are_there(plane: Plane) -> None:
     for name, reads_changes in (("old", False), ("new", True), ("updated", False)):
-        plane.heard.greeted(name, f"node of {name}", "1")
-        plane.heard.asked(name, reads_changes=reads_changes)
-    plane.heard.greeted("silent", "node of silent", "1")
-    plane.heard.asked("updated", reads_changes=True)
-    assert ["node of old"] == plane.heard.nodes_of_before()
+        plane.heard.greeted(name, f"node of {name}", "1", knows_leases=True)
+        plane.heard.asked(name, reads_changes=reads_changes, knows_kinds=reads_changes)
+    plane.heard.greeted("silent", "node of silent", "1", knows_leases=True)
+    plane.heard.asked("updated", reads_changes=True, knows_kinds=False)
+    assert ["node of old"] == plane.heard.earlier().read_less
+    assert ["node of old", "node of updated"] == plane.heard.earlier().know_no_kinds
     plane.now_us += SILENT_US
-    assert [] == plane.heard.nodes_of_before()
+    assert [] == plane.heard.earlier().read_less == plane.heard.earlier().know_no_kinds
+
+
+def test_those_that_know_no_leases_are_known_by_their_greeting_while_they_are_there(
+    plane: Plane,
+) -> None:
+    plane.heard.heard("has not said")
+    for name, knows in (("old", False), ("new", True), ("updated", False)):
+        plane.heard.greeted(name, f"node of {name}", "1", knows_leases=knows)
+    plane.heard.greeted("updated", "node of updated", "2", knows_leases=True)
+    assert ["node of old"] == plane.heard.earlier().know_no_leases
+    plane.now_us += SILENT_US
+    assert [] == plane.heard.earlier().know_no_leases

@@ -60,7 +60,9 @@ def fetched(store: PlaneStore, accepts_changes: bool) -> Told:
 
 
 def watched(store: PlaneStore, accepts_changes: bool) -> Told:
-    position = snapshots.start(store, 0, False, accepts_spans=True, accepts_changes=accepts_changes)
+    position = snapshots.start(
+        store, 0, False, NOW_US, accepts_spans=True, accepts_changes=accepts_changes
+    )
     (message,), _, _ = sync_answers.watch_page(store, position, ALICE, NOW_US)
     return message.catalog.catalog, message.companies[0]
 
@@ -98,7 +100,7 @@ def test_what_was_worked_out_by_a_catalog_is_told_anew_with_the_next_one(
 ) -> None:
     apply.apply(store, Desired(SOLD, (company("acme"), company("initech"))), NOW_US)
     grant_override(store, "acme", Override(MORE), NOW_US)
-    position = snapshots.start(store, 0, True, accepts_spans=True)
+    position = snapshots.start(store, 0, True, NOW_US, accepts_spans=True)
     _, page, position = sync_answers.watch_page(store, position, ALICE, NOW_US)
     assert page.complete
     apply.apply(store, Desired(_with_ever(10)), NOW_US + 1)
@@ -111,7 +113,7 @@ def test_what_was_worked_out_by_a_catalog_is_told_anew_with_the_next_one(
 
 
 def test_who_reads_changes_is_told_a_new_catalog_alone(plane: PlaneStore) -> None:
-    position = snapshots.start(plane, 0, True, accepts_spans=True, accepts_changes=True)
+    position = snapshots.start(plane, 0, True, NOW_US, accepts_spans=True, accepts_changes=True)
     _, _, position = sync_answers.watch_page(plane, position, ALICE, NOW_US)
     apply.apply(plane, Desired(_with_ever(10)), NOW_US + 1)
     (message,), _, _ = sync_answers.watch_page(plane, position, ALICE, NOW_US + 1)

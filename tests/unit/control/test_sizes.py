@@ -13,7 +13,8 @@ from sidecar.control.services.apply import Desired
 from sidecar.control.services.subscriptions import change_subscription
 from sidecar.control.storage.port import PlaneStore
 from sidecar.domain import bounds
-from sidecar.domain.catalog.model import AddOn
+from sidecar.domain.catalog.kinds import FeatureCost
+from sidecar.domain.catalog.model import AddOn, Catalog, Dimension, Feature, FeatureKind
 from sidecar.domain.company.model import (
     AddOnSubscription,
     Company,
@@ -29,6 +30,7 @@ from sidecar.domain.company.subscription_changes import (
     SetAddOn,
     When,
 )
+from sidecar.domain.credits.prices import CostTable, Price
 from sidecar.domain.errors import FailedPrecondition, InvalidInput
 from sidecar.domain.time.units import DAY_US
 from tests.support.build import NOW_US, catalog, limit, metered
@@ -101,6 +103,22 @@ def test_what_was_large_before_goes_on_and_only_may_not_grow(
     with pytest.raises(FailedPrecondition, match="'acme' has 2010 overrides and add-ons") as no:
         change_subscription(store, "acme", SetAddOn(ADD_ONS[0]), NOW, NOW_US, OnPlanned.KEEP)
     assert "add_on" == no.value.field
+
+
+def test_prices_are_parts_of_a_catalog(store: PlaneStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "CATALOG_PARTS_MAX", 3)
+    prices = dict.fromkeys(("a", "b"), Price(1))
+    cost = FeatureCost("money", CostTable(Price(2), "model", prices))
+    dimensions = (Dimension("model"),)
+    tokens = Feature("tokens", FeatureKind.METERED, dimensions=dimensions, costs=(cost,))
+    priced = Catalog((Feature("money", FeatureKind.CREDITS), tokens))
+    apply.apply(store, Desired(priced), NOW_US)
+    monkeypatch.setattr(bounds, "CATALOG_PARTS_MAX", 2)
+    more = msgspec.structs.replace(tokens, key="words")
+    found = "have 6 entitlements, limits and rates in all, with 6 prices of features: at most are 2"
+    larger = msgspec.structs.replace(priced, features=(*priced.features, more))
+    with pytest.raises(InvalidInput, match=found):
+        apply.apply(store, Desired(larger), NOW_US)
 
 
 def test_a_catalog_is_bounded_as_a_product(

@@ -63,7 +63,7 @@ def test_timelines_are_given_as_they_are_stored(store: PlaneStore) -> None:
     changed = change_subscription(store, "acme", ResetUsage(), NOW, NOW_US + 1).snapshot
     assert 2 == len(list(segments_of(changed)))
     assert [changed] == list(snapshots.fetch(store, ["acme"], 0, ALICE, NOW_US).snapshots)
-    (page,), _ = _pages(store, snapshots.start(store, 1, False))
+    (page,), _ = _pages(store, snapshots.start(store, 1, False, NOW_US))
     assert [changed] == list(page.snapshots)
 
 
@@ -100,7 +100,7 @@ def test_a_fetch_brings_the_usage_in_open_windows(store: PlaneStore) -> None:
 
 def test_a_watch_from_0_starts_with_all_there_is(store: PlaneStore) -> None:
     set_up(store, "a", "b")
-    (page,), position = _pages(store, snapshots.start(store, 0, False))
+    (page,), position = _pages(store, snapshots.start(store, 0, False, NOW_US))
     assert (1, True, CatalogSnapshot(1, CATALOG)) == (page.revision, page.complete, page.catalog)
     assert ["a", "b"] == _ids([page])
     assert _page(store, position)[0].empty
@@ -111,13 +111,13 @@ def test_a_watch_from_0_brings_the_usage_along(store: PlaneStore) -> None:
     alice = Writer(ALICE)
     alice.write(record(5))
     alice.push(store)
-    (page,), _ = _pages(store, snapshots.start(store, 0, False))
+    (page,), _ = _pages(store, snapshots.start(store, 0, False, NOW_US))
     assert [CounterTotal("acme", "tokens", LIFETIME, 5, 0, NOW_US)] == list(page.totals.totals)
 
 
 def test_a_watch_without_companies_gets_only_later_changes_of_them(store: PlaneStore) -> None:
     set_up(store, "a", "b")
-    (page,), position = _pages(store, snapshots.start(store, 0, True))
+    (page,), position = _pages(store, snapshots.start(store, 0, True, NOW_US))
     assert page.catalog is not None
     assert [] == _ids([page])
     apply.apply(store, Desired(companies=(company("c"),)), NOW_US)
@@ -129,24 +129,24 @@ def test_a_watch_that_resumes_gets_what_is_later(store: PlaneStore) -> None:
     set_up(store, "a", "b")
     apply.apply(store, Desired(MORE), NOW_US)
     apply.apply(store, Desired(companies=(company("c"),), remove=("a",)), NOW_US)
-    (page,), _ = _pages(store, snapshots.start(store, 1, False))
+    (page,), _ = _pages(store, snapshots.start(store, 1, False, NOW_US))
     assert (3, True) == (page.revision, page.complete)
     assert CatalogSnapshot(2, MORE) == page.catalog
     assert (["c"], ["a"]) == (_ids([page]), list(page.removed))
-    assert _page(store, snapshots.start(store, 3, False))[0].empty
+    assert _page(store, snapshots.start(store, 3, False, NOW_US))[0].empty
 
 
 def test_a_watch_from_0_is_not_told_of_companies_long_gone(store: PlaneStore) -> None:
     set_up(store, "a", "b")
     apply.apply(store, Desired(remove=("a",)), NOW_US)
-    (page,), _ = _pages(store, snapshots.start(store, 0, False))
+    (page,), _ = _pages(store, snapshots.start(store, 0, False, NOW_US))
     assert (["b"], []) == (_ids([page]), list(page.removed))
 
 
 def test_many_companies_come_in_pages_and_the_last_is_complete(store: PlaneStore) -> None:
     names = [f"c{at:04}" for at in range(2 * PAGE_COMPANIES + 1)]
     set_up(store, *names)
-    pages, _ = _pages(store, snapshots.start(store, 0, False))
+    pages, _ = _pages(store, snapshots.start(store, 0, False, NOW_US))
     assert [False, False, True] == [page.complete for page in pages]
     assert [True, False, False] == [page.catalog is not None for page in pages]
     assert names == _ids(pages)
@@ -155,7 +155,7 @@ def test_many_companies_come_in_pages_and_the_last_is_complete(store: PlaneStore
 def test_what_changes_between_pages_is_in_a_later_one(store: PlaneStore) -> None:
     names = [f"c{at:04}" for at in range(PAGE_COMPANIES + 50)]
     set_up(store, *names)
-    first, position = _page(store, snapshots.start(store, 0, False))
+    first, position = _page(store, snapshots.start(store, 0, False, NOW_US))
     changed, gone, unsent = names[0], names[1], names[-1]
     apply.apply(store, Desired(MORE, (company("new"),), remove=(gone, unsent)), NOW_US)
     apply.apply(store, Desired(companies=(company(changed, "pro"), company("newer"))), NOW_US)
@@ -171,7 +171,7 @@ def test_a_caller_from_a_later_revision_shows_that_state_was_lost(store: PlaneSt
     set_up(store, "a")
     with store.read() as transaction:
         before = transaction.state()
-    position = snapshots.start(store, 5, False)
+    position = snapshots.start(store, 5, False, NOW_US)
     (page,), _ = _pages(store, position)
     assert before.epoch != page.epoch
     assert ["a"] == _ids([page])

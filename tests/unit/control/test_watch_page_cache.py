@@ -89,7 +89,7 @@ async def test_watchers_at_another_place_do_not(
 async def test_a_start_from_nothing_is_read_for_itself(
     shared: Pages, reads: Reads, store: PlaneStore
 ) -> None:
-    start = snapshots.start(store, 0, False)
+    start = snapshots.start(store, 0, False, NOW_US)
     await shared.next(STATE, start, ALICE)
     await shared.next(STATE, start, ALICE)
     assert 2 == reads.count

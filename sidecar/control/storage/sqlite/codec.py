@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from sidecar.control.storage.credit_values import EntryPart
 from sidecar.control.storage.filling_values import CountedBy
 from sidecar.control.storage.values import (
     CORRECTIONS,
@@ -16,11 +17,12 @@ from sidecar.control.storage.values import (
     RolloverTerms,
     RolloverWindow,
 )
-from sidecar.domain.bounds import INT64_MAX
+from sidecar.domain.capabilities import Capability
 from sidecar.domain.catalog.model import Catalog
 from sidecar.domain.company.model import (
     AddOnSpan,
     Company,
+    CompanyGrant,
     CompanySnapshot,
     OverrideSpan,
     Phase,
@@ -46,6 +48,7 @@ class _Timeline(msgspec.Struct, frozen=True, omit_defaults=True):
     add_ons: tuple[AddOnSpan, ...] = ()
     overrides: tuple[OverrideSpan, ...] = ()
     names: tuple[str, ...] = ()
+    credit_grants: tuple[CompanyGrant, ...] = ()
 
 
 _encoder: Final = msgspec.json.Encoder()
@@ -77,6 +80,7 @@ _values_of: Final = _reader(tuple[str, ...], "a counter's name")
 _carried_of: Final = _reader(tuple[int, ...] | Carried, "what a counter carries")  # type: ignore[arg-type]  # a union is no type
 _terms_of: Final = _reader(RolloverTerms, "the terms of a rollover")
 _counted_by_of: Final = _reader(CountedBy, "what is filled")
+_credit_parts_of: Final = _reader(tuple[EntryPart, ...], "what was done with credits")
 _wanted_of: Final = _reader(tuple[CountedBy, ...], "what is to be filled")
 
 
@@ -90,6 +94,16 @@ def incarnation_text(column: bytes) -> str:
     return CORRECTIONS if column == _PLANE_BYTES else str(UUID(bytes=column))
 
 
+def capabilities_column(capabilities: frozenset[Capability]) -> int:
+    """A bit for each number of a capability."""
+    return sum(1 << capability for capability in capabilities)
+
+
+def capabilities(column: int) -> frozenset[Capability]:
+    """The capabilities of a column; those of a newer version are left out."""
+    return frozenset(capability for capability in Capability if column >> capability & 1)
+
+
 def document(value: Catalog | Company) -> bytes:
     """A value as JSON."""
     return _encoder.encode(value)
@@ -98,7 +112,13 @@ def document(value: Catalog | Company) -> bytes:
 def timeline_column(snapshot: CompanySnapshot) -> bytes:
     """A timeline as JSON: an object; up to schema 4 it was a list of segments."""
     return _encoder.encode(
-        _Timeline(snapshot.phases, snapshot.add_ons, snapshot.overrides, snapshot.names)
+        _Timeline(
+            snapshot.phases,
+            snapshot.add_ons,
+            snapshot.overrides,
+            snapshot.names,
+            snapshot.credit_grants,
+        )
     )
 
 
@@ -137,7 +157,13 @@ def snapshot(
         return snapshot_of(company_id, revision, _segments_of(timeline))
     read = _timeline_of(timeline)
     return CompanySnapshot(
-        company_id, revision, read.phases, read.add_ons, read.overrides, read.names
+        company_id,
+        revision,
+        read.phases,
+        read.add_ons,
+        read.overrides,
+        read.names,
+        read.credit_grants,
     )
 
 
@@ -199,11 +225,16 @@ def wanted(column: str) -> tuple[CountedBy, ...]:
     return _wanted_of(column)
 
 
+def credit_parts(column: str) -> tuple[EntryPart, ...]:
+    """The parts of an entry about credits."""
+    return _credit_parts_of(column)
+
+
+def credit_parts_text(parts: tuple[EntryPart, ...]) -> str:
+    """The same as JSON."""
+    return _encoder.encode(parts).decode()
+
+
 def value_text(value: CountedBy | tuple[CountedBy, ...]) -> str:
     """Either of them as JSON."""
     return _encoder.encode(value).decode()
-
-
-def saturated(number: int) -> int:
-    """The nearest number from -INT64_MAX to INT64_MAX: SQL can write both."""
-    return max(-INT64_MAX, min(number, INT64_MAX))

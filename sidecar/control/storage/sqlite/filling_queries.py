@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sidecar.control.storage.filling_values import Filling, FillingStage, FillingWalk
 from sidecar.control.storage.sqlite import codec
-from sidecar.control.storage.sqlite.totals import SqliteTotals
+from sidecar.control.storage.sqlite.lease_queries import SqliteLeases
 from sidecar.control.storage.values import CounterKey, LinePosition
 
 FILLED: Final = int(FillingStage.FILLED)
@@ -21,7 +21,7 @@ _COLUMNS: Final = (
 )
 
 
-class SqliteFillings(SqliteTotals):
+class SqliteFillings(SqliteLeases):
     """That part of a `ReadTransaction`, on a connection in which a transaction has begun."""
 
     def fillings_of(self, company: str, feature: str) -> list[Filling]:

@@ -10,6 +10,7 @@ from sidecar.control.storage.sqlite import codec
 from sidecar.control.storage.sqlite.filling_queries import FILLED, SUM_IS, sum_columns
 from sidecar.control.storage.sqlite.plan_writes import SqlitePlanWrites
 from sidecar.control.storage.values import CounterKey
+from sidecar.domain.bounds import saturated
 
 _ADD: Final = (
     "INSERT INTO filling_sum VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
@@ -43,10 +44,7 @@ class SqliteFillingWrites(SqlitePlanWrites):
     def add_to_filling_sums(self, filling: Filling, amounts: Mapping[CounterKey, int]) -> None:
         self._connection.executemany(
             _ADD,
-            [
-                (*sum_columns(filling, key), codec.saturated(amount))
-                for key, amount in amounts.items()
-            ],
+            [(*sum_columns(filling, key), saturated(amount)) for key, amount in amounts.items()],
         )
 
     def drop_filling_sums(self, filling: Filling, keys: Iterable[CounterKey]) -> None:

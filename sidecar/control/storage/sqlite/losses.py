@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sidecar.control.storage.sqlite import codec
-from sidecar.control.storage.sqlite.companies import SqliteCompanies
+from sidecar.control.storage.sqlite.recovery_queries import SqliteRecovery
 from sidecar.control.storage.values import CORRECTIONS, Loss, LossCount
 from sidecar.domain.bounds import INT64_MAX
 
@@ -17,7 +17,7 @@ _COLUMNS: Final = (
 )
 
 
-class SqliteLosses(SqliteCompanies):
+class SqliteLosses(SqliteRecovery):
     """The part of a `ReadTransaction` that is about losses."""
 
     def losses(self, limit: int, *, with_acknowledged: bool) -> list[Loss]:

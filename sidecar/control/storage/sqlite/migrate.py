@@ -14,6 +14,9 @@ from uuid import uuid4
 from sidecar.control.errors import StoreRefused
 
 _APPLICATION_ID: Final = int.from_bytes(b"tlyd")
+_FIRST_STATE: Final = (
+    "INSERT OR IGNORE INTO meta (id, epoch, revision, ledger_version) VALUES (1, ?, 0, 0)"
+)
 _SQLITE_VERSION_MIN: Final = (3, 37, 0)  # STRICT tables
 
 
@@ -48,7 +51,7 @@ def migrate(connection: sqlite3.Connection, name: str) -> None:
                 _run(connection, script)
         connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {newest}")
-        connection.execute("INSERT OR IGNORE INTO meta VALUES (1, ?, 0, 0)", (str(uuid4()),))
+        connection.execute(_FIRST_STATE, (str(uuid4()),))
         connection.execute("COMMIT")
     except BaseException:
         connection.rollback()  # no error where SQLite has done it, as it may for a failing disk

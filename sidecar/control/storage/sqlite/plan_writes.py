@@ -8,11 +8,11 @@ import msgspec
 
 from sidecar.control.storage.plan_uses import plan_uses
 from sidecar.control.storage.plan_values import PlanMove
-from sidecar.control.storage.sqlite.reads import SqliteReads
+from sidecar.control.storage.sqlite.credit_writes import SqliteCreditWrites
 from sidecar.control.storage.values import StoredCompany
 
 
-class SqlitePlanWrites(SqliteReads):
+class SqlitePlanWrites(SqliteCreditWrites):
     """That part of a `WriteTransaction`, on a connection in which a transaction has begun."""
 
     def put_plan_move(self, move: PlanMove) -> None:

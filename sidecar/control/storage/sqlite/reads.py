@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from sidecar.control.storage.sqlite import codec
-from sidecar.control.storage.sqlite.filling_queries import SqliteFillings
+from sidecar.control.storage.sqlite.seat_queries import SqliteSeats
 from sidecar.control.storage.values import (
     IncarnationTally,
     KeyUse,
@@ -16,6 +16,7 @@ from sidecar.control.storage.values import (
     LinePosition,
     UsageSum,
 )
+from sidecar.domain.bounds import saturated
 from sidecar.domain.time.sure import KnownTime
 from sidecar.domain.time.units import DAY_US
 
@@ -25,19 +26,29 @@ _LINE_COLUMNS: Final = (
 )
 
 
-class SqliteReads(SqliteFillings):
+class SqliteReads(SqliteSeats):
     """A `ReadTransaction` on a connection in which a transaction has begun."""
 
     def incarnation(self, incarnation: str) -> KnownIncarnation | None:
         row = self._one(
-            "SELECT watermark, head, fenced, node, first_heard_us, last_heard_us "
-            "FROM incarnation WHERE incarnation = ?",
+            "SELECT watermark, head, fenced, node, first_heard_us, last_heard_us, "
+            "capabilities, agreed_us FROM incarnation WHERE incarnation = ?",
             codec.incarnation_column(incarnation),
         )
         if row is None:
             return None
-        watermark, head, fenced, *heard = row
-        return KnownIncarnation(incarnation, watermark, head, bool(fenced), *heard)
+        watermark, head, fenced, node, first_us, last_us, knows, agreed_us = row
+        return KnownIncarnation(
+            id=incarnation,
+            watermark=watermark,
+            head=head,
+            fenced=bool(fenced),
+            node=node,
+            first_heard_us=first_us,
+            last_heard_us=last_us,
+            capabilities=codec.capabilities(knows),
+            agreed_us=agreed_us,
+        )
 
     def chains(self, incarnation: str, first: int, last: int) -> dict[int, bytes]:
         return dict(
@@ -90,6 +101,18 @@ class SqliteReads(SqliteFillings):
             limit,
         )
         return [_line(*row) for row in rows]
+
+    def line_of_record(self, company: str, incarnation: str, sequence: int) -> LedgerLine | None:
+        # The index of a company's lines holds both, so that no line but the one is read.
+        row = self._one(
+            f"SELECT {_LINE_COLUMNS} FROM ledger WHERE rowid = ("  # noqa: S608
+            "SELECT rowid FROM ledger INDEXED BY ledger_by_company "
+            "WHERE company = ? AND incarnation = ? AND sequence = ?)",
+            company,
+            codec.incarnation_column(incarnation),
+            sequence,
+        )
+        return None if row is None else _line(*row)
 
     def usage_sums(
         self, wanted: LineFilter, by_company: bool, by_day: bool, limit: int
@@ -147,6 +170,6 @@ def _usage_sum(company: str, feature: str, day: int | None, records: int, *halve
         feature=feature,
         day=day,
         records=records,
-        quantity=codec.saturated((quantity_high << 32) + quantity_low),
-        overage=codec.saturated((overage_high << 32) + overage_low),
+        quantity=saturated((quantity_high << 32) + quantity_low),
+        overage=saturated((overage_high << 32) + overage_low),
     )

@@ -10,8 +10,8 @@ from uuid import uuid4
 import msgspec
 
 from sidecar.control.storage.sqlite import codec
-from sidecar.control.storage.sqlite.filling_writes import SqliteFillingWrites
 from sidecar.control.storage.sqlite.losses import UNKNOWN
+from sidecar.control.storage.sqlite.seat_writes import SqliteSeatWrites
 from sidecar.control.storage.values import (
     CORRECTIONS,
     Booked,
@@ -25,7 +25,7 @@ from sidecar.control.storage.values import (
     StoredCompany,
     UnreadableLine,
 )
-from sidecar.domain.bounds import INT64_MAX
+from sidecar.domain.bounds import INT64_MAX, saturated
 from sidecar.domain.catalog.model import Catalog
 from sidecar.domain.time.sure import KnownTime
 
@@ -71,7 +71,7 @@ _ADD_TO_PART: Final = (
 )
 
 
-class SqliteWrites(SqliteFillingWrites):
+class SqliteWrites(SqliteSeatWrites):
     """A `WriteTransaction` on a connection in which a transaction has begun."""
 
     def renew_epoch(self) -> None:
@@ -129,7 +129,7 @@ class SqliteWrites(SqliteFillingWrites):
 
     def put_incarnation(self, incarnation: KnownIncarnation) -> None:
         self._connection.execute(
-            "REPLACE INTO incarnation VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "REPLACE INTO incarnation VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 codec.incarnation_column(incarnation.id),
                 incarnation.watermark,
@@ -138,6 +138,8 @@ class SqliteWrites(SqliteFillingWrites):
                 incarnation.node,
                 incarnation.first_heard_us,
                 incarnation.last_heard_us,
+                codec.capabilities_column(incarnation.capabilities),
+                incarnation.agreed_us,
             ),
         )
 
@@ -223,10 +225,7 @@ class SqliteWrites(SqliteFillingWrites):
             sums[key] = (records + 1, quantity + line.quantity)
         self._connection.executemany(
             _ADD_TO_TALLY,
-            [
-                (*key, records, codec.saturated(quantity))
-                for key, (records, quantity) in sums.items()
-            ],
+            [(*key, records, saturated(quantity)) for key, (records, quantity) in sums.items()],
         )
 
     def put_known_time(self, known: KnownTime) -> None:
@@ -272,14 +271,14 @@ class SqliteWrites(SqliteFillingWrites):
             self._add_to_parts(CORRECTIONS, corrections)
             for key, amount in corrections.items():
                 sums[key] = sums.get(key, 0) + amount
-        rows = [(codec.counter_columns(key), codec.saturated(sums[key])) for key in sums]
-        saturated = [columns for columns, net in rows if net < 0 and self._is_saturated(columns)]
+        rows = [(codec.counter_columns(key), saturated(sums[key])) for key in sums]
+        ended = [columns for columns, net in rows if net < 0 and self._is_saturated(columns)]
         self._connection.executemany(
             _ADD_TO_COUNTER, [(*columns, amount, version) for columns, amount in rows]
         )
-        for columns in saturated:
+        for columns in ended:
             parts = self._all(_PARTS_OF, *columns)
-            total = codec.saturated(sum(amount for (amount,) in parts))
+            total = saturated(sum(amount for (amount,) in parts))
             self._connection.execute(_SET_TOTAL, (total, *columns))
 
     def _add_to_parts(self, incarnation: str, amounts: Mapping[CounterKey, int]) -> None:
@@ -287,7 +286,7 @@ class SqliteWrites(SqliteFillingWrites):
         self._connection.executemany(
             _ADD_TO_PART,
             [
-                (*codec.counter_columns(key), column, codec.saturated(amount))
+                (*codec.counter_columns(key), column, saturated(amount))
                 for key, amount in amounts.items()
             ],
         )
