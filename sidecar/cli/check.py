@@ -22,6 +22,7 @@ from sidecar.cli.common import (
     timeout_option,
 )
 from sidecar.cli.completion import complete_company, complete_feature
+from sidecar.cli.cost_words import burned_facts
 from sidecar.cli.describe import (
     basis_text,
     carried_text,
@@ -182,6 +183,7 @@ def _decision_facts(decision: pb.Decision, meant: str, at_us: int) -> Iterable[t
     yield "granted", number(decision.granted)
     if decision.HasField("binding_limit"):
         yield from _limit_facts(decision.binding_limit, at_us)
+    yield from burned_facts(decision)
     if decision.HasField("retry_after"):
         yield "retry", f"in {wait_text(decision.retry_after.ToMicroseconds())}"
     for warning in decision.warnings:
@@ -201,7 +203,8 @@ def _limit_facts(limit: pb.LimitStatus, at_us: int) -> Iterable[tuple[str, Cell]
     rated = is_rate(limit)
     yield "rate" if rated else "limit", limit_name(limit)
     amount = number(limit.amount) if limit.HasField("amount") else "unlimited"
-    carried = f" and {carried_text(limit)}" if limit.carried else ""
+    more = carried_text(limit)
+    carried = f"{' and' if limit.carried > 0 else ','} {more}" if more else ""
     yield "used", f"{number(limit.used)} of {amount}{carried}"
     if limit.HasField("remaining"):
         yield "remaining", number(limit.remaining)

@@ -7,13 +7,16 @@ from typing import Final
 
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
+from sidecar.cli.kind_words import limit_kind_notes, overdraft_change_text, overdraft_lines
 from sidecar.cli.output import number
+from sidecar.cli.reason_words import REASON_WORDS
 from sidecar.cli.times import span_of
+from sidecar.cli.window_words import window_words
 from sidecar.domain.bounds import PLAN_VERSION_NEWEST
+from sidecar.domain.limits.rates import WHOLE_PPM
 from sidecar.domain.time.units import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from sidecar.shared.api_json import enum_name
 
-_WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _PERIODS: Final = (
     (DAY_US, "day", "days"),
     (HOUR_US, "hour", "hours"),
@@ -24,21 +27,6 @@ _PERIODS: Final = (
 )
 _NEVER_HEARD_MS: Final = 20 * 365 * DAY_US // 1_000
 """A plane that was never heard has the age of the Unix epoch."""
-_REASONS: Final[Mapping[int, str]] = {
-    pb.REASON_LIMIT_EXCEEDED: "a hard limit has less left than was asked for",
-    pb.REASON_NOT_ENTITLED: "no plan, add-on or override grants the feature",
-    pb.REASON_TRIAL_ENDED: "the trial has ended without a paid subscription",
-    pb.REASON_SUBSCRIPTION_PAST_DUE: "the payment is late beyond its grace",
-    pb.REASON_SUBSCRIPTION_PAUSED: "the subscription is paused",
-    pb.REASON_SUBSCRIPTION_CANCELED: "the subscription was canceled or has ended",
-    pb.REASON_UNKNOWN_COMPANY: "nothing is known of the company",
-    pb.REASON_UNKNOWN_FEATURE: "the catalog has no such feature",
-    pb.REASON_RATE_LIMITED: "a rate has less free than was asked for",
-    pb.REASON_SNAPSHOT_STALE: (
-        "the control plane was not heard for longer than the feature tolerates"
-    ),
-    pb.REASON_OUTBOX_FULL: "the outbox is full, and the feature's fail policy denies then",
-}
 
 
 def enforcement_name(value: int) -> str:
@@ -53,7 +41,7 @@ def reason_name(value: int) -> str:
 
 def reason_text(value: int) -> str:
     """Say what a denial's reason means; the name itself for one of a newer server."""
-    return _REASONS.get(value, reason_name(value))
+    return REASON_WORDS.get(value, reason_name(value))
 
 
 def status_name(value: int) -> str:
@@ -87,25 +75,33 @@ def is_rate(status: pb.LimitStatus) -> bool:
 
 def drains_us(status: pb.LimitStatus) -> int:
     """How long until a rate is at rest, if nothing else happens; to the next whole unit."""
-    rate = status.rate
-    return -(-status.used * rate.period.ToMicroseconds() // rate.count)
+    rate, share_ppm = status.rate, status.rate_share_ppm or WHOLE_PPM
+    used = status.used * rate.period.ToMicroseconds() * WHOLE_PPM
+    return -(-used // (rate.count * share_ppm))
 
 
 def limit_name(status: pb.LimitStatus) -> str:
     """Write which limit or rate it is: `monthly (hard, user=joe)`."""
     facts = [enforcement_name(status.enforcement)]
     if is_rate(status):
-        facts.append(rate_words(status.rate))
+        facts.append(shared_rate_words(status))
     elif status.HasField("rate"):
-        facts[0] += f" to {rate_words(status.rate)}"
+        facts[0] += f" to {shared_rate_words(status)}"
     if status.dimensions:
         facts.append(pairs(status.dimensions))
     return f"{status.limit} ({', '.join(facts)})"
 
 
 def carried_text(status: pb.LimitStatus) -> str:
-    """What there is beyond the amount, each part once: `50 carried over, 20 left of packs`."""
-    parts = (carried_besides_packs(status), "carried over"), (status.packs_left, "left of packs")
+    """What there is beyond the amount, each part once: `50 carried over, 20 left of packs`.
+
+    Of an earlier window also what later ones have used of its amount: `30 used by later windows`.
+    """
+    parts = (
+        (carried_besides_packs(status), "carried over"),
+        (status.packs_left, "left of packs"),
+        (max(0, -status.carried), "used by later windows"),
+    )
     return ", ".join(f"{number(amount)} {words}" for amount, words in parts if amount)
 
 
@@ -130,6 +126,10 @@ def basis_text(basis: pb.Basis) -> str:
         parts.append(f"true usage up to {number(basis.uncertainty)} higher")
     else:
         parts.append("exact")
+    if basis.HasField("lease_remaining"):
+        parts.append(f"{number(basis.lease_remaining)} left of the lease")
+    elif basis.mode == pb.BASIS_MODE_LEASED:
+        parts.append("no lease held for it yet: the first call asks for one")
     if basis.default_plan:
         parts.append(f"company unknown, by the default plan {basis.default_plan}")
     if basis.HasField("remembered"):
@@ -140,6 +140,8 @@ def basis_text(basis: pb.Basis) -> str:
 def overruled_text(decision: pb.Decision) -> str:
     """Say what would have denied, had the fail policy not allowed; empty where nothing would."""
     reason = decision.would_deny_reason
+    if reason == pb.REASON_LEASE_UNAVAILABLE:
+        return ""  # the fallback's cause says it
     return f"; by what is known, denied: {reason_name(reason)}" if reason else ""
 
 
@@ -151,6 +153,8 @@ def fallback_text(basis: pb.Basis) -> str:
         why = ": nothing is known of the company"
     elif basis.fallback == pb.FALLBACK_CAUSE_OUTBOX_FULL:
         why = ": the outbox is full"
+    elif basis.fallback == pb.FALLBACK_CAUSE_NO_LEASE:
+        why = ": no lease of an exact limit could be had"
     elif basis.fallback != pb.FALLBACK_CAUSE_STALE_SNAPSHOT:
         why = ""
     elif basis.plane_age_ms >= _NEVER_HEARD_MS:
@@ -161,32 +165,22 @@ def fallback_text(basis: pb.Basis) -> str:
 
 
 def fail_policy_text(policy: catalog_pb2.FailPolicy) -> str:
-    """Write a fail policy: `deny without a snapshot, allow after 5 min of silence, ...`."""
+    """Write a fail policy: `deny without a snapshot, allow after 5 min of silence, ...`.
+
+    What sidecars of before do not say is left out.
+    """
     parts = [f"{_action(policy.no_snapshot)} without a snapshot"]
     if policy.HasField("stale_after"):
         silence = span_of(policy.stale_after.ToMicroseconds())
         parts.append(f"{_action(policy.stale)} after {silence} of silence")
     parts.append(f"{_action(policy.outbox_full)} with a full outbox")
+    if policy.no_lease:
+        parts.append(f"{_action(policy.no_lease)} without a lease")
     return ", ".join(parts)
 
 
 def _action(value: int) -> str:
     return str(enum_name(catalog_pb2.FailAction.DESCRIPTOR, value)).lower().replace("_", " ")
-
-
-def window_words(window: catalog_pb2.Window) -> str:
-    """Write a window layout, such as `month`, `3 billing months` or `week from Sun`."""
-    if window.unit == catalog_pb2.WINDOW_UNIT_REQUEST:
-        return "request"
-    if window.unit == catalog_pb2.WINDOW_UNIT_LIFETIME:
-        return "lifetime"
-    unit = str(enum_name(catalog_pb2.WindowUnit.DESCRIPTOR, window.unit)).lower()
-    if window.alignment == catalog_pb2.ALIGNMENT_ANCHORED:
-        unit = f"billing {unit}"
-    text = unit if window.interval in (0, 1) else f"{window.interval} {unit}s"
-    if window.first_weekday:
-        text += f" from {_WEEKDAYS[window.first_weekday % 7]}"
-    return text
 
 
 def rate_words(rate: catalog_pb2.Rate) -> str:
@@ -195,6 +189,15 @@ def rate_words(rate: catalog_pb2.Rate) -> str:
     if rate.burst not in (0, rate.count):
         text += f", {number(rate.burst)} at once"
     return text
+
+
+def shared_rate_words(status: pb.LimitStatus) -> str:
+    """Write the rate of a limit, and how much of it holds here where sidecars share it."""
+    text = rate_words(status.rate)
+    if not status.rate_share_ppm:
+        return text
+    percent = status.rate_share_ppm / (WHOLE_PPM // 100)
+    return f"{text}, {percent:.3g}% of it here"
 
 
 def wait_text(span_us: int) -> str:
@@ -218,13 +221,15 @@ def limit_text(limit: catalog_pb2.Limit, *, terse: bool = False) -> str:
         parts.append(f"{enforcement_name(limit.enforcement)} to {rate_words(limit.throttle)}")
     elif not terse or limit.enforcement != catalog_pb2.ENFORCEMENT_HARD:
         parts.append(enforcement_name(limit.enforcement))
+    if limit.across == catalog_pb2.ACROSS_EVENTUAL:
+        parts.append("eventual over sidecars")
     parts += _scope_notes(limit.scope)
     for own in limit.amounts:
         much = number(own.amount) if own.HasField("amount") else "unlimited"
         parts.append(f"{much} for {own.value}")
     if limit.HasField("rollover"):
         parts.append(_rollover_text(limit.rollover))
-    return ", ".join(parts)
+    return ", ".join([*parts, *limit_kind_notes(limit)])
 
 
 def rate_limit_text(limit: catalog_pb2.RateLimit, *, terse: bool = False) -> str:
@@ -259,10 +264,13 @@ def grant_lines(grant: catalog_pb2.EntitlementGrant, kind: int) -> list[str]:
         return [grant.config_value]
     changes = [limit_change_text(change) for change in grant.limit_changes]
     changes += [rate_change_text(change) for change in grant.rate_changes]
+    if grant.HasField("overdraft_change"):
+        changes.append(overdraft_change_text(grant.overdraft_change))
     if changes:
         return changes
     lines = [limit_text(limit, terse=True) for limit in grant.limits] or ["unlimited"]
-    return lines + [rate_limit_text(rate, terse=True) for rate in grant.rates]
+    lines += [rate_limit_text(rate, terse=True) for rate in grant.rates]
+    return lines + overdraft_lines(grant.overdraft)
 
 
 def _scope_notes(scope: catalog_pb2.Scope) -> Iterable[str]:

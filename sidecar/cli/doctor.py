@@ -12,6 +12,7 @@ import click
 import grpc
 
 from sidecar.api.admin.v1 import admin_pb2, admin_pb2_grpc
+from sidecar.api.control.v1 import control_pb2
 from sidecar.cli import output
 from sidecar.cli.common import (
     CliError,
@@ -24,8 +25,8 @@ from sidecar.cli.common import (
     timeout_option_of,
 )
 from sidecar.cli.doctor_checks import Outcome, Result, graded, path_results, status_results
-from sidecar.cli.losses import losses_of, summary
-from sidecar.cli.output import Painted
+from sidecar.cli.losses import losses_of, recovery_of, summary
+from sidecar.cli.output import Painted, number
 from sidecar.cli.servers import connect, health_of
 from sidecar.cli.times import span_of
 from sidecar.shared.wall_clock import wall_us
@@ -118,6 +119,7 @@ def _control(address: str, timeout_s: float) -> Iterator[Result]:
             health = health_of(channel, "", timeout_s)
             trip_us = (time.perf_counter_ns() - started_ns) // 1000
             lost = losses_of(channel, timeout_s)
+            recovery = recovery_of(channel, timeout_s)
     except CliError as error:
         # The sidecar may reach what this machine or user does not.
         yield Result(name, Outcome.WARN, error.message, "name its address with --control")
@@ -131,6 +133,23 @@ def _control(address: str, timeout_s: float) -> Iterator[Result]:
         yield Result("usage", Outcome.FAIL, f"is gone, {summary(lost)}", hint)
     else:
         yield Result("usage", Outcome.OK, "no loss is known that nobody has acknowledged")
+    if recovery is not None:
+        yield _recovery(recovery)
+
+
+def _recovery(recovery: control_pb2.GetLeaseRecoveryResponse) -> Result:
+    name = "leases of the control plane"
+    if recovery.recovering:
+        missing = number(recovery.missing_holders)
+        found = f"withheld: its database was restored, and of its sidecars {missing} are missing"
+        hint = "`tallyd leases recover` says whom it waits for, and ends it"
+        return Result(name, Outcome.WARN, found, hint)
+    if recovery.witness_rewrites:
+        times = number(recovery.witness_rewrites)
+        found = f"the file that knows of them was gone, and was written anew: {times} times"
+        hint = "nothing is lost; who deletes or overwrites control.db.leases while it runs?"
+        return Result(name, Outcome.WARN, found, hint)
+    return Result(name, Outcome.OK, "none are withheld")
 
 
 def _print(results: list[Result]) -> None:

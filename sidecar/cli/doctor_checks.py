@@ -74,6 +74,7 @@ def status_results(status: admin_pb2.GetStatusResponse, now_us: int) -> Iterator
         yield _plane(status, now_us)
         yield _clock(status, now_us)
         yield _outbox(status, now_us)
+        yield _leases(status)
         if status.unreadable_companies:
             yield Result(
                 "news",
@@ -149,6 +150,18 @@ def _outbox(status: admin_pb2.GetStatusResponse, now_us: int) -> Result:
         hint = "once it is full, fail policies decide whether usage is allowed; reach the plane"
         return Result("outbox", Outcome.FAIL, found, hint)
     return graded("outbox", Outcome.OK if good else Outcome.WARN, found, hint)
+
+
+def _leases(status: admin_pb2.GetStatusResponse) -> Result:
+    if status.lease_refusals:
+        found = f"the control plane knows nothing of {number(status.lease_refusals)} that were held"
+        hint = "its log names the first; was the database, or this store, put back or copied?"
+        return Result("leases", Outcome.WARN, found, hint)
+    if not status.leases_in_use:
+        found = "none: the control plane grants none"
+        hint = "until it is of a version that does, exact limits go by what is heard of other pods"
+        return Result("leases", Outcome.WARN, found, hint)
+    return Result("leases", Outcome.OK, f"{number(status.leases_held)} held")
 
 
 def _store(status: admin_pb2.GetStatusResponse) -> Result:

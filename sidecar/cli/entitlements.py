@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 import click
 
@@ -13,12 +14,19 @@ from sidecar.cli import output
 from sidecar.cli.common import ExitCode, examples, json_option, sidecar_option, timeout_option
 from sidecar.cli.completion import complete_company, complete_feature
 from sidecar.cli.describe import basis_text, limit_text, rate_limit_text, reason_name, status_name
+from sidecar.cli.kind_words import feature_kind_lines, overdraft_lines
 from sidecar.cli.output import Cell, Painted
 from sidecar.cli.servers import connect
 from sidecar.cli.times import InstantType, at_facts, time_zone_option
 from sidecar.shared.api_json import enum_name
 from sidecar.shared.convert.times import timestamp
 from sidecar.shared.wall_clock import wall_us
+
+_LIMITED: Final = (
+    catalog_pb2.FEATURE_KIND_METERED,
+    catalog_pb2.FEATURE_KIND_SEATS,
+    catalog_pb2.FEATURE_KIND_LEVEL,
+)
 
 
 @click.command(
@@ -89,9 +97,11 @@ def _rows(entitlement: pb.Entitlement) -> Iterable[list[Cell]]:
         else Painted(f"no: {reason_name(entitlement.reason)}", "red")
     )
     grants = [limit_text(limit) for limit in entitlement.limits]
-    if not grants and feature.kind == catalog_pb2.FEATURE_KIND_METERED and entitlement.entitled:
+    if not grants and feature.kind in _LIMITED and entitlement.entitled:
         grants = ["unlimited"]
     grants += [rate_limit_text(rate) for rate in entitlement.rates]
+    grants += overdraft_lines(entitlement.overdraft)
+    grants += feature_kind_lines(feature)
     grants = grants or [entitlement.config_value]
     yield [feature.key, kind, entitled, grants[0]]
     for grant in grants[1:]:

@@ -20,6 +20,7 @@ from sidecar.cli.common import (
     timeout_option,
 )
 from sidecar.cli.completion import complete_company, complete_feature
+from sidecar.cli.cost_words import burned_facts, price_facts
 from sidecar.cli.describe import (
     basis_text,
     fail_policy_text,
@@ -140,6 +141,8 @@ def _facts(
     policy = answer.entitlement.feature
     if policy.HasField("fail_policy"):
         yield "fail policy", fail_policy_text(policy.fail_policy)
+    yield from price_facts(policy, question.dimensions)
+    yield from burned_facts(answer.decision)
     yield "basis", basis_text(answer.decision.basis)
 
 
@@ -193,7 +196,8 @@ def _why(answer: pb.ExplainEntitlementResponse, quantity: int) -> str:
         boolean = feature.kind == catalog_pb2.FEATURE_KIND_BOOLEAN
         return _sentence(f"{_deciding(answer)} {'turns it on' if boolean else 'has the say'}")
     if not decision.HasField("binding_limit"):
-        return "No limit applies: usage is recorded, and unlimited."
+        costs = "burns what it costs" if decision.burned else "unlimited"
+        return f"No limit applies: usage is recorded, and {costs}."
     limit = decision.binding_limit
     if is_rate(limit):
         return f"Only the rate {limit.limit} applies: {rate_words(limit.rate)}."
@@ -227,6 +231,8 @@ def _why_not(answer: pb.ExplainEntitlementResponse, quantity: int) -> str:
     if not decision.HasField("binding_limit"):
         return _sentence(reason_text(decision.reason))
     limit = decision.binding_limit
+    if decision.reason == pb.REASON_LEASE_UNAVAILABLE:
+        return _sentence(f"limit {limit.limit}: {reason_text(decision.reason)}")
     wait = "waiting does not help"
     if decision.HasField("retry_after"):
         wait = f"the wait is {wait_text(decision.retry_after.ToMicroseconds())}"

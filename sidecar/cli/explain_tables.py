@@ -16,11 +16,11 @@ from sidecar.cli.describe import (
     grant_lines,
     is_rate,
     pairs,
-    rate_words,
+    shared_rate_words,
     wait_text,
-    window_words,
 )
 from sidecar.cli.output import NOTHING, Cell, Painted, number
+from sidecar.cli.window_words import window_words
 from sidecar.shared.api_json import enum_name, instant_of
 
 CHANGES_NOTHING: Final = (pb.SOURCE_EFFECT_SILENT, pb.SOURCE_EFFECT_OUTRANKED)
@@ -109,14 +109,16 @@ def _limit_rows(answer: pb.ExplainEntitlementResponse, at_us: int) -> Iterable[l
     windows = {limit.id: window_words(limit.window) for limit in entitlement.limits}
     scopes = {limit.id: limit.scope for limit in entitlement.limits}
     scopes.update({rate.id: rate.scope for rate in entitlement.rates})
+    across = catalog_pb2.ACROSS_EVENTUAL
+    eventual = {limit.id for limit in entitlement.limits if limit.across == across}
     binding = decision.binding_limit.limit if decision.HasField("binding_limit") else None
     for status in answer.limits:
         name = status.limit
         yield [
             Painted(f"{name} {output.mark()}", "cyan") if name == binding else name,
-            rate_words(status.rate) if is_rate(status) else _allowance(status, windows[name]),
+            shared_rate_words(status) if is_rate(status) else _allowance(status, windows[name]),
             pairs({**scopes[name].match, **status.dimensions}) or "all",
-            _enforcement(status, decision),
+            _enforcement(status, decision, is_eventual=name in eventual),
             status.used,
             status.remaining if status.HasField("remaining") else None,
             _resets_in(status, at_us),
@@ -125,16 +127,19 @@ def _limit_rows(answer: pb.ExplainEntitlementResponse, at_us: int) -> Iterable[l
 
 def _allowance(status: pb.LimitStatus, window: str) -> str:
     amount = number(status.amount) if status.HasField("amount") else "unlimited"
-    carried = f" + {carried_text(status)}" if status.carried else ""
+    more = carried_text(status)
+    carried = f"{' +' if status.carried > 0 else ','} {more}" if more else ""
     return f"{amount} per {window}{carried}"
 
 
-def _enforcement(status: pb.LimitStatus, decision: pb.Decision) -> Cell:
+def _enforcement(status: pb.LimitStatus, decision: pb.Decision, *, is_eventual: bool) -> Cell:
     name = enforcement_name(status.enforcement)
+    if is_eventual:
+        name += ", eventual"
     if status.limit in decision.shadow_denials:
         return Painted(f"{name}, would deny", "yellow")
     if status.enforcement == catalog_pb2.ENFORCEMENT_THROTTLE:
-        name += f" to {rate_words(status.rate)}"
+        name += f" to {shared_rate_words(status)}"
     return Painted(name, "yellow") if status.limit in decision.throttled else name
 
 

@@ -16,13 +16,18 @@ from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
 from sidecar.cli import output
 from sidecar.cli.common import CliError, ExitCode, examples
 from sidecar.cli.completion import complete_feature
-from sidecar.cli.grant_values import change_text, entitlement_of
+from sidecar.cli.grant_values import Meant, change_text, entitlement_of
 from sidecar.cli.servers import connect
 from sidecar.cli.subscription_calls import Call, change_options, company_argument, until_option
 from sidecar.cli.times import until as told_until
 from sidecar.shared.api_json import instant_of, json_of_message
 from sidecar.shared.wall_clock import wall_us
 
+_FIELDS: Final = {
+    "limit": "limit_changes[0]",
+    "rate": "rate_changes[0]",
+    "overdraft": "overdraft_change",
+}
 _BELOW_ZERO: Final = re.compile(r"-[0-9][0-9_,]*")
 
 
@@ -54,6 +59,7 @@ class _Grant(click.Command):
 @click.argument("value")
 @click.option("--limit", metavar="NAME", help="Limit that is meant; left out where there is one.")
 @click.option("--rate", metavar="NAME", help="Rate that is meant, in place of a limit.")
+@click.option("--overdraft", is_flag=True, help="How much of a balance may be owed is meant.")
 @until_option("--until", "When it ends; left out: when it is revoked.")
 @click.option("--reason", metavar="TEXT", help="Why, for people; asked for on a terminal.")
 @click.option("--id", "id_", metavar="ID", default="", help="Id, so that a retry grants it once.")
@@ -64,6 +70,7 @@ def command(
     value: str,
     limit: str | None,
     rate: str | None,
+    overdraft: bool,
     until: Timestamp | None,
     reason: str | None,
     id_: str,
@@ -73,11 +80,12 @@ def command(
     VALUE is +100 (on top of the limit), 5000 (in place of its amount) or unlimited; on or off for a
     boolean feature, and the value for a config one.
     """
-    if limit is not None and rate is not None:
-        raise click.UsageError("--limit and --rate exclude each other")
+    if (limit is not None) + (rate is not None) + overdraft > 1:
+        raise click.UsageError("--limit, --rate and --overdraft exclude each other")
     with _named_as_given(), connect("control", call.address) as channel:
         stub = control_pb2_grpc.ControlServiceStub(channel)
-        entitlement = entitlement_of(stub, call, feature, value, limit=limit, rate=rate)
+        meant = Meant(limit, rate, overdraft=overdraft)
+        entitlement = entitlement_of(stub, call, feature, value, meant)
         entitlement.id = id_
         request = control_pb2.GrantOverrideRequest(
             company=call.company,
@@ -106,8 +114,8 @@ def _named_as_given() -> Iterator[None]:
     try:
         yield
     except CliError as error:
-        for name in ("limit", "rate"):
-            if error.field == f"entitlement.{name}_changes[0]":
+        for name, field in _FIELDS.items():
+            if error.field == f"entitlement.{field}":
                 message = error.message.removeprefix(f"{error.field}: ")
                 raise CliError(
                     message, exit_code=ExitCode.USAGE, reason=error.reason, field=name

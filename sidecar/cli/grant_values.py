@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
 from sidecar.cli.common import CliError, ExitCode
 from sidecar.cli.describe import grant_lines, limit_change_text, rate_change_text
+from sidecar.cli.kind_words import overdraft_change_text
 from sidecar.cli.subscription_calls import Call
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.company.timeline import segment_at
@@ -27,14 +28,20 @@ _SWITCH: Final = {
 }
 
 
+class Meant(NamedTuple):
+    """What of a feature a value is meant for; left out: the only limit."""
+
+    limit: str | None = None
+    rate: str | None = None
+    overdraft: bool = False
+
+
 def entitlement_of(
     stub: control_pb2_grpc.ControlServiceStub,
     call: Call,
     feature: str,
     value: str,
-    *,
-    limit: str | None,
-    rate: str | None,
+    meant: Meant,
 ) -> catalog_pb2.EntitlementGrant:
     """What is granted by a value of a feature. Raises `CliError` for what cannot be meant."""
     answer = stub.GetCatalog(control_pb2.GetCatalogRequest(), timeout=call.timeout_s)
@@ -49,12 +56,16 @@ def entitlement_of(
         return catalog_pb2.EntitlementGrant(feature=feature, config_value=value)
     adds, amount = _amount(value)
     grant = catalog_pb2.EntitlementGrant(feature=feature)
-    if rate is not None:
+    if meant.rate is not None or meant.overdraft:
         if amount is None:
-            raise _mistake("value", "a rate is changed by a number, such as +10")
-        grant.rate_changes.add(rate=rate, count=amount, adds=adds)
+            what = "a rate" if meant.rate is not None else "an overdraft"
+            raise _mistake("value", f"{what} is changed by a number, such as +10")
+        if meant.rate is not None:
+            grant.rate_changes.add(rate=meant.rate, count=amount, adds=adds)
+        else:
+            grant.overdraft_change.amount, grant.overdraft_change.adds = amount, adds
     else:
-        name = limit or _only_limit(stub, call, answer, feature)
+        name = meant.limit or _only_limit(stub, call, answer, feature)
         grant.limit_changes.add(limit=name, amount=amount, adds=adds)
     return grant
 
@@ -63,6 +74,8 @@ def change_text(entitlement: catalog_pb2.EntitlementGrant) -> str:
     """Write what an override changes, or what it grants in place of all else."""
     changes = [*map(limit_change_text, entitlement.limit_changes)]
     changes += map(rate_change_text, entitlement.rate_changes)
+    if entitlement.HasField("overdraft_change"):
+        changes.append(overdraft_change_text(entitlement.overdraft_change))
     if changes:
         return "; ".join(changes)
     return "; ".join(grant_lines(entitlement, _kind_of(entitlement)))

@@ -78,6 +78,7 @@ def _lacking(
 def _effect(override: catalog_pb2.Override, lacks: Sequence[str]) -> str:
     entitlement = override.entitlement
     changes = len(entitlement.limit_changes) + len(entitlement.rate_changes)
+    changes += entitlement.HasField("overdraft_change")
     return "no effect" if len(lacks) == changes else "in part"
 
 

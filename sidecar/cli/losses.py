@@ -27,6 +27,19 @@ def losses_of(channel: grpc.Channel, timeout_s: float) -> control_pb2.ListLosses
         raise
 
 
+def recovery_of(
+    channel: grpc.Channel, timeout_s: float
+) -> control_pb2.GetLeaseRecoveryResponse | None:
+    """How the plane recovers from a loss of what it knew of leases; `None`: it knows no leases."""
+    control = control_pb2_grpc.ControlServiceStub(channel)
+    try:
+        return control.GetLeaseRecovery(control_pb2.GetLeaseRecoveryRequest(), timeout=timeout_s)
+    except grpc.RpcError as error:
+        if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+            return None
+        raise
+
+
 def acknowledge(
     channel: grpc.Channel, seen: control_pb2.ListLossesResponse, timeout_s: float
 ) -> int:

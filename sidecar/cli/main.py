@@ -51,11 +51,14 @@ SECTIONS: Final[Mapping[str, Mapping[str, Entry]]] = {
         "grant": Entry("sidecar.cli.grant:command", "Grant a company something of its own."),
         "grants": Entry("sidecar.cli.grants:command", "Show what a company was granted."),
         "revoke": Entry("sidecar.cli.revoke:command", "Take back what was granted."),
+        "credits": Entry("sidecar.cli.credits:command", "Grant credits, show balances, refund."),
+        "seats": Entry("sidecar.cli.seats:command", "Show who has a seat; give and take seats."),
         "sim": Entry("sidecar.cli.sim:command", "Play a customer's life, by the real rules."),
     },
     "Ask": {
         "check": Entry("sidecar.cli.check:command", "Ask whether a company may use a feature."),
         "usage": Entry("sidecar.cli.usage:command", "Show what was used."),
+        "level": Entry("sidecar.cli.level:command", "Show and change what is in use."),
         "entitlements": Entry("sidecar.cli.entitlements:command", "Show what a company may do."),
         "explain": Entry("sidecar.cli.explain:command", "Show why a company may, or may not."),
         "watch": Entry("sidecar.cli.watch:command", "Show what changes for a company, live."),
@@ -67,6 +70,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, Entry]]] = {
     "Operate": {
         "status": Entry("sidecar.cli.status:command", "Show what a sidecar is doing."),
         "doctor": Entry("sidecar.cli.doctor:command", "Find out what is wrong."),
+        "leases": Entry("sidecar.cli.leases:command", "Show who holds what of exact limits."),
         "flush": Entry("sidecar.cli.flush:command", "Send waiting usage to the control plane."),
         "drain": Entry("sidecar.cli.drain:command", "Get a sidecar ready to stop."),
         "config": Entry("sidecar.cli.config:command", "Show and check settings."),

@@ -13,9 +13,7 @@ from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
 from sidecar.cli.common import CliError, ExitCode
 from sidecar.shared.call_errors import error_info
 
-CURRENT_PLANE_QUESTION: Final = control_pb2.ListNamesRequest(
-    kind=control_pb2.NAME_KIND_PLAN, page_size=1
-)
+CURRENT_PLANE_QUESTION: Final = control_pb2.ListLeasesRequest(page_size=1)
 """A call that came with the newest fields of requests; what it answers is of no interest."""
 MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
 """Most that is taken from a server in one message."""
@@ -100,7 +98,7 @@ def require_current_plane(channel: grpc.Channel, timeout_s: float) -> None:
     not know, and would do something else than asked.
     """
     stub = control_pb2_grpc.ControlServiceStub(channel)
-    stub.ListNames(CURRENT_PLANE_QUESTION, timeout=timeout_s)
+    stub.ListLeases(CURRENT_PLANE_QUESTION, timeout=timeout_s)
 
 
 def health_of(channel: grpc.Channel, service: str, timeout_s: float) -> str:

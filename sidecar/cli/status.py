@@ -105,6 +105,8 @@ def _facts(status: admin_pb2.GetStatusResponse, at_us: int) -> Iterable[tuple[st
     if status.unreadable_companies:
         behind = f"{number(status.unreadable_companies)} companies, whose news cannot be read"
         yield "behind", Painted(behind, "red")
+    if not status.standalone:
+        yield "leases", f"{number(status.leases_held)} held" if status.leases_in_use else "none"
     waiting = f"{number(status.outbox_records)} records, {size_text(status.outbox_bytes)}"
     yield "outbox", waiting
     acknowledged = number(status.acknowledged_sequence)

@@ -22,7 +22,8 @@ HELP: Final = """\
 Run the whole system on sample traffic, show what it does, and check that it is right.
 
 Starts a control plane and a sidecar of its own in a temporary folder, applies a catalog, sends
-traffic, shows decisions and usage, and reconciles. Ends by itself; 0 if all was as it should be.
+traffic, shows decisions and usage, lets a second sidecar share a limit, and reconciles. Ends by
+itself; 0 if all was as it should be.
 
 With --trace, real traffic: a catalog is made for the companies of the file, with SOFT limits, so
 that nothing is turned away and the overage shows where one was passed. The ledger's sums are
@@ -77,15 +78,15 @@ def command(
 
 
 def _run(system: System, tell: Callable[[System], None]) -> bool:
-    """Start, tell, stop; what goes wrong is told after the ends of both logs."""
+    """Start, tell, stop; what goes wrong is told after the ends of all logs."""
     try:
         heading("A control plane and a sidecar, each with a store of its own")
         with system:
             output.print_line(f"control plane: {system.control}")
             output.print_line(f"sidecar:       {system.sidecar}")
             tell(system)
-            heading("The end: both stop, the sidecar sends what it still has")
-        output.print_line("Both stopped in good order.")
+            heading("The end: all stop, sidecars send what they still have")
+        output.print_line("All stopped in good order.")
     except (DemoFailed, CliError) as failure:
         for line in system.logs():
             click.echo(line, err=True)

@@ -20,10 +20,12 @@ def heading(text: str) -> None:
     output.print_line(output.paint(text, "cyan"))
 
 
-def reconciled(system: System) -> Comparison:
-    """Compare sidecar and ledger, print it; `DemoFailed` unless they agree."""
-    heading("Reconciled: what the sidecar accepted, and what the ledger has")
-    comparison = reconcile(system.sidecar, system.control, CALL_S_MAX)
+def reconciled(system: System, *, second: bool = False) -> Comparison:
+    """Compare a sidecar and the ledger, print it; `DemoFailed` unless they agree."""
+    which = "second sidecar" if second else "sidecar"
+    heading(f"Reconciled: what the {which} accepted, and what the ledger has")
+    address = system.second_sidecar if second else system.sidecar
+    comparison = reconcile(address, system.control, CALL_S_MAX)
     print_comparison(comparison)
     click.echo(json.dumps(comparison.as_dict(), ensure_ascii=False))
     expect(comparison.settled, "the sidecar's usage did not all reach the ledger")

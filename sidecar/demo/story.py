@@ -15,7 +15,7 @@ from sidecar.api.enforcement.v1 import enforcement_pb2_grpc
 from sidecar.cli import output
 from sidecar.cli.replay import print_tally, replay_trace, scan_trace, shift_us_of
 from sidecar.cli.servers import connect
-from sidecar.demo import life
+from sidecar.demo import life, pods
 from sidecar.demo.asks import Ask, Scene, play
 from sidecar.demo.ledger import heading, ledger_sums, reconciled
 from sidecar.demo.system import CALL_S_MAX, System, expect
@@ -78,8 +78,10 @@ def tell(system: System) -> None:
         _send_traffic(system, traffic, counted)
     _decide(system, counted)
     counted.update(life.tell(system))
+    counted.update(pods.tell(system))
     _show_usage(system)
     comparison = reconciled(system)
+    reconciled(system, second=True)
     _show_ledger(system)
     sums = ledger_sums(system)
     expect(

@@ -1,4 +1,4 @@
-"""A control plane and a sidecar of the demo's own, as child processes in a temporary folder."""
+"""A control plane and sidecars of the demo's own, as child processes in a temporary folder."""
 
 from __future__ import annotations
 
@@ -43,14 +43,16 @@ def expect(holds: bool, otherwise: str) -> None:
 
 
 class System:
-    """Starts both on entering, and waits for them; stops both on leaving.
+    """Starts a plane and a sidecar on entering, and waits for them; stops all on leaving.
 
-    `control` and `sidecar` are their gRPC addresses, once they have started.
+    `control` and `sidecar` are their gRPC addresses, once they have started. `second_sidecar`: that
+    of another pod's, where one was started.
     """
 
     def __init__(self, folder: Path) -> None:
         self.control = ""
         self.sidecar = ""
+        self.second_sidecar = ""
         self._folder = folder
         self._children: list[Child] = []
         self._stack = ExitStack()
@@ -58,7 +60,7 @@ class System:
     def __enter__(self) -> System:
         with ExitStack() as stack:
             self.control = self._start_control(stack)
-            self.sidecar = self._start_sidecar(stack)
+            self.sidecar = self._start_sidecar(stack, "sidecar", "store")
             self._stack = stack.pop_all()
         return self
 
@@ -69,16 +71,21 @@ class System:
         self._children.append(child)
         return str(stack.enter_context(child).started["grpc"])
 
-    def _start_sidecar(self, stack: ExitStack) -> str:
-        socket_path = self._folder / "sidecar.sock"
+    def start_second_sidecar(self) -> str:
+        """Start the sidecar of another pod, with a store of its own; its address."""
+        self.second_sidecar = self._start_sidecar(self._stack, "sidecar-2", "store-2")
+        return self.second_sidecar
+
+    def _start_sidecar(self, stack: ExitStack, name: str, store: str) -> str:
+        socket_path = self._folder / f"{name}.sock"
         short = len(os.fsencode(socket_path)) <= SOCKET_PATH_BYTES_MAX
         arguments = ["--control", self.control, "--http-listen", ""]
-        arguments += ["--store-path", str(self._folder / "store")]
+        arguments += ["--store-path", str(self._folder / store)]
         arguments += ["--fetch-timeout-ms", str(_FETCH_MS)]
         arguments += ["--socket-path", str(socket_path) if short else ""]
         arguments += ["--listen", "" if short else _ANY_PORT]
         # Ready only once it has a catalog, which is still to be applied.
-        child = Child("sidecar", arguments, self._folder, "sidecar.listening")
+        child = Child("sidecar", arguments, self._folder, "sidecar.listening", name)
         self._children.append(child)
         started = stack.enter_context(child).started
         return f"unix:{socket_path}" if short else f"127.0.0.1:{started['port']}"
@@ -92,7 +99,7 @@ class System:
         self._stack.__exit__(kind, error, traceback)
 
     def logs(self) -> Iterator[str]:
-        """Return the last lines of both logs, under headings."""
+        """Return the last lines of all logs, under headings."""
         for child in self._children:
             yield from child.log_tail()
 
@@ -131,12 +138,14 @@ class Child:
     It has started once the log has the event `ready`, which `started` then holds.
     """
 
-    def __init__(self, name: str, arguments: Sequence[str], folder: Path, ready: str) -> None:
+    def __init__(
+        self, command: str, arguments: Sequence[str], folder: Path, ready: str, name: str = ""
+    ) -> None:
         self.started: Mapping[str, Any] = {}
-        self._name = name
+        self._name = name or command
         self._ready = ready
-        self._command = tallyd(name, *arguments)
-        self._log = folder / f"{name}.log"
+        self._command = tallyd(command, *arguments)
+        self._log = folder / f"{self._name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Child:

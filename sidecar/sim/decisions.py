@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
 from sidecar.domain.limits.decision import Decision
+from sidecar.domain.limits.rate_usage import RateUsage
 from sidecar.domain.limits.reasons import Reason
 from sidecar.domain.limits.requests import Check
-from sidecar.domain.limits.usage import QuotaUsage, RateUsage, remaining
+from sidecar.domain.limits.usage import QuotaUsage, remaining
 from sidecar.domain.time.units import MINUTE_US, SECOND_US
 from sidecar.sim.told import PlayLog, dimensions_text, moment_text, number_text
 

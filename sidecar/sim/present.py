@@ -11,7 +11,8 @@ from sidecar.domain.catalog.model import FeatureKind, Limit, RateLimit
 from sidecar.domain.company.model import Segment, SubscriptionStatus
 from sidecar.domain.company.period_end import billing_period
 from sidecar.domain.company.timeline import segment_at
-from sidecar.domain.limits.usage import QuotaUsage, RateUsage
+from sidecar.domain.limits.rate_usage import RateUsage
+from sidecar.domain.limits.usage import QuotaUsage
 from sidecar.domain.slices import whole
 from sidecar.domain.time.units import DAY_US
 from sidecar.domain.time.windows import Window

@@ -6,12 +6,14 @@ what it has counted is pushed before the plane has to know.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import count
 from typing import Final
 
 from sidecar.control.rules.history import Run
 from sidecar.control.services import apply, ingest, overrides, snapshots, subscriptions, usage
 from sidecar.control.services.close_windows import RollingCatalogs, close_windows
+from sidecar.control.services.credit_debts import FIRST_DEBT, balances_in_debt, repay_debts
 from sidecar.control.services.directory import get_company
 from sidecar.control.services.filling import Filler, any_unfinished
 from sidecar.control.services.filling_walk import FillingWalker
@@ -37,7 +39,8 @@ from sidecar.storage.counters import Counters
 from sidecar.storage.memory import MemoryEngine
 from sidecar.storage.opening import open_store
 from sidecar.storage.outbox import Outbox
-from sidecar.storage.snapshots import SnapshotChanges, Snapshots, WatchPosition
+from sidecar.storage.snapshots import SnapshotChanges, Snapshots
+from sidecar.storage.watch_position import WatchPosition
 from sidecar.sync.records import UsageRecordReader
 
 CLOSED_MAX: Final = 50_000
@@ -72,7 +75,7 @@ class World:
         self._directory = Directory(Snapshots(store), 1)
         self._enforcer = Enforcer(store, self._directory, self._status, _encode)
         self.queries = Queries(store, self._counters, self._directory, self._status)
-        self._position = snapshots.start(self._plane, 0, False, accepts_spans=True)
+        self._position = snapshots.start(self._plane, 0, False, starts_us, accepts_spans=True)
         self._unpushed = self._closed = 0
 
     def close(self) -> None:
@@ -141,7 +144,7 @@ class World:
             closed = close_windows(self._plane, self._catalogs, self.now_us)
             page = self._walker.next_page(self._plane, self.now_us)
             begun = [] if page is None else self._walker.look_at(self._plane, page, self.now_us)
-            changed.update(dict.fromkeys([*closed, *begun, *self._fill()]))
+            changed.update(dict.fromkeys([*closed, *begun, *self._fill(), *self._repay()]))
             self._closed += len(closed)
             if self._closed > CLOSED_MAX:
                 message = f"closes more than {CLOSED_MAX} windows whose rest rolls over"
@@ -152,6 +155,10 @@ class World:
             with self._plane.read() as transaction:
                 totals = transaction.totals(changed, self._incarnation)
             self._counters.hear(self._incarnation, totals)
+
+    def _repay(self) -> Collection[CounterKey]:
+        debts = balances_in_debt(self._plane, FIRST_DEBT)
+        return repay_debts(self._plane, debts, self.now_us) if debts else ()
 
     def next_due(self, until_us: int) -> int | None:
         """When the plane has something to do by itself, up to an instant."""

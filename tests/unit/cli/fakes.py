@@ -43,7 +43,7 @@ class FakeServer(grpc.GenericRpcHandler):
 
     def __init__(self) -> None:
         self.address = ""
-        self.answers: dict[str, Answer] = {"ListNames": control_pb2.ListNamesResponse()}
+        self.answers: dict[str, Answer] = {"ListLeases": control_pb2.ListLeasesResponse()}
         self.requests: list[Any] = []
         self.called: list[str] = []
         self.released = threading.Event()

@@ -85,6 +85,9 @@ def test_a_fail_policy_in_words() -> None:
         "default plan without a snapshot, allow after 5 min of silence, deny with a full outbox"
     )
     assert expected == describe.fail_policy_text(policy)
+    policy.no_lease = catalog_pb2.FAIL_ACTION_ALLOW
+    assert f"{expected}, allow without a lease" == describe.fail_policy_text(policy)
+    policy.ClearField("no_lease")
     policy.ClearField("stale_after")
     expected = "default plan without a snapshot, deny with a full outbox"
     assert expected == describe.fail_policy_text(policy)
@@ -94,6 +97,43 @@ def test_a_plane_that_was_never_heard_is_told_so() -> None:
     basis = pb.Basis(mode=pb.BASIS_MODE_LOCAL, plane_age_ms=1_773_576_000_000)
     expected = "LOCAL, revision 0, plane never heard, others may count too"
     assert expected == describe.basis_text(basis)
+
+
+def test_what_a_lease_has_left_is_told() -> None:
+    basis = pb.Basis(
+        mode=pb.BASIS_MODE_LEASED,
+        snapshot_version=4,
+        plane_age_ms=900,
+        uncertainty=0,
+        lease_remaining=12_000,
+    )
+    expected = "LEASED, revision 4, plane heard 900 ms ago, exact, 12000 left of the lease"
+    assert expected == describe.basis_text(basis)
+    basis.ClearField("lease_remaining")
+    expected = expected.replace("12000 left of the lease", "no lease held for it yet: the first")
+    assert f"{expected} call asks for one" == describe.basis_text(basis)
+
+
+def test_a_fallback_for_want_of_a_lease_is_told() -> None:
+    basis = pb.Basis(mode=pb.BASIS_MODE_FALLBACK, fallback=pb.FALLBACK_CAUSE_NO_LEASE)
+    expected = "decided by the fail policy: no lease of an exact limit could be had"
+    assert expected == describe.fallback_text(basis)
+    decision = pb.Decision(would_deny_reason=pb.REASON_LEASE_UNAVAILABLE, basis=basis)
+    assert "" == describe.overruled_text(decision)
+
+
+def test_a_limit_that_is_eventual_over_sidecars_says_so() -> None:
+    day = catalog_pb2.Window(unit=catalog_pb2.WINDOW_UNIT_DAY)
+    limit = catalog_pb2.Limit(
+        id="daily",
+        amount=5,
+        window=day,
+        enforcement=catalog_pb2.ENFORCEMENT_HARD,
+        across=catalog_pb2.ACROSS_EVENTUAL,
+    )
+    assert "daily: 5 per day, eventual over sidecars" == describe.limit_text(limit, terse=True)
+    limit.across = catalog_pb2.ACROSS_EXACT
+    assert "daily: 5 per day, hard" == describe.limit_text(limit)
 
 
 def test_what_a_source_grants_depends_on_the_kind() -> None:
@@ -138,5 +178,7 @@ def test_what_packs_have_left_is_told_where_there_are_any() -> None:
     packs_alone = pb.LimitStatus(limit="monthly", amount=100, used=60, carried=60, packs_left=60)
     assert "60 left of packs" == describe.carried_text(packs_alone)
     assert "carried" not in limit_table([packs_alone])[0]
+    used_later = pb.LimitStatus(limit="monthly", amount=100, carried=-30)
+    assert "30 used by later windows" == describe.carried_text(used_later)
     titles, _ = limit_table([pb.LimitStatus(limit="monthly", amount=100, carried=50)])
     assert "packs left" not in titles

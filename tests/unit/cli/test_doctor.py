@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from grpc_health.v1 import health_pb2
 
 from sidecar import __version__
 from sidecar.api.admin.v1 import admin_pb2
+from sidecar.api.control.v1 import control_pb2
 from sidecar.cli.common import ExitCode
 from sidecar.cli.doctor_checks import Outcome, file_system_of, path_results, status_results
 from sidecar.shared.convert.times import duration, timestamp
@@ -31,6 +33,7 @@ def status(**changes: object) -> admin_pb2.GetStatusResponse:
         "plane_heard_at": timestamp(heard_us) if heard_us else None,
         "store_used_bytes": GIB // 10,
         "store_max_bytes": GIB,
+        "leases_in_use": True,
         **changes,
     }
     return admin_pb2.GetStatusResponse(**facts)  # type: ignore[arg-type]
@@ -81,6 +84,14 @@ def status(**changes: object) -> admin_pb2.GetStatusResponse:
             "clock jump",
             "fail",
             "this machine's clock has jumped back by 1 min",
+        ),
+        ({"leases_held": 12}, "leases", "ok", "12 held"),
+        ({"leases_in_use": False}, "leases", "warn", "none: the control plane grants none"),
+        (
+            {"lease_refusals": 3},
+            "leases",
+            "warn",
+            "the control plane knows nothing of 3 that were held",
         ),
         (
             {"outbox_records": 100_000, "outbox_bytes": 2048},
@@ -256,6 +267,7 @@ def test_all_is_well(fake: FakeServer, tmp_path: Path) -> None:
         "control plane",
         "clock",
         "outbox",
+        "leases",
         "store size",
         "store content",
         "control plane, from here",
@@ -295,3 +307,24 @@ def test_nobody_there_fails_and_the_rest_is_still_looked_at(tmp_path: Path) -> N
     assert result.stdout.startswith("fail  sidecar: cannot reach the sidecar at unix:")
     assert "warn  control plane, from here: cannot reach the control plane" in result.stdout
     assert f"ok    store path: {tmp_path}: mode 0700" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("recovery", "outcome", "found"),
+    [
+        ({}, "ok", "none are withheld"),
+        ({"recovering": True, "missing_holders": 2}, "warn", "2 are missing"),
+        ({"witness_rewrites": 3}, "warn", "written anew: 3 times"),
+    ],
+)
+def test_what_the_plane_says_of_its_leases_is_graded(
+    fake: FakeServer, recovery: dict[str, Any], outcome: str, found: str
+) -> None:
+    fake.answers.update(GetStatus=status(), Check=SERVING)
+    fake.answers["GetLeaseRecovery"] = control_pb2.GetLeaseRecoveryResponse(**recovery)
+    words = ("--sidecar", fake.address, "--control", fake.address, "--json")
+    result = tallyd("doctor", *words, "--timeout", "1m")
+    checks = json.loads(result.stdout)["checks"]
+    (shown,) = (check for check in checks if check["name"] == "leases of the control plane")
+    assert outcome == shown["outcome"]
+    assert found in shown["found"]

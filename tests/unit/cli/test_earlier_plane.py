@@ -17,7 +17,7 @@ from tests.unit.cli.fakes import Failure, FakeServer, tallyd
 
 @pytest.fixture
 def earlier(fake: FakeServer) -> FakeServer:
-    """A plane that knows the calls of before, and would answer to all of them."""
+    """A plane that knows all calls but the newest, those of leases, and would answer to them."""
 
     def health(request: health_pb2.HealthCheckRequest) -> Message | Failure:
         if request.service.endswith(".ControlService"):
@@ -29,6 +29,7 @@ def earlier(fake: FakeServer) -> FakeServer:
         "Check": health,
         "Apply": control_pb2.ApplyResponse(revision=2),
         "ListCompanies": control_pb2.ListCompaniesResponse(),
+        "ListNames": control_pb2.ListNamesResponse(),
         "GetCompany": control_pb2.GetCompanyResponse(company=company),
         "ChangeSubscription": control_pb2.ChangeSubscriptionResponse(company=company),
     }

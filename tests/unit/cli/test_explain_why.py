@@ -104,6 +104,18 @@ SLOWED: Final = status("monthly", 10, 12, enforcement=catalog_pb2.ENFORCEMENT_TH
             ),
         ),
         (
+            pb.Decision(
+                reason=pb.REASON_LEASE_UNAVAILABLE,
+                binding_limit=MONTHLY_STATUS,
+                retry_after=Duration(nanos=100_000_000),
+            ),
+            [MONTHLY_STATUS],
+            (
+                "Limit monthly: this sidecar has too small a lease, and got no more: "
+                "the control plane could not be asked, or others hold what is left."
+            ),
+        ),
+        (
             pb.Decision(reason=pb.REASON_SUBSCRIPTION_PAUSED),
             [MONTHLY_STATUS],
             "The subscription is paused.",

@@ -20,6 +20,16 @@ def test_an_amount_below_nothing_is_no_option(fake: FakeServer) -> None:
     assert [] == fake.requests
 
 
+def test_only_one_thing_is_meant_and_an_overdraft_is_a_number(plane: FakeServer) -> None:
+    line = ("grant", "acme", "money", "unlimited", "--overdraft", "--control", plane.address)
+    result = tallyd(*line)
+    assert ExitCode.USAGE == result.exit_code
+    assert "an overdraft is changed by a number, such as +10" in result.stderr
+    result = tallyd(*line, "--limit", "monthly")
+    assert ExitCode.USAGE == result.exit_code
+    assert "--limit, --rate and --overdraft exclude each other" in result.stderr
+
+
 @pytest.mark.parametrize("name", ["limit", "rate"])
 def test_what_the_plane_says_of_a_limit_is_told_of_the_option(plane: FakeServer, name: str) -> None:
     field = f"entitlement.{name}_changes[0]"

@@ -27,7 +27,7 @@ SOLD: Final = catalog(
             EntitlementGrant("days", config_value="30"),
         ]
     },
-    {"sso": FeatureKind.BOOLEAN, "days": FeatureKind.CONFIG},
+    {"sso": FeatureKind.BOOLEAN, "days": FeatureKind.CONFIG, "money": FeatureKind.CREDITS},
 )
 ACME: Final = Company("acme", subscription=Subscription("pro", 0))
 
@@ -79,6 +79,13 @@ def test_the_only_limit_need_not_be_named(plane: FakeServer) -> None:
     assert "monthly" == granted(plane, "calls", "+1").entitlement.limit_changes[0].limit
 
 
+@pytest.mark.parametrize(("value", "adds"), [("+5_000", True), ("5000", False)])
+def test_what_may_be_owed_is_changed(plane: FakeServer, value: str, adds: bool) -> None:
+    entitlement = granted(plane, "money", value, "--overdraft").entitlement
+    assert (5_000, adds) == (entitlement.overdraft_change.amount, entitlement.overdraft_change.adds)
+    assert 0 == len(entitlement.limit_changes)
+
+
 def test_a_rate_is_changed(plane: FakeServer) -> None:
     (change,) = granted(plane, "tokens", "+10", "--rate", "burst").entitlement.rate_changes
     assert ("burst", 10, True) == (change.rate, change.count, change.adds)
@@ -117,7 +124,10 @@ def test_what_was_granted_is_told_with_its_id(plane: FakeServer) -> None:
         (("calls", str(2**63)), f"value: '{2**63}' is no amount such as"),
         (("sso", "5"), "value: sso is on or off, not '5'"),
         (("calls", "unlimited", "--rate", "r"), "value: a rate is changed by a number"),
-        (("calls", "1", "--rate", "r", "--limit", "l"), "--limit and --rate exclude each other"),
+        (
+            ("calls", "1", "--rate", "r", "--limit", "l"),
+            "--limit, --rate and --overdraft exclude each other",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_told_and_nothing_is_granted(

@@ -30,6 +30,8 @@ STATUS = admin_pb2.GetStatusResponse(
     outbox_records=12,
     outbox_bytes=1536,
     revision=42,
+    leases_in_use=True,
+    leases_held=3,
     store_used_bytes=5 * 1024 * 1024,
     store_max_bytes=4 * 1024 * 1024 * 1024,
     durability=admin_pb2.DURABILITY_PROCESS,
@@ -57,6 +59,7 @@ running for    1 d 2 h
 control plane  connected, heard 250 ms ago
 clock offset   -1500 us
 revision       42
+leases         3 held
 outbox         12 records, 1.5 KiB
 sequence       1000012, acknowledged to 1000000
 store          5.0 MiB of 4.0 GiB

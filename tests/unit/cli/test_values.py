@@ -213,6 +213,7 @@ def test_json_of_a_message_has_every_key_and_exact_integers() -> None:
         "throttled": [],
         "would_deny_reason": None,
         "dimension_problem": "",
+        "burned": [],
     }
     assert limit == {
         "limit": "",
@@ -227,6 +228,7 @@ def test_json_of_a_message_has_every_key_and_exact_integers() -> None:
         "carried": 0,
         "rate": None,
         "packs_left": 0,
+        "rate_share_ppm": 0,
     }
 
 
