@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 
+from tests.support.bytecode import keep_bytecode
+
+keep_bytecode()
 settings.register_profile(
     "tallyd",
     deadline=None,

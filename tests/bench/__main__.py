@@ -20,9 +20,12 @@ from tests.bench import (
     calls,
     calls_table,
     change,
+    credit_burning,
     disk,
     engine,
+    first_calls,
     growth,
+    leases,
     limits,
     machine,
     profiles,
@@ -35,7 +38,8 @@ from tests.bench.sizes import FULL, QUICK
 from tests.bench.workbench import Workbench, workbench
 
 SECTIONS: Final = (
-    "calls", "batch", "engine", "growth", "footprint", "disk", "limits", "change",
+    "calls", "batch", "engine", "growth", "footprint", "disk", "limits", "leases", "credits",
+    "first_calls", "change",
 )  # fmt: skip
 INTERRUPTED: Final = 130
 
@@ -48,6 +52,9 @@ def measure(bench: Workbench, wanted: set[str]) -> dict[str, Section]:
         "batch": lambda: batch.measure_batches(bench),
         "engine": lambda: engine.measure_engine(bench),
         "limits": lambda: limits.measure_limits(bench),
+        "leases": lambda: leases.measure_leases(bench),
+        "credits": lambda: credit_burning.measure_credits(bench),
+        "first_calls": lambda: first_calls.measure_first_calls(bench),
         "change": lambda: change.measure_change(bench),
         # Before the disk is busy with big stores.
         "disk": lambda: disk.measure_disk(bench),

@@ -1,9 +1,10 @@
-"""Catalogs of their own for the sections "limits" and "change"."""
+"""Catalogs of their own for sections such as "limits", "credits", "change" and "first_calls"."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from sidecar.domain.catalog.kinds import FeatureCost
 from sidecar.domain.catalog.model import (
     Catalog,
     EntitlementGrant,
@@ -16,12 +17,16 @@ from sidecar.domain.catalog.model import (
     Scope,
 )
 from sidecar.domain.company.model import Company, Subscription
+from sidecar.domain.credits.prices import CostTable, Price
 from sidecar.domain.time.units import SECOND_US
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 
 ONE_LIMIT: Final = "one"
 TEN_LIMITS: Final = "ten"
 LIMIT_AND_RATE: Final = "rated"
+PRICED: Final = "priced"
+BALANCE: Final = "credits"
+MODELS: Final = ("model-small", "model-medium", "model-large")
 
 PLAN: Final = "plan-00"
 LARGER_PLAN: Final = "plan-01"
@@ -34,6 +39,10 @@ _AMPLE: Final = 1_000_000_000_000
 _ANCHOR_US: Final = 1_736_899_200_000_000  # 2025-01-15T00:00:00Z
 _PLANS: Final = 10
 _FEATURES: Final = 20
+
+
+PER_USER: Final = "per_user"
+USERS_LIMIT: Final = Limit("daily", WindowSpec(WindowUnit.DAY), _AMPLE, scope=Scope(("user",)))
 
 
 def company(company_id: str) -> Company:
@@ -73,6 +82,30 @@ def limits_catalog() -> Catalog:
     )
     features = tuple(Feature(grant.feature, FeatureKind.METERED) for grant in grants)
     return Catalog(features, (Plan(PLAN, entitlements=grants),))
+
+
+def credits_catalog() -> Catalog:
+    """Two features with one limit, of which one costs credits; the balance has two sources."""
+    monthly, spare = _limit("monthly", WindowUnit.MONTH), _limit("spare", WindowUnit.LIFETIME)
+    grants = (
+        EntitlementGrant(BALANCE, limits=(monthly, spare)),
+        EntitlementGrant(ONE_LIMIT, limits=(monthly,)),
+        EntitlementGrant(PRICED, limits=(monthly,)),
+    )
+    table = CostTable(None, "model", {model: Price(2, 3) for model in MODELS})
+    features = (
+        Feature(BALANCE, FeatureKind.CREDITS),
+        Feature(ONE_LIMIT, FeatureKind.METERED),
+        Feature(PRICED, FeatureKind.METERED, costs=(FeatureCost(BALANCE, table),)),
+    )
+    return Catalog(features, (Plan(PLAN, entitlements=grants),))
+
+
+def users_catalog() -> Catalog:
+    """A feature with an exact limit of each user, `USERS_LIMIT`."""
+    grant = EntitlementGrant(PER_USER, limits=(USERS_LIMIT,))
+    features = (Feature(PER_USER, FeatureKind.METERED),)
+    return Catalog(features, (Plan(PLAN, entitlements=(grant,)),))
 
 
 def change_catalog(probed_max: int, spare_plan: str = "spare") -> Catalog:

@@ -16,7 +16,10 @@ from sidecar.engine.needs import NOTHING, Needs
 from sidecar.engine.plane_status import PlaneStatus
 from sidecar.rpc.deciding import Decided, Deciding
 from sidecar.shared.config.settings import SidecarConfig
+from sidecar.storage import keys
+from sidecar.storage.facts import read_fact
 from sidecar.storage.kv_engine import KvEngine
+from sidecar.storage.lease_terms import LeaseTerms
 from sidecar.storage.opening import open_store
 from sidecar.storage.snapshots import Snapshots
 from sidecar.storage.store import Store
@@ -48,6 +51,8 @@ def open_engine(
 ) -> Iterator[Engine]:
     """Open the store in a folder as `tallyd sidecar` does by default, while the block lasts.
 
+    Where the store says that leases are in use, exact limits are counted on by them; where it says
+    nothing there is no plane.
     `under`: gives what is put between the store and the engine that it stands on.
     """
     defaults = SidecarConfig()
@@ -66,10 +71,14 @@ def open_engine(
                 outbox_records_max=defaults.outbox_records_max,
             )
         directory = Directory(Snapshots(store), defaults.companies_cached_max)
+        terms = read_fact(store, keys.META_LEASE_TERMS, LeaseTerms)
+        leases = terms is not None and terms.in_use
+        plane_status = PlaneStatus(authority=not leases)
+        plane_status.leases = leases
         checks = wire_checks(
             store,
             directory,
-            PlaneStatus(authority=True),
+            plane_status,
             _NobodyObserves(),
             now_us,
         )

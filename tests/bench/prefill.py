@@ -29,8 +29,11 @@ from sidecar.shared.catalog_file.load import load_catalog_file
 from sidecar.storage import keys
 from sidecar.storage.answer_codec import StoredAnswer
 from sidecar.storage.codec import StoredCounter
-from sidecar.storage.snapshots import SnapshotChanges, WatchPosition
+from sidecar.storage.folder_marks import FolderMarks
+from sidecar.storage.snapshots import SnapshotChanges
+from sidecar.storage.store_place import place_of
 from sidecar.storage.transaction import Transaction
+from sidecar.storage.watch_position import WatchPosition
 from tests.bench.inside import Engine, now_us, open_engine
 from tests.bench.traffic import Traffic, company_id, idempotency_key, user_id
 
@@ -65,11 +68,16 @@ def prefill(folder: Path, catalog_file: Path, snapshots: int, traffic: Traffic) 
 
 
 def copy_store(folder: Path, to: Path) -> None:
-    """Copy a closed store's data into an empty folder, and down to the disk."""
+    """Copy a closed store's data into an empty folder, and down to the disk.
+
+    The copy takes itself for the original: it does not begin a life of its own.
+    """
     copy = to / "data.mdb"
     shutil.copyfile(folder / "data.mdb", copy)
     with copy.open("rb") as file:
         os.fsync(file.fileno())  # or the writing would go on beside what is measured next
+    identity = FolderMarks(folder).identity()
+    FolderMarks(to).put_identity(msgspec.structs.replace(identity, place=place_of(copy)))
 
 
 def write_snapshots(directory: Directory, catalog: Catalog, alike: Company, count: int) -> None:

@@ -62,6 +62,23 @@ def _of_changes(kind: str, sidecar: str, label: str) -> tuple[Figure, ...]:
     )
 
 
+def _of_first_calls(key: str, label: str, unit: str, target: Target | None = None) -> Figure:
+    return Figure("first_calls", key, f"k  {label}", unit, 1, target)
+
+
+_FIRST_CALLS: Final = (
+    _of_first_calls("calls_ratio", "first calls, 8x8 over 1x1: calls", "x", Target(5, False)),
+    _of_first_calls("counters_per_message", "the same, 8x8: counters a message", ""),
+    _of_first_calls("p50_us", "the same, 1x1: p50", "us"),
+    _of_first_calls("together_p99_us", "the same, 8x8: p99", "us"),
+    _of_first_calls("cpu_us_per_call", "the same, 1x1: CPU a call", "us"),
+    _of_first_calls("together_cpu_us_per_call", "the same, 8x8: CPU a call", "us"),
+    _of_first_calls("plane_cpu_us_per_counter", "the same, 8x8: CPU at the plane", "us"),
+    _of_first_calls(
+        "plane_calls_ratio", "plane alone, 8x8 over 1x1: messages", "x", Target(3, False)
+    ),
+)
+
 FIGURES: Final = (
     *_of_checks("", "check over echo"),
     *_of_checks("_deadline", "the same with deadlines"),
@@ -83,6 +100,33 @@ FIGURES: Final = (
     Figure("limits", "engine_ratio", "h  the same, engine alone", "x", 2),
     Figure("limits", "rate_ratio", "h  limit and rate over limit: CPU a call", "x", 2),
     Figure("limits", "rate_engine_ratio", "h  the same, engine alone", "x", 2),
+    Figure("leases", "ratio", "j  leased limit over local one: CPU a call", "x", 2, Target(1.1)),
+    Figure("leases", "engine_ratio", "j  the same, engine alone", "x", 2),
+    Figure("credits", "ratio", "l  burning credits over not: CPU a call", "x", 2, Target(1.4)),
+    Figure("credits", "engine_ratio", "l  the same, engine alone", "x", 2),
+    Figure(
+        "first_calls",
+        "calls_ratio",
+        "k  first calls, 8x8 over 1x1: calls",
+        "x",
+        1,
+        Target(5, False),
+    ),
+    Figure("first_calls", "counters_per_message", "k  the same, 8x8: counters a message", "", 1),
+    Figure("first_calls", "p50_us", "k  the same, 1x1: p50", "us", 0),
+    Figure("first_calls", "together_p99_us", "k  the same, 8x8: p99", "us", 0),
+    Figure("first_calls", "together_cpu_us_per_call", "k  the same, 8x8: CPU a call", "us", 1),
+    Figure(
+        "first_calls", "plane_cpu_us_per_counter", "k  the same, 8x8: CPU at the plane", "us", 1
+    ),
+    Figure(
+        "first_calls",
+        "plane_calls_ratio",
+        "k  plane alone, 8x8 over 1x1: messages",
+        "x",
+        1,
+        Target(3, False),
+    ),
     *_of_changes("plan", "all", "i  plan changed to obeyed, every company held"),
     *_of_changes("plan", "on_demand", "i  the same, companies held as seen"),
     Figure("change", "plan_bytes", "i  the same, bytes to a sidecar", "", 0),

@@ -15,13 +15,13 @@ from sidecar.api.admin.v1 import admin_pb2
 from sidecar.api.control.v1 import control_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from tests.bench import echo
+from tests.bench.catalogs import MODELS
 from tests.bench.errors import BenchError
 
 _API = "/sidecar.api"
 _QUANTITY = 5
 _USERS = 10
 _WORKSPACES = 3
-_MODELS = ("model-small", "model-medium", "model-large")
 _CATALOG = """\
 features:
   tokens: {kind: metered, unit: token}
@@ -57,7 +57,7 @@ def idempotency_key() -> str:
 def _dimensions() -> dict[str, str]:
     return {
         "user": user_id(random.randrange(_USERS)),
-        "model": random.choice(_MODELS),
+        "model": random.choice(MODELS),
         "workspace": f"workspace-{random.randrange(_WORKSPACES)}",
         "tier": "large",
     }

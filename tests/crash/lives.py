@@ -19,6 +19,7 @@ import grpc
 
 from tests.crash.chaos import SMALL_PUSHES
 from tests.support.audit import assert_exact
+from tests.support.bytecode import keep_bytecode
 from tests.support.daemons import ControlPlane, Sidecar
 from tests.support.failing_disk import BROKEN, FULL, SYNCS, WRITES, FailingDisk
 from tests.support.ledger import apply, catalog_text, hold
@@ -28,8 +29,6 @@ from tests.support.seeds import seeded
 
 ROUNDS_A_PLANE: Final = 60
 """After so many the ledger is looked at, and another store begins: looking takes all its lines."""
-STARTS_WORTH_KEEPING: Final = 10
-"""Starts from which on it pays to compile all modules, of packages too, to a place beside."""
 STEPS_MAX: Final = 60
 CALLS_MAX: Final = 60
 """Of those that change files: a start takes a dozen, an answered call two or three."""
@@ -41,7 +40,9 @@ REFUSALS: Final = frozenset(
     }
 )
 EVENTS_A_LIFE_MAX: Final = 60
-"""Lines of its log: whatever the disk does, it is told at its beginning and its end."""
+"""Of its log: whatever the disk does, it is told at its beginning and its end."""
+TEXTS_A_LIFE_MAX: Final = 240
+"""Lines beside: a start that the disk ends says where, in some 70; three times at most."""
 
 
 class Way(NamedTuple):
@@ -86,8 +87,10 @@ class Lives:
                 raise AssertionError(f"{name}: {error}") from error
             self._disk.mend()
             await self._sidecar.kill()
-            lines = len(self._sidecar.events) - before
-            assert lines <= EVENTS_A_LIFE_MAX, (name, self._sidecar.events[-lines:][:20])
+            told = self._sidecar.events[before:]
+            texts = sum("event" not in each for each in told)
+            assert len(told) - texts <= EVENTS_A_LIFE_MAX, (name, told[:20])
+            assert texts <= TEXTS_A_LIFE_MAX, (name, told[:20])
         await self._sidecar.start()
 
     async def _at_a_call(self) -> None:
@@ -168,7 +171,7 @@ async def play(folder: Path, way: Way, rounds: int, seed: int) -> Counter[str]:
     async with ControlPlane(folder / "control.db") as plane:
         await apply(plane, catalog_text())
         sidecar = Sidecar(folder / "a", plane.address, durability=way.durability, **SMALL_PUSHES)
-        sidecar.environment = {**disk.environment, **_cheap_starts(folder, rounds)}
+        sidecar.environment = disk.environment
         async with sidecar:
             await hold(sidecar)
             lives = Lives(sidecar, disk, books, rng)
@@ -182,19 +185,13 @@ async def play(folder: Path, way: Way, rounds: int, seed: int) -> Counter[str]:
     return lives.fates
 
 
-def _cheap_starts(folder: Path, rounds: int) -> dict[str, str]:
-    """Each start would compile all modules anew, where nothing is kept beside them."""
-    if rounds < STARTS_WORTH_KEEPING:
-        return {}
-    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
-
-
 def main() -> None:
     """Play many lives, in every way."""
     parser = argparse.ArgumentParser(prog="python -m tests.crash.lives")
     parser.add_argument("--rounds", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
+    keep_bytecode()
     left, number, fates = arguments.rounds, 0, Counter[str]()
     while left > 0:
         way, rounds = WAYS[number % len(WAYS)], min(left, ROUNDS_A_PLANE)

@@ -39,7 +39,7 @@ except OSError as error:
     [
         pytest.param(Way("disk", True), 4, 61, id="4 lives"),
         *(
-            pytest.param(way, 20, 161 + number, id=f"20 lives, {way}", marks=pytest.mark.slow)
+            pytest.param(way, 10, 161 + number, id=f"10 lives, {way}", marks=pytest.mark.slow)
             for number, way in enumerate(WAYS)
         ),
     ],

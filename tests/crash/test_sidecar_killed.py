@@ -27,9 +27,9 @@ _WAYS: Final = [
 @pytest.mark.parametrize(
     ("durability", "transport", "kills", "seed"),
     [
-        *((*way, 5, 11 + number) for number, way in enumerate(_WAYS)),
+        *((*way, 5, 11 + number) for number, way in enumerate((_WAYS[0], _WAYS[-1]))),
         *(
-            pytest.param(*way, 40, 111 + number, marks=pytest.mark.slow)
+            pytest.param(*way, 20, 111 + number, marks=pytest.mark.slow)
             for number, way in enumerate(_WAYS)
         ),
     ],

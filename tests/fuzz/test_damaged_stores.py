@@ -29,7 +29,7 @@ EVENTS_MAX: Final = 60
 """Lines of its log, over all its starts on a store."""
 OLD_COPY: Final = "an old copy"
 ODD_FILES: Final = ("owner.lock", "in-use")
-STORES: Final = 200
+STORES: Final = 100
 
 
 @dataclass(slots=True)

@@ -41,7 +41,7 @@ def resident_bytes(pid: int) -> int:
 
 
 @pytest.mark.crash
-@pytest.mark.parametrize(("turns", "seed"), rounds(3, 51, slow=60, seeds=(151, 152)))
+@pytest.mark.parametrize(("turns", "seed"), rounds(2, 51, slow=30, seeds=(151, 152)))
 async def test_usage_is_exact_beside_a_hostile_sidecar(
     tmp_path: Path, turns: int, seed: int
 ) -> None:

@@ -172,7 +172,9 @@ def test_a_system_that_is_well_says_so_until_it_is_drained(ask: Ask, system: Sys
     assert (ExitCode.OK, True, 2) == (code, plane["ready"], plane["features"])
     code, found = ask("doctor")
     assert (ExitCode.OK, True) == (code, found["healthy"])
-    assert {"ok"} == {check["outcome"] for check in found["checks"]}
+    # How full its disk is depends on the machine.
+    outcomes = {check["outcome"] for check in found["checks"] if "disk" not in check["name"]}
+    assert {"ok"} == outcomes
 
     code, drained = ask("drain")
     assert (ExitCode.OK, True) == (code, drained["complete"])

@@ -65,7 +65,7 @@ def folder(tmp_path: Path) -> Path:
 def test_the_sample_story_is_told_to_its_end(folder: Path) -> None:
     done = run(folder)
     assert 0 == done.returncode, done.stderr
-    assert [0] == differences(done)
+    assert [0, 0] == differences(done)
     assert table_row(
         done, "acme", "tokens", "50000", "allowed", "ALLOWED", "110000", "100000", "SOFT", "10000"
     )
@@ -73,6 +73,7 @@ def test_the_sample_story_is_told_to_its_end(folder: Path) -> None:
         done, "globex", "exports", "2", "denied", "LIMIT_EXCEEDED", "2", "3", "HARD", "-"
     )
     assert "replayed" in done.stdout
+    assert "Together: 100 of 100, and never one more." in done.stdout
     assert [] == leftovers(folder)
 
 
@@ -81,7 +82,9 @@ def test_a_folder_that_is_kept_has_stores_and_logs(folder: Path) -> None:
     assert 0 == done.returncode, done.stderr
     (kept,) = folder.glob("tallyd-demo-*")
     assert f"Kept: {kept}" in done.stdout
-    assert {"control.db", "control.log", "sidecar.log", "store"} <= {p.name for p in kept.iterdir()}
+    assert {"control.db", "control.log", "sidecar.log", "sidecar-2.log", "store", "store-2"} <= {
+        p.name for p in kept.iterdir()
+    }
 
 
 def azure_llm(path: Path) -> Path:

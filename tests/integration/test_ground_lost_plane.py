@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.api.control.v1 import control_pb2
 from sidecar.control.storage.sqlite import SqliteStore
 from sidecar.control.storage.values import KnownIncarnation
 from sidecar.domain.errors import Unavailable
 from tests.support.audit import assert_exact
 from tests.support.daemons import ControlPlane, Sidecar
-from tests.support.ledger import apply, catalog_text, hold
+from tests.support.ledger import EXPORTS, apply, catalog_text, check, hold
 from tests.support.load import Books, load
+from tests.support.processes import until
 from tests.support.waits import answered
 
 CANNOT_RUN = 4
@@ -82,6 +84,41 @@ async def test_a_push_is_acknowledged_only_by_a_database_that_is_there(
             assert [] == sidecar.seen("sync.fenced")
 
 
+@pytest.mark.parametrize("is_replaced", [False, True], ids=["deleted", "replaced"])
+async def test_a_witness_of_leases_that_goes_under_a_running_plane_is_written_anew_and_told(
+    tmp_path: Path, is_replaced: bool
+) -> None:
+    witness = tmp_path / "control.db.leases"
+    async with ControlPlane(tmp_path / "control.db") as plane:
+        await apply(plane, catalog_text(exports_max=100))
+        shutil.copy(witness, tmp_path / "older")
+        async with Sidecar(tmp_path / "a", plane.address) as sidecar:
+            await hold(sidecar)
+            assert (await check(sidecar, "acme", EXPORTS, 1)).decision.allowed
+            before = set(witness_of(witness))
+            witness.unlink()
+            if is_replaced:
+                shutil.copy(tmp_path / "older", witness)
+            told = await plane.event("control.lease_witness_rewritten")
+            assert str(witness) == told["file"]
+            assert before <= set(witness_of(witness))
+
+            async def is_shown() -> bool:
+                question = control_pb2.GetLeaseRecoveryRequest()
+                return bool((await plane.control.GetLeaseRecovery(question)).witness_rewrites)
+
+            await until(is_shown, "nobody is told")
+            assert 0 == await plane.stop()
+            await plane.start()  # which has lost nothing, and knows it
+            assert [] == plane.seen("control.state_lost")
+
+
+def witness_of(path: Path) -> list[tuple[bytes]]:
+    """The incarnations that a file knows to have been granted something."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute("SELECT incarnation FROM holder").fetchall()
+
+
 async def test_what_a_deleted_database_had_is_written_beside_it_and_nothing_is_lost(
     tmp_path: Path,
 ) -> None:
@@ -97,7 +134,8 @@ async def test_what_a_deleted_database_had_is_written_beside_it_and_nothing_is_l
                 for path in folder.glob("control.db*"):
                     path.unlink()
                 assert CANNOT_RUN == await plane.ended()
-                (rescued,) = folder.iterdir()
+                # The witness of leases may have been written anew by then.
+                (rescued,) = set(folder.iterdir()) - set(folder.glob("control.db.leases*"))
                 assert 0o600 == rescued.stat().st_mode & 0o777
                 assert str(rescued) in plane.seen("daemon.cannot_run")[0]["error"]
                 rescued.rename(folder / "control.db")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import importlib
+import json
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,10 @@ SOLD: Final = """\
 features:
   tokens: {kind: metered, dimensions: {user: optional, model: [small, large]}}
   sso: {kind: boolean}
+  members: {kind: seats}
+  credits: {kind: credits}
+  calls: {kind: metered, costs: {credits: {price: 1000}}}
+  jobs: {kind: level}
 plans:
   basic: {}
   pro:
@@ -33,6 +38,10 @@ plans:
     entitlements:
       tokens: {limits: {monthly: {amount: 1_000_000, per: month, align: billing}}}
       sso: true
+      members: {limits: {named: {amount: 5}}}
+      calls: unlimited
+      credits: {limits: {monthly: {amount: 1_000_000, per: month, align: billing}}}
+      jobs: {limits: {running: {amount: 1_000}}}
 add_ons:
   seats: {entitlements: {sso: true}}
 """
@@ -45,6 +54,8 @@ ENDLESS: Final = ("sidecar", "control", "demo", "watch")
 DENIED_IS_AN_ANSWER: Final = ("replay",)  # its companies are those of the trace
 FIRST: Final = ("company", "apply")
 """What makes the company, and gives its plan to the file, before others ask for it."""
+RECORD: Final = "3f0c2f6e-8d0b-4a52-9f0e-5b9b1c1f3a77-42"
+"""Stands for the record that burned credits last."""
 BEFORE: Final = {
     'subscription drop-planned acme cancellation "add-on seats"': (
         "subscription cancel acme --at period-end",
@@ -56,6 +67,10 @@ BEFORE: Final = {
     "subscription drop-planned acme": ("subscription cancel acme --at period-end",),
     "subscription pause acme --until +30d": ("subscription drop-planned acme",),
     "revoke acme 01ke2v7q3xw": ("grant acme sso off --id 01ke2v7q3xw --reason x",),
+    f"credits refund acme {RECORD} --amount 500 --id r-7": (
+        "check acme calls --increment",
+        "flush",
+    ),
     "flush": ("check acme tokens --increment",),
 }
 AFTER: Final = {"subscription pause acme --until +30d": ("subscription resume acme",)}
@@ -125,10 +140,18 @@ def system(folder: Path) -> Iterator[System]:
         yield running
 
 
+def burned_record(system: System) -> str:
+    told = tallyd("credits", "history", "acme", "--json", "--control", system.control)
+    records: list[str] = [event["record"] for event in json.loads(told.stdout)["events"]]
+    return next(record for record in reversed(records) if record)
+
+
 def run(system: System, folder: Path, one: Example) -> tuple[int, str]:
     """Run it with this pair of daemons in place of those that it names."""
     in_place = {"127.0.0.1:7711": system.sidecar, "127.0.0.1:7721": system.control}
     in_place["/var/lib/tallyd/sidecar"] = str(folder / "store")
+    if RECORD in one.words:
+        in_place[RECORD] = burned_record(system)
     words = [in_place.get(word, word) for word in one.words]
     places = {"TALLYD_SIDECAR": system.sidecar, "TALLYD_CONTROL": system.control}
     done = tallyd(*words, environment=places)

@@ -54,6 +54,10 @@ add_ons:
     entitlements:
       calls: {limits: {all: {amount: 5, per: lifetime}}}
 """
+EVENTUAL = CATALOG.replace("per: lifetime}", "per: lifetime, across: eventual}").replace(
+    "year", "year, across: eventual"
+)
+"""The same where what is heard decides alone, also while the plane is away."""
 SOON_US = 1_500_000
 """Usually long enough to announce a change before it takes effect."""
 ATTEMPTS = 7
@@ -225,7 +229,7 @@ async def test_without_its_plane_a_sidecar_switches_by_itself(
     tmp_path: Path, restart: bool
 ) -> None:
     async with ControlPlane(tmp_path / "control.db") as plane:
-        await apply(plane, CATALOG)
+        await apply(plane, EVENTUAL)
         async with Sidecar(tmp_path, plane.address, snapshots="all") as sidecar:
             trial, planned, switch_us = await announced(plane, sidecar)
             await plane.kill()

@@ -39,7 +39,7 @@ KEPT: Final = {"companies_held_max": 400, "companies_cached_max": 50}
 """Fewer than are called for: all the time, some have to be fetched."""
 
 
-@pytest.mark.parametrize(("versions", "seed"), rounds(8, 1, slow=30, seeds=(2, 3)))
+@pytest.mark.parametrize(("versions", "seed"), rounds(4, 1, slow=15, seeds=(2, 3)))
 async def test_no_call_under_load_sees_two_versions_and_all_obey_the_last(
     tmp_path: Path, versions: int, seed: int
 ) -> None:

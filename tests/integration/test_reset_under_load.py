@@ -67,7 +67,7 @@ PREMIUM: Final = {"plan": pb.ChangePlan(plan="premium", reset_usage=True)}
 NEW_CYCLE: Final = {"plan": pb.ChangePlan(plan="standard", reset_usage=True, move_anchor=True)}
 
 
-@pytest.mark.parametrize(("answers", "seed"), rounds(120, 71, slow=1_000, seeds=(171, 172)))
+@pytest.mark.parametrize(("answers", "seed"), rounds(120, 71, slow=500, seeds=(171, 172)))
 async def test_every_record_is_counted_once_in_the_generation_of_its_time(
     tmp_path: Path, answers: int, seed: int
 ) -> None:

@@ -26,7 +26,9 @@ features:
 plans:
   basic:
     entitlements:
-      calls: {limits: {yearly: {amount: 10, per: year, enforcement: hard, align: billing}}}
+      calls:
+        limits:
+          yearly: {amount: 10, per: year, align: billing, enforcement: hard, across: eventual}
 companies:
   acme: {plan: basic, anchor: "2026-01-31T00:00:00Z"}
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -32,7 +33,7 @@ from tests.support.waits import answered, connected, fenced, used
 
 @asynccontextmanager
 async def both(
-    original: Sidecar, clone: Sidecar, proxy: Proxy, books: Books
+    original: Sidecar, clone: Sidecar, proxy: Proxy, books: Books, *, noticed: bool
 ) -> AsyncIterator[None]:
     """Fill a store, lastly while the plane is away, stop it, copy it, and run both."""
     async with original:
@@ -44,21 +45,22 @@ async def both(
         async with load(original, books, seed=39):
             await answered(books, books.answers + 1_500)
         await original.kill()
-        copy_store(original, clone)
+        copy_store(original, clone, noticed=noticed)
         await original.start()
         async with clone:
             yield
 
 
+@pytest.mark.parametrize("noticed", [True, False], ids=["noticed when opened", "fenced"])
 async def test_of_a_store_and_its_clone_one_takes_a_new_incarnation_and_nothing_is_lost(
-    tmp_path: Path,
+    tmp_path: Path, noticed: bool
 ) -> None:
     books = Books()
     async with ControlPlane(tmp_path / "control.db") as plane, Proxy(plane.address) as proxy:
         await apply(plane, catalog_text())
         original = Sidecar(tmp_path / "original", proxy.address)
         clone = Sidecar(tmp_path / "clone", proxy.address)
-        async with both(original, clone, proxy, books):
+        async with both(original, clone, proxy, books, noticed=noticed):
             # Both go on, each from what they have in common: acknowledged records and others.
             async with (
                 load(original, books, seed=41, callers=2, again=False),
@@ -70,15 +72,20 @@ async def test_of_a_store_and_its_clone_one_takes_a_new_incarnation_and_nothing_
             await flush(clone)
             lines = await assert_exact(books, plane, original, clone, ids_kept=False)
             left = original.seen("sync.fenced") + clone.seen("sync.fenced")
-            # The history ends for both, if the other one still has something to send under it.
-            assert 1 <= len(left) <= 2
+            # The history ends for both, if the other one still has something to send under it; for
+            # a clone that was noticed only the history that it left can.
+            assert (0 if noticed else 1) <= len(left) <= 2
+            assert noticed == bool(clone.seen("store.not_where_it_was"))
             assert (await status(original)).incarnation != (await status(clone)).incarnation
             assert [] == original.errors() + clone.errors() + plane.errors()
             # What both had was told apart by the chain, without help of idempotency keys.
             assert 0 == duplicates(lines)
 
 
-async def test_a_clone_that_was_told_apart_hears_of_the_others_usage(tmp_path: Path) -> None:
+@pytest.mark.parametrize("noticed", [True, False], ids=["noticed when opened", "fenced"])
+async def test_a_clone_that_was_told_apart_hears_of_the_others_usage(
+    tmp_path: Path, noticed: bool
+) -> None:
     async with ControlPlane(tmp_path / "control.db") as plane:
         await apply(plane, catalog_text())
         original = Sidecar(tmp_path / "original", plane.address)
@@ -88,17 +95,18 @@ async def test_a_clone_that_was_told_apart_hears_of_the_others_usage(tmp_path: P
             await check(original, "acme", CALLS, 1)
             await flush(original)
             assert 0 == await original.stop()
-            copy_store(original, clone)
+            copy_store(original, clone, noticed=noticed)
             await original.start()
             async with clone:
-                # Both are connected, under one incarnation, before they part.
+                # Both are connected, under one incarnation if it was not noticed, before they part.
                 for sidecar in (original, clone):
                     await connected(sidecar)
                 await check(original, "acme", CALLS, 10)
                 await flush(original)
                 await check(clone, "acme", CALLS, 100)
                 await flush(clone)
-                await fenced(clone)
+                if not noticed:
+                    await fenced(clone)
                 await check(original, "acme", CALLS, 1_000)
                 await flush(original)
                 for sidecar in (original, clone):
@@ -207,6 +215,16 @@ async def test_a_key_that_a_restored_store_has_forgotten_is_counted_once(tmp_pat
             await until(taken_back, "the second count is not taken back")
 
 
-def copy_store(original: Sidecar, copy: Sidecar) -> None:
-    """Copy the folder of a store that nobody has open."""
+def copy_store(original: Sidecar, copy: Sidecar, *, noticed: bool = True) -> None:
+    """Copy the folder of a store that nobody has open.
+
+    `noticed`: whether it is seen to be a copy when it is opened. That of a whole machine is not.
+    """
     shutil.copytree(original.store, copy.store)
+    if noticed:
+        return
+    facts = (copy.store / "data.mdb").stat()
+    identity = json.loads((copy.store / "identity").read_text())
+    seal = (copy.store / f"seal-{identity['place']['seal']}").stat()
+    identity["place"].update(device=facts.st_dev, inode=facts.st_ino, sealed_ns=seal.st_ctime_ns)
+    (copy.store / "identity").write_text(json.dumps(identity))

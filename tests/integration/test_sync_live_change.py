@@ -61,7 +61,7 @@ async def test_a_restarted_sidecar_resumes_and_hears_of_what_it_missed(
 
 async def test_without_changes_a_restarted_sidecar_stays_where_it_was(tmp_path: Path) -> None:
     async with ControlPlane(tmp_path / "control.db") as plane:
-        revision = await apply(plane, catalog_text())
+        revision = await apply(plane, catalog_text(across="eventual"))
         async with Sidecar(tmp_path, plane.address, snapshots="all") as sidecar:
             await revision_reached(sidecar, revision)
             incarnation = (await status(sidecar)).incarnation

@@ -74,7 +74,7 @@ async def test_a_plane_that_is_away_is_said_to_be(tmp_path: Path) -> None:
             await connected(sidecar)
 
 
-@pytest.mark.parametrize(("cuts", "seed"), rounds(10, 32, slow=100, seeds=(132, 133)))
+@pytest.mark.parametrize(("cuts", "seed"), rounds(10, 32, slow=50, seeds=(132, 133)))
 async def test_the_ledger_is_exact_through_a_slow_network_that_cuts_answers(
     tmp_path: Path, cuts: int, seed: int
 ) -> None:

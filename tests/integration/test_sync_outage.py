@@ -22,6 +22,7 @@ from tests.support.ledger import (
     now_us,
 )
 from tests.support.lifecycle import change_subscription
+from tests.support.processes import until
 from tests.support.proxy import Proxy
 from tests.support.waits import revision_reached, used
 
@@ -30,7 +31,7 @@ default_plan: free
 features:
   calls: {kind: metered}
 plans:
-  free: {entitlements: {calls: {limits: {all: {amount: 3, per: lifetime}}}}}
+  free: {entitlements: {calls: {limits: {all: {amount: 3, per: lifetime, across: eventual}}}}}
   basic: {entitlements: {calls: {limits: {all: {amount: 10, per: lifetime}}}}}
 """
 NEWCOMER = "companies: {newcomer: {plan: basic, anchor: 2026-01-01T00:00:00Z}}"
@@ -105,7 +106,12 @@ async def test_a_company_on_the_default_plan_is_served_by_a_pod_that_restarts_du
             await plane.start()
             revision = await apply(plane, DEFAULT_PLAN + NEWCOMER)
             await revision_reached(sidecar, revision)
-            assert "ALLOWED" == await reason(sidecar, 7)
+            await flush(sidecar)  # before the plane has what was counted it leases nothing
+
+            async def is_served() -> bool:
+                return await reason(sidecar, 7) == "ALLOWED"
+
+            await until(is_served, "no lease of what is left")
             await plane.kill()
             await sidecar.kill()
             await sidecar.start()

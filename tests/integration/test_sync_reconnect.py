@@ -28,12 +28,13 @@ async def test_who_waits_for_hours_is_back_with_the_connection(
         container = Container(config, LoadedStore(config))
         assert container.watcher is not None
         assert container.pusher is not None
+        assert container.link is not None
         tasks = [
             asyncio.create_task(work)
             for work in (
                 container.watcher.run(),
                 container.pusher.run(),
-                container.follow_connection(),
+                container.link.follow_connection(),
             )
         ]
         try:

@@ -24,7 +24,10 @@ DENIED: Final = pb.REASON_LIMIT_EXCEEDED
 
 
 def sold(companies: Iterable[str] = ("acme", "globex")) -> str:
-    """A catalog of HARD limits, with a plan for companies that are unknown."""
+    """A catalog of HARD limits, with a plan for companies that are unknown.
+
+    What is heard of others decides alone about `daily`.
+    """
     lines = "".join(
         f'  {name}: {{plan: basic, anchor: "2026-01-01T00:00:00Z"}}\n' for name in companies
     )
@@ -37,7 +40,7 @@ plans:
   basic:
     entitlements:
       calls: {{limits: {{each: {{amount: 1, per: lifetime, each: [user], enforcement: hard}}}}}}
-      daily: {{limits: {{all: {{amount: 10, per: day, enforcement: hard}}}}}}
+      daily: {{limits: {{all: {{amount: 10, per: day, enforcement: hard, across: eventual}}}}}}
       minutely: {{limits: {{all: {{amount: 10, per: minute, enforcement: hard}}}}}}
 default_plan: basic
 companies:

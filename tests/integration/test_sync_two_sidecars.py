@@ -27,10 +27,15 @@ from tests.support.waits import answered, connected, used
 
 
 @asynccontextmanager
-async def system(folder: Path) -> AsyncIterator[tuple[ControlPlane, Proxy, Sidecar, Sidecar]]:
-    """A plane and two sidecars that hold every company; the second one behind a proxy."""
+async def system(
+    folder: Path, across: str = "exact"
+) -> AsyncIterator[tuple[ControlPlane, Proxy, Sidecar, Sidecar]]:
+    """A plane and two sidecars that hold every company; the second one behind a proxy.
+
+    `across`: how the HARD limit holds over both.
+    """
     async with ControlPlane(folder / "control.db") as plane, Proxy(plane.address) as proxy:
-        await apply(plane, catalog_text())
+        await apply(plane, catalog_text(across=across))
         async with (
             Sidecar(folder / "a", plane.address) as first,
             Sidecar(folder / "b", proxy.address) as second,
@@ -41,7 +46,7 @@ async def system(folder: Path) -> AsyncIterator[tuple[ControlPlane, Proxy, Sidec
             assert [] == [error for d in (plane, first, second) for error in d.errors()]
 
 
-@pytest.mark.parametrize(("answers", "seed"), rounds(600, 61, slow=20_000, seeds=(161,)))
+@pytest.mark.parametrize(("answers", "seed"), rounds(600, 61, slow=10_000, seeds=(161,)))
 async def test_counts_of_both_reach_the_ledger_and_each_other(
     tmp_path: Path, answers: int, seed: int
 ) -> None:
@@ -57,8 +62,10 @@ async def test_counts_of_both_reach_the_ledger_and_each_other(
         assert 0 == duplicates(lines)
 
 
-async def test_a_hard_limit_is_exact_against_what_was_last_heard(tmp_path: Path) -> None:
-    async with system(tmp_path) as (_, _, first, second):
+async def test_a_limit_that_holds_eventually_is_exact_against_what_was_last_heard(
+    tmp_path: Path,
+) -> None:
+    async with system(tmp_path, "eventual") as (_, _, first, second):
         mine = await check(first, "acme", EXPORTS, EXPORTS_MAX - 10)
         assert mine.decision.allowed
         assert not mine.decision.basis.HasField("uncertainty")
@@ -69,6 +76,19 @@ async def test_a_hard_limit_is_exact_against_what_was_last_heard(tmp_path: Path)
         assert EXPORTS_MAX == theirs.decision.binding_limit.used
         await used(first, EXPORTS, EXPORTS_MAX)
         assert not (await check(first, "acme", EXPORTS, 1)).decision.allowed
+
+
+async def test_an_exact_limit_holds_before_the_one_has_heard_of_the_other(tmp_path: Path) -> None:
+    async with system(tmp_path) as (_, _, first, second):
+        mine = await check(first, "acme", EXPORTS, EXPORTS_MAX - 10)
+        assert mine.decision.allowed
+        assert mine.decision.basis.HasField("uncertainty")
+        assert 0 == mine.decision.basis.uncertainty
+        assert not (await check(second, "acme", EXPORTS, 11)).decision.allowed
+        assert (await check(second, "acme", EXPORTS, 10)).decision.allowed
+        assert not (await check(first, "acme", EXPORTS, 1)).decision.allowed
+        for sidecar in (first, second):
+            await used(sidecar, EXPORTS, EXPORTS_MAX)
 
 
 async def test_the_same_key_at_both_is_counted_once_everywhere(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ async def test_a_company_that_could_not_be_had_is_told_once_the_plane_is_back(
 
 async def test_a_watched_company_is_kept_while_others_have_to_go(tmp_path: Path) -> None:
     async with ControlPlane(tmp_path / "control.db") as plane:
-        await apply(plane, catalog_text([*COMPANIES, "piper"]))
+        await apply(plane, catalog_text([*COMPANIES, "piper"], across="eventual"))
         async with Sidecar(tmp_path, plane.address, companies_held_max=1) as sidecar:
             await sidecar.ready()
             async with watching(sidecar.api, EXPORTS) as events:

@@ -1,8 +1,12 @@
-"""A model of credits: every credit is a coin that lies somewhere.
+"""A model of credits: every micro-credit is a coin, an object that lies somewhere.
 
 A grant is a heap of coins. A debit takes one coin after the other, each time from the grant that
-burns first of those that have one to spend, and lays them on a pile of its own; a refund takes them
-off the top of the pile again. Where the code cuts amounts, the model moves coins.
+burns first of those that have one to spend, and lays them on a pile of its own; where there is no
+coin, it lays down a promise, as far as it may. Whenever coins can be spent while promises are out,
+they are laid on the pile of repayments, one for a promise. A refund takes coins off the top of its
+debit's pile. For a promise it takes one that is out, and where none is, the coin that was repaid
+last. Time goes on instant by instant, and what is refused leaves everything as it was. Where the
+code cuts amounts, the model moves coins.
 """
 
 from __future__ import annotations
@@ -17,14 +21,16 @@ class Grant(NamedTuple):
     """Add a grant."""
 
     grant: CreditGrant
+    at_us: int
 
 
 class Debit(NamedTuple):
-    """Burn an amount."""
+    """Burn an amount; `overdraft` `None` records what is used already."""
 
     name: str
     amount: int
     at_us: int
+    overdraft: int | None = 0
 
 
 class Refund(NamedTuple):
@@ -45,24 +51,40 @@ class Void(NamedTuple):
 Step = Grant | Debit | Refund | Void
 
 
+class Coin:
+    """A micro-credit of a grant."""
+
+    def __init__(self, grant: str) -> None:
+        self.grant = grant
+
+
+PROMISE = None
+"""Lies on a debit's pile where there was no coin."""
+
+
 class Coins:
-    """The model. `where`: of each grant, how many of its coins are at each place."""
+    """The model: each coin lies on a heap, a pile, that of repayments, or among the gone."""
 
     def __init__(self) -> None:
         self.grants: dict[str, CreditGrant] = {}
-        self.heaps: dict[str, int] = {}
+        self.heaps: dict[str, list[Coin]] = {}
         self.closed: set[str] = set()
-        self.asked: dict[str, int] = {}
-        self.piles: dict[str, list[str]] = {}
-        self.answers: dict[str, list[tuple[str, int]]] = {}
-        self.voided = self.lost = self.lapsed = 0
+        self.piles: dict[str, list[Coin | None]] = {}
+        self.promises = 0
+        self.repayments: list[Coin] = []
+        self.lost: list[Coin] = []
+        self.voided: list[Coin] = []
+        self.now_us = 0
 
     def spendable(self, at_us: int) -> list[str]:
         """Grants with a coin to spend, in burn order: sorted by the last rule first."""
         names = [
             name
             for name, grant in self.grants.items()
-            if self.heaps[name] and grant.effective_us <= at_us and not self.expired(name, at_us)
+            if self.heaps[name]
+            and name not in self.closed
+            and grant.effective_us <= at_us
+            and not self.expired(name, at_us)
         ]
         names.sort()
         names.sort(key=lambda name: self.grants[name].effective_us)
@@ -76,62 +98,87 @@ class Coins:
 
     def step(self, step: Step) -> object:
         """What a step should answer; changes the model."""
+        heaps = {name: [*heap] for name, heap in self.heaps.items()}
+        before = self.now_us, self.promises, [*self.repayments], heaps
+        answer = self._step(step)
+        if answer in ("denied", "replayed", "conflict", "not found"):
+            self.now_us, self.promises, self.repayments, self.heaps = before
+        return answer
+
+    def _step(self, step: Step) -> object:
+        while self.now_us < step.at_us:
+            self.now_us += 1
+            self.repay()
         match step:
             case Grant(grant):
-                return self.add(grant)
-            case Debit(name, amount, at_us):
-                return self.debit(name, amount, at_us)
+                answer = self.add(grant)
+            case Debit(name, amount, at_us, overdraft):
+                answer = self.debit(name, amount, at_us, overdraft)
             case Refund(name, amount, at_us):
-                return self.refund(name, amount, at_us)
+                answer = self.refund(name, amount, at_us)
             case Void(name, at_us):
-                return self.void(name, at_us)
+                answer = self.void(name, at_us)
+        self.repay()
+        return answer
+
+    def repay(self) -> None:
+        while self.promises and self.spendable(self.now_us):
+            self.repayments.append(self.heaps[self.spendable(self.now_us)[0]].pop())
+            self.promises -= 1
 
     def add(self, grant: CreditGrant) -> object:
         if grant.id in self.grants:
             return "replayed" if self.grants[grant.id] == grant else "conflict"
-        self.grants[grant.id], self.heaps[grant.id] = grant, grant.amount
+        self.grants[grant.id] = grant
+        self.heaps[grant.id] = [Coin(grant.id) for _ in range(grant.amount)]
         return "added"
 
-    def debit(self, name: str, amount: int, at_us: int) -> object:
-        if name in self.asked:
-            return self.answers[name] if self.asked[name] == amount else "conflict"
-        if amount > sum(self.heaps[grant] for grant in self.spendable(at_us)):
+    def debit(self, name: str, amount: int, at_us: int, overdraft: int | None) -> object:
+        coins = sum(len(self.heaps[grant]) for grant in self.spendable(at_us))
+        promised = max(0, amount - coins)
+        if promised and overdraft is not None and self.promises + promised > overdraft:
             return "denied"
-        pile: list[str] = []
+        pile: list[Coin | None] = []
         for _ in range(amount):
-            grant = self.spendable(at_us)[0]
-            self.heaps[grant] -= 1
-            pile.append(grant)
-        self.asked[name], self.piles[name], self.answers[name] = amount, pile, counted(pile)
-        return self.answers[name]
+            from_grants = self.spendable(at_us)
+            pile.append(self.heaps[from_grants[0]].pop() if from_grants else PROMISE)
+        self.promises += promised
+        self.piles[name] = pile
+        return counted([coin for coin in pile if coin]), promised
 
     def refund(self, name: str, amount: int, at_us: int) -> object:
         pile = self.piles.get(name, [])
-        returned, lost, excess = [], 0, 0
+        returned: list[Coin] = []
+        forgiven = excess = lost = 0
         for _ in range(amount):
             if not pile:
                 excess += 1
                 continue
-            grant = pile.pop()
-            if grant in self.closed or self.expired(grant, at_us):
+            coin = pile.pop()
+            if coin is PROMISE and self.promises:
+                self.promises -= 1
+                forgiven += 1
+                continue
+            coin = coin or self.repayments.pop()
+            if coin.grant in self.closed or self.expired(coin.grant, at_us):
+                self.lost.append(coin)
                 lost += 1
             else:
-                self.heaps[grant] += 1
-                returned.append(grant)
-        self.lost += lost
-        return counted(returned), lost, excess
+                self.heaps[coin.grant].append(coin)
+                returned.append(coin)
+        return counted(returned), forgiven, lost, excess
 
     def void(self, name: str, at_us: int) -> object:
         if name not in self.grants:
             return "not found"
-        taken, self.heaps[name] = self.heaps[name], 0
+        taken: list[Coin] = []
+        if name not in self.closed and not self.expired(name, at_us):
+            taken, self.heaps[name] = self.heaps[name], []
         self.closed.add(name)
-        if self.expired(name, at_us):
-            self.lapsed += taken
-            return 0
         self.voided += taken
-        return taken
+        return len(taken)
 
 
-def counted(coins: list[str]) -> list[tuple[str, int]]:
-    return [(grant, len(list(run))) for grant, run in groupby(coins)]
+def counted(coins: list[Coin]) -> list[tuple[str, int]]:
+    names = [coin.grant for coin in coins]
+    return [(name, len(list(run))) for name, run in groupby(names)]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.canonical import canonical_window
 from sidecar.domain.catalog.model import Scope
-from sidecar.domain.limits.counters import generation_in, is_anchored, slot_of
+from sidecar.domain.limits.counters import generation_in, is_anchored, scope_in, slot_of, window_in
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 from tests.support.build import limit
 
@@ -90,3 +90,18 @@ def test_a_slot_tells_its_generation_and_whether_it_is_anchored(
     slot = _slot(window, scope, generation)
     anchored = canonical_window(window).alignment is Alignment.ANCHORED
     assert (generation, anchored) == (generation_in(slot), is_anchored(slot))
+
+
+@given(_windows(), _scopes(), _GENERATIONS)
+def test_what_a_slot_names_can_be_read(window: WindowSpec, scope: Scope, generation: int) -> None:
+    slot = _slot(window, scope, generation)
+    assert (canonical_window(window), scope) == (window_in(slot), scope_in(slot))
+
+
+@given(st.text(alphabet="%|,=/2C5a|", max_size=20))
+@example("DAY/0/CALENDAR||")
+@example("DAY/1||")
+@example("DAY/1/CALENDAR/0/0||")
+def test_what_is_no_slot_has_some_scope_and_no_window(text: str) -> None:
+    assert isinstance(scope_in(text), Scope)
+    assert window_in(text) is None

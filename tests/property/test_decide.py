@@ -19,8 +19,9 @@ from sidecar.domain.bounds import FOREVER_US
 from sidecar.domain.catalog.model import Enforcement, Rate
 from sidecar.domain.limits.decide import decide
 from sidecar.domain.limits.decision import Decision
+from sidecar.domain.limits.rate_usage import RateUsage
 from sidecar.domain.limits.reasons import GrantMode, Reason
-from sidecar.domain.limits.usage import QuotaUsage, RateUsage
+from sidecar.domain.limits.usage import QuotaUsage
 from tests.support.build import (
     DAY,
     HARD,

@@ -11,7 +11,14 @@ from sidecar.api.sync.v1 import sync_pb2
 from sidecar.domain.bounds import FOREVER_US, INT64_MAX
 from sidecar.domain.limits.counters import CounterRef
 from sidecar.domain.time.windows import Window
-from sidecar.storage.record_wire import encode_owner, encode_record
+from sidecar.storage.record_wire import (
+    encode_burn,
+    encode_cost,
+    encode_level,
+    encode_owner,
+    encode_record,
+    encode_source,
+)
 from tests.support.stores import encode_counter_ref
 
 # Lengths around the points at which a length takes one byte more, and characters of every size.
@@ -93,3 +100,58 @@ def test_the_generated_class_reads_what_was_written(
         unattributed=unattributed,
     )
     assert expected == sync_pb2.UsageRecord.FromString(written)
+
+
+@given(st.lists(st.tuples(_TEXT, _TEXT, st.builds(Window, _INT64, _INT64), _INT64), max_size=4))
+def test_the_generated_class_reads_what_was_burned(
+    parts: list[tuple[str, str, Window, int]],
+) -> None:
+    burned = b"".join(
+        encode_burn(encode_source(feature, slot, window), amount)
+        for feature, slot, window, amount in parts
+    )
+    burned += b"".join(encode_cost(feature, amount) for feature, _, _, amount in parts)
+    written = encode_record(
+        encode_owner("acme", "calls"), 1, 2, 3, "", b"", {}, {}, [], 0, False, burned
+    )
+    expected = sync_pb2.UsageRecord(
+        company="acme",
+        feature="calls",
+        quantity=1,
+        event_time_us=2,
+        accepted_time_us=3,
+        burns=[
+            sync_pb2.CreditBurn(
+                feature=feature,
+                counter=sync_pb2.Counter(
+                    slot=slot, window_start_us=window.start_us, window_end_us=window.end_us
+                ),
+                amount=amount,
+            )
+            for feature, slot, window, amount in parts
+        ],
+        costs=[
+            sync_pb2.CreditCost(feature=feature, amount=amount) for feature, _, _, amount in parts
+        ],
+    )
+    assert expected == sync_pb2.UsageRecord.FromString(written)
+
+
+@given(_TEXT, st.integers(0, INT64_MAX), _INT64, st.booleans(), _TEXT)
+@example("", 0, 0, False, "")
+def test_a_change_of_a_level_is_read_as_it_was_written(
+    item: str, item_level: int, expires_us: int, expired: bool, origin: str
+) -> None:
+    written = encode_level(
+        item, item_level, expires_us, expired=expired, origin=origin, origin_us=expires_us
+    )
+    change = sync_pb2.LevelChange(
+        item=item,
+        item_level=item_level,
+        expires_us=expires_us,
+        expired=expired,
+        origin=origin,
+        origin_time_us=expires_us if origin else 0,
+    )
+    assert sync_pb2.UsageRecord(level=change) == sync_pb2.UsageRecord.FromString(written)
+    assert sync_pb2.UsageRecord.FromString(written).HasField("level")

@@ -7,14 +7,16 @@ from typing import Final, NamedTuple
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import Rate
 from sidecar.domain.limits.decide import decide, decide_unmetered
 from sidecar.domain.limits.decision import Decision
+from sidecar.domain.limits.rate_usage import RateUsage
 from sidecar.domain.limits.reasons import Basis, BasisMode, FallbackCause, GrantMode, Reason
-from sidecar.domain.limits.usage import QuotaUsage, RateUsage
+from sidecar.domain.limits.usage import QuotaUsage
 from sidecar.rpc.response_encoder import ResponseEncoder
 from sidecar.rpc.response_messages import fill_decision, outcome_of, replayed
 from tests.support.build import (
@@ -44,6 +46,7 @@ _BASES: Final = st.builds(
     st.sampled_from(FallbackCause),
     st.none() | st.sampled_from([0, 999_999, 1_000_000, 200_000_000]),
     st.sampled_from(["", "free", "\u00e4" * 64]),
+    st.none() | st.sampled_from([0, 1, 127, 128, INT64_MAX]),
 )
 _RATES: Final = st.builds(
     Rate, st.integers(1, 300), st.sampled_from([1_000, 60_000_000]), st.integers(1, 300)
@@ -145,3 +148,19 @@ def test_counters_of_one_limit_that_grow(steps: list[tuple[str, int]]) -> None:
         used[user] += quantity
         wire = encode(decision, basis, "id")
         assert expected(decision, basis, "id") == pb.CheckAndIncrementResponse.FromString(wire)
+
+
+@given(st.sampled_from([0, 1, 127, 128, INT64_MAX]), st.sampled_from(["", "free", "\u00e4" * 64]))
+def test_what_a_lease_has_left_is_told_with_a_basis_that_answers_share(
+    left: int, default_plan: str
+) -> None:
+    encode = ResponseEncoder()
+    basis = Basis(BasisMode.LEASED, 7, 12, 0, default_plan=default_plan)
+    [known] = [usage(limit(amount=100), 3)]
+    decision = decide(2, GrantMode.ALL_OR_NOTHING, [known], NOW_US)
+    frame = encode.frame(known.limit, known.window)
+    for _ in range(2):
+        wire = encode.plain(Reason.ALLOWED, 2, frame, 5, (), basis, "id", left)
+        told = replace(basis, lease_remaining=left)
+        assert expected(decision, told, "id") == pb.CheckAndIncrementResponse.FromString(wire)
+        assert encode(decision, told, "id") == wire

@@ -18,7 +18,7 @@ from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot
 from sidecar.domain.time.units import DAY_US
 from sidecar.shared.convert.snapshot_messages import segmented_to_message, snapshot_to_message
 from sidecar.shared.convert.snapshots import snapshot_from_message
-from sidecar.storage import codec
+from sidecar.storage import snapshot_codec
 from tests.support.build import NOW_US
 from tests.support.strategies import companies
 
@@ -47,13 +47,13 @@ def _by_segmented_wire(snapshot: CompanySnapshot) -> CompanySnapshot:
 
 
 def _by_store(snapshot: CompanySnapshot) -> CompanySnapshot:
-    return codec.decode_snapshot(codec.encode_snapshot(snapshot))
+    return snapshot_codec.decode_snapshot(snapshot_codec.encode_snapshot(snapshot))
 
 
 def _by_store_of_format_3(snapshot: CompanySnapshot) -> CompanySnapshot:
     segments = list(segments_of(snapshot))
     value = {"company": snapshot.company, "version": snapshot.version, "segments": segments}
-    return codec.decode_snapshot(b"\x02" + msgspec.msgpack.encode(value))
+    return snapshot_codec.decode_snapshot(b"\x02" + msgspec.msgpack.encode(value))
 
 
 def _by_database(snapshot: CompanySnapshot) -> CompanySnapshot:

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from sidecar.domain.company.model import CompanySnapshot
 from sidecar.storage import snapshots
-from sidecar.storage.snapshots import SnapshotChanges, WatchPosition
+from sidecar.storage.snapshots import SnapshotChanges
+from sidecar.storage.watch_position import WatchPosition
 from sidecar.sync.machine.watch import Apply, StartOver, WatchMachine, WatchStep
 from tests.support.stores import MemoryDisk, OpenedStore
 

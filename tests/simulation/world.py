@@ -29,11 +29,11 @@ from sidecar.domain.slices import whole
 from sidecar.engine.enforce import Answer, Enforcer
 from sidecar.engine.needs import Needs
 from sidecar.engine.plane_status import PlaneStatus
-from sidecar.shared.convert.catalog import catalog_snapshot_in_slices
 from sidecar.shared.convert.counters import total_from_message, total_to_message
-from sidecar.shared.convert.snapshots import snapshot_from_message
-from sidecar.storage.snapshots import SnapshotChanges, WatchPosition
-from sidecar.sync.machine.watch import Apply, WatchMachine, WatchStep
+from sidecar.storage.snapshots import SnapshotChanges
+from sidecar.storage.watch_position import WatchPosition
+from sidecar.sync.machine.watch import Apply, WatchMachine
+from tests.simulation.told import step_told
 from tests.support.stores import MemoryDisk, OpenedStore
 
 _RUN_RECORDS: Final = 500
@@ -79,7 +79,13 @@ class Pod:
         """Resume the watch where it was, and follow it to the present."""
         resume = self._machine.resume_revision()
         position = snapshots.start(
-            plane, resume, without_companies=False, accepts_spans=True, accepts_changes=True
+            plane,
+            resume,
+            False,
+            now_us,
+            accepts_spans=True,
+            accepts_changes=True,
+            accepts_kinds=True,
         )
         complete = False
         while not complete:
@@ -95,17 +101,7 @@ class Pod:
         self.opened.counters.hear(self.incarnation, tuple(totals))
 
     def _take(self, message: sync_pb2.WatchSnapshotsResponse) -> None:
-        catalog = None
-        if message.HasField("catalog"):
-            catalog = whole(catalog_snapshot_in_slices(message.catalog, "catalog"))
-        step = WatchStep(
-            epoch=message.epoch,
-            revision=message.revision,
-            complete=message.complete,
-            catalog=catalog,
-            companies=[snapshot_from_message(held, "companies") for held in message.companies],
-            removed=tuple(message.removed_companies),
-        )
+        step = step_told(message)
         action = self._machine.stepped(step)
         if isinstance(action, Apply):
             position = None
@@ -114,7 +110,7 @@ class Pod:
             self._directory.apply(
                 SnapshotChanges(action.catalog, action.companies, action.removed, position)
             )
-        self.hear(total_from_message(total, "totals") for total in message.totals)
+        self.hear(step.totals)
 
 
 class World:

@@ -34,6 +34,7 @@ from sidecar.shared.ops.health import Health
 from sidecar.storage import store_handle
 from sidecar.storage.mapped_engine import open_engine
 from sidecar.storage.snapshots import SnapshotChanges
+from sidecar.sync.coverage_keeper import CoverageKeeper
 from tests.support.build import (
     DAY,
     NOW_US,
@@ -71,6 +72,12 @@ class Bench:
         self.work = work
         operations = SidecarOperations(container, Health(), NOW_US)
         self.admin = AdminMethods(operations)
+
+    @property
+    def keeper(self) -> CoverageKeeper:
+        """What keeps how much of others' usage is known."""
+        assert self.container.link is not None
+        return self.container.link.keeper
 
     def apply(self, content: Catalog, *names: str) -> None:
         """Have it hold a catalog, and companies on the plan `basic`."""

@@ -22,9 +22,10 @@ from sidecar.domain.catalog.model import (
 )
 from sidecar.domain.company.model import Company, Subscription
 from sidecar.domain.limits.counters import CounterRef, CounterTotal, slot_of
+from sidecar.domain.limits.rate_usage import RateUsage
 from sidecar.domain.limits.reasons import GrantMode
 from sidecar.domain.limits.requests import NO_ATTRIBUTES, Check
-from sidecar.domain.limits.usage import QuotaUsage, RateUsage
+from sidecar.domain.limits.usage import QuotaUsage
 from sidecar.domain.time.units import DAY_US, SECOND_US
 from sidecar.domain.time.windows import Alignment, Window, WindowSpec, WindowUnit, window_at
 

@@ -46,9 +46,11 @@ def main(folder: Path, mapped: str, filler: str) -> None:
     if filler == "file":
         _fill(folder / "filler")
     counted = _count_until_full(opened.store)
+    life = opened.store.incarnation.id
     print("counted", counted == _used(opened.store) == opened.store.waiting_records())
     opened.close()
     opened = _open(folder / "store")
+    assert life == opened.store.incarnation.id
     print("opened again", counted == _used(opened.store) == opened.store.waiting_records())
     if filler == "file":
         (folder / "filler").unlink()
@@ -111,14 +113,15 @@ def _count_until_full(store: Store) -> int:
                     _count(store)
             except (Exhausted, Unavailable) as error:
                 print("ERROR", type(error).__name__, error.reason)
-                return store.head.sequence
+                return store.waiting_records()
     raise AssertionError("the disk is never full")
 
 
 def _acknowledge_all(store: Store) -> None:
     outbox = Outbox(store, UsageRecordReader())
-    while outbox.acknowledge(store.incarnation.id, store.head.sequence):
-        pass
+    for incarnation, head in store.lives():
+        while outbox.acknowledge(incarnation.id, head.sequence):
+            pass
     print("acknowledged", store.waiting_records() == 0)
 
 

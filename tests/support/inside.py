@@ -10,14 +10,17 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.app.instrumentation import DecisionObserver
+from sidecar.app.level_wiring import wire_levels
 from sidecar.app.wiring import wire_checks
 from sidecar.directory.company_cache import CompanyCache
 from sidecar.directory.directory import Directory
 from sidecar.domain.catalog.model import Catalog
-from sidecar.domain.company.model import Company, CompanySnapshot
+from sidecar.domain.company.model import Company, CompanyGrant, CompanySnapshot
 from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot
 from sidecar.domain.limits.counters import CounterName, CounterTotal
 from sidecar.domain.limits.reasons import GrantMode, Reason
@@ -39,6 +42,7 @@ from sidecar.shared.ops.metrics import SidecarMetrics, SidecarReadings
 from sidecar.storage.snapshots import SnapshotChanges
 from sidecar.watch.watchlist import Watchlist
 from tests.support.build import NOW_US, catalog_snapshot, check
+from tests.support.leases import StandInLeases
 from tests.support.stores import Disk, MemoryDisk, OpenedStore
 
 ABSENT_US: Final = 60_000_000
@@ -90,7 +94,7 @@ class Inside:
 
     `companies_held_max`: `None` for no bound. `observer`: is told instead of the metrics.
     `usual`: whether usual checks may go the shorter way. `let_pass`: whether dimensions that are
-    not declared are warned of instead of refused.
+    not declared are warned of instead of refused. `leases`: whether the plane grants leases.
     """
 
     def __init__(
@@ -106,6 +110,7 @@ class Inside:
         usual: bool = True,
         message_bytes_max: int = MESSAGE_BYTES_MAX,
         let_pass: bool = False,
+        leases: bool = False,
     ) -> None:
         self.now_us = NOW_US
         self.revision = 0
@@ -113,8 +118,10 @@ class Inside:
         self.plane_status = PlaneStatus(authority=authority)
         self.plane_status.heard(NOW_US)
         self.plane_status.known_us = NOW_US
+        self.plane_status.leases = leases
         self.plane = StandInPlane(self)
         self.totals = StandInTotals(self)
+        self.leases = StandInLeases(self.plane_status.lease_book)
         self._cached_max = companies_cached_max
         self._held_max = companies_held_max
         self._observer = observer
@@ -136,9 +143,17 @@ class Inside:
             )
         )
 
-    def reopen(self) -> None:
+    def grant(self, *grants: CompanyGrant, company: str = "acme") -> None:
+        """Let the plane say that these are a company's one-off grants, now."""
+        held = self.opened.snapshots.company(company)
+        assert held is not None
+        self.revision += 1
+        told = replace(held, version=self.revision, credit_grants=grants)
+        self.directory.apply(SnapshotChanges(None, [told]))
+
+    def reopen(self, *, power_lost: bool = False) -> None:
         """Close and open again, as a restart does; what was in memory alone is gone."""
-        self.opened.reopen()
+        self.opened.reopen(power_lost=power_lost)
         self._open()
 
     def decide(
@@ -160,7 +175,8 @@ class Inside:
         had = Needs(frozenset((company,)))
         answer = self.enforcer.check_and_increment(asked, self.now_us, had)
         if isinstance(answer, Needs):  # totals of a window that is over: nobody tells them here
-            answer = self.enforcer.check_and_increment(asked, self.now_us, had.with_more(answer))
+            had = had.with_more(answer).without_leases()  # nor are leases to be had
+            answer = self.enforcer.check_and_increment(asked, self.now_us, had)
         assert not isinstance(answer, Needs)
         if isinstance(answer, Replay):
             data = replayed(answer.kept)
@@ -229,9 +245,9 @@ class Inside:
         self.explainer = Explainer(opened.store, *known)
         runner = InlineRunner(opened.store)
         source = None if self.plane_status.authority else self.plane
-        snapshot_fetcher = SnapshotFetcher(
-            self.directory, runner, source, None if source is None else self.totals
-        )
+        self.leases.open(opened.store, now)
+        sources = (None, None, None) if source is None else (source, self.totals, self.leases)
+        snapshot_fetcher = SnapshotFetcher(self.directory, runner, *sources)
         observer = self._observer or DecisionObserver(self.metrics)
         checks = wire_checks(
             opened.store,
@@ -247,6 +263,17 @@ class Inside:
         self.enforcer, self._encode = checks.enforcer, checks.encode
         self.methods = EnforcementMethods(opened.store, checks.deciding, runner, snapshot_fetcher)
         self.query_methods = QueryMethods(self.queries, runner, snapshot_fetcher, now)
+        self.level_methods = wire_levels(
+            opened.store,
+            self.directory,
+            self.plane_status,
+            self.dimensions,
+            self.methods,
+            runner,
+            snapshot_fetcher,
+            observer,
+            now,
+        )
 
     def _snapshot(self, company: Company, resets_usage: bool) -> CompanySnapshot:
         held = self.opened.snapshots.company(company.id)

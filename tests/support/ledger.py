@@ -36,8 +36,17 @@ CounterName = tuple[str, str, str, tuple[tuple[str, str], ...]]
 """Company, feature, limit and the values of its dimensions."""
 
 
-def catalog_text(companies: Iterable[str] = COMPANIES, exports_max: int = EXPORTS_MAX) -> str:
-    """A catalog: counted company-wide, by user, by month, and under a HARD limit."""
+def catalog_text(
+    companies: Iterable[str] = COMPANIES,
+    exports_max: int = EXPORTS_MAX,
+    *,
+    exports_per: str = "lifetime",
+    across: str = "exact",
+) -> str:
+    """A catalog: counted company-wide, by user, by month, and under a HARD limit.
+
+    `exports_per`: the window of that. `across`: how it holds over several sidecars.
+    """
     sold = "".join(
         f'  {company}: {{plan: standard, anchor: "2026-01-31T00:00:00Z"}}\n'
         for company in companies
@@ -60,7 +69,7 @@ plans:
           monthly: {{amount: 1_000, per: month, enforcement: soft}}
       exports:
         limits:
-          all: {{amount: {exports_max}, per: lifetime, enforcement: hard}}
+          all: {{amount: {exports_max}, per: {exports_per}, enforcement: hard, across: {across}}}
 companies:
 {sold or "  {}"}
 """

@@ -29,9 +29,20 @@ from tests.support.seeds import seeded
 
 BATCH_MAX: Final = 20
 _CALLS_MAX: Final = 200_000
-_USERS: Final = ("ann", "bob", "")
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 _GONE: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """What is asked for: of features, each as often as it is named, up to so much, by whom."""
+
+    features: Sequence[str] = (CALLS, CALLS, TOKENS, TOKENS, EXPORTS)
+    quantity_max: int = 9
+    users: Sequence[str] = ("ann", "bob", "")
+
+
+_USUAL: Final = Mix()
 
 
 @dataclass(slots=True)
@@ -131,6 +142,7 @@ class Caller:
         rng: random.Random,
         *,
         companies: Sequence[str],
+        mix: Mix,
         rest_s: float,
         again: bool,
     ) -> None:
@@ -138,6 +150,7 @@ class Caller:
         self._books = books
         self._rng = rng
         self._companies = companies
+        self._mix = mix
         self._rest_s = rest_s
         self._again = again
         self._mine: list[Call] = []
@@ -172,10 +185,10 @@ class Caller:
         call = Call(
             number,
             company=rng.choice(self._companies),
-            feature=rng.choice((CALLS, CALLS, TOKENS, TOKENS, EXPORTS)),
-            quantity=rng.randint(1, 9),
+            feature=rng.choice(self._mix.features),
+            quantity=rng.randint(1, self._mix.quantity_max),
             key=f"key-{number}" if rng.random() < 0.7 else "",
-            user=rng.choice(_USERS),
+            user=rng.choice(self._mix.users),
         )
         self._books.calls.append(call)
         self._mine.append(call)
@@ -241,6 +254,7 @@ async def load(
     *,
     callers: int = 4,
     companies: Sequence[str] = COMPANIES,
+    mix: Mix = _USUAL,
     rest_s: float = 0.0,
     again: bool = True,
 ) -> AsyncIterator[None]:
@@ -256,6 +270,7 @@ async def load(
                 books,
                 seeded(f"{seed}-{number}"),
                 companies=companies,
+                mix=mix,
                 rest_s=rest_s,
                 again=again,
             )

@@ -154,6 +154,8 @@ def _left_out(folder: Path, command: Command) -> str:
 
 def main() -> int:
     """Read the page that the command line names."""
+    # Of a run in the background it may be ignored, and so it would be in whatever is typed.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = Path(sys.argv[1])
     page = (folder / sys.argv[2]).read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as home:

@@ -56,7 +56,7 @@ def _answer(store: SqliteStore, what: str, *arguments: str) -> str:
     if what == "add":
         desired = Desired(companies=(company(arguments[0]),))
         return str(apply.apply(store, desired, NOW_US).revision)
-    position = snapshots.start(store, int(arguments[0]), False)
+    position = snapshots.start(store, int(arguments[0]), False, NOW_US)
     page, _ = snapshots.next_page(store, position, ALICE, NOW_US)
     told = [snapshot.company for snapshot in page.snapshots]
     return " ".join([str(page.revision), *told, *(f"-{name}" for name in page.removed)])

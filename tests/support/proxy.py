@@ -86,8 +86,7 @@ class Proxy:
                 await writer.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        host, port = self._server.split(":")
-        up_reader, up_writer = await asyncio.open_connection(host, int(port))
+        up_reader, up_writer = await self._dial(self._server)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._pass_on(reader, up_writer, answers=False))
@@ -96,6 +95,10 @@ class Proxy:
             raise errors.exceptions[0] from None
         finally:
             up_writer.transport.abort()
+
+    async def _dial(self, server: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        host, port = server.split(":")
+        return await asyncio.open_connection(host, int(port))
 
     async def _pass_on(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool

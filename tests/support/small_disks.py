@@ -55,7 +55,7 @@ def on_small_disk(kind: str, folder: Path, command: Sequence[str]) -> list[str]:
     if kind == "tmpfs":
         wrapped = _mounting(f"-t tmpfs -o size={_BYTES[kind]}", "tmpfs", disk)
     else:
-        wrapped = _mounting(f"-t {kind} -o loop", str(_image(kind, folder)), disk)
+        wrapped = _mounting(f"-t {kind} -o loop", str(small_image(kind, folder)), disk)
     _run([*wrapped, "true"], "cannot mount it")
     return [*wrapped, *command]
 
@@ -67,7 +67,8 @@ def _mounting(options: str, source: str, disk: Path) -> list[str]:
     return [*namespace, "sh", "-c", _MOUNT, "sh", options, source, str(disk)]
 
 
-def _image(kind: str, folder: Path) -> Path:
+def small_image(kind: str, folder: Path) -> Path:
+    """A new, empty image of a disk, as a file in a folder. Raises `NoSmallDisk`."""
     if os.geteuid() != 0:
         raise NoSmallDisk(f"{kind} cannot be mounted without root")
     if shutil.which(f"mkfs.{kind}") is None:

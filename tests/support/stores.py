@@ -8,6 +8,8 @@ from itertools import count
 from pathlib import Path
 from typing import Final, Protocol
 
+from msgspec.structs import replace
+
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.domain.limits.counters import CounterRef
 from sidecar.domain.slices import whole
@@ -204,10 +206,7 @@ def count_in(
     """Count within a step; the record."""
     key = counter_key_of(ref, company, feature)
     known = transaction.counter(key) or StoredCounter(0, 0, 0, ref.window.end_us, ref.values)
-    counted = StoredCounter(
-        known.own + quantity, known.others, known.heard, known.window_end_us, known.values
-    )
-    transaction.put_counter(key, counted)
+    transaction.put_counter(key, replace(known, own=known.own + quantity))
     record = record_of(quantity, ref, company=company, feature=feature)
     transaction.append(record)
     return record

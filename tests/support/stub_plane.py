@@ -17,7 +17,9 @@ class StubPlane:
 
     `common`: for incarnations that are fenced, what it has in common with them. `pages`: what a
     watch is told; `resumed`: from where each was asked for. `fetched`: the answer to a fetch;
-    `totals`: what every push is answered. `listed`: the totals that were asked for; `list_totals`
+    `totals`: what every push is answered. `epoch` and `grants_leases`: what a greeting says;
+    `lease_requests`: messages that asked for leases, `grant` answers each lease; `reports` of what
+    is held. `listed`: the totals that were asked for; `list_totals`
     answers that. `single`: the addresses of counters that were asked for alone; `get_totals`
     answers that.
     """
@@ -30,6 +32,11 @@ class StubPlane:
         self.pages: Sequence[sync_pb2.WatchSnapshotsResponse] = ()
         self.fetched = sync_pb2.FetchSnapshotsResponse()
         self.totals: Sequence[sync_pb2.CounterTotal] = ()
+        self.epoch = ""
+        self.grants_leases = False
+        self.lease_requests: list[sync_pb2.RequestLeasesRequest] = []
+        self.grant: Callable[[sync_pb2.LeaseRequest], sync_pb2.LeaseResult] = granted
+        self.reports: list[sync_pb2.ReportLeasesRequest] = []
         self.listed: list[sync_pb2.ListTotalsRequest] = []
         self.list_totals: Callable[[sync_pb2.ListTotalsRequest], sync_pb2.ListTotalsResponse] = (
             lambda _: sync_pb2.ListTotalsResponse(version=1)
@@ -47,7 +54,25 @@ class StubPlane:
             fenced=incarnation in self.common,
             common_sequence=self.common.get(incarnation, 0),
             plane_time=timestamp(self._now()),
+            epoch=self.epoch,
+            capabilities=[sync_pb2.CAPABILITY_LEASES] if self.grants_leases else [],
         ).SerializeToString()
+
+    async def RequestLeases(  # noqa: N802
+        self, request: sync_pb2.RequestLeasesRequest, **_: Any
+    ) -> bytes:
+        await asyncio.sleep(0)
+        self.lease_requests.append(request)
+        return sync_pb2.RequestLeasesResponse(
+            results=map(self.grant, request.requests), plane_time=timestamp(self._now())
+        ).SerializeToString()
+
+    async def ReportLeases(  # noqa: N802
+        self, request: sync_pb2.ReportLeasesRequest, **_: Any
+    ) -> bytes:
+        await asyncio.sleep(0)
+        self.reports.append(request)
+        return sync_pb2.ReportLeasesResponse(plane_time=timestamp(self._now())).SerializeToString()
 
     async def PushUsage(  # noqa: N802
         self, request: sync_pb2.PushUsageRequest, **_: Any
@@ -88,6 +113,18 @@ class StubPlane:
     def WatchSnapshots(self, request: sync_pb2.WatchSnapshotsRequest) -> _Stream:  # noqa: N802
         self.resumed.append(request.resume_revision)
         return _Stream(self.pages)
+
+
+def granted(request: sync_pb2.LeaseRequest) -> sync_pb2.LeaseResult:
+    """All that is wanted of a limit of 100, for as long as the counter's window lasts."""
+    return sync_pb2.LeaseResult(
+        number=request.number,
+        status=sync_pb2.LEASE_STATUS_GRANTED,
+        granted=max(request.held, request.used + request.want),
+        valid_until_us=request.counter.counter.window_end_us,
+        exact=True,
+        amount=100,
+    )
 
 
 class _Stream:

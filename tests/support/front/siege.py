@@ -38,7 +38,7 @@ features:
 plans:
   basic:
     entitlements:
-      calls: {limits: {ever: {amount: 1000000000, per: lifetime, enforcement: hard}}}
+      calls: {limits: {ever: {amount: 1000000000, per: lifetime, across: eventual}}}
 companies:
   acme: {plan: basic, anchor: "2026-01-01T00:00:00Z"}
   mallory: {plan: basic, anchor: "2026-01-01T00:00:00Z"}

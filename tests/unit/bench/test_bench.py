@@ -42,6 +42,9 @@ KEYS = {
     "footprint": {"rss_anon_mib", "ready_s"},
     "disk": {"calls_ratio"},
     "limits": {"ratio", "engine_ratio", "rate_ratio", "rate_engine_ratio"},
+    "leases": {"ratio", "engine_ratio"},
+    "credits": {"ratio", "engine_ratio"},
+    "first_calls": {"calls_ratio", "counters_per_message", "plane_calls_ratio"},
     "change": {"told_p99_ms"}
     | {f"{kind}_bytes" for kind in CHANGES}
     | {
@@ -75,6 +78,7 @@ def processes_of(environment: dict[str, str]) -> int:
     return count
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_every_figure_is_measured(tmp_path: Path, environment: dict[str, str]) -> None:
     scratch = tmp_path / "scratch"

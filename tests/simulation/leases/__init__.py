@@ -1,0 +1,1 @@
+"""Leases under faults: sidecars and the plane on virtual time, and what must always hold."""
