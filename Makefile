@@ -9,7 +9,11 @@ TESTS ?= tests
 SPINNERS ?= 8
 ROUNDS ?= 1000
 MINUTES ?= 10
-CASES ?= ../shared/cases
+SEEDS ?= 1000
+SEED ?=
+JOBS ?=
+MUTATIONS ?=
+CASES ?= $(or $(TALLYD_SHARED),../shared)/cases
 TRACE ?=
 FORMAT ?=
 
@@ -55,6 +59,12 @@ test-busy: $(DEV_STAMP) ## Run the tests on a machine that SPINNERS=8 processes 
 .PHONY: kills
 kills: $(DEV_STAMP) ## Start a sidecar ROUNDS=1000 times on a disk that fails, and kill it each time
 	$(BIN)/python -m tests.crash.lives --rounds $(ROUNDS)
+
+.PHONY: sim
+sim: $(DEV_STAMP) ## Play SEEDS=1000 runs of leases under faults on virtual time; SEED=k replays one, JOBS=n at once, MUTATIONS=1 finds bugs
+	$(BIN)/python -m tests.simulation.leases \
+		$(if $(SEED),--seed $(SEED),--seeds $(SEEDS) $(if $(JOBS),--jobs $(JOBS)) \
+			$(if $(MUTATIONS),--mutations))
 
 .PHONY: soak
 soak: $(DEV_STAMP) ## Run plane and sidecars under load with faults of all kinds for MINUTES=10
@@ -127,8 +137,8 @@ tools: ## Build the Go tools that conformance tests use into build/tools; skips 
 	fi
 
 .PHONY: cases
-cases: $(DEV_STAMP) ## Run the case files of a directory; CASES=dir
-	$(BIN)/python -m tests.conformance.cases '$(CASES)'
+cases: $(DEV_STAMP) ## Run case files: windows, burn-down of credits; CASES=path of a file or directory
+	@$(BIN)/python -m tests.conformance.cases '$(CASES)'
 
 .PHONY: bench
 bench: $(DEV_STAMP) ## Measure, write build/bench.json and print a table
