@@ -21,7 +21,7 @@ from tests.simulation.leases.generate import schedule_of
 from tests.simulation.leases.mutations import MUTATIONS, first_seed_that_shows
 from tests.simulation.leases.player import play
 from tests.simulation.leases.report import Outcome, summary_of
-from tests.simulation.leases.schedule import Schedule, read_schedule
+from tests.simulation.leases.schedule import LeaseSchedule, read_schedule
 from tests.simulation.leases.shrink import shrunk
 
 CHUNK: Final = 4
@@ -67,7 +67,7 @@ def _say_nothing_else() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
 
 
-def _replay(schedule: Schedule) -> int:
+def _replay(schedule: LeaseSchedule) -> int:
     outcome = play(schedule, print)
     print(outcome.violation or "nothing is wrong")
     return int(bool(outcome.violation))

@@ -27,6 +27,7 @@ from tests.simulation.leases.schedule import (
     JumpPlane,
     Kill,
     KillPlane,
+    LeaseSchedule,
     Noise,
     ReleaseAfter,
     Remove,
@@ -34,7 +35,6 @@ from tests.simulation.leases.schedule import (
     Reprice,
     Reset,
     Rollback,
-    Schedule,
     Settle,
     Shrink,
 )
@@ -61,7 +61,7 @@ Make = Callable[[Random, int, Calling], list[AnyStep]]
 """Of chance and the instant."""
 
 
-def schedule_of(seed: int, only: Collection[str] = ()) -> Schedule:
+def schedule_of(seed: int, only: Collection[str] = ()) -> LeaseSchedule:
     """The schedule of a seed. `only`: names of `KINDS`, of which alone something happens."""
     random = Random(seed)
     length_us = random.randint(*LENGTH_US)
@@ -79,7 +79,7 @@ def schedule_of(seed: int, only: Collection[str] = ()) -> Schedule:
     steps += _calls(random, length_us, calling)
     steps.sort(key=lambda step: step.at_us)
     starts_us = START_US + random.randrange(MINUTE_US)
-    return Schedule(seed, starts_us, length_us, pods, tuple(steps))
+    return LeaseSchedule(seed, starts_us, length_us, pods, tuple(steps))
 
 
 def _calls(random: Random, length_us: int, calling: Calling) -> list[AnyStep]:

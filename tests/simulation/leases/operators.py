@@ -27,10 +27,8 @@ from tests.simulation.leases.ceilings import Granted
 from tests.simulation.leases.given_up import Held, outstanding_in
 from tests.simulation.leases.offers import (
     COMPANIES,
-    OFFERS,
     PACKS,
     PLANS,
-    catalog_of,
     company_of,
     override_of,
 )
@@ -48,18 +46,18 @@ class Operators:
 
     def reprice(self, plan: int, offer: int, amount: int) -> None:
         """Give a limit of a plan another amount."""
-        plane, ceilings, sold = self._world.plane, self._world.ceilings, OFFERS[offer]
+        plane, ceilings, sold = self._world.plane, self._world.ceilings, self._world.offers[offer]
         amounts = {**ceilings.sold.amounts, (PLANS[plan], sold.feature, sold.limit): amount}
 
         def work() -> None:
-            apply.apply(plane.store, apply.Desired(catalog_of(amounts)), plane.now_us)
+            apply.apply(plane.store, apply.Desired(self._world.catalog_of(amounts)), plane.now_us)
             ceilings.repriced(amounts, plane.now_us)
 
         self._do(work)
 
     def grant(self, company: int, offer: int, amount: int, for_us: int) -> None:
         """Give a company another amount for a while."""
-        plane, sold, name = self._world.plane, OFFERS[offer], COMPANIES[company]
+        plane, sold, name = self._world.plane, self._world.offers[offer], COMPANIES[company]
         self._overrides += 1
         now_us = plane.now_us
         until_us = now_us + for_us

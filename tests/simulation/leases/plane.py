@@ -98,7 +98,7 @@ class Plane:
             return None
         answer: Answer | FieldError
         try:
-            answer = _ANSWERS[method](self, request)
+            answer = self._answer(method, request)
         except FieldError as error:
             answer = error
         except Killed:
@@ -107,6 +107,9 @@ class Plane:
         if method not in _READ:
             self.heard_us[request.incarnation] = self.timeline.now_us
         return answer
+
+    def _answer(self, method: str, request: Any) -> Answer:
+        return _ANSWERS[method](self, request)
 
     def run(self, work: Callable[[], None]) -> bool:
         """Do something as it would by itself, if it is there; whether it lived to see the end."""

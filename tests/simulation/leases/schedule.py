@@ -6,7 +6,7 @@ where others before it are left out. Times in microseconds since the run began.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 import msgspec
 
@@ -190,9 +190,8 @@ class Remove(Step, frozen=True):
     company: int
 
 
-AnyStep: TypeAlias = (
-    Ask
-    | Cut
+Happening: TypeAlias = (
+    Cut
     | Noise
     | Kill
     | Freeze
@@ -215,18 +214,21 @@ AnyStep: TypeAlias = (
     | Create
     | Remove
 )
+"""What happens besides calls."""
+AnyStep: TypeAlias = Ask | Happening
+S = TypeVar("S", bound=Step)
 
 
-class Schedule(msgspec.Struct, frozen=True):
+class Schedule(msgspec.Struct, Generic[S], frozen=True):
     """A run. `starts_us`: the time at its start. `seed`: of the network's chance."""
 
     seed: int
     starts_us: int
     length_us: int
     pods: int
-    steps: tuple[AnyStep, ...]
+    steps: tuple[S, ...]
 
-    def with_steps(self, steps: tuple[AnyStep, ...]) -> Schedule:
+    def with_steps(self, steps: tuple[S, ...]) -> Schedule[S]:
         """The same with other steps."""
         return msgspec.structs.replace(self, steps=steps)
 
@@ -235,6 +237,9 @@ class Schedule(msgspec.Struct, frozen=True):
         return msgspec.json.encode(self).decode()
 
 
-def read_schedule(text: str | bytes) -> Schedule:
+LeaseSchedule: TypeAlias = Schedule[AnyStep]
+
+
+def read_schedule(text: str | bytes) -> LeaseSchedule:
     """A schedule that `text` wrote."""
-    return msgspec.json.decode(text, type=Schedule)
+    return msgspec.json.decode(text, type=LeaseSchedule)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from tests.simulation.leases.schedule import AnyStep, Schedule
+from tests.simulation.leases.schedule import S, Schedule
 
 PLAYS_MAX: Final = 600
 
 
 def shrunk(
-    schedule: Schedule, is_broken: Callable[[Schedule], bool], plays_max: int = PLAYS_MAX
-) -> Schedule:
+    schedule: Schedule[S], is_broken: Callable[[Schedule[S]], bool], plays_max: int = PLAYS_MAX
+) -> Schedule[S]:
     """A schedule that is broken still, without steps that can go: large parts of them first."""
     steps = schedule.steps
     plays = 0
@@ -20,7 +20,7 @@ def shrunk(
     while size and plays < plays_max:
         at, removed = 0, False
         while at < len(steps) and plays < plays_max:
-            fewer: tuple[AnyStep, ...] = steps[:at] + steps[at + size :]
+            fewer: tuple[S, ...] = steps[:at] + steps[at + size :]
             plays += 1
             if is_broken(schedule.with_steps(fewer)):
                 steps, removed = fewer, True

@@ -63,7 +63,7 @@ class Pod:
         """Run a sidecar on the disk, unless one runs."""
         if self.process is None:
             self.disk.kill.disarm()
-            process = self.process = Process(self)
+            process = self.process = self.world.new_process(self)
             self.power_lost = self.is_copy = False
             process.live(process.begin)
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.simulation.leases.generate import schedule_of
 from tests.simulation.leases.player import play
-from tests.simulation.leases.schedule import Ask, Kill, Schedule, read_schedule
+from tests.simulation.leases.schedule import Ask, Kill, LeaseSchedule, read_schedule
 from tests.simulation.leases.shrink import shrunk
 
 SEEDS = 24
@@ -33,7 +33,7 @@ def test_a_schedule_is_read_as_it_is_written() -> None:
 
 
 def test_a_schedule_is_cut_down_to_the_steps_that_it_takes() -> None:
-    def is_broken(schedule: Schedule) -> bool:
+    def is_broken(schedule: LeaseSchedule) -> bool:
         kills = [step for step in schedule.steps if isinstance(step, Kill)]
         calls = [step for step in schedule.steps if isinstance(step, Ask)]
         return len(kills) >= 2 and any(call.quantity == 7 for call in calls)

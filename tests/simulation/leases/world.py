@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from itertools import count
 from random import Random
-from typing import Final
+from typing import Final, NamedTuple
 
 from sidecar.control.services import apply
+from sidecar.domain.catalog.model import Catalog
+from sidecar.domain.limits.counters import CounterName
 from sidecar.domain.time.units import SECOND_US
 from sidecar.sync.machine.held_leases import LeasePace
 from tests.simulation.leases.book import Book
 from tests.simulation.leases.calls import Told
-from tests.simulation.leases.ceilings import Ceilings
+from tests.simulation.leases.ceilings import Ceilings, Sold
 from tests.simulation.leases.disks import Disk, Writes
 from tests.simulation.leases.given_up import GivenUp
 from tests.simulation.leases.offers import (
     FIRST_AMOUNTS,
     KNOWN,
+    OFFERS,
     Amounts,
+    Offer,
     catalog_of,
     company_of,
 )
@@ -32,12 +37,22 @@ SOON_IDLE: Final = LeasePace(idle_us=30 * SECOND_US)
 _INCARNATION: Final = "00000000-0000-4000-8000-{:012d}"
 
 
+class Kept(NamedTuple):
+    """What a copy of the plane's database goes with: what was sold and given up by then."""
+
+    image: bytes
+    sold: Sold
+    given_up: Counter[CounterName]
+
+
 class World:
     """Everything of one run. `told`: what applications were answered, in order.
 
     `log` takes lines for people who replay a run; `disturbed_us`: when something last happened that
-    was no call.
+    was no call. What is sold, and of what plane and processes are made, others may have otherwise.
     """
+
+    offers: tuple[Offer, ...] = OFFERS
 
     def __init__(
         self,
@@ -51,7 +66,7 @@ class World:
         self.pace = pace
         self.starts_us = starts_us
         self.random = Random(seed)
-        self.book = Book()
+        self.book = self._new_book()
         self.ceilings = Ceilings(amounts)
         self.pods: list[Pod] = []
         self.told: list[Told] = []
@@ -62,12 +77,31 @@ class World:
         self._names = count(1)
         self._attempts = count(1)
         self.given_up = GivenUp(self.book)
-        self.plane = Plane(self.timeline, self.given_up)
+        self.plane = self._new_plane()
         companies = tuple(company_of(name, starts_us) for name in KNOWN)
-        desired = apply.Desired(catalog_of(self.ceilings.sold.amounts), companies)
+        desired = apply.Desired(self.catalog_of(self.ceilings.sold.amounts), companies)
         apply.apply(self.plane.store, desired, self.plane.now_us)
         self._maintain()
         self._beat()
+
+    def catalog_of(self, amounts: Amounts) -> Catalog:
+        """What is sold, with some amounts."""
+        return catalog_of(amounts)
+
+    def new_process(self, pod: Pod) -> Process:
+        """A sidecar on a pod's disk."""
+        return Process(pod)
+
+    def kept(self) -> Kept:
+        """A copy of the plane's database."""
+        return Kept(self.plane.store.image(), self.ceilings.sold, self.given_up.counted.copy())
+
+    def go_back_to(self, kept: Kept) -> None:
+        """Put a copy in the place of the plane's database; the plane is down then."""
+        self.given_up.counted = kept.given_up.copy()
+        self.plane.restore(kept.image)
+        self.book.ledger_went_back()
+        self.ceilings.change(kept.sold, self.plane.now_us)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -134,6 +168,12 @@ class World:
         for pod in self.pods:
             if pod.process is not None:
                 pod.process.live(pod.process.watching.broken)
+
+    def _new_book(self) -> Book:
+        return Book()
+
+    def _new_plane(self) -> Plane:
+        return Plane(self.timeline, self.given_up)
 
     def _maintain(self) -> None:
         self.plane.maintain()
