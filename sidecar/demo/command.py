@@ -22,8 +22,8 @@ HELP: Final = """\
 Run the whole system on sample traffic, show what it does, and check that it is right.
 
 Starts a control plane and a sidecar of its own in a temporary folder, applies a catalog, sends
-traffic, shows decisions and usage, lets a second sidecar share a limit, and reconciles. Ends by
-itself; 0 if all was as it should be.
+traffic, shows decisions and usage, lets a second sidecar share a limit, a balance of credits, seats
+and a level, and reconciles. Ends by itself; 0 if all was as it should be.
 
 With --trace, real traffic: a catalog is made for the companies of the file, with SOFT limits, so
 that nothing is turned away and the overage shows where one was passed. The ledger's sums are

@@ -17,6 +17,7 @@ from sidecar.cli.replay import print_tally, replay_trace, scan_trace, shift_us_o
 from sidecar.cli.servers import connect
 from sidecar.demo import life, pods
 from sidecar.demo.asks import Ask, Scene, play
+from sidecar.demo.kinds import KindsPart
 from sidecar.demo.ledger import heading, ledger_sums, reconciled
 from sidecar.demo.system import CALL_S_MAX, System, expect
 from sidecar.shared.wall_clock import wall_us
@@ -79,9 +80,13 @@ def tell(system: System) -> None:
     _decide(system, counted)
     counted.update(life.tell(system))
     counted.update(pods.tell(system))
+    kinds = KindsPart()
+    kinds.tell(system)
+    counted.update(kinds.counted)
     _show_usage(system)
     comparison = reconciled(system)
     reconciled(system, second=True)
+    kinds.compare(system)
     _show_ledger(system)
     sums = ledger_sums(system)
     expect(

@@ -74,6 +74,9 @@ def test_the_sample_story_is_told_to_its_end(folder: Path) -> None:
     )
     assert "replayed" in done.stdout
     assert "Together: 100 of 100, and never one more." in done.stdout
+    assert table_row(done, "micro-credits", "burned", "600000", "600000", "0")
+    assert table_row(done, "seats", "held", "3", "3", "0")
+    assert table_row(done, "most", "jobs", "at", "a", "time", "10", "10", "0")
     assert [] == leftovers(folder)
 
 
