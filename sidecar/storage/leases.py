@@ -295,6 +295,7 @@ def _told(kv: KvTransaction, key: bytes, entry: NotedLease) -> LeaseEntry:
         entry.valid_until_us,
         entry.waits,
         entry.granted_max if entry.waits else 0,
+        entry.granted if entry.left_at and not entry.waits else None,
     )
 
 

@@ -44,6 +44,9 @@ def _numbers(messages: Sequence[sync_pb2.LeaseNumber]) -> dict[str, int]:
 def _held(message: sync_pb2.HeldLease, field: str) -> HeldLease:
     name = name_from_message(message.counter, f"{field}.counter")
     least = -INT64_MAX if is_level(name.counter.slot) else 0
+    counted = message.counted if message.HasField("counted") else None
+    if counted is not None:
+        require_count(f"{field}.counted", counted, least, message.granted)
     return HeldLease(
         CounterKey(name.company, name.feature, name.counter),
         require_incarnation(message.incarnation, f"{field}.incarnation"),
@@ -51,4 +54,5 @@ def _held(message: sync_pb2.HeldLease, field: str) -> HeldLease:
         require_count(f"{field}.number", message.number, 0, INT64_MAX),
         require_count(f"{field}.valid_until_us", message.valid_until_us, -INT64_MAX, INT64_MAX),
         require_count(f"{field}.granted_max", message.granted_max, least, INT64_MAX),
+        counted,
     )

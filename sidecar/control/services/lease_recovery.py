@@ -32,6 +32,7 @@ class HeldLease(msgspec.Struct, frozen=True):
     """A lease as its holder reports it; see `sync.proto`.
 
     `granted_max`: up to where its last request may have been granted; 0 where that is known.
+    `counted`: up to where it was counted for certain; `None` where that is not known.
     """
 
     key: CounterKey
@@ -40,6 +41,7 @@ class HeldLease(msgspec.Struct, frozen=True):
     number: int
     valid_until_us: int
     granted_max: int = 0
+    counted: int | None = None
 
 
 class Reported(msgspec.Struct, frozen=True):
@@ -262,6 +264,7 @@ def _after(lease: HeldLease, known: StoredLease | None, now_us: int) -> StoredLe
             amount=0,
             asked_us=now_us,
             since_us=now_us,
+            counted=lease.counted,
         )
     is_later = lease.number > known.number
     return replace(
@@ -271,6 +274,7 @@ def _after(lease: HeldLease, known: StoredLease | None, now_us: int) -> StoredLe
         valid_until_us=max(known.valid_until_us, lease.valid_until_us),
         asked_us=now_us if lease.granted > known.granted else known.asked_us,
         released=known.released and lease.granted <= known.granted,
+        counted=lease.counted if is_later else known.counted,
     )
 
 

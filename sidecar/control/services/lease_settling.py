@@ -108,7 +108,7 @@ def release(
             for granted in _granted_now(transaction, key, incarnation)
             if is_releasable(granted, presence, release_us)
         ]
-        _end(transaction, silent)
+        _end(transaction, silent, keeps_counted=True)
     return len(silent)
 
 
@@ -124,7 +124,8 @@ def is_releasable(granted: GrantedLease, presence: Presence, release_us: int) ->
     """Whether a lease has no window that ends, and a holder surely silent for so long."""
     return (
         granted.lease.key.counter.window.never_ends
-        and granted.outstanding > 0
+        and not granted.lease.released
+        and granted.lease.granted > granted.certain
         and presence.is_silent(granted, release_us + heard_within_us(release_us))
     )
 
@@ -139,12 +140,19 @@ def _granted_now(
     return [GrantedLease(lease, total.own)]
 
 
-def _end(transaction: WriteTransaction, leases: Sequence[GrantedLease]) -> None:
-    """Let nothing of leases be outstanding any more."""
+def _end(
+    transaction: WriteTransaction, leases: Sequence[GrantedLease], *, keeps_counted: bool = False
+) -> None:
+    """Let nothing of leases be outstanding any more, unless it `keeps_counted`: but that."""
     if not leases:
         return
     transaction.put_leases(
-        msgspec.structs.replace(granted.lease, granted=granted.own, released=True)
+        msgspec.structs.replace(
+            granted.lease,
+            granted=granted.own,
+            released=True,
+            counted=granted.lease.counted if keeps_counted else None,
+        )
         for granted in leases
     )
     transaction.next_lease_revision()

@@ -18,7 +18,8 @@ class StoredLease(msgspec.Struct, frozen=True):
     `granted`: up to where it may count by its own records. `number`: of its last request. `amount`:
     of the limit by which it was granted. `asked_us`: when it last asked. `since_us`: since when
     anything of it is outstanding. `released`: it was given up, at a known risk: nothing of it is
-    outstanding.
+    outstanding, but what was `counted` for certain, and was not sent to this plane; `None` where
+    nothing is known of that.
     """
 
     key: CounterKey
@@ -30,6 +31,7 @@ class StoredLease(msgspec.Struct, frozen=True):
     asked_us: int
     since_us: int
     released: bool = False
+    counted: int | None = None
 
 
 class GrantedLease(msgspec.Struct, frozen=True):
@@ -41,7 +43,13 @@ class GrantedLease(msgspec.Struct, frozen=True):
     @property
     def outstanding(self) -> int:
         """How much more the holder may count, as far as the plane knows what it has."""
-        return 0 if self.lease.released else max(0, self.lease.granted - self.own)
+        return max(0, (self.certain if self.lease.released else self.lease.granted) - self.own)
+
+    @property
+    def certain(self) -> int:
+        """Up to where the holder has counted for certain."""
+        counted = self.lease.counted
+        return self.own if counted is None else max(self.own, counted)
 
 
 class LeasePlace(msgspec.Struct, frozen=True):

@@ -130,7 +130,8 @@ class LeaseEntry(msgspec.Struct, frozen=True):
 
     `own`: what that incarnation has counted. `number`: of the last request about it. `waits`:
     no answer to that was taken, so it is not known what the plane made of it; `granted_max`: then,
-    up to where it may have been granted, else 0.
+    up to where it may have been granted, else 0. `counted`: of an incarnation that was left since
+    the plane lost state, what of it nobody sends again; `None` of others.
     """
 
     counter: CounterName
@@ -141,3 +142,4 @@ class LeaseEntry(msgspec.Struct, frozen=True):
     valid_until_us: int
     waits: bool = False
     granted_max: int = 0
+    counted: int | None = None

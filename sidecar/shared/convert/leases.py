@@ -111,6 +111,7 @@ def held_lease_to_message(entry: LeaseEntry) -> sync_pb2.HeldLease:
         number=entry.number,
         valid_until_us=entry.valid_until_us,
         granted_max=entry.granted_max,
+        counted=entry.counted,
     )
 
 

@@ -26,10 +26,13 @@ from sidecar.control.storage.level_port import LevelInstant
 from sidecar.control.storage.plan_values import PlanMove
 from sidecar.control.storage.recovery_values import ExpectedHolder, LeaseRecovery
 from sidecar.control.storage.sqlite import SqliteStore, migrate
-from sidecar.control.storage.values import LineFilter
+from sidecar.control.storage.values import CounterKey, LineFilter
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import Scope
 from sidecar.domain.company.subscription_changes import NOW, ResetUsage
+from sidecar.domain.limits.counters import CounterName
+from sidecar.domain.seats.model import Seat
+from sidecar.domain.seats.rules import SeatPool
 from sidecar.domain.time.sure import KnownTime
 from sidecar.domain.time.windows import WindowSpec, WindowUnit
 from tests.conformance.control.credits import put_credits
@@ -37,7 +40,7 @@ from tests.support.failing import Fuse, fails_at
 from tests.support.failing_planes import failing_connection
 from tests.support.tables import Row, Rows, rows_of
 from tests.unit.control.rollover_plane import RolloverPlane, catalog_of, monthly, on_plan, utc
-from tests.unit.control.support import ALICE, BOB, CAROL, Writer, record
+from tests.unit.control.support import ALICE, BOB, CAROL, LIFETIME, Writer, record
 
 MIGRATIONS = migrate.migrations()
 NEWEST = MIGRATIONS[-1][0]
@@ -65,6 +68,7 @@ ADDED: dict[int, dict[str, Row]] = {
     21: {},
     22: {},
     23: {"meta": (0,)},
+    24: {"lease": (None,)},
 }
 """What each migration gives to rows that were there."""
 COPIED = {20: {"incarnation": ("last_heard_us",)}}
@@ -105,6 +109,9 @@ def live(path: Path) -> None:
         transaction.put_lease_recovery(LeaseRecovery(plane.now_us, 0, plane.now_us))
         transaction.put_expected_holders([ExpectedHolder(BOB, plane.now_us, False)])
         transaction.put_leases([StoredLease(plane.key(plane.now_us), BOB, 9, 1, 0, 10, 0, 0)])
+        seats = CounterName("acme", "members", LIFETIME)
+        transaction.put_seats([Seat(seats, "ann", plane.now_us, 1)])
+        transaction.put_seat_pool(CounterKey("acme", "members", LIFETIME), SeatPool(1))
     store.close()
 
 

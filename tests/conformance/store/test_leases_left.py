@@ -116,13 +116,15 @@ def test_a_store_that_leaves_its_life_tells_what_it_has_counted_and_holds_no_mor
     for _ in range(2):  # told again, after a kill in between
         lower_all(opened)
         assert lease(opened) is None
-        assert [LeaseEntry(named(), "life-1", 5, 5, number, END_US)] == entries(opened)
+        told = LeaseEntry(named(), "life-1", 5, 5, number, END_US, counted=5)
+        assert [told] == entries(opened)
         opened.reopen()
     assert 0 == take(opened, result(number - 1, 45))
     opened.outbox.begin_incarnation("life-2", "life-1", 1)
     assert 5 == opened.used()
     [entry] = entries(opened)
-    assert ("life-1", 5, number) == (entry.incarnation, entry.granted, entry.number)
+    assert ("life-1", 5, 5) == (entry.incarnation, entry.granted, entry.counted)
+    assert number == entry.number
     assert number + 1 == ask(opened, 9).number
 
 

@@ -19,7 +19,10 @@ _KEY: Final = (
 )
 _TOTAL: Final = f"SELECT total FROM counter WHERE {_KEY}"
 _PARTS: Final = f"SELECT incarnation, amount FROM counter_part WHERE {_KEY}"
-_LEASES: Final = f"SELECT incarnation, granted FROM lease WHERE {_KEY} AND NOT released"
+_LEASES: Final = (
+    "SELECT incarnation, CASE WHEN released THEN coalesce(counted, 0) ELSE granted END "
+    f"FROM lease WHERE {_KEY} AND (counted IS NOT NULL OR NOT released)"
+)
 _PLANE: Final = bytes(16)
 
 

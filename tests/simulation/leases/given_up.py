@@ -21,12 +21,13 @@ from tests.simulation.leases.book import Book
 from tests.simulation.leases.plane_store import PlaneDatabase
 
 _KEY: Final = ", ".join(f"l.{column}" for column in KEY.split(", "))
-_OUTSTANDING: Final = (
-    f"SELECT {_KEY}, l.incarnation, l.granted, coalesce(p.amount, 0) FROM lease l "
-    f"LEFT JOIN counter_part p USING ({KEY}, incarnation) "
-    "WHERE NOT l.released AND l.granted > coalesce(p.amount, 0)"
+_LEASES: Final = (
+    f"SELECT {_KEY}, l.incarnation, coalesce(p.amount, 0) AS own, CASE WHEN l.released "
+    "THEN coalesce(l.counted, p.amount, 0) ELSE l.granted END AS reach, l.released FROM lease l "
+    f"LEFT JOIN counter_part p USING ({KEY}, incarnation)"
 )
-_RELEASED: Final = f"SELECT {_KEY}, l.incarnation FROM lease l WHERE l.released"
+_OUTSTANDING: Final = f"SELECT * FROM ({_LEASES}) WHERE reach > own"
+_RELEASED: Final = f"SELECT * FROM ({_LEASES}) WHERE released"
 _GRANTED: Final = f"SELECT {_KEY}, l.incarnation, l.granted FROM lease l"
 
 Held = tuple[CounterName, str]
@@ -78,12 +79,14 @@ class GivenUp:
     ) -> None:
         for row in store.rows(_RELEASED):
             held = name_of(row[:6]), str(UUID(bytes=row[6]))
-            if held in before:
-                granted, own = before[held]
+            own, reach, _ = row[7:]
+            known = max(own, reach)
+            reach_before, _ = before.get(held, (known, own))
+            if (released := reach_before - known) > 0:
                 if held[1] in present:
-                    self.violation = f"{granted - own} of {held} are released though it is there"
-                self._note(held, own, granted - own)
-                self.counted[held[0]] += (granted - own) * is_counted
+                    self.violation = f"{released} of {held} are released though it is there"
+                self._note(held, known, released)
+                self.counted[held[0]] += released * is_counted
 
     def told(self, name: CounterName, holder: str, granted: int) -> None:
         """Somebody was told up to where it may count."""
@@ -134,8 +137,8 @@ class GivenUp:
 
 
 def outstanding_in(store: PlaneDatabase) -> dict[Held, tuple[int, int]]:
-    """All that is outstanding: what was granted, and what of it was reported."""
+    """All that is outstanding: up to where each may count, and what of it was reported."""
     return {
-        (name_of(row[:6]), str(UUID(bytes=row[6]))): (row[7], row[8])
+        (name_of(row[:6]), str(UUID(bytes=row[6]))): (row[8], row[7])
         for row in store.rows(_OUTSTANDING)
     }

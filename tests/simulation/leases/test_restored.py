@@ -23,7 +23,7 @@ from sidecar.domain.catalog.model import (
 )
 from sidecar.domain.company.model import Company, Subscription
 from sidecar.domain.limits.reasons import GrantMode
-from sidecar.domain.time.units import DAY_US, HOUR_US, MILLISECOND_US, SECOND_US
+from sidecar.domain.time.units import DAY_US, HOUR_US, MILLISECOND_US, MINUTE_US, SECOND_US
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit
 from tests.simulation.leases import world as worlds
 from tests.simulation.leases.calls import Call
@@ -133,6 +133,21 @@ def test_what_was_used_by_a_limit_that_was_lost_counts_once_by_the_one_of_now(
         run.go_on(20 * MILLISECOND_US)
     assert 15 < run.used < MOST
     run.restore(image)
+    run.use_up()
+    assert MOST == run.used
+
+
+def test_what_a_restored_plane_knows_from_reports_alone_is_not_released_after_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = Run(monkeypatch, "lifetime", pods=2, seed=1)
+    run.world.plane.release_us = MINUTE_US
+    image = run.world.plane.store.image()
+    run.ask(0, 60)
+    run.go_on(3 * SECOND_US)
+    assert 60 == run.used
+    run.restore(image)
+    run.go_on(RECOVERED_US + 5 * MINUTE_US)
     run.use_up()
     assert MOST == run.used
 

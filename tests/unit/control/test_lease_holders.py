@@ -59,6 +59,11 @@ def lease(
     return StoredLease(key or key_of(), who, granted, 1, FOREVER_US, 1_000, asked_us, NOW_US)
 
 
+def left_behind(granted: int, counted: int, who: str = ALICE) -> StoredLease:
+    """A lease whose holder was left since a loss of state."""
+    return replace(lease(granted, who), counted=counted)
+
+
 def grant(store: PlaneStore, *leases: StoredLease) -> None:
     with store.write() as transaction:
         transaction.put_leases(leases)
@@ -275,6 +280,33 @@ def test_leases_of_lifetime_limits_are_released_after_a_long_silence(store: Plan
     assert 1 == release(store, found, watching, RELEASED_US, DAY_US)
     assert lease_of(store, ALICE) == replace(lease(50), released=True)
     assert 0 == release(store, found, watching, RELEASED_US, DAY_US)
+
+
+def test_what_was_counted_for_certain_is_never_released_by_itself(store: PlaneStore) -> None:
+    set_up(store, "acme")
+    grant(store, left_behind(100, 60), left_behind(70, 70, BOB))
+    count(store, ALICE, 40)
+    looker = LeaseLooker(DAY_US)
+    found = looker.look(store, None, NOBODY, RELEASED_US).releases
+    assert [(key_of(), ALICE)] == found
+    assert 1 == release(store, found, NOBODY, RELEASED_US, DAY_US)
+    assert [] == looker.look(store, None, NOBODY, RELEASED_US).releases
+    [counter] = listed(store, now_us=RELEASED_US)
+    assert 20 + 70 == counter.outstanding
+    count(store, ALICE, 20)  # it is sent in the end
+    [counter] = listed(store, now_us=RELEASED_US)
+    assert 70 == counter.outstanding
+
+
+def test_by_hand_what_was_counted_for_certain_is_counted_as_used_once(store: PlaneStore) -> None:
+    set_up(store, "acme")
+    grant(store, left_behind(100, 60))
+    found = LeaseLooker(DAY_US).look(store, None, NOBODY, RELEASED_US).releases
+    assert 1 == release(store, found, NOBODY, RELEASED_US, DAY_US)
+    assert Settled(1, 60, None) == _settle(store, Settlement.COUNTED, now_us=RELEASED_US)
+    assert Settled(0, 0, None) == _settle(store, Settlement.COUNTED, now_us=RELEASED_US)
+    assert 60 == used(store)
+    assert [] == listed(store, now_us=RELEASED_US)
 
 
 def test_who_comes_back_in_time_keeps_its_lease(store: PlaneStore) -> None:

@@ -77,6 +77,23 @@ def test_what_may_have_been_granted_does_not_count_where_no_state_was_lost(
     assert 50 == lease_of(store).granted
 
 
+@pytest.mark.parametrize(
+    ("number", "counted"),
+    [
+        pytest.param(5, 20, id="some_is_sent_again_since"),
+        pytest.param(3, 30, id="an_older_report"),
+    ],
+)
+def test_what_was_counted_for_certain_is_kept_as_it_was_last_told(
+    store: PlaneStore, number: int, counted: int
+) -> None:
+    grant(store, replace(LEASE, granted=50, number=3, counted=30))
+    lost(store, alice=WitnessedHolder(9, TODAY.end_us))
+    for _ in range(2):
+        tell(store, replace(holds(40, number=number), counted=20))
+        assert counted == lease_of(store).counted
+
+
 def test_what_was_given_back_is_believed_without_a_loss_too(store: PlaneStore) -> None:
     grant(store, replace(LEASE, granted=50, number=3))
     assert Reported(1, 0) == tell(store, holds(40))

@@ -108,6 +108,8 @@ async def test_reports_are_taken_under_the_planes_epoch_alone(calls: Calls) -> N
         (_held(number=-1), "leases[0].number"),
         (_held(valid_until_us=-(2**63)), "leases[0].valid_until_us"),
         (_held(granted_max=-1), "leases[0].granted_max"),
+        (_held(counted=-1), "leases[0].counted"),
+        (_held(counted=6), "leases[0].counted"),
         (_held(counter=sync_pb2.CounterAddress(company="a" * 300)), "leases[0].counter.company"),
         (_held(counter=sync_pb2.CounterAddress(feature="\n")), "leases[0].counter.feature"),
         (

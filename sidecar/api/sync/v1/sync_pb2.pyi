@@ -1282,6 +1282,7 @@ class HeldLease(_message.Message):
     NUMBER_FIELD_NUMBER: _builtins.int
     VALID_UNTIL_US_FIELD_NUMBER: _builtins.int
     GRANTED_MAX_FIELD_NUMBER: _builtins.int
+    COUNTED_FIELD_NUMBER: _builtins.int
     incarnation: _builtins.str
     """UUID of the store under which it was granted: the present one or an earlier one of the same store."""
     granted: _builtins.int
@@ -1293,6 +1294,10 @@ class HeldLease(_message.Message):
     granted_max: _builtins.int
     """Up to where the last request may have been granted, where its answer was not taken: a plane that does not know that
     request goes by this, until it hears a later one. 0: the answer was taken.
+    """
+    counted: _builtins.int
+    """Up to where it was counted, and not sent under a later incarnation: of that nothing is ever released. Of incarnations
+    that were left since the plane lost state; unset: not known.
     """
     @_builtins.property
     def counter(self) -> Global___CounterAddress:
@@ -1307,12 +1312,15 @@ class HeldLease(_message.Message):
         number: _builtins.int = ...,
         valid_until_us: _builtins.int = ...,
         granted_max: _builtins.int = ...,
+        counted: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["counter", b"counter"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_counted", b"_counted", "counted", b"counted", "counter", b"counter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counter", b"counter", "granted", b"granted", "granted_max", b"granted_max", "incarnation", b"incarnation", "number", b"number", "valid_until_us", b"valid_until_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_counted", b"_counted", "counted", b"counted", "counter", b"counter", "granted", b"granted", "granted_max", b"granted_max", "incarnation", b"incarnation", "number", b"number", "valid_until_us", b"valid_until_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__counted: _TypeAlias = _typing.Literal["counted"]  # noqa: Y015
+    _WhichOneofArgType__counted: _TypeAlias = _typing.Literal["_counted", b"_counted"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__counted) -> _WhichOneofReturnType__counted | None: ...
 
 Global___HeldLease: _TypeAlias = HeldLease  # noqa: Y015
 

@@ -34,7 +34,7 @@ _COLUMNS: Final = (
 )
 _KEY: Final = "l.company, l.feature, l.window_end_us, l.window_start_us, l.slot, l.dimension_values"
 _TERMS: Final = (
-    "l.granted, l.number, l.valid_until_us, l.amount, l.asked_us, l.since_us, l.released"
+    "l.granted, l.number, l.valid_until_us, l.amount, l.asked_us, l.since_us, l.released, l.counted"
 )
 _KEY_IS: Final = (
     "{0}.company = ? AND {0}.feature = ? AND {0}.window_end_us = ? AND {0}.window_start_us = ? "
@@ -47,7 +47,8 @@ _OWN: Final = (
     "AND p.incarnation = l.incarnation"
 )
 _OUTSTANDING: Final = (
-    "CASE WHEN l.released THEN 0 ELSE max(0, l.granted - coalesce(p.amount, 0)) END"
+    "max(0, CASE WHEN l.released THEN coalesce(l.counted, p.amount, 0) ELSE l.granted END "
+    "- coalesce(p.amount, 0))"
 )
 # Constants alone are put together. Halves of 32 bits are summed: sum() fails past int64.
 _TOTAL: Final = f"SELECT c.total FROM counter c WHERE {_KEY_IS.format('c')}"  # noqa: S608
@@ -255,11 +256,11 @@ def _columns(wanted: LeasesElsewhere) -> dict[str, object]:
 
 
 def _granted(*row: Any) -> GrantedLease:
-    return GrantedLease(_lease(codec.counter_row_key(*row[:6]), *row[6:14]), row[14])
+    return GrantedLease(_lease(codec.counter_row_key(*row[:6]), *row[6:15]), row[15])
 
 
 def _lease(key: CounterKey, incarnation: bytes, *terms: Any) -> StoredLease:
-    granted, number, valid_until_us, amount, asked_us, since_us, released = terms
+    granted, number, valid_until_us, amount, asked_us, since_us, released, counted = terms
     return StoredLease(
         key,
         codec.incarnation_text(incarnation),
@@ -270,4 +271,5 @@ def _lease(key: CounterKey, incarnation: bytes, *terms: Any) -> StoredLease:
         asked_us,
         since_us,
         bool(released),
+        counted,
     )

@@ -25,10 +25,11 @@ class SqliteLeaseWrites(SqliteReads):
     def put_leases(self, leases: Iterable[StoredLease]) -> None:
         # Not REPLACE, which would write the entries of all indexes anew.
         self._connection.executemany(
-            "INSERT INTO lease VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+            "INSERT INTO lease VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT DO UPDATE SET (granted, number, valid_until_us, amount, asked_us, "
-            "since_us, released) = (excluded.granted, excluded.number, excluded.valid_until_us, "
-            "excluded.amount, excluded.asked_us, excluded.since_us, excluded.released)",
+            "since_us, released, counted) = (excluded.granted, excluded.number, "
+            "excluded.valid_until_us, excluded.amount, excluded.asked_us, excluded.since_us, "
+            "excluded.released, excluded.counted)",
             [
                 (
                     *codec.counter_columns(lease.key),
@@ -40,6 +41,7 @@ class SqliteLeaseWrites(SqliteReads):
                     lease.asked_us,
                     lease.since_us,
                     lease.released,
+                    lease.counted,
                 )
                 for lease in leases
             ],
