@@ -11,6 +11,7 @@ ROUNDS ?= 1000
 MINUTES ?= 10
 SEEDS ?= 1000
 SEED ?=
+KIND ?= leases
 JOBS ?=
 MUTATIONS ?=
 CASES ?= $(or $(TALLYD_SHARED),../shared)/cases
@@ -61,8 +62,8 @@ kills: $(DEV_STAMP) ## Start a sidecar ROUNDS=1000 times on a disk that fails, a
 	$(BIN)/python -m tests.crash.lives --rounds $(ROUNDS)
 
 .PHONY: sim
-sim: $(DEV_STAMP) ## Play SEEDS=1000 runs of leases under faults on virtual time; SEED=k replays one, JOBS=n at once, MUTATIONS=1 finds bugs
-	$(BIN)/python -m tests.simulation.leases \
+sim: $(DEV_STAMP) ## Play SEEDS=1000 runs of KIND=leases under faults on virtual time; SEED=k replays one, JOBS=n at once, MUTATIONS=1 finds bugs
+	$(BIN)/python -m tests.simulation.$(KIND) \
 		$(if $(SEED),--seed $(SEED),--seeds $(SEEDS) $(if $(JOBS),--jobs $(JOBS)) \
 			$(if $(MUTATIONS),--mutations))
 

@@ -27,7 +27,10 @@ _ALLOWED: Final = Reason.ALLOWED
 
 
 class Call(msgspec.Struct, frozen=True):
-    """What an application asks. `late_us`: how long ago it happened. `key`: empty for none."""
+    """What an application asks. `late_us`: how long ago it happened. `key`: empty for none.
+
+    `model`: empty for none, as `user` is.
+    """
 
     attempt: str
     company: str
@@ -38,6 +41,7 @@ class Call(msgspec.Struct, frozen=True):
     mode: GrantMode = GrantMode.ALL_OR_NOTHING
     late_us: int = 0
     patience_us: int = 1_000 * MILLISECOND_US
+    model: str = ""
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -100,7 +104,8 @@ class Calls:
     def _decide(self, call: Call, asked: Needs) -> Answer | Replay | Needs | bytes:
         process = self._process
         now_us = process.now_us
-        dimensions = {"user": call.user} if call.user else {}
+        named = {"user": call.user, "model": call.model}
+        dimensions = {name: value for name, value in named.items() if value}
         is_report = call.mode is GrantMode.RECORD_ONLY
         metadata = {ATTEMPT: call.attempt, KIND: REPORT if is_report else CHECK}
         check = Check(

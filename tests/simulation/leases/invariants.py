@@ -71,6 +71,10 @@ class Invariants:
         """Note that something is not as it must be, unless something was before."""
         self.violation = self.violation or what
 
+    def offer_of(self, name: CounterName) -> Offer:
+        """What is sold that a counter is of."""
+        return offer_of_slot(name.feature, name.counter.slot)
+
     def _read_ledger(self) -> None:
         book = self._world.book
         book.read_ledger(self._world.plane.store.rows(_LINES, book.ledger_row))
@@ -80,7 +84,7 @@ class Invariants:
         world = self._world
         now_us = world.timeline.now_us
         for name in counted.counters:
-            offer = offer_of_slot(name.feature, name.counter.slot)
+            offer = self.offer_of(name)
             window, tallied = name.counter.window, world.book.counters[name]
             most = world.ceilings.most(name.company, offer, window.start_us, window.end_us)
             most += world.given_up.allows(name) + most_in_a_window(world, name, offer)
@@ -148,7 +152,7 @@ class Invariants:
             return  # it does not know what came back, or was voided, since
         used, corrections, by_holder = account_of(world.plane.store, name)
         outstanding = sum(by_holder.values())
-        offer = offer_of_slot(name.feature, name.counter.slot)
+        offer = self.offer_of(name)
         window = name.counter.window
         most = world.ceilings.most(name.company, offer, window.start_us, window.end_us)
         tallied = world.book.counters.get(name)

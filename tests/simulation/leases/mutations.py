@@ -6,8 +6,8 @@ its first line.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -38,42 +38,18 @@ from sidecar.storage import opening
 from sidecar.storage.leases import Leases
 from sidecar.storage.outbox import Outbox, OutboxRun
 from tests.simulation.leases.generate import schedule_of
+from tests.simulation.leases.mutating import Mutations
 from tests.simulation.leases.player import play
 
-Mutation = Callable[[ExitStack], None]
 
-MUTATIONS: Final[dict[str, Mutation]] = {}
-
-
-@contextmanager
-def mutated(name: str) -> Iterator[None]:
-    """Have one thing wrong for as long as the block lasts."""
-    with ExitStack() as stack:
-        MUTATIONS[name](stack)
-        yield
+def _play_seed(seed: int, only: Collection[str]) -> str:
+    return play(schedule_of(seed, only)).violation
 
 
-def first_seed_that_shows(
-    name: str, seeds_max: int, only: Collection[str] = ()
-) -> tuple[int, str] | None:
-    """The first of so many seeds in which a mutation is found, and what is seen of it.
-
-    `only`: what happens in them (see `KINDS`), rather than all there is.
-    """
-    with mutated(name):
-        for seed in range(1, seeds_max + 1):
-            violation = play(schedule_of(seed, only)).violation
-            if violation:
-                return seed, violation
-    return None
+MUTATIONS: Final = Mutations(_play_seed)
 
 
-def _mutation(mutation: Mutation) -> Mutation:
-    MUTATIONS[mutation.__name__] = mutation
-    return mutation
-
-
-@_mutation
+@MUTATIONS.add
 def spent_before_stored(stack: ExitStack) -> None:
     """A lease is spent of which the store notes nothing beside the counter."""
     take = store_leases._take
@@ -85,7 +61,7 @@ def spent_before_stored(stack: ExitStack) -> None:
     stack.enter_context(patch.object(store_leases, "_take", forgetful))
 
 
-@_mutation
+@MUTATIONS.add
 def granted_twice_on_retry(stack: ExitStack) -> None:
     """Whose answer was lost is told what was in it once more, on top of what is granted now."""
     answer = plane_leases._Granter.answer
@@ -104,7 +80,7 @@ def granted_twice_on_retry(stack: ExitStack) -> None:
     stack.enter_context(patch.object(plane_leases._Granter, "answer", generous))
 
 
-@_mutation
+@MUTATIONS.add
 def settled_twice(stack: ExitStack) -> None:
     """What a holder has reported is taken from its lease twice."""
 
@@ -118,7 +94,7 @@ def settled_twice(stack: ExitStack) -> None:
     _patch_outstanding(stack, account)
 
 
-@_mutation
+@MUTATIONS.add
 def handed_out_again_after_a_while(stack: ExitStack) -> None:
     """A lease that its holder has not asked about for a while is taken to be free."""
 
@@ -144,14 +120,14 @@ def _patch_outstanding(stack: ExitStack, outstanding: Callable[..., int]) -> Non
     stack.enter_context(patch.object(SqliteReads, "lease_account", account))
 
 
-@_mutation
+@MUTATIONS.add
 def no_incarnation_for_a_copy(stack: ExitStack) -> None:
     """A copied disk, or one that lost its last commits, goes on as who it was."""
     same = patch.object(opening, "with_new_incarnation", lambda known, *_: known)
     stack.enter_context(same)
 
 
-@_mutation
+@MUTATIONS.add
 def zeroed_before_sent(stack: ExitStack) -> None:
     """Records are forgotten as they are sent, rather than once the plane has them."""
     next_run = Outbox.next_run
@@ -165,7 +141,7 @@ def zeroed_before_sent(stack: ExitStack) -> None:
     stack.enter_context(patch.object(Outbox, "next_run", forgetful))
 
 
-@_mutation
+@MUTATIONS.add
 def outlives_its_segment(stack: ExitStack) -> None:
     """A lease is said to be good for the whole window, whatever becomes of the limit in it."""
     terms = lease_terms.TermsFinder.terms
@@ -179,7 +155,7 @@ def outlives_its_segment(stack: ExitStack) -> None:
     stack.enter_context(patch.object(lease_terms.TermsFinder, "terms", endless))
 
 
-@_mutation
+@MUTATIONS.add
 def burned_is_billed(stack: ExitStack) -> None:
     """What a holder may have spent is counted as used when it reports."""
     report = lease_recovery.report
@@ -200,7 +176,7 @@ def burned_is_billed(stack: ExitStack) -> None:
     stack.enter_context(patch("sidecar.control.rpc.report_answers.take_report", counting))
 
 
-@_mutation
+@MUTATIONS.add
 def recalled_before_recorded(stack: ExitStack) -> None:
     """A recall is obeyed by what was used a moment ago, before what is being counted."""
     request = Leases.request
@@ -214,13 +190,13 @@ def recalled_before_recorded(stack: ExitStack) -> None:
     stack.enter_context(patch.object(Leases, "request", hasty))
 
 
-@_mutation
+@MUTATIONS.add
 def epoch_ignored(stack: ExitStack) -> None:
     """A plane that lost state grants as if it had not."""
     stack.enter_context(patch.object(Recovery, "withholds", lambda *_: False))
 
 
-@_mutation
+@MUTATIONS.add
 def earlier_answer_taken(stack: ExitStack) -> None:
     """An answer is taken whatever was asked since."""
 
@@ -239,7 +215,7 @@ def earlier_answer_taken(stack: ExitStack) -> None:
     stack.enter_context(patch.object(Leases, "take", credulous))
 
 
-@_mutation
+@MUTATIONS.add
 def number_not_stored(stack: ExitStack) -> None:
     """Numbers of requests begin anew with each process."""
     init, request = Leases.__init__, Leases.request
@@ -259,7 +235,7 @@ def number_not_stored(stack: ExitStack) -> None:
     stack.enter_context(patch.object(Leases, "request", from_memory))
 
 
-@_mutation
+@MUTATIONS.add
 def witness_not_written(stack: ExitStack) -> None:
     """The plane's witness is there, and sees nothing."""
     note = MemoryWitness.note
@@ -270,7 +246,7 @@ def witness_not_written(stack: ExitStack) -> None:
     stack.enter_context(patch.object(MemoryWitness, "note", blind))
 
 
-@_mutation
+@MUTATIONS.add
 def given_back_before_lowered(stack: ExitStack) -> None:
     """A lease is said to be given back that may be spent still."""
     request = Leases.request
@@ -290,7 +266,7 @@ def given_back_before_lowered(stack: ExitStack) -> None:
     stack.enter_context(patch.object(Leases, "request", keeping))
 
 
-@_mutation
+@MUTATIONS.add
 def lower_amount_ignored(stack: ExitStack) -> None:
     """A lease is spent though the limit is known to be lower than that by which it was granted."""
     take = Leases.take
@@ -307,7 +283,7 @@ def lower_amount_ignored(stack: ExitStack) -> None:
     stack.enter_context(patch.object(Leases, "take", heedless))
 
 
-@_mutation
+@MUTATIONS.add
 def released_though_it_is_there(stack: ExitStack) -> None:
     """What is leased of LIFETIME limits is released whoever holds it."""
 
@@ -318,7 +294,7 @@ def released_though_it_is_there(stack: ExitStack) -> None:
     stack.enter_context(patch.object(lease_maintenance, "is_releasable", always))
 
 
-@_mutation
+@MUTATIONS.add
 def released_twice(stack: ExitStack) -> None:
     """What is released of a lease is taken from what was used, too."""
     end = lease_settling._end
@@ -334,13 +310,13 @@ def released_twice(stack: ExitStack) -> None:
     stack.enter_context(patch.object(lease_settling, "_end", generous))
 
 
-@_mutation
+@MUTATIONS.add
 def carried_before_settled(stack: ExitStack) -> None:
     """What was carried into a window is leased whatever is leased of the windows before."""
     stack.enter_context(patch.object(lease_terms.TermsFinder, "_unsettled", lambda *_: 0))
 
 
-@_mutation
+@MUTATIONS.add
 def carried_once_more_where_late(stack: ExitStack) -> None:
     """What packs and rollover had left is there again in each window that others follow."""
 

@@ -11,6 +11,7 @@ from sidecar.control.rpc.lease_answers import LeaseCall
 from sidecar.control.rpc.lease_groups import LeaseGroups
 from sidecar.control.services import lease_recovery
 from sidecar.control.services.close_windows import RollingCatalogs, any_due, close_windows
+from sidecar.control.services.credit_debts import FIRST_DEBT, balances_in_debt, repay_debts
 from sidecar.control.services.filling import Filler, any_unfinished
 from sidecar.control.services.filling_walk import FillingWalker
 from sidecar.control.services.lease_maintenance import LeaseLooker, note_heard
@@ -189,6 +190,9 @@ class Plane:
             self._filling_walker.step(self.store, self.sure_us)
         while any_unfinished(self.store):
             self._filler.step(self.store, self.sure_us)
+        debts = balances_in_debt(self.store, FIRST_DEBT)
+        if debts:
+            repay_debts(self.store, debts, self.now_us)
         noted_us = heard_within_us(self.release_us) // 2
         if self.timeline.now_us - self._noted_us >= noted_us - MAINTAIN_US:
             self._noted_us = self.timeline.now_us

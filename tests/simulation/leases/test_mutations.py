@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.leases.mutations import MUTATIONS, first_seed_that_shows
+from tests.simulation.leases.mutations import MUTATIONS
 
 QUICK = ("zeroed_before_sent", "settled_twice", "handed_out_again_after_a_while")
 QUICK_SEEDS = 20
@@ -28,10 +28,10 @@ SHOWN_BY = {
 
 @pytest.mark.parametrize("name", QUICK)
 def test_a_deliberate_bug_is_found_soon(name: str) -> None:
-    assert first_seed_that_shows(name, QUICK_SEEDS, SHOWN_BY.get(name, ())) is not None
+    assert MUTATIONS.first_seed_that_shows(name, QUICK_SEEDS, SHOWN_BY.get(name, ())) is not None
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_every_deliberate_bug_is_found(name: str) -> None:
-    assert first_seed_that_shows(name, SEEDS, SHOWN_BY.get(name, ())) is not None
+    assert MUTATIONS.first_seed_that_shows(name, SEEDS, SHOWN_BY.get(name, ())) is not None
