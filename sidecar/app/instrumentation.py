@@ -34,6 +34,7 @@ class DecisionObserver:
         self._errors = metrics.errors
         self._fallbacks = metrics.fallbacks
         self._shadow_denials = metrics.shadow_denials
+        self._low_balances = metrics.low_balances
 
     def decided(
         self, feature: str, allowed: bool, reason: Reason, replayed: bool, nanoseconds: int
@@ -50,6 +51,10 @@ class DecisionObserver:
         """SHADOW limits of a feature would have denied a check."""
         for limit in limits:
             self._shadow_denials.add(feature, limit)
+
+    def fell_low(self, feature: str) -> None:
+        """A check took a balance of credits to a low one, or below."""
+        self._low_balances.add(feature)
 
     def failed(self, reason: str) -> None:
         """A check could not be answered."""

@@ -9,7 +9,8 @@ import structlog
 
 from sidecar.directory.directory import Directory
 from sidecar.domain.bounds import COMPANY_NAMES_MAX
-from sidecar.domain.catalog.model import Catalog, CatalogSnapshot, ExistingCompanies, Plan
+from sidecar.domain.catalog.model import Catalog, CatalogSnapshot, Plan
+from sidecar.domain.catalog.plan_terms import ExistingCompanies
 from sidecar.domain.company.model import Company, CompanySnapshot
 from sidecar.domain.company.terms import with_grace
 from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot, phase_at

@@ -27,6 +27,9 @@ def burned_facts(decision: pb.Decision) -> Iterator[tuple[str, Cell]]:
         if burned.HasField("left"):
             text += f"; {number(burned.left)} left"
         yield "burns", text
+        for threshold in burned.low_balance:
+            name = output.printable(burned.feature)
+            yield "warning", Painted(f"{name} is at or below {number(threshold)}", "yellow")
 
 
 def price_facts(

@@ -7,7 +7,7 @@ from typing import Final
 
 from sidecar.api.catalog.v1 import catalog_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
-from sidecar.cli.kind_words import limit_kind_notes, overdraft_change_text, overdraft_lines
+from sidecar.cli.kind_words import balance_lines, limit_kind_notes, overdraft_change_text
 from sidecar.cli.output import number
 from sidecar.cli.reason_words import REASON_WORDS
 from sidecar.cli.times import span_of
@@ -270,7 +270,7 @@ def grant_lines(grant: catalog_pb2.EntitlementGrant, kind: int) -> list[str]:
         return changes
     lines = [limit_text(limit, terse=True) for limit in grant.limits] or ["unlimited"]
     lines += [rate_limit_text(rate, terse=True) for rate in grant.rates]
-    return lines + overdraft_lines(grant.overdraft)
+    return lines + balance_lines(grant)
 
 
 def _scope_notes(scope: catalog_pb2.Scope) -> Iterable[str]:

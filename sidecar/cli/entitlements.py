@@ -14,7 +14,7 @@ from sidecar.cli import output
 from sidecar.cli.common import ExitCode, examples, json_option, sidecar_option, timeout_option
 from sidecar.cli.completion import complete_company, complete_feature
 from sidecar.cli.describe import basis_text, limit_text, rate_limit_text, reason_name, status_name
-from sidecar.cli.kind_words import feature_kind_lines, overdraft_lines
+from sidecar.cli.kind_words import balance_lines, feature_kind_lines
 from sidecar.cli.output import Cell, Painted
 from sidecar.cli.servers import connect
 from sidecar.cli.times import InstantType, at_facts, time_zone_option
@@ -100,7 +100,7 @@ def _rows(entitlement: pb.Entitlement) -> Iterable[list[Cell]]:
     if not grants and feature.kind in _LIMITED and entitlement.entitled:
         grants = ["unlimited"]
     grants += [rate_limit_text(rate) for rate in entitlement.rates]
-    grants += overdraft_lines(entitlement.overdraft)
+    grants += balance_lines(entitlement)
     grants += feature_kind_lines(feature)
     grants = grants or [entitlement.config_value]
     yield [feature.key, kind, entitled, grants[0]]

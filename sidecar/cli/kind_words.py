@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sidecar.api.catalog.v1 import catalog_pb2
+from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.cli.output import number
 from sidecar.cli.times import span_of
 from sidecar.cli.window_words import window_words
@@ -22,9 +23,12 @@ def limit_kind_notes(limit: catalog_pb2.Limit) -> Iterable[str]:
         yield f"at most {number(swaps.amount)} swaps per {window_words(swaps.window)}"
 
 
-def overdraft_lines(overdraft: int) -> list[str]:
-    """Write how much may be owed, if anything."""
-    return [f"overdraft: {number(overdraft)}"] if overdraft else []
+def balance_lines(granted: pb.Entitlement | catalog_pb2.EntitlementGrant) -> list[str]:
+    """Write how much of a balance may be owed, if anything, and what a low one is."""
+    lines = [f"overdraft: {number(granted.overdraft)}"] if granted.overdraft else []
+    if granted.low_balance:
+        lines.append(f"low balance: {', '.join(map(number, granted.low_balance))}")
+    return lines
 
 
 def overdraft_change_text(change: catalog_pb2.OverdraftChange) -> str:

@@ -25,6 +25,9 @@ _COLOURS: Final = {
     pb.ENTITLEMENT_EVENT_THRESHOLD: "yellow",
     pb.ENTITLEMENT_EVENT_EXHAUSTED: "red",
     pb.ENTITLEMENT_EVENT_RESET: "green",
+    pb.ENTITLEMENT_EVENT_LOW_BALANCE: "yellow",
+    pb.ENTITLEMENT_EVENT_BALANCE_EXHAUSTED: "red",
+    pb.ENTITLEMENT_EVENT_TOPPED_UP: "green",
 }
 _KIND_CELLS: Final = len("threshold")
 
@@ -73,7 +76,8 @@ def command(
     """Show what changes for COMPANY, one line an event, until Ctrl-C.
 
     It starts with the present state of each feature. Then come changes of what the company may do,
-    thresholds that its usage reaches, limits that are used up, and those that start again.
+    thresholds that its usage reaches, limits that are used up, and those that start again. Of a
+    balance of credits: that it is low, used up, or topped up.
     """
     request = pb.WatchEntitlementsRequest(
         company=company, features=features, dimensions=dict(dimensions)
@@ -89,7 +93,9 @@ def command(
 
 
 def _line(event: pb.WatchEntitlementsResponse) -> str:
-    name = str(enum_name(pb.EntitlementEvent.DESCRIPTOR, event.event)).lower().ljust(_KIND_CELLS)
+    name = str(enum_name(pb.EntitlementEvent.DESCRIPTOR, event.event)).lower()
+    name = name.removeprefix("balance_").removesuffix("_balance").replace("_", " ")
+    name = name.ljust(_KIND_CELLS)
     kind = output.paint(name, _COLOURS[event.event]) if event.event in _COLOURS else name
     details = printable(f"{event.feature}  {'; '.join(_details(event))}")
     return f"{local_time(instant_of(event.at))}  {kind}  {details}".rstrip()
@@ -98,6 +104,10 @@ def _line(event: pb.WatchEntitlementsResponse) -> str:
 def _details(event: pb.WatchEntitlementsResponse) -> Iterator[str]:
     if event.event == pb.ENTITLEMENT_EVENT_THRESHOLD:
         yield f"{event.percent} % is reached"
+    if event.event == pb.ENTITLEMENT_EVENT_LOW_BALANCE:
+        yield f"at or below {number(event.low_balance)}"
+    if event.HasField("balance"):
+        yield f"balance {number(event.balance.balance)}"
     if event.HasField("entitlement"):
         yield _rights(event)
     yield from map(_usage, event.limits)

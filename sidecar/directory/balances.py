@@ -53,6 +53,16 @@ class Balance:
             self._from_us, self._until_us = found.from_us, found.until_us
         return self._sources
 
+    @property
+    def overdraft(self) -> int:
+        """What may be owed, in micro-credits."""
+        return self._entitlement.overdraft
+
+    @property
+    def low(self) -> tuple[int, ...]:
+        """Balances that are low, the highest first, in micro-credits."""
+        return self._entitlement.low_balance
+
     def span(self, at_us: int) -> tuple[int, int]:
         """From when until when the sources of an instant stay as they are."""
         self.at(at_us)

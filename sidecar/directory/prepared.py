@@ -78,12 +78,14 @@ class PreparedSource(NamedTuple):
 class PreparedCost(NamedTuple):
     """What a usual check burns of one balance; `sources`: all of them, in burn order.
 
-    `wire`: all of the record's cost before its amount.
+    `wire`: all of the record's cost before its amount. `low`: what is left in all, with the whole
+    overdraft, where the balance is a low one; ascending.
     """
 
     wire: bytes
     table: CostTable
     sources: tuple[PreparedSource, ...]
+    low: tuple[int, ...] = ()
 
 
 class PreparedFeature(NamedTuple):

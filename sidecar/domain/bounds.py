@@ -48,6 +48,8 @@ STALE_AFTER_US_MAX: Final = 365 * DAY_US
 VALUE_AMOUNTS_MAX: Final = 256
 """Most values of a limit's dimension that have an amount of their own."""
 WARNING_PERCENTS_MAX: Final = 16
+LOW_BALANCES_MAX: Final = 8
+"""Most thresholds of a balance below which it is low."""
 WARNING_PERCENT_MAX: Final = 1000
 OVERRIDES_MAX: Final = 1000
 COMPANY_NAMES_MAX: Final = 20

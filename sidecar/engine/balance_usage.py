@@ -19,6 +19,7 @@ from sidecar.domain.credits.costs import (
     cost_of_report,
 )
 from sidecar.domain.credits.held_grants import split
+from sidecar.domain.credits.low_balance import part_of_balance, reached
 from sidecar.domain.credits.prices import Price
 from sidecar.domain.leases.model import LeaseNeed, LeaseStatus
 from sidecar.domain.limits.decision import CreditPart, CreditsBurned
@@ -46,6 +47,7 @@ class BalanceUsage:
         "_at_us",
         "_authority",
         "_company",
+        "_low",
         "_now_us",
         "_reading",
         "_sources",
@@ -75,6 +77,7 @@ class BalanceUsage:
         resolved = company.feature(feature)
         balance = None if resolved is None else resolved.balance
         self._sources = () if balance is None else balance.at(at_us)
+        self._low = () if balance is None else balance.low
 
     def cost(self, quantity: int, *, has_happened: bool = False) -> int:
         """What a quantity costs; `OutOfRange` where that is too much, unless it has happened."""
@@ -167,7 +170,8 @@ class BalanceUsage:
             in_all = sum(_left_in_all(usage) for usage in self._usages())
             left = min(INT64_MAX, in_all - amount)
         told = tuple(CreditPart(source.source.limit.id, part) for source, part in parts)
-        return CreditsBurned(self.feature, needed, amount, told, left)
+        low = self._reached(amount) if self._low and amount else ()
+        return CreditsBurned(self.feature, needed, amount, told, left, low)
 
     def burn(self, needed: int) -> bytes:
         """Burn what is covered of a cost here; the parts of the record that say so, burns only."""
@@ -185,6 +189,18 @@ class BalanceUsage:
     def sources(self) -> list[tuple[BalanceSource, QuotaUsage]]:
         """All sources, in burn order, with their usage as it is."""
         return list(zip(self._sources, self._usages(), strict=True))
+
+    def _reached(self, amount: int) -> tuple[int, ...]:
+        """The low balances that burning an amount takes this one to, or below.
+
+        Reads no more sources than it takes to know that there are none.
+        """
+        before = 0
+        for usage, source in zip(self._usages(), self._sources, strict=False):
+            before += part_of_balance(source.source, usage)
+            if before - amount > self._low[0]:
+                return ()
+        return reached(self._low, before, before - amount)
 
     def _parts(self, amount: int) -> list[tuple[BalanceSource, int]]:
         lefts = zip(self._sources, (usage.left for usage in self._usages()), strict=False)

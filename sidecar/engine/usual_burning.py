@@ -1,11 +1,13 @@
 """What a usual check burns: its cost, of one source for each balance, with little that is built.
 
 Usual is that the first source that has anything left here has all of it. What is split over
-sources, what lacks a lease, and what is free goes the general way (`burning`).
+sources, what lacks a lease, what takes the balance to a low one, and what is free goes the general
+way (`burning`).
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -59,7 +61,8 @@ def prepared_costs(
         prepared = tuple(_prepared(sources, encode))
         if not 0 < len(sources) == len(prepared) <= SOURCES_ADDED_UP_MAX:
             return PreparedCosts(None, from_us, until_us)
-        found.append(PreparedCost(encode_balance(each.credits), each.table, prepared))
+        low = tuple(sorted(balance.overdraft + each for each in balance.low))
+        found.append(PreparedCost(encode_balance(each.credits), each.table, prepared, low))
     return PreparedCosts(tuple(found), from_us, until_us)
 
 
@@ -93,7 +96,7 @@ def usual_burn(
     """
     burns = wires = b""
     told: list[tuple[Any, int, int]] = []
-    for wire, table, sources in costs:
+    for wire, table, sources, low in costs:
         price = table.otherwise
         if table.by:
             price = table.prices.get(dimensions.get(table.by, ""), price)
@@ -106,6 +109,8 @@ def usual_burn(
         if burned is None:
             return None
         source, left = burned
+        if low and low[-1] >= left and bisect_left(low, left) != bisect_left(low, left + needed):
+            return None
         amount = pack_amount(needed)
         burns += source.wire + amount
         wires += wire + amount

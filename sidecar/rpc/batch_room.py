@@ -18,6 +18,7 @@ from sidecar.domain.bounds import (
     DIMENSIONS_MAX,
     IDENTIFIER_BYTES_MAX,
     LIMITS_MAX,
+    LOW_BALANCES_MAX,
     WARNING_PERCENTS_MAX,
 )
 from sidecar.domain.catalog.kinds import COSTS_MAX
@@ -39,7 +40,8 @@ _AMOUNT_BYTES: Final = 11
 def _burned_bytes(feature_bytes: int) -> int:
     """Most bytes of what was burned of a balance, whose key has so many."""
     part = IDENTIFIER_BYTES_MAX + _NAME_BYTES + _AMOUNT_BYTES
-    return feature_bytes + _NAME_BYTES + 3 * _AMOUNT_BYTES + PARTS_TOLD_MAX * part
+    amounts = (3 + LOW_BALANCES_MAX) * _AMOUNT_BYTES
+    return feature_bytes + _NAME_BYTES + amounts + PARTS_TOLD_MAX * part
 
 
 _LARGEST_BYTES: Final = (

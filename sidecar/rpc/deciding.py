@@ -60,6 +60,10 @@ class Observer(Protocol):
         """SHADOW limits of a feature would have denied a check."""
         ...
 
+    def fell_low(self, feature: str) -> None:
+        """A check took a balance of credits to a low one, or below."""
+        ...
+
     def failed(self, reason: str) -> None:
         """A check could not be answered."""
         ...
@@ -223,6 +227,9 @@ class Deciding:
             observer.fell_back(basis.fallback, allowed)
         if decision.shadow_denials:
             observer.shadow_denied(feature, decision.shadow_denials)
+        for burned in decision.burned:
+            if burned.low_balance:
+                observer.fell_low(burned.feature)
 
     def touch(self, request: Touching) -> None:
         """Wake those who watch what a request counted on."""

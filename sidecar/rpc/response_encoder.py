@@ -162,12 +162,14 @@ def _burned_body(burned: CreditsBurned) -> bytes:
         delimited(b"\x22", text(b"\x0a", part.source) + b"\x10" + varint(part.amount))
         for part in burned.parts[:PARTS_TOLD_MAX]
     ]
-    return b"%b%b%b%b%b" % (
+    low = b"".join(map(varint, burned.low_balance))
+    return b"%b%b%b%b%b%b" % (
         text(b"\x0a", burned.feature),
         b"\x10" + varint(needed) if needed else b"",
         b"\x18" + varint(amount) if amount else b"",
         b"".join(parts),
         b"" if burned.left is None else b"\x28" + varint(burned.left),
+        delimited(b"\x32", low) if low else b"",
     )
 
 

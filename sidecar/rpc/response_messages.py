@@ -94,6 +94,7 @@ def fill_burned(message: pb.CreditsBurned, burned: CreditsBurned) -> None:
         message.parts.add(source=part.source, amount=part.amount)
     if burned.left is not None:
         message.left = burned.left
+    message.low_balance.extend(burned.low_balance)
 
 
 def fill_basis(message: pb.Basis, basis: Basis) -> None:
@@ -148,6 +149,7 @@ def entitlement_to_message(entitlement: Entitlement) -> pb.Entitlement:
         limits=[limit_to_message(limit) for limit in entitlement.limits],
         rates=[rate_limit_to_message(rate) for rate in entitlement.rates],
         overdraft=entitlement.overdraft,
+        low_balance=entitlement.low_balance,
     )
 
 

@@ -151,11 +151,15 @@ def _encode(event: WatchEvent, now_us: int) -> bytes:
         event=event.kind,  # type: ignore[arg-type]  # the numbers are the API's
         feature=state.feature,
         percent=event.percent,
+        low_balance=event.low_balance,
     )
     if event.kind in (EventKind.CURRENT, EventKind.CHANGED):
         message.entitlement.CopyFrom(_entitlement(state))
         message.status = state.status  # type: ignore[assignment]  # as above
         message.plan = state.plan
+    if state.balance is not None:
+        message.balance.balance = state.balance.left
+        message.balance.available = state.balance.available
     for usage in event.usages:
         response_messages.fill_limit_status(message.limits.add(), usage)
     message.at.FromMicroseconds(now_us)

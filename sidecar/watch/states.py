@@ -7,16 +7,20 @@ from typing import Final
 
 import msgspec
 
+from sidecar.directory.balances import BalanceSource
 from sidecar.directory.deciding import deciding_company
 from sidecar.directory.directory import Directory
 from sidecar.directory.resolved import LOOKED_AT_ONCE, ResolvedCompany, ResolvedFeature
-from sidecar.domain.bounds import FOREVER_US
+from sidecar.domain.bounds import FOREVER_US, INT64_MAX
 from sidecar.domain.company.model import Segment
+from sidecar.domain.credits.low_balance import part_of_balance
+from sidecar.domain.credits.source_slots import OVERDRAFT_COUNTER
 from sidecar.domain.entitlement.resolve import CatalogIndex, Entitlement
 from sidecar.domain.errors import NotFound
 from sidecar.domain.limits.rate_usage import RateUsage
 from sidecar.domain.limits.reasons import Reason
 from sidecar.domain.limits.requests import NO_ATTRIBUTES
+from sidecar.domain.limits.usage import QuotaUsage, remaining
 from sidecar.domain.nearest import lacks
 from sidecar.domain.seats.rules import generation_counted
 from sidecar.domain.slices import Slices
@@ -25,7 +29,7 @@ from sidecar.engine.balance_reading import usage_of_balance
 from sidecar.engine.limit_usage import read_limit_usage
 from sidecar.engine.plane_status import PlaneStatus
 from sidecar.storage.store import Store
-from sidecar.watch.events import FeatureState, LimitState
+from sidecar.watch.events import BalanceState, FeatureState, LimitState
 
 FEATURES_MAX: Final = 100
 """Most features of a watch."""
@@ -117,7 +121,13 @@ class StateReader:
         resolved = company.feature(key)
         if resolved is None:
             return FeatureState(key, None, segment.status, segment.plan)
-        limits, rates = self._usage(subject, company, resolved, now_us)
+        limits: tuple[LimitState, ...] = ()
+        rates: tuple[RateUsage, ...] = ()
+        balance: BalanceState | None = None
+        if resolved.balance is not None:
+            limits, balance = self._balance(company, resolved, now_us)
+        else:
+            limits, rates = self._usage(subject, company, resolved, now_us)
         return FeatureState(
             feature=key,
             entitlement=resolved.entitlement,
@@ -126,31 +136,31 @@ class StateReader:
             limits=limits,
             rates=rates,
             until_us=_until_us(resolved, limits, now_us),
+            balance=balance,
         )
 
     def _balance(
         self, company: ResolvedCompany, resolved: ResolvedFeature, now_us: int
-    ) -> tuple[LimitState, ...]:
-        """The sources of a balance, each as a limit is told; grants never start anew."""
+    ) -> tuple[tuple[LimitState, ...], BalanceState]:
+        """The sources of a balance, each as a limit is told; grants never start anew. Their sum."""
         key = resolved.entitlement.feature.key
         found = self._store.transact(
             lambda transaction: usage_of_balance(
                 transaction, company, key, now_us, now_us, authority=self._plane_status.authority
             )
         )
-        return tuple(
+        limits = tuple(
             LimitState(
                 usage,
                 generation_of(company.segment, usage.limit.window) if each.source.by_limit else 0,
             )
             for each, usage in found
         )
+        return limits, balance_state(found)
 
     def _usage(
         self, subject: Subject, company: ResolvedCompany, resolved: ResolvedFeature, now_us: int
     ) -> tuple[tuple[LimitState, ...], tuple[RateUsage, ...]]:
-        if resolved.balance is not None:
-            return self._balance(company, resolved, now_us), ()
         kind = resolved.entitlement.feature.kind
         if not kind.has_limits:
             return (), ()
@@ -171,6 +181,20 @@ class StateReader:
             for usage in reading.usages
         )
         return limits, tuple(reading.rates)
+
+
+def balance_state(found: Sequence[tuple[BalanceSource, QuotaUsage]]) -> BalanceState:
+    """What the sources of a balance are together."""
+    left = available = 0
+    granted: dict[tuple[bool, str], int] = {}
+    for each, usage in found:
+        source, rest = each.source, remaining(usage)
+        left += part_of_balance(source, usage)
+        available += INT64_MAX if rest is None else rest
+        if source.counter != OVERDRAFT_COUNTER:
+            limit = source.limit
+            granted[source.by_limit, limit.id] = (limit.amount or 0) + limit.packs
+    return BalanceState(min(INT64_MAX, left), min(INT64_MAX, available), granted)
 
 
 def _until_us(resolved: ResolvedFeature, limits: Sequence[LimitState], now_us: int) -> int:

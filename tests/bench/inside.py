@@ -99,6 +99,9 @@ class _NobodyObserves:
     def fell_back(self, *_: object) -> None:
         pass
 
+    def fell_low(self, *_: object) -> None:
+        """Nobody is told."""
+
     def shadow_denied(self, *_: object) -> None:
         pass
 

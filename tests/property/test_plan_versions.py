@@ -18,12 +18,12 @@ from sidecar.control.storage.sqlite import SqliteStore
 from sidecar.domain.catalog.model import (
     Catalog,
     EntitlementGrant,
-    ExistingCompanies,
     Feature,
     FeatureKind,
     Limit,
     Plan,
 )
+from sidecar.domain.catalog.plan_terms import ExistingCompanies
 from sidecar.domain.company.model import Company, Subscription
 from sidecar.domain.company.subscription_changes import NOW, ChangePlan
 from sidecar.domain.company.timeline import segment_at

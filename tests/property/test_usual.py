@@ -80,10 +80,14 @@ COSTS: Final = {
     ),
 }
 DECLARED: Final = (Dimension("model", values=("large",)), Dimension("user", required=True))
+_BALANCE: Final[dict[str, Any]] = {"overdraft": 5, "low_balance": (60, 33, 0)}
 SOLD: Final[Catalog] = catalog(
     {
         "basic": [
-            *(metered(key, *limits) for key, limits in FEATURES.items()),
+            *(
+                replace(metered(key, *limits), **_BALANCE if key == "credits" else {})
+                for key, limits in FEATURES.items()
+            ),
             EntitlementGrant("rated", rates=(rate_limit("burst"),)),
             EntitlementGrant("sso", enabled=True),
         ],

@@ -72,6 +72,16 @@ def credits_catalog(
     )
 
 
+def with_low_balances(content: Catalog, *low: int) -> Catalog:
+    """The same with a plan by which these balances are low, the highest first."""
+    (plan,) = content.plans
+    granted = tuple(
+        replace(each, low_balance=low) if each.feature == CREDITS else each
+        for each in plan.entitlements
+    )
+    return replace(content, plans=(replace(plan, entitlements=granted),))
+
+
 def _dimensions(of: Sequence[FeatureCost]) -> tuple[Dimension, ...] | None:
     """The dimensions that prices go by, whatever their values; `None` where they go by none."""
     names = sorted({each.table.by for each in of if each.table.by})

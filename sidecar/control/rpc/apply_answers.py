@@ -12,7 +12,7 @@ from sidecar.control.services import apply
 from sidecar.control.services.earlier_sidecars import EarlierSidecars, earlier_sidecars_warnings
 from sidecar.control.storage.port import PlaneStore
 from sidecar.domain.bounds import COMPANIES_APPLIED_MAX
-from sidecar.domain.catalog.model import ExistingCompanies
+from sidecar.domain.catalog.plan_terms import ExistingCompanies
 from sidecar.domain.catalog.warnings import WARNINGS_MAX
 from sidecar.domain.company.field_values import FIELD_NAMES
 from sidecar.domain.difference.changes import Change

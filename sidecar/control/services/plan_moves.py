@@ -18,7 +18,8 @@ from sidecar.control.services.timelines import time_of_change, with_timeline
 from sidecar.control.storage.plan_values import PlanMove
 from sidecar.control.storage.port import PlaneStore, ReadTransaction, WriteTransaction
 from sidecar.domain.catalog.canonical import canonical_company
-from sidecar.domain.catalog.model import Catalog, ExistingCompanies
+from sidecar.domain.catalog.model import Catalog
+from sidecar.domain.catalog.plan_terms import ExistingCompanies
 from sidecar.domain.catalog.versions import new_versions, without_versions
 from sidecar.domain.company.model import Company
 from sidecar.domain.company.timeline import HISTORY_US

@@ -12,7 +12,8 @@ from sidecar.control.services.names import Called
 from sidecar.control.services.plan_moves import with_moves
 from sidecar.control.storage.plan_values import PlanMove
 from sidecar.control.storage.port import ReadTransaction
-from sidecar.domain.catalog.model import Catalog, EntitlementGrant, ExistingCompanies
+from sidecar.domain.catalog.model import Catalog, EntitlementGrant
+from sidecar.domain.catalog.plan_terms import ExistingCompanies
 from sidecar.domain.catalog.versions import all_versions, new_versions
 from sidecar.domain.company.model import AddOnSubscription, Company
 from sidecar.domain.difference.stranded_overrides import StrandedChange, stranded_changes

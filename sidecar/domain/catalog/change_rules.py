@@ -33,7 +33,7 @@ def changes_problems(grant: EntitlementGrant) -> Iterator[RuleProblem]:
     if grant.overdraft_change is not None:
         amount = grant.overdraft_change.amount
         yield from number_problems(("overdraft_change", "amount"), amount, 0, bounds.INT64_MAX)
-    if grant.is_change and (grant.limits or grant.rates or grant.overdraft):
+    if grant.is_change and (grant.limits or grant.rates or grant.overdraft or grant.low_balance):
         message = "changes what is granted already, or is granted instead: not both at once"
         yield RuleProblem(first_change(grant), message)
 

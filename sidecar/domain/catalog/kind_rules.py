@@ -92,6 +92,7 @@ def costs_references(feature: Feature, kinds: Mapping[str, FeatureKind]) -> Iter
 def grant_numbers_problems(grant: EntitlementGrant) -> Iterator[RuleProblem]:
     """Yield what of a grant, that features of one kind have, is out of its bounds."""
     yield from number_problems(("overdraft",), grant.overdraft, 0, bounds.INT64_MAX)
+    yield from _low_balance_problems(grant.low_balance)
     for at, limit in enumerate(grant.limits):
         path = ("limits", at)
         yield from number_problems((*path, "priority"), limit.priority, 0, LIMIT_PRIORITY_MAX)
@@ -106,6 +107,7 @@ def grant_kind_problems(grant: EntitlementGrant, kind: FeatureKind) -> Iterator[
         ("limits", grant.limits or grant.limit_changes, kind.has_limits),
         ("rates", grant.rates or grant.rate_changes, is_metered),
         ("overdraft", grant.overdraft or grant.overdraft_change, kind is _CREDITS),
+        ("low_balance", grant.low_balance, kind is _CREDITS),
     ):
         if held and not fits:
             yield RuleProblem((name,), _misfit(name, grant.feature, kind))
@@ -118,8 +120,17 @@ def grant_kind_problems(grant: EntitlementGrant, kind: FeatureKind) -> Iterator[
         yield from _credits_problems(grant)
 
 
+def _low_balance_problems(thresholds: Sequence[int]) -> Iterator[RuleProblem]:
+    path = ("low_balance",)
+    yield from count_problems(path, thresholds, bounds.LOW_BALANCES_MAX)
+    for at, threshold in enumerate(thresholds):
+        yield from number_problems((*path, at), threshold, 0, bounds.INT64_MAX)
+        if at and threshold >= thresholds[at - 1]:
+            yield RuleProblem((*path, at), f"must be below {thresholds[at - 1]}, is {threshold}")
+
+
 def _misfit(name: str, feature: str, kind: FeatureKind) -> str:
-    having = {"overdraft": "CREDITS", "rates": "METERED"}.get(
+    having = {"overdraft": "CREDITS", "low_balance": "CREDITS", "rates": "METERED"}.get(
         name, "METERED, CREDITS, SEATS and LEVEL"
     )
     return f"only {having} features have {name}, {feature!r} is {kind.name}"

@@ -14,7 +14,7 @@ from sidecar.domain.catalog.kinds import (
     OverdraftChange,
     Swaps,
 )
-from sidecar.domain.catalog.plan_terms import Grace, Trial
+from sidecar.domain.catalog.plan_terms import ExistingCompanies, Grace, Trial
 from sidecar.domain.catalog.value import Value
 from sidecar.domain.credits.grants import GrantKind
 from sidecar.domain.time.windows import WindowSpec, WindowUnit
@@ -67,14 +67,6 @@ class Merge(enum.IntEnum):
 
     INCREMENT = 1
     OVERRIDE = 2
-
-
-class ExistingCompanies(enum.IntEnum):
-    """What becomes of a plan's companies when the plan changes. Numbers as in the API."""
-
-    MOVE_NOW = 1
-    KEEP = 2
-    MOVE_AT_PERIOD_END = 3
 
 
 class FailAction(enum.IntEnum):
@@ -244,9 +236,10 @@ class EntitlementGrant(Value, frozen=True):
     """What one source (a plan, an add-on, an override) grants of one feature.
 
     `enabled` is for BOOLEAN, `config_value` for CONFIG, `limits` for all other features, `rates`
-    for METERED ones, and `overdraft`, micro-credits that may be owed, for CREDITS. Changes are of
-    add-ons and overrides: a grant with any changes what is granted already, and has no limits,
-    rates and overdraft of its own. `id` tells overrides of one feature apart.
+    for METERED ones, for CREDITS `overdraft`, micro-credits that may be owed, and `low_balance`, at
+    which balances, the highest first, it is told that little is left. Changes are of add-ons and
+    overrides: a grant with any changes what is granted already, and has nothing whole of its own.
+    `id` tells overrides of one feature apart.
     """
 
     feature: str
@@ -259,6 +252,7 @@ class EntitlementGrant(Value, frozen=True):
     id: str = ""
     overdraft: int = 0
     overdraft_change: OverdraftChange | None = None
+    low_balance: tuple[int, ...] = ()
 
     @property
     def is_change(self) -> bool:

@@ -1,8 +1,18 @@
-"""What follows a trial and a late payment, as plans say it. Values only."""
+"""What plans say becomes of companies: after a trial, a late payment, a change. Values only."""
 
 from __future__ import annotations
 
+import enum
+
 from sidecar.domain.catalog.value import Value
+
+
+class ExistingCompanies(enum.IntEnum):
+    """What becomes of a plan's companies when the plan changes. Numbers as in the API."""
+
+    MOVE_NOW = 1
+    KEEP = 2
+    MOVE_AT_PERIOD_END = 3
 
 
 class Trial(Value, frozen=True):

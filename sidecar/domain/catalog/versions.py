@@ -17,7 +17,8 @@ from itertools import chain
 
 import msgspec
 
-from sidecar.domain.catalog.model import Catalog, ExistingCompanies, Plan
+from sidecar.domain.catalog.model import Catalog, Plan
+from sidecar.domain.catalog.plan_terms import ExistingCompanies
 
 _replace = msgspec.structs.replace
 

@@ -8,7 +8,8 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from sidecar.domain.catalog.model import Catalog, ExistingCompanies
+from sidecar.domain.catalog.model import Catalog
+from sidecar.domain.catalog.plan_terms import ExistingCompanies
 from sidecar.domain.company.model import Company
 from sidecar.domain.difference.fields import (
     Fields,

@@ -15,7 +15,6 @@ from sidecar.domain.catalog.model import (
     Across,
     AddOn,
     EntitlementGrant,
-    ExistingCompanies,
     FailPolicy,
     Feature,
     Limit,
@@ -24,6 +23,7 @@ from sidecar.domain.catalog.model import (
     RateLimit,
     Scope,
 )
+from sidecar.domain.catalog.plan_terms import ExistingCompanies
 from sidecar.domain.company.model import (
     MONTHLY,
     Company,
@@ -212,6 +212,8 @@ def grant_fields(path: str, grant: EntitlementGrant) -> Fields:
         yield f"{rate_path}.burst", f"{sign}{rate_change.burst}"
     if grant.overdraft:
         yield f"{path}.overdraft", str(grant.overdraft)
+    if grant.low_balance:
+        yield f"{path}.low_balance", ", ".join(map(str, grant.low_balance))
     if grant.overdraft_change is not None:
         sign = "+" if grant.overdraft_change.adds else ""
         yield f"{path}.overdraft", f"{sign}{grant.overdraft_change.amount}"

@@ -18,7 +18,8 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from sidecar.domain.catalog.canonical import canonical_catalog, canonical_scope, canonical_window
-from sidecar.domain.catalog.model import Catalog, EntitlementGrant, ExistingCompanies, Limit, Scope
+from sidecar.domain.catalog.model import Catalog, EntitlementGrant, Limit, Scope
+from sidecar.domain.catalog.plan_terms import ExistingCompanies
 from sidecar.domain.catalog.versions import all_versions
 from sidecar.domain.company.model import Override
 from sidecar.domain.formatting import window_text

@@ -20,13 +20,13 @@ from sidecar.domain.catalog.model import (
     AddOn,
     Catalog,
     EntitlementGrant,
-    ExistingCompanies,
     Limit,
     Plan,
     Rate,
     RateLimit,
     Scope,
 )
+from sidecar.domain.catalog.plan_terms import ExistingCompanies
 
 _replace = msgspec.structs.replace
 _REQUEST: Final = "limits for each request"

@@ -61,8 +61,8 @@ class Entitlement(msgspec.Struct, frozen=True):
     """What a company may do with a feature, limits aside: `reason` is ALLOWED, or why it may not.
 
     `config_value` is for CONFIG, `limits` for all other features but BOOLEAN, `rates` for METERED
-    ones, `overdraft` (micro-credits that may be owed) for CREDITS. Limits are known also where the
-    feature is denied for now, since usage is reported all the same.
+    ones, for CREDITS `overdraft` (micro-credits that may be owed) and `low_balance`. Limits are
+    known also where the feature is denied for now, since usage is reported all the same.
     """
 
     feature: Feature
@@ -73,6 +73,7 @@ class Entitlement(msgspec.Struct, frozen=True):
     granted: bool = False
     """Whether what was merged grants the feature, whatever the status says."""
     overdraft: int = 0
+    low_balance: tuple[int, ...] = ()
 
     @property
     def entitled(self) -> bool:
@@ -148,7 +149,14 @@ class CatalogIndex:
             return Entitlement(feature, reason)
         value = grant.config_value if reason is Reason.ALLOWED else ""
         return Entitlement(
-            feature, reason, value, grant.limits, grant.rates, granted, grant.overdraft
+            feature,
+            reason,
+            value,
+            grant.limits,
+            grant.rates,
+            granted,
+            grant.overdraft,
+            grant.low_balance,
         )
 
     def also_counted(self, entitlement: Entitlement) -> tuple[Limit, ...]:

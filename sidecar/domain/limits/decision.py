@@ -29,6 +29,7 @@ class CreditsBurned(msgspec.Struct, frozen=True):
     `feature`: key of the credits feature. `needed`: the cost; `amount`: what was burned of it, 0
     where it was denied; less than the cost only of what has happened already. `parts`: in burn
     order. `left`: in force after it, as far as is known here; `None` where that was not looked at.
+    `low_balance`: of what is a low balance, to what or below it has fallen, the highest first.
     """
 
     feature: str
@@ -36,6 +37,7 @@ class CreditsBurned(msgspec.Struct, frozen=True):
     amount: int = 0
     parts: tuple[CreditPart, ...] = ()
     left: int | None = None
+    low_balance: tuple[int, ...] = ()
 
 
 class Decision(msgspec.Struct, frozen=True):

@@ -57,6 +57,9 @@ class ChangeBuilder:
         if flag_of(node, "replace"):
             message = "needs whole limits, with their per: what has none changes what is granted"
             self._fields.note((*path, "replace"), message)
+        if entry_of(node, "low_balance") is not None:
+            message = "needs whole limits, with their per: what has none changes what is granted"
+            self._fields.note((*path, "low_balance"), message)
         always_adds = said_by is GrantSource.ADD_ON
         for section, name, entry in entries:
             self._check(path, section, name, entry, mixed=_is_whole(entry))

@@ -13,7 +13,6 @@ from sidecar.domain.catalog.model import (
     Dimension,
     Enforcement,
     EntitlementGrant,
-    ExistingCompanies,
     FailAction,
     FailPolicy,
     Feature,
@@ -27,7 +26,7 @@ from sidecar.domain.catalog.model import (
     Rollover,
     Scope,
 )
-from sidecar.domain.catalog.plan_terms import Grace, Trial
+from sidecar.domain.catalog.plan_terms import ExistingCompanies, Grace, Trial
 from sidecar.domain.credits.grants import GrantKind
 from sidecar.domain.formatting import duration_text
 from sidecar.domain.time.windows import UNENDING, Alignment, WindowSpec, WindowUnit
@@ -169,6 +168,7 @@ def _grant(grant: EntitlementGrant, kind: FeatureKind, *, said_by_override: bool
         limits={limit.id: _limit(limit) for limit in grant.limits},
         rates={rate.id: _rate_limit(rate) for rate in grant.rates},
         overdraft=grant.overdraft,
+        low_balance=list(grant.low_balance),
     )
     return tree or UNLIMITED
 

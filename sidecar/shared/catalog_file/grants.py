@@ -46,6 +46,8 @@ WEEKDAYS: Final = (
 )  # fmt: skip
 _NOW: Final = (FeatureKind.SEATS, FeatureKind.LEVEL)
 """Kinds whose limits are of what there is now, unless they say otherwise."""
+_OF_LIMITS: Final = ("limits", "rates", "overdraft", "low_balance")
+"""Fields that say what is granted of a feature with limits."""
 _SOME_WINDOW: Final = WindowSpec(WindowUnit.DAY)
 """Stands in for one that is wrong, which has been told."""
 
@@ -86,7 +88,7 @@ class GrantBuilder:
         if kind is None:
             return None
         value = entry_of(node, "value")
-        limited = any(entry_of(node, name) is not None for name in ("limits", "rates", "overdraft"))
+        limited = any(entry_of(node, name) is not None for name in _OF_LIMITS)
         if kind.has_limits:
             if value is None and limited:
                 changes = self._changes.changes(path, feature, node, said_by)
@@ -127,6 +129,9 @@ class GrantBuilder:
                 self._rate_limit((*path, "rates", key), key, entry) for key, entry in rates.items()
             ),
             overdraft=integer_of(node, "overdraft", 0),
+            low_balance=tuple(
+                own_integer(item) or 0 for item in items_of(node, "low_balance") or ()
+            ),
         )
 
     def _limit(self, path: Path, key: str, node: Node, kind: FeatureKind) -> Limit:

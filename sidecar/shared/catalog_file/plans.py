@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from sidecar.domain.bounds import CATALOG_PARTS_MAX
-from sidecar.domain.catalog.model import EntitlementGrant, ExistingCompanies, Plan
-from sidecar.domain.catalog.plan_terms import Grace, Trial
+from sidecar.domain.catalog.model import EntitlementGrant, Plan
+from sidecar.domain.catalog.plan_terms import ExistingCompanies, Grace, Trial
 from sidecar.domain.nearest import did_you_mean, lacks
 from sidecar.domain.time.units import DAY_US
 from sidecar.shared.catalog_file.fields import (

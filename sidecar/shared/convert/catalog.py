@@ -12,7 +12,6 @@ from sidecar.domain.catalog.model import (
     Catalog,
     CatalogSnapshot,
     Dimension,
-    ExistingCompanies,
     FailAction,
     FailPolicy,
     Feature,
@@ -20,6 +19,7 @@ from sidecar.domain.catalog.model import (
     Merge,
     Plan,
 )
+from sidecar.domain.catalog.plan_terms import ExistingCompanies
 from sidecar.domain.catalog.rules import catalog_checks
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.slices import Slices, whole

@@ -50,6 +50,7 @@ def grant_to_message(grant: EntitlementGrant) -> catalog_pb2.EntitlementGrant:
         id=grant.id,
         overdraft=grant.overdraft,
         overdraft_change=None if overdraft is None else overdraft_change_to_message(overdraft),
+        low_balance=grant.low_balance,
     )
 
 
@@ -73,6 +74,7 @@ def grant_from_message(message: catalog_pb2.EntitlementGrant, field: str) -> Ent
         id=message.id,
         overdraft=message.overdraft,
         overdraft_change=overdraft_change,
+        low_balance=tuple(message.low_balance),
     )
 
 

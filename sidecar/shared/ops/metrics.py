@@ -80,6 +80,11 @@ class SidecarMetrics:
             "feature",
             "limit",
         )
+        self.low_balances = LabelledCounter(
+            "tallyd_low_balances",
+            "Checks that took a balance of credits to a low one, or below.",
+            "feature",
+        )
         self.dimension_problems = LabelledCounter(
             "tallyd_dimension_problems",
             "Requests whose dimensions were not as their feature declares, by feature and fault.",
@@ -109,6 +114,7 @@ class SidecarMetrics:
                 self.errors,
                 self.fallbacks,
                 self.shadow_denials,
+                self.low_balances,
                 self.dimension_problems,
                 self.refusals,
                 self.clock_jumps,

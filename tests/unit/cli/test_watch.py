@@ -101,6 +101,7 @@ SPEED: Final = pb.LimitStatus(
     resets_at=NOON,
     rate=PACE,
 )
+BALANCE: Final = pb.CreditBalance(balance=45, available=55)
 ACTIVE: Final = catalog_pb2.SUBSCRIPTION_STATUS_ACTIVE
 
 
@@ -142,6 +143,21 @@ ACTIVE: Final = catalog_pb2.SUBSCRIPTION_STATUS_ACTIVE
             "changed    calls  yes, plan pro, active; "
             "monthly (hard): 7 of 100, resets 2026-04-01 00:00",
             id="an-upgrade",
+        ),
+        pytest.param(
+            event("LOW_BALANCE", "money", low_balance=50, balance=BALANCE),
+            "low        money  at or below 50; balance 45",
+            id="a-low-balance",
+        ),
+        pytest.param(
+            event("BALANCE_EXHAUSTED", "money", balance=pb.CreditBalance(balance=-5)),
+            "exhausted  money  balance -5",
+            id="an-exhausted-balance",
+        ),
+        pytest.param(
+            event("TOPPED_UP", "money", balance=BALANCE),
+            "topped up  money  balance 45",
+            id="a-balance-that-is-topped-up",
         ),
         pytest.param(
             event("CHANGED", entitlement=pb.Entitlement(reason=pb.REASON_UNKNOWN_COMPANY)),

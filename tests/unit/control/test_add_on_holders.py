@@ -10,7 +10,8 @@ import pytest
 from sidecar.control.services import apply
 from sidecar.control.services.apply import Desired
 from sidecar.control.storage.port import PlaneStore
-from sidecar.domain.catalog.model import AddOn, Catalog, ExistingCompanies, Plan
+from sidecar.domain.catalog.model import AddOn, Catalog, Plan
+from sidecar.domain.catalog.plan_terms import ExistingCompanies
 from sidecar.domain.company.model import (
     AddOnSubscription,
     Company,

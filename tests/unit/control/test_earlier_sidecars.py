@@ -18,13 +18,13 @@ from sidecar.domain.catalog.model import (
     AddOn,
     AddOnEntitlement,
     Catalog,
-    ExistingCompanies,
     Feature,
     FeatureKind,
     Limit,
     Plan,
     Scope,
 )
+from sidecar.domain.catalog.plan_terms import ExistingCompanies
 from sidecar.domain.credits.prices import CostTable, Price
 from sidecar.domain.time.windows import WindowSpec, WindowUnit
 from sidecar.shared.convert.catalog import catalog_to_message

@@ -15,13 +15,13 @@ from sidecar.domain.catalog.model import (
     AddOn,
     AddOnEntitlement,
     EntitlementGrant,
-    ExistingCompanies,
     Limit,
     Merge,
     Plan,
     Rollover,
     Scope,
 )
+from sidecar.domain.catalog.plan_terms import ExistingCompanies
 from sidecar.domain.company.model import AddOnSubscription, Override
 from sidecar.domain.company.subscription_changes import ChangePlan, ChangeTime, ResetUsage, When
 from sidecar.domain.company.timeline import HISTORY_US

@@ -19,7 +19,6 @@ from sidecar.domain.catalog.model import (
     AddOnEntitlement,
     Catalog,
     EntitlementGrant,
-    ExistingCompanies,
     Feature,
     FeatureKind,
     Limit,
@@ -27,6 +26,7 @@ from sidecar.domain.catalog.model import (
     Merge,
     Plan,
 )
+from sidecar.domain.catalog.plan_terms import ExistingCompanies
 from sidecar.domain.company.model import Company, Subscription
 from sidecar.domain.company.period_end import billing_period
 from sidecar.domain.company.subscription_changes import (

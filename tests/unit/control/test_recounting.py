@@ -16,12 +16,12 @@ from sidecar.domain.catalog.model import (
     AddOnEntitlement,
     Catalog,
     EntitlementGrant,
-    ExistingCompanies,
     FeatureKind,
     Limit,
     LimitChange,
     Plan,
 )
+from sidecar.domain.catalog.plan_terms import ExistingCompanies
 from sidecar.domain.company.model import AddOnSubscription, Override
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.time.windows import Alignment, WindowSpec, WindowUnit

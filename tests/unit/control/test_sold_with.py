@@ -16,11 +16,11 @@ from sidecar.domain.catalog.model import (
     AddOnEntitlement,
     Catalog,
     EntitlementGrant,
-    ExistingCompanies,
     Limit,
     LimitChange,
     Plan,
 )
+from sidecar.domain.catalog.plan_terms import ExistingCompanies
 from sidecar.domain.company.model import AddOnSubscription, Company, ScheduledChange, Subscription
 from sidecar.domain.company.subscription_changes import NOW, ChangePlan, ChangeTime, SetAddOn, When
 from sidecar.domain.errors import FailedPrecondition, InvalidInput

@@ -17,7 +17,6 @@ from sidecar.domain.catalog.model import (
     AddOnEntitlement,
     Catalog,
     EntitlementGrant,
-    ExistingCompanies,
     Limit,
     LimitChange,
     Plan,
@@ -25,6 +24,7 @@ from sidecar.domain.catalog.model import (
     RateChange,
     RateLimit,
 )
+from sidecar.domain.catalog.plan_terms import ExistingCompanies
 from sidecar.domain.company.model import AddOnSubscription, Company, Override, ScheduledChange
 from sidecar.domain.time.units import DAY_US, HOUR_US, SECOND_US
 from sidecar.domain.time.windows import WindowSpec, WindowUnit

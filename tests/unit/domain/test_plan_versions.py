@@ -8,13 +8,12 @@ from sidecar.domain.bounds import PLAN_VERSION_NEWEST, PLAN_VERSIONS_MAX
 from sidecar.domain.catalog.model import (
     Catalog,
     EntitlementGrant,
-    ExistingCompanies,
     Feature,
     FeatureKind,
     Limit,
     Plan,
 )
-from sidecar.domain.catalog.plan_terms import Grace, Trial
+from sidecar.domain.catalog.plan_terms import ExistingCompanies, Grace, Trial
 from sidecar.domain.catalog.version_rules import versions_problems
 from sidecar.domain.catalog.versions import (
     new_versions,

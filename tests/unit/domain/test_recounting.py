@@ -12,12 +12,12 @@ from sidecar.domain.catalog.model import (
     AddOnEntitlement,
     Catalog,
     EntitlementGrant,
-    ExistingCompanies,
     Limit,
     Merge,
     Plan,
     Scope,
 )
+from sidecar.domain.catalog.plan_terms import ExistingCompanies
 from sidecar.domain.company.model import Override
 from sidecar.domain.difference.recounting import (
     RecountedLimit,

@@ -10,6 +10,7 @@ from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.catalog.model import EntitlementGrant, Rate
 from sidecar.domain.time.units import SECOND_US
 from tests.support.build import SHADOW, catalog, company, limit, metered, rate_limit
+from tests.support.burning import CREDITS, costs, credits_catalog, recurring, with_low_balances
 from tests.support.inside import Inside
 from tests.support.method_calls import COUNTING, call
 from tests.support.sidecar_api import ask
@@ -80,3 +81,17 @@ async def test_features_and_the_checks_of_a_batch_are_told_apart(sidecar: Inside
     requests = [ask(quantity=6), ask("tokens", 6), ask("tokens", 1), ask(quantity=-1)]
     await call("batch", sidecar, *requests)
     assert {"calls trial": 1, "tokens trial": 2} == counted(sidecar)
+
+
+@pytest.mark.parametrize("way", [*COUNTING, "record"])
+async def test_calls_that_take_a_balance_to_a_low_one_are_counted_and_told(way: str) -> None:
+    sidecar = Inside(
+        with_low_balances(credits_catalog({"calls": [costs()]}, recurring()), 50), company()
+    )
+    told = []
+    for quantity in (40, 10, 10):
+        (outcome,) = await call(way, sidecar, ask(quantity=quantity))
+        (burned,) = outcome.response.decision.burned
+        told.append(list(burned.low_balance))
+    assert [[], [50], []] == told
+    assert 1 == sidecar.metric("tallyd_low_balances_total", feature=CREDITS)

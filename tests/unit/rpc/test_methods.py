@@ -36,6 +36,9 @@ class Notes:
     def fell_back(self, cause: FallbackCause, allowed: bool) -> None:
         self.seen.append((cause, allowed))
 
+    def fell_low(self, feature: str) -> None:
+        self.seen.append(("low", feature))
+
     def shadow_denied(self, feature: str, limits: Sequence[str]) -> None:
         self.seen.append((feature, *limits))
 

@@ -1148,6 +1148,7 @@ class EntitlementGrant(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     OVERDRAFT_FIELD_NUMBER: _builtins.int
     OVERDRAFT_CHANGE_FIELD_NUMBER: _builtins.int
+    LOW_BALANCE_FIELD_NUMBER: _builtins.int
     feature: _builtins.str
     """Key of the feature."""
     enabled: _builtins.bool
@@ -1182,6 +1183,12 @@ class EntitlementGrant(_message.Message):
     def overdraft_change(self) -> Global___OverdraftChange:
         """CREDITS, of add-ons and overrides: a change of the overdraft that is granted already."""
 
+    @_builtins.property
+    def low_balance(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """CREDITS: micro-credits that a balance falls to, or below, when it is told that little is left: at most 8, 0 to 2^63-1,
+        the highest first.
+        """
+
     def __init__(
         self,
         *,
@@ -1195,10 +1202,11 @@ class EntitlementGrant(_message.Message):
         id: _builtins.str = ...,
         overdraft: _builtins.int = ...,
         overdraft_change: Global___OverdraftChange | None = ...,
+        low_balance: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["overdraft_change", b"overdraft_change"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_value", b"config_value", "enabled", b"enabled", "feature", b"feature", "id", b"id", "limit_changes", b"limit_changes", "limits", b"limits", "overdraft", b"overdraft", "overdraft_change", b"overdraft_change", "rate_changes", b"rate_changes", "rates", b"rates"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_value", b"config_value", "enabled", b"enabled", "feature", b"feature", "id", b"id", "limit_changes", b"limit_changes", "limits", b"limits", "low_balance", b"low_balance", "overdraft", b"overdraft", "overdraft_change", b"overdraft_change", "rate_changes", b"rate_changes", "rates", b"rates"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

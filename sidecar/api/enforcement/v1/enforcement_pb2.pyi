@@ -283,6 +283,12 @@ class _EntitlementEventEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Enti
     """Nothing is left of a limit."""
     ENTITLEMENT_EVENT_RESET: _EntitlementEvent.ValueType  # 5
     """Usage on a limit starts again: a new window, or a reset."""
+    ENTITLEMENT_EVENT_LOW_BALANCE: _EntitlementEvent.ValueType  # 6
+    """A balance of credits has fallen to what the entitlement says is a low one, or below it."""
+    ENTITLEMENT_EVENT_BALANCE_EXHAUSTED: _EntitlementEvent.ValueType  # 7
+    """Nothing of a balance can be burned any more, the overdraft included."""
+    ENTITLEMENT_EVENT_TOPPED_UP: _EntitlementEvent.ValueType  # 8
+    """More is granted on a balance: a grant has begun, a pack was bought, or what is granted in each window is more."""
 
 class EntitlementEvent(_EntitlementEvent, metaclass=_EntitlementEventEnumTypeWrapper):
     """Kind of an event."""
@@ -299,6 +305,12 @@ ENTITLEMENT_EVENT_EXHAUSTED: EntitlementEvent.ValueType  # 4
 """Nothing is left of a limit."""
 ENTITLEMENT_EVENT_RESET: EntitlementEvent.ValueType  # 5
 """Usage on a limit starts again: a new window, or a reset."""
+ENTITLEMENT_EVENT_LOW_BALANCE: EntitlementEvent.ValueType  # 6
+"""A balance of credits has fallen to what the entitlement says is a low one, or below it."""
+ENTITLEMENT_EVENT_BALANCE_EXHAUSTED: EntitlementEvent.ValueType  # 7
+"""Nothing of a balance can be burned any more, the overdraft included."""
+ENTITLEMENT_EVENT_TOPPED_UP: EntitlementEvent.ValueType  # 8
+"""More is granted on a balance: a grant has begun, a pack was bought, or what is granted in each window is more."""
 Global___EntitlementEvent: _TypeAlias = EntitlementEvent  # noqa: Y015
 
 @_typing.final
@@ -619,6 +631,7 @@ class CreditsBurned(_message.Message):
     AMOUNT_FIELD_NUMBER: _builtins.int
     PARTS_FIELD_NUMBER: _builtins.int
     LEFT_FIELD_NUMBER: _builtins.int
+    LOW_BALANCE_FIELD_NUMBER: _builtins.int
     feature: _builtins.str
     """Key of the credits feature."""
     needed: _builtins.int
@@ -635,6 +648,12 @@ class CreditsBurned(_message.Message):
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___CreditPart]:
         """What of it each source has burned, in burn order. At most 32, of more the first."""
 
+    @_builtins.property
+    def low_balance(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Of what the entitlement says is a low balance (Entitlement.low_balance), to what or below this request has brought it;
+        the highest first.
+        """
+
     def __init__(
         self,
         *,
@@ -643,10 +662,11 @@ class CreditsBurned(_message.Message):
         amount: _builtins.int = ...,
         parts: _abc.Iterable[Global___CreditPart] | None = ...,
         left: _builtins.int | None = ...,
+        low_balance: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_left", b"_left", "left", b"left"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_left", b"_left", "amount", b"amount", "feature", b"feature", "left", b"left", "needed", b"needed", "parts", b"parts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_left", b"_left", "amount", b"amount", "feature", b"feature", "left", b"left", "low_balance", b"low_balance", "needed", b"needed", "parts", b"parts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__left: _TypeAlias = _typing.Literal["left"]  # noqa: Y015
     _WhichOneofArgType__left: _TypeAlias = _typing.Literal["_left", b"_left"]  # noqa: Y015
@@ -1362,6 +1382,7 @@ class Entitlement(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     RATES_FIELD_NUMBER: _builtins.int
     OVERDRAFT_FIELD_NUMBER: _builtins.int
+    LOW_BALANCE_FIELD_NUMBER: _builtins.int
     entitled: _builtins.bool
     """Whether the company may use the feature at all, leaving limits aside."""
     reason: Global___Reason.ValueType
@@ -1382,6 +1403,10 @@ class Entitlement(_message.Message):
     def rates(self) -> _containers.RepeatedCompositeFieldContainer[_catalog_pb2.RateLimit]:
         """METERED: the rates."""
 
+    @_builtins.property
+    def low_balance(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """CREDITS: balances, in micro-credits, at which it is told that little is left; the highest first."""
+
     def __init__(
         self,
         *,
@@ -1392,10 +1417,11 @@ class Entitlement(_message.Message):
         limits: _abc.Iterable[_catalog_pb2.Limit] | None = ...,
         rates: _abc.Iterable[_catalog_pb2.RateLimit] | None = ...,
         overdraft: _builtins.int = ...,
+        low_balance: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["feature", b"feature"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_value", b"config_value", "entitled", b"entitled", "feature", b"feature", "limits", b"limits", "overdraft", b"overdraft", "rates", b"rates", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_value", b"config_value", "entitled", b"entitled", "feature", b"feature", "limits", b"limits", "low_balance", b"low_balance", "overdraft", b"overdraft", "rates", b"rates", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1739,6 +1765,8 @@ class WatchEntitlementsResponse(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     PERCENT_FIELD_NUMBER: _builtins.int
     AT_FIELD_NUMBER: _builtins.int
+    BALANCE_FIELD_NUMBER: _builtins.int
+    LOW_BALANCE_FIELD_NUMBER: _builtins.int
     event: Global___EntitlementEvent.ValueType
     """What happened."""
     feature: _builtins.str
@@ -1749,6 +1777,8 @@ class WatchEntitlementsResponse(_message.Message):
     """CURRENT, CHANGED: key of the plan."""
     percent: _builtins.int
     """THRESHOLD: the percentage that was reached."""
+    low_balance: _builtins.int
+    """LOW_BALANCE: which of Entitlement.low_balance was reached."""
     @_builtins.property
     def entitlement(self) -> Global___Entitlement:
         """CURRENT, CHANGED: what the company may do now. Without a feature: the catalog lacks it."""
@@ -1761,6 +1791,10 @@ class WatchEntitlementsResponse(_message.Message):
     def at(self) -> _timestamp_pb2.Timestamp:
         """When it was noticed."""
 
+    @_builtins.property
+    def balance(self) -> Global___CreditBalance:
+        """Of a feature of CREDITS: what its balance has, with every event."""
+
     def __init__(
         self,
         *,
@@ -1772,14 +1806,42 @@ class WatchEntitlementsResponse(_message.Message):
         limits: _abc.Iterable[Global___LimitStatus] | None = ...,
         percent: _builtins.int = ...,
         at: _timestamp_pb2.Timestamp | None = ...,
+        balance: Global___CreditBalance | None = ...,
+        low_balance: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "entitlement", b"entitlement"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "balance", b"balance", "entitlement", b"entitlement"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "entitlement", b"entitlement", "event", b"event", "feature", b"feature", "limits", b"limits", "percent", b"percent", "plan", b"plan", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "balance", b"balance", "entitlement", b"entitlement", "event", b"event", "feature", b"feature", "limits", b"limits", "low_balance", b"low_balance", "percent", b"percent", "plan", b"plan", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchEntitlementsResponse: _TypeAlias = WatchEntitlementsResponse  # noqa: Y015
+
+@_typing.final
+class CreditBalance(_message.Message):
+    """What a balance of credits has, as far as is known at the sidecar. In micro-credits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BALANCE_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
+    balance: _builtins.int
+    """What is left in force, less what is owed; below 0 while something is."""
+    available: _builtins.int
+    """What can be burned: with what may be owed still."""
+    def __init__(
+        self,
+        *,
+        balance: _builtins.int = ...,
+        available: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "balance", b"balance"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreditBalance: _TypeAlias = CreditBalance  # noqa: Y015
 
 @_typing.final
 class AdjustLevelRequest(_message.Message):

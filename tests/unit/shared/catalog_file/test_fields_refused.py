@@ -184,7 +184,7 @@ CASES = [
         [
             (
                 "16:26: plans.pro.entitlements.sso.expires_at: is not a field here; "
-                "known are value, limits, rates, overdraft"
+                "known are value, limits, rates, overdraft, low_balance"
             )
         ],
     ),

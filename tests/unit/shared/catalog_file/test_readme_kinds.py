@@ -83,6 +83,7 @@ def test_packs_overrides_and_what_may_be_owed_come_on_top() -> None:
     amounts = {name: limit.amount for name, limit in by_name(found).items()}
     assert {"included": 6_000_000, "bought": 20_000_000} == amounts
     assert 3_000_000 == found.overdraft
+    assert (1_000_000, 100_000) == found.low_balance
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,7 @@ CASES: list[tuple[str, str, str, str]] = [
         "  free: {entitlements: {sso: {value: true, merge: override}}}",
         (
             "14:44: plans.free.entitlements.sso.merge: is not a field here; "
-            "known are value, limits, rates, overdraft"
+            "known are value, limits, rates, overdraft, low_balance"
         ),
     ),
     (

@@ -101,7 +101,8 @@ def grants(draw: st.DrawFn, feature: str) -> EntitlementGrant:
             draw(credit_limits(f"{name}", window))
             for name, window in zip("lmn", layouts, strict=False)
         )
-        return EntitlementGrant(feature, limits=limits, overdraft=draw(overdrafts))
+        low = tuple(sorted(draw(st.sets(amounts, max_size=3)), reverse=True))
+        return EntitlementGrant(feature, limits=limits, overdraft=draw(overdrafts), low_balance=low)
     if feature == "seats":
         return EntitlementGrant(feature, limits=tuple(draw(seat_limits(name)) for name in names))
     if feature == "jobs":

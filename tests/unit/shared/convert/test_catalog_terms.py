@@ -13,7 +13,6 @@ from sidecar.domain.catalog.model import (
     Catalog,
     Dimension,
     EntitlementGrant,
-    ExistingCompanies,
     Feature,
     FeatureKind,
     Limit,
@@ -23,7 +22,7 @@ from sidecar.domain.catalog.model import (
     Rollover,
     Scope,
 )
-from sidecar.domain.catalog.plan_terms import Grace, Trial
+from sidecar.domain.catalog.plan_terms import ExistingCompanies, Grace, Trial
 from sidecar.domain.company.model import (
     Company,
     Override,

@@ -61,6 +61,7 @@ def test_the_exposition_has_every_metric_with_help_and_type() -> None:
         "tallyd_check_errors": "counter",
         "tallyd_fallback_decisions": "counter",
         "tallyd_shadow_denials": "counter",
+        "tallyd_low_balances": "counter",
         "tallyd_dimension_problems": "counter",
         "tallyd_transport_refusals": "counter",
         "tallyd_totals_left_out": "counter",
