@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from sidecar.directory.balances import BalanceSource
 from sidecar.directory.prepared import PreparedCost, PreparedSource
@@ -18,21 +18,17 @@ from sidecar.domain.bounds import INT64_MAX
 from sidecar.engine.balance_usage import SOURCES_ADDED_UP_MAX
 from sidecar.engine.encode_plain import EncodePlain
 from sidecar.engine.lease_book import LeaseBook
-from sidecar.storage.codec import StoredCounter, counted_up, counted_up_leased, decode_counter
+from sidecar.storage.codec import decode_counter
+from sidecar.storage.counting import counted_up, counted_up_leased, used_of
 from sidecar.storage.record_wire import encode_balance, pack_amount
 from sidecar.storage.transaction import Transaction
 
 _NO_VALUES: Final[tuple[str, ...]] = ()
 
 
-class UsualBurn(NamedTuple):
-    """The record's parts, and what is told: frames of sources with their part and what is left."""
-
-    record: bytes
-    told: Sequence[tuple[Any, int, int]]
-
-
-NO_BURN: Final = UsualBurn(b"", ())
+UsualBurn: TypeAlias = tuple[bytes, Sequence[tuple[Any, int, int]]]
+"""The record's parts, and what is told: frames of sources with their part and what is left."""
+NO_BURN: Final[UsualBurn] = (b"", ())
 
 
 class PreparedCosts(NamedTuple):
@@ -115,7 +111,7 @@ def usual_burn(
         burns += source.wire + amount
         wires += wire + amount
         told.append((source.frame, needed, left))
-    return UsualBurn(burns + wires, told)
+    return burns + wires, told
 
 
 def _burn_of_one(
@@ -149,19 +145,19 @@ def _burn_of_one(
                 left_in_all += amount - counted[0]
                 burning = source
                 continue
-        known = None if data is None else decode_counter(data, incarnation, _NO_VALUES)
-        left = amount if known is None else amount - known.used
+        left = amount if data is None else amount - used_of(data)
         if left <= 0:
             continue
-        if burning is None and (known is None or not _is_skipped(known, source, now_us, book)):
+        if burning is None and (
+            data is None or book is None or not _is_skipped(data, incarnation, source, now_us)
+        ):
             return None
         left_in_all += left
     return None if burning is None else (burning, min(INT64_MAX, left_in_all - needed))
 
 
-def _is_skipped(
-    known: StoredCounter, source: PreparedSource, now_us: int, book: LeaseBook | None
-) -> bool:
+def _is_skipped(data: bytes, incarnation: int, source: PreparedSource, now_us: int) -> bool:
     """Whether a source that has something left, and does not burn, has none of that here."""
-    lease = known.lease if source.exact and book is not None else None
+    known = decode_counter(data, incarnation, _NO_VALUES)
+    lease = known.lease if source.exact else None
     return lease is not None and not lease.left(known.own, source.amount, now_us)

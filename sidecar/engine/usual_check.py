@@ -29,7 +29,7 @@ from sidecar.engine.encode_plain import EncodePlain
 from sidecar.engine.plane_status import PlaneStatus
 from sidecar.engine.usual_burning import NO_BURN, UsualBurn, prepared_costs, usual_burn
 from sidecar.storage import keys
-from sidecar.storage.codec import counted_up, counted_up_leased
+from sidecar.storage.counting import counted_up, counted_up_leased
 from sidecar.storage.record_wire import encode_record
 from sidecar.storage.store import Store
 from sidecar.storage.transaction import Transaction
@@ -114,21 +114,21 @@ class UsualChecks:
         if reading is None or burn is None or not self._store.admits():
             return None
         # From here on it is certain: nothing below raises of itself.
-        writes, wires, (frame, used, values, is_leased), left = reading
+        (writes, wires, (frame, used, values, is_leased), left), (burned, told) = reading, burn
         kv = transaction.keyspace
         for counter_key, data in writes:
             kv.put(counter_key, data)
         record = encode_record(
             feature.owner, quantity, now_us, now_us, key, digest, dimensions, metadata, wires, 0,
-            False, burn.record,
+            False, burned,
         )  # fmt: skip
         transaction.append(record)
         record_id = f"{transaction.incarnation.id}-{transaction.head.sequence}"
         basis = status.basis(company.version, now_us)
-        if left is not None or (burn.told and status.leases):
+        if left is not None or (told and status.leases):
             basis = status.leased_basis(basis, feature.company, exact=is_leased)
         answer = self._encode.plain(_ALLOWED, quantity, frame, used, values, basis, record_id, left)
-        answer += self._encode.burned_plain(burn.told) if burn.told else b""
+        answer += self._encode.burned_plain(told) if told else b""
         if key:
             transaction.keep_answer(answer_hash, digest, answer, record_id)
         return answer

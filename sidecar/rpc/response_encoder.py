@@ -148,9 +148,16 @@ def _burned_plain(frame: tuple[bytes, bytes], needed: int, left: int) -> bytes:
     """A `CreditsBurned` of one part, with its tag; as `_burned_body` has it."""
     feature, source = frame
     amount = SMALL[needed] if needed < 0x80 else varint(needed)
-    part = source + amount
-    body = b"%b\x10%b\x18%b\x22%b%b\x28%b" % (
-        feature, amount, amount, varint(len(part)), part, varint(left)
+    left_bytes = varint(left)
+    part_size = len(source) + len(amount)
+    # 5: the tags and the length that are written out below.
+    size = 5 + len(feature) + 2 * len(amount) + part_size + len(left_bytes)
+    if part_size < 0x80 and size < 0x80:
+        return b"\x6a%c%b\x10%b\x18%b\x22%c%b%b\x28%b" % (
+            size, feature, amount, amount, part_size, source, amount, left_bytes
+        )  # fmt: skip
+    body = b"%b\x10%b\x18%b\x22%b%b%b\x28%b" % (
+        feature, amount, amount, varint(part_size), source, amount, left_bytes
     )  # fmt: skip
     return delimited(b"\x6a", body)
 

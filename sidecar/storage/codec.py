@@ -16,7 +16,7 @@ from sidecar.domain.bounds import INT64_MAX, saturated
 from sidecar.domain.leases.model import Lease
 from sidecar.domain.limits.packs import Carried
 from sidecar.storage.damage import UNREADABLE, StoreDamaged, damaged, reads
-from sidecar.storage.key_check import KEY_CHECK_BYTES, KEYED, key_check
+from sidecar.storage.key_check import KEY_CHECK_BYTES, KEYED
 from sidecar.storage.outbox_entry import FIRST_CHAIN
 
 T = TypeVar("T")
@@ -39,20 +39,22 @@ _LEASED: Final = 16
 _TAKEN_BACK: Final = 64
 """Added to the version of a counter of which more was taken back here than was counted: of a level
 that others have counted. Any other that is below nothing is damaged."""
-_PLAIN_KEYED: Final = _VERSION | KEYED
-_LEASED_UP: Final = frozenset(
+PLAIN_KEYED: Final = _VERSION | KEYED
+LEASED_UP: Final = frozenset(
     kind | _LEASED | keyed for kind in (_VERSION, _CORRECTED) for keyed in (0, KEYED)
 )
-_COUNTED_UP: Final = _LEASED_UP | {version & ~_LEASED for version in _LEASED_UP}
+COUNTED_UP: Final = LEASED_UP | {version & ~_LEASED for version in LEASED_UP}
 """Versions of counters of which a count changes the fixed part alone; those with a lease."""
 _VERSION_BYTE: Final = bytes([_VERSION])
 
-_COUNTER = struct.Struct("<BIqqqq")
+COUNTER: Final = struct.Struct("<BIqqqq")
+"""The fixed part of a counter: version, incarnation, own, others, heard, end of the window."""
 _LEASE = struct.Struct("<qqqq")
-_LEASED_COUNTER = struct.Struct("<BIqqqqqqqq")
+LEASED_COUNTER: Final = struct.Struct("<BIqqqqqqqq")
+"""The same with a lease behind it: granted, refill at, valid until, amount."""
 _TALLY = struct.Struct("<Bqq")
 
-_pack = msgspec.msgpack.Encoder().encode
+pack = msgspec.msgpack.Encoder().encode
 
 
 class StoreFormatError(Exception):
@@ -137,23 +139,23 @@ def encode_counter(counter: StoredCounter, incarnation: int) -> bytes:
     values, carried = counter.values, counter.carried
     corrected = counter.corrections, counter.lost
     if carried is None and corrected == (0, 0):
-        version, end = _VERSION, _pack(values) if values else b""
+        version, end = _VERSION, pack(values) if values else b""
     elif carried is None:
-        version, end = _CORRECTED, _pack((values, *corrected))
+        version, end = _CORRECTED, pack((values, *corrected))
     elif counter.packs_used:
-        version, end = _PACKS, _pack((values, carried, *corrected, counter.packs_used))
+        version, end = _PACKS, pack((values, carried, *corrected, counter.packs_used))
     elif corrected == (0, 0):
-        version, end = _CARRYING, _pack((values, carried))
+        version, end = _CARRYING, pack((values, carried))
     else:
-        version, end = _CARRYING_CORRECTED, _pack((values, carried, *corrected))
+        version, end = _CARRYING_CORRECTED, pack((values, carried, *corrected))
     known = counter.own, counter.others, counter.heard, counter.window_end_us
     if counter.own < 0:
         version |= _TAKEN_BACK
     lease = counter.lease
     if lease is None:
-        return _COUNTER.pack(version, incarnation, *known) + end
+        return COUNTER.pack(version, incarnation, *known) + end
     held = lease.granted, lease.refill_at, lease.valid_until_us, lease.amount
-    return _LEASED_COUNTER.pack(version | _LEASED, incarnation, *known, *held) + end
+    return LEASED_COUNTER.pack(version | _LEASED, incarnation, *known, *held) + end
 
 
 def decode_counter(
@@ -166,8 +168,8 @@ def decode_counter(
     """
     carried, corrections, lost, packs_used, lease = None, 0, 0, 0, None
     try:
-        version, written_under, own, others, heard, window_end_us = _COUNTER.unpack_from(data)
-        at = _COUNTER.size
+        version, written_under, own, others, heard, window_end_us = COUNTER.unpack_from(data)
+        at = COUNTER.size
         if version & KEYED:
             data, version = data[:-KEY_CHECK_BYTES], version & ~KEYED
         below, version = version & _TAKEN_BACK, version & ~_TAKEN_BACK
@@ -195,75 +197,6 @@ def decode_counter(
     )
 
 
-def counted_up(
-    key: bytes,
-    data: bytes | None,
-    incarnation: int,
-    quantity: int,
-    window_end_us: int,
-    values: tuple[str, ...],
-) -> tuple[int, bytes] | None:
-    """A counter's usage, and its bytes with a quantity more; `None` where that takes more care.
-
-    It does where amounts were carried in, another incarnation wrote it, or it would overflow. The
-    same as `decode_counter` and `encode_counter`, without a value in between. `data`: as it is
-    stored, `None` for one that is not; `key`, `window_end_us` and `values` are for that.
-    """
-    if data is None:
-        fixed = _COUNTER.pack(_PLAIN_KEYED, incarnation, quantity, 0, 0, window_end_us)
-        check = key_check(key)
-        return 0, (fixed + _pack(values) + check if values else fixed + check)
-    try:
-        version, written_under, own, others, heard, window_end_us = _COUNTER.unpack_from(data)
-    except struct.error as error:
-        raise damaged(error, "a counter") from error
-    own_after = own + quantity
-    if written_under != incarnation or not quantity <= own_after <= INT64_MAX:
-        return None
-    if version != _PLAIN_KEYED and version not in _COUNTED_UP:
-        return None
-    fixed = _COUNTER.pack(version, incarnation, own_after, others, heard, window_end_us)
-    used = own + others
-    if used > INT64_MAX:
-        return None
-    return (used if used > 0 else 0), fixed + data[_COUNTER.size :]
-
-
-def counted_up_leased(
-    data: bytes | None, incarnation: int, quantity: int, now_us: int, amount: int
-) -> tuple[int, bytes, int, bool] | None:
-    """As `counted_up`, under the counter's lease; `None` also where that does not cover it.
-
-    Usage before, the counter's bytes, what is left of the lease then, and whether it is to be
-    refilled. `amount`: of the limit. Whether that, too, has room is the caller's to see.
-    """
-    if data is None or len(data) < _LEASED_COUNTER.size:
-        return None
-    (
-        version, written_under, own, others, heard, window_end_us,
-        granted, refill_at, valid_until_us, lease_amount,
-    ) = _LEASED_COUNTER.unpack_from(data)  # fmt: skip
-    own_after = own + quantity
-    if (
-        own_after > granted
-        or now_us >= valid_until_us
-        or amount < lease_amount
-        or written_under != incarnation
-        or version not in _LEASED_UP
-        or own_after < quantity
-    ):
-        return None
-    used = own + others
-    if used > INT64_MAX:
-        return None
-    counted = _LEASED_COUNTER.pack(
-        version, incarnation, own_after, others, heard, window_end_us,
-        granted, refill_at, valid_until_us, lease_amount,
-    )  # fmt: skip
-    rest = data[_LEASED_COUNTER.size :]
-    return (used if used > 0 else 0), counted + rest, granted - own_after, own_after >= refill_at
-
-
 @reads("a counter")
 def is_carrying(data: bytes) -> bool:
     """Whether it is known of an encoded counter what was carried into its window."""
@@ -273,7 +206,7 @@ def is_carrying(data: bytes) -> bool:
 @reads("a counter")
 def window_end_of(data: bytes) -> int:
     """End of the window of an encoded counter, for the sweep."""
-    return int(_COUNTER.unpack_from(data)[5])
+    return int(COUNTER.unpack_from(data)[5])
 
 
 def encode_tally(tally: Tally) -> bytes:
@@ -291,7 +224,7 @@ def decode_tally(data: bytes) -> Tally:
 
 def encode_value(value: object) -> bytes:
     """Bytes of a value that is read rarely: MessagePack behind the version byte."""
-    return _VERSION_BYTE + _pack(value)
+    return _VERSION_BYTE + pack(value)
 
 
 @reads("a value")

@@ -21,6 +21,7 @@ from sidecar.storage.answer_codec import (
 )
 from sidecar.storage.bucket_codec import decode_bucket, encode_bucket
 from sidecar.storage.codec import Incarnation, StoredCounter
+from sidecar.storage.counting import counted_up_leased
 from sidecar.storage.key_check import keyed
 from sidecar.storage.keys import OUTBOX, pack_outbox_key
 from sidecar.storage.kv_engine import KvEngine, KvTransaction
@@ -112,9 +113,7 @@ class Transaction:
         """
         assert self.kv is not None
         ordinal = self.incarnation.ordinal
-        return (
-            codec.counted_up_leased(self.kv.get(key), ordinal, quantity, at_us, amount) is not None
-        )
+        return counted_up_leased(self.kv.get(key), ordinal, quantity, at_us, amount) is not None
 
     def put_counter(self, key: bytes, counter: StoredCounter) -> None:
         """Set a counter."""

@@ -30,6 +30,7 @@ from tests.bench import (
     machine,
     profiles,
     report,
+    seats,
 )
 from tests.bench.errors import BenchError
 from tests.bench.figures import Section
@@ -39,7 +40,7 @@ from tests.bench.workbench import Workbench, workbench
 
 SECTIONS: Final = (
     "calls", "batch", "engine", "growth", "footprint", "disk", "limits", "leases", "credits",
-    "first_calls", "change",
+    "seats", "first_calls", "change",
 )  # fmt: skip
 INTERRUPTED: Final = 130
 
@@ -54,6 +55,7 @@ def measure(bench: Workbench, wanted: set[str]) -> dict[str, Section]:
         "limits": lambda: limits.measure_limits(bench),
         "leases": lambda: leases.measure_leases(bench),
         "credits": lambda: credit_burning.measure_credits(bench),
+        "seats": lambda: seats.measure_seats(bench),
         "first_calls": lambda: first_calls.measure_first_calls(bench),
         "change": lambda: change.measure_change(bench),
         # Before the disk is busy with big stores.

@@ -1,4 +1,4 @@
-"""Catalogs of their own for sections such as "limits", "credits", "change" and "first_calls"."""
+"""Catalogs of their own for sections such as "limits", "credits", "seats" and "change"."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final
 from sidecar.domain.catalog.kinds import FeatureCost
 from sidecar.domain.catalog.model import (
     Catalog,
+    Dimension,
     EntitlementGrant,
     Feature,
     FeatureKind,
@@ -26,6 +27,8 @@ TEN_LIMITS: Final = "ten"
 LIMIT_AND_RATE: Final = "rated"
 PRICED: Final = "priced"
 BALANCE: Final = "credits"
+MEMBERS: Final = "members"
+TOKENS: Final = "tokens"
 MODELS: Final = ("model-small", "model-medium", "model-large")
 
 PLAN: Final = "plan-00"
@@ -35,6 +38,7 @@ COUNTED: Final = "feature-00"
 PROBED: Final = "feature-01"
 """What changes are about. Nothing is counted on it, so that its limit alone decides."""
 
+_DIMENSIONS: Final = tuple(map(Dimension, ("model", "tier", "user", "workspace")))
 _AMPLE: Final = 1_000_000_000_000
 _ANCHOR_US: Final = 1_736_899_200_000_000  # 2025-01-15T00:00:00Z
 _PLANS: Final = 10
@@ -92,11 +96,29 @@ def credits_catalog() -> Catalog:
         EntitlementGrant(ONE_LIMIT, limits=(monthly,)),
         EntitlementGrant(PRICED, limits=(monthly,)),
     )
-    table = CostTable(None, "model", {model: Price(2, 3) for model in MODELS})
+    table = CostTable(Price(1), "model", {model: Price(2, 3) for model in MODELS})
     features = (
         Feature(BALANCE, FeatureKind.CREDITS),
-        Feature(ONE_LIMIT, FeatureKind.METERED),
-        Feature(PRICED, FeatureKind.METERED, costs=(FeatureCost(BALANCE, table),)),
+        Feature(ONE_LIMIT, FeatureKind.METERED, dimensions=_DIMENSIONS),
+        Feature(
+            PRICED,
+            FeatureKind.METERED,
+            dimensions=_DIMENSIONS,
+            costs=(FeatureCost(BALANCE, table),),
+        ),
+    )
+    return Catalog(features, (Plan(PLAN, entitlements=grants),))
+
+
+def seats_catalog() -> Catalog:
+    """A feature with seats, and one with a limit to compare it with."""
+    grants = (
+        EntitlementGrant(MEMBERS, limits=(_limit("named", WindowUnit.LIFETIME),)),
+        EntitlementGrant(TOKENS, limits=(_limit("monthly", WindowUnit.MONTH),)),
+    )
+    features = (
+        Feature(MEMBERS, FeatureKind.SEATS),
+        Feature(TOKENS, FeatureKind.METERED),
     )
     return Catalog(features, (Plan(PLAN, entitlements=grants),))
 

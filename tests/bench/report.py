@@ -103,7 +103,9 @@ FIGURES: Final = (
     Figure("leases", "ratio", "j  leased limit over local one: CPU a call", "x", 2, Target(1.1)),
     Figure("leases", "engine_ratio", "j  the same, engine alone", "x", 2),
     Figure("credits", "ratio", "l  burning credits over not: CPU a call", "x", 2, Target(1.4)),
-    Figure("credits", "engine_ratio", "l  the same, engine alone", "x", 2),
+    Figure("credits", "engine_ratio", "l  the same, engine alone", "x", 2, Target(1.4)),
+    Figure("seats", "ratio", "m  a seat that is held over a check: CPU", "x", 2, Target(1)),
+    Figure("seats", "lone_ratio", "m  the same, 1x1", "x", 2),
     Figure(
         "first_calls",
         "calls_ratio",

@@ -10,18 +10,21 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from sidecar.api.admin.v1 import admin_pb2
 from sidecar.api.control.v1 import control_pb2
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from tests.bench import echo
-from tests.bench.catalogs import MODELS
+from tests.bench.catalogs import MEMBERS, MODELS, TOKENS
 from tests.bench.errors import BenchError
 
 _API = "/sidecar.api"
 _QUANTITY = 5
 _USERS = 10
 _WORKSPACES = 3
+SEATS_EACH: Final = 10
+"""Holders of a seat in each company that has seats."""
 _CATALOG = """\
 features:
   tokens: {kind: metered, unit: token}
@@ -86,7 +89,7 @@ class Traffic:
         """One request."""
         request = pb.CheckAndIncrementRequest(
             company=company_id(random.randrange(self.companies)),
-            feature=self.feature or ("messages" if self.users else "tokens"),
+            feature=self.feature or ("messages" if self.users else TOKENS),
             quantity=_QUANTITY,
             idempotency_key=idempotency_key(),
         )
@@ -99,6 +102,15 @@ class Traffic:
     def checks(self, count: int) -> Iterable[bytes]:
         """Bodies of `CheckAndIncrement`."""
         return (self.check().SerializeToString() for _ in range(count))
+
+    def acquisitions(self, count: int) -> Iterable[bytes]:
+        """Bodies of `AcquireSeat`, of holders who have theirs."""
+        for _ in range(count):
+            yield pb.AcquireSeatRequest(
+                company=company_id(random.randrange(self.companies)),
+                feature=MEMBERS,
+                holder=user_id(random.randrange(SEATS_EACH)),
+            ).SerializeToString()
 
     def batches(self, count: int, size: int) -> Iterable[bytes]:
         """Bodies of `BatchCheckAndIncrement`."""
@@ -125,6 +137,12 @@ def _verify_check(request: bytes, response: bytes) -> None:
         pb.CheckAndIncrementRequest.FromString(request),
         pb.CheckAndIncrementResponse.FromString(response),
     )
+
+
+def _verify_acquired(request: bytes, response: bytes) -> None:
+    answer = pb.AcquireSeatResponse.FromString(response)
+    if not answer.decision.allowed or answer.assigned:
+        raise BenchError(f"a seat was not held already: {answer}")
 
 
 def _verify_batch(request: bytes, response: bytes) -> None:
@@ -159,6 +177,7 @@ def _require_counted(
 
 ECHO = Rpc(echo.METHOD, _verify_echo)
 CHECK = Rpc(f"{_API}.enforcement.v1.EnforcementService/CheckAndIncrement", _verify_check)
+ACQUIRE = Rpc(f"{_API}.enforcement.v1.EnforcementService/AcquireSeat", _verify_acquired)
 BATCH = Rpc(f"{_API}.enforcement.v1.EnforcementService/BatchCheckAndIncrement", _verify_batch)
 CATALOG = Rpc(f"{_API}.control.v1.ControlService/GetCatalog", _verify_catalog)
 STATUS = Rpc(f"{_API}.admin.v1.AdminService/GetStatus", _verify_status)

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from sidecar.domain.leases.model import LeaseRequest, LeaseResult, LeaseStatus, LeaseWish
 from sidecar.domain.limits.counters import CounterName, CounterRef
-from sidecar.storage import codec
+from sidecar.storage import codec, counting
 from sidecar.storage.leases import LEASES_AT_ONCE, Leases
 from sidecar.storage.transaction import Transaction
 from tests.support.build import NOW_US, counter_ref, limit
@@ -153,7 +153,7 @@ class LeaseStore(RuleBasedStateMachine):
             kv, key = transaction.keyspace, counter_key_of(ref)
             ordinal = transaction.incarnation.ordinal
             data = kv.get(key)
-            found = codec.counted_up_leased(data, ordinal, quantity, NOW_US, AMOUNT)
+            found = counting.counted_up_leased(data, ordinal, quantity, NOW_US, AMOUNT)
             if found is None:
                 return None
             _, counted, left, is_due = found

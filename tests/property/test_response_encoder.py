@@ -13,7 +13,7 @@ from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.catalog.model import Rate
 from sidecar.domain.limits.decide import decide, decide_unmetered
-from sidecar.domain.limits.decision import Decision
+from sidecar.domain.limits.decision import CreditPart, CreditsBurned, Decision
 from sidecar.domain.limits.rate_usage import RateUsage
 from sidecar.domain.limits.reasons import Basis, BasisMode, FallbackCause, GrantMode, Reason
 from sidecar.domain.limits.usage import QuotaUsage
@@ -164,3 +164,30 @@ def test_what_a_lease_has_left_is_told_with_a_basis_that_answers_share(
         told = replace(basis, lease_remaining=left)
         assert expected(decision, told, "id") == pb.CheckAndIncrementResponse.FromString(wire)
         assert encode(decision, told, "id") == wire
+
+
+_AMOUNTS: Final = st.sampled_from([1, 127, 128, 16_384, 1 << 21, 1 << 40, INT64_MAX])
+_BURNED: Final = st.tuples(
+    st.sampled_from(["credits", "c" * 100, "c" * 128]),
+    st.sampled_from(["monthly", "grant " * 20, "g" * 127]),
+    _AMOUNTS,
+    st.just(0) | _AMOUNTS,
+)
+
+
+@given(st.lists(_BURNED, min_size=1, max_size=3))
+def test_what_one_source_of_each_balance_has_burned(told: list[tuple[str, str, int, int]]) -> None:
+    encode = ResponseEncoder()
+    frames = [
+        (encode.burned_frame(feature, source), amount, left)
+        for feature, source, amount, left in told
+    ]
+    burned = tuple(
+        CreditsBurned(feature, amount, amount, (CreditPart(source, amount),), left)
+        for feature, source, amount, left in told
+    )
+    message = pb.CheckAndIncrementResponse()
+    decision = Decision(True, Reason.ALLOWED, 1, burned=burned)
+    fill_decision(message.decision, decision, Basis(BasisMode.LOCAL, 0, None, None))
+    found = pb.CheckAndIncrementResponse.FromString(encode.burned_plain(frames))
+    assert list(message.decision.burned) == list(found.decision.burned)

@@ -23,7 +23,9 @@ from tests.bench.catalogs import (
     TEN_LIMITS,
     change_catalog,
     company,
+    credits_catalog,
     limits_catalog,
+    seats_catalog,
 )
 from tests.bench.change import fill_plane
 from tests.bench.change_kinds import COMPANY_CHANGE, PLAN_CHANGE, PLAN_REPLACED, PROBED_MAX, Kind
@@ -37,7 +39,11 @@ def entitlement(catalog: Catalog, feature: str) -> Entitlement:
     return found
 
 
-@pytest.mark.parametrize("catalog", [limits_catalog(), change_catalog(7)], ids=["limits", "change"])
+@pytest.mark.parametrize(
+    "catalog",
+    [limits_catalog(), credits_catalog(), seats_catalog(), change_catalog(7)],
+    ids=["limits", "credits", "seats", "change"],
+)
 def test_catalog_can_be_applied(catalog: Catalog) -> None:
     assert [] == list(problems(catalog, [company("acme")]))
 

@@ -9,7 +9,7 @@ import pytest
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.shared.catalog_file.load import load_catalog_file
 from tests.bench.errors import BenchError
-from tests.bench.traffic import BATCH, CHECK, ECHO, Traffic, catalog_text, company_id
+from tests.bench.traffic import ACQUIRE, BATCH, CHECK, ECHO, Traffic, catalog_text, company_id
 
 
 def answer(
@@ -39,6 +39,16 @@ def test_counted_check_is_accepted() -> None:
 def test_check_that_was_not_counted_is_refused(response: pb.CheckAndIncrementResponse) -> None:
     with pytest.raises(BenchError, match="not counted afresh"):
         CHECK.verify(Traffic(1).check().SerializeToString(), response.SerializeToString())
+
+
+@pytest.mark.parametrize(("allowed", "assigned"), [(False, False), (True, True)])
+def test_a_seat_that_was_not_held_is_refused(allowed: bool, assigned: bool) -> None:
+    [request] = Traffic(1).acquisitions(1)
+    held = pb.AcquireSeatResponse(decision=pb.Decision(allowed=True))
+    ACQUIRE.verify(request, held.SerializeToString())
+    answer = pb.AcquireSeatResponse(decision=pb.Decision(allowed=allowed), assigned=assigned)
+    with pytest.raises(BenchError, match="not held already"):
+        ACQUIRE.verify(request, answer.SerializeToString())
 
 
 def batch_answer(*outcomes: pb.CheckOutcome) -> bytes:

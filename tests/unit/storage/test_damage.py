@@ -11,7 +11,7 @@ import pytest
 from sidecar.domain.catalog.model import Catalog, CatalogSnapshot
 from sidecar.domain.company.model import CompanySnapshot, Segment
 from sidecar.domain.limits.rates import Bucket
-from sidecar.storage import codec, keys, snapshot_codec
+from sidecar.storage import codec, counting, keys, snapshot_codec
 from sidecar.storage.answer_codec import Partitions, decode_answer, encode_answer
 from sidecar.storage.bucket_codec import decode_bucket, encode_bucket, over_of
 from sidecar.storage.codec import Incarnation, StoredCounter, Tally
@@ -53,12 +53,13 @@ READERS: Final[Mapping[str, tuple[bytes, Read]]] = {
     "counter": (COUNTER, lambda data: codec.decode_counter(data, 1)),
     "counter of known values": (COUNTER, lambda data: codec.decode_counter(data, 1, ("a", "b"))),
     "counter that carries": (CARRYING, lambda data: codec.decode_counter(data, 2)),
-    "counter counted up": (COUNTER, lambda data: codec.counted_up(b"c", data, 1, 5, NOW_US, ())),
+    "counter counted up": (COUNTER, lambda data: counting.counted_up(b"c", data, 1, 5, NOW_US, ())),
     "counter with a lease": (LEASED, lambda data: codec.decode_counter(data, 1)),
     "counter with a lease counted up": (
         LEASED,
-        lambda data: codec.counted_up_leased(data, 1, 5, NOW_US, 1_000),
+        lambda data: counting.counted_up_leased(data, 1, 5, NOW_US, 1_000),
     ),
+    "usage of a counter": (COUNTER, counting.used_of),
     "window of a counter": (COUNTER, codec.window_end_of),
     "whether a counter carries": (COUNTER, codec.is_carrying),
     "bucket": (BUCKET, lambda data: decode_bucket(data, 1)),
@@ -170,13 +171,13 @@ def test_nothing_at_all_is_a_value_or_damage(name: str) -> None:
 def test_a_counter_below_nothing_is_damage_but_for_one_that_says_so() -> None:
     data = codec.encode_counter(StoredCounter(-5, 0, 0, NOW_US), 1)
     assert -5 == codec.decode_counter(data, 1).own
-    assert codec.counted_up(b"c", data, 1, 1, NOW_US, ()) is None
+    assert counting.counted_up(b"c", data, 1, 1, NOW_US, ()) is None
     data = bytes([data[0] & ~64]) + data[1:]
     with pytest.raises(StoreDamaged, match="below nothing"):
         codec.decode_counter(data, 1)
-    assert codec.counted_up(b"c", data, 1, 1, NOW_US, ()) is None
+    assert counting.counted_up(b"c", data, 1, 1, NOW_US, ()) is None
     leased = codec.encode_counter(StoredCounter(-5, 0, 0, NOW_US, lease=LEASE), 1)
-    assert codec.counted_up_leased(leased, 1, 1, NOW_US, 1_000) is None
+    assert counting.counted_up_leased(leased, 1, 1, NOW_US, 1_000) is None
 
 
 def test_a_mistake_in_the_program_does_not_pass_for_damage() -> None:

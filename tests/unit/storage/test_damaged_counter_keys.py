@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from sidecar.domain.limits.counters import CounterName, CounterRef
-from sidecar.storage import codec
+from sidecar.storage import codec, counting
 from sidecar.storage.counters import Counters
 from sidecar.storage.damage import StoreDamaged
 from sidecar.storage.key_check import KEYED, keyed, require_key
@@ -107,7 +107,7 @@ def test_counters_of_earlier_formats_are_believed_until_they_are_written_anew() 
     counter = codec.StoredCounter(3, 4, 5, NOW_US, ("ann",), (1, 2))
     before = codec.encode_counter(counter, 1)
     require_key(b"any", before)
-    found = codec.counted_up(
+    found = counting.counted_up(
         b"c1", codec.encode_counter(codec.StoredCounter(3, 0, 0, 9), 1), 1, 2, 9, ()
     )
     assert found is not None
@@ -123,7 +123,7 @@ def test_counters_of_earlier_formats_are_believed_until_they_are_written_anew() 
 def test_a_counter_knows_its_key_from_the_first_count_on(values: tuple[str, ...]) -> None:
     data = None
     for _ in range(3):
-        found = codec.counted_up(b"c1", data, 1, 5, NOW_US, values)
+        found = counting.counted_up(b"c1", data, 1, 5, NOW_US, values)
         assert found is not None
         data = found[1]
         require_key(b"c1", data)

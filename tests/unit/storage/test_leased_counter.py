@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from sidecar.domain.bounds import INT64_MAX
 from sidecar.domain.leases.model import Lease
-from sidecar.storage import codec
+from sidecar.storage import codec, counting
 from sidecar.storage.codec import StoredCounter
+from sidecar.storage.key_check import keyed
 from tests.unit.storage.test_codec import (
     BY_USER,
     BY_USER_HEX,
@@ -70,7 +71,7 @@ def test_a_lease_ends_with_the_incarnation_that_held_it() -> None:
 @pytest.mark.parametrize("counter", [COUNTER, BY_USER, CORRECTED])
 def test_what_is_counted_past_all_leases_leaves_the_lease_as_it_is(counter: StoredCounter) -> None:
     leased = replace(counter, lease=LEASE)
-    found = codec.counted_up(b"", codec.encode_counter(leased, 2), 2, 500, 0, ())
+    found = counting.counted_up(b"", codec.encode_counter(leased, 2), 2, 500, 0, ())
     assert found is not None
     used, data = found
     assert (leased.used, replace(leased, own=800)) == (used, codec.decode_counter(data, 2))
@@ -86,7 +87,7 @@ def test_under_a_lease_it_is_counted_and_told_what_is_left(
 ) -> None:
     leased = replace(counter, lease=LEASE)
     data = codec.encode_counter(leased, 2)
-    found = codec.counted_up_leased(data, 2, quantity, _BEFORE_US, 1_000)
+    found = counting.counted_up_leased(data, 2, quantity, _BEFORE_US, 1_000)
     assert found is not None
     used, counted, *left = found
     assert [remaining, refill_is_due] == left
@@ -112,7 +113,7 @@ def test_what_a_lease_does_not_cover_or_takes_more_care_is_not_counted(
     counter: StoredCounter, incarnation: int, quantity: int, now_us: int, amount: int
 ) -> None:
     data = codec.encode_counter(replace(counter, lease=LEASE), 2)
-    assert codec.counted_up_leased(data, incarnation, quantity, now_us, amount) is None
+    assert counting.counted_up_leased(data, incarnation, quantity, now_us, amount) is None
 
 
 @pytest.mark.parametrize("counter", [COUNTER, BY_USER, CARRYING, PACKS, replace(COUNTER, own=0)])
@@ -120,5 +121,28 @@ def test_without_a_lease_nothing_is_counted_by_it(counter: StoredCounter) -> Non
     values = replace(counter, values=("a long name of somebody", "of a team"))
     for each in (counter, values):
         data = codec.encode_counter(each, 2)
-        assert codec.counted_up_leased(data, 2, 1, _BEFORE_US, 1_000) is None
-    assert codec.counted_up_leased(None, 2, 1, _BEFORE_US, 1_000) is None
+        assert counting.counted_up_leased(data, 2, 1, _BEFORE_US, 1_000) is None
+    assert counting.counted_up_leased(None, 2, 1, _BEFORE_US, 1_000) is None
+
+
+@pytest.mark.parametrize("lease", [None, LEASE])
+@pytest.mark.parametrize("incarnation", [2, 3])
+@pytest.mark.parametrize(
+    "counter",
+    [
+        COUNTER,
+        BY_USER,
+        CARRYING,
+        CORRECTED,
+        PACKS,
+        pytest.param(replace(COUNTER, own=5, others=-9), id="less than nothing"),
+        pytest.param(replace(COUNTER, own=-5), id="taken back of others'"),
+        pytest.param(replace(COUNTER, own=9, others=INT64_MAX), id="past all bounds"),
+    ],
+)
+def test_usage_is_read_alike_from_bytes_and_from_the_counter(
+    counter: StoredCounter, incarnation: int, lease: Lease | None
+) -> None:
+    data = codec.encode_counter(replace(counter, lease=lease), 2)
+    for each in (data, keyed(data, b"key")):
+        assert codec.decode_counter(each, incarnation).used == counting.used_of(each)
