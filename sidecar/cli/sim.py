@@ -26,11 +26,14 @@ _COLOURS: Final = {
     "not met": "red",
     "refused": "red",
     "overage": "yellow",
+    "overdraft": "yellow",
+    "expires": "yellow",
     "threshold": "yellow",
     "throttled": "yellow",
     "becomes": "cyan",
     "change": "cyan",
     "reset": "green",
+    "repaid": "green",
 }
 
 

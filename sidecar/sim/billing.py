@@ -1,7 +1,8 @@
 """What would be billed: each billing period with what was held in it, and what was used.
 
-tallyd knows no prices. It tells the stretches in which plan and add-ons were held, and the units
-that were used above SOFT limits, as the ledger has them.
+tallyd knows no prices. It tells the stretches in which plan and add-ons were held, the units that
+were used above SOFT limits, credits that were burned, and how much of a level was in use, as the
+ledger has them.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import msgspec
 from sidecar.control.storage.values import UsageSum
 from sidecar.domain.company.model import SubscriptionStatus
 from sidecar.domain.limits.usage import QuotaUsage, overage
+from sidecar.sim.kind_world import NO_KINDS, KindSums
 from sidecar.sim.present import Present
 from sidecar.sim.told import status_text
 
 ReadSums: TypeAlias = Callable[[int, int], list[UsageSum]]
+ReadKinds: TypeAlias = Callable[[int, int], KindSums]
 
 _BILLED = (SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE)
 
@@ -72,6 +75,7 @@ class BilledPeriod(msgspec.Struct, frozen=True):
     held: tuple[HeldStretch, ...]
     features: dict[str, FeatureSum]
     windows: dict[tuple[str, str], WindowSum]
+    kinds: KindSums
 
 
 class _Open(msgspec.Struct):
@@ -85,11 +89,15 @@ class _Open(msgspec.Struct):
 
 
 class PeriodBook:
-    """Keeps the periods. `read_sums`: what the ledger has of a stretch of time, by feature."""
+    """Keeps the periods.
 
-    def __init__(self, first: Present, read_sums: ReadSums) -> None:
+    `read_sums`, `read_kinds`: what the ledger has of a stretch of time, by feature.
+    """
+
+    def __init__(self, first: Present, read_sums: ReadSums, read_kinds: ReadKinds) -> None:
         self.periods: list[BilledPeriod] = []
         self._read_sums = read_sums
+        self._read_kinds = read_kinds
         self._present = first
         self._open = _opened(first)
 
@@ -138,6 +146,10 @@ class PeriodBook:
         for feature, denied in opened.denied.items():
             known = features.get(feature, FeatureSum())
             features[feature] = msgspec.structs.replace(known, denied=denied)
+        kinds = NO_KINDS
+        if at_us > opened.from_us:
+            kinds = self._read_kinds(opened.from_us, at_us)
+        features |= {key: FeatureSum() for key in kinds.levels if key not in features}
         if at_us > opened.from_us or features:
             self.periods.append(
                 BilledPeriod(
@@ -147,6 +159,7 @@ class PeriodBook:
                     tuple(opened.held),
                     dict(sorted(features.items())),
                     opened.windows,
+                    kinds,
                 )
             )
 

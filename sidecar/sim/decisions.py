@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
+from sidecar.domain.credits.sources import OVERDRAFT
 from sidecar.domain.limits.decision import Decision
-from sidecar.domain.limits.rate_usage import RateUsage
 from sidecar.domain.limits.reasons import Reason
 from sidecar.domain.limits.requests import Check
 from sidecar.domain.limits.usage import QuotaUsage, remaining
-from sidecar.domain.time.units import MINUTE_US, SECOND_US
-from sidecar.sim.told import PlayLog, dimensions_text, moment_text, number_text
+from sidecar.sim.told import PlayLog, denial_text, dimensions_text, number_text
 
 
 class DecisionTeller:
@@ -37,7 +36,7 @@ class DecisionTeller:
             return
         asked = _asked(check)
         if self._each:
-            self._note(check, "allowed", f"{asked}{_left(decision)}")
+            self._note(check, "allowed", f"{asked}{_left(decision)}{_burned(decision)}")
         feature = check.feature
         for warning in decision.warnings:
             if self._is_first("threshold", feature, warning.limit, warning.percent):
@@ -55,16 +54,7 @@ class DecisionTeller:
         limit = "" if decision.binding is None else decision.binding.id
         if not self._is_first("denied", check.feature, decision.reason, limit):
             return
-        text = f"{_asked(check)}: {decision.reason.name}"
-        binding = decision.binding
-        if binding is not None:
-            text += f" by {binding.id}"
-        if isinstance(binding, QuotaUsage):
-            text += f", {number_text(remaining(binding) or 0)} left"
-            if binding.resets_us is not None:
-                text += f", resets {moment_text(self._zone, binding.resets_us)}"
-        elif isinstance(binding, RateUsage) and decision.retry_after_us is not None:
-            text += f", again in {_wait(decision.retry_after_us)}"
+        text = f"{_asked(check)}: {denial_text(decision, self._zone)}"
         self._note(check, "denied", text, reason=decision.reason.name, limit=limit)
 
     def _is_first(self, *kind: object) -> bool:
@@ -99,6 +89,11 @@ def _remarks(check: Check, decision: Decision) -> Iterator[tuple[str, str, str]]
         yield "partial", limit, f"{number_text(decision.granted)} granted by {limit}"
     if decision.overage:
         yield "overage", "", f"allowed, {number_text(decision.overage)} of it over a soft limit"
+    for burned in decision.burned:
+        owed = sum(part.amount for part in burned.parts if part.source == OVERDRAFT)
+        if owed and decision.reason is Reason.ALLOWED:
+            told = f"allowed, {number_text(owed)} of {burned.feature} are owed for it"
+            yield "overdraft", burned.feature, told
     for name in decision.throttled:
         yield "throttled", name, f"allowed, past {name} at its rate"
     for name in decision.shadow_denials:
@@ -113,7 +108,10 @@ def _left(decision: Decision) -> str:
     return "" if left is None else f", {number_text(left)} left of {binding.id}"
 
 
-def _wait(wait_us: int) -> str:
-    if wait_us < MINUTE_US:
-        return f"{-(-wait_us // SECOND_US)} s"
-    return f"{-(-wait_us // MINUTE_US)} min"
+def _burned(decision: Decision) -> str:
+    told = ""
+    for burned in decision.burned:
+        parts = [f"{number_text(part.amount)} of {part.source}" for part in burned.parts]
+        told += f"; burns {number_text(burned.amount)} of {burned.feature}"
+        told += f": {', '.join(parts)}" if len(parts) > 1 else ""
+    return told

@@ -7,15 +7,20 @@ from collections.abc import Iterator
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from sidecar.domain.catalog.model import Limit
+from sidecar.domain.catalog.model import FeatureKind, Limit
+from sidecar.domain.credits.sources import OVERDRAFT
 from sidecar.domain.limits.usage import QuotaUsage, overage, remaining
 from sidecar.domain.time.units import DAY_US
+from sidecar.domain.time.windows import LIFETIME_WINDOW
 from sidecar.sim.billing import PeriodBook
 from sidecar.sim.present import LimitKey, Present, UsageKey
 from sidecar.sim.told import PlayLog, ceiling_text, held_text, moment_text, number_text, status_text
 
 LONG_WINDOW_US: Final = 6 * DAY_US
 """Windows that last longer are told each; shorter ones by the billing period."""
+
+
+_FALLING: Final = (FeatureKind.SEATS, FeatureKind.LEVEL)
 
 
 class Differences:
@@ -64,7 +69,13 @@ class Differences:
         apart: dict[LimitKey, list[QuotaUsage]] = defaultdict(list)
         for key, usage in before.usages.items():
             now = after.usages.get(key)
-            if not _has_ended(usage, now, after):
+            if _is_owed(before, key):
+                self._tell_owed(key[0], usage.used, 0 if now is None else now.used, after)
+                continue
+            if not _has_ended(usage, now, after, falls=before.kinds.get(key[0]) in _FALLING):
+                continue
+            if _is_grant(before, key):
+                self._tell_expired(key, usage, after)
                 continue
             self._periods.note_window(key[0], usage)
             length_us = usage.window.end_us - usage.window.start_us
@@ -112,6 +123,31 @@ class Differences:
             carried_on=carried,
         )
 
+    def _tell_expired(self, key: UsageKey, usage: QuotaUsage, after: Present) -> None:
+        """Of a grant of credits that is over."""
+        feature, grant, _ = key
+        left = remaining(usage)
+        told = f"{_used_text(feature, usage)}, {number_text(left or 0)} expired"
+        self._log.tell(
+            after.at_us,
+            "expires",
+            told,
+            feature=feature,
+            grant=grant,
+            used=usage.used,
+            expired=left,
+        )
+
+    def _tell_owed(self, feature: str, was: int, owed: int, after: Present) -> None:
+        """Of credits that were owed, where some are repaid."""
+        if owed < was:
+            told = (
+                f"{feature}: {number_text(was - owed)} of what was owed, {number_text(owed)} left"
+            )
+            self._log.tell(
+                after.at_us, "repaid", told, feature=feature, repaid=was - owed, owed=owed
+            )
+
     def _tell_windows_apart(self, key: LimitKey, usages: list[QuotaUsage], after: Present) -> None:
         """Of a limit with dimensions: all its counters in one sentence."""
         feature, limit = key
@@ -156,7 +192,7 @@ class Differences:
     def _tell_limits(self, before: Present, after: Present) -> None:
         if before.is_over and after.is_over:
             return
-        for text in self._differing(before, after):
+        for text in (*self._differing(before, after), *self._new_grants(before, after)):
             self._log.tell(after.at_us, "may use", text)
 
     def _differing(self, before: Present, after: Present) -> Iterator[str]:
@@ -185,16 +221,39 @@ class Differences:
                 told += f", {number_text(usage.carried)} carried in" if usage.carried else ""
             yield told
 
+    def _new_grants(self, before: Present, after: Present) -> Iterator[str]:
+        for key in sorted({*after.usages} - {*before.usages}):
+            usage = after.usages[key]
+            if _is_grant(after, key):
+                told = f"{key[0]} {key[1]}: {_allowance(usage)}"
+                if usage.window.end_us != LIFETIME_WINDOW.end_us:
+                    told += f" until {moment_text(self._zone, usage.window.end_us)}"
+                yield told
+
 
 def _has_limits(present: Present, feature: str) -> bool:
     return any(key[0] == feature for key in present.limits)
 
 
-def _has_ended(usage: QuotaUsage, now: QuotaUsage | None, after: Present) -> bool:
-    """Whether a window is over, or its counter starts anew."""
+def _has_ended(usage: QuotaUsage, now: QuotaUsage | None, after: Present, *, falls: bool) -> bool:
+    """Whether a window is over, or its counter starts anew. `falls`: usage does so by itself."""
     if usage.window.end_us <= after.at_us:
         return True
-    return now is not None and (now.window != usage.window or now.used < usage.used)
+    if now is None:
+        return False
+    return now.window != usage.window or (now.used < usage.used and not falls)
+
+
+def _is_owed(present: Present, key: UsageKey) -> bool:
+    """Whether it is what a balance of credits owes."""
+    return present.kinds.get(key[0]) is FeatureKind.CREDITS and key[1] == OVERDRAFT
+
+
+def _is_grant(present: Present, key: UsageKey) -> bool:
+    """Whether it is what was burned of a one-off grant of credits."""
+    feature, name, _ = key
+    is_credits = present.kinds.get(feature) is FeatureKind.CREDITS
+    return is_credits and (feature, name) not in present.limits and name != OVERDRAFT
 
 
 def _used_text(feature: str, usage: QuotaUsage) -> str:

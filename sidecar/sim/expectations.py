@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from sidecar.domain.catalog.model import Limit
+from sidecar.domain.catalog.model import FeatureKind, Limit
 from sidecar.domain.limits.decision import Decision
 from sidecar.domain.limits.requests import Check
 from sidecar.domain.limits.usage import overage, remaining
@@ -13,6 +13,9 @@ from sidecar.shared.catalog_file.problems import FilePosition, Path
 from sidecar.sim.model import Expectation, ScenarioStep
 from sidecar.sim.present import Present, company_wide
 from sidecar.sim.world import World
+
+_NEVER_CHECKED = frozenset({FeatureKind.CREDITS, FeatureKind.SEATS, FeatureKind.LEVEL})
+"""Kinds of features about which there are no checks: only what is used of them is known."""
 
 
 class Unmet(NamedTuple):
@@ -40,44 +43,53 @@ def actual_values(
         "plan": segment.plan,
         "add_ons": {held.add_on: held.quantity for held in segment.add_ons},
     }
+    if any(expected.path[0] == "balances" for expected in expect.values):
+        actual["balances"] = world.balances()
     if not expect.feature:
         return actual
-    quantity = expect.quantity if answer is None else 0
-    asked = world.ask(
-        Check(
-            world.company,
-            expect.feature,
-            quantity,
-            world.now_us,
-            dimensions=expect.dimensions,
+    decision, usages = answer, {each.id: each for each in company_wide(world, expect.feature)}
+    if present.kinds.get(expect.feature) not in _NEVER_CHECKED:
+        quantity = expect.quantity if answer is None else 0
+        check = Check(
+            world.company, expect.feature, quantity, world.now_us, dimensions=expect.dimensions
         )
-    )
-    decision = answer or asked.decision
-    binding = decision.binding
-    usages = {usage.id: usage for usage in (*company_wide(world, expect.feature), *asked.usages)}
+        asked = world.ask(check)
+        decision = answer or asked.decision
+        usages |= {usage.id: usage for usage in asked.usages}
     amounts = {
         name: {"amount": _told(limit.amount)}
         for (feature, name), limit in present.limits.items()
         if feature == expect.feature and isinstance(limit, Limit)
     }
-    return actual | {
+    return (
+        actual
+        | ({} if decision is None else _decided(decision))
+        | {
+            "value": present.values.get(expect.feature),
+            "limits": amounts
+            | {
+                name: {
+                    "amount": _told(usage.amount),
+                    "carried": usage.carried,
+                    "used": usage.used,
+                    "remaining": _told(remaining(usage)),
+                    "overage": overage(usage),
+                }
+                for name, usage in usages.items()
+            },
+        }
+    )
+
+
+def _decided(decision: Decision) -> dict[str, object]:
+    binding = decision.binding
+    return {
         "allowed": decision.allowed,
         "reason": decision.reason.name,
         "granted": decision.granted,
         "binding": None if binding is None else binding.id,
         "remaining": None if binding is None else _told(remaining(binding)),
-        "value": present.values.get(expect.feature),
-        "limits": amounts
-        | {
-            name: {
-                "amount": _told(usage.amount),
-                "carried": usage.carried,
-                "used": usage.used,
-                "remaining": _told(remaining(usage)),
-                "overage": overage(usage),
-            }
-            for name, usage in usages.items()
-        },
+        "burned": {burned.feature: burned.amount for burned in decision.burned},
     }
 
 

@@ -10,6 +10,8 @@ import msgspec
 from sidecar.domain.catalog.model import Catalog
 from sidecar.domain.company.model import Company, Override
 from sidecar.domain.company.subscription_changes import NOW, OnPlanned, SubscriptionChange, When
+from sidecar.domain.credits.grants import CreditGrant
+from sidecar.domain.levels.changes import LevelAction
 from sidecar.domain.limits.reasons import GrantMode
 from sidecar.domain.limits.requests import NO_ATTRIBUTES
 from sidecar.domain.time.units import DAY_US
@@ -74,8 +76,45 @@ class UsageStep(msgspec.Struct, frozen=True):
     until_us: int = 0
 
 
+class GrantCreditsStep(msgspec.Struct, frozen=True):
+    """Credits are granted, as `tallyd credits grant` does it. An empty id: one is made."""
+
+    feature: str
+    grant: CreditGrant
+
+
+class VoidCreditsStep(msgspec.Struct, frozen=True):
+    """What is left of the grant of credits with an id is taken back."""
+
+    id: str
+
+
+class SeatStep(msgspec.Struct, frozen=True):
+    """A holder asks for a seat, or gives it back (`is_release`)."""
+
+    feature: str
+    holder: str
+    is_release: bool = False
+
+
+class LevelStep(msgspec.Struct, frozen=True):
+    """What is in use of a level changes, as by `tallyd level`. `item`: empty for none.
+
+    `amount`: by how much, or what it is set to. `ttl_us`: `None` where it is not said.
+    """
+
+    feature: str
+    action: LevelAction
+    amount: int
+    item: str = ""
+    ttl_us: int | None = None
+    dimensions: Mapping[str, str] = NO_ATTRIBUTES
+
+
+KindStep: TypeAlias = GrantCreditsStep | VoidCreditsStep | SeatStep | LevelStep
+"""Steps about credits, seats and levels."""
 Action: TypeAlias = (
-    SubscriptionStep | OverridesStep | GrantStep | RevokeStep | CatalogStep | UsageStep
+    SubscriptionStep | OverridesStep | GrantStep | RevokeStep | CatalogStep | UsageStep | KindStep
 )
 
 
@@ -88,7 +127,10 @@ class ExpectedValue(msgspec.Struct, frozen=True):
 
 
 class Expectation(msgspec.Struct, frozen=True):
-    """What is to be the case. With a feature it is asked whether a quantity would be allowed."""
+    """What is to be the case. With a feature it is asked whether a quantity would be allowed.
+
+    Of credits, seats and levels nothing is asked: only a step beside it has an answer.
+    """
 
     values: tuple[ExpectedValue, ...]
     feature: str = ""

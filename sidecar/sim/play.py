@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -21,14 +20,19 @@ from sidecar.sim.billing import BilledPeriod, PeriodBook
 from sidecar.sim.decisions import DecisionTeller
 from sidecar.sim.differences import Differences
 from sidecar.sim.expectations import Unmet, actual_values, unmet_values
+from sidecar.sim.kind_play import KindPlayer
 from sidecar.sim.model import (
+    Action,
     CatalogStep,
     Expectation,
     GrantStep,
+    KindStep,
+    LevelStep,
     OverridesStep,
     RevokeStep,
     Scenario,
     ScenarioStep,
+    SeatStep,
     SubscriptionStep,
     UsageStep,
 )
@@ -36,19 +40,12 @@ from sidecar.sim.present import Present, present_of
 from sidecar.sim.told import (
     PlayEvent,
     PlayLog,
-    dimensions_text,
     held_text,
     moment_text,
     status_text,
+    step_text,
 )
 from sidecar.sim.world import World
-
-_TITLES: Final[Mapping[type, str]] = {
-    CatalogStep: "the catalog",
-    OverridesStep: "the overrides",
-    GrantStep: "the grant",
-    RevokeStep: "the revocation",
-}
 
 
 class Played(msgspec.Struct, frozen=True):
@@ -95,10 +92,11 @@ class _Player:
         world.company = scenario.company.id
         world.apply(scenario.catalog, scenario.company)
         self._present = present_of(world)
-        self._periods = PeriodBook(self._present, world.sums)
+        self._periods = PeriodBook(self._present, world.sums, world.kind_sums)
         self._differences = Differences(
             self._log, self._periods, self._zone, all_windows=everything
         )
+        self._kinds = KindPlayer(world, self._log, self._periods, self._zone)
         self._decisions = DecisionTeller(self._log, self._zone, each=everything)
         self._coming: list[_Coming] = []
         self._unmet: list[Unmet] = []
@@ -153,6 +151,7 @@ class _Player:
         world.now_us = at_us
         if edge or (self._due_us is not None and self._due_us <= at_us):
             world.settle()
+            self._kinds.tell_expired()
             if edge:
                 self._tell_differences()
             self._look_ahead()
@@ -204,7 +203,7 @@ class _Player:
             self._log.tell(step.at_us, "not met", each.text)
 
     def _do(self, step: ScenarioStep) -> Decision | None:
-        action, world = step.action, self._world
+        action = step.action
         if action is None:
             return None
         if isinstance(action, UsageStep):
@@ -214,27 +213,39 @@ class _Player:
                 heapq.heappush(self._coming, _Coming(step.at_us, int(step.path[1]), 0, action))
             return None
         self._present = self._present_now()
+        decision = self._change(action)
+        self._tell_differences()
+        if isinstance(action, SeatStep | LevelStep):
+            self._checks += 1
+        else:
+            self._decisions.begin_anew()
+        self._look_ahead()
+        return decision
+
+    def _change(self, action: Action) -> Decision | None:
+        """Let happen what changes what may be done, or what is in use; what was decided, if so."""
+        world, log = self._world, self._log
+        now_us = world.now_us
+        if isinstance(action, KindStep):
+            return self._kinds.take(action)
         if isinstance(action, SubscriptionStep):
             self._tell_change(action, world.change(action))
         elif isinstance(action, CatalogStep):
             world.apply(action.catalog)
-            self._log.tell(step.at_us, "catalog", "another catalog is applied")
+            log.tell(now_us, "catalog", "another catalog is applied")
         elif isinstance(action, GrantStep):
             id_ = world.grant(action.override)
             feature = action.override.entitlement.feature
-            self._log.tell(step.at_us, "grant", f"{id_}, of {feature}", id=id_, feature=feature)
+            log.tell(now_us, "grant", f"{id_}, of {feature}", id=id_, feature=feature)
         elif isinstance(action, RevokeStep):
             world.revoke(action.id)
-            self._log.tell(step.at_us, "revoke", action.id, id=action.id)
-        else:
+            log.tell(now_us, "revoke", action.id, id=action.id)
+        elif isinstance(action, OverridesStep):
             self._override(action)
             names = [given.entitlement.feature for given in action.overrides]
             told = [f"own entitlement to {name}" for name in names]
             told += [f"no own entitlement to {name}" for name in action.removed]
-            self._log.tell(step.at_us, "override", ", ".join(told))
-        self._tell_differences()
-        self._decisions.begin_anew()
-        self._look_ahead()
+            log.tell(now_us, "override", ", ".join(told))
         return None
 
     def _override(self, action: OverridesStep) -> None:
@@ -280,7 +291,7 @@ class _Player:
             heapq.heappush(self._coming, coming._replace(at_us=next_us, times=times))
 
     def _note_refused(self, step: ScenarioStep, error: FieldError) -> None:
-        text = f"{_told(step)}: {error.message}"
+        text = f"{step_text(step)}: {error.message}"
         self._log.tell(self._world.now_us, "refused", text, step=step.path[1], reason=error.reason)
         if not step.refused:
             self._unmet.append(Unmet(step.at, step.path, f"refused: {error.message}"))
@@ -307,14 +318,3 @@ def _later(zone: ZoneInfo, at_us: int, every_us: int, times: int) -> int:
     if every_us % DAY_US:
         return at_us + times * every_us
     return instant_of_wall(zone, wall_of_instant(zone, at_us) + times * every_us)
-
-
-def _told(step: ScenarioStep) -> str:
-    action = step.action
-    if isinstance(action, SubscriptionStep):
-        return action.told
-    if action is None:
-        return "the question"
-    if isinstance(action, UsageStep):
-        return f"{action.feature}{dimensions_text(action.dimensions)}"
-    return _TITLES[type(action)]

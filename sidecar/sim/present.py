@@ -11,12 +11,15 @@ from sidecar.domain.catalog.model import FeatureKind, Limit, RateLimit
 from sidecar.domain.company.model import Segment, SubscriptionStatus
 from sidecar.domain.company.period_end import billing_period
 from sidecar.domain.company.timeline import segment_at
+from sidecar.domain.credits.sources import OVERDRAFT
+from sidecar.domain.entitlement.resolve import Entitlement
 from sidecar.domain.limits.rate_usage import RateUsage
 from sidecar.domain.limits.usage import QuotaUsage
 from sidecar.domain.slices import whole
 from sidecar.domain.time.units import DAY_US
 from sidecar.domain.time.windows import Window
 from sidecar.engine.usage_report import USAGES_MAX
+from sidecar.sim.told import number_text
 from sidecar.sim.world import World
 
 LimitKey: TypeAlias = tuple[str, str]
@@ -34,6 +37,7 @@ class Present(msgspec.Struct, frozen=True):
 
     `limits` by feature and name; `usages` also by the values of dimensions, of limits whose windows
     last a day or longer. `values`: of BOOLEAN and CONFIG features, and UNLIMITED ones, as texts.
+    `kinds`: of features. `grants_from_us`: when grants of credits that are known begin.
     """
 
     at_us: int
@@ -42,6 +46,8 @@ class Present(msgspec.Struct, frozen=True):
     limits: dict[LimitKey, Limit | RateLimit]
     values: dict[str, str]
     usages: dict[UsageKey, QuotaUsage]
+    kinds: dict[str, FeatureKind]
+    grants_from_us: tuple[int, ...] = ()
 
     @property
     def is_over(self) -> bool:
@@ -54,6 +60,7 @@ class Present(msgspec.Struct, frozen=True):
         if self.period is not None:
             ends.append(self.period.end_us)
         ends += [usage.window.end_us for usage in self.usages.values()]
+        ends += [from_us for from_us in self.grants_from_us if from_us > self.at_us]
         return min(ends)
 
 
@@ -75,11 +82,16 @@ def present_of(world: World) -> Present:
             values[key] = "on" if entitlement.granted else "off"
         elif entitlement.feature.kind is FeatureKind.CONFIG and entitlement.granted:
             values[key] = entitlement.config_value
-        elif entitlement.granted and not entitlement.limits and not entitlement.rates:
+        elif _is_unlimited(entitlement):
             values[key] = "unlimited"
+        if entitlement.granted and entitlement.overdraft:
+            values[f"{key} {OVERDRAFT}"] = number_text(entitlement.overdraft)
         limits.update({(key, limit.id): limit for limit in entitlement.limits})
         limits.update({(key, rate.id): rate for rate in entitlement.rates})
-    return Present(now_us, segment, period, limits, values, _usages(world))
+    begins = tuple(each.grant.effective_us for each in stored.snapshot.credit_grants)
+    return Present(
+        now_us, segment, period, limits, values, _usages(world), world.kinds.kinds(), begins
+    )
 
 
 def company_wide(world: World, feature: str) -> Iterator[QuotaUsage | RateUsage]:
@@ -89,6 +101,14 @@ def company_wide(world: World, feature: str) -> Iterator[QuotaUsage | RateUsage]
     )
     for _, usages in report.features:
         yield from (usage for usage in usages if not usage.values)
+
+
+def _is_unlimited(entitlement: Entitlement) -> bool:
+    """Whether it is granted, and nothing bounds it; credits are what was granted of them."""
+    bounded = entitlement.limits or entitlement.rates
+    return (
+        entitlement.granted and not bounded and entitlement.feature.kind is not FeatureKind.CREDITS
+    )
 
 
 def _usages(world: World) -> dict[UsageKey, QuotaUsage]:

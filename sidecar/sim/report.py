@@ -8,9 +8,10 @@ from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from sidecar.domain.formatting import instant_text
+from sidecar.domain.levels.billing import average_text
 from sidecar.domain.time.zones import load_zone
 from sidecar.shared.catalog_file.problems import path_text
-from sidecar.sim.billing import BilledPeriod, HeldStretch, WindowSum
+from sidecar.sim.billing import BilledPeriod, FeatureSum, HeldStretch, WindowSum
 from sidecar.sim.expectations import Unmet
 from sidecar.sim.play import Played
 from sidecar.sim.told import count_text, local_text, moment_text, number_text, span_text
@@ -109,16 +110,28 @@ def _period_lines(period: BilledPeriod, zone: ZoneInfo) -> Iterator[ReportLine]:
     for stretch in period.held:
         yield from _wrapped("  ", _stretch_text(stretch, period, zone), "", indent=4)
     for feature, found in period.features.items():
-        told = f"{feature}: {number_text(found.quantity)} used"
-        told += f" in {count_text(found.records, 'record')}"
-        told += f", {number_text(found.overage)} over, billable" if found.overage else ""
-        told += f", {number_text(found.denied)} denied" if found.denied else ""
-        yield from _wrapped("  ", told, "", indent=4)
+        yield from _wrapped("  ", _feature_text(feature, found, period), "", indent=4)
+    for feature, burned in period.kinds.burned.items():
+        yield from _wrapped("  ", f"{feature}: {number_text(burned)} burned", "", indent=4)
     for (feature, limit), windows in period.windows.items():
         if not windows.used:
             continue
         told = f"{feature} {limit}: {_windows_text(windows)}"
         yield from _wrapped("  ", told, "", indent=4)
+
+
+def _feature_text(feature: str, found: FeatureSum, period: BilledPeriod) -> str:
+    told = []
+    if level := period.kinds.levels.get(feature):
+        average = average_text(level.average)
+        told.append(f"{number_text(level.peak)} in use at most, {average} on average")
+    elif found.records or not period.kinds.is_of_seats(feature):
+        told.append(f"{number_text(found.quantity)} used in {count_text(found.records, 'record')}")
+    if found.overage:
+        told.append(f"{number_text(found.overage)} over, billable")
+    if found.denied:
+        told.append(f"{number_text(found.denied)} denied")
+    return f"{feature}: {', '.join(told)}"
 
 
 def _windows_text(windows: WindowSum) -> str:
@@ -183,11 +196,15 @@ def _json_period(period: BilledPeriod) -> dict[str, object]:
             {
                 "feature": feature,
                 "records": found.records,
-                "used": found.quantity,
+                **_json_used(feature, found, period),
                 "overage": found.overage,
                 "denied": found.denied,
             }
             for feature, found in period.features.items()
+        ],
+        "credits": [
+            {"feature": feature, "burned": burned}
+            for feature, burned in period.kinds.burned.items()
         ],
         "limits": [
             {
@@ -202,3 +219,11 @@ def _json_period(period: BilledPeriod) -> dict[str, object]:
             for (feature, limit), windows in period.windows.items()
         ],
     }
+
+
+def _json_used(feature: str, found: FeatureSum, period: BilledPeriod) -> dict[str, object]:
+    """How much was used; of a level, how much was in use."""
+    level = period.kinds.levels.get(feature)
+    if level is None:
+        return {"used": found.quantity}
+    return {"peak": level.peak, "average": average_text(level.average)}

@@ -27,10 +27,8 @@ from sidecar.domain.company.subscription_changes import (
     SubscriptionChange,
     When,
 )
-from sidecar.domain.errors import FieldError
 from sidecar.domain.limits.reasons import GrantMode
-from sidecar.domain.limits.requests import require_dimensions
-from sidecar.domain.nearest import lacks
+from sidecar.domain.limits.requests import NO_ATTRIBUTES
 from sidecar.shared.catalog_file.fields import (
     UNLIMITED,
     Fields,
@@ -47,6 +45,7 @@ from sidecar.shared.catalog_file.problems import Path
 from sidecar.shared.catalog_file.yaml_tree import Node, Scalar, Table
 from sidecar.sim.catalogs import CatalogInForce
 from sidecar.sim.instants import ScenarioClock
+from sidecar.sim.kind_steps import KIND_STEPS
 from sidecar.sim.model import (
     Action,
     CatalogStep,
@@ -54,13 +53,16 @@ from sidecar.sim.model import (
     Expected,
     ExpectedValue,
     GrantStep,
+    LevelStep,
     OverridesStep,
     RevokeStep,
     ScenarioStep,
+    SeatStep,
     SubscriptionStep,
     UsageStep,
 )
 from sidecar.sim.patches import is_empty
+from sidecar.sim.step_fields import StepFields
 
 _MODES: Final = {
     "check": GrantMode.ALL_OR_NOTHING,
@@ -73,6 +75,7 @@ _ASKED: Final = ("feature", "quantity", "dimensions")
 _FLAGS: Final = frozenset({"allowed"})
 _TEXTS: Final = frozenset({"status", "plan", "reason", "binding", "value"})
 """Fields of expectations that are not numbers."""
+_OF_COMPANIES: Final = frozenset({"status", "plan", "add_ons", "balances"})
 _ABOUT_STEPS: Final = ("at", "expect", "refused")
 
 
@@ -83,7 +86,7 @@ class StepBuilder:
         self._fields = fields
         self._catalog = catalog
         self._clock = clock
-        self._now_us = clock.starts_us
+        self._read = StepFields(fields, catalog, clock)
         self._changes: Mapping[str, Callable[[Path, Node], tuple[SubscriptionChange, str]]] = {
             "change": self._change,
             "add_on": self._add_on,
@@ -105,10 +108,10 @@ class StepBuilder:
 
     def _step(self, path: Path, node: Node) -> ScenarioStep:
         if entry_of(node, "at") is not None:
-            at_us = self._instant(path, node, "at", self._now_us)
-            if at_us < self._now_us:
+            at_us = self._read.instant(path, node, "at")
+            if at_us < self._read.now_us:
                 self._fields.note((*path, "at"), "is before the step above, or the start")
-            self._now_us = max(self._now_us, at_us)
+            self._read.now_us = max(self._read.now_us, at_us)
         entries = node.entries if isinstance(node, Table) else {}
         names = [name for name in entries if name not in _ABOUT_STEPS and name[:2] != "x-"]
         if len(names) > 1:
@@ -122,7 +125,7 @@ class StepBuilder:
         if action is None and expect is None:
             self._fields.note(path, "does nothing, and expects nothing")
         return ScenarioStep(
-            self._now_us,
+            self._read.now_us,
             path,
             node.at,
             action,
@@ -142,6 +145,8 @@ class StepBuilder:
             return self._grant(path, node)
         if name == "revoke":
             return RevokeStep(own_text(node))
+        if name in KIND_STEPS:
+            return KIND_STEPS[name](self._read, path, node)
         change, told = self._changes[name](path, node)
         if isinstance(change, ChangePlan):
             self._catalog.plan = change.plan
@@ -153,7 +158,7 @@ class StepBuilder:
         text = text_of(node, "when", "now")
         if text in ("now", "period-end"):
             return NOW if text == "now" else PERIOD_END
-        return When(ChangeTime.AT, self._instant(path, node, "when", self._now_us))
+        return When(ChangeTime.AT, self._read.instant(path, node, "when"))
 
     def _change(self, path: Path, node: Node) -> tuple[SubscriptionChange, str]:
         plan = own_text(node) or text_of(node, "plan")
@@ -173,70 +178,66 @@ class StepBuilder:
         return SetAddOn(key, quantity), told
 
     def _pause(self, path: Path, node: Node) -> tuple[SubscriptionChange, str]:
-        until_us = self._later(path, node, "until")
+        until_us = self._read.later(path, node, "until")
         return PauseSubscription(until_us, flag_of(node, "move_anchor")), "pause"
 
     def _resume(self, path: Path, node: Node) -> tuple[SubscriptionChange, str]:
         return ResumeSubscription(flag_of(node, "move_anchor")), "resume"
 
     def _renew(self, path: Path, node: Node) -> tuple[SubscriptionChange, str]:
-        until_us = self._later(path, node, "until")
+        until_us = self._read.later(path, node, "until")
         return RenewSubscription(until_us, flag_of(node, "move_anchor")), "renew"
 
     def _extend_trial(self, path: Path, node: Node) -> tuple[SubscriptionChange, str]:
-        return ExtendTrial(self._instant(path, node, "until", self._now_us)), "trial"
+        return ExtendTrial(self._read.instant(path, node, "until")), "trial"
 
     def _past_due(self, path: Path, node: Node) -> tuple[SubscriptionChange, str]:
-        until_us = self._later(path, node, "grace_until")
+        until_us = self._read.later(path, node, "grace_until")
         return MarkPastDue(until_us), "past due" if until_us is None else "past due, grace"
 
     def _drop_planned(self, path: Path, node: Node) -> tuple[SubscriptionChange, str]:
         whats = tuple(map(own_text, items_of(node, "what") or ()))
-        at_us = self._later(path, node, "at")
+        at_us = self._read.later(path, node, "at")
         return DropPlannedChanges(whats, at_us), "planned changes dropped"
 
     def _overrides(self, path: Path, node: Node) -> OverridesStep:
         entries = table_of(Table(node.at, {"overrides": node}), "overrides")
         removed = [name for name, entry in entries.items() if is_empty(entry)]
         for name in removed:
-            self._require_feature((*path, name), name, at_key=True)
+            self._read.require_feature((*path, name), name, at_key=True)
         assert isinstance(node, Table)
         wanted = {name: entry for name, entry in entries.items() if name not in removed}
         kept = Table(node.at, wanted, node.keys)
-        overrides = self._catalog.overrides(path, kept, self._clock, self._now_us)
+        overrides = self._catalog.overrides(path, kept, self._clock, self._read.now_us)
         return OverridesStep(overrides, tuple(removed))
 
     def _grant(self, path: Path, node: Node) -> GrantStep | None:
         assert isinstance(node, Table)
         feature = text_of(node, "feature")
-        if not self._require_feature((*path, "feature"), feature):
+        if not self._read.require_feature((*path, "feature"), feature):
             return None
         fields = {name: entry for name, entry in node.entries.items() if name not in _OF_GRANTS}
         holder = Table(node.at, {feature: Table(node.at, fields, node.keys)}, {feature: node.at})
-        (override,) = self._catalog.overrides(path, holder, self._clock, self._now_us, (feature,))
+        (override,) = self._catalog.overrides(
+            path, holder, self._clock, self._read.now_us, (feature,)
+        )
         entitlement = replace(override.entitlement, id=text_of(node, "id"))
         return GrantStep(replace(override, entitlement=entitlement))
 
     def _usage(self, path: Path, node: Node) -> UsageStep:
         feature, quantity, dimensions = self._question(path, node)
         every_us = self._fields.duration(path, node, "every", None)
-        until_us = self._later(path, node, "until")
+        until_us = self._read.later(path, node, "until")
         if until_us is not None and every_us is None:
             self._fields.note((*path, "until"), "needs every", at_key=True)
-        elif until_us is not None and until_us <= self._now_us:
+        elif until_us is not None and until_us <= self._read.now_us:
             self._fields.note((*path, "until"), "must be after at")
         mode = _MODES[text_of(node, "mode", "check")]
         return UsageStep(feature, quantity, dimensions, mode, every_us, until_us or 0)
 
     def _question(self, path: Path, node: Node) -> tuple[str, int, Mapping[str, str]]:
-        feature = text_of(node, "feature")
-        self._require_feature((*path, "feature"), feature)
-        given = {name: own_text(entry) for name, entry in table_of(node, "dimensions").items()}
-        try:
-            require_dimensions("dimensions", given)
-        except FieldError as error:
-            self._fields.note((*path, "dimensions"), error.message)
-        return feature, integer_of(node, "quantity", 1), given
+        feature = self._read.feature(path, node)
+        return feature, integer_of(node, "quantity", 1), self._read.dimensions(path, node)
 
     def _expectation(self, path: Path, node: Node, action: Action | None) -> Expectation:
         values = tuple(self._values(path, node, ()))
@@ -247,9 +248,14 @@ class StepBuilder:
             elif action.every_us is not None:
                 self._fields.note(path, "stands beside usage that comes again; write it as a step")
             return Expectation(values, action.feature, action.quantity, action.dimensions)
+        if isinstance(action, SeatStep | LevelStep):
+            if asks:
+                self._fields.note(path, "is about the step beside it; it asks for nothing else")
+            dimensions = action.dimensions if isinstance(action, LevelStep) else NO_ATTRIBUTES
+            return Expectation(values, action.feature, 0, dimensions)
         if not asks:
             for value in values:
-                if value.path[0] not in ("status", "plan", "add_ons"):
+                if value.path[0] not in _OF_COMPANIES:
                     self._fields.note((*path, *value.path), "needs a feature", at_key=True)
             return Expectation(values)
         return Expectation(values, *self._question(path, node))
@@ -264,24 +270,6 @@ class StepBuilder:
             else:
                 found.append(ExpectedValue((*below, name), _expected(name, entry), entry.at))
         return found
-
-    def _require_feature(self, path: Path, key: str, *, at_key: bool = False) -> bool:
-        keys = [feature.key for feature in self._catalog.content.features]
-        if key not in keys:
-            self._fields.note(path, lacks("feature", key, keys), at_key=at_key)
-        return key in keys
-
-    def _later(self, path: Path, node: Node, name: str) -> int | None:
-        if entry_of(node, name) is None:
-            return None
-        return self._instant(path, node, name, self._now_us)
-
-    def _instant(self, path: Path, node: Node, name: str, before_us: int) -> int:
-        try:
-            return self._clock.instant(text_of(node, name), before_us)
-        except ValueError as error:
-            self._fields.note((*path, name), str(error))
-            return before_us
 
 
 def _expected(name: str, node: Node) -> Expected:

@@ -11,11 +11,38 @@ import msgspec
 from sidecar.domain.catalog.model import Limit, RateLimit
 from sidecar.domain.company.model import AddOnSubscription, Segment, SubscriptionStatus
 from sidecar.domain.formatting import add_ons_text, rate_text
+from sidecar.domain.limits.decision import Decision
+from sidecar.domain.limits.rate_usage import RateUsage
+from sidecar.domain.limits.reasons import Reason
+from sidecar.domain.limits.usage import QuotaUsage, remaining
 from sidecar.domain.time.units import DAY_US, HOUR_US, MINUTE_US, SECOND_US, datetime_of_instant
 from sidecar.domain.time.zones import wall_of_instant
+from sidecar.sim.model import (
+    CatalogStep,
+    GrantCreditsStep,
+    GrantStep,
+    LevelStep,
+    OverridesStep,
+    RevokeStep,
+    ScenarioStep,
+    SeatStep,
+    SubscriptionStep,
+    UsageStep,
+    VoidCreditsStep,
+)
 
 EVENTS_MAX: Final = 10_000
 """Most events that are told; the rest is counted."""
+
+
+_TITLES: Final[Mapping[type, str]] = {
+    CatalogStep: "the catalog",
+    OverridesStep: "the overrides",
+    GrantStep: "the grant",
+    RevokeStep: "the revocation",
+    GrantCreditsStep: "the grant",
+    VoidCreditsStep: "the void",
+}
 
 
 class PlayEvent(msgspec.Struct, frozen=True):
@@ -101,3 +128,43 @@ def dimensions_text(dimensions: Mapping[str, str]) -> str:
     """Values of dimensions behind a name, such as ` (user=ann)`; empty for none."""
     pairs = " ".join(f"{name}={dimensions[name]}" for name in sorted(dimensions))
     return f" ({pairs})" if pairs else ""
+
+
+def denial_text(decision: Decision, zone: ZoneInfo) -> str:
+    """Why something was denied, and what is left, such as `LIMIT_EXCEEDED by monthly, 0 left`."""
+    text, binding = decision.reason.name, decision.binding
+    if binding is not None:
+        text += f" by {binding.id}"
+    if isinstance(binding, QuotaUsage):
+        text += f", {number_text(remaining(binding) or 0)} left"
+        if binding.resets_us is not None:
+            text += f", resets {moment_text(zone, binding.resets_us)}"
+    elif isinstance(binding, RateUsage) and decision.retry_after_us is not None:
+        text += f", again in {_wait(decision.retry_after_us)}"
+    if decision.reason is Reason.CREDITS_EXHAUSTED:
+        for burned in decision.burned:
+            text += f", needs {number_text(burned.needed)} of {burned.feature}"
+            text += "" if burned.left is None else f", {number_text(burned.left)} left"
+    return text
+
+
+def _wait(wait_us: int) -> str:
+    if wait_us < MINUTE_US:
+        return f"{-(-wait_us // SECOND_US)} s"
+    return f"{-(-wait_us // MINUTE_US)} min"
+
+
+def step_text(step: ScenarioStep) -> str:
+    """What a step is, for a sentence that says why it was refused."""
+    action = step.action
+    if action is None:
+        return "the question"
+    if isinstance(action, SubscriptionStep):
+        return action.told
+    if isinstance(action, UsageStep):
+        return f"{action.feature}{dimensions_text(action.dimensions)}"
+    if isinstance(action, SeatStep):
+        return f"{action.feature}: {action.holder}"
+    if isinstance(action, LevelStep):
+        return f"{action.feature} {action.item}".rstrip()
+    return _TITLES[type(action)]

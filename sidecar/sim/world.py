@@ -34,6 +34,7 @@ from sidecar.engine.enforce import Answer, Enforcer
 from sidecar.engine.needs import Needs
 from sidecar.engine.plane_status import PlaneStatus
 from sidecar.engine.query import CheckResult, Queries
+from sidecar.sim.kind_world import KindSums, KindWorld
 from sidecar.sim.model import SubscriptionStep
 from sidecar.storage.counters import Counters
 from sidecar.storage.memory import MemoryEngine
@@ -75,7 +76,10 @@ class World:
         self._directory = Directory(Snapshots(store), 1)
         self._enforcer = Enforcer(store, self._directory, self._status, _encode)
         self.queries = Queries(store, self._counters, self._directory, self._status)
-        self._position = snapshots.start(self._plane, 0, False, starts_us, accepts_spans=True)
+        self.kinds = KindWorld(self._plane, store, self._directory, self._status)
+        self._position = snapshots.start(
+            self._plane, 0, False, starts_us, accepts_spans=True, accepts_kinds=True
+        )
         self._unpushed = self._closed = 0
 
     def close(self) -> None:
@@ -112,20 +116,27 @@ class World:
 
     def use(self, check: Check) -> Decision:
         """Ask the sidecar, and count."""
-        self._status.heard(self.now_us)
-        self._status.known_us = self.now_us
+        self.hear()
         answer = self._enforcer.check_and_increment(check, self.now_us, self._asked())
         assert isinstance(answer, Answer)  # there are no keys, and nothing is needed
         if answer.record_id:
-            self._unpushed += 1
-            if self._unpushed >= _RUN_RECORDS:
-                self._push()
+            self.note_record()
         return answer.decision
+
+    def hear(self) -> None:
+        """Let the sidecar know what time it is, and that the plane is there."""
+        self._status.heard(self.now_us)
+        self._status.known_us = self.now_us
+
+    def note_record(self) -> None:
+        """The sidecar has recorded usage, which is pushed before the plane has to know."""
+        self._unpushed += 1
+        if self._unpushed >= _RUN_RECORDS:
+            self._push()
 
     def ask(self, check: Check) -> CheckResult:
         """What the sidecar would answer; counts nothing."""
-        self._status.heard(self.now_us)
-        self._status.known_us = self.now_us
+        self.hear()
         result = self.queries.check(check, self.now_us, self._asked())
         assert isinstance(result, CheckResult)
         return result
@@ -135,6 +146,8 @@ class World:
 
         Raises `InvalidInput` where too many windows roll over.
         """
+        self.hear()
+        self._unpushed += self.kinds.expire(self.now_us)
         self._push()
         while move_due(self._plane):
             move_page(self._plane, self.now_us)
@@ -161,19 +174,29 @@ class World:
         return repay_debts(self._plane, debts, self.now_us) if debts else ()
 
     def next_due(self, until_us: int) -> int | None:
-        """When the plane has something to do by itself, up to an instant."""
+        """When plane or sidecar have something to do by themselves, up to an instant."""
+        due = [self.kinds.next_expiry_us()]
         with self._plane.read() as transaction:
             for key in transaction.rollover_windows_due(until_us, 1):
                 window = transaction.rollover_window(key)
-                if window is not None:
-                    return window.due_us
-        return None
+                due.append(None if window is None else window.due_us)
+        return min((each for each in due if each is not None and each <= until_us), default=None)
 
     def sums(self, from_us: int, until_us: int) -> list[UsageSum]:
         """What the ledger has of events in a stretch of time, by feature."""
         self._push()
         wanted = LineFilter(company=self.company, from_us=from_us, until_us=until_us)
         return usage.sum_usage(self._plane, wanted, False, False, _SUMS_MAX)[0]
+
+    def kind_sums(self, from_us: int, until_us: int) -> KindSums:
+        """What the ledger has of credits and levels in a stretch of time."""
+        self._push()
+        return self.kinds.sums(self.company, from_us, until_us)
+
+    def balances(self) -> dict[str, int]:
+        """What can be spent of each balance, less what is owed, in micro-credits."""
+        self.settle()
+        return self.kinds.balances(self.company, self.now_us)
 
     def _asked(self) -> Needs:
         return Needs(frozenset((self.company,)))
