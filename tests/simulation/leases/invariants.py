@@ -192,22 +192,35 @@ class Invariants:
             if times > 1:
                 self.fail(f"{key} is counted {times} times")
 
+    def ledger_sums(self) -> Counter[CounterName]:
+        """What counters have to have, by the ledger and by what was given up as used."""
+        book = self._world.book
+        sums: Counter[CounterName] = Counter()
+        for attempt, times in book.in_ledger.items():
+            counted = book.counted[attempt]
+            for name in counted.counters:
+                sums[name] += times * counted.quantity
+        sums.update(self._world.given_up.counted)
+        return sums
+
+    def is_unattributed(self, counted: Counted) -> bool:
+        """Whether the plane finds out what an attempt counts on."""
+        return not counted.counters
+
     def _look_at_sums(self) -> None:
         book = self._world.book
         sums: Counter[CounterName] = Counter()
+        for name, amount in self.ledger_sums().items():
+            sums[_of_any_generation(name)] += amount
         # A plane that lost state counts on limits of now, too, what was counted by lost ones.
         twice: Counter[CounterName] = Counter()
         unattributed: set[str] = set()
         for attempt, times in book.in_ledger.items():
             counted = book.counted[attempt]
-            if not counted.counters:
-                unattributed.add(counted.company)  # the plane finds out what it counts on
-            for name in counted.counters:
-                sums[_of_any_generation(name)] += times * counted.quantity
-                if self._world.plane.rollbacks:
-                    twice[_of_any_generation(name)] += times * counted.quantity
-        for name, given_up in self._world.given_up.counted.items():
-            sums[_of_any_generation(name)] += given_up
+            if self.is_unattributed(counted):
+                unattributed.add(counted.company)
+            for name in counted.counters if self._world.plane.rollbacks else ():
+                twice[_of_any_generation(name)] += times * counted.quantity
         for row in self._world.plane.store.rows(_TOTALS):
             assert isinstance(row[6], int)
             sums[_of_any_generation(name_of(row[:6]))] -= row[6]

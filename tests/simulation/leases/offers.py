@@ -76,10 +76,15 @@ PACKS: Final = AddOn(
 )
 
 
-def limit_of(offer: Offer, amount: int) -> Limit:
+def limit_of(offer: Offer, amount: int, priority: int = 0) -> Limit:
     """The limit of an offer."""
     return Limit(
-        offer.limit, offer.window, amount, scope=Scope(offer.each), rollover=offer.rollover
+        offer.limit,
+        offer.window,
+        amount,
+        scope=Scope(offer.each),
+        rollover=offer.rollover,
+        priority=priority,
     )
 
 

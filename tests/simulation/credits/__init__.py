@@ -1,0 +1,1 @@
+"""Balances of credits under every fault, on virtual time."""
