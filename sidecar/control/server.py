@@ -28,6 +28,7 @@ from sidecar.control.rpc.rollover_task import RolloverTask
 from sidecar.control.rpc.seat_serving import SeatServing
 from sidecar.control.rpc.status import status_of_error
 from sidecar.control.rpc.sync import SyncServicer
+from sidecar.control.rpc.unused_credits_task import UnusedCreditsTask
 from sidecar.control.rpc.watch_hub import Hub
 from sidecar.control.rpc.workers import Workers
 from sidecar.control.services.lease_recovery import open_leases
@@ -174,7 +175,7 @@ class ControlPlane:
         start(self._hub.spread_totals())
         start(self._sweep())
         start(self._count_losses())
-        for task in (RolloverTask, FillingTask):
+        for task in (RolloverTask, FillingTask, UnusedCreditsTask):
             start(task(self._workers, self._hub, self._metrics, self._sure_clock.now_us).run())
         for each in (PlanTask, DebtTask):
             start(each(self._workers, self._hub, self._clock).run())

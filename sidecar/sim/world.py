@@ -20,6 +20,11 @@ from sidecar.control.services.filling_walk import FillingWalker
 from sidecar.control.services.plan_moves import move_due, move_page
 from sidecar.control.services.rollover_walk import Walker
 from sidecar.control.services.subscriptions import ChangedSubscription
+from sidecar.control.services.unused_credits import (
+    KeptUnusedTerms,
+    companies_with_unused,
+    void_unused,
+)
 from sidecar.control.storage.sqlite import SqliteStore
 from sidecar.control.storage.values import CounterKey, LineFilter, StoredCompany, UsageSum
 from sidecar.directory.directory import Directory
@@ -66,6 +71,7 @@ class World:
         self._plane = SqliteStore()
         self._catalogs = RollingCatalogs()
         self._walker = Walker(self._catalogs)
+        self._unused_terms = KeptUnusedTerms()
         self._filling_walker, self._filler = FillingWalker(), Filler()
         lives = count(1)
         store = open_store(MemoryEngine(), new_incarnation=lambda: _INCARNATION.format(next(lives)))
@@ -151,6 +157,7 @@ class World:
         self._push()
         while move_due(self._plane):
             move_page(self._plane, self.now_us)
+        self._void_unused()
         changed: dict[CounterKey, None] = {}
         more = True
         while more:
@@ -168,6 +175,11 @@ class World:
             with self._plane.read() as transaction:
                 totals = transaction.totals(changed, self._incarnation)
             self._counters.hear(self._incarnation, totals)
+
+    def _void_unused(self) -> None:
+        unused, _ = companies_with_unused(self._plane, self._unused_terms, "", self.now_us)
+        if unused:
+            void_unused(self._plane, self._unused_terms, unused, self.now_us)
 
     def _repay(self) -> Collection[CounterKey]:
         debts = balances_in_debt(self._plane, FIRST_DEBT)

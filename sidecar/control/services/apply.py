@@ -22,6 +22,7 @@ from sidecar.control.services.orphans import refuse_orphans
 from sidecar.control.services.plan_moves import decide_moves, with_existing
 from sidecar.control.services.take_overs import refuse_unmatched
 from sidecar.control.services.timelines import with_timeline
+from sidecar.control.services.unused_credits import with_unused_voided
 from sidecar.control.storage.port import PlaneStore, ReadTransaction, WriteTransaction
 from sidecar.control.storage.values import StoredCompany
 from sidecar.domain.catalog.canonical import canonical_catalog, canonical_company
@@ -139,9 +140,9 @@ def preview(store: PlaneStore, desired: Desired, now_us: int) -> Applied:
 
 
 def _take(transaction: WriteTransaction, steps: _Steps, revision: int, now_us: int) -> None:
+    stored = transaction.catalog()
+    before = Catalog() if stored is None else stored.catalog
     if steps.catalog is not None:
-        stored = transaction.catalog()
-        before = Catalog() if stored is None else stored.catalog
         transaction.put_catalog(steps.catalog, revision)
         decide_moves(transaction, steps.catalog, before, now_us)
         want_filled(transaction, before, steps.catalog)
@@ -151,7 +152,9 @@ def _take(transaction: WriteTransaction, steps: _Steps, revision: int, now_us: i
             each.company,
             revision,
             now_us,
-            each.held or tombstones.get(each.company.id),
+            tombstones.get(each.company.id)
+            if each.held is None
+            else with_unused_voided(transaction, each.held, before, now_us),
             owners=each.merged.owners,
         )
         for each in steps.put

@@ -125,14 +125,22 @@ def void_grant(
         revision = transaction.state().revision
         holders: Sequence[tuple[str, CounterKey]] = ()
         if after is not stored:
-            transaction.put_credit_grants([after])
-            _note(transaction, after, CreditEntryKind.VOIDED, now_us, (), reason)
+            close_grants(transaction, [stored], reason, now_us)
             revision = transaction.next_revision()
             put_told(transaction, stored_company(transaction, company), revision)
             leases = transaction.granted_leases(after.key, HOLDERS_MAX)
             holders = [(each.lease.incarnation, each.lease.key) for each in leases]
         account = account_of_grant(transaction, after, now_us)
     return GrantedCredits(revision, after, account, after is not stored, holders=holders)
+
+
+def close_grants(
+    transaction: WriteTransaction, grants: Sequence[StoredGrant], reason: str, now_us: int
+) -> None:
+    """Void grants that are not; whom sidecars are to be told is the caller's to say."""
+    transaction.put_credit_grants(_voided(each, reason, now_us) for each in grants)
+    for each in grants:
+        _note(transaction, each, CreditEntryKind.VOIDED, now_us, (), reason)
 
 
 def list_grants(

@@ -11,8 +11,9 @@ from sidecar.control.services.directory import as_granted, stored_company
 from sidecar.control.services.plan_moves import with_moves
 from sidecar.control.services.plan_terms import PlanTerms, with_trial_of_plane
 from sidecar.control.services.timelines import time_of_change, with_timeline
+from sidecar.control.services.unused_credits import with_unused_voided
 from sidecar.control.storage.plan_values import PlanMove
-from sidecar.control.storage.port import PlaneStore, ReadTransaction
+from sidecar.control.storage.port import PlaneStore, ReadTransaction, WriteTransaction
 from sidecar.control.storage.values import StoredCompany
 from sidecar.domain.catalog.canonical import canonical_company
 from sidecar.domain.catalog.model import Catalog, Plan
@@ -76,7 +77,7 @@ def change_subscription(
         if worked_out.after is None:
             return worked_out.told(transaction.state().revision, worked_out.stored)
         revision = transaction.next_revision()
-        new = worked_out.stored_at(revision)
+        new = worked_out.without_unused(transaction).stored_at(revision)
         transaction.put_companies([new])
     return worked_out.told(revision, new)
 
@@ -107,7 +108,13 @@ class _WorkedOut(msgspec.Struct, frozen=True):
     done: ChangeResult
     at_us: int
     after: Company | None
+    catalog: Catalog
     moves: Sequence[PlanMove] = ()
+
+    def without_unused(self, transaction: WriteTransaction) -> _WorkedOut:
+        """The same where what is void of credits, since it was over, is voided first."""
+        stored = with_unused_voided(transaction, self.stored, self.catalog, self.at_us)
+        return msgspec.structs.replace(self, stored=stored)
 
     def stored_at(self, revision: int) -> StoredCompany:
         """The company as it is stored once it is changed."""
@@ -169,13 +176,14 @@ def _work_out(
     sold = with_versions_sold(done.subscription, plans)
     done = msgspec.structs.replace(done, subscription=sold)
     if done.subscription == settled(before, at_us, time_zone) and not done.resets_usage:
-        return _WorkedOut(stored, done, at_us, None)
+        return _WorkedOut(stored, done, at_us, None, catalog)
     after = msgspec.structs.replace(stored.company, subscription=done.subscription)
     _refuse_problems(change, after, stored.company)
     _refuse_sold_apart(change, after, catalog)
     if isinstance(change, SetAddOn) and change.quantity:
         _refuse_without_effect(change, done.subscription, catalog)
-    return _WorkedOut(stored, done, at_us, canonical_company(after), transaction.plan_moves())
+    moves = transaction.plan_moves()
+    return _WorkedOut(stored, done, at_us, canonical_company(after), catalog, moves)
 
 
 def _begun(
@@ -194,7 +202,7 @@ def _begun(
     _refuse_problems(change, after, stored.company)
     notes = ("it had no subscription: one begins",)
     done = ChangeResult(after.subscription, at_us, change.resets_usage, notes=notes)
-    return _WorkedOut(stored, done, at_us, canonical_company(after), moves)
+    return _WorkedOut(stored, done, at_us, canonical_company(after), catalog, moves)
 
 
 def _with_terms(

@@ -33,6 +33,10 @@ class CreditReads(Protocol):
         """Those that sidecars are told of, in the order of their ids."""
         ...
 
+    def companies_with_credit_grants(self, after: str, limit: int) -> list[str]:
+        """Companies that sidecars are told grants of, in the order of their ids, behind one."""
+        ...
+
     def told_credit_features(self) -> dict[str, int]:
         """How many grants sidecars are told of, by feature, over all companies. O(those)."""
         ...

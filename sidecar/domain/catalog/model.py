@@ -14,7 +14,7 @@ from sidecar.domain.catalog.kinds import (
     OverdraftChange,
     Swaps,
 )
-from sidecar.domain.catalog.plan_terms import ExistingCompanies, Grace, Trial
+from sidecar.domain.catalog.plan_terms import ExistingCompanies, Grace, Trial, UnusedCredits
 from sidecar.domain.catalog.value import Value
 from sidecar.domain.credits.grants import GrantKind
 from sidecar.domain.time.windows import WindowSpec, WindowUnit
@@ -273,6 +273,7 @@ class Plan(Value, frozen=True):
     existing: ExistingCompanies = ExistingCompanies.MOVE_NOW
     trial: Trial | None = None
     grace: Grace | None = None
+    unused_credits: UnusedCredits = UnusedCredits.KEEP
 
 
 class AddOnEntitlement(Value, frozen=True):

@@ -15,6 +15,18 @@ class ExistingCompanies(enum.IntEnum):
     MOVE_AT_PERIOD_END = 3
 
 
+class UnusedCredits(enum.IntEnum):
+    """What becomes of one-off grants of credits once a subscription is over. Numbers as in the API.
+
+    KEEP: they stay as they are, and can be spent if it is renewed. VOID_PROMOTIONAL: what is left
+    of those that were not bought is void, VOID: of all.
+    """
+
+    KEEP = 1
+    VOID_PROMOTIONAL = 2
+    VOID = 3
+
+
 class Trial(Value, frozen=True):
     """The trial that a subscription starts with.
 

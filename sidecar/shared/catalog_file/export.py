@@ -26,7 +26,7 @@ from sidecar.domain.catalog.model import (
     Rollover,
     Scope,
 )
-from sidecar.domain.catalog.plan_terms import ExistingCompanies, Grace, Trial
+from sidecar.domain.catalog.plan_terms import ExistingCompanies, Grace, Trial, UnusedCredits
 from sidecar.domain.credits.grants import GrantKind
 from sidecar.domain.formatting import duration_text
 from sidecar.domain.time.windows import UNENDING, Alignment, WindowSpec, WindowUnit
@@ -42,6 +42,11 @@ _EXISTING: Final = {
     ExistingCompanies.MOVE_NOW: "",
     ExistingCompanies.KEEP: "keep",
     ExistingCompanies.MOVE_AT_PERIOD_END: "move at period end",
+}
+_UNUSED: Final = {
+    UnusedCredits.KEEP: "",
+    UnusedCredits.VOID_PROMOTIONAL: "void promotional",
+    UnusedCredits.VOID: "void",
 }
 
 
@@ -60,6 +65,7 @@ def catalog_tree(catalog: Catalog) -> Tables:
                 existing=_EXISTING[plan.existing],
                 trial=_trial(plan.trial),
                 grace=_grace(plan.grace),
+                unused_credits=_UNUSED[plan.unused_credits],
             )
             for plan in catalog.plans
         },

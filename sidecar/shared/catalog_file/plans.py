@@ -11,7 +11,7 @@ from typing import Final
 
 from sidecar.domain.bounds import CATALOG_PARTS_MAX
 from sidecar.domain.catalog.model import EntitlementGrant, Plan
-from sidecar.domain.catalog.plan_terms import ExistingCompanies, Grace, Trial
+from sidecar.domain.catalog.plan_terms import ExistingCompanies, Grace, Trial, UnusedCredits
 from sidecar.domain.nearest import did_you_mean, lacks
 from sidecar.domain.time.units import DAY_US
 from sidecar.shared.catalog_file.fields import (
@@ -30,6 +30,11 @@ _EXISTING: Final = {
     "keep": ExistingCompanies.KEEP,
     "move now": ExistingCompanies.MOVE_NOW,
     "move at period end": ExistingCompanies.MOVE_AT_PERIOD_END,
+}
+_UNUSED: Final = {
+    "keep": UnusedCredits.KEEP,
+    "void promotional": UnusedCredits.VOID_PROMOTIONAL,
+    "void": UnusedCredits.VOID,
 }
 _RING_TOLD_MAX: Final = 8
 
@@ -68,6 +73,7 @@ class PlanBuilder:
             existing=_EXISTING[text_of(node, "existing", "move now")],
             trial=None if trial is None else self._trial(("plans", key, "trial"), trial),
             grace=None if grace is None else self._grace(("plans", key, "grace"), grace),
+            unused_credits=_UNUSED[text_of(node, "unused_credits", "keep")],
         )
 
     def _trial(self, path: Path, node: Node) -> Trial:

@@ -19,7 +19,7 @@ from sidecar.domain.catalog.model import (
     Merge,
     Plan,
 )
-from sidecar.domain.catalog.plan_terms import ExistingCompanies
+from sidecar.domain.catalog.plan_terms import ExistingCompanies, UnusedCredits
 from sidecar.domain.catalog.rules import catalog_checks
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.slices import Slices, whole
@@ -116,7 +116,7 @@ def fail_policy_to_message(policy: FailPolicy) -> catalog_pb2.FailPolicy:
 
 def plan_to_message(plan: Plan) -> catalog_pb2.Plan:
     """Turn a plan into a message."""
-    existing = plan.existing
+    existing, unused = plan.existing, plan.unused_credits
     return catalog_pb2.Plan(
         key=plan.key,
         name=plan.name,
@@ -127,6 +127,9 @@ def plan_to_message(plan: Plan) -> catalog_pb2.Plan:
         ),
         trial=None if plan.trial is None else trial_to_message(plan.trial),
         grace=None if plan.grace is None else grace_to_message(plan.grace),
+        unused_credits=catalog_pb2.UnusedCredits.ValueType(
+            0 if unused is UnusedCredits.KEEP else unused
+        ),
     )
 
 
@@ -224,12 +227,18 @@ def _plan(message: catalog_pb2.Plan, field: str) -> Slices[Plan]:
     existing = member(
         ExistingCompanies, message.existing, below(field, "existing"), ExistingCompanies.MOVE_NOW
     )
+    unused = member(
+        UnusedCredits,
+        message.unused_credits,
+        below(field, "unused_credits"),
+        UnusedCredits.KEEP,
+    )
     trial = grace = None
     if message.HasField("trial"):
         trial = trial_from_message(message.trial, below(field, "trial"))
     if message.HasField("grace"):
         grace = grace_from_message(message.grace, below(field, "grace"))
-    return Plan(message.key, message.name, grants, message.version, existing, trial, grace)
+    return Plan(message.key, message.name, grants, message.version, existing, trial, grace, unused)
 
 
 def _add_on(message: catalog_pb2.AddOn, field: str) -> Slices[AddOn]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import sidecar.control.rpc
 
-PLAYED = {"debt_task", "filling_task", "plan_task", "rollover_task"}
+PLAYED = {"debt_task", "filling_task", "plan_task", "rollover_task", "unused_credits_task"}
 """Work of the plane in the background that `World.settle` does, too."""
 OF_LEASES = {"lease_task"}
 """Scenarios have one sidecar, which is the authority: nothing is leased."""

@@ -307,6 +307,36 @@ EXISTING_COMPANIES_MOVE_AT_PERIOD_END: ExistingCompanies.ValueType  # 3
 """They have what the plan grants now from the end of their billing period on."""
 Global___ExistingCompanies: _TypeAlias = ExistingCompanies  # noqa: Y015
 
+class _UnusedCredits:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _UnusedCreditsEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UnusedCredits.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    UNUSED_CREDITS_UNSPECIFIED: _UnusedCredits.ValueType  # 0
+    """Not set: UNUSED_CREDITS_KEEP."""
+    UNUSED_CREDITS_KEEP: _UnusedCredits.ValueType  # 1
+    """It stays, and can be spent if the subscription is renewed before it expires."""
+    UNUSED_CREDITS_VOID_PROMOTIONAL: _UnusedCredits.ValueType  # 2
+    """What was not bought is void."""
+    UNUSED_CREDITS_VOID: _UnusedCredits.ValueType  # 3
+    """All of it is void."""
+
+class UnusedCredits(_UnusedCredits, metaclass=_UnusedCreditsEnumTypeWrapper):
+    """What becomes of what is left of one-off grants of credits once a subscription is over: canceled, ended, or a trial that
+    nothing followed.
+    """
+
+UNUSED_CREDITS_UNSPECIFIED: UnusedCredits.ValueType  # 0
+"""Not set: UNUSED_CREDITS_KEEP."""
+UNUSED_CREDITS_KEEP: UnusedCredits.ValueType  # 1
+"""It stays, and can be spent if the subscription is renewed before it expires."""
+UNUSED_CREDITS_VOID_PROMOTIONAL: UnusedCredits.ValueType  # 2
+"""What was not bought is void."""
+UNUSED_CREDITS_VOID: UnusedCredits.ValueType  # 3
+"""All of it is void."""
+Global___UnusedCredits: _TypeAlias = UnusedCredits  # noqa: Y015
+
 class _Merge:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -1285,6 +1315,7 @@ class Plan(_message.Message):
     EXISTING_FIELD_NUMBER: _builtins.int
     TRIAL_FIELD_NUMBER: _builtins.int
     GRACE_FIELD_NUMBER: _builtins.int
+    UNUSED_CREDITS_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Key. 1 to 128 bytes of printable UTF-8."""
     name: _builtins.str
@@ -1293,6 +1324,8 @@ class Plan(_message.Message):
     """Which version of the plan it is; grows with every change of what it grants. Set by the control plane."""
     existing: Global___ExistingCompanies.ValueType
     """What becomes of the companies that the plan has when it changes."""
+    unused_credits: Global___UnusedCredits.ValueType
+    """What becomes of unused credits once the subscription is over."""
     @_builtins.property
     def entitlements(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntitlementGrant]:
         """At most one for each feature."""
@@ -1315,10 +1348,11 @@ class Plan(_message.Message):
         existing: Global___ExistingCompanies.ValueType = ...,
         trial: Global___Trial | None = ...,
         grace: Global___Grace | None = ...,
+        unused_credits: Global___UnusedCredits.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["grace", b"grace", "trial", b"trial"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entitlements", b"entitlements", "existing", b"existing", "grace", b"grace", "key", b"key", "name", b"name", "trial", b"trial", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entitlements", b"entitlements", "existing", b"existing", "grace", b"grace", "key", b"key", "name", b"name", "trial", b"trial", "unused_credits", b"unused_credits", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

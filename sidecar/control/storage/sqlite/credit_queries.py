@@ -67,6 +67,15 @@ class SqliteCredits(SqliteFillings):
         sql = f"SELECT {_GRANT} FROM credit_grant WHERE company = ? AND told ORDER BY id"  # noqa: S608 - constants alone
         return [_grant(*row) for row in self._all(sql, company)]
 
+    def companies_with_credit_grants(self, after: str, limit: int) -> list[str]:
+        rows = self._all(
+            "SELECT DISTINCT company FROM credit_grant INDEXED BY credit_grant_told "
+            "WHERE told AND company > ? ORDER BY company LIMIT ?",
+            after,
+            limit,
+        )
+        return [company for (company,) in rows]
+
     def told_credit_features(self) -> dict[str, int]:
         return dict(
             self._all("SELECT feature, count(*) FROM credit_grant WHERE told GROUP BY feature")

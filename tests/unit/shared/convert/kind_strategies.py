@@ -30,6 +30,7 @@ from sidecar.domain.catalog.model import (
     Rollover,
     Scope,
 )
+from sidecar.domain.catalog.plan_terms import UnusedCredits
 from sidecar.domain.company.model import CompanyGrant
 from sidecar.domain.credits.costs import price_of
 from sidecar.domain.credits.grants import CreditGrant, GrantKind
@@ -145,9 +146,13 @@ def catalogs(draw: st.DrawFn) -> Catalog:
     change = EntitlementGrant("money", limit_changes=(more,), overdraft_change=owed)
     pack = EntitlementGrant("money", limit_changes=(LimitChange("l", 5, adds=True),))
     kept = tuple(draw(grants(key)) for key in ("jobs", "seats"))
+    unused = draw(st.sampled_from(UnusedCredits))
     return Catalog(
         draw(features()),
-        (Plan("bare"), Plan("pro", "", granted)),
+        (
+            Plan("bare"),
+            Plan("pro", "", granted, unused_credits=unused),
+        ),
         (
             AddOn("brings", "", 0, tuple(map(AddOnEntitlement, kept)), plans=("bare",)),
             AddOn("more", "", 0, (AddOnEntitlement(change),), plans=("pro",)),
