@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from sidecar.domain.time.units import MINUTE_US, SECOND_US
 from sidecar.sync.machine.held_leases import LeasePace
 from tests.simulation.leases.calls import Call, Told
+from tests.simulation.leases.flawless_balance import measure_balance
 from tests.simulation.leases.generate import START_US
 from tests.simulation.leases.invariants import Invariants
 from tests.simulation.leases.offers import FIRST_AMOUNTS
@@ -38,8 +39,8 @@ class Arrival(NamedTuple):
 
 
 def measure_all() -> list[Measured]:
-    """Both runs, in full."""
-    return [measure_skew(20_000), measure_users(10_000, 10)]
+    """All runs, in full."""
+    return [measure_skew(20_000), measure_balance(24_000), measure_users(10_000, 10)]
 
 
 def measure_skew(amount: int, seed: int = 1) -> Measured:
