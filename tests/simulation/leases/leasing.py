@@ -15,7 +15,7 @@ from sidecar.domain.leases.model import (
     LeaseResult,
     LeaseStatus,
 )
-from sidecar.domain.limits.counters import CounterName
+from sidecar.domain.limits.counters import CounterName, is_level
 from sidecar.domain.slices import pages
 from sidecar.domain.time.units import SECOND_US
 from sidecar.shared.convert.leases import (
@@ -185,7 +185,7 @@ class Leasing:
                 self._end(machine.failed(now_us, ask))
             self.wake()
             return
-        results = _results(answer)
+        results = _results(answer, requests)
         outcome = machine.answered(now_us, requests, results)
         for some in pages(outcome.take, LEASES_AT_ONCE):
             self._leases.take(incarnation, some)
@@ -219,7 +219,7 @@ class Leasing:
         counters = [request.counter for request in requests]
         answered = [
             (counter, result, result.granted)
-            for counter, result in zip(counters, _results(answer), strict=True)
+            for counter, result in zip(counters, _results(answer, requests), strict=True)
         ]
         for some in pages(answered, LEASES_AT_ONCE):
             self._leases.take(incarnation, some)
@@ -292,5 +292,10 @@ class _Waiting:
         self.is_granted = False
 
 
-def _results(answer: sync_pb2.RequestLeasesResponse) -> list[LeaseResult]:
-    return [lease_result_from_message(result, "results") for result in answer.results]
+def _results(
+    answer: sync_pb2.RequestLeasesResponse, requests: Sequence[LeaseRequest]
+) -> list[LeaseResult]:
+    return [
+        lease_result_from_message(result, "results", falls=is_level(request.counter.counter.slot))
+        for request, result in zip(requests, answer.results, strict=True)
+    ]

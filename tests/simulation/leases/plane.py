@@ -274,4 +274,4 @@ _ANSWERS: Final[Mapping[str, Answers]] = {
     "RequestLeases": _request_leases,
     "ReportLeases": _report_leases,
 }
-_READ: Final = frozenset({"GetTotals"})
+_READ: Final = frozenset({"AssignSeats", "GetTotals", "ListSeats"})

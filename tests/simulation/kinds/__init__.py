@@ -1,0 +1,1 @@
+"""Seats and levels under faults, on virtual time."""
