@@ -11,7 +11,7 @@ from sidecar.cli.kind_words import balance_lines, limit_kind_notes, overdraft_ch
 from sidecar.cli.output import number
 from sidecar.cli.reason_words import REASON_WORDS
 from sidecar.cli.times import span_of
-from sidecar.cli.window_words import window_words
+from sidecar.cli.window_words import per_words
 from sidecar.domain.bounds import PLAN_VERSION_NEWEST
 from sidecar.domain.limits.rates import WHOLE_PPM
 from sidecar.domain.time.units import DAY_US, HOUR_US, MINUTE_US, SECOND_US
@@ -210,13 +210,13 @@ def wait_text(span_us: int) -> str:
     return span_of(-(-span_us // SECOND_US) * SECOND_US)
 
 
-def limit_text(limit: catalog_pb2.Limit, *, terse: bool = False) -> str:
-    """Write a limit in one line: `monthly: 1000 per month, hard, each user`.
+def limit_text(limit: catalog_pb2.Limit, kind: int, *, terse: bool = False) -> str:
+    """Write a limit of a feature of a kind in one line: `monthly: 1000 per month, hard, each user`.
 
     `terse`: what is usual, that it is hard, is not said.
     """
     amount = number(limit.amount) if limit.HasField("amount") else "unlimited"
-    parts = [f"{limit.id}: {amount} per {window_words(limit.window)}"]
+    parts = [f"{limit.id}: {amount} {per_words(limit.window, kind)}"]
     if limit.HasField("throttle"):
         parts.append(f"{enforcement_name(limit.enforcement)} to {rate_words(limit.throttle)}")
     elif not terse or limit.enforcement != catalog_pb2.ENFORCEMENT_HARD:
@@ -268,7 +268,7 @@ def grant_lines(grant: catalog_pb2.EntitlementGrant, kind: int) -> list[str]:
         changes.append(overdraft_change_text(grant.overdraft_change))
     if changes:
         return changes
-    lines = [limit_text(limit, terse=True) for limit in grant.limits] or ["unlimited"]
+    lines = [limit_text(limit, kind, terse=True) for limit in grant.limits] or ["unlimited"]
     lines += [rate_limit_text(rate, terse=True) for rate in grant.rates]
     return lines + balance_lines(grant)
 

@@ -96,7 +96,7 @@ def _rows(entitlement: pb.Entitlement) -> Iterable[list[Cell]]:
         if entitlement.entitled
         else Painted(f"no: {reason_name(entitlement.reason)}", "red")
     )
-    grants = [limit_text(limit) for limit in entitlement.limits]
+    grants = [limit_text(limit, feature.kind) for limit in entitlement.limits]
     if not grants and feature.kind in _LIMITED and entitlement.entitled:
         grants = ["unlimited"]
     grants += [rate_limit_text(rate) for rate in entitlement.rates]

@@ -36,6 +36,15 @@ from sidecar.cli.describe import (
     status_name,
     wait_text,
 )
+from sidecar.cli.explain_kinds import (
+    HOLDERS_SHOWN,
+    KindDetails,
+    burn_sentence,
+    kind_facts,
+    kind_headline,
+    kind_sentence,
+    print_sources_of_balance,
+)
 from sidecar.cli.explain_tables import (
     CHANGES_NOTHING,
     print_limits,
@@ -95,27 +104,56 @@ def command(
     with connect("sidecar", sidecar_address) as channel:
         stub = pb_grpc.EnforcementServiceStub(channel)
         answer = stub.ExplainEntitlement(question, timeout=timeout_s)
+        details = KindDetails() if as_json else _details(stub, question, answer, timeout_s)
     if as_json:
         output.print_message(answer)
     else:
-        _print(question, answer, wall_us())
+        _print(question, answer, details, wall_us())
     ctx.exit(ExitCode.OK if answer.decision.allowed else ExitCode.NEGATIVE)
 
 
+def _details(
+    stub: pb_grpc.EnforcementServiceStub,
+    question: pb.ExplainEntitlementRequest,
+    answer: pb.ExplainEntitlementResponse,
+    timeout_s: float,
+) -> KindDetails:
+    """Ask for what explaining a feature of this kind needs beside."""
+    company, feature, kind = question.company, question.feature, answer.entitlement.feature.kind
+    if kind == catalog_pb2.FEATURE_KIND_CREDITS:
+        usage = pb.GetUsageRequest(company=company, feature=feature)
+        if question.HasField("at"):
+            usage.at.CopyFrom(question.at)
+        return KindDetails(balance=stub.GetUsage(usage, timeout=timeout_s))
+    if kind == catalog_pb2.FEATURE_KIND_SEATS and not question.HasField("at"):
+        seats = pb.ListSeatsRequest(company=company, feature=feature, page_size=HOLDERS_SHOWN)
+        return KindDetails(seats=stub.ListSeats(seats, timeout=timeout_s))
+    return KindDetails()
+
+
 def _print(
-    question: pb.ExplainEntitlementRequest, answer: pb.ExplainEntitlementResponse, at_us: int
+    question: pb.ExplainEntitlementRequest,
+    answer: pb.ExplainEntitlementResponse,
+    details: KindDetails,
+    at_us: int,
 ) -> None:
-    output.print_line(_headline(question, answer.decision))
-    output.print_facts(_facts(question, answer, at_us))
+    company = output.printable(question.company)
+    headline = kind_headline(answer, company, details)
+    output.print_line(headline or _headline(question, answer.decision))
+    output.print_facts([*_facts(question, answer, at_us), *kind_facts(details)])
     output.print_line()
     print_sources(answer)
-    if answer.limits:
+    if details.sources:
+        output.print_line()
+        print_sources_of_balance(details)
+    elif answer.limits:
         output.print_line()
         print_limits(answer, instant_of(question.at) if question.HasField("at") else at_us)
     if answer.other_limits:
         output.print_text(f"for other dimensions: {', '.join(answer.other_limits)}")
     output.print_line()
-    output.print_text(_why(answer, question.quantity))
+    why = kind_sentence(answer) or _why(answer, question.quantity)
+    output.print_text(" ".join(filter(None, (why, burn_sentence(answer.decision)))))
 
 
 def _headline(question: pb.ExplainEntitlementRequest, decision: pb.Decision) -> str:
@@ -192,7 +230,7 @@ def _why(answer: pb.ExplainEntitlementResponse, quantity: int) -> str:
         return _sentence(fallback + overruled_text(decision))
     if not decision.allowed:
         return _why_not(answer, quantity)
-    if feature.kind != catalog_pb2.FEATURE_KIND_METERED:
+    if feature.kind in (catalog_pb2.FEATURE_KIND_BOOLEAN, catalog_pb2.FEATURE_KIND_CONFIG):
         boolean = feature.kind == catalog_pb2.FEATURE_KIND_BOOLEAN
         return _sentence(f"{_deciding(answer)} {'turns it on' if boolean else 'has the say'}")
     if not decision.HasField("binding_limit"):

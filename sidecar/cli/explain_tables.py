@@ -20,7 +20,7 @@ from sidecar.cli.describe import (
     wait_text,
 )
 from sidecar.cli.output import NOTHING, Cell, Painted, number
-from sidecar.cli.window_words import window_words
+from sidecar.cli.window_words import per_words
 from sidecar.shared.api_json import enum_name, instant_of
 
 CHANGES_NOTHING: Final = (pb.SOURCE_EFFECT_SILENT, pb.SOURCE_EFFECT_OUTRANKED)
@@ -106,7 +106,8 @@ def _then(
 
 def _limit_rows(answer: pb.ExplainEntitlementResponse, at_us: int) -> Iterable[list[Cell]]:
     entitlement, decision = answer.entitlement, answer.decision
-    windows = {limit.id: window_words(limit.window) for limit in entitlement.limits}
+    kind = entitlement.feature.kind
+    windows = {limit.id: per_words(limit.window, kind) for limit in entitlement.limits}
     scopes = {limit.id: limit.scope for limit in entitlement.limits}
     scopes.update({rate.id: rate.scope for rate in entitlement.rates})
     across = catalog_pb2.ACROSS_EVENTUAL
@@ -129,7 +130,7 @@ def _allowance(status: pb.LimitStatus, window: str) -> str:
     amount = number(status.amount) if status.HasField("amount") else "unlimited"
     more = carried_text(status)
     carried = f"{' +' if status.carried > 0 else ','} {more}" if more else ""
-    return f"{amount} per {window}{carried}"
+    return f"{amount} {window}{carried}"
 
 
 def _enforcement(status: pb.LimitStatus, decision: pb.Decision, *, is_eventual: bool) -> Cell:

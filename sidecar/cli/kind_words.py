@@ -20,7 +20,8 @@ def limit_kind_notes(limit: catalog_pb2.Limit) -> Iterable[str]:
         yield "paid"
     if limit.HasField("swaps"):
         swaps = limit.swaps
-        yield f"at most {number(swaps.amount)} swaps per {window_words(swaps.window)}"
+        many = "swap" if swaps.amount == 1 else "swaps"
+        yield f"at most {number(swaps.amount)} {many} per {window_words(swaps.window)}"
 
 
 def balance_lines(granted: pb.Entitlement | catalog_pb2.EntitlementGrant) -> list[str]:

@@ -16,8 +16,6 @@ def window_words(window: catalog_pb2.Window) -> str:
         return "request"
     if window.unit == catalog_pb2.WINDOW_UNIT_LIFETIME:
         return "lifetime"
-    if window.unit == catalog_pb2.WINDOW_UNIT_LEVEL:
-        return "level"
     unit = str(enum_name(catalog_pb2.WindowUnit.DESCRIPTOR, window.unit)).lower()
     if window.alignment == catalog_pb2.ALIGNMENT_ANCHORED:
         unit = f"billing {unit}"
@@ -25,3 +23,12 @@ def window_words(window: catalog_pb2.Window) -> str:
     if window.first_weekday:
         text += f" from {_WEEKDAYS[window.first_weekday % 7]}"
     return text
+
+
+def per_words(window: catalog_pb2.Window, kind: int) -> str:
+    """Write how often there is an amount of a feature of a kind: `per month`, or `at a time`."""
+    lasts = window.unit == catalog_pb2.WINDOW_UNIT_LIFETIME
+    is_of_seats = lasts and kind == catalog_pb2.FEATURE_KIND_SEATS
+    if is_of_seats or window.unit == catalog_pb2.WINDOW_UNIT_LEVEL:
+        return "at a time"
+    return f"per {window_words(window)}"

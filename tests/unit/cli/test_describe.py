@@ -131,9 +131,11 @@ def test_a_limit_that_is_eventual_over_sidecars_says_so() -> None:
         enforcement=catalog_pb2.ENFORCEMENT_HARD,
         across=catalog_pb2.ACROSS_EVENTUAL,
     )
-    assert "daily: 5 per day, eventual over sidecars" == describe.limit_text(limit, terse=True)
+    metered = catalog_pb2.FEATURE_KIND_METERED
+    told = describe.limit_text(limit, metered, terse=True)
+    assert "daily: 5 per day, eventual over sidecars" == told
     limit.across = catalog_pb2.ACROSS_EXACT
-    assert "daily: 5 per day, hard" == describe.limit_text(limit)
+    assert "daily: 5 per day, hard" == describe.limit_text(limit, metered)
 
 
 def test_what_a_source_grants_depends_on_the_kind() -> None:

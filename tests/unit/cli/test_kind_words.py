@@ -92,7 +92,7 @@ jobs     level    yes       unlimited
 money    credits  yes       included: 5000000 per billing month, hard, priority 10
                             bought: 0 per lifetime, hard, paid
                             overdraft: 1000000
-seats    seats    yes       named: 5 per lifetime, hard, at most 3 swaps per billing month
+seats    seats    yes       named: 5 at a time, hard, at most 3 swaps per billing month
 tokens   metered  yes       unlimited
                             costs money: 1 per 100 for large, free for others
                             costs points: 40000
