@@ -18,6 +18,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 from sidecar.domain.company.model import Phase
+from sidecar.domain.credits.source_slots import is_of_balance
 from sidecar.domain.limits.counters import is_anchored, is_level
 from sidecar.domain.time.windows import (
     UNENDING,
@@ -56,8 +57,8 @@ def generation_of(phase: Phase, spec: WindowSpec) -> int:
 
 
 def generation_of_slot(phase: Phase, slot: str) -> int:
-    """The same by the slot of counters."""
-    if is_level(slot):
+    """The same by the slot of counters; 0 for what no reset starts anew: levels, grants, debts."""
+    if is_level(slot) or is_of_balance(slot):
         return 0
     return phase.anchored_generation if is_anchored(slot) else phase.generation
 

@@ -19,7 +19,10 @@ SOON_US: Final = 5 * SECOND_US
 
 
 def lefts_of(world: CreditWorld, company: str) -> dict[str, int]:
-    """By source: what is left of it, also where a sidecar that runs holds it."""
+    """By source: what is left of it, also where a sidecar that runs holds it.
+
+    Of the overdraft below 0 where more is owed than may be: what is left is to repay that first.
+    """
     plane = world.plane
     running = [pod.process.store.incarnation.id for pod in world.pods if pod.process]
     request = credits_pb2.GetCreditBalanceRequest(company=company, feature=CREDITS)
@@ -36,6 +39,5 @@ def lefts_of(world: CreditWorld, company: str) -> dict[str, int]:
         if source.limit and source.window.end.ToMicroseconds() > plane.now_us + SOON_US:
             lefts[source.limit] = source.account.left
     owed = account_of(plane.store, overdraft_name(company))
-    rest = told.overdraft - owed.used - owed.outstanding_but(running)
-    lefts["overdraft"] = max(0, rest)
+    lefts["overdraft"] = told.overdraft - owed.used - owed.outstanding_but(running)
     return lefts

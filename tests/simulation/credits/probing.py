@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tests.simulation.credits.lefts import lefts_of
 from tests.simulation.credits.offers import CHATS, USES
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from tests.simulation.credits.world import CreditWorld
     from tests.simulation.leases.sidecars import Process
 
-SMALL = USES[0]
+SMALL: Final = USES[0]
+HEARD_US: Final = 300 * MILLISECOND_US
 
 
 class BalanceQuestion:
@@ -39,8 +40,8 @@ class BalanceQuestion:
         )
 
     def begin(self) -> None:
-        """Ask."""
-        self._process.live(lambda: self._process.calls.begin(self._call))
+        """Ask, once what came in a moment ago was told."""
+        self._process.after(HEARD_US, lambda: self._process.calls.begin(self._call))
 
     def told(self, told: Told) -> None:
         """The answer."""

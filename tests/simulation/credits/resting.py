@@ -34,6 +34,7 @@ class RestingInvariants(CreditInvariants):
 
     def at_rest(self) -> bool:
         """Whether all came to the ledger once, and balances are what it says that was burned."""
+        self._world.plane.maintain()  # what came in a moment ago has to repay, too
         super().at_rest()
         self._look_at_prices()
         self._look_at_refunds()

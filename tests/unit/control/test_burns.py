@@ -6,11 +6,14 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from sidecar.control.services import subscriptions
 from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import CounterKey
+from sidecar.domain.bounds import FOREVER_US
+from sidecar.domain.company.subscription_changes import NOW, OnPlanned, ResetUsage
 from sidecar.domain.credits.source_slots import OVERDRAFT_COUNTER
 from sidecar.domain.leases.model import LeaseStatus
-from sidecar.domain.time.units import DAY_US
+from sidecar.domain.time.units import DAY_US, SECOND_US
 from sidecar.domain.time.windows import WindowSpec, WindowUnit
 from tests.support.burning import CREDITS, recurring
 from tests.unit.control.burning_plane import MONTHLY, BurningPlane, burning, sold, source
@@ -85,6 +88,17 @@ def test_the_overdraft_is_leased_up_to_its_floor(store: PlaneStore) -> None:
     plane.push(burning(50, 105, [(source(), 100), (OVERDRAFT_COUNTER, 5)]))
     assert (EXHAUSTED, 0) == told(plane.ask(OVERDRAFT_COUNTER, 16, feature=CREDITS, who=BOB))
     assert (GRANTED, 15) == told(plane.ask(OVERDRAFT_COUNTER, 15, feature=CREDITS, who=BOB))
+
+
+def test_a_reset_of_usage_leaves_the_overdraft_to_be_leased(store: PlaneStore) -> None:
+    plane = BurningPlane(store, overdraft=20)
+    subscriptions.change_subscription(
+        store, "acme", ResetUsage(), NOW, plane.now_us, OnPlanned.DROP
+    )
+    plane.now_us += SECOND_US
+    result = plane.ask(OVERDRAFT_COUNTER, 15, feature=CREDITS, who=BOB)
+    assert (GRANTED, 15) == told(result)
+    assert FOREVER_US == result.valid_until_us
 
 
 def test_without_an_overdraft_nothing_of_it_is_leased(store: PlaneStore) -> None:
