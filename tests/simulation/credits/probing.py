@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from sidecar.domain.time.units import MILLISECOND_US
 from tests.simulation.credits.lefts import lefts_of
 from tests.simulation.credits.offers import CHATS, USES
 from tests.simulation.leases.calls import Call, Told
