@@ -67,14 +67,19 @@ def wire_leasing(
     )
 
 
+def left_of_leases(figures: LeaseFigures) -> Iterator[tuple[str, int]]:
+    """What is left of leases here, by feature; of a bounded number of features."""
+    held = figures.held
+    if held is not None:
+        yield from islice(tuple(held.remaining.items()), _FEATURES_MAX)
+
+
 def lease_instruments(figures: LeaseFigures) -> Sequence[Instrument]:
     """The instruments; what they read are plain numbers."""
 
     def remaining() -> Iterator[tuple[Sequence[str], float]]:
-        held = figures.held
-        if held is not None:
-            for feature, left in islice(tuple(held.remaining.items()), _FEATURES_MAX):
-                yield (feature,), left
+        for feature, left in left_of_leases(figures):
+            yield (feature,), left
 
     def oldest_seconds() -> float:
         oldest_us = None if figures.held is None else figures.held.oldest_us

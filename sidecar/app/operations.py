@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from sidecar import __version__
 from sidecar.api.admin.v1 import admin_pb2 as pb
 from sidecar.app.container import Container
+from sidecar.app.lease_wiring import left_of_leases
 from sidecar.domain.slices import Slices
 from sidecar.engine.slicing import in_slices, in_steps
 from sidecar.shared.convert.times import duration, timestamp, timestamp_or_none
@@ -60,11 +61,13 @@ class SidecarOperations:
             leases_in_use=plane_status.leases,
             leases_held=container.lease_figures.leases_held,
             lease_refusals=container.lease_figures.refused,
+            level_items_expired=container.level_expiry.expired,
             durability=_DURABILITY[container.config.durability],
             started_at=timestamp(self._started_us),
             oldest_waiting_at=timestamp_or_none(container.maintenance.vitals.oldest_accepted_us),
         )
         _fill_damage(status, container)
+        _fill_kinds(status, container)
         await in_slices(_fill_tallies(status, accepted.tallies))
         return status
 
@@ -103,6 +106,15 @@ def _fill_damage(status: pb.GetStatusResponse, container: Container) -> None:
         )
     for kind, count in sorted(container.maintenance.vitals.quarantined.items()):
         status.quarantined.add(kind=kind, count=count)
+
+
+def _fill_kinds(status: pb.GetStatusResponse, container: Container) -> None:
+    """What is left of leases, by feature, balances and levels among them; and seats."""
+    for feature, left in sorted(left_of_leases(container.lease_figures)):
+        if left:
+            status.leases.add(feature=feature, left=left)
+    if container.link is not None:
+        status.seats_untold = container.link.seating.untold
 
 
 def _fill_tallies(status: pb.GetStatusResponse, tallies: Mapping[str, Tally]) -> Slices[None]:

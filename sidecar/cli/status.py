@@ -79,12 +79,24 @@ def command(
 
 def _print_status(status: admin_pb2.GetStatusResponse) -> None:
     output.print_facts(_facts(status, wall_us()))
-    if status.tallies:
+    rows = _feature_rows(status)
+    if rows:
         output.print_line()
-        rows: list[list[Cell]] = [
-            [tally.feature, tally.records, tally.quantity] for tally in status.tallies
-        ]
-        output.print_table(("feature", "records", "quantity"), rows, tight=True)
+        titles = ("feature", "records", "quantity", "left of leases")
+        shown = titles if status.leases else titles[:3]
+        output.print_table(shown, [row[: len(shown)] for row in rows], tight=True)
+
+
+def _feature_rows(status: admin_pb2.GetStatusResponse) -> list[list[Cell]]:
+    """What was accepted of each feature, and what is left of its leases: of credits, levels too."""
+    tallies = {tally.feature: tally for tally in status.tallies}
+    left = {lease.feature: lease.left for lease in status.leases}
+    rows: list[list[Cell]] = []
+    for feature in sorted({*tallies, *left}):
+        tally = tallies.get(feature)
+        counted: list[Cell] = [None, None] if tally is None else [tally.records, tally.quantity]
+        rows.append([feature, *counted, left.get(feature)])
+    return rows
 
 
 def _facts(status: admin_pb2.GetStatusResponse, at_us: int) -> Iterable[tuple[str, Cell]]:
@@ -107,6 +119,7 @@ def _facts(status: admin_pb2.GetStatusResponse, at_us: int) -> Iterable[tuple[st
         yield "behind", Painted(behind, "red")
     if not status.standalone:
         yield "leases", f"{number(status.leases_held)} held" if status.leases_in_use else "none"
+    yield from _kind_facts(status)
     waiting = f"{number(status.outbox_records)} records, {size_text(status.outbox_bytes)}"
     yield "outbox", waiting
     acknowledged = number(status.acknowledged_sequence)
@@ -123,6 +136,14 @@ def _facts(status: admin_pb2.GetStatusResponse, at_us: int) -> Iterable[tuple[st
     yield from _damage(status, at_us)
     durability = enum_name(admin_pb2.Durability.DESCRIPTOR, status.durability)
     yield "durability", str(durability).lower()
+
+
+def _kind_facts(status: admin_pb2.GetStatusResponse) -> Iterable[tuple[str, Cell]]:
+    if status.seats_untold:
+        untold = f"{number(status.seats_untold)} changes that the control plane is to be told"
+        yield "seats", Painted(untold, "yellow")
+    if status.level_items_expired:
+        yield "levels", f"{number(status.level_items_expired)} items came back by themselves"
 
 
 def _answers(status: admin_pb2.GetStatusResponse) -> Cell:

@@ -51,6 +51,11 @@ class _Ask:
         told = self("credits", "grant", "acme", "credits", str(amount), "--id", id_, *more)
         assert told["changed"], told
 
+    def leased(self) -> int:
+        """What is left here of leases of the balance, as the status says."""
+        held = {each["feature"]: each["left"] for each in self("status")["leases"]}
+        return int(held.get("credits", 0))
+
     def accounts(self) -> dict[str, dict[str, int]]:
         """Accounts of all grants, once all that was counted is at the plane."""
         self("flush")
@@ -77,6 +82,7 @@ def test_credits_that_are_granted_are_burned_to_the_last(ask: _Ask) -> None:
     assert not ask.call()
     ask.grant("welcome", 2_500)
     ask.until(ask.call)
+    ask.until(lambda: ask.leased() == ask.accounts()["welcome"]["leased"])
     assert ask.call()
     assert not ask.call()
 

@@ -71,6 +71,33 @@ tokens         7  9223372036854775807
     assert expected == result.stdout
 
 
+def test_what_is_left_of_leases_stands_beside_what_was_counted(fake: FakeServer) -> None:
+    kinds = admin_pb2.GetStatusResponse(
+        leases=[
+            admin_pb2.FeatureLease(feature="credits", left=82_000),
+            admin_pb2.FeatureLease(feature="tokens", left=5),
+        ],
+        seats_untold=2,
+        level_items_expired=3,
+    )
+    kinds.MergeFrom(STATUS)
+    kinds.tallies[0].quantity = 12
+    kinds.tallies.add(feature="jobs", records=4, quantity=1)
+    fake.answers["GetStatus"] = kinds
+
+    shown = tallyd("status", "--sidecar", fake.address).stdout
+
+    assert "seats          2 changes that the control plane is to be told\n" in shown
+    assert "levels         3 items came back by themselves\n" in shown
+    expected = """\
+FEATURE  RECORDS  QUANTITY  LEFT OF LEASES
+credits        -         -           82000
+jobs           4         1               -
+tokens         7        12               5
+"""
+    assert expected == shown.split("\n\n")[1]
+
+
 def test_the_table_on_a_terminal_is_one_empty_line_below(
     fake: FakeServer, on_terminal: None
 ) -> None:

@@ -26,33 +26,35 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n sidecar/api/admin/v1/admin.proto\x12\x14sidecar.api.admin.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetStatusRequest\"B\n\x0c\x46\x65\x61tureTally\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\x0f\n\x07records\x18\x02 \x01(\x03\x12\x10\n\x08quantity\x18\x03 \x01(\x03\"\xf9\x07\n\x11GetStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\r\n\x05ready\x18\x03 \x01(\x08\x12\x10\n\x08\x64raining\x18\x04 \x01(\x08\x12\x12\n\nstandalone\x18\x05 \x01(\x08\x12\x17\n\x0fplane_connected\x18\x06 \x01(\x08\x12\x32\n\x0eplane_heard_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x63lock_offset_us\x18\x08 \x01(\x03\x12\x15\n\rlast_sequence\x18\t \x01(\x03\x12\x1d\n\x15\x61\x63knowledged_sequence\x18\n \x01(\x03\x12\x16\n\x0eoutbox_records\x18\x0b \x01(\x03\x12\x14\n\x0coutbox_bytes\x18\x0c \x01(\x03\x12\x10\n\x08revision\x18\r \x01(\x03\x12\x18\n\x10store_used_bytes\x18\x0e \x01(\x03\x12\x17\n\x0fstore_max_bytes\x18\x0f \x01(\x03\x12\x34\n\ndurability\x18\x10 \x01(\x0e\x32 .sidecar.api.admin.v1.Durability\x12\x33\n\x07tallies\x18\x11 \x03(\x0b\x32\".sidecar.api.admin.v1.FeatureTally\x12.\n\nstarted_at\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11oldest_waiting_at\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x06losses\x18\x14 \x03(\x0b\x32\x1f.sidecar.api.admin.v1.StoreLoss\x12:\n\x0bquarantined\x18\x15 \x03(\x0b\x32%.sidecar.api.admin.v1.QuarantineCount\x12\x18\n\x10\x63lock_doubted_us\x18\x16 \x01(\x03\x12\x1c\n\x14unreadable_companies\x18\x17 \x01(\x03\x12\x15\n\rstore_trouble\x18\x18 \x01(\t\x12\x15\n\ranswers_bytes\x18\x19 \x01(\x03\x12\x19\n\x11\x61nswers_max_bytes\x18\x1a \x01(\x03\x12-\n\nremembered\x18\x1b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1a\n\x12outbox_max_records\x18\x1c \x01(\x03\x12\x17\n\x0f\x64isk_free_bytes\x18\x1d \x01(\x03\x12\x12\n\ndisk_bytes\x18\x1e \x01(\x03\x12\x15\n\rleases_in_use\x18\x1f \x01(\x08\x12\x13\n\x0bleases_held\x18  \x01(\x03\x12\x16\n\x0elease_refusals\x18! \x01(\x03\"\x96\x01\n\tStoreLoss\x12\x13\n\x0bincarnation\x18\x01 \x01(\t\x12.\n\nnoticed_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x15\n\rlast_sequence\x18\x04 \x01(\x03\x12\x1d\n\x15\x61\x63knowledged_sequence\x18\x05 \x01(\x03\".\n\x0fQuarantineCount\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\":\n\x0c\x46lushRequest\x12*\n\x07timeout\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"9\n\rFlushResponse\x12\x10\n\x08\x63omplete\x18\x01 \x01(\x08\x12\x16\n\x0eoutbox_records\x18\x02 \x01(\x03\":\n\x0c\x44rainRequest\x12*\n\x07timeout\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"9\n\rDrainResponse\x12\x10\n\x08\x63omplete\x18\x01 \x01(\x08\x12\x16\n\x0eoutbox_records\x18\x02 \x01(\x03*U\n\nDurability\x12\x1a\n\x16\x44URABILITY_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44URABILITY_PROCESS\x10\x01\x12\x13\n\x0f\x44URABILITY_DISK\x10\x02\x32\x90\x02\n\x0c\x41\x64minService\x12\\\n\tGetStatus\x12&.sidecar.api.admin.v1.GetStatusRequest\x1a\'.sidecar.api.admin.v1.GetStatusResponse\x12P\n\x05\x46lush\x12\".sidecar.api.admin.v1.FlushRequest\x1a#.sidecar.api.admin.v1.FlushResponse\x12P\n\x05\x44rain\x12\".sidecar.api.admin.v1.DrainRequest\x1a#.sidecar.api.admin.v1.DrainResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n sidecar/api/admin/v1/admin.proto\x12\x14sidecar.api.admin.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetStatusRequest\"B\n\x0c\x46\x65\x61tureTally\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\x0f\n\x07records\x18\x02 \x01(\x03\x12\x10\n\x08quantity\x18\x03 \x01(\x03\"\xe0\x08\n\x11GetStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\r\n\x05ready\x18\x03 \x01(\x08\x12\x10\n\x08\x64raining\x18\x04 \x01(\x08\x12\x12\n\nstandalone\x18\x05 \x01(\x08\x12\x17\n\x0fplane_connected\x18\x06 \x01(\x08\x12\x32\n\x0eplane_heard_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x63lock_offset_us\x18\x08 \x01(\x03\x12\x15\n\rlast_sequence\x18\t \x01(\x03\x12\x1d\n\x15\x61\x63knowledged_sequence\x18\n \x01(\x03\x12\x16\n\x0eoutbox_records\x18\x0b \x01(\x03\x12\x14\n\x0coutbox_bytes\x18\x0c \x01(\x03\x12\x10\n\x08revision\x18\r \x01(\x03\x12\x18\n\x10store_used_bytes\x18\x0e \x01(\x03\x12\x17\n\x0fstore_max_bytes\x18\x0f \x01(\x03\x12\x34\n\ndurability\x18\x10 \x01(\x0e\x32 .sidecar.api.admin.v1.Durability\x12\x33\n\x07tallies\x18\x11 \x03(\x0b\x32\".sidecar.api.admin.v1.FeatureTally\x12.\n\nstarted_at\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11oldest_waiting_at\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x06losses\x18\x14 \x03(\x0b\x32\x1f.sidecar.api.admin.v1.StoreLoss\x12:\n\x0bquarantined\x18\x15 \x03(\x0b\x32%.sidecar.api.admin.v1.QuarantineCount\x12\x18\n\x10\x63lock_doubted_us\x18\x16 \x01(\x03\x12\x1c\n\x14unreadable_companies\x18\x17 \x01(\x03\x12\x15\n\rstore_trouble\x18\x18 \x01(\t\x12\x15\n\ranswers_bytes\x18\x19 \x01(\x03\x12\x19\n\x11\x61nswers_max_bytes\x18\x1a \x01(\x03\x12-\n\nremembered\x18\x1b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1a\n\x12outbox_max_records\x18\x1c \x01(\x03\x12\x17\n\x0f\x64isk_free_bytes\x18\x1d \x01(\x03\x12\x12\n\ndisk_bytes\x18\x1e \x01(\x03\x12\x15\n\rleases_in_use\x18\x1f \x01(\x08\x12\x13\n\x0bleases_held\x18  \x01(\x03\x12\x16\n\x0elease_refusals\x18! \x01(\x03\x12\x32\n\x06leases\x18\" \x03(\x0b\x32\".sidecar.api.admin.v1.FeatureLease\x12\x14\n\x0cseats_untold\x18# \x01(\x03\x12\x1b\n\x13level_items_expired\x18$ \x01(\x03\"-\n\x0c\x46\x65\x61tureLease\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\x0c\n\x04left\x18\x02 \x01(\x03\"\x96\x01\n\tStoreLoss\x12\x13\n\x0bincarnation\x18\x01 \x01(\t\x12.\n\nnoticed_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x15\n\rlast_sequence\x18\x04 \x01(\x03\x12\x1d\n\x15\x61\x63knowledged_sequence\x18\x05 \x01(\x03\".\n\x0fQuarantineCount\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\":\n\x0c\x46lushRequest\x12*\n\x07timeout\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"9\n\rFlushResponse\x12\x10\n\x08\x63omplete\x18\x01 \x01(\x08\x12\x16\n\x0eoutbox_records\x18\x02 \x01(\x03\":\n\x0c\x44rainRequest\x12*\n\x07timeout\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"9\n\rDrainResponse\x12\x10\n\x08\x63omplete\x18\x01 \x01(\x08\x12\x16\n\x0eoutbox_records\x18\x02 \x01(\x03*U\n\nDurability\x12\x1a\n\x16\x44URABILITY_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44URABILITY_PROCESS\x10\x01\x12\x13\n\x0f\x44URABILITY_DISK\x10\x02\x32\x90\x02\n\x0c\x41\x64minService\x12\\\n\tGetStatus\x12&.sidecar.api.admin.v1.GetStatusRequest\x1a\'.sidecar.api.admin.v1.GetStatusResponse\x12P\n\x05\x46lush\x12\".sidecar.api.admin.v1.FlushRequest\x1a#.sidecar.api.admin.v1.FlushResponse\x12P\n\x05\x44rain\x12\".sidecar.api.admin.v1.DrainRequest\x1a#.sidecar.api.admin.v1.DrainResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sidecar.api.admin.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DURABILITY']._serialized_start=1670
-  _globals['_DURABILITY']._serialized_end=1755
+  _globals['_DURABILITY']._serialized_start=1820
+  _globals['_DURABILITY']._serialized_end=1905
   _globals['_GETSTATUSREQUEST']._serialized_start=123
   _globals['_GETSTATUSREQUEST']._serialized_end=141
   _globals['_FEATURETALLY']._serialized_start=143
   _globals['_FEATURETALLY']._serialized_end=209
   _globals['_GETSTATUSRESPONSE']._serialized_start=212
-  _globals['_GETSTATUSRESPONSE']._serialized_end=1229
-  _globals['_STORELOSS']._serialized_start=1232
-  _globals['_STORELOSS']._serialized_end=1382
-  _globals['_QUARANTINECOUNT']._serialized_start=1384
-  _globals['_QUARANTINECOUNT']._serialized_end=1430
-  _globals['_FLUSHREQUEST']._serialized_start=1432
-  _globals['_FLUSHREQUEST']._serialized_end=1490
-  _globals['_FLUSHRESPONSE']._serialized_start=1492
-  _globals['_FLUSHRESPONSE']._serialized_end=1549
-  _globals['_DRAINREQUEST']._serialized_start=1551
-  _globals['_DRAINREQUEST']._serialized_end=1609
-  _globals['_DRAINRESPONSE']._serialized_start=1611
-  _globals['_DRAINRESPONSE']._serialized_end=1668
-  _globals['_ADMINSERVICE']._serialized_start=1758
-  _globals['_ADMINSERVICE']._serialized_end=2030
+  _globals['_GETSTATUSRESPONSE']._serialized_end=1332
+  _globals['_FEATURELEASE']._serialized_start=1334
+  _globals['_FEATURELEASE']._serialized_end=1379
+  _globals['_STORELOSS']._serialized_start=1382
+  _globals['_STORELOSS']._serialized_end=1532
+  _globals['_QUARANTINECOUNT']._serialized_start=1534
+  _globals['_QUARANTINECOUNT']._serialized_end=1580
+  _globals['_FLUSHREQUEST']._serialized_start=1582
+  _globals['_FLUSHREQUEST']._serialized_end=1640
+  _globals['_FLUSHRESPONSE']._serialized_start=1642
+  _globals['_FLUSHRESPONSE']._serialized_end=1699
+  _globals['_DRAINREQUEST']._serialized_start=1701
+  _globals['_DRAINREQUEST']._serialized_end=1759
+  _globals['_DRAINRESPONSE']._serialized_start=1761
+  _globals['_DRAINRESPONSE']._serialized_end=1818
+  _globals['_ADMINSERVICE']._serialized_start=1908
+  _globals['_ADMINSERVICE']._serialized_end=2180
 # @@protoc_insertion_point(module_scope)

@@ -131,6 +131,9 @@ class GetStatusResponse(_message.Message):
     LEASES_IN_USE_FIELD_NUMBER: _builtins.int
     LEASES_HELD_FIELD_NUMBER: _builtins.int
     LEASE_REFUSALS_FIELD_NUMBER: _builtins.int
+    LEASES_FIELD_NUMBER: _builtins.int
+    SEATS_UNTOLD_FIELD_NUMBER: _builtins.int
+    LEVEL_ITEMS_EXPIRED_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """Version of the program."""
     incarnation: _builtins.str
@@ -189,6 +192,10 @@ class GetStatusResponse(_message.Message):
     """Leases of which something is left here."""
     lease_refusals: _builtins.int
     """How often, since the start, the control plane said that what is held here was never granted."""
+    seats_untold: _builtins.int
+    """Seats given or taken back while the control plane was away, which it is to be told."""
+    level_items_expired: _builtins.int
+    """How many items of levels have come back by themselves since the start."""
     @_builtins.property
     def plane_heard_at(self) -> _timestamp_pb2.Timestamp:
         """When the control plane was last heard. Absent: never."""
@@ -216,6 +223,12 @@ class GetStatusResponse(_message.Message):
     @_builtins.property
     def remembered(self) -> _duration_pb2.Duration:
         """How far back idempotency keys are remembered, where that is less than promised. Absent: as far as promised."""
+
+    @_builtins.property
+    def leases(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeatureLease]:
+        """What is left of leases here, by feature, in the feature's unit: of balances of credits in micro-credits, of levels what
+        may come into use. At most 200 features; nothing of those of which nothing is left.
+        """
 
     def __init__(
         self,
@@ -253,14 +266,43 @@ class GetStatusResponse(_message.Message):
         leases_in_use: _builtins.bool = ...,
         leases_held: _builtins.int = ...,
         lease_refusals: _builtins.int = ...,
+        leases: _abc.Iterable[Global___FeatureLease] | None = ...,
+        seats_untold: _builtins.int = ...,
+        level_items_expired: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["oldest_waiting_at", b"oldest_waiting_at", "plane_heard_at", b"plane_heard_at", "remembered", b"remembered", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_sequence", b"acknowledged_sequence", "answers_bytes", b"answers_bytes", "answers_max_bytes", b"answers_max_bytes", "clock_doubted_us", b"clock_doubted_us", "clock_offset_us", b"clock_offset_us", "disk_bytes", b"disk_bytes", "disk_free_bytes", b"disk_free_bytes", "draining", b"draining", "durability", b"durability", "incarnation", b"incarnation", "last_sequence", b"last_sequence", "lease_refusals", b"lease_refusals", "leases_held", b"leases_held", "leases_in_use", b"leases_in_use", "losses", b"losses", "oldest_waiting_at", b"oldest_waiting_at", "outbox_bytes", b"outbox_bytes", "outbox_max_records", b"outbox_max_records", "outbox_records", b"outbox_records", "plane_connected", b"plane_connected", "plane_heard_at", b"plane_heard_at", "quarantined", b"quarantined", "ready", b"ready", "remembered", b"remembered", "revision", b"revision", "standalone", b"standalone", "started_at", b"started_at", "store_max_bytes", b"store_max_bytes", "store_trouble", b"store_trouble", "store_used_bytes", b"store_used_bytes", "tallies", b"tallies", "unreadable_companies", b"unreadable_companies", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_sequence", b"acknowledged_sequence", "answers_bytes", b"answers_bytes", "answers_max_bytes", b"answers_max_bytes", "clock_doubted_us", b"clock_doubted_us", "clock_offset_us", b"clock_offset_us", "disk_bytes", b"disk_bytes", "disk_free_bytes", b"disk_free_bytes", "draining", b"draining", "durability", b"durability", "incarnation", b"incarnation", "last_sequence", b"last_sequence", "lease_refusals", b"lease_refusals", "leases", b"leases", "leases_held", b"leases_held", "leases_in_use", b"leases_in_use", "level_items_expired", b"level_items_expired", "losses", b"losses", "oldest_waiting_at", b"oldest_waiting_at", "outbox_bytes", b"outbox_bytes", "outbox_max_records", b"outbox_max_records", "outbox_records", b"outbox_records", "plane_connected", b"plane_connected", "plane_heard_at", b"plane_heard_at", "quarantined", b"quarantined", "ready", b"ready", "remembered", b"remembered", "revision", b"revision", "seats_untold", b"seats_untold", "standalone", b"standalone", "started_at", b"started_at", "store_max_bytes", b"store_max_bytes", "store_trouble", b"store_trouble", "store_used_bytes", b"store_used_bytes", "tallies", b"tallies", "unreadable_companies", b"unreadable_companies", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetStatusResponse: _TypeAlias = GetStatusResponse  # noqa: Y015
+
+@_typing.final
+class FeatureLease(_message.Message):
+    """What is left of the leases of one feature."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEATURE_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    feature: _builtins.str
+    """Key of the feature."""
+    left: _builtins.int
+    """How much is left of all of them."""
+    def __init__(
+        self,
+        *,
+        feature: _builtins.str = ...,
+        left: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["feature", b"feature", "left", b"left"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeatureLease: _TypeAlias = FeatureLease  # noqa: Y015
 
 @_typing.final
 class StoreLoss(_message.Message):
