@@ -18,7 +18,7 @@ from tests.support.fleet import SIDECARS, pods
 from tests.support.ledger import check, flush, ledger_sums
 
 _BESIDE_REPOSITORY: Final = Path(__file__).resolve().parents[4] / "shared"
-_TRACE: Final = (
+TRACE: Final = (
     Path(os.environ.get("TALLYD_SHARED", _BESIDE_REPOSITORY)) / "data" / "azure_llm_2023_code.csv"
 )
 _AT_ONCE: Final = 4
@@ -66,9 +66,9 @@ class _Share:
 
 
 async def test_real_tokens_never_pass_their_limit_and_use_nearly_all_of_it(tmp_path: Path) -> None:
-    if not _TRACE.exists():
+    if not TRACE.exists():
         pytest.skip("no recorded traffic here: set TALLYD_SHARED to the directory that has it")
-    with _TRACE.open(newline="", encoding="utf-8-sig") as file:
+    with TRACE.open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     quantities = [int(row["ContextTokens"]) + int(row["GeneratedTokens"]) for row in rows]
     tokens_max = sum(quantities) // 2
