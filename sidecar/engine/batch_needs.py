@@ -126,7 +126,7 @@ class BatchNeeds:
             return NOTHING
         if not self._lacking(transaction, *self._sums(checks, now_us, asked), now_us, asked):
             return NOTHING
-        # A retry takes nothing: that is looked up only where it may matter.
+        # Nothing is taken by a retry, or by what is denied anyway: looked up where it may matter.
         sums, costs = self._sums(checks, now_us, asked, transaction)
         lacking = self._lacking(transaction, sums, costs, now_us, asked)
         return Needs(leases=frozenset(lacking)) if lacking else NOTHING
@@ -140,7 +140,7 @@ class BatchNeeds:
     ) -> tuple[dict[bytes, _Sum], CostSums]:
         """What is wanted, by counter, and of balances.
 
-        With a transaction, of checks that were not answered yet.
+        With a transaction, of checks that were not answered yet, and may be allowed.
         """
         latest_us = now_us + self._plane_status.machine_ahead_us + EVENT_FUTURE_US_MAX
         sums: dict[bytes, _Sum] = {}
@@ -152,16 +152,15 @@ class BatchNeeds:
             company, feature = self._leased_feature(check, now_us, asked)
             if company is None or feature is None:
                 continue
-            if transaction and _was_answered(transaction, feature, check):
+            if transaction and (
+                _was_answered(transaction, feature, check)
+                or _is_denied(transaction, feature, check)
+            ):
                 continue
             if feature.entitlement.feature.costs:
                 costs.add(company, feature, check)
             for meter in feature.meters:
-                if not meter.exact:
-                    continue
-                scope = meter.limit.scope
-                scoped = scope.dimensions or scope.match
-                address = meter.address(check.dimensions if scoped else NO_ATTRIBUTES, at_us)
+                address = _address_of(meter, check) if meter.exact else None
                 if address is not None:
                     known = sums.get(address.key)
                     if known is None:
@@ -204,6 +203,26 @@ class BatchNeeds:
                 if len(lacking) >= COUNTERS_MAX:
                     break
         return lacking
+
+
+def _address_of(meter: Meter, check: Wanted) -> CounterAddress | None:
+    scope = meter.limit.scope
+    scoped = scope.dimensions or scope.match
+    return meter.address(check.dimensions if scoped else NO_ATTRIBUTES, check.event_time_us)
+
+
+def _is_denied(transaction: Transaction, feature: ResolvedFeature, check: Wanted) -> bool:
+    """Whether a limit of a check has less left, whatever is leased, than it is satisfied with."""
+    least = 1 if check.mode is GrantMode.UP_TO else check.quantity
+    for meter in feature.meters:
+        address = _address_of(meter, check) if meter.exact and meter.plain else None
+        if address is None:
+            continue
+        amount = meter.limit_of(address.ref.values).amount
+        counter = transaction.counter(address.key, address.ref.values)
+        if amount is not None and counter is not None and amount - counter.used < least:
+            return True
+    return False
 
 
 def _need_of(

@@ -299,8 +299,8 @@ def released_twice(stack: ExitStack) -> None:
     """What is released of a lease is taken from what was used, too."""
     end = lease_settling._end
 
-    def generous(transaction: Any, leases: Sequence[GrantedLease]) -> None:
-        end(transaction, leases)
+    def generous(transaction: Any, leases: Sequence[GrantedLease], **how: bool) -> None:
+        end(transaction, leases, **how)
         version = transaction.next_ledger_version(0)
         for granted in leases:
             transaction.add_to_counters(
