@@ -30,14 +30,14 @@ class Mutations(dict[str, Mutation]):
             yield
 
     def first_seed_that_shows(
-        self, name: str, seeds_max: int, only: Collection[str] = ()
+        self, name: str, seeds_max: int, only: Collection[str] = (), first: int = 1
     ) -> tuple[int, str] | None:
-        """The first of so many seeds in which a bug is found, and what is seen of it.
+        """The first of so many seeds, from `first` on, that shows a bug, and what is seen of it.
 
         `only`: what happens in them (see `KINDS`), rather than all there is.
         """
         with self.mutated(name):
-            for seed in range(1, seeds_max + 1):
+            for seed in range(first, first + seeds_max):
                 violation = self._play_seed(seed, only)
                 if violation:
                     return seed, violation

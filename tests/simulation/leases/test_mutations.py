@@ -24,6 +24,19 @@ SHOWN_BY = {
     "lower_amount_ignored": ("lowered_apart", "downgraded_apart", "repriced"),
 }
 """What shows a bug sooner than all that there is; `make sim MUTATIONS=1` finds them by that."""
+LIKELY = {
+    "granted_twice_on_retry": 78,
+    "no_incarnation_for_a_copy": 34,
+    "outlives_its_segment": 29,
+    "recalled_before_recorded": 22,
+    "epoch_ignored": 22,
+    "witness_not_written": 92,
+    "given_back_before_lowered": 102,
+    "lower_amount_ignored": 129,
+    "carried_before_settled": 17,
+    "carried_once_more_where_late": 21,
+}
+"""Seeds that showed a bug when this was written, where that are not the first: tried first."""
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -34,4 +47,5 @@ def test_a_deliberate_bug_is_found_soon(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_every_deliberate_bug_is_found(name: str) -> None:
-    assert MUTATIONS.first_seed_that_shows(name, SEEDS, SHOWN_BY.get(name, ())) is not None
+    first = LIKELY.get(name, 1)
+    assert MUTATIONS.first_seed_that_shows(name, SEEDS, SHOWN_BY.get(name, ()), first) is not None
