@@ -11,6 +11,7 @@ import msgspec
 from sidecar.domain.time.units import SECOND_US
 from tests.simulation.kinds.applications import Applications
 from tests.simulation.kinds.invariants import KindInvariants
+from tests.simulation.kinds.probing import probes
 from tests.simulation.kinds.schedule import (
     Acquire,
     KindSchedule,
@@ -27,6 +28,7 @@ from tests.simulation.leases.report import Outcome
 QUIET_US: Final = 20 * SECOND_US
 """How long everything may take to come to rest: longer than any item lives."""
 
+PROBE_US: Final = SECOND_US
 _ALLOWED: Final = ("ALLOWED", "REPLAYED", "RELEASED")
 _DENIED: Final = ("SEATS_EXHAUSTED", "LIMIT_EXCEEDED", "LEASE_UNAVAILABLE")
 
@@ -57,8 +59,8 @@ class _Player:
         ends_us = schedule.starts_us + schedule.length_us
         if self._run(ends_us):
             self._happenings.heal()
-            if self._run(ends_us + QUIET_US):
-                self._invariants.at_rest()
+            if self._run(ends_us + QUIET_US) and self._invariants.at_rest():
+                self._probe()
         return self._outcome()
 
     def _outcome(self) -> Outcome:
@@ -79,6 +81,19 @@ class _Player:
             if not self._invariants.hold():
                 return False
         return True
+
+    def _probe(self) -> None:
+        """Ask for what is free, a call after the other."""
+        world = self._world
+        for what, ask, expected in () if world.plane.rollbacks else probes(world):
+            before = world.answers.copy()
+            ask()
+            if not self._run(world.timeline.now_us + PROBE_US):
+                return
+            told = world.answers - before
+            if set(told) != {expected}:
+                self._invariants.fail(f"{what}: {dict(told)}, and not {expected}")
+                return
 
     def _do(self, step: KindStep) -> None:
         if isinstance(step, Acquire | Release | ListHolders | Use | Tune):

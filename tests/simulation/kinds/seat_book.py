@@ -14,6 +14,7 @@ from sidecar.api.sync.v1 import sync_pb2
 from sidecar.domain.time.units import MINUTE_US
 from tests.simulation.kinds.offers import DESKS, OFFERS, SWAPS, offer_of
 from tests.simulation.leases.ceilings import Ceilings
+from tests.simulation.leases.offers import MINUTE, Offer
 from tests.simulation.leases.plane_store import PlaneDatabase
 
 _HELD: Final = (
@@ -80,6 +81,20 @@ class SeatBook:
         if swapped and len(holders.had) >= amount + SWAPS:
             return False
         return len(holders.held) < amount
+
+    def counted_now(self, company: str, offer: Offer, at_us: int) -> Counted | None:
+        """What seats of a feature are counted on at an instant, of what was asked for so far."""
+        start_us = at_us // MINUTE_US * MINUTE_US if offer.window == MINUTE else 0
+        of_it = [
+            counted
+            for counted in self._counters
+            if counted[:2] == (company, offer.feature) and counted.start_us == start_us
+        ]
+        # A reset of usage starts another one: of several it is not known here which it is.
+        if len(of_it) != 1 or not self._counters[of_it[0]].is_sure:
+            return None
+        self._open_window(self._counters[of_it[0]], at_us)
+        return of_it[0]
 
     def counters(self) -> dict[Counted, set[str]]:
         """Who holds what."""

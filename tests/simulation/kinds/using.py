@@ -42,9 +42,9 @@ class Using:
         """Take back what is over by now."""
         self.expire()
 
-    def change(self, change: LevelChange, then: Then) -> None:
+    def change(self, change: LevelChange, then: Then, patience_us: int = PATIENCE_US) -> None:
         """Answer a change, now or later."""
-        self._run(change, NOTHING, self._process.ticks_us + PATIENCE_US, then)
+        self._run(change, NOTHING, self._process.ticks_us + patience_us, then)
 
     def _run(self, change: LevelChange, asked: Needs, until_us: int, then: Then) -> None:
         process = self._process
