@@ -36,7 +36,7 @@ class Record(msgspec.Struct, frozen=True):
     `burns`: what of its costs was burned by the sidecar. `costs`: all of them, by key of the
     credits feature. Both in micro-credits. `is_level`: the quantity is a change of what is in use.
     `takes_back`: id of the record of which it takes back something; empty for none. That was of
-    `takes_back_of_us`.
+    `takes_back_of_us`. `ends_item`: nothing of the item is left then.
     """
 
     company: str
@@ -54,6 +54,7 @@ class Record(msgspec.Struct, frozen=True):
     is_level: bool = False
     takes_back: str = ""
     takes_back_of_us: int = 0
+    ends_item: bool = False
 
     @property
     def all_counters(self) -> tuple[CounterKey, ...]:
@@ -128,6 +129,7 @@ def _read(data: bytes, field: str) -> Record:
         is_level=message.HasField("level"),
         takes_back=message.level.origin,
         takes_back_of_us=message.level.origin_time_us,
+        ends_item=bool(message.level.origin) and not message.level.item_level,
     )
 
 

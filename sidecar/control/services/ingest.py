@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from sidecar.control.errors import Fenced, SequenceGap
-from sidecar.control.rules.duplicates import find_duplicates
+from sidecar.control.rules.duplicates import find_duplicates, keys_of
 from sidecar.control.rules.history import (
     Diverged,
     Greeting,
@@ -198,12 +198,7 @@ def _add(
 ) -> Amounts:
     """Add new records to ledger and counters; returns what the plane itself counted."""
     records = by_first_ids(transaction, records)
-    keys = {
-        (record.company, record.idempotency_key)
-        for record in records
-        if isinstance(record, Record) and record.idempotency_key
-    }
-    known_uses = transaction.key_uses(keys)
+    known_uses = transaction.key_uses(keys_of(records))
     duplicate_of, uses = find_duplicates(incarnation, first_sequence, records, known_uses)
     duplicate_of = book_levels(transaction, incarnation, first_sequence, records, duplicate_of)
     attributor = Attributor(transaction, now_us)

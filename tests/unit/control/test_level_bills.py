@@ -76,6 +76,11 @@ def changed(
     return plain + level.SerializeToString()
 
 
+def ended(quantity: int, at_us: int, key: str = "") -> bytes:
+    """A record of an item that is over, which Alice's first record put in use."""
+    return changed(-quantity, at_us, key, f"{ALICE}-1", NOW_US)
+
+
 def push(store: PlaneStore, incarnation: str, records: Sequence[bytes]) -> None:
     writer = Writer(incarnation)
     writer.write(*records)
@@ -156,6 +161,23 @@ def test_what_a_repeated_report_put_in_use_is_taken_back_once(plane: PlaneStore)
     alice.push(plane)
     assert 0 == used(plane)
     assert 5 * 3 == bill(plane, now_us=NOW_US + 9).bill.unit_us
+
+
+@pytest.mark.parametrize("key", ["", "expired", "mine"])
+def test_an_item_on_a_copied_disk_is_taken_back_once_whoever_asks_for_it(
+    plane: PlaneStore, key: str
+) -> None:
+    push(plane, ALICE, [changed(5, NOW_US), changed(2, NOW_US), ended(5, NOW_US + 1, key)])
+    push(plane, BOB, [ended(5, NOW_US + 2, "expired")])
+    assert 2 == used(plane)
+    assert 0 == bill(plane, now_us=NOW_US + 9).bill.opening
+    assert 7 + 2 * 8 == bill(plane, now_us=NOW_US + 9).bill.unit_us
+
+
+def test_what_is_left_of_an_item_is_taken_back_whatever_was_before(plane: PlaneStore) -> None:
+    push(plane, ALICE, [changed(5, NOW_US), ended(3, NOW_US + 1)])
+    push(plane, BOB, [ended(5, NOW_US + 2)])
+    assert -3 == used(plane)
 
 
 @pytest.mark.parametrize("origin", ["-", f"{BOB}-x", f"{BOB}-{2**70}", f"{CAROL}-1", "x-1"])
