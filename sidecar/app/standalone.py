@@ -14,6 +14,7 @@ from sidecar.domain.catalog.plan_terms import ExistingCompanies
 from sidecar.domain.company.model import Company, CompanySnapshot
 from sidecar.domain.company.terms import with_grace
 from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot, phase_at
+from sidecar.domain.entitlement.proration import Prorating
 from sidecar.shared.catalog_file.load import CatalogFileError, load_catalog_file
 from sidecar.shared.catalog_file.problems import NOWHERE, FileProblem
 from sidecar.storage.snapshots import SnapshotChanges, Snapshots
@@ -36,6 +37,7 @@ def load_standalone(path: str, snapshots: Snapshots, directory: Directory, now_u
     content = load_catalog_file(path)
     _tell_what_is_left_out(content.catalog)
     plans = {plan.key: plan for plan in content.catalog.plans}
+    prorating = Prorating(content.catalog)
     present = snapshots.position()
     version = present.revision + 1
     catalog = snapshots.catalog()
@@ -48,7 +50,7 @@ def load_standalone(path: str, snapshots: Snapshots, directory: Directory, now_u
             raise _refused(path, f"{wanted[first]!r} and {said.id!r} are ids of one company")
         wanted[first] = said.id
         company = msgspec.structs.replace(said, id=first, renamed_from="")
-        snapshot = _changed(held, names, company, plans, version, now_us)
+        snapshot = _changed(held, names, company, plans, prorating, version, now_us)
         if snapshot is not None:
             changed.append(snapshot)
     gone = [company for company in _all_held(snapshots) if company not in wanted]
@@ -104,14 +106,15 @@ def _changed(
     names: tuple[str, ...],
     company: Company,
     plans: Mapping[str, Plan],
+    prorating: Prorating,
     version: int,
     now_us: int,
 ) -> CompanySnapshot | None:
     """The snapshot of a company that is new or has changed."""
     company = _filled(company, held, plans, now_us)
     if held is None:
-        return compile_snapshot(company, version)
-    now = continue_snapshot(held, company, version, now_us)
+        return prorating.prorated(compile_snapshot(company, version))
+    now = prorating.prorated(continue_snapshot(held, company, version, now_us), now_us)
     now = msgspec.structs.replace(now, names=names)
     return None if msgspec.structs.replace(now, version=held.version) == held else now
 

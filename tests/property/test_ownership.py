@@ -12,6 +12,7 @@ from sidecar.control.rules.ownership import TakeOver, merged, owners_after_call
 from sidecar.control.services.timelines import with_timeline
 from sidecar.control.storage.values import FieldOwner, StoredCompany
 from sidecar.domain.catalog.canonical import canonical_company
+from sidecar.domain.catalog.model import Catalog
 from sidecar.domain.company.field_values import CancelField, CompanyFields, PlannedInstant
 from sidecar.domain.company.model import (
     AddOnSubscription,
@@ -42,6 +43,7 @@ from sidecar.domain.company.subscription_changes import (
 )
 from sidecar.domain.company.subscription_lifecycle import apply_change
 from sidecar.domain.company.timeline import compile_snapshot
+from sidecar.domain.entitlement.proration import Prorating
 from sidecar.domain.errors import FieldError
 from sidecar.domain.time.units import DAY_US
 from tests.support.build import NOW_US
@@ -128,6 +130,7 @@ class World:
             version,
             self.now_us,
             self.stored,
+            Prorating(Catalog()),
             resets_usage=resets,
             owners=owners,
         )

@@ -36,6 +36,7 @@ from sidecar.domain.catalog.warnings import WARNINGS_MAX
 from sidecar.domain.company.model import Company
 from sidecar.domain.company.size import company_size_problems
 from sidecar.domain.difference.changes import Change, ChangeAction, catalog_changes
+from sidecar.domain.entitlement.proration import Prorating
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.validation import RuleProblem, field_path_text
 
@@ -146,6 +147,7 @@ def _take(transaction: WriteTransaction, steps: _Steps, revision: int, now_us: i
         transaction.put_catalog(steps.catalog, revision)
         decide_moves(transaction, steps.catalog, before, now_us)
         want_filled(transaction, before, steps.catalog)
+    prorating = Prorating(steps.catalog or before)
     tombstones = transaction.tombstones(each.company.id for each in steps.put if each.held is None)
     transaction.put_companies(
         with_timeline(
@@ -155,6 +157,7 @@ def _take(transaction: WriteTransaction, steps: _Steps, revision: int, now_us: i
             tombstones.get(each.company.id)
             if each.held is None
             else with_unused_voided(transaction, each.held, before, now_us),
+            prorating,
             owners=each.merged.owners,
         )
         for each in steps.put

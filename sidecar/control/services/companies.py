@@ -16,7 +16,7 @@ from sidecar.control.rules.ownership import (
 )
 from sidecar.control.services.names import Called, first_id
 from sidecar.control.services.plan_terms import PlanTerms, with_trial_of_plane
-from sidecar.control.services.timelines import with_timeline
+from sidecar.control.services.timelines import prorating_of, with_timeline
 from sidecar.control.storage.port import PlaneStore, ReadTransaction
 from sidecar.control.storage.values import FieldOwner, Owner, StoredCompany
 from sidecar.domain.catalog.canonical import canonical_company
@@ -63,7 +63,9 @@ def create_company(
             return CreatedCompany(transaction.state().revision, held.shown, False)
         revision = transaction.next_revision()
         tombstone = transaction.tombstones([new.id]).get(new.id)
-        stored = with_timeline(new, revision, now_us, tombstone, owners=owners)
+        stored = with_timeline(
+            new, revision, now_us, tombstone, prorating_of(transaction), owners=owners
+        )
         transaction.put_companies([stored])
     return CreatedCompany(revision, stored.shown, True)
 

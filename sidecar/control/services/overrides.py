@@ -7,7 +7,7 @@ import msgspec
 from sidecar.control.rules.ownership import owners_after_call
 from sidecar.control.services.directory import stored_company
 from sidecar.control.services.new_ids import new_id
-from sidecar.control.services.timelines import time_of_change, with_timeline
+from sidecar.control.services.timelines import prorating_of, time_of_change, with_timeline
 from sidecar.control.storage.port import PlaneStore, ReadTransaction
 from sidecar.control.storage.values import StoredCompany
 from sidecar.domain.bounds import OVERRIDES_MAX
@@ -18,6 +18,7 @@ from sidecar.domain.company.model import Company, Override
 from sidecar.domain.company.size import company_size_problems
 from sidecar.domain.company.timeline import HISTORY_US
 from sidecar.domain.entitlement.override_targets import untargeted_problems
+from sidecar.domain.entitlement.proration import PRORATION, Prorating
 from sidecar.domain.entitlement.resolve import CatalogIndex
 from sidecar.domain.errors import Conflict, FailedPrecondition, InvalidInput, NotFound
 from sidecar.domain.validation import field_path_text
@@ -55,7 +56,7 @@ def grant_override(
             return GrantedOverride(transaction.state().revision, same or override, stored.shown)
         revision = transaction.next_revision()
         overrides = (*_kept(stored.company, now_us), granted)
-        new = _with(stored, overrides, "GrantOverride", revision, now_us)
+        new = _with(stored, overrides, "GrantOverride", revision, now_us, prorating_of(transaction))
         transaction.put_companies([new])
     return GrantedOverride(revision, granted, new.shown)
 
@@ -72,7 +73,7 @@ def revoke_override(store: PlaneStore, company: str, id_: str, now_us: int) -> G
             raise NotFound("id", f"company {company!r} was granted no override {id_!r}")
         others = tuple(each for each in stored.company.overrides if each != override)
         revision = transaction.next_revision()
-        new = _with(stored, others, "RevokeOverride", revision, now_us)
+        new = _with(stored, others, "RevokeOverride", revision, now_us, prorating_of(transaction))
         transaction.put_companies([new])
     return GrantedOverride(revision, override, new.shown)
 
@@ -81,6 +82,8 @@ def _granting(
     transaction: ReadTransaction, company: str, override: Override, now_us: int
 ) -> tuple[StoredCompany, Override | None]:
     """The company as stored, and the override as it is to be; `None` where it is there already."""
+    if override.entitlement.id == PRORATION:
+        raise InvalidInput("entitlement.id", f"{PRORATION!r} is what changes of plans are called")
     stored = stored_company(transaction, company)
     same = _of_id(stored.company, override.entitlement.id)
     if same is not None:
@@ -129,11 +132,12 @@ def _with(
     call: str,
     revision: int,
     now_us: int,
+    prorating: Prorating,
 ) -> StoredCompany:
     after = canonical_company(msgspec.structs.replace(stored.company, overrides=overrides))
     at_us = time_of_change(stored, now_us)
     owners = owners_after_call(stored, after, call, at_us)
-    return with_timeline(after, revision, at_us, stored, owners=owners)
+    return with_timeline(after, revision, at_us, stored, prorating, owners=owners)
 
 
 def _kept(company: Company, now_us: int) -> tuple[Override, ...]:

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from sidecar.control.services.add_on_holders import changes_for_holders, holders
-from sidecar.control.services.timelines import time_of_change, with_timeline
+from sidecar.control.services.timelines import prorating_of, time_of_change, with_timeline
 from sidecar.control.storage.plan_values import PlanMove
 from sidecar.control.storage.port import PlaneStore, ReadTransaction, WriteTransaction
 from sidecar.domain.catalog.canonical import canonical_company
@@ -105,9 +105,9 @@ def move_page(store: PlaneStore, now_us: int) -> int:
             != each.company
         ]
         if put:
-            revision = transaction.next_revision()
+            revision, prorating = transaction.next_revision(), prorating_of(transaction)
             transaction.put_companies(
-                with_timeline(after, revision, now_us, each) for each, after in put
+                with_timeline(after, revision, now_us, each, prorating) for each, after in put
             )
         reached = found[-1] if len(found) == PAGE else None
         transaction.put_plan_move(msgspec.structs.replace(move, company=reached))

@@ -34,6 +34,7 @@ from sidecar.domain.company.subscription_changes import (
 )
 from sidecar.domain.company.subscription_lifecycle import ChangeResult, apply_change, settled
 from sidecar.domain.company.terms import grace_of, sold_version, with_versions_sold
+from sidecar.domain.entitlement.proration import Prorating
 from sidecar.domain.errors import FailedPrecondition, InvalidInput, NotFound
 from sidecar.domain.nearest import lacks
 from sidecar.domain.validation import field_path_text
@@ -127,6 +128,7 @@ class _WorkedOut(msgspec.Struct, frozen=True):
             revision,
             self.at_us,
             self.stored,
+            Prorating(self.catalog),
             resets_usage=self.done.resets_usage,
             owners=whole.owners,
         )

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import enum
 
-from sidecar.domain.catalog.kinds import (
-    FeatureCost,
-    LevelBilling,
-    OverdraftChange,
-    Swaps,
+from sidecar.domain.catalog.kinds import FeatureCost, LevelBilling, OverdraftChange, Swaps
+from sidecar.domain.catalog.plan_terms import (
+    ExistingCompanies,
+    Grace,
+    Proration,
+    Trial,
+    UnusedCredits,
 )
-from sidecar.domain.catalog.plan_terms import ExistingCompanies, Grace, Trial, UnusedCredits
 from sidecar.domain.catalog.value import Value
 from sidecar.domain.credits.grants import GrantKind
 from sidecar.domain.time.windows import WindowSpec, WindowUnit
@@ -274,6 +275,7 @@ class Plan(Value, frozen=True):
     trial: Trial | None = None
     grace: Grace | None = None
     unused_credits: UnusedCredits = UnusedCredits.KEEP
+    proration: Proration = Proration.FULL
 
 
 class AddOnEntitlement(Value, frozen=True):

@@ -15,6 +15,18 @@ class ExistingCompanies(enum.IntEnum):
     MOVE_AT_PERIOD_END = 3
 
 
+class Proration(enum.IntEnum):
+    """What a window of recurring credits grants in which a company changes to a plan.
+
+    FULL: what the plan grants in a window. BY_TIME: of each plan its part of the window. NONE: what
+    was granted before. Numbers as in the API.
+    """
+
+    FULL = 1
+    BY_TIME = 2
+    NONE = 3
+
+
 class UnusedCredits(enum.IntEnum):
     """What becomes of one-off grants of credits once a subscription is over. Numbers as in the API.
 

@@ -23,7 +23,7 @@ from sidecar.domain.catalog.model import (
     RateLimit,
     Scope,
 )
-from sidecar.domain.catalog.plan_terms import ExistingCompanies, UnusedCredits
+from sidecar.domain.catalog.plan_terms import ExistingCompanies, Proration, UnusedCredits
 from sidecar.domain.company.model import (
     MONTHLY,
     Company,
@@ -99,6 +99,8 @@ def plan_fields(plan: Plan) -> Fields:
     yield from _text("name", plan.name)
     if plan.existing is not ExistingCompanies.MOVE_NOW:
         yield "existing", plan.existing.name
+    if plan.proration is not Proration.FULL:
+        yield "proration", plan.proration.name
     if plan.unused_credits is not UnusedCredits.KEEP:
         yield "unused_credits", plan.unused_credits.name
     if plan.trial is not None:

@@ -26,7 +26,13 @@ from sidecar.domain.catalog.model import (
     Rollover,
     Scope,
 )
-from sidecar.domain.catalog.plan_terms import ExistingCompanies, Grace, Trial, UnusedCredits
+from sidecar.domain.catalog.plan_terms import (
+    ExistingCompanies,
+    Grace,
+    Proration,
+    Trial,
+    UnusedCredits,
+)
 from sidecar.domain.credits.grants import GrantKind
 from sidecar.domain.formatting import duration_text
 from sidecar.domain.time.windows import UNENDING, Alignment, WindowSpec, WindowUnit
@@ -43,6 +49,7 @@ _EXISTING: Final = {
     ExistingCompanies.KEEP: "keep",
     ExistingCompanies.MOVE_AT_PERIOD_END: "move at period end",
 }
+_PRORATION: Final = {Proration.FULL: "", Proration.BY_TIME: "by time", Proration.NONE: "none"}
 _UNUSED: Final = {
     UnusedCredits.KEEP: "",
     UnusedCredits.VOID_PROMOTIONAL: "void promotional",
@@ -66,6 +73,7 @@ def catalog_tree(catalog: Catalog) -> Tables:
                 trial=_trial(plan.trial),
                 grace=_grace(plan.grace),
                 unused_credits=_UNUSED[plan.unused_credits],
+                proration=_PRORATION[plan.proration],
             )
             for plan in catalog.plans
         },

@@ -11,7 +11,13 @@ from typing import Final
 
 from sidecar.domain.bounds import CATALOG_PARTS_MAX
 from sidecar.domain.catalog.model import EntitlementGrant, Plan
-from sidecar.domain.catalog.plan_terms import ExistingCompanies, Grace, Trial, UnusedCredits
+from sidecar.domain.catalog.plan_terms import (
+    ExistingCompanies,
+    Grace,
+    Proration,
+    Trial,
+    UnusedCredits,
+)
 from sidecar.domain.nearest import did_you_mean, lacks
 from sidecar.domain.time.units import DAY_US
 from sidecar.shared.catalog_file.fields import (
@@ -30,6 +36,11 @@ _EXISTING: Final = {
     "keep": ExistingCompanies.KEEP,
     "move now": ExistingCompanies.MOVE_NOW,
     "move at period end": ExistingCompanies.MOVE_AT_PERIOD_END,
+}
+_PRORATION: Final = {
+    "full": Proration.FULL,
+    "by time": Proration.BY_TIME,
+    "none": Proration.NONE,
 }
 _UNUSED: Final = {
     "keep": UnusedCredits.KEEP,
@@ -74,6 +85,7 @@ class PlanBuilder:
             trial=None if trial is None else self._trial(("plans", key, "trial"), trial),
             grace=None if grace is None else self._grace(("plans", key, "grace"), grace),
             unused_credits=_UNUSED[text_of(node, "unused_credits", "keep")],
+            proration=_PRORATION[text_of(node, "proration", "full")],
         )
 
     def _trial(self, path: Path, node: Node) -> Trial:

@@ -19,7 +19,7 @@ from sidecar.domain.catalog.model import (
     Merge,
     Plan,
 )
-from sidecar.domain.catalog.plan_terms import ExistingCompanies, UnusedCredits
+from sidecar.domain.catalog.plan_terms import ExistingCompanies, Proration, UnusedCredits
 from sidecar.domain.catalog.rules import catalog_checks
 from sidecar.domain.errors import InvalidInput
 from sidecar.domain.slices import Slices, whole
@@ -130,6 +130,9 @@ def plan_to_message(plan: Plan) -> catalog_pb2.Plan:
         unused_credits=catalog_pb2.UnusedCredits.ValueType(
             0 if unused is UnusedCredits.KEEP else unused
         ),
+        proration=catalog_pb2.Proration.ValueType(
+            0 if plan.proration is Proration.FULL else plan.proration
+        ),
     )
 
 
@@ -233,12 +236,23 @@ def _plan(message: catalog_pb2.Plan, field: str) -> Slices[Plan]:
         below(field, "unused_credits"),
         UnusedCredits.KEEP,
     )
+    proration = member(Proration, message.proration, below(field, "proration"), Proration.FULL)
     trial = grace = None
     if message.HasField("trial"):
         trial = trial_from_message(message.trial, below(field, "trial"))
     if message.HasField("grace"):
         grace = grace_from_message(message.grace, below(field, "grace"))
-    return Plan(message.key, message.name, grants, message.version, existing, trial, grace, unused)
+    return Plan(
+        message.key,
+        message.name,
+        grants,
+        message.version,
+        existing,
+        trial,
+        grace,
+        unused,
+        proration,
+    )
 
 
 def _add_on(message: catalog_pb2.AddOn, field: str) -> Slices[AddOn]:

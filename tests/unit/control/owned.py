@@ -15,7 +15,7 @@ from sidecar.control.rules.ownership import (
 from sidecar.control.services import apply, directory
 from sidecar.control.services.apply import Applied, Desired
 from sidecar.control.services.subscriptions import change_subscription
-from sidecar.control.services.timelines import with_timeline
+from sidecar.control.services.timelines import prorating_of, with_timeline
 from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import StoredCompany
 from sidecar.domain.catalog.model import AddOn, Plan
@@ -87,5 +87,7 @@ def create(store: PlaneStore, company: Company) -> None:
     with store.write() as transaction:
         owners = owners_of_created(company, "CreateCompany", CALL_US)
         revision = transaction.next_revision()
-        created = with_timeline(company, revision, CALL_US, None, owners=owners)
+        created = with_timeline(
+            company, revision, CALL_US, None, prorating_of(transaction), owners=owners
+        )
         transaction.put_companies([created])

@@ -15,7 +15,7 @@ from sidecar.control.rules.ownership import (
 from sidecar.control.services import apply
 from sidecar.control.services.apply import Desired
 from sidecar.control.services.subscriptions import change_subscription
-from sidecar.control.services.timelines import with_timeline
+from sidecar.control.services.timelines import prorating_of, with_timeline
 from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import Owner, StoredCompany
 from sidecar.domain.catalog.model import Catalog, EntitlementGrant
@@ -249,7 +249,8 @@ def test_an_override_with_an_id_is_the_apis_and_one_without_the_files(store: Pla
     both = msgspec.structs.replace(held.company, overrides=(granted, own))
     with store.write() as transaction:  # as a version before would have left it
         revision = transaction.next_revision()
-        transaction.put_companies([with_timeline(both, revision, CALL_US, held)])
+        prorating = prorating_of(transaction)
+        transaction.put_companies([with_timeline(both, revision, CALL_US, held, prorating)])
     assert (0, 0) == (given(store, bought(overrides=(own,))).changed, 0)
     given(store, bought())
     assert (granted,) == stored(store).company.overrides

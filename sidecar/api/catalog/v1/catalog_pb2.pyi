@@ -307,6 +307,34 @@ EXISTING_COMPANIES_MOVE_AT_PERIOD_END: ExistingCompanies.ValueType  # 3
 """They have what the plan grants now from the end of their billing period on."""
 Global___ExistingCompanies: _TypeAlias = ExistingCompanies  # noqa: Y015
 
+class _Proration:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ProrationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Proration.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PRORATION_UNSPECIFIED: _Proration.ValueType  # 0
+    """Not set: PRORATION_FULL."""
+    PRORATION_FULL: _Proration.ValueType  # 1
+    """What the plan grants in a window, at once."""
+    PRORATION_BY_TIME: _Proration.ValueType  # 2
+    """Of each plan its part of the window, by time, rounded down."""
+    PRORATION_NONE: _Proration.ValueType  # 3
+    """What was granted before; the next window is the new plan's."""
+
+class Proration(_Proration, metaclass=_ProrationEnumTypeWrapper):
+    """What a window of recurring credits grants in which a company changes to a plan."""
+
+PRORATION_UNSPECIFIED: Proration.ValueType  # 0
+"""Not set: PRORATION_FULL."""
+PRORATION_FULL: Proration.ValueType  # 1
+"""What the plan grants in a window, at once."""
+PRORATION_BY_TIME: Proration.ValueType  # 2
+"""Of each plan its part of the window, by time, rounded down."""
+PRORATION_NONE: Proration.ValueType  # 3
+"""What was granted before; the next window is the new plan's."""
+Global___Proration: _TypeAlias = Proration  # noqa: Y015
+
 class _UnusedCredits:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -1316,6 +1344,7 @@ class Plan(_message.Message):
     TRIAL_FIELD_NUMBER: _builtins.int
     GRACE_FIELD_NUMBER: _builtins.int
     UNUSED_CREDITS_FIELD_NUMBER: _builtins.int
+    PRORATION_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Key. 1 to 128 bytes of printable UTF-8."""
     name: _builtins.str
@@ -1326,6 +1355,8 @@ class Plan(_message.Message):
     """What becomes of the companies that the plan has when it changes."""
     unused_credits: Global___UnusedCredits.ValueType
     """What becomes of unused credits once the subscription is over."""
+    proration: Global___Proration.ValueType
+    """CREDITS: what a window grants in which a company changes to the plan."""
     @_builtins.property
     def entitlements(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntitlementGrant]:
         """At most one for each feature."""
@@ -1349,10 +1380,11 @@ class Plan(_message.Message):
         trial: Global___Trial | None = ...,
         grace: Global___Grace | None = ...,
         unused_credits: Global___UnusedCredits.ValueType = ...,
+        proration: Global___Proration.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["grace", b"grace", "trial", b"trial"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entitlements", b"entitlements", "existing", b"existing", "grace", b"grace", "key", b"key", "name", b"name", "trial", b"trial", "unused_credits", b"unused_credits", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entitlements", b"entitlements", "existing", b"existing", "grace", b"grace", "key", b"key", "name", b"name", "proration", b"proration", "trial", b"trial", "unused_credits", b"unused_credits", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

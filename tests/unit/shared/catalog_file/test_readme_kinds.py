@@ -12,6 +12,7 @@ from sidecar.domain.company.model import Segment, SubscriptionStatus
 from sidecar.domain.company.timeline import compile_snapshot, segment_at
 from sidecar.domain.credits.costs import cost, price_for
 from sidecar.domain.credits.grants import GrantKind
+from sidecar.domain.entitlement.proration import Prorating
 from sidecar.domain.entitlement.resolve import CatalogIndex, Entitlement
 from sidecar.domain.time.units import HOUR_US
 from sidecar.domain.time.windows import Alignment, WindowUnit
@@ -96,6 +97,16 @@ def test_an_override_sets_what_may_be_owed_or_adds_to_it(said: str, expected: in
     found = CatalogIndex(file.catalog, 1).resolve(segment, "ai_credits")
     assert found is not None
     assert expected == found.overdraft
+
+
+@pytest.mark.parametrize(("said", "expected"), [("by time", 700), ("full", 900), ("none", 300)])
+def test_what_a_month_grants_in_which_the_plan_changes(said: str, expected: int) -> None:
+    block = text("proration: by time").replace("proration: by time", f"proration: {said}")
+    file = parse_catalog(block.encode(), "README.md")
+    timeline = Prorating(file.catalog).prorated(compile_snapshot(file.companies[0], 1))
+    found = CatalogIndex(file.catalog, 1).resolve(segment_at(timeline, MAY - 1), "ai_credits")
+    assert found is not None
+    assert expected == by_name(found)["included"].amount
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from sidecar.domain.catalog.model import (
     Rollover,
     Scope,
 )
-from sidecar.domain.catalog.plan_terms import UnusedCredits
+from sidecar.domain.catalog.plan_terms import Proration, UnusedCredits
 from sidecar.domain.company.model import CompanyGrant
 from sidecar.domain.credits.costs import price_of
 from sidecar.domain.credits.grants import CreditGrant, GrantKind
@@ -147,11 +147,12 @@ def catalogs(draw: st.DrawFn) -> Catalog:
     pack = EntitlementGrant("money", limit_changes=(LimitChange("l", 5, adds=True),))
     kept = tuple(draw(grants(key)) for key in ("jobs", "seats"))
     unused = draw(st.sampled_from(UnusedCredits))
+    proration = draw(st.sampled_from(Proration))
     return Catalog(
         draw(features()),
         (
             Plan("bare"),
-            Plan("pro", "", granted, unused_credits=unused),
+            Plan("pro", "", granted, unused_credits=unused, proration=proration),
         ),
         (
             AddOn("brings", "", 0, tuple(map(AddOnEntitlement, kept)), plans=("bare",)),
