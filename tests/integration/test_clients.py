@@ -58,6 +58,7 @@ async def sidecar(tmp_path: Path) -> AsyncIterator[Standalone]:
 
 
 _ALLOWED: Final = ("globex", "exports", "2", "export-41")
+_JOB: Final = ("--level", "wayne", "jobs", "2", "render-7")
 _STORY: Final = [
     (_ALLOWED, 0, "allowed: granted 2, remaining 1, replayed false"),
     (_ALLOWED, 0, "allowed: granted 2, remaining 1, replayed true"),
@@ -92,6 +93,13 @@ _STORY: Final = [
     (("acme", "api_requests", "9223372036854775808", "bulk-2"), 2, "(usage|QUANTITY): .+"),
     (("acme", "api_requests", "many", "bulk-2"), 2, "(usage|QUANTITY): .+"),
     (("globex", "exports"), 2, "usage: .+"),
+    (("--seat", "wayne", "members", "ann"), 0, "allowed: assigned true, remaining 2"),
+    (("--seat", "wayne", "members", "ann"), 0, "allowed: assigned false, remaining 2"),
+    (("--seat", "wayne", "members"), 2, "usage: .+"),
+    (_JOB, 0, "allowed: changed 2, remaining 8, replayed false"),
+    (_JOB, 0, "allowed: changed 2, remaining 8, replayed true"),
+    (("--level", "wayne", "jobs", "9", "render-8"), 0, "denied: REASON_LIMIT_EXCEEDED"),
+    (("--level", "wayne", "jobs", "-2", "render-7"), 0, "allowed: changed -2, .+ replayed false"),
 ]
 
 
@@ -99,7 +107,7 @@ async def test_answers_denials_and_errors_are_told(client: Client, sidecar: Stan
     for arguments, code, pattern in _STORY:
         actual_code, text = await client.ask(sidecar.address, *arguments)
         assert code == actual_code, text
-        assert re.fullmatch(pattern, text), text
+        assert re.fullmatch(pattern, text, re.DOTALL), text
 
 
 class Door:

@@ -1,4 +1,5 @@
-// Asks a tallyd sidecar whether a company may use a feature, and counts it.
+// Asks a tallyd sidecar whether a company may use a feature, and counts it; for a seat, or to have
+// more in use of a level.
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import grpc from "@grpc/grpc-js";
@@ -26,12 +27,16 @@ const errors = protoLoader.fromJSON({
   },
 });
 
-// Retries are safe because every call has an idempotency key: gRPC sends the same request again,
-// and what was counted already is answered again, not counted again.
+// Retries are safe because every call has an idempotency key, or a holder, who has one seat however
+// often it is asked for: gRPC sends the same request again, and what was counted already is answered
+// again, not counted again.
 const serviceConfig = {
   methodConfig: [
     {
-      name: [{ service: SERVICE, method: "CheckAndIncrement" }],
+      name: ["CheckAndIncrement", "AcquireSeat", "AdjustLevel"].map((method) => ({
+        service: SERVICE,
+        method,
+      })),
       retryPolicy: {
         maxAttempts: 5,
         initialBackoff: "0.05s",
@@ -43,11 +48,12 @@ const serviceConfig = {
   ],
 };
 
-// Tells an answer; a denial is one, not an error.
-function describe({ decision, replayed }) {
+// Tells an answer, with what was done where it is allowed; a denial is one, not an error.
+function describe({ decision, replayed }, done) {
   const remaining = decision.bindingLimit?.remaining ?? "unlimited";
   if (decision.allowed) {
-    return `allowed: granted ${decision.granted}, remaining ${remaining}, replayed ${replayed}`;
+    const again = replayed === undefined ? "" : `, replayed ${replayed}`;
+    return `allowed: ${done}, remaining ${remaining}${again}`;
   }
   if (!decision.retryAfter) return `denied: ${decision.reason}`;
   const wait = `retry after ${decision.retryAfter.seconds} s`;
@@ -66,11 +72,18 @@ function explain(error) {
   return text;
 }
 
-const [company, feature, quantity, idempotencyKey] = process.argv.slice(2);
 // What is no 64-bit integer would be sent as another number.
-const isInt64 = /^-?\d+$/.test(quantity) && `${BigInt.asIntN(64, BigInt(quantity))}` === quantity;
-if (!isInt64 || !idempotencyKey) {
-  console.error("usage: node client.mjs COMPANY FEATURE QUANTITY IDEMPOTENCY_KEY");
+const isInt64 = (text) => /^-?\d+$/.test(text) && `${BigInt.asIntN(64, BigInt(text))}` === text;
+
+const words = process.argv.slice(2);
+const what = words[0]?.startsWith("--") ? words.shift() : "--check";
+const [company, feature, third, fourth] = words;
+const counts = what === "--check" || what === "--level";
+const isRight = counts ? isInt64(third) && fourth : what === "--seat" && third;
+if (!isRight) {
+  console.error(`usage: node client.mjs COMPANY FEATURE QUANTITY IDEMPOTENCY_KEY
+       node client.mjs --seat COMPANY FEATURE HOLDER
+       node client.mjs --level COMPANY FEATURE AMOUNT ITEM`);
   process.exit(2);
 }
 const address = process.env.TALLYD_SIDECAR || "unix:/run/tallyd/sidecar.sock";
@@ -78,12 +91,33 @@ const address = process.env.TALLYD_SIDECAR || "unix:/run/tallyd/sidecar.sock";
 const client = new EnforcementService(address, grpc.credentials.createInsecure(), {
   "grpc.service_config": JSON.stringify(serviceConfig),
 });
-const checkAndIncrement = promisify(client.checkAndIncrement).bind(client);
+const call = (method, request) =>
+  promisify(client[method]).bind(client)(request, waiting, { deadline: Date.now() + 5000 });
+
+async function check(quantity, idempotencyKey) {
+  const request = { company, feature, quantity, idempotencyKey };
+  const answer = await call("checkAndIncrement", request);
+  return describe(answer, `granted ${answer.decision.granted}`);
+}
+
+async function seat(holder) {
+  const answer = await call("acquireSeat", { company, feature, holder });
+  return describe(answer, `assigned ${answer.assigned}`);
+}
+
+async function level(amount, item) {
+  const timeToLive = { seconds: 3600 }; // so that it comes back, should the job be killed
+  const idempotencyKey = `${item} ${amount}`;
+  const request = { company, feature, amount, item, timeToLive, idempotencyKey };
+  const answer = await call("adjustLevel", request);
+  return describe(answer, `changed ${answer.changed}`);
+}
+
 // A call that comes while the sidecar restarts waits for it, until its deadline.
 const waiting = new grpc.Metadata({ waitForReady: true });
 try {
-  const request = { company, feature, quantity, idempotencyKey };
-  console.log(describe(await checkAndIncrement(request, waiting, { deadline: Date.now() + 5000 })));
+  const ask = { "--check": check, "--seat": seat, "--level": level }[what];
+  console.log(await ask(third, fourth));
 } catch (error) {
   console.error(explain(error));
   process.exitCode = 2;
