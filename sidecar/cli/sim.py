@@ -28,6 +28,7 @@ _COLOURS: Final = {
     "overage": "yellow",
     "overdraft": "yellow",
     "expires": "yellow",
+    "low": "yellow",
     "threshold": "yellow",
     "throttled": "yellow",
     "becomes": "cyan",

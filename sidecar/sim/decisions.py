@@ -45,7 +45,7 @@ class DecisionTeller:
         for burned in decision.burned:
             for low in burned.low_balance:
                 text = f"{burned.feature}: at or below {number_text(low)}"
-                self._note(check, "low_balance", text, balance=burned.feature, low_balance=low)
+                self._note(check, "low", text, balance=burned.feature, low_balance=low)
         for kind, limit, told in _remarks(check, decision):
             if self._is_first(kind, feature, limit):
                 self._note(check, kind, f"{asked}: {told}", limit=limit)
