@@ -47,11 +47,11 @@ NONE_IS_FINE = $(if $(filter tests,$(TESTS)),,|| test $$? -eq 5)
 
 .PHONY: test
 test: $(DEV_STAMP) clients ## Run the tests; TESTS=path narrows
-	$(PYTEST) -m 'not slow' --session-timeout=1200 $(TESTS)
+	$(PYTEST) -m 'not slow' --session-timeout=2400 $(TESTS)
 
 .PHONY: test-slow
 test-slow: $(DEV_STAMP) clients tools ## Run the long tests: crash loops, many seeds; TESTS=path narrows
-	$(PYTEST) -m slow --session-timeout=1500 $(TESTS) $(NONE_IS_FINE)
+	$(PYTEST) -m slow --session-timeout=3000 $(TESTS) $(NONE_IS_FINE)
 
 .PHONY: test-busy
 test-busy: $(DEV_STAMP) ## Run the tests on a machine that SPINNERS=8 processes keep busy

@@ -22,7 +22,7 @@ ANSWERS_WITHOUT_PLANE = 20
 """Of each sidecar, each time that the plane is dead."""
 
 
-@pytest.mark.parametrize(("kills", "seed"), rounds(3, 21, slow=12, seeds=(121, 122)))
+@pytest.mark.parametrize(("kills", "seed"), rounds(3, 21, slow=8, seeds=(121, 122)))
 async def test_sidecars_answer_all_along_and_the_ledger_is_exact(
     tmp_path: Path, kills: int, seed: int
 ) -> None:
@@ -62,7 +62,7 @@ async def test_sidecars_answer_all_along_and_the_ledger_is_exact(
         assert [] == [error for daemon in (plane, *sidecars) for error in daemon.errors()]
 
 
-@pytest.mark.parametrize(("kills", "seed"), rounds(3, 22, slow=10, seeds=(123, 124)))
+@pytest.mark.parametrize(("kills", "seed"), rounds(3, 22, slow=6, seeds=(123, 124)))
 async def test_the_ledger_is_exact_when_both_are_killed(
     tmp_path: Path, kills: int, seed: int
 ) -> None:

@@ -29,7 +29,7 @@ _WAYS: Final = [
     [
         *((*way, 5, 11 + number) for number, way in enumerate((_WAYS[0], _WAYS[-1]))),
         *(
-            pytest.param(*way, 20, 111 + number, marks=pytest.mark.slow)
+            pytest.param(*way, 10, 111 + number, marks=pytest.mark.slow)
             for number, way in enumerate(_WAYS)
         ),
     ],

@@ -40,7 +40,7 @@ def said_until_killed(rng: random.Random, *arguments: object) -> list[int]:
 
 @pytest.mark.crash
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize(("kills", "seed"), rounds(4, 7, slow=12, seeds=(107,)))
+@pytest.mark.parametrize(("kills", "seed"), rounds(4, 7, slow=8, seeds=(107,)))
 def test_a_store_written_through_its_map_is_whole_after_every_kill(
     tmp_path: Path, kills: int, seed: int
 ) -> None:
@@ -64,7 +64,7 @@ def test_a_store_written_through_its_map_is_whole_after_every_kill(
 
 @pytest.mark.crash
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize(("kills", "seed"), rounds(4, 8, slow=12, seeds=(108,)))
+@pytest.mark.parametrize(("kills", "seed"), rounds(4, 8, slow=8, seeds=(108,)))
 def test_after_every_kill_a_lease_is_as_it_was_last_said_or_one_step_on(
     tmp_path: Path, kills: int, seed: int
 ) -> None:

@@ -104,7 +104,7 @@ async def examined(plane: ControlPlane, origin: Origin, kind: str) -> str:
 
 
 @pytest.mark.crash
-@pytest.mark.parametrize(("databases", "seed"), rounds(2, 81, slow=20, seeds=(181, 182)))
+@pytest.mark.parametrize(("databases", "seed"), rounds(2, 81, slow=10, seeds=(181, 182)))
 async def test_a_damaged_database_serves_what_was_in_it_or_is_refused(
     tmp_path: Path, databases: int, seed: int
 ) -> None:

@@ -29,7 +29,7 @@ EVENTS_MAX: Final = 60
 """Lines of its log, over all its starts on a store."""
 OLD_COPY: Final = "an old copy"
 ODD_FILES: Final = ("owner.lock", "in-use")
-STORES: Final = 100
+STORES: Final = 25
 
 
 @dataclass(slots=True)
@@ -171,7 +171,7 @@ async def examined(
 
 
 @pytest.mark.crash
-@pytest.mark.parametrize(("stores", "seed"), rounds(3, 71, slow=STORES // 2, seeds=(171, 172)))
+@pytest.mark.parametrize(("stores", "seed"), rounds(3, 71, slow=STORES, seeds=(171, 172)))
 async def test_a_damaged_store_is_mended_or_set_aside_and_the_sidecar_serves(
     tmp_path: Path, stores: int, seed: int
 ) -> None:

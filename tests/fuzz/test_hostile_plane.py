@@ -56,7 +56,7 @@ def exports_of(records: Iterable[control_pb2.LedgerRecord]) -> Counter[str]:
 
 
 @pytest.mark.crash
-@pytest.mark.parametrize(("phases", "seed"), rounds(2, 41, slow=12, seeds=(141, 142)))
+@pytest.mark.parametrize(("phases", "seed"), rounds(2, 41, slow=6, seeds=(141, 142)))
 @pytest.mark.parametrize(
     "sells",
     [

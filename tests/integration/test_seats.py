@@ -84,12 +84,12 @@ async def listed(plane: ControlPlane) -> list[str]:
 
 @pytest.mark.parametrize(
     ("seats", "among", "at_once"),
-    [(150, 3, 30), pytest.param(10_000, 8, 250, marks=pytest.mark.slow)],
+    [(150, 3, 30), pytest.param(10_000, 8, 500, marks=pytest.mark.slow)],
 )
 async def test_seats_are_exact_over_pods_that_are_killed(
     tmp_path: Path, seats: int, among: int, at_once: int
 ) -> None:
-    """More ask than there are seats, each until it was answered once by somebody; then all again.
+    """More ask than there are seats, each until it was answered once by somebody; then some again.
 
     One pod in turn is killed while it is asked.
     """
@@ -125,8 +125,10 @@ async def test_seats_are_exact_over_pods_that_are_killed(
                 await victim.ready()
                 alive.append(victim)
             await asking
-        for begin in range(0, len(holders), at_once):
-            await asyncio.gather(*map(ask, holders[begin : begin + at_once]))
+        unanswered = [holder for holder in holders if holder not in had | refused]
+        again = sorted({*holders[::10], *unanswered})
+        for begin in range(0, len(again), at_once):
+            await asyncio.gather(*map(ask, again[begin : begin + at_once]))
         assert seats == len(had)
         assert set(holders) == had | refused
         assert not had & refused

@@ -198,7 +198,7 @@ async def lived(chance: random.Random, names: Sequence[str]) -> World:
     return world
 
 
-@pytest.mark.parametrize(("lives", "seed"), rounds(5, 1, slow=200, seeds=(2, 3)))
+@pytest.mark.parametrize(("lives", "seed"), rounds(5, 1, slow=80, seeds=(2, 3)))
 async def test_never_is_more_in_use_than_may_be(lives: int, seed: int) -> None:
     chance = seeded(seed)
     for _ in range(lives):
@@ -206,7 +206,7 @@ async def test_never_is_more_in_use_than_may_be(lives: int, seed: int) -> None:
         assert 0 == (await adjust(world.pods[0].inside, MOST - world.level + 1)).changed
 
 
-@pytest.mark.parametrize(("lives", "seed"), rounds(5, 4, slow=200, seeds=(5, 6)))
+@pytest.mark.parametrize(("lives", "seed"), rounds(5, 4, slow=80, seeds=(5, 6)))
 async def test_one_pod_alone_can_have_all_that_is_left(lives: int, seed: int) -> None:
     chance = seeded(seed)
     for _ in range(lives):

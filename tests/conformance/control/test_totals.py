@@ -122,7 +122,7 @@ class Ledger:
             self.sums[key] = (self.sums.get(key, (0, 0))[0] + 1, self.version)
 
 
-@pytest.mark.parametrize(("times", "seed"), rounds(15, 1, slow=300, seeds=(2, 3)))
+@pytest.mark.parametrize(("times", "seed"), rounds(15, 1, slow=150, seeds=(2, 3)))
 def test_pages_miss_nothing_of_before_whatever_changes_between_them(
     store: PlaneStore, monkeypatch: pytest.MonkeyPatch, times: int, seed: int
 ) -> None:

@@ -239,7 +239,7 @@ async def compare_stream(rng: random.Random, native: Serving, grpcio: Serving) -
     assert found[1] == found[0], messages
 
 
-@pytest.mark.parametrize(("calls", "seed"), rounds(500, 31, slow=3_000, seeds=(131, 132)))
+@pytest.mark.parametrize(("calls", "seed"), rounds(500, 31, slow=1_500, seeds=(131, 132)))
 async def test_both_transports_answer_the_same(tmp_path: Path, calls: int, seed: int) -> None:
     rng = seeded(seed)
     async with both(tmp_path) as (native, grpcio):
