@@ -29,6 +29,7 @@ from sidecar.domain.company.model import (
     Subscription,
 )
 from sidecar.domain.company.timeline import compile_snapshot, continue_snapshot, segment_at
+from sidecar.domain.entitlement.earlier_overrides import snapshot_without_changes
 from sidecar.domain.entitlement.proration import PRORATION, Prorating
 from sidecar.domain.entitlement.resolve import CatalogIndex
 from sidecar.domain.time.units import DAY_US
@@ -239,3 +240,12 @@ def test_a_plan_that_grants_more_never_makes_it_less() -> None:
     timeline = compile_snapshot(company(to("large", day(29) + 1)), 1)
     (span,) = Prorating(sold).prorated(timeline).overrides
     assert (LimitChange("monthly", 300),) == span.content.limit_changes
+
+
+def test_sidecars_that_know_no_changes_of_overrides_are_told_the_same_amounts() -> None:
+    timeline = planned(BY_TIME, to("large", day(10)))
+    index = CatalogIndex(catalog_of(BY_TIME), 1)
+    plain = snapshot_without_changes(timeline, index)
+    assert not any(span.content.is_change for span in plain.overrides)
+    at = (day(9), day(10), MAY)
+    assert [300, 700, 900] == granted(timeline, BY_TIME, *at) == granted(plain, BY_TIME, *at)
