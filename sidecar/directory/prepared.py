@@ -91,8 +91,8 @@ class PreparedCost(NamedTuple):
 class PreparedFeature(NamedTuple):
     """Prepared until the first of its windows ends.
 
-    `counted` is empty where no check is usual. `quantity_max`: of a check that is. `dimensions`:
-    those that the feature declares.
+    `quantity_max`: of a usual check; 0 where none is. `dimensions`: those that the feature
+    declares. `is_limited`: whether it has limits of its own, one of which an answer names.
     """
 
     from_us: int
@@ -101,3 +101,4 @@ class PreparedFeature(NamedTuple):
     quantity_max: int
     dimensions: DeclaredDimensions | None
     costs: tuple[PreparedCost, ...] = ()
+    is_limited: bool = True

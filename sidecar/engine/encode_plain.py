@@ -28,7 +28,7 @@ class EncodePlain(Protocol):
         record_id: str,
         lease_remaining: int | None,
     ) -> bytes:
-        """An answer that allows a quantity, and names a limit with its usage.
+        """An answer that allows a quantity, and names a limit with its usage; no `frame`: none.
 
         `lease_remaining`: what the smallest lease has left after it; `None` where none decided.
         """
@@ -39,7 +39,7 @@ class EncodePlain(Protocol):
         ...
 
     def burned_plain(self, told: Sequence[tuple[Any, int, int]]) -> bytes:
-        """What is put behind an answer that burned something, of one source for each balance.
+        """What is put before an answer that burned something, of one source for each balance.
 
         Each by its frame, with what it burned, which is all that was needed, and what is left.
         """

@@ -2,9 +2,9 @@
 
 What does not change between two checks of a company's feature is prepared once: keys, parts of
 record and answer, amounts, thresholds. A check is usual where it happens now, wants all or nothing,
-nothing of it was answered before, and it is allowed on plain limits without crossing a threshold.
-Whatever else it is goes the general way (`enforce`), which stays the one definition of the rules: a
-property test holds both to the same answers and the same bytes in the store.
+nothing of it was answered before, and it is allowed on plain limits, if any, without crossing a
+threshold. Whatever else it is goes the general way (`enforce`), which stays the one definition of
+the rules: a property test holds both to the same answers and the same bytes in the store.
 
 Nothing is written before it is certain that the check is usual.
 """
@@ -42,6 +42,8 @@ _NO_VALUES: Final[tuple[str, ...]] = ()
 _Named: TypeAlias = tuple[Any, int, tuple[str, ...], bool]
 """Of the limit that an answer names: its frame, its usage, the values of its dimensions, and
 whether a lease covers it."""
+_UNLIMITED: Final[_Named] = (None, 0, _NO_VALUES, False)
+"""What is told of no limit."""
 _Reading: TypeAlias = tuple[list[tuple[bytes, bytes]], list[bytes], _Named, int | None]
 """What a check counts: what to write, counters' names in the record, what the answer names, and
 what is left of the smallest lease; `None` where there is none."""
@@ -86,7 +88,7 @@ class UsualChecks:
         prepared = feature.prepared
         if prepared is None or not prepared.from_us <= now_us < prepared.until_us:
             prepared = feature.prepared = self._prepare(company, feature, now_us)
-        if not prepared.counted or quantity > prepared.quantity_max:
+        if quantity > prepared.quantity_max:
             return None
         declared = prepared.dimensions
         if declared is not None and not declared.accept(dimensions):
@@ -128,7 +130,7 @@ class UsualChecks:
         if left is not None or (told and status.leases):
             basis = status.leased_basis(basis, feature.company, exact=is_leased)
         answer = self._encode.plain(_ALLOWED, quantity, frame, used, values, basis, record_id, left)
-        answer += self._encode.burned_plain(told) if told else b""
+        answer = self._encode.burned_plain(told) + answer if told else answer
         if key:
             transaction.keep_answer(answer_hash, digest, answer, record_id)
         return answer
@@ -161,7 +163,13 @@ class UsualChecks:
         amounts = [amount for limit in feature.per_request for amount in _amounts(limit)]
         quantity_max = min(amounts, default=INT64_MAX)
         return PreparedFeature(
-            from_us, until_us, tuple(counted), quantity_max, dimensions, costs.each
+            from_us,
+            until_us,
+            tuple(counted),
+            quantity_max,
+            dimensions,
+            costs.each,
+            is_limited=bool(feature.meters),
         )
 
     def _counted(self, meter: Meter, window: Window, *, is_own: bool, shared: bool) -> Counted:
@@ -201,7 +209,7 @@ def _amounts(limit: Limit) -> list[int]:
 
 
 def _may_be_usual(company: ResolvedCompany, feature: ResolvedFeature) -> bool:
-    """Whether checks of a feature can be usual: metered, granted, on plain limits, no rates."""
+    """Whether checks of a feature can be usual: metered, granted, with plain limits, no rates."""
     entitlement = feature.entitlement
     return (
         entitlement.granted
@@ -210,7 +218,6 @@ def _may_be_usual(company: ResolvedCompany, feature: ResolvedFeature) -> bool:
         and feature.policy.stale is FailAction.KEEP
         and not company.is_default
         and not feature.rates
-        and bool(feature.meters)
         and all(meter.plain for meter in feature.meters)
     )
 
@@ -224,7 +231,7 @@ def _read(
     status: PlaneStatus,
 ) -> tuple[_Reading | None, UsualBurn | None]:
     """What counting a quantity would write and answer, and burn; `None` for what is not usual."""
-    reading = _read_limits(transaction, prepared.counted, quantity, dimensions, now_us, status)
+    reading = _read_limits(transaction, prepared, quantity, dimensions, now_us, status)
     costs = prepared.costs
     if not costs or reading is None:
         return reading, NO_BURN
@@ -234,7 +241,7 @@ def _read(
 
 def _read_limits(  # noqa: C901 - as above
     transaction: Transaction,
-    counted: tuple[Counted, ...],
+    prepared: PreparedFeature,
     quantity: int,
     dimensions: Mapping[str, str],
     now_us: int,
@@ -247,12 +254,12 @@ def _read_limits(  # noqa: C901 - as above
     writes: list[tuple[bytes, bytes]] = []
     wires: list[bytes] = []
     binding: tuple[bool, int] | None = None
-    named: _Named | None = None
+    named = None if prepared.is_limited else _UNLIMITED
     least_left: int | None = None
     for (
         meter, scoped, key, wire, end_us, frame, amount, thresholds, is_shadow, shared, by_value,
         exact,
-    ) in counted:  # fmt: skip
+    ) in prepared.counted:  # fmt: skip
         values = _NO_VALUES
         if scoped:
             address = meter.address(dimensions, now_us)

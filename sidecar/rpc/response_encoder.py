@@ -23,6 +23,7 @@ from sidecar.rpc.response_messages import PARTS_TOLD_MAX, fill_decision, fill_li
 from sidecar.shared.protobuf_wire import SMALL, delimited, text, varint
 
 _KEPT_MAX: Final = 8192
+_NO_VALUES: Final[tuple[str, ...]] = ()
 
 
 class LimitTemplate(NamedTuple):
@@ -52,22 +53,23 @@ class ResponseEncoder:
         """Bytes of a `CheckAndIncrementResponse`."""
         usage = decision.binding
         if not (
-            type(usage) is QuotaUsage
-            and decision.allowed
+            decision.allowed
             and decision.granted > 0
-            and not usage.carried
-            and usage.share_ppm == WHOLE_PPM
             and decision.would_deny is None
             and not decision.dimension_problem
         ):
             return _encode(decision, basis, record_id)
         if decision.warnings or decision.shadow_denials or decision.overage or decision.throttled:
             return _encode(decision, basis, record_id)
-        frame = self.frame(usage.limit, usage.window)
+        frame, used, values = None, 0, _NO_VALUES
+        if type(usage) is QuotaUsage and not usage.carried and usage.share_ppm == WHOLE_PPM:
+            frame, used, values = self.frame(usage.limit, usage.window), usage.used, usage.values
+        elif usage is not None:
+            return _encode(decision, basis, record_id)
         answer = self.plain(
-            decision.reason, decision.granted, frame, usage.used, usage.values, basis, record_id
+            decision.reason, decision.granted, frame, used, values, basis, record_id
         )
-        return answer + self.burned(decision.burned) if decision.burned else answer
+        return self.burned(decision.burned) + answer if decision.burned else answer
 
     def burned_frame(self, feature: str, source: str) -> tuple[bytes, bytes]:
         """What `burned_plain` wants of a source of a balance."""
@@ -78,7 +80,10 @@ class ResponseEncoder:
         return delimited(b"\x0a", b"".join([_burned_plain(*each) for each in told]))
 
     def burned(self, burned: Sequence[CreditsBurned]) -> bytes:
-        """What is put behind a plain answer: another part of its decision, which readers merge."""
+        """What is put before a plain answer: another part of its decision, which readers merge.
+
+        Behind it would be in the way of the record's id, in which a stored answer ends.
+        """
         told = [delimited(b"\x6a", _burned_body(each)) for each in burned]
         return delimited(b"\x0a", b"".join(told))
 
@@ -96,7 +101,7 @@ class ResponseEncoder:
         self,
         reason: int,
         granted: int,
-        frame: LimitTemplate,
+        frame: LimitTemplate | None,
         used: int,
         values: tuple[str, ...],
         basis: Basis,
@@ -105,7 +110,8 @@ class ResponseEncoder:
     ) -> bytes:
         """An answer that allows, of which there is nothing more to say than what is named here.
 
-        `granted`: 1 or more. `frame`, `used`, `values`: of the limit that the answer names.
+        `granted`: 1 or more. `frame`, `used`, `values`: of the limit that the answer names; without
+        a `frame` it names none.
         `lease_remaining`: as in a basis, of one that lacks it, since many answers share one.
         """
         if basis is not self._basis:
@@ -120,6 +126,10 @@ class ResponseEncoder:
                 basis_bytes = b"\x4a%c%b\x40%b" % (size, body, left)
             else:
                 basis_bytes = delimited(b"\x4a", body + b"\x40" + left)
+        granted_bytes = SMALL[granted] if granted < 0x80 else varint(granted)
+        if frame is None:
+            body = b"\x08\x01\x10%c\x18%b%b" % (reason, granted_bytes, basis_bytes)
+            return delimited(b"\x0a", body) + text(b"\x12", record_id)
         amount = frame.amount
         if amount is None:
             left = b""
@@ -131,7 +141,6 @@ class ResponseEncoder:
         tail = _tail(frame, values) if values or frame.tail else frame.times
         status = b"%b\x20%b%b%b" % (frame.head, varint(used), left, tail)
         name = record_id.encode()
-        granted_bytes = SMALL[granted] if granted < 0x80 else varint(granted)
         # 7: the bytes of the body that are written out below.
         size = 7 + len(granted_bytes) + len(status) + len(basis_bytes)
         if len(status) < 0x80 and size < 0x80 and len(name) < 0x80:

@@ -26,6 +26,7 @@ ONE_LIMIT: Final = "one"
 TEN_LIMITS: Final = "ten"
 LIMIT_AND_RATE: Final = "rated"
 PRICED: Final = "priced"
+PRICED_ALONE: Final = "priced_alone"
 BALANCE: Final = "credits"
 MEMBERS: Final = "members"
 TOKENS: Final = "tokens"
@@ -89,22 +90,29 @@ def limits_catalog() -> Catalog:
 
 
 def credits_catalog() -> Catalog:
-    """Two features with one limit, of which one costs credits; the balance has two sources."""
+    """Two features with one limit, of which one costs credits, and one that has no limit and does.
+
+    The balance has two sources.
+    """
     monthly, spare = _limit("monthly", WindowUnit.MONTH), _limit("spare", WindowUnit.LIFETIME)
     grants = (
         EntitlementGrant(BALANCE, limits=(monthly, spare)),
         EntitlementGrant(ONE_LIMIT, limits=(monthly,)),
         EntitlementGrant(PRICED, limits=(monthly,)),
+        EntitlementGrant(PRICED_ALONE),
     )
     table = CostTable(Price(1), "model", {model: Price(2, 3) for model in MODELS})
     features = (
         Feature(BALANCE, FeatureKind.CREDITS),
         Feature(ONE_LIMIT, FeatureKind.METERED, dimensions=_DIMENSIONS),
-        Feature(
-            PRICED,
-            FeatureKind.METERED,
-            dimensions=_DIMENSIONS,
-            costs=(FeatureCost(BALANCE, table),),
+        *(
+            Feature(
+                key,
+                FeatureKind.METERED,
+                dimensions=_DIMENSIONS,
+                costs=(FeatureCost(BALANCE, table),),
+            )
+            for key in (PRICED, PRICED_ALONE)
         ),
     )
     return Catalog(features, (Plan(PLAN, entitlements=grants),))

@@ -11,7 +11,14 @@ from sidecar.domain.leases.model import Lease
 from sidecar.storage.codec import StoredCounter
 from sidecar.storage.lease_terms import LeaseTerms, write_lease_terms
 from sidecar.storage.transaction import Transaction
-from tests.bench.catalogs import BALANCE, ONE_LIMIT, PRICED, company, credits_catalog
+from tests.bench.catalogs import (
+    BALANCE,
+    ONE_LIMIT,
+    PRICED,
+    PRICED_ALONE,
+    company,
+    credits_catalog,
+)
 from tests.bench.engine import run_alone
 from tests.bench.figures import Section, pair_ratios, summary, turn_order
 from tests.bench.inside import Engine, now_us, open_engine
@@ -22,7 +29,7 @@ from tests.bench.workbench import Workbench
 
 _GRANTED: Final = 1_000_000_000
 """Far above what is counted on one company."""
-_FEATURES: Final = (ONE_LIMIT, PRICED)
+_FEATURES: Final = (ONE_LIMIT, PRICED, PRICED_ALONE)
 
 
 def measure_credits(bench: Workbench) -> dict[str, Section]:
@@ -38,10 +45,12 @@ def measure_credits(bench: Workbench) -> dict[str, Section]:
                 load = bench.load(asked, CHECK, checks, EIGHT, bench.sizes.parallel_calls)
                 spent[feature].append(load.cpu_us_per_call)
     bench.say("credits in the engine alone")
-    alone_us = run_alone(bench, [_store(bench), _store(bench)], list(traffics.values()))
+    alone_us = run_alone(bench, [_store(bench) for _ in traffics], list(traffics.values()))
     rounds = {
         "ratio": pair_ratios(spent[PRICED], spent[ONE_LIMIT]),
         "engine_ratio": pair_ratios(alone_us[1], alone_us[0]),
+        "no_limit_ratio": pair_ratios(spent[PRICED_ALONE], spent[ONE_LIMIT]),
+        "no_limit_engine_ratio": pair_ratios(alone_us[2], alone_us[0]),
         "cpu_us_per_call": spent[PRICED],
         "without_cpu_us_per_call": spent[ONE_LIMIT],
         "engine_us_per_check": alone_us[1],

@@ -104,6 +104,8 @@ FIGURES: Final = (
     Figure("leases", "engine_ratio", "j  the same, engine alone", "x", 2),
     Figure("credits", "ratio", "l  burning credits over not: CPU a call", "x", 2, Target(1.4)),
     Figure("credits", "engine_ratio", "l  the same, engine alone", "x", 2, Target(1.4)),
+    Figure("credits", "no_limit_ratio", "l  the same without a limit", "x", 2, Target(1.4)),
+    Figure("credits", "no_limit_engine_ratio", "l  the same, engine alone", "x", 2, Target(1.4)),
     Figure("seats", "ratio", "m  a seat that is held over a check: CPU", "x", 2, Target(1)),
     Figure("seats", "lone_ratio", "m  the same, 1x1", "x", 2),
     Figure(

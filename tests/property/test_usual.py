@@ -68,12 +68,14 @@ FEATURES: Final = {
     "throttled": [throttled(amount=20)],
     "free": [],
     "priced": [limit("whole", 300, HARD, DAY)],
+    "priced_alone": [],
     "priced_twice": [limit("ever", None, HARD, LIFETIME)],
     "credits": [limit("monthly", 40, HARD, MONTH), limit("spare", 30, HARD, LIFETIME)],
     "points": [limit("points", 200, SOFT, DAY)],
 }
 COSTS: Final = {
     "priced": (FeatureCost("credits", CostTable(Price(2, 3), "model", {"large": Price(3)})),),
+    "priced_alone": (FeatureCost("credits", CostTable(Price(1, 2))),),
     "priced_twice": (
         FeatureCost("credits", CostTable(Price(1))),
         FeatureCost("points", CostTable(Price(2))),
@@ -319,7 +321,9 @@ async def test_the_usual_check_goes_the_shorter_way(leases: bool) -> None:
             ("by_value", {"user": "ann"}),
             ("by_value", {"user": "large"}),
             ("priced", {}),
+            ("priced_alone", {}),
             ("priced_twice", {}),
+            ("free", {"user": "ann"}),
         ]
     ):
         request = pb.CheckAndIncrementRequest(
@@ -331,6 +335,24 @@ async def test_the_usual_check_goes_the_shorter_way(leases: bool) -> None:
         )
         data = await answer_of(sidecar.methods.check_and_increment, request.SerializeToString())
         assert pb.CheckAndIncrementResponse.FromString(data).decision.allowed
+
+
+@pytest.mark.parametrize("usual", [True, False])
+@pytest.mark.parametrize("feature", ["calls", "free", "priced", "priced_alone", "priced_twice"])
+async def test_a_retry_gets_the_answer_again(feature: str, usual: bool) -> None:
+    sidecar = Inside(CONTENT, *COMPANIES, usual=usual)
+    request = pb.CheckAndIncrementRequest(
+        company="acme", feature=feature, quantity=3, idempotency_key="k"
+    )
+    first, again = [
+        pb.CheckAndIncrementResponse.FromString(
+            await answer_of(sidecar.methods.check_and_increment, request.SerializeToString())
+        )
+        for _ in range(2)
+    ]
+    assert (False, True) == (first.replayed, again.replayed)
+    first.replayed = True
+    assert first == again
 
 
 @pytest.mark.parametrize("granted", [[9, 20], [20, 9], [9, 20, 30], [8]])

@@ -43,7 +43,7 @@ KEYS = {
     "disk": {"calls_ratio"},
     "limits": {"ratio", "engine_ratio", "rate_ratio", "rate_engine_ratio"},
     "leases": {"ratio", "engine_ratio"},
-    "credits": {"ratio", "engine_ratio"},
+    "credits": {"ratio", "engine_ratio", "no_limit_ratio", "no_limit_engine_ratio"},
     "seats": {"ratio", "lone_ratio"},
     "first_calls": {"calls_ratio", "counters_per_message", "plane_calls_ratio"},
     "change": {"told_p99_ms"}
