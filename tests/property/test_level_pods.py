@@ -50,16 +50,15 @@ class Pod:
     """A sidecar without a loop of its own: what it is told to do, it does."""
 
     def __init__(self, number: int, world: World) -> None:
-        self._number, self._world = number, world
-        self.inside = Inside(CONTENT, company(), leases=True)
+        self._world = world
+        self.inside = Inside(CONTENT, company(), leases=True, lives=f"pod-{number}")
         self.inside.leases.fetch = self.fetch  # type: ignore[method-assign]
         self.inside.totals.fetch = self.fetch_totals  # type: ignore[method-assign]
         self.items: list[str] = []
 
     def life(self, incarnation: str = "") -> str:
-        """The id by which the plane knows an incarnation, as they are called alike in all pods."""
-        name = incarnation or self.inside.opened.store.incarnation.id
-        return str(uuid5(NAMESPACE_OID, f"{self._number} {name}"))
+        """The id by which the plane knows an incarnation."""
+        return str(uuid5(NAMESPACE_OID, incarnation or self.inside.opened.store.incarnation.id))
 
     async def fetch(self, needs: Collection[LeaseNeed], seconds: float | None) -> bool:
         granted = False

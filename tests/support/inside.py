@@ -95,6 +95,7 @@ class Inside:
     `companies_held_max`: `None` for no bound. `observer`: is told instead of the metrics.
     `usual`: whether usual checks may go the shorter way. `let_pass`: whether dimensions that are
     not declared are warned of instead of refused. `leases`: whether the plane grants leases.
+    `lives`: see `OpenedStore`.
     """
 
     def __init__(
@@ -111,10 +112,13 @@ class Inside:
         message_bytes_max: int = MESSAGE_BYTES_MAX,
         let_pass: bool = False,
         leases: bool = False,
+        lives: str = "life",
     ) -> None:
         self.now_us = NOW_US
         self.revision = 0
-        self.opened = OpenedStore(disk or MemoryDisk(), outbox_records_max=outbox_records_max)
+        self.opened = OpenedStore(
+            disk or MemoryDisk(), outbox_records_max=outbox_records_max, lives=lives
+        )
         self.plane_status = PlaneStatus(authority=authority)
         self.plane_status.heard(NOW_US)
         self.plane_status.known_us = NOW_US

@@ -80,8 +80,8 @@ class LmdbDisk:
 class OpenedStore:
     """A store with everything that stands on it. Incarnations are called life-1, life-2, ...
 
-    `incarnation`: the name of the first one, where it has to be a UUID. `strict`: steps are held to
-    write nothing before they raise.
+    `incarnation`: the name of the first one, where it has to be a UUID. `lives`: what others are
+    called in place of life. `strict`: steps are held to write nothing before they raise.
     """
 
     def __init__(
@@ -90,11 +90,13 @@ class OpenedStore:
         *,
         outbox_records_max: int = 1_000_000,
         incarnation: str = "",
+        lives: str = "life",
         strict: bool = True,
     ) -> None:
         self._disk = disk
         self._strict = strict
         self._first_incarnation = incarnation
+        self._called = lives
         self._outbox_records_max = outbox_records_max
         self._lives = count(1)
         self._open(power_lost=False)
@@ -116,7 +118,8 @@ class OpenedStore:
     def new_incarnation(self) -> str:
         """The name of the next life."""
         life = next(self._lives)
-        return self._first_incarnation if life == 1 and self._first_incarnation else f"life-{life}"
+        is_named = life == 1 and self._first_incarnation
+        return self._first_incarnation if is_named else f"{self._called}-{life}"
 
     def reopen(self, *, power_lost: bool = False) -> None:
         """Close and open again."""
