@@ -43,6 +43,10 @@ class Account(NamedTuple):
     corrections: int
     outstanding: dict[bytes, int]
 
+    def outstanding_of(self, incarnations: Collection[str]) -> int:
+        """What is outstanding of these."""
+        return sum(self.outstanding.values()) - self.outstanding_but(incarnations)
+
     def outstanding_but(self, incarnations: Collection[str]) -> int:
         """What is outstanding of others."""
         left_out = set(map(incarnation_column, incarnations))

@@ -114,7 +114,7 @@ class Leasing:
     def drain(self) -> None:
         """Give everything back."""
         self._draining = True
-        entries = self._entries()
+        entries = self.entries()
         own = self._process.store.incarnation.id
         held = [each.counter for each in entries if each.incarnation == own]
         self.recalled(held)
@@ -134,7 +134,7 @@ class Leasing:
                     self._alarm.set(action.until_us)
                 return
             if isinstance(action, ReportLeases):
-                self._report(action.epoch, self._entries())
+                self._report(action.epoch, self.entries())
             else:
                 self._ask(action)
 
@@ -246,7 +246,8 @@ class Leasing:
 
         process.ask("ReportLeases", message, reported)
 
-    def _entries(self) -> list[LeaseEntry]:
+    def entries(self) -> list[LeaseEntry]:
+        """The leases that the disk has, those of before included."""
         found: list[LeaseEntry] = []
         after, more = b"", True
         while more:
@@ -258,7 +259,7 @@ class Leasing:
     def _look(self) -> None:
         process, machine = self._process, self._machine
         own = process.store.incarnation.id
-        entries = [entry for entry in self._entries() if entry.incarnation == own]
+        entries = [entry for entry in self.entries() if entry.incarnation == own]
         now_us = process.ticks_us
         for before in machine.looked(now_us, process.now_us, entries):
             following = next_counter(process.directory, before, process.now_us)
