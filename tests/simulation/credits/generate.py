@@ -179,6 +179,10 @@ _OF_LEASES: Final = (
     "plane_jumped",
     "settled",
     "released",
+    "days_off",
+    "downgraded_apart",
+    "given_up_after_loss",
+    "came_or_went",
 )
 
 

@@ -79,7 +79,7 @@ def questions(world: CreditWorld) -> Iterator[BalanceQuestion]:
     running = [pod.process for pod in world.pods if pod.process and _has_the_time(pod.process)]
     asked = running if len(running) <= PROBED_MAX else [*running[:2], *running[-2:]]
     cost = world.given.cost(CHATS, SMALL.model, 1)
-    for company in KNOWN:
+    for company in sorted(set(KNOWN) - world.ceilings.removed_once):
         for process in asked:
             lefts = lefts_of(world, process, company)
             if lefts is not None and sum(lefts.values()) >= cost:

@@ -8,9 +8,9 @@ from tests.simulation.credits.generate import schedule_of
 from tests.simulation.credits.player import play
 from tests.simulation.credits.schedule import read_schedule
 
-SEEDS_AT_ONCE = 4
-QUICK = range(1, 9, SEEDS_AT_ONCE)
-SLOW = range(9, 81, SEEDS_AT_ONCE)
+SEEDS_AT_ONCE = 3
+QUICK = range(1, 7, SEEDS_AT_ONCE)
+SLOW = range(7, 43, SEEDS_AT_ONCE)
 
 
 @pytest.mark.parametrize(
