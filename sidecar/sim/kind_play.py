@@ -42,9 +42,15 @@ class KindPlayer:
         finally:
             world.settle()
 
-    def tell_expired(self) -> None:
-        """Tell of items that came back by themselves."""
-        expired, self._world.kinds.expired = self._world.kinds.expired, []
+    def tell_due(self) -> None:
+        """Tell of items that came back by themselves, and of credits that the plane has voided."""
+        kinds = self._world.kinds
+        expired, kinds.expired = kinds.expired, []
+        voided, kinds.voided = kinds.voided, []
+        for void in voided:
+            told = f"{void.grant}, of {void.feature}: took {number_text(void.amount)}"
+            data = {"id": void.grant, "feature": void.feature, "amount": void.amount}
+            self._tell("void", f"{told}, since {void.reason}", **data)
         for item in expired:
             self._tell(
                 "level",

@@ -15,7 +15,12 @@ from sidecar.control.services.credit_grants import (
     grant_credits,
     void_grant,
 )
-from sidecar.control.services.credit_history import HistoryKind, HistoryPlace, list_history
+from sidecar.control.services.credit_history import (
+    HistoryEvent,
+    HistoryKind,
+    HistoryPlace,
+    list_history,
+)
 from sidecar.control.services.lease_terms import KeptTimelines
 from sidecar.control.services.seats import assign_seats
 from sidecar.control.storage.credit_values import EntryFilter
@@ -75,6 +80,8 @@ class KindWorld:
     ) -> None:
         self.expired: list[LevelItem] = []
         """Items that came back by themselves, and were not told yet."""
+        self.voided: list[HistoryEvent] = []
+        """Voids of grants that the plane made by itself, and that were not told yet."""
         self._plane, self._store, self._directory = plane, store, directory
         self._status = status
         self._counters = Counters(store)
@@ -91,6 +98,12 @@ class KindWorld:
     def void(self, company: str, id_: str, now_us: int) -> GrantedCredits:
         """Void a grant at the plane. Raises what that raises."""
         return void_grant(self._plane, company, id_, "", now_us)
+
+    def note_voided(self, company: str, now_us: int) -> None:
+        """The plane has voided grants just now; at most a thousand are told."""
+        wanted = EntryFilter(company, "", now_us, now_us + 1)
+        events, _ = list_history(self._plane, wanted, HistoryPlace(), _EVENTS_AT_ONCE, now_us)
+        self.voided += [event for event in events if event.kind is HistoryKind.VOIDED]
 
     def balances(self, company: str, now_us: int) -> dict[str, int]:
         """What can be spent of each balance, less what is owed, in micro-credits."""

@@ -151,9 +151,9 @@ class _Player:
         world.now_us = at_us
         if edge or (self._due_us is not None and self._due_us <= at_us):
             world.settle()
-            self._kinds.tell_expired()
             if edge:
                 self._tell_differences()
+            self._kinds.tell_due()
             self._look_ahead()
 
     def _present_now(self) -> Present:
@@ -215,6 +215,7 @@ class _Player:
         self._present = self._present_now()
         decision = self._change(action)
         self._tell_differences()
+        self._kinds.tell_due()
         if isinstance(action, SeatStep | LevelStep):
             self._checks += 1
         else:

@@ -180,6 +180,7 @@ class World:
         unused, _ = companies_with_unused(self._plane, self._unused_terms, "", self.now_us)
         if unused:
             void_unused(self._plane, self._unused_terms, unused, self.now_us)
+            self.kinds.note_voided(self.company, self.now_us)
 
     def _repay(self) -> Collection[CounterKey]:
         debts = balances_in_debt(self._plane, FIRST_DEBT)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sidecar.domain.formatting import instant_text
 from sidecar.shared.catalog_file.problems import CatalogFileError
 from sidecar.sim.play import Played
 from sidecar.sim.report import report_json
@@ -114,6 +115,21 @@ def test_a_void_takes_what_nobody_has_burned() -> None:
 
     assert [] == result.unmet
     assert ["gift, of credits: took 50, 100 were burned"] == texts(result, "void")
+
+
+def test_what_is_left_once_a_subscription_is_over_is_void_where_the_plan_says_so() -> None:
+    head = HEAD.replace("  pro:\n", "  pro:\n      unused_credits: void\n", 1)
+    result = played(
+        "- grant_credits: {feature: credits, amount: 300, id: gift}\n"
+        "- cancel: {when: period-end}\n"
+        "- {at: 2026-02-02, renew: , expect: {balances: {credits: 1_000}}}",
+        head,
+    )
+
+    assert [] == result.unmet
+    (void,) = [event for event in result.events if event.kind == "void"]
+    assert "gift, of credits: took 300, since the subscription is over" == void.text
+    assert "2026-02-01" == instant_text(void.at_us)[:10]
 
 
 def test_seats_have_named_holders_up_to_their_number() -> None:
