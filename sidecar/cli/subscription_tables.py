@@ -11,12 +11,14 @@ from sidecar.cli.describe import plan_cause, plan_text, status_name
 from sidecar.cli.output import NOTHING, Cell, Painted
 from sidecar.cli.times import local_time, until
 from sidecar.domain.bounds import BEGINNING_US, FOREVER_US
+from sidecar.domain.catalog.model import EntitlementGrant
 from sidecar.domain.company.held_plans import version_moves
 from sidecar.domain.company.model import CompanySnapshot, Segment, Subscription, SubscriptionStatus
 from sidecar.domain.company.period_end import billing_period
 from sidecar.domain.company.planned import planned_of
 from sidecar.domain.company.spans import segments_of
 from sidecar.domain.company.timeline import segment_at
+from sidecar.domain.entitlement.proration import PRORATION
 from sidecar.domain.time.windows import Window
 from sidecar.shared.api_json import instant_of, json_of_message
 from sidecar.shared.convert.companies import company_from_message
@@ -223,14 +225,17 @@ def _notes(before: Segment | None, segment: Segment, now_us: int) -> Iterator[st
         yield "new billing cycle"
     if before.time_zone != segment.time_zone:
         yield f"time zone {segment.time_zone}"
-    if before.overrides != segment.overrides:
-        yield f"overrides of {_overridden(before, segment)}"
-
-
-def _overridden(before: Segment, segment: Segment) -> str:
-    """The features whose overrides are others than before."""
     changed = set(before.overrides) ^ set(segment.overrides)
-    features = sorted({override.feature for override in changed})
+    if own := [override for override in changed if override.id != PRORATION]:
+        yield f"overrides of {_features(own)}"
+    if prorated := [override for override in changed if override.id == PRORATION]:
+        ends = not any(override.id == PRORATION for override in segment.overrides)
+        yield f"{'end of the ' if ends else ''}proration of {_features(prorated)}"
+
+
+def _features(overrides: Iterable[EntitlementGrant]) -> str:
+    """The features that overrides are of."""
+    features = sorted({override.feature for override in overrides})
     more = ", ..." if len(features) > _FEATURES_TOLD_MAX else ""
     return ", ".join(features[:_FEATURES_TOLD_MAX]) + more
 

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from sidecar.cli import subscription_calls
-from sidecar.domain.catalog.model import EntitlementGrant
+from sidecar.domain.catalog.model import EntitlementGrant, LimitChange
 from sidecar.domain.company.model import Company, Override, Subscription
 from sidecar.domain.time.units import DAY_US
 from tests.support.build import NOW_US
@@ -50,6 +50,17 @@ def test_with_history_all_of_it_is_shown(fake: FakeServer) -> None:
     assert ROWS == len(rows)
     assert rows[0].startswith("-  ")
     assert 1 == sum("now" in row for row in rows)
+
+
+def test_what_a_window_grants_in_which_the_plan_changed_is_no_override_to_people(
+    fake: FakeServer,
+) -> None:
+    grant = EntitlementGrant("ai", id="proration", limit_changes=(LimitChange("monthly", 7),))
+    override = Override(grant, NOW_US + DAY_US)
+    started = Subscription("basic", NOW_US)
+    fake.answers["GetCompany"] = got(Company("acme", subscription=started, overrides=(override,)))
+    lines = tallyd("subscription", "show", "acme", "--control", fake.address).stdout.splitlines()
+    assert lines[-1].endswith("  end of the proration of ai")
 
 
 @pytest.mark.parametrize("kind", ["subscription", "company"])
