@@ -16,7 +16,8 @@ Rules
   more sidecars ask: so all get something, and leases shrink towards the limit.
 - For longer than a while a lease does where much is left: then the plane may be away.
 - What was granted by a greater amount than the limit has now, and is more than there is, comes back
-  first: until then it keeps that amount, under which its holder spends nothing.
+  first: until then it keeps that amount, under which its holder spends nothing. A level may fall
+  below what it was granted, so of it that is so also where all is in use yet.
 - A lease that was given up (`released`) is granted anew, as far as there is something.
 """
 
@@ -176,10 +177,12 @@ class _Judge:
     @property
     def _is_lowered(self) -> bool:
         """Whether the caller holds more than there is, by a greater amount than there is now."""
-        account, terms = self._account, self._terms
-        if self._base <= self._request.used or account.amount <= terms.amount:
-            return False
-        return self._available < 0
+        return self._base > self._request.used and self._is_too_much
+
+    @property
+    def _is_too_much(self) -> bool:
+        """Whether there is more of it than there may be, by a greater amount than there is now."""
+        return self._account.amount > self._terms.amount and self._available < 0
 
     @property
     def _available(self) -> int:
@@ -200,7 +203,8 @@ class _Judge:
         self, status: LeaseStatus, *, extra: int = 0, retry_after_ms: int = 0
     ) -> LeaseVerdict:
         account, terms = self._account, self._terms
-        old = self._repeated or self._is_lowered
+        falls = is_level(self._request.counter.counter.slot)
+        old = self._repeated or self._is_lowered or (falls and self._is_too_much)
         result = LeaseResult(
             self._request.number,
             status,

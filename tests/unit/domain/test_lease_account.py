@@ -239,3 +239,14 @@ def test_of_a_lease_that_was_given_up_nothing_comes_back_by_itself() -> None:
     account = replace(knows(5, -2, others=102), released=True)
     result = judge(of_level(asks(1, held=5, used=-2)), account, TERMS).result
     assert (EXHAUSTED, -2) == (result.status, result.granted)
+
+
+def test_what_comes_back_of_a_level_in_use_is_not_spent_past_a_lowered_limit() -> None:
+    lowered = GrantingTerms(ceiling=12, amount=12, valid_until_us=9)
+    asked = of_level(asks(0, 64, held=16, used=16))
+    all_in_use = judge(asked, replace(knows(16, 16), amount=30), lowered)
+    assert (16, 30) == (all_in_use.result.granted, all_in_use.result.amount)
+    assert not all_in_use.is_lowered  # nothing can be given back yet
+    fallen = replace(knows(16, 8), amount=30)
+    less = judge(of_level(asks(8, 64, held=16, used=8)), fallen, lowered)
+    assert (RECALLING, 30, True) == (less.result.status, less.result.amount, less.is_lowered)
