@@ -42,8 +42,9 @@ def _of_seats(
     """A new holder gets what is free, and only that; given back elsewhere, the seat is free."""
     feature, now_us = offer.feature, process.now_us
     counted = world.plane.seat_book.counted_now(company, offer, now_us)
-    if counted is None:
-        return
+    name = process.name_of(company, feature, offer.limit)
+    if counted is None or name is None or name.counter.slot != counted.slot:
+        return  # usage was reset, and nobody has asked since
     amount = world.ceilings.sold.amount_at(company, offer, now_us)
     is_free = world.plane.seat_book.may_have_one(counted, amount, _NOBODY)
     ask = SeatRequest(company, feature, _NOBODY, now_us)
@@ -65,7 +66,7 @@ def _of_levels(
         return
     account = account_of(world.plane.store, name)
     running = [each.store.incarnation.id for each in world.processes()]
-    left = amount - account.used - account.outstanding_but(running)
+    left = amount - max(0, account.used) - account.outstanding_but(running)
     if left < 1:
         return
     for more in (1, -1):
