@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -34,8 +33,6 @@ class CreditInvariants(Invariants):
     def __init__(self, world: CreditWorld) -> None:
         super().__init__(world)
         self._credits = world
-        self._returned: Counter[CounterName] = Counter()
-        """By counter: the most that the plane had given back of it at any time."""
 
     def offer_of(self, name: CounterName) -> Offer:
         """What is sold that a counter is of."""
@@ -103,16 +100,15 @@ class CreditInvariants(Invariants):
 
     def _look_at_floor(self, name: CounterName) -> None:
         """No more is burned of a source than there is, but for what came back to it meanwhile."""
-        world = self._world
+        world = self._credits
         tallied = world.book.counters[name]
         corrections = account_of(world.plane.store, name).corrections
-        back = max(0, -corrections - tallied.voided)
-        self._returned[name] = max(self._returned[name], back)
+        world.note_returned(name)
         most = self._most(name) + world.given_up.allows(name)
         if name.counter.slot.startswith(GRANT) and not world.plane.rollbacks:
             burned = tallied.admitted + tallied.voided + corrections
         else:
-            burned = tallied.admitted - self._returned[name]
+            burned = tallied.admitted - world.returned[name]
         self.overspent = max(self.overspent, burned - most)
         if burned > most:
             self.fail(f"{name}: {burned} burned of {most}")
