@@ -104,13 +104,14 @@ class SeatEngine:
         now_us = request.at_us
         if result is None:
             return self._without_plane(step, request, company, feature, admission)
-        self.seats.is_told(step, request)
+        # Who was refused may have been given a seat without the plane meanwhile: it is told still.
         if result.status is SeatStatus.EXHAUSTED:
             return self._refused(step, feature, now_us, admission, result.retry_at_us)
         if result.status not in _HELD:
             reason = result.reason
             denied = Reason.NOT_ENTITLED if reason is Reason.ALLOWED else reason
             return SeatAnswer(decide_unmetered(denied), admission.basis)
+        self.seats.is_told(step, request)
         is_new = result.status is SeatStatus.ASSIGNED
         return self._answer(step, feature, now_us, admission, assigned=is_new)
 

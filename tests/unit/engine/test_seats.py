@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from sidecar.domain.catalog.model import FailAction
 from sidecar.domain.errors import InvalidInput, Unavailable
 from sidecar.domain.limits.reasons import BasisMode, FallbackCause, Reason
-from sidecar.domain.seats.model import SeatRequest, SeatStatus
+from sidecar.domain.seats.model import SeatRequest, SeatResult, SeatStatus
 from sidecar.domain.time.units import DAY_US, SECOND_US
 from sidecar.domain.time.windows import window_at
 from sidecar.engine.needs import Needs
@@ -244,6 +244,20 @@ def test_what_was_done_without_the_plane_gives_way_to_what_came_after_it() -> No
     answer = other.acquire("ann")
     assert ASSIGNED is status_of(answer)  # here, by the fail policy: nobody has it
     assert BasisMode.FALLBACK is answer.basis.mode
+
+
+def test_who_is_refused_is_told_still_if_a_seat_was_given_without_the_plane_meanwhile() -> None:
+    one, other = pods(NAMED, no_lease=ALLOWED)
+    for holder in ("bob", "cat", "dan"):
+        other.acquire(holder)
+    one.is_away = True
+    one.acquire("ann")
+    asked = SeatRequest("acme", "members", "ann", one.inside.now_us)
+    refused = SeatResult(SeatStatus.EXHAUSTED)  # of a call that had to wait longer
+    one.inside.opened.store.transact(lambda step: one.engine.told(step, asked, refused))
+    one.is_away = False
+    one.tell()
+    assert HELD is status_of(other.acquire("ann"))
 
 
 def test_a_reset_of_usage_takes_nobodys_named_seat() -> None:
