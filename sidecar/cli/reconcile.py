@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +22,9 @@ from sidecar.cli.common import (
     sidecar_option,
     timeout_option,
 )
+from sidecar.cli.completion import complete_company
 from sidecar.cli.flush import ANSWER_MARGIN_S, duration_of
+from sidecar.cli.reconcile_kinds import Kept, compare_company
 from sidecar.cli.servers import connect
 from sidecar.shared.api_json import json_of_message
 
@@ -37,6 +39,11 @@ First sends what waits in the outbox, then compares numbers of records and sums 
 by feature. Where usage comes in meanwhile, it tries again, a few times. The last line of the
 output is one JSON object; "accepted" and "ledger" are records, and "difference" is 0 only where
 records and all quantities agree.
+
+With --company, which may come several times, also compares what all records of a company add up
+to with what the control plane keeps of its credits, levels and seats: what was burned of each
+grant, of limits of credits in their present windows, and what is owed; what is in use of levels;
+who has seats. "kept" lists them, and "difference" counts them.
 
 Also shows losses that the control plane knows of: records that it had confirmed and no longer has,
 as after a restored or deleted database, and stores that sidecars have lost. They are shown until
@@ -58,6 +65,7 @@ class Comparison:
 
     `flushed`: the flush before was complete. `settled`: both sides were read as of the same
     sequence, `accepted_sequence == watermark`, so that a difference is none of timing.
+    `kept`: what is compared of companies at the plane; `kept_settled`: nothing came in meanwhile.
     """
 
     incarnation: str
@@ -69,11 +77,14 @@ class Comparison:
     waiting: int
     fenced: bool
     losses: control_pb2.ListLossesResponse
+    kept: Sequence[Kept] = ()
+    kept_settled: bool = True
 
     @property
     def settled(self) -> bool:
-        """Whether both sides were read as of the same sequence."""
-        return self.flushed and self.accepted_sequence == self.watermark
+        """Whether both sides were read as of the same sequence, and nothing came in between."""
+        same = self.accepted_sequence == self.watermark
+        return self.flushed and same and self.kept_settled
 
     @property
     def features(self) -> list[str]:
@@ -92,8 +103,9 @@ class Comparison:
 
     @property
     def difference(self) -> int:
-        """Differences of records and of quantities, added up by feature without their signs."""
-        return sum(
+        """Differences of records, quantities and what is kept, added up without their signs."""
+        kept = sum(abs(each.difference) for each in self.kept)
+        return kept + sum(
             abs(accepted.records - ledger.records) + abs(accepted.quantity - ledger.quantity)
             for accepted, ledger in (self.of(feature) for feature in self.features)
         )
@@ -117,6 +129,7 @@ class Comparison:
                 for feature in self.features
                 for accepted, ledger in [self.of(feature)]
             },
+            "kept": [each.as_dict() for each in self.kept],
             "incarnation": self.incarnation,
             "flushed": self.flushed,
             "settled": self.settled,
@@ -132,7 +145,16 @@ class Comparison:
     epilog=examples(
         "tallyd reconcile",
         "tallyd reconcile --sidecar 127.0.0.1:7711 --control 127.0.0.1:7721",
+        "tallyd reconcile --company acme --company globex",
     ),
+)
+@click.option(
+    "--company",
+    "companies",
+    multiple=True,
+    metavar="COMPANY",
+    shell_complete=complete_company,
+    help="Compare also what is kept of this company's credits, levels and seats.",
 )
 @sidecar_option
 @control_option
@@ -146,6 +168,7 @@ class Comparison:
 @click.pass_context
 def command(
     ctx: click.Context,
+    companies: tuple[str, ...],
     sidecar_address: str,
     control_address: str,
     acknowledge_losses: bool,
@@ -153,7 +176,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Compare, print and tell by the exit code."""
-    comparison = reconcile(sidecar_address, control_address, timeout_s)
+    comparison = reconcile(sidecar_address, control_address, timeout_s, companies)
     if not as_json:
         print_comparison(comparison)
     click.echo(json.dumps(comparison.as_dict(), ensure_ascii=False))
@@ -166,7 +189,9 @@ def command(
     ctx.exit(ExitCode.OK if good else ExitCode.NEGATIVE)
 
 
-def reconcile(sidecar_address: str, control_address: str, timeout_s: float) -> Comparison:
+def reconcile(
+    sidecar_address: str, control_address: str, timeout_s: float, companies: Sequence[str] = ()
+) -> Comparison:
     """Flush and compare, again while usage comes in, `ATTEMPTS_MAX` times at most.
 
     Raises `CliError` if one of the two cannot be asked.
@@ -192,7 +217,8 @@ def reconcile(sidecar_address: str, control_address: str, timeout_s: float) -> C
             request = control_pb2.GetIncarnationRequest(incarnation=status.incarnation)
             held = control.GetIncarnation(request, timeout=timeout_s)
             lost = losses.losses_of(channel, timeout_s)
-        comparison = _compare(status, flush, held, lost)
+            kept = [compare_company(channel, each, timeout_s) for each in dict.fromkeys(companies)]
+        comparison = _compare(status, flush, held, lost, kept)
         if comparison.settled or not flush.complete:
             break
     return comparison
@@ -209,6 +235,15 @@ def print_comparison(comparison: Comparison) -> None:
         ):
             rows.append((feature, what, here, there, here - there))
     output.print_table(("feature", "", "accepted", "ledger", "difference"), rows)
+    if comparison.kept:
+        output.print_line()
+        output.print_table(
+            ("company", "feature", "", "recorded", "kept", "difference"),
+            [
+                (*each.place[:2], each.place.what, each.recorded, each.kept, each.difference)
+                for each in comparison.kept
+            ],
+        )
     losses.print_losses(comparison.losses)
     if comparison.fenced:
         output.print_line("The control plane has fenced this store: it is a copy or was restored.")
@@ -224,6 +259,7 @@ def _compare(
     flush: admin_pb2.FlushResponse,
     held: control_pb2.GetIncarnationResponse,
     lost: control_pb2.ListLossesResponse,
+    kept: Sequence[tuple[Sequence[Kept], bool]],
 ) -> Comparison:
     return Comparison(
         incarnation=status.incarnation,
@@ -235,4 +271,6 @@ def _compare(
         waiting=flush.outbox_records,
         fenced=held.fenced,
         losses=lost,
+        kept=[each for rows, _ in kept for each in rows],
+        kept_settled=all(settled for _, settled in kept),
     )

@@ -44,8 +44,9 @@ Send the checks that a file of recorded traffic stands for to a sidecar.
 The file may be compressed (.gz), and of any size. Lines that cannot be used are named on
 stderr and counted as skipped. The last line of the output is one JSON object; "replayed"
 counts those of the "allowed" that were stored answers to the same idempotency key, and
-"quantity" and "overage" include them; "asked" counts checks of quantity 0, which count
-nothing and whose keys are not remembered. --timeout is how long to wait for the sidecar at first.
+"quantity", "overage" and "burned" (micro-credits) include them; "asked" counts checks of
+quantity 0, which count nothing and whose keys are not remembered. --timeout is how long to wait
+for the sidecar at first.
 
 \b
 Formats:
@@ -228,6 +229,8 @@ def print_tally(tally: ReplaySummary) -> None:
             for feature in sorted(tally.quantity)
         ],
     )
+    if tally.burned:
+        output.print_table(("credits", "burned"), sorted(tally.burned.items()))
     reasons = ", ".join(f"{count} {name}" for name, count in tally.denied_by_reason.most_common())
     output.print_facts(
         [

@@ -23,7 +23,8 @@ class ReplaySummary:
 
     `replayed` ones are among the allowed: stored answers to an earlier call with the same key.
     `asked` are those of quantity 0, which count nothing, so that no key of theirs is remembered.
-    `quantity` and `overage` are sums by feature over what was allowed, replayed ones included.
+    `quantity` and `overage` are sums by feature over what was allowed, replayed ones included, and
+    so is `burned` by feature of credits, in micro-credits.
     """
 
     sent: int = 0
@@ -35,6 +36,7 @@ class ReplaySummary:
     calls: int = 0
     quantity: Counter[str] = field(default_factory=Counter)
     overage: Counter[str] = field(default_factory=Counter)
+    burned: Counter[str] = field(default_factory=Counter)
     denied_by_reason: Counter[str] = field(default_factory=Counter)
     errors_by_reason: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
@@ -53,6 +55,8 @@ class ReplaySummary:
         # Also with nothing granted, so that the summary names every feature of the trace.
         self.quantity[request.feature] += decision.granted
         self.overage[request.feature] += decision.overage if decision.allowed else 0
+        for burned in decision.burned:
+            self.burned[burned.feature] += burned.needed if decision.allowed else 0
         if decision.allowed:
             self.allowed += 1
             self.replayed += answer.replayed
@@ -92,6 +96,7 @@ class ReplaySummary:
             "errors": self.errors,
             "quantity": _sorted(self.quantity),
             "overage": _sorted(self.overage),
+            "burned": _sorted(self.burned),
             "denied_by_reason": _sorted(self.denied_by_reason),
             "errors_by_reason": _sorted(self.errors_by_reason),
             "calls": self.calls,

@@ -129,6 +129,7 @@ def test_equal_sides_have_no_difference(pair: FakePair) -> None:
         "ledger": 3,
         "difference": 0,
         "quantity": {"tokens": {"accepted": 70, "ledger": 70, "difference": 0}},
+        "kept": [],
         "incarnation": "i-1",
         "flushed": True,
         "settled": True,
