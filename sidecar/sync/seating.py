@@ -150,7 +150,6 @@ class Seating:
                 continue
             try:
                 await self._follow()
-                self._retry_wait.succeeded()
             except Exception as error:  # whatever it is, an exchange failed; told once
                 self._note(error)
             await self._retry_wait.rest()
@@ -215,7 +214,7 @@ class Seating:
         return len(requests)
 
     async def _follow(self) -> None:
-        position = self._seats.position
+        position, first = self._seats.position, True
         stream = self._calls.watch(
             self._store.incarnation.id, position, changes_alone=self._follows is not None
         )
@@ -225,7 +224,8 @@ class Seating:
                     told = await anext(stream, None)
                 if told is None:
                     return
-                await self._hear(told)
+                await self._hear(told, is_first=first)
+                first = False
                 if not self._is_following:
                     self._is_following = True
                     log.info("sync.seats_followed", version=told.until_version)
@@ -233,8 +233,11 @@ class Seating:
         finally:
             await stream.aclose()
 
-    async def _hear(self, told: SeatsTold) -> None:
+    async def _hear(self, told: SeatsTold, *, is_first: bool) -> None:
         if told.is_anew or told.epoch != self._seats.position.epoch:
+            if not is_first:
+                # Where a stream began is what it goes on from: a plane that loses state ends it.
+                raise PlaneAway("seats told anew in the middle of a stream")
             if self._seats.position.version:
                 log.warning("sync.seats_anew", epoch=told.epoch)
             await self._runner.run_alone(partial(self._seats.begin_anew, told.epoch))
