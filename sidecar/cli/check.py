@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import click
@@ -22,7 +22,7 @@ from sidecar.cli.common import (
     timeout_option,
 )
 from sidecar.cli.completion import complete_company, complete_feature
-from sidecar.cli.cost_words import burned_facts
+from sidecar.cli.cost_words import burned_facts, price_facts
 from sidecar.cli.describe import (
     basis_text,
     carried_text,
@@ -111,11 +111,15 @@ def command(
             answer = stub.CheckAndIncrement(order, timeout=timeout_s)
         else:
             answer = stub.Check(question, timeout=timeout_s)
-        meant = "" if as_json else _what_is_known(stub, question, answer.decision, timeout_s)
+        meant = ""
+        prices: Sequence[tuple[str, Cell]] = ()
+        if not as_json:
+            meant = _what_is_known(stub, question, answer.decision, timeout_s)
+            prices = _prices(stub, question, answer, timeout_s)
     if as_json:
         output.print_message(answer)
     else:
-        _print(answer, meant)
+        _print(answer, meant, prices)
     ctx.exit(ExitCode.OK if answer.decision.allowed else ExitCode.NEGATIVE)
 
 
@@ -138,6 +142,29 @@ def _what_is_known(
     return ""
 
 
+def _prices(
+    stub: pb_grpc.EnforcementServiceStub,
+    question: pb.CheckRequest,
+    answer: pb.CheckResponse | pb.CheckAndIncrementResponse,
+    timeout_s: float,
+) -> Sequence[tuple[str, Cell]]:
+    """What was, or would have been, the price of what is burned; nothing where that is not known.
+
+    What was counted before may have burned by other prices.
+    """
+    was_counted = isinstance(answer, pb.CheckAndIncrementResponse) and answer.replayed
+    if was_counted or not answer.decision.burned:
+        return ()
+    request = pb.GetEntitlementRequest(company=question.company, feature=question.feature)
+    if question.HasField("event_time"):
+        request.at.CopyFrom(question.event_time)
+    try:
+        feature = stub.GetEntitlement(request, timeout=timeout_s).entitlement.feature
+    except grpc.RpcError:
+        return ()
+    return list(price_facts(feature, question.dimensions))
+
+
 def counted(
     question: pb.CheckRequest, idempotency_key: str, metadata: dict[str, str]
 ) -> pb.CheckAndIncrementRequest:
@@ -156,8 +183,12 @@ def counted(
     return order
 
 
-def _print(answer: pb.CheckResponse | pb.CheckAndIncrementResponse, meant: str) -> None:
-    facts = list(_decision_facts(answer.decision, meant, wall_us()))
+def _print(
+    answer: pb.CheckResponse | pb.CheckAndIncrementResponse,
+    meant: str,
+    prices: Sequence[tuple[str, Cell]],
+) -> None:
+    facts = list(_decision_facts(answer.decision, meant, prices, wall_us()))
     if isinstance(answer, pb.CheckResponse):
         output.print_facts(facts)
         if answer.limits:
@@ -171,7 +202,9 @@ def _print(answer: pb.CheckResponse | pb.CheckAndIncrementResponse, meant: str) 
     output.print_facts(facts)
 
 
-def _decision_facts(decision: pb.Decision, meant: str, at_us: int) -> Iterable[tuple[str, Cell]]:
+def _decision_facts(
+    decision: pb.Decision, meant: str, prices: Sequence[tuple[str, Cell]], at_us: int
+) -> Iterable[tuple[str, Cell]]:
     if decision.allowed:
         yield "decision", Painted("allowed", "green")
     else:
@@ -183,6 +216,7 @@ def _decision_facts(decision: pb.Decision, meant: str, at_us: int) -> Iterable[t
     yield "granted", number(decision.granted)
     if decision.HasField("binding_limit"):
         yield from _limit_facts(decision.binding_limit, at_us)
+    yield from prices
     yield from burned_facts(decision)
     if decision.HasField("retry_after"):
         yield "retry", f"in {wait_text(decision.retry_after.ToMicroseconds())}"

@@ -75,6 +75,10 @@ def status_results(status: admin_pb2.GetStatusResponse, now_us: int) -> Iterator
         yield _clock(status, now_us)
         yield _outbox(status, now_us)
         yield _leases(status)
+        if status.seats_untold:
+            found = f"{number(status.seats_untold)} changes that the control plane is to be told"
+            hint = "until then it may give these seats to others; it is told once it is reached"
+            yield Result("seats", Outcome.WARN, found, hint)
         if status.unreadable_companies:
             yield Result(
                 "news",

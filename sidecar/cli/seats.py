@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import click
+import grpc
 
 from sidecar.api.control.v1 import control_pb2, control_pb2_grpc
 from sidecar.api.enforcement.v1 import enforcement_pb2
@@ -132,12 +133,14 @@ def acquire(
     with connect("control", control_address) as channel:
         stub = control_pb2_grpc.ControlServiceStub(channel)
         answer = stub.AcquireSeat(request, timeout=timeout_s)
+        limits = () if as_json else _limits_of(stub, company, feature, timeout_s)
     reason = _reason(answer.reason)
     if as_json:
         told = json_of_message(answer)
         output.print_json({**told, "reason": reason if answer.reason else None})
     else:
-        output.print_line(_acquired(output.printable(holder), reason, answer))
+        said = _acquired(output.printable(holder), reason, answer)
+        output.print_line("; ".join([said, *map(_held_text, limits)]))
     if not answer.held:
         click.get_current_context().exit(ExitCode.NEGATIVE)
 
@@ -175,6 +178,23 @@ def release(
         output.print_line(f"{shown} counts until {until}, when the window ends")
     elif not answer.released:
         output.print_line(f"{shown} has no seat")
+
+
+def _limits_of(
+    stub: control_pb2_grpc.ControlServiceStub, company: str, feature: str, timeout_s: float
+) -> Sequence[control_pb2.SeatLimit]:
+    """How many seats are held of how many; nothing where that cannot be had: it is said beside."""
+    request = control_pb2.ListSeatsRequest(company=company, feature=feature, page_size=1)
+    try:
+        return list(stub.ListSeats(request, timeout=timeout_s).limits)
+    except grpc.RpcError:
+        return ()
+
+
+def _held_text(limit: control_pb2.SeatLimit) -> str:
+    """Such as `named: 3 of 5 held`."""
+    of = f" of {output.number(limit.amount)}" if limit.HasField("amount") else ""
+    return f"{output.printable(limit.limit)}: {output.number(limit.held)}{of} held"
 
 
 def _acquired(holder: str, reason: str, answer: control_pb2.AcquireSeatResponse) -> str:

@@ -299,3 +299,30 @@ def test_it_says_so_where_the_default_plan_stands_in_for_an_unknown_company(
     lines = tallyd("check", "acm", "tokens", "--sidecar", fake.address).stdout.splitlines()
 
     assert "company    unknown: the default plan free stands in for it" == lines[1]
+
+
+def test_the_price_is_told_with_what_it_burned_unless_it_was_counted_before(
+    fake: FakeServer,
+) -> None:
+    burned = pb.CreditsBurned(feature="credits", needed=12_000, amount=12_000, left=5)
+    decision = pb.Decision(
+        allowed=True, reason=pb.REASON_ALLOWED, granted=1200, burned=[burned], basis=ALLOWED.basis
+    )
+    cost = catalog_pb2.FeatureCost(
+        credits="credits",
+        by="model",
+        prices=[catalog_pb2.ValuePrice(value="large", price=catalog_pb2.Price(micro_credits=10))],
+    )
+    feature = catalog_pb2.Feature(key="tokens", unit="tokens", costs=[cost])
+    fake.answers["GetEntitlement"] = pb.GetEntitlementResponse(
+        entitlement=pb.Entitlement(feature=feature)
+    )
+    words = ("check", "acme", "tokens", "-n", "1200", "-d", "model=large", "--increment")
+    price = "10 of credits for 1 tokens (model large)"
+    counted = pb.CheckAndIncrementResponse(decision=decision, record_id="r-1")
+    fake.answers["CheckAndIncrement"] = counted
+    assert price in tallyd(*words, "--sidecar", fake.address).stdout
+    fake.answers["CheckAndIncrement"] = pb.CheckAndIncrementResponse(
+        decision=decision, record_id="r-1", replayed=True
+    )
+    assert price not in tallyd(*words, "--sidecar", fake.address).stdout

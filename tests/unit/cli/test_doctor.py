@@ -44,6 +44,12 @@ def status(**changes: object) -> admin_pb2.GetStatusResponse:
     [
         ({}, "version", "ok", f"sidecar {__version__}, this command {__version__}"),
         ({"version": "0.0.9"}, "version", "warn", f"sidecar 0.0.9, this command {__version__}"),
+        (
+            {"seats_untold": 3},
+            "seats",
+            "warn",
+            "3 changes that the control plane is to be told",
+        ),
         ({"draining": True}, "drain", "warn", "a drain has begun"),
         ({}, "control plane", "ok", "connected, heard 0 ms ago"),
         (

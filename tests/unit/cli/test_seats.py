@@ -82,6 +82,22 @@ def test_a_seat_is_given_and_who_gets_none_is_told_why(fake: FakeServer) -> None
     assert ("SEATS_EXHAUSTED", False) == (told["reason"], told["held"])
 
 
+def test_who_asks_for_a_seat_is_told_how_many_are_held_of_how_many(fake: FakeServer) -> None:
+    words = ("acquire", "acme", "members", "ann")
+    window = catalog_pb2.WindowInstance(start=timestamp(NOW_US), end=timestamp(NOW_US + DAY_US))
+    fake.answers["ListSeats"] = control_pb2.ListSeatsResponse(
+        limits=[
+            control_pb2.SeatLimit(limit="named", amount=5, held=5),
+            control_pb2.SeatLimit(limit="active", held=7, window=window),
+        ]
+    )
+    fake.answers["AcquireSeat"] = control_pb2.AcquireSeatResponse(held=True, assigned=True)
+    assert "ann has a seat now; named: 5 of 5 held; active: 7 held\n" == run(fake, *words)
+    fake.answers["AcquireSeat"] = control_pb2.AcquireSeatResponse(reason=EXHAUSTED)
+    shown = run(fake, *words, exit_code=ExitCode.NEGATIVE)
+    assert "ann has no seat: SEATS_EXHAUSTED; named: 5 of 5 held; active: 7 held\n" == shown
+
+
 def test_a_seat_is_taken_back_unless_its_window_counts_it(fake: FakeServer) -> None:
     words = ("release", "acme", "members", "ann")
     fake.answers["ReleaseSeat"] = control_pb2.ReleaseSeatResponse(released=True)
