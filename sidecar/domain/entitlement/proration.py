@@ -6,7 +6,8 @@ from the change until the window ends. So every sidecar knows it ahead, one of b
 Rules
 - The plan that it is changed to says how. FULL: what it grants, at once, as if it had been there
   from the window's start. NONE: what the window grants stays as it is; the next one is the new
-  plan's. BY_TIME: of each plan its part of the window, by microseconds.
+  plan's. BY_TIME: of each plan its part of the window, by microseconds: one that was changed to by
+  NONE has had none, the one before it has had its time, too.
 - What a change adds is rounded down to a whole micro-credit, what it takes is rounded up: so the
   parts of a window are never more than the whole, several plans in one never more than the one of
   them that grants most, and a plan that grants more never makes it less.
@@ -97,7 +98,8 @@ def prorated_amount(
 ) -> int:
     """What plans grant in a window, once the plan changes at an instant of it. In micro-credits.
 
-    `granted`: what they did so far. `before`, `after`: what the plans grant in a whole window.
+    `granted`: what they did so far. `before`, `after`: what the plans by which that was, and that
+    follow, grant in a whole window.
     """
     if rule is Proration.NONE:
         return granted
@@ -160,12 +162,26 @@ class _Walk:
             is_whole = window.never_ends or window.start_us >= at_us
             if is_whole or generation_of(before, spec) != generation_of(after, spec):
                 continue
-            was, becomes = old.get(spec, 0), new.get(spec, 0)
-            granted = parts[spec].amount if spec in parts else was
+            granted = parts[spec].amount if spec in parts else old.get(spec, 0)
+            giving = _amounts(self._of_plan(self._giving(before, spec, window)))
+            was, becomes = giving.get(spec, 0), new.get(spec, 0)
             amount = prorated_amount(rule, granted, was, becomes, window, at_us)
             if amount != becomes:
                 changed[spec] = _Part(amount, window.end_us)
         return changed
+
+    def _giving(self, phase: Phase, spec: WindowSpec, window: Window) -> Phase:
+        """Where the plan was changed to by whose amount a window grants until a phase's end."""
+        while phase.from_us > window.start_us:
+            before = self._phase(phase.from_us - 1)
+            is_changed = (before.plan, before.plan_version) != (phase.plan, phase.plan_version)
+            rule = self._rules.get(phase.plan, Proration.FULL)
+            if generation_of(before, spec) != generation_of(phase, spec):
+                return phase
+            if is_changed and rule is not Proration.NONE:
+                return phase
+            phase = before
+        return phase
 
     def _held(self, at_us: int) -> _Parts:
         """The parts that a timeline has at an instant."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from sidecar.domain.catalog.model import (
@@ -240,6 +242,47 @@ def test_a_plan_that_grants_more_never_makes_it_less() -> None:
     timeline = compile_snapshot(company(to("large", day(29) + 1)), 1)
     (span,) = Prorating(sold).prorated(timeline).overrides
     assert (LimitChange("monthly", 300),) == span.content.limit_changes
+
+
+def mixed(*plans: str) -> list[int | None]:
+    """What April grants, on small first, as the plan changes every two days from the second on."""
+    sold = catalog_of(FULL, large=900)
+    rules = {"large": BY_TIME, "bare": NONE}
+    sold = replace(
+        sold,
+        plans=(
+            *(replace(each, proration=rules.get(each.key, FULL)) for each in sold.plans),
+            plan("tiny", 30, NONE),
+            plan("vast", 9_000, NONE),
+        ),
+    )
+    changes = [to(key, day(2 * number)) for number, key in enumerate(plans, start=1)]
+    timeline = Prorating(sold).prorated(compile_snapshot(company(*changes), 1))
+    index = CatalogIndex(sold, 1)
+    found = []
+    for number in range(1, len(plans) + 1):
+        entitlement = index.resolve(segment_at(timeline, day(2 * number)), "credits")
+        assert entitlement is not None
+        found.append(entitlement.limits[0].amount if entitlement.limits else 0)
+    return found
+
+
+def test_plans_that_are_changed_to_and_fro_mint_nothing() -> None:
+    assert [20 + 840, 860, 860, 860, 860] == mixed("large", "tiny", "large", "vast", "large")
+    assert [860, 0, 860] == mixed("large", "bare", "large")
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.sampled_from(["small", "large", "tiny", "vast", "bare"]), max_size=12))
+def test_no_window_grants_more_than_the_most_of_those_plans_that_give_of_it(
+    plans: list[str],
+) -> None:
+    assert all(amount is not None and 0 <= amount <= 900 for amount in mixed(*plans))
+
+
+def test_a_plan_that_has_had_none_of_a_window_takes_none_of_it() -> None:
+    assert [300, 40 + 780] == mixed("vast", "large")
+    assert [300, 300, 60 + 720] == mixed("tiny", "vast", "large")
 
 
 def test_sidecars_that_know_no_changes_of_overrides_are_told_the_same_amounts() -> None:
