@@ -51,6 +51,10 @@ class _Ask:
         told: dict[str, Any] = json.loads(done.stdout)
         return told
 
+    def shown(self, *words: str) -> str:
+        """What people read."""
+        return tallyd(*words, environment=self._places).stdout
+
     def kept(self, **wanted: int) -> dict[str, tuple[int, int]]:
         """What records add up to and what is kept, by feature and place."""
         told = self("reconcile", "--company", "acme", **wanted)
@@ -105,6 +109,24 @@ def test_what_is_kept_is_what_records_add_up_to_until_somebody_changes_it(
         "members: limit named": (2, 2),
     }
 
+    # A debt is repaid in part, what was burned last given back, and what is left of a grant void.
+    ask("credits", "grant", "acme", "credits", "3", "--id", "more")
+    events = ask("credits", "history", "acme")["events"]
+    record = next(event["record"] for event in reversed(events) if event["record"])
+    ask("credits", "refund", "acme", record)
+    ask("credits", "void", "acme", "more")
+    ask("seats", "release", "acme", "members", "bob")
+    ask("level", "set", "acme", "jobs", "9")
+    kept = ask.kept()
+    assert all(recorded == held for recorded, held in kept.values()), kept
+    assert sum(held for place, (_, held) in kept.items() if "debt" in place) < 5
+    assert ((9, 9), (1, 1)) == (kept["jobs: limit at_once"], kept["members: limit named"])
+
     with closing(sqlite3.connect(tmp_path / "control.db")) as database, database:
         database.execute("UPDATE counter SET total = total + 1 WHERE slot LIKE 'GRANT|%'")
-    assert ask.kept(exit_code=1)["credits: grant welcome"] == (12, 13)
+    recorded, held = ask.kept(exit_code=1)["credits: grant welcome"]
+    assert held == recorded + 1
+    rows = [line.split() for line in ask.shown("reconcile", "--company", "acme").splitlines()]
+    row = ["acme", "credits", "grant", "welcome", str(recorded), str(held), "-1"]
+    assert row in rows
+    assert "CREDITS" in ask.shown("replay", str(trace), "--format", "jsonl").upper()
