@@ -177,8 +177,8 @@ class ControlPlane:
         start(self._count_losses())
         for task in (RolloverTask, FillingTask, UnusedCreditsTask):
             start(task(self._workers, self._hub, self._metrics, self._sure_clock.now_us).run())
-        for each in (PlanTask, DebtTask):
-            start(each(self._workers, self._hub, self._clock).run())
+        start(PlanTask(self._workers, self._hub, self._clock).run())
+        start(DebtTask(self._workers, self._hub, self._metrics, self._clock).run())
         start(self._lease_task().run())
         start(self._seats.keep_up())
         self._health.start()

@@ -184,7 +184,7 @@ class World:
 
     def _repay(self) -> Collection[CounterKey]:
         debts = balances_in_debt(self._plane, FIRST_DEBT)
-        return repay_debts(self._plane, debts, self.now_us) if debts else ()
+        return repay_debts(self._plane, debts, self.now_us).changed if debts else ()
 
     def next_due(self, until_us: int) -> int | None:
         """When plane or sidecar have something to do by themselves, up to an instant."""

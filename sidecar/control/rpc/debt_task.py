@@ -1,4 +1,7 @@
-"""Has balances repay in the background what they owe, once something comes into force."""
+"""Has balances repay in the background what they owe, once something comes into force.
+
+Who holds something of what is in force meanwhile is asked to give it back.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from sidecar.control.metrics import ControlMetrics
 from sidecar.control.rpc.background import in_steps
 from sidecar.control.rpc.watch_hub import Hub
 from sidecar.control.rpc.workers import Workers
@@ -27,9 +31,12 @@ REST_S_MAX: Final = 5.0
 class DebtTask:
     """The background task. `clock` gives microseconds since the Unix epoch, as calls get them."""
 
-    def __init__(self, workers: Workers, hub: Hub, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, workers: Workers, hub: Hub, metrics: ControlMetrics, clock: Callable[[], int]
+    ) -> None:
         self._workers = workers
         self._hub = hub
+        self._metrics = metrics
         self._clock = clock
         self._after = FIRST_DEBT
         self._round_due_s = 0.0
@@ -45,9 +52,11 @@ class DebtTask:
                 return False
             self._round_due_s = began_s + ROUND_S
         debts = await self._workers.read(balances_in_debt, self._after)
-        changed = await self._workers.write(repay_debts, debts, self._clock()) if debts else ()
-        if changed:
-            self._hub.note_change()
+        if debts:
+            repaid = await self._workers.write(repay_debts, debts, self._clock())
+            if repaid.changed:
+                self._hub.note_change()
+            self._metrics.leases.recalled.add(self._hub.recall(repaid.holders))
         self._after = debts[-1] if len(debts) == DEBTS_AT_ONCE else FIRST_DEBT
         await asyncio.sleep(min((time.monotonic() - began_s) * REST_SHARE, REST_S_MAX))
         return self._after != FIRST_DEBT

@@ -85,6 +85,7 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
         self._metrics.sidecars.pushed(request.incarnation, pushed.added, pushed.oldest_accepted_us)
         self._hub.note_interest(request.incarnation, (total.company for total in pushed.totals))
         self._hub.pushed(request.incarnation, pushed.totals)
+        self._metrics.leases.recalled.add(self._hub.recall(pushed.recalls))
         return response
 
     async def FetchSnapshots(  # noqa: N802

@@ -2,7 +2,8 @@
 
 What usage costs and no sidecar had leases for is burned here, by the plane's own parts of the
 counters: from what nobody else may burn, in burn order, and the rest as a debt, past its floor if
-need be. A debt is repaid by whatever is in force and has something left.
+need be. A debt is repaid by whatever is in force and has something left; what sidecars hold of
+that is asked back while anything is owed, since it is to repay before it expires.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from sidecar.control.storage.credit_values import (
     CreditRepayment,
     EntryPart,
 )
-from sidecar.control.storage.lease_values import LeaseLook
+from sidecar.control.storage.lease_values import HOLDERS_MAX, LeaseLook
 from sidecar.control.storage.port import WriteTransaction
 from sidecar.control.storage.values import CORRECTIONS, CounterKey
 from sidecar.domain.bounds import FOREVER_US, INT64_MAX
@@ -66,6 +67,7 @@ class Balances:
         self._available: dict[CounterKey, int] = {}
         self._changes: dict[CounterKey, int] = defaultdict(int)
         self._entries: list[CreditEntry] = []
+        self._owing: dict[tuple[str, str], None] = {}
 
     def burn(self, burn: PlaneBurn) -> None:
         """Burn what usage of an instant has cost, whatever there is."""
@@ -89,12 +91,23 @@ class Balances:
         if debt <= 0:
             return
         sources = self._sources(company, feature, self._now_us)
-        parts, _ = split(debt, ((key, self._left(key, source)) for key, source in sources))
+        parts, owed = split(debt, ((key, self._left(key, source)) for key, source in sources))
         for key, part in parts:
             self._move(key, part)
             self._move(debt_key, -part)
         if parts:
             self._note(CreditEntryKind.REPAID, company, feature, parts)
+        if owed:
+            self._owing[company, feature] = None
+
+    def holders(self) -> list[tuple[str, CounterKey]]:
+        """Who holds leases of what would repay what is still owed; they are asked to give back."""
+        return [
+            (held.lease.incarnation, held.lease.key)
+            for company, feature in self._owing
+            for key, _ in self._sources(company, feature, self._now_us)
+            for held in self._finder.holders(key, HOLDERS_MAX)
+        ]
 
     def keep(self) -> Mapping[CounterKey, int]:
         """Write what has changed; by counter, how much."""

@@ -26,7 +26,10 @@ from sidecar.domain.credits.source_slots import OVERDRAFT_COUNTER, is_of_balance
 
 
 class Burns:
-    """Books burns of records within one transaction."""
+    """Books burns of records within one transaction.
+
+    `holders`: who holds what would repay what is owed after that, and of which counter.
+    """
 
     def __init__(self, transaction: WriteTransaction, attributor: Attributor, now_us: int) -> None:
         self._transaction = transaction
@@ -34,6 +37,7 @@ class Burns:
         self._now_us = now_us
         self._lacking: list[PlaneBurn] = []
         self._in_debt: dict[tuple[str, str], None] = {}
+        self.holders: list[tuple[str, CounterKey]] = []
 
     def book(
         self,
@@ -82,6 +86,7 @@ class Burns:
             self._in_debt[burn.company, burn.feature] = None
         for company, feature in self._in_debt:
             balances.repay(company, feature)
+        self.holders = balances.holders()
         return balances.keep()
 
     def _fits(self, record: Record) -> bool:

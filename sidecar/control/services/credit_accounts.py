@@ -4,7 +4,9 @@
 
 What is used is on the source's counter, and what is leased on its leases; so all of it is worked
 out where it is asked for, and adds up by itself. A void is complete once nothing is leased: until
-then holders may burn it, and what they do was counted before it.
+then holders may burn it, and what they do was counted before it. With the window's end leases end:
+what nobody is known to have burned has expired then, and what was burned before and is told later
+comes off that.
 """
 
 from __future__ import annotations
@@ -26,8 +28,8 @@ class SourceAccount(msgspec.Struct, frozen=True):
     """Where the amount of a source is, in micro-credits; see above for how it adds up.
 
     `burned`: by usage, refunds taken off. `lost`: refunded when it could not return. `leased`: what
-    sidecars may burn still, and have not told. `left`: can be leased. `overcommitted`: how much
-    more is used and leased than there is.
+    sidecars may burn still, and have not told; of a window that is over nothing. `left`: can be
+    leased. `overcommitted`: how much more is used and leased than there is.
     """
 
     amount: int
@@ -52,14 +54,15 @@ def account_of(
     """The account of a source by its counter. `elsewhere`: what is leased on counters of before."""
     found = transaction.lease_account(key, _ANYBODY)
     lost = transaction.credit_losses([key]).get(key, 0)
-    leased = found.outstanding_of_others + elsewhere
+    is_over = key.counter.window.end_us <= now_us and not key.counter.window.never_ends
+    leased = 0 if is_over else found.outstanding_of_others + elsewhere
     rest = amount - found.used - leased
     account = SourceAccount(
         amount, found.used - lost, lost, leased, overcommitted=max(0, -rest), left=max(0, rest)
     )
     if is_voided:
         return msgspec.structs.replace(account, voided=account.left, left=0)
-    if key.counter.window.end_us <= now_us and not key.counter.window.never_ends:
+    if is_over:
         return msgspec.structs.replace(account, expired=account.left, left=0)
     return account
 

@@ -56,6 +56,7 @@ class Pushed(msgspec.Struct, frozen=True):
     `watermark` is the run's last sequence. `added`: how many records were new to the ledger, and
     `unreadable`: how many of them could not be read; those are booked as such, and on no counter.
     `oldest_accepted_us`: when a sidecar accepted the first of those that could; `None`: none could.
+    `recalls`: who is asked to give back what would repay what is owed now, and of which counter.
     """
 
     watermark: int
@@ -63,6 +64,7 @@ class Pushed(msgspec.Struct, frozen=True):
     added: int
     unreadable: int = 0
     oldest_accepted_us: int | None = None
+    recalls: Sequence[tuple[str, CounterKey]] = ()
 
 
 class Welcome(msgspec.Struct, frozen=True):
@@ -167,9 +169,12 @@ def _accept(
             touched.update(dict.fromkeys(record.all_counters))
     new = records[verdict.known :]
     watermark, head, unreadable = known.watermark, known.head, 0
+    recalls: Sequence[tuple[str, CounterKey]] = ()
     if new:
         first = watermark + 1
-        corrected = _add(transaction, known.id, first, new, run, verdict, now_us, elapsed_us)
+        corrected, recalls = _add(
+            transaction, known.id, first, new, run, verdict, now_us, elapsed_us
+        )
         touched.update(dict.fromkeys(corrected))
         transaction.drop_losses(known.id, watermark + 1, run.last_sequence)
         unreadable = note_unreadable(transaction, known, new, now_us)
@@ -183,7 +188,7 @@ def _accept(
     if reached := follow(transaction, totals, now_us):
         totals = transaction.totals({**touched, **dict.fromkeys(reached)}, known.id)
     oldest_us = next((record.accepted_us for record in new if isinstance(record, Record)), None)
-    return Pushed(run.last_sequence, totals, len(new), unreadable, oldest_us)
+    return Pushed(run.last_sequence, totals, len(new), unreadable, oldest_us, recalls)
 
 
 def _add(
@@ -195,8 +200,11 @@ def _add(
     verdict: RunAccepted,
     now_us: int,
     elapsed_us: int,
-) -> Amounts:
-    """Add new records to ledger and counters; returns what the plane itself counted."""
+) -> tuple[Amounts, Sequence[tuple[str, CounterKey]]]:
+    """Add new records to ledger and counters.
+
+    Returns what the plane itself counted, and who is asked to give back what.
+    """
     records = by_first_ids(transaction, records)
     known_uses = transaction.key_uses(keys_of(records))
     duplicate_of, uses = find_duplicates(incarnation, first_sequence, records, known_uses)
@@ -243,7 +251,7 @@ def _add(
     version = transaction.next_ledger_version(now_us)
     corrected = {key: amount for key, amount in corrected.items() if amount}
     transaction.add_to_counters(incarnation, counted, version, corrected)
-    return {**corrected, **burns.burn_rest()}
+    return {**corrected, **burns.burn_rest()}, burns.holders
 
 
 def _correct(corrected: Amounts, record: Record, belongs: Sequence[CounterKey] | None) -> None:

@@ -126,6 +126,14 @@ class TermsFinder:
         """Leases on counters that a leased counter's limit had before, so many at most."""
         return self._earlier.holders(*self._known(key), key, limit)
 
+    def holders(self, key: CounterKey, limit: int) -> list[GrantedLease]:
+        """Leases that may be counted on a counter: on it, or on those that its limit had before.
+
+        Of each so many at most.
+        """
+        before = () if self.limit(key) is None else self.leases_before(key, limit)
+        return [*self._transaction.granted_leases(key, limit), *before]
+
     def is_balance(self, feature: str) -> bool:
         """Whether a feature is one of credits."""
         known = self._timelines.index(self._transaction).features.get(feature)

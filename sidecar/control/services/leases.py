@@ -8,7 +8,7 @@ was granted is written before another's account is read.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -138,6 +138,7 @@ class _Granter:
         self._now_us = now_us
         self._presence = Presence(transaction, watching, now_us)
         self._changed: list[StoredLease] = []
+        self._returned: list[CounterKey] = []
         self._known: set[CounterKey] = set()
 
     def answers(self, requests: Sequence[LeaseRequest]) -> list[LeaseResult]:
@@ -148,8 +149,8 @@ class _Granter:
         self._known = self._transaction.known_counters(keys)
         return [self.answer(request) for request in requests]
 
-    def _repay(self, keys: Sequence[CounterKey]) -> None:
-        """Have balances repay what is owed, before anything of them is leased."""
+    def _repay(self, keys: Iterable[CounterKey]) -> None:
+        """Have balances repay what is owed: before anything is leased, and by what came back."""
         wanted = {(key.company, key.feature): None for key in keys}
         balances = [each for each in wanted if self._finder.is_balance(each[1])]
         if balances:
@@ -179,6 +180,7 @@ class _Granter:
         if not self._changed:
             return None
         self._transaction.put_leases(self._changed)
+        self._repay(self._returned)
         return self._transaction.next_lease_revision()
 
     def _recalled(self, key: CounterKey, verdict: LeaseVerdict) -> LeaseResult:
@@ -217,5 +219,8 @@ class _Granter:
                 since_us=account.since_us if outstanding else self._now_us,
             )
         )
-        if result.granted > (0 if account.released else account.granted):
+        granted = 0 if account.released else account.granted
+        if result.granted > granted:
             self.windows[key.counter.window] = None
+        elif result.granted < granted:
+            self._returned.append(key)

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from sidecar.domain.credits.source_slots import grant_in
 from sidecar.domain.leases.model import LeaseEntry, LeaseNeed, LeaseRequest, LeaseResult, LeaseWish
 from sidecar.domain.leases.sizing import lead_us, refill_at, smoothed, wanted
 from sidecar.domain.limits.counters import CounterName, is_level
@@ -189,7 +190,9 @@ class HeldLeases:
         counter, window = entry.counter, entry.counter.counter.window
         if window.end_us <= at_us:
             self.forget(counter)
-            return None
+            # Late usage may burn of a grant what nobody holds.
+            unused = grant_in(counter.counter.slot) is not None and entry.granted > entry.own
+            return LeaseWish(counter, gives_back=True) if unused else None
         known = self._held.get(counter)
         if entry.waits and (known is None or known.unanswered):
             # What the plane may have granted lies there for nobody until it is told.

@@ -133,10 +133,10 @@ class RestingInvariants(CreditInvariants):
     def _look_at_grant(self, given: Given, told: credits_pb2.CreditAccount, lost: int) -> None:
         world = self._world
         used, _, by_holder = account_of(world.plane.store, grant_name(given))
-        leased = sum(by_holder.values())
-        rest = given.amount - used - leased
         is_voided = given.voided_us is not None
         is_over = given.expires_us <= world.plane.now_us
+        leased = 0 if is_over else sum(by_holder.values())
+        rest = given.amount - used - leased
         there = told.left + told.expired + told.voided
         is_where_it_is = (
             told.amount == given.amount

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from sidecar.api.sync.v1 import sync_pb2
@@ -192,7 +192,8 @@ class Plane:
             self._filler.step(self.store, self.sure_us)
         debts = balances_in_debt(self.store, FIRST_DEBT)
         if debts:
-            repay_debts(self.store, debts, self.now_us)
+            repaid = repay_debts(self.store, debts, self.now_us)
+            self.recall(repaid.holders)
         noted_us = heard_within_us(self.release_us) // 2
         if self.timeline.now_us - self._noted_us >= noted_us - MAINTAIN_US:
             self._noted_us = self.timeline.now_us
@@ -207,12 +208,16 @@ class Plane:
         while more:
             watching, now_us = self.streams.watching(), self.sure_us
             look = self._looker.look(self.store, after, watching, now_us)
-            for holder, key in look.recalls:
-                self.streams.recall(holder, [_address(key)])
+            self.recall(look.recalls)
             if look.releases and now_us >= self._begun_us + self.release_us:
                 with self.given_up.noted(self.store, self._heard_since(self.release_us)):
                     release(self.store, look.releases, watching, now_us, self.release_us)
             after, more = look.after, look.after is not None
+
+    def recall(self, recalls: Iterable[tuple[str, CounterKey]]) -> None:
+        """Ask holders who watch to give back leases."""
+        for holder, key in recalls:
+            self.streams.recall(holder, [_address(key)])
 
     def _heard_since(self, ago_us: int) -> set[str]:
         """Who was there in the last so many microseconds, within what a clock was set by."""
@@ -244,8 +249,7 @@ def _request_leases(plane: Plane, request: sync_pb2.RequestLeasesRequest) -> Ans
     while plane.lease_groups:
         plane.lease_groups.answer_next(plane.store, plane.now_us, plane.streams.watching())
     response = call.response(plane.now_us)
-    for holder, key in call.recalls:
-        plane.streams.recall(holder, [_address(key)])
+    plane.recall(call.recalls)
     plane.note_grants(request, response)
     return response
 
@@ -256,7 +260,10 @@ def _report_leases(plane: Plane, request: sync_pb2.ReportLeasesRequest) -> Answe
 
 def _push(plane: Plane, request: sync_pb2.PushUsageRequest) -> Answer:
     plane.has_pushed = True
-    return sync_answers.push(plane.store, request, plane.now_us, plane.timeline.now_us)[0]
+    now_us, elapsed_us = plane.now_us, plane.timeline.now_us
+    answer, pushed = sync_answers.push(plane.store, request, now_us, elapsed_us)
+    plane.recall(pushed.recalls)
+    return answer
 
 
 def _get_totals(plane: Plane, request: sync_pb2.GetTotalsRequest) -> Answer:

@@ -9,6 +9,7 @@ from typing import Final
 from sidecar.api.sync.v1 import sync_pb2
 from sidecar.control.services import apply
 from sidecar.control.services.apply import Desired
+from sidecar.control.services.ingest import Pushed
 from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import CounterKey
 from sidecar.domain.catalog.model import Catalog, Limit
@@ -79,12 +80,12 @@ class BurningPlane(Plane):
         apply.apply(self.store, Desired(catalog, companies), self.now_us)
         self.fill()
 
-    def push(self, *records: bytes, who: str = ALICE) -> None:
+    def push(self, *records: bytes, who: str = ALICE) -> Pushed:
         """Have a sidecar push records."""
         writer = self.writers.setdefault(who, Writer(who))
         first = len(writer.records) + 1
         writer.write(*records)
-        writer.push(self.store, first, now_us=self.now_us)
+        return writer.push(self.store, first, now_us=self.now_us)
 
     def used(self, counter: CounterRef, name: str = "acme") -> int:
         """What is on a counter of the balance."""

@@ -102,10 +102,10 @@ def test_a_grant_that_starts_later_repays_then(plane: CreditPlane) -> None:
     assert plane.grant(later).repaid == 0
     debts = balances_in_debt(plane.store, ("", ""))
     assert debts == [("acme", "credits")]
-    assert not repay_debts(plane.store, debts, plane.now_us)
+    assert not repay_debts(plane.store, debts, plane.now_us).changed
 
     plane.now_us += HOUR_US
-    assert 2 == len(repay_debts(plane.store, debts, plane.now_us))
+    assert 2 == len(repay_debts(plane.store, debts, plane.now_us).changed)
 
     assert plane.accounts()["welcome"].burned == 30
     assert plane.balance().debt == 0

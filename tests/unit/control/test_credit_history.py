@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.control.services import credit_history
+from sidecar.control.services.credit_accounts import SourceAccount
 from sidecar.control.services.credit_history import (
     HistoryEvent,
     HistoryPlace,
@@ -160,6 +161,20 @@ def test_a_void_is_told_with_what_it_took(plane: _Plane) -> None:
     plane.void()
 
     assert _told(plane.history())[-1] == ("VOIDED", 55)
+
+
+def test_what_was_leased_and_not_burned_has_expired_with_its_grant(plane: _Plane) -> None:
+    soon = grant("soon", 100, expires_us=NOW_US + DAY_US)
+    plane.grant(soon)
+    plane.lease(counter(soon), 60)
+    plane.use((counter(soon), 30))
+    plane.now_us = NOW_US + DAY_US
+
+    assert plane.accounts()["soon"] == SourceAccount(100, burned=30, expired=70)
+    assert _told(plane.history())[-1] == ("EXPIRED", 70)
+
+    plane.burn(counter(soon), 20)  # before the expiry, and told late
+    assert plane.accounts()["soon"] == SourceAccount(100, burned=50, expired=50)
 
 
 def test_a_history_is_of_a_company_that_is_there(plane: _Plane) -> None:

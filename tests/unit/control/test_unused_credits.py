@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from sidecar.control.services import apply
 from sidecar.control.services.apply import Desired
+from sidecar.control.services.lease_maintenance import LeaseLooker
 from sidecar.control.services.subscriptions import change_subscription
 from sidecar.control.services.unused_credits import (
     COMPANIES_AT_ONCE,
@@ -158,6 +159,19 @@ def test_what_is_leased_is_void_once_it_is_given_back(store: PlaneStore) -> None
     plane.burn(counter(BOUGHT), 10)
     plane.give_back(counter(BOUGHT), 10)
     assert (10, 190) == (plane.accounts()["bought"].burned, plane.accounts()["bought"].voided)
+
+
+def test_who_holds_what_a_renewal_has_voided_is_asked_to_give_it_back(store: PlaneStore) -> None:
+    plane = plane_of(store, VOID)
+    plane.lease(counter(GIVEN), 30)
+    end(plane, cancel_us=ENDS_US)
+    change_subscription(store, "acme", RenewSubscription(), NOW, plane.now_us)
+
+    look = LeaseLooker(DAY_US).look(store, None, {ALICE}, plane.now_us)
+
+    assert [(ALICE, counter(GIVEN))] == [(who, key.counter) for who, key in look.recalls]
+    plane.give_back(counter(GIVEN), 0)
+    assert 100 == plane.accounts()["given"].voided
 
 
 def test_a_cancellation_now_is_swept_like_one_that_was_planned(store: PlaneStore) -> None:

@@ -7,11 +7,13 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
+from sidecar.domain.credits.source_slots import grant_slot
 from sidecar.domain.leases.model import (
     LeaseEntry,
     LeaseStatus,
     LeaseWish,
 )
+from sidecar.domain.limits.counters import CounterName, CounterRef
 from sidecar.domain.time.units import DAY_US, SECOND_US
 from sidecar.domain.time.windows import Window
 from sidecar.sync.machine.held_leases import LeasePace
@@ -174,5 +176,21 @@ def test_what_was_answered_is_not_told_again() -> None:
     bench.need(1)
     bench.answer(bench.ask(), LeaseStatus.EXHAUSTED)
     bench.look(replace(bench.entry(), waits=True))
+    bench.now_us += GATHERED_US
+    assert isinstance(bench.next(), Rest)
+
+
+def test_what_a_grant_of_credits_had_left_at_its_expiry_is_given_back() -> None:
+    bench = MachineBench()
+    grant = CounterName("acme", "credits", CounterRef(grant_slot("welcome"), (), DAY))
+    bench.grant(8, grant)
+    assert [] == bench.look(bench.entry(grant), at_us=DAY.end_us)
+    assert [LeaseWish(grant, gives_back=True)] == list(bench.gathered().wishes)
+
+
+def test_of_a_limits_window_that_is_over_nothing_is_given_back() -> None:
+    bench = MachineBench()
+    bench.grant(8)
+    assert [] == bench.look(bench.entry(), at_us=DAY.end_us)
     bench.now_us += GATHERED_US
     assert isinstance(bench.next(), Rest)
