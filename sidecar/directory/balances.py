@@ -8,6 +8,7 @@ import msgspec
 
 from sidecar.directory.meters import CounterAddress, Meter
 from sidecar.domain.company.model import CompanySnapshot, Segment
+from sidecar.domain.credits.source_slots import OVERDRAFT_COUNTER
 from sidecar.domain.credits.sources import CreditSource, sources_at
 from sidecar.domain.entitlement.resolve import Entitlement
 from sidecar.domain.limits.counters import CounterName
@@ -57,6 +58,13 @@ class Balance:
     def overdraft(self) -> int:
         """What may be owed, in micro-credits."""
         return self._entitlement.overdraft
+
+    @property
+    def debt_key(self) -> bytes:
+        """Of the counter of what is owed, also where nothing may be."""
+        company, feature = self._snapshot.company, self._entitlement.feature.key
+        base = keys.counter_base(company, feature, OVERDRAFT_COUNTER.slot, ())
+        return keys.counter_key(base, OVERDRAFT_COUNTER.window.start_us)
 
     @property
     def low(self) -> tuple[int, ...]:

@@ -73,6 +73,15 @@ def usage_of_balance(
     return balance.sources()
 
 
+def debt_of(transaction: Transaction, company: ResolvedCompany, feature: str) -> int:
+    """What a credits feature's balance owes, also where it may not, in micro-credits."""
+    resolved = company.feature(feature)
+    if resolved is None or resolved.balance is None:
+        return 0
+    counter = transaction.counter(resolved.balance.debt_key)
+    return 0 if counter is None else max(0, counter.used)
+
+
 def has_happened(admission: Admission) -> bool:
     """Whether a request is burned whatever there is: it is a report, or a fail policy allows."""
     return admission.mode is GrantMode.RECORD_ONLY

@@ -25,7 +25,7 @@ from sidecar.domain.nearest import lacks
 from sidecar.domain.seats.rules import generation_counted
 from sidecar.domain.slices import Slices
 from sidecar.domain.time.company_windows import generation_of
-from sidecar.engine.balance_reading import usage_of_balance
+from sidecar.engine.balance_reading import debt_of, usage_of_balance
 from sidecar.engine.limit_usage import read_limit_usage
 from sidecar.engine.plane_status import PlaneStatus
 from sidecar.storage.store import Store
@@ -144,9 +144,11 @@ class StateReader:
     ) -> tuple[tuple[LimitState, ...], BalanceState]:
         """The sources of a balance, each as a limit is told; grants never start anew. Their sum."""
         key = resolved.entitlement.feature.key
-        found = self._store.transact(
-            lambda transaction: usage_of_balance(
-                transaction, company, key, now_us, now_us, authority=self._plane_status.authority
+        authority = self._plane_status.authority
+        found, debt = self._store.transact(
+            lambda transaction: (
+                usage_of_balance(transaction, company, key, now_us, now_us, authority=authority),
+                debt_of(transaction, company, key),
             )
         )
         limits = tuple(
@@ -156,7 +158,7 @@ class StateReader:
             )
             for each, usage in found
         )
-        return limits, balance_state(found)
+        return limits, balance_state(found, debt)
 
     def _usage(
         self, subject: Subject, company: ResolvedCompany, resolved: ResolvedFeature, now_us: int
@@ -183,15 +185,15 @@ class StateReader:
         return limits, tuple(reading.rates)
 
 
-def balance_state(found: Sequence[tuple[BalanceSource, QuotaUsage]]) -> BalanceState:
-    """What the sources of a balance are together."""
-    left = available = 0
+def balance_state(found: Sequence[tuple[BalanceSource, QuotaUsage]], debt: int) -> BalanceState:
+    """What the sources of a balance are together, less what is owed."""
+    left, available = -debt, 0
     granted: dict[tuple[bool, str], int] = {}
     for each, usage in found:
         source, rest = each.source, remaining(usage)
-        left += part_of_balance(source, usage)
         available += INT64_MAX if rest is None else rest
         if source.counter != OVERDRAFT_COUNTER:
+            left += part_of_balance(source, usage)
             limit = source.limit
             granted[source.by_limit, limit.id] = (limit.amount or 0) + limit.packs
     return BalanceState(min(INT64_MAX, left), min(INT64_MAX, available), granted)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sidecar.api.control.v1 import credits_pb2
 from sidecar.control.rpc.credit_answers import (
     PAGE_DEFAULT,
@@ -21,6 +23,11 @@ from sidecar.domain.errors import InvalidInput
 from sidecar.domain.text import KNOWN_NAMES, NEW_NAMES
 from sidecar.shared.convert.times import instant, timestamp
 from sidecar.shared.page_tokens import bad_token, decode_place, encode_place
+
+_IS_NO_RECORD: Final = (
+    "must be the id of a usage record, as answers and history tell it: "
+    "a UUID of 36 characters in lower case, '-' and a number"
+)
 
 
 def history(
@@ -78,10 +85,13 @@ def refund_credits(
 def _record_of(text: str) -> tuple[str, int]:
     """Incarnation and sequence of a record by its id."""
     incarnation, _, sequence = text.rpartition("-")
-    require_incarnation(incarnation, "record")
+    try:
+        require_incarnation(incarnation, "record")
+    except InvalidInput:
+        raise InvalidInput("record", _IS_NO_RECORD) from None
     number = int(sequence) if sequence.isascii() and sequence.isdecimal() else 0
     if not 1 <= number <= INT64_MAX:
-        raise InvalidInput("record", "must be the id of a usage record")
+        raise InvalidInput("record", _IS_NO_RECORD)
     return incarnation, number
 
 

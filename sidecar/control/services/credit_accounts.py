@@ -41,6 +41,11 @@ class SourceAccount(msgspec.Struct, frozen=True):
     voided: int = 0
     overcommitted: int = 0
 
+    @property
+    def unburned(self) -> int:
+        """What of it nobody is known to have burned, and may be; never below 0."""
+        return max(0, self.left + self.leased - self.overcommitted)
+
 
 def account_of(
     transaction: ReadTransaction,

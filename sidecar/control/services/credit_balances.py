@@ -40,9 +40,12 @@ class FeatureBalance(msgspec.Struct, frozen=True):
 
     @property
     def balance(self) -> int:
-        """What can be spent now, less what is owed and overcommitted."""
-        over = sum(held.account.overcommitted for held in self.sources if held.in_force)
-        return self.left + self.leased - over - self.debt
+        """What is left in force less what is owed.
+
+        Of each source by itself: one of which more is used than there is takes nothing of others.
+        """
+        unburned = sum(held.account.unburned for held in self.sources if held.in_force)
+        return unburned - self.debt
 
     @property
     def upcoming(self) -> int:

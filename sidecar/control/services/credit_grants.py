@@ -35,6 +35,7 @@ from sidecar.domain.company.credit_grants import in_burn_order
 from sidecar.domain.company.model import CompanyGrant
 from sidecar.domain.company.timeline import HISTORY_US
 from sidecar.domain.credits.grants import CreditGrant, GrantKind, require_grant, require_unexpired
+from sidecar.domain.credits.sources import source_names
 from sidecar.domain.errors import (
     Conflict,
     FailedPrecondition,
@@ -228,7 +229,18 @@ def _work_out(
         grant = msgspec.structs.replace(grant, id=made)
     require_unexpired(grant, now_us)
     require_grant(grant)
+    _require_own_name(transaction, company, wanted.feature, grant.id)
     return company, StoredGrant(id_, wanted.feature, grant, now_us, wanted.reason), True
+
+
+def _require_own_name(
+    transaction: ReadTransaction, company: StoredCompany, feature: str, id_: str
+) -> None:
+    stored = transaction.catalog()
+    catalog = Catalog() if stored is None else stored.catalog
+    if id_ in source_names(catalog, company.company, feature):
+        message = f"is what another source of {feature!r} is called: {id_!r}"
+        raise InvalidInput(f"{_FIELD}id", message)
 
 
 def _make_room(

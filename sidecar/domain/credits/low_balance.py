@@ -1,7 +1,8 @@
 """When a balance of credits is low: it has fallen to a threshold, or below. In micro-credits.
 
-What counts is what is left in force less what is owed: what may be owed is no balance. A threshold
-is met once, by whatever takes the balance past it, and again after it has risen above it.
+What counts is what is left in force, of each source by itself, less what is owed: what may be owed
+is no balance. A threshold is met once, by whatever takes the balance past it, and again after it
+has risen above it.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ def reached(thresholds: Sequence[int], before: int, after: int) -> tuple[int, ..
 
 
 def part_of_balance(source: CreditSource, usage: QuotaUsage) -> int:
-    """What a source adds to the balance: what is left of it; of the overdraft, what is owed."""
-    left = remaining(usage)
-    if left is None:
-        return INT64_MAX
+    """What a source adds to the balance: what is left of it; of the overdraft, what is owed.
+
+    Never below 0 but for what is owed, which may be more than the overdraft allows.
+    """
     if source.counter == OVERDRAFT_COUNTER:
-        return left - (source.limit.amount or 0)
-    return left
+        return -max(0, usage.used)
+    left = remaining(usage)
+    return INT64_MAX if left is None else left

@@ -18,8 +18,9 @@ from typing import Final
 import msgspec
 
 from sidecar.domain.bounds import FOREVER_US
-from sidecar.domain.catalog.model import Limit
-from sidecar.domain.company.model import CompanySnapshot, Phase
+from sidecar.domain.catalog.model import Catalog, Limit
+from sidecar.domain.catalog.versions import all_versions
+from sidecar.domain.company.model import Company, CompanySnapshot, Phase
 from sidecar.domain.credits.grants import CreditGrant, burn_order
 from sidecar.domain.credits.source_slots import OVERDRAFT_COUNTER, counter_of_grant
 from sidecar.domain.entitlement.resolve import Entitlement
@@ -62,6 +63,18 @@ def grant_source(grant: CreditGrant) -> CreditSource:
 def overdraft_limit(overdraft: int) -> Limit:
     """What may be owed, in micro-credits, as a limit on the counter of what is."""
     return Limit(OVERDRAFT, _EVER, overdraft)
+
+
+def source_names(catalog: Catalog, company: Company, feature: str) -> set[str]:
+    """What sources of a balance are called that are no one-off grants, whatever plan is held.
+
+    Answers tell parts of a cost by these names, so no one-off grant is called so.
+    """
+    sold = [grant for plan in all_versions(catalog) for grant in plan.entitlements]
+    sold += [each.grant for add_on in catalog.add_ons for each in add_on.entitlements]
+    sold += [given.entitlement for given in company.overrides]
+    names = {limit.id for grant in sold if grant.feature == feature for limit in grant.limits}
+    return names | {OVERDRAFT}
 
 
 def grants_of(snapshot: CompanySnapshot, feature: str) -> list[CreditGrant]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
+from sidecar.control.services import apply
+from sidecar.control.services.apply import Desired
 from sidecar.control.services.credit_accounts import SourceAccount
 from sidecar.control.services.credit_balances import get_balances
 from sidecar.control.services.credit_debts import balances_in_debt, repay_debts
@@ -12,10 +15,23 @@ from sidecar.control.storage.port import PlaneStore
 from sidecar.domain.credits.grants import GrantKind
 from sidecar.domain.errors import InvalidInput, NotFound
 from sidecar.domain.time.units import DAY_US, HOUR_US
-from tests.unit.control.credit_plane import DAILY_COUNTER, CreditPlane, counter, grant
+from tests.unit.control.credit_plane import (
+    CATALOG,
+    DAILY,
+    DAILY_COUNTER,
+    CreditPlane,
+    counter,
+    grant,
+)
 from tests.unit.control.support import NOW_US
 
 WELCOME = grant()
+_PRO = replace(
+    CATALOG.plans[0],
+    entitlements=(replace(CATALOG.plans[0].entitlements[0], limits=(replace(DAILY, amount=40),)),),
+)
+LOWERED = replace(CATALOG, plans=(_PRO, *CATALOG.plans[1:]))
+"""Of what recurs daily 40 are left of 100."""
 
 
 @pytest.fixture
@@ -35,6 +51,27 @@ def test_a_balance_is_what_recurs_and_what_was_granted(plane: CreditPlane) -> No
     assert found.sources[1].account == SourceAccount(100, burned=40, leased=10, left=50)
     assert (found.left, found.leased, found.balance) == (1_057, 10, 1_067)
     assert (found.debt, found.overdraft) == (0, 50)
+
+
+def test_a_source_of_which_too_much_is_used_takes_nothing_of_others(plane: CreditPlane) -> None:
+    plane.grant(WELCOME)
+    plane.lease(DAILY_COUNTER, 100)
+    plane.burn(DAILY_COUNTER, 90)
+    apply.apply(plane.store, Desired(LOWERED), plane.now_us)
+
+    found = plane.balance()
+
+    assert found.sources[1].account.overcommitted == 60
+    assert (found.left, found.leased, found.balance) == (1_000, 10, 1_000)
+
+
+def test_what_is_leased_of_a_lowered_amount_is_left_as_far_as_there_is_some(
+    plane: CreditPlane,
+) -> None:
+    plane.lease(DAILY_COUNTER, 100)
+    plane.burn(DAILY_COUNTER, 10)
+    apply.apply(plane.store, Desired(LOWERED), plane.now_us)
+    assert plane.balance().balance == 30
 
 
 def test_what_recurs_is_there_anew_in_the_next_window(plane: CreditPlane) -> None:

@@ -112,6 +112,9 @@ def test_the_plane_makes_ids_that_grow(plane: CreditPlane) -> None:
         (grant(amount=INT64_MAX + 1), "grant.amount"),
         (grant(priority=-1), "grant.priority"),
         (grant("a\nb"), "grant.id"),
+        (grant("overdraft"), "grant.id"),
+        (grant("nothing"), "grant.id"),  # a limit of the company's plan
+        (grant("daily"), "grant.id"),  # one of another plan, to which it may change
         (grant(expires_us=NOW_US), "grant.expires_us"),
         (grant(effective_us=NOW_US + 9, expires_us=NOW_US + 9), "grant.expires_us"),
     ],

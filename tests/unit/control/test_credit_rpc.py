@@ -158,6 +158,16 @@ async def test_a_refund_that_cannot_be_is_refused(
         )
 
 
+async def test_who_asks_for_a_refund_of_no_record_is_told_what_its_id_looks_like(
+    store: PlaneStore,
+) -> None:
+    async with running(store) as calls:
+        service = _service(store, calls)
+        request = credits_pb2.RefundCreditsRequest(company="acme", record="acme-1")
+        with pytest.raises(grpc.aio.AioRpcError, match=r"UUID of 36 .* and a number"):
+            await service.RefundCredits(request)
+
+
 @pytest.mark.parametrize("token", ["x", "bm9uc2Vuc2U"])
 async def test_a_token_that_is_none_is_refused(store: PlaneStore, token: str) -> None:
     async with running(store) as calls:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+import pytest
+
+from sidecar.domain.credits.source_slots import OVERDRAFT_COUNTER
 from sidecar.domain.limits.usage import QuotaUsage, remaining
 from sidecar.domain.slices import whole
 from sidecar.domain.time.units import DAY_US
@@ -16,8 +19,8 @@ from tests.support.inside import Inside
 SOON: Final = NOW_US + DAY_US
 
 
-def sidecar() -> Inside:
-    content = credits_catalog({"calls": [costs(1)]}, recurring(amount=10), overdraft=4)
+def sidecar(overdraft: int = 4) -> Inside:
+    content = credits_catalog({"calls": [costs(1)]}, recurring(amount=10), overdraft=overdraft)
     inside = Inside(content, company())
     inside.grant(one_off("gift", 5, priority=2), one_off("later", 5, from_us=SOON))
     return inside
@@ -48,3 +51,12 @@ def test_who_watches_a_balance_sees_its_sources_and_what_comes_into_force() -> N
     inside.now_us = SOON
     state = watched(inside)
     assert ["monthly", "later", "gift", "overdraft"] == [each.usage.id for each in state.limits]
+
+
+@pytest.mark.parametrize("overdraft", [0, 4])
+def test_all_that_is_owed_is_off_the_balance_whatever_may_be(overdraft: int) -> None:
+    inside = sidecar(overdraft)
+    inside.opened.count(9, OVERDRAFT_COUNTER, feature=CREDITS)
+    balance = watched(inside).balance
+    assert balance is not None
+    assert (6, 15) == (balance.left, balance.available)

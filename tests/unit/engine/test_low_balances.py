@@ -7,8 +7,16 @@ import pytest
 from sidecar.api.enforcement.v1 import enforcement_pb2 as pb
 from sidecar.domain.catalog.model import Limit
 from sidecar.domain.credits.low_balance import reached
+from sidecar.domain.credits.source_slots import OVERDRAFT_COUNTER
 from tests.support.build import LIFETIME, company
-from tests.support.burning import costs, credits_catalog, one_off, recurring, with_low_balances
+from tests.support.burning import (
+    CREDITS,
+    costs,
+    credits_catalog,
+    one_off,
+    recurring,
+    with_low_balances,
+)
 from tests.support.inside import Inside
 
 
@@ -64,6 +72,12 @@ def test_what_may_be_owed_is_no_balance() -> None:
     assert [50] == told(inside.decide(50))
     assert [0] == told(inside.decide(60))
     assert [] == told(inside.decide(60))
+
+
+def test_all_that_is_owed_is_off_the_balance_also_past_what_may_be() -> None:
+    inside = sidecar(recurring(amount=55), overdraft=3)
+    inside.opened.count(9, OVERDRAFT_COUNTER, feature=CREDITS)
+    assert [] == told(inside.decide(10))  # from 46: by what is owed it was below 50 already
 
 
 def test_a_balance_that_rose_is_told_again() -> None:

@@ -68,7 +68,8 @@ def state(*sources: tuple[CreditSource, QuotaUsage]) -> FeatureState:
         for source, usage in sources
     ]
     limits = tuple(LimitState(usage, 0) for _, usage in sources)
-    return FeatureState(CREDITS, entitlement, limits=limits, balance=balance_state(found))
+    debt = sum(usage.used for source, usage in sources if source.counter == OVERDRAFT_COUNTER)
+    return FeatureState(CREDITS, entitlement, limits=limits, balance=balance_state(found, debt))
 
 
 def told(before: FeatureState, now: FeatureState) -> list[str]:

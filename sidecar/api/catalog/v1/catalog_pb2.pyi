@@ -2095,7 +2095,9 @@ class CreditGrant(_message.Message):
     EFFECTIVE_FIELD_NUMBER: _builtins.int
     EXPIRES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Its id, unique among the company's. 1 to 128 bytes of printable UTF-8."""
+    """Its id, unique among the company's. 1 to 128 bytes of printable UTF-8; not the name of another source: "overdraft", or a limit's of
+    the feature.
+    """
     feature: _builtins.str
     """Key of the CREDITS feature on whose balance it is."""
     amount: _builtins.int

@@ -82,15 +82,15 @@ class CreditAccount(_message.Message):
     lost: _builtins.int
     """Refunded when it could not return any more."""
     leased: _builtins.int
-    """What sidecars may burn still, or have burned and not told."""
+    """What sidecars may burn still, or have burned and not told; nothing once its window is over."""
     left: _builtins.int
     """What is left beside that."""
     expired: _builtins.int
-    """What was left at the expiry."""
+    """What was left at the expiry, leased or not; less what was burned before that and is told later."""
     voided: _builtins.int
     """What a void took."""
     overcommitted: _builtins.int
-    """How much more is burned and leased than there is."""
+    """How much more is burned and leased than there is: of what was lowered, or a pack that is gone."""
     def __init__(
         self,
         *,
@@ -449,7 +449,9 @@ Global___CreditSource: _TypeAlias = CreditSource  # noqa: Y015
 
 @_typing.final
 class CreditBalance(_message.Message):
-    """What a company has of a feature of credits. balance = left + leased - debt, of sources in force; less what is overcommitted."""
+    """What a company has of a feature of credits. balance = what is left of each source in force, never below 0, less what is owed: that is
+    left + leased - debt, where nothing is overcommitted. What is overcommitted of a source takes nothing of others.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -464,7 +466,7 @@ class CreditBalance(_message.Message):
     feature: _builtins.str
     """Key of the feature."""
     balance: _builtins.int
-    """What can be spent now, less what is owed."""
+    """What is left in force, less what is owed; sidecars, watches and low balances tell the same."""
     left: _builtins.int
     """Left of sources in force."""
     leased: _builtins.int
@@ -714,7 +716,7 @@ class RefundCreditsRequest(_message.Message):
     company: _builtins.str
     """Id of the company."""
     record: _builtins.str
-    """Id of the usage record."""
+    """Id of the usage record: a UUID, "-" and a number."""
     feature: _builtins.str
     """Key of the feature of credits. Empty: that of which the record burned credits, if it is one."""
     amount: _builtins.int
