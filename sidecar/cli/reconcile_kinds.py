@@ -1,9 +1,10 @@
 """What the records of a company add up to, held against what is kept of it at the control plane.
 
 Of credits: what records burned, and what was refunded and repaid, by source of a balance, against
-the source's counter. Of levels: the sum of all changes, against what is in use. Of seats: who has
-one, against how many are held. What is kept is read before and after the records: only where
-both are the same has nothing come in between.
+the source's counter. Of levels: the sum of all changes, against what is in use, which is more where
+several took back the same: no level falls below nothing. Of seats: who has one, against how many
+are held. What is kept is read before and after the records: only where both are the same has
+nothing come in between.
 """
 
 from __future__ import annotations

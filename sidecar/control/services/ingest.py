@@ -27,6 +27,7 @@ from sidecar.control.services.close_windows import follow
 from sidecar.control.services.filling import Arrivals
 from sidecar.control.services.lease_recovery import note_older_state
 from sidecar.control.services.level_booking import book_levels
+from sidecar.control.services.level_corrections import LevelCorrections
 from sidecar.control.services.losses import (
     LostStore,
     note_ledger_loss,
@@ -211,6 +212,7 @@ def _add(
     duplicate_of = book_levels(transaction, incarnation, first_sequence, records, duplicate_of)
     attributor = Attributor(transaction, now_us)
     arrivals, burns = Arrivals(transaction, incarnation), Burns(transaction, attributor, now_us)
+    levels = LevelCorrections(transaction)
     counted: Amounts = defaultdict(int)
     corrected: Amounts = defaultdict(int)
     lines: list[Booked] = []
@@ -229,6 +231,7 @@ def _add(
         if not duplicated:
             belongs = arrivals.with_filled(belongs, record, first_sequence + at, data)
         _correct(corrected, record, belongs)
+        levels.book(record, record.counters if belongs is None else belongs)
         lines.append(
             LedgerLine(
                 company=record.company,
@@ -251,6 +254,7 @@ def _add(
     version = transaction.next_ledger_version(now_us)
     corrected = {key: amount for key, amount in corrected.items() if amount}
     transaction.add_to_counters(incarnation, counted, version, corrected)
+    levels.write(version)
     return {**corrected, **burns.burn_rest()}, burns.holders
 
 

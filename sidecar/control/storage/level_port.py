@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple, Protocol
+from uuid import UUID
 
+from sidecar.control.storage.values import CounterKey
 from sidecar.domain.levels.billing import ChangeAt
+
+_EXCESS: Final = (2**64 - 1) << 64
 
 
 class LevelInstant(NamedTuple):
@@ -14,6 +18,19 @@ class LevelInstant(NamedTuple):
     company: str
     feature: str
     at_us: int
+
+
+def excess_part(at_us: int) -> str:
+    """The part of a counter that was taken back too much at an instant, as `CORRECTIONS` is one.
+
+    It stands in for an incarnation, and is none: none has an id of this version.
+    """
+    return str(UUID(int=_EXCESS | at_us))
+
+
+def excess_us(part: UUID) -> int:
+    """The instant of such a part, in microseconds since the Unix epoch."""
+    return part.int ^ _EXCESS
 
 
 class LevelReads(Protocol):
@@ -33,10 +50,18 @@ class LevelReads(Protocol):
         """Id of the record that a line repeats; empty where it repeats none, or is not there."""
         ...
 
+    def level_excesses(self, key: CounterKey) -> dict[int, int]:
+        """What was taken back too much of a counter, above 0 each, by the instants."""
+        ...
+
 
 class LevelWrites(LevelReads, Protocol):
     """Changes of them."""
 
     def add_level_changes(self, changes: Mapping[LevelInstant, int]) -> None:
         """Add amounts to what changed at instants."""
+        ...
+
+    def forget_made_up(self, at_us: int, keys: Iterable[CounterKey]) -> None:
+        """Forget excesses of an instant of which nothing is left."""
         ...

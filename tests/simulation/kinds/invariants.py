@@ -51,6 +51,9 @@ class KindInvariants:
         if world.plane.has_pushed:
             world.plane.has_pushed = False
             self._read_ledger()
+            for company, feature, *_, total in world.plane.store.rows(_LEVELS):
+                if total < 0:
+                    self.fail(f"{total} of {feature} of {company} are in use at the plane")
         more, world.book.more = world.book.more, []
         for change in more:
             self._look_at_more(change)
@@ -171,7 +174,7 @@ class KindInvariants:
     def _look_at_levels(self) -> None:
         """What the plane has in use is what its lines say, what is billed, and all know it."""
         world, sums = self._world, Counter[Level]()
-        for line in world.book.lines:
+        for line in world.book.booked():
             sums[line.level] += line.amount
         found: Counter[Level] = Counter()
         for company, feature, slot, start_us, end_us, total in world.plane.store.rows(_LEVELS):
@@ -193,8 +196,9 @@ class KindInvariants:
 
     def _look_at_rest_of(self, level: Level, amount: int) -> None:
         """Of jobs nothing is left, since their time is over; no level is below nothing."""
-        if amount < 0 and not self._world.is_set_together:
-            self.fail(f"{level} is {amount}")
+        together = sum(line.amount for line in self._world.book.lines if line.level == level)
+        if together != amount and not self._world.is_set_together:
+            self.fail(f"{level}: {amount - together} were taken back too much")
         if level[1] == "jobs" and amount:
             self.fail(f"{level}: {amount} in use, and all are over")
 

@@ -41,6 +41,7 @@ class Line(NamedTuple):
     level: Level
     at_us: int
     amount: int
+    accepted_us: int
 
 
 class LevelBook(Book):
@@ -128,7 +129,29 @@ class LevelBook(Book):
             self.in_ledger[name] = times + (not duplicate_of)
             if not duplicate_of:
                 level = (record.company, record.feature)
-                self.lines.append(Line(level, record.event_time_us, record.quantity))
+                self.lines.append(
+                    Line(level, record.event_time_us, record.quantity, record.accepted_time_us)
+                )
+
+    def booked(self) -> list[Line]:
+        """The lines, and what the plane has to book back for no level to be below nothing."""
+        in_use: Counter[Level] = Counter()
+        too_much: Counter[tuple[Level, int]] = Counter()
+        for level, _, amount, accepted_us in self.lines:
+            in_use[level] += amount
+            late = max(0, amount)
+            for place in sorted(too_much):
+                if place[0] == level and place[1] > accepted_us:
+                    was_lacking = min(late, too_much[place])
+                    late -= was_lacking
+                    in_use[level] -= was_lacking
+                    too_much[place] -= was_lacking
+            if in_use[level] < 0:
+                too_much[level, accepted_us] -= in_use[level]
+                in_use[level] = 0
+        return self.lines + [
+            Line(level, at_us, amount, at_us) for (level, at_us), amount in too_much.items()
+        ]
 
     def ledger_went_back(self) -> None:
         """The plane has lost state: the ledger is to be read from its start."""

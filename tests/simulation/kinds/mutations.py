@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from sidecar.control.services import level_booking
 from sidecar.control.services import seats as plane_seats
+from sidecar.control.services.level_corrections import LevelCorrections
 from sidecar.control.services.seats import SeatClerk
 from sidecar.control.storage.values import CounterKey
 from sidecar.domain.levels import changes as level_changes
@@ -178,3 +179,9 @@ def billed_by_arrival(stack: ExitStack) -> None:
 def repeated_item_taken_back_twice(stack: ExitStack) -> None:
     """An item that is at two sidecars by one key counts once, and is taken back at both."""
     stack.enter_context(patch.object(level_booking, "_first_of", lambda *_: ""))
+
+
+@MUTATIONS.add
+def taken_back_below_nothing(stack: ExitStack) -> None:
+    """What several take back of the same makes a level less than nothing at the plane."""
+    stack.enter_context(patch.object(LevelCorrections, "book", lambda *_: None))

@@ -176,8 +176,8 @@ def test_an_item_on_a_copied_disk_is_taken_back_once_whoever_asks_for_it(
 
 def test_what_is_left_of_an_item_is_taken_back_whatever_was_before(plane: PlaneStore) -> None:
     push(plane, ALICE, [changed(5, NOW_US), ended(3, NOW_US + 1)])
-    push(plane, BOB, [ended(5, NOW_US + 2)])
-    assert -3 == used(plane)
+    push(plane, BOB, [changed(5, NOW_US), ended(5, NOW_US + 2)])
+    assert 2 == used(plane)
 
 
 @pytest.mark.parametrize("origin", ["-", f"{BOB}-x", f"{BOB}-{2**70}", f"{CAROL}-1", "x-1"])

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from typing import Final
+from uuid import UUID
 
+from sidecar.control.storage.level_port import excess_part, excess_us
 from sidecar.control.storage.sqlite import codec
 from sidecar.control.storage.sqlite.credit_queries import SqliteCredits
+from sidecar.control.storage.values import CounterKey
 from sidecar.domain.levels.billing import ChangeAt
 from sidecar.domain.time.units import DAY_US
 
@@ -16,8 +19,11 @@ _OF_DAY: Final = (
     f"SELECT {_SUM} FROM level_change "  # noqa: S608
     "WHERE company = ? AND feature = ? AND at_us >= ? AND at_us <= ?"
 )
-
-
+_EXCESSES: Final = (
+    "SELECT incarnation, amount FROM counter_part WHERE company = ? AND feature = ? "
+    "AND window_end_us = ? AND window_start_us = ? AND slot = ? AND dimension_values = ? "
+    "AND incarnation >= ?"
+)
 _REPEATED: Final = (
     "SELECT duplicate_of FROM ledger INDEXED BY ledger_by_company "
     "WHERE company = ? AND event_time_us = ? AND incarnation = ? AND sequence = ?"
@@ -51,3 +57,8 @@ class SqliteLevels(SqliteCredits):
         column = codec.incarnation_column(incarnation)
         row = self._one(_REPEATED, company, event_time_us, column, sequence)
         return "" if row is None else str(row[0])
+
+    def level_excesses(self, key: CounterKey) -> dict[int, int]:
+        first = codec.incarnation_column(excess_part(0))
+        rows = self._all(_EXCESSES, *codec.counter_columns(key), first)
+        return {excess_us(UUID(bytes=column)): amount for column, amount in rows}
