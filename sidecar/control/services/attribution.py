@@ -14,13 +14,16 @@ from sidecar.domain.limits.counters import is_level
 
 
 class Attributor:
-    """Attributes records within one transaction; what it read once it keeps."""
+    """Attributes records within one transaction; what it read once it keeps.
+
+    `has_lost_state`: whether the plane did, so lately that records are of what it does not know of.
+    """
 
     def __init__(self, transaction: ReadTransaction, now_us: int) -> None:
         self._transaction = transaction
         self._history_us = now_us - HISTORY_US
         recovery = transaction.lease_recovery()
-        self._has_lost_state = recovery is not None and recovery.restored_us > self._history_us
+        self.has_lost_state = recovery is not None and recovery.restored_us > self._history_us
         self._catalog: CatalogIndex | None = None
         self._snapshots: dict[str, CompanySnapshot | None] = {}
 
@@ -40,7 +43,7 @@ class Attributor:
             )
             return record.counters or None if found is None else found
         if snapshot is None or self._fits(snapshot, record):
-            if not self._has_lost_state:
+            if not self.has_lost_state:
                 return record.counters
             snapshot = snapshot or default_of(self.index(), record.company)
             now = self._attributed(snapshot, record, data) or ()

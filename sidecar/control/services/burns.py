@@ -4,8 +4,8 @@ Rules
 - A part counts as usage of a counter does, and is told back with the totals.
 - A duplicate burns nothing: its parts are taken back.
 - Parts on counters that were not in force at the event's time (a reset, another time zone, the
-  default plan in place of a company that is there) are taken back, and the whole cost is burned
-  here, by the timeline.
+  default plan in place of a company that is there), or of a grant that the company never had, are
+  taken back, and the whole cost is burned here, by the timeline.
 - What a record costs and names no part of is burned here, once all parts are counted.
 - Where it was not known what a record costs, it costs what the catalog says now.
 """
@@ -15,14 +15,14 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping
 
 from sidecar.control.rules.attribution import costs_of, fits_timeline
-from sidecar.control.rules.records import Record, read_attributes
+from sidecar.control.rules.records import CounterPart, Record, read_attributes
 from sidecar.control.services.attribution import Attributor
 from sidecar.control.services.balances import Balances, PlaneBurn
 from sidecar.control.services.lease_terms import KeptTimelines
 from sidecar.control.storage.port import WriteTransaction
 from sidecar.control.storage.values import CounterKey
 from sidecar.domain.company.timeline import HISTORY_US
-from sidecar.domain.credits.source_slots import OVERDRAFT_COUNTER, is_of_balance
+from sidecar.domain.credits.source_slots import OVERDRAFT_COUNTER, grant_in, is_of_balance
 
 
 class Burns:
@@ -37,6 +37,7 @@ class Burns:
         self._now_us = now_us
         self._lacking: list[PlaneBurn] = []
         self._in_debt: dict[tuple[str, str], None] = {}
+        self._grants: dict[tuple[str, str], bool] = {}
         self.holders: list[tuple[str, CounterKey]] = []
 
     def book(
@@ -94,10 +95,22 @@ class Burns:
         snapshot = self._attributor.snapshot(record.company)
         if any(part.key.company != record.company for part in record.burns):
             return False
+        if not (self._attributor.has_lost_state or all(map(self._is_known, record.burns))):
+            return False
         if snapshot is None or record.event_time_us < self._now_us - HISTORY_US:
             return True
         of_limits = [part.key for part in record.burns if not is_of_balance(part.key.counter.slot)]
         return not record.unattributed and fits_timeline(snapshot, of_limits, record.event_time_us)
+
+    def _is_known(self, part: CounterPart) -> bool:
+        """Whether a part is of no grant that its company never had, and another may have."""
+        id_ = grant_in(part.key.counter.slot)
+        if id_ is None:
+            return True
+        grant = part.key.company, id_
+        if grant not in self._grants:
+            self._grants[grant] = self._transaction.credit_grant(*grant) is not None
+        return self._grants[grant]
 
     def _costs(self, record: Record, data: bytes) -> Mapping[str, int]:
         if record.costs or not record.unattributed:

@@ -11,10 +11,11 @@ from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import CounterKey
 from sidecar.domain.bounds import FOREVER_US
 from sidecar.domain.company.subscription_changes import NOW, OnPlanned, ResetUsage
-from sidecar.domain.credits.source_slots import OVERDRAFT_COUNTER
+from sidecar.domain.credits.source_slots import OVERDRAFT_COUNTER, grant_slot
 from sidecar.domain.leases.model import LeaseStatus
+from sidecar.domain.limits.counters import CounterRef
 from sidecar.domain.time.units import DAY_US, SECOND_US
-from sidecar.domain.time.windows import WindowSpec, WindowUnit
+from sidecar.domain.time.windows import Window, WindowSpec, WindowUnit
 from tests.support.burning import CREDITS, recurring
 from tests.unit.control.burning_plane import MONTHLY, BurningPlane, burning, sold, source
 from tests.unit.control.leasing_plane import told
@@ -154,3 +155,12 @@ def test_parts_of_what_others_may_burn_settle_their_leases(store: PlaneStore) ->
         LeaseStatus.RECALLING is plane.ask(source(), 31, feature=CREDITS, who=BOB, held=30).status
     )
     assert [(ALICE, CounterKey("acme", CREDITS, source()))] == [*plane.leased.recalls]
+
+
+def test_what_is_burned_of_a_grant_that_the_company_never_had_is_burned_here(
+    store: PlaneStore,
+) -> None:
+    plane = BurningPlane(store)
+    of_another = CounterRef(grant_slot("g1"), (), Window(0, FOREVER_US))
+    plane.push(burning(3, 6, [(of_another, 6)]))
+    assert (0, 6) == (plane.used(of_another), plane.used(source()))
