@@ -8,17 +8,19 @@ from typing import Protocol
 import msgspec
 from msgspec.structs import replace
 
+from sidecar.directory.meters import CounterAddress
 from sidecar.directory.resolved import ResolvedFeature
 from sidecar.domain.catalog.model import Scope
 from sidecar.domain.errors import FailedPrecondition, InvalidInput
 from sidecar.domain.levels.changes import LevelAction, LevelChange
-from sidecar.domain.limits.counters import CounterRef
+from sidecar.domain.limits.counters import CounterName, CounterRef
 from sidecar.domain.limits.decide import decide
 from sidecar.domain.limits.decision import Decision
 from sidecar.domain.limits.reasons import Basis, GrantMode
 from sidecar.engine.admission import Admission
 from sidecar.engine.call import CheckCall
 from sidecar.engine.check_reading import read_for_check
+from sidecar.engine.level_taking import addresses_before
 from sidecar.engine.limit_usage import LimitUsage
 from sidecar.engine.needs import Needs
 from sidecar.engine.plane_status import PlaneStatus
@@ -58,9 +60,12 @@ class EncodeLevelAnswer(Protocol):
 
 
 class LevelCall:
-    """A change on its way through a step, and what is known of it."""
+    """A change on its way through a step, and what is known of it.
 
-    __slots__ = ("asked", "change", "check", "item", "now_us", "stored", "transaction")
+    `before`: where it was counted that no limit counts now; `None` where limits do, or it is named.
+    """
+
+    __slots__ = ("asked", "before", "change", "check", "item", "now_us", "stored", "transaction")
 
     def __init__(
         self, stored: CheckCall, change: LevelChange, item: LevelItem | None, asked: Needs
@@ -69,6 +74,7 @@ class LevelCall:
         self.transaction, self.now_us = stored.transaction, stored.now_us
         self.change, self.item, self.asked = change, item, asked
         self.check = stored.check
+        self.before: dict[bytes, CounterAddress] | None = None
         if item is None or not item.dimensions:
             return
         if change.dimensions and change.dimensions != item.dimensions:
@@ -102,32 +108,41 @@ class LevelCall:
         )
 
 
-def level_in_use(
-    call: LevelCall, feature: ResolvedFeature | None, *, authority: bool
-) -> int | Needs:
-    """How much is in use that no item is named of.
+def level_in_use(call: LevelCall, admission: Admission, *, authority: bool) -> int | Needs | None:
+    """How much is in use that no item is named of; `None` where it may not be, and none is known.
 
     Where a level is set, on the narrowest limit that applies; where it is adjusted, the least on
     any of them, so that none falls below nothing. Where more would be taken back, the plane is
-    asked first, unless this process is the `authority`: others may have counted it.
+    asked first, unless this process is the `authority`: others may have counted it. Where no limit
+    counts it any more, what was counted before can be taken back still.
     """
-    dimensions, now_us = call.check.dimensions, call.now_us
-    used: list[tuple[Scope, CounterRef, int]] = []
+    dimensions, now_us, feature = call.check.dimensions, call.now_us, admission.feature
+    used: list[tuple[int, CounterRef, int]] = []
     for meter in () if feature is None else feature.meters:
         address = meter.address(dimensions, now_us)
         if address is not None:
             counter = call.transaction.counter(address.key, address.ref.values)
             in_use = 0 if counter is None else counter.used
-            used.append((meter.limit.scope, address.ref, in_use))
-    if feature is None or not used:
-        message = "no limit counts it: name what is in use, so that it can be taken back"
-        raise FailedPrecondition("item", message, "NOT_COUNTED")
+            used.append((_narrowness(meter.limit.scope), address.ref, in_use))
+    if not used:
+        used = _used_before(call, feature)
+    if not used:
+        if admission.denied:
+            return None
+        raise not_counted()
     if call.change.action is LevelAction.SET:
-        return max(used, key=lambda each: _narrowness(each[0]))[2]
+        return max(used, key=lambda each: each[0])[2]
     least = min(in_use for _, _, in_use in used)
     if least + call.change.amount < 0 and not call.asked.counters and not authority:
-        return Needs(counters=frozenset(feature.counter_name(ref) for _, ref, _ in used))
+        company, key = call.check.company, call.change.feature
+        return Needs(counters=frozenset(CounterName(company, key, ref) for _, ref, _ in used))
     return least
+
+
+def not_counted() -> FailedPrecondition:
+    """More is in use that nobody could take back."""
+    message = "no limit counts it: name what is in use, so that it can be taken back"
+    return FailedPrecondition("item", message, "NOT_COUNTED")
 
 
 def decided_after(
@@ -155,6 +170,22 @@ def go_by_leases(reading: LimitUsage, quantity: int) -> None:
             reading.usages[at] = replace(usage, used=min(usage.used, amount - quantity))
     by_id = {usage.id: usage for usage in reading.usages}
     reading.leased = [(by_id[usage.id], address) for usage, address in reading.leased]
+
+
+def _used_before(
+    call: LevelCall, feature: ResolvedFeature | None
+) -> list[tuple[int, CounterRef, int]]:
+    """What is in use on counters that no limit of now has, as they are known here."""
+    found = []
+    call.before = {}
+    company, key = call.check.company, call.change.feature
+    addresses = addresses_before(company, key, feature, call.check.dimensions, call.now_us)
+    for address in addresses.values():
+        counter = call.transaction.counter(address.key, address.ref.values)
+        if counter is not None:
+            call.before[address.key] = address
+            found.append((len(address.ref.values), address.ref, counter.used))
+    return found
 
 
 def _narrowness(scope: Scope) -> int:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from sidecar.directory.meters import CounterAddress
 from sidecar.directory.resolved import ResolvedFeature
 from sidecar.domain.bounds import INT64_MAX
+from sidecar.domain.limits.counters import WHOLE_LEVEL, CounterRef
 from sidecar.storage.codec import StoredCounter
 from sidecar.storage.lease_entry import counter_key_of_ref
 from sidecar.storage.level_items import LevelItem
@@ -46,12 +47,28 @@ def addresses_of(
                 found[address.key] = address
     for counted in () if item is None else item.counters:
         assert item is not None
-        ref = counted.ref
-        key = counter_key_of_ref(item.company, item.feature, ref)
-        if key not in found:
-            wire = encode_counter_name(encode_slot(ref.slot), ref.values, encode_window(ref.window))
-            found[key] = CounterAddress(ref, key, wire)
+        address = _address(item.company, item.feature, counted.ref)
+        found.setdefault(address.key, address)
     return found
+
+
+def addresses_before(
+    company: str,
+    feature_key: str,
+    feature: ResolvedFeature | None,
+    dimensions: Mapping[str, str],
+    now_us: int,
+) -> dict[bytes, CounterAddress]:
+    """Where something may be counted of which no limit counts anything now."""
+    found = addresses_of(None, feature, dimensions, now_us)
+    address = _address(company, feature_key, WHOLE_LEVEL)
+    found.setdefault(address.key, address)
+    return found
+
+
+def _address(company: str, feature: str, ref: CounterRef) -> CounterAddress:
+    wire = encode_counter_name(encode_slot(ref.slot), ref.values, encode_window(ref.window))
+    return CounterAddress(ref, counter_key_of_ref(company, feature, ref), wire)
 
 
 def count_down(

@@ -19,7 +19,13 @@ from sidecar.directory.directory import Directory
 from sidecar.directory.resolved import ResolvedFeature
 from sidecar.domain.catalog.model import FeatureKind
 from sidecar.domain.errors import Conflict
-from sidecar.domain.levels.changes import LevelChange, changed_by, level_digest, require_lives
+from sidecar.domain.levels.changes import (
+    LevelChange,
+    changed_by,
+    level_digest,
+    require_fits,
+    require_lives,
+)
 from sidecar.domain.limits.decide import decide_unmetered
 from sidecar.domain.limits.decision import Decision
 from sidecar.domain.limits.reasons import Basis, GrantMode, Reason
@@ -37,6 +43,7 @@ from sidecar.engine.level_calls import (
     decided_after,
     go_by_leases,
     level_in_use,
+    not_counted,
 )
 from sidecar.engine.level_taking import addresses_of, count_down, end_item
 from sidecar.engine.limit_usage import LimitUsage
@@ -148,12 +155,14 @@ class Levels:
         if change.item:
             difference = changed_by(change, 0 if item is None else item.level)
         else:
-            if admission.feature is None and admission.denied:
-                return LevelAnswer(decide_unmetered(admission.reason), admission.basis)
-            in_use = level_in_use(call, admission.feature, authority=self._plane_status.authority)
+            in_use = level_in_use(call, admission, authority=self._plane_status.authority)
             if isinstance(in_use, Needs):
                 return in_use
+            if in_use is None:
+                return LevelAnswer(decide_unmetered(admission.reason), admission.basis)
             difference = changed_by(change, in_use)
+        if difference > 0 and call.before is not None and not admission.denied:
+            raise not_counted()
         if difference > 0:
             return self._more(call, admission, difference)
         if difference < 0:
@@ -171,6 +180,7 @@ class Levels:
         lives = call.item is not None and call.item.expires_us > 0
         require_lives(call.change, feature.entitlement.feature.ttl_max_us, lives=lives)
         reading = read_for_check(call.transaction, admission, feature, check, now_us, status)
+        require_fits(call.change, difference, (usage.used for usage in reading.usages))
         go_by_leases(reading, difference)
         told = decided(reading, feature, check, admission.mode, now_us, call.asked, basis, status)
         if isinstance(told, Needs):
@@ -218,7 +228,9 @@ class Levels:
         self._store.require_room()
         transaction, change, now_us = call.transaction, call.change, call.now_us
         feature, dimensions = admission.feature, call.check.dimensions
-        addresses = addresses_of(call.item, feature, dimensions, now_us)
+        addresses = call.before
+        if addresses is None:
+            addresses = addresses_of(call.item, feature, dimensions, now_us)
         if difference < 0:
             count_down(transaction, addresses, -difference)
         elif reading is not None and feature is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sidecar.api.control.v1 import control_pb2
 from sidecar.control.services.levels import level_bill
 from sidecar.control.storage.port import PlaneStore
+from sidecar.domain.bounds import saturated
 from sidecar.domain.levels.billing import average_text
 from sidecar.domain.text import KNOWN_NAMES
 from sidecar.shared.convert.times import optional_instant, timestamp
@@ -24,8 +25,8 @@ def get_level_bill(
         window_end=timestamp(found.window.end_us),
         until=timestamp(bill.until_us),
         measure=None if billing is None else billing.measure,  # type: ignore[arg-type]  # the API's
-        opening=bill.opening,
-        peak=bill.peak,
+        opening=saturated(bill.opening),
+        peak=saturated(bill.peak),
         average=average_text(bill.average),
         unit_microseconds=str(bill.unit_us),
         microseconds=bill.until_us - bill.start_us,

@@ -11,7 +11,7 @@ Rules
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
 import msgspec
@@ -105,6 +105,11 @@ def changed_by(change: LevelChange, in_use: int) -> int:
         what = f"of item {change.item!r} " if change.item else ""
         message = f"takes back {-difference} where {in_use} {what}is in use; nothing was moved"
         raise FailedPrecondition(change.field, message, BELOW_ZERO)
-    if in_use + difference > INT64_MAX:
-        raise OutOfRange(change.field, "more than 2^63-1 would be in use")
+    require_fits(change, difference, (in_use,))
     return difference
+
+
+def require_fits(change: LevelChange, difference: int, in_use: Iterable[int]) -> None:
+    """No more is in use of anything than 2^63-1; else `OutOfRange`."""
+    if any(each + difference > INT64_MAX for each in in_use):
+        raise OutOfRange(change.field, "more than 2^63-1 would be in use")

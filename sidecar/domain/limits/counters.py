@@ -14,7 +14,14 @@ from typing import Final
 import msgspec
 
 from sidecar.domain.catalog.model import Limit, RateLimit, Scope
-from sidecar.domain.time.windows import UNENDING, Alignment, Window, WindowSpec, WindowUnit
+from sidecar.domain.time.windows import (
+    LIFETIME_WINDOW,
+    UNENDING,
+    Alignment,
+    Window,
+    WindowSpec,
+    WindowUnit,
+)
 
 _GENERATION: Final = re.compile("[0-9]{1,19}")
 _LEVEL_SLOT: Final = f"{WindowUnit.LEVEL.name}|"
@@ -27,6 +34,10 @@ class CounterRef(msgspec.Struct, frozen=True):
     slot: str
     values: tuple[str, ...]
     window: Window
+
+
+WHOLE_LEVEL: Final = CounterRef(f"{_LEVEL_SLOT}|", (), LIFETIME_WINDOW)
+"""Counts all that is in use of a level."""
 
 
 class CounterName(msgspec.Struct, frozen=True):

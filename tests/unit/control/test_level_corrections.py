@@ -6,12 +6,15 @@ from typing import Final
 
 import pytest
 
+from sidecar.api.control.v1 import control_pb2
+from sidecar.control.rpc.level_answers import get_level_bill
 from sidecar.control.services import level_corrections
 from sidecar.control.services.levels import level_bill
 from sidecar.control.services.totals import changes
 from sidecar.control.storage.level_port import excess_part
 from sidecar.control.storage.port import PlaneStore
 from sidecar.control.storage.values import CounterKey, TotalsPosition
+from sidecar.domain.bounds import INT64_MAX
 from tests.unit.control.support import ALICE, BOB, CAROL, NOW_US, Writer
 from tests.unit.control.test_level_bills import LEVEL, changed, plane, used
 
@@ -106,3 +109,18 @@ def test_a_level_that_fell_below_nothing_before_is_mended_by_the_next_change(pod
         transaction.add_to_counters(BOB, {KEY: -7}, transaction.next_ledger_version(NOW_US))
     assert 5 == pods.change(ALICE, (5, 1))
     assert 0 == pods.change(ALICE, (-5, 2))
+
+
+def test_whatever_was_recorded_has_a_bill_that_an_answer_holds(pods: Pods) -> None:
+    for at_us, name in enumerate((ALICE, BOB, CAROL)):
+        pods.change(name, (INT64_MAX, at_us))
+    request = control_pb2.GetLevelBillRequest(company="acme", feature="jobs")
+    found = get_level_bill(pods.store, request, NOW_US + 5)
+    assert INT64_MAX == found.peak
+    assert str(12 * INT64_MAX) == found.unit_microseconds
+
+
+def test_what_falls_below_the_smallest_number_is_taken(pods: Pods) -> None:
+    for at_us in range(3):
+        assert 0 == pods.change(ALICE, (-(2**63), at_us))
+    assert 5 == pods.change(ALICE, (5, 9))

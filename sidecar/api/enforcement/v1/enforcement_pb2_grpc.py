@@ -220,7 +220,9 @@ class EnforcementServiceServicer:
 
     def AdjustLevel(self, request, context):
         """LEVEL: more or less is in use than before. What is more is counted on every limit that applies, or on none; what is less
-        is never denied. FAILED_PRECONDITION (reason BELOW_ZERO) where less would be in use than nothing: nothing is moved.
+        is never denied. FAILED_PRECONDITION (reason BELOW_ZERO) where less would be in use than nothing: nothing is moved. What is
+        there of an item is taken back also where others have taken it back without its name: then no less is in use than nothing.
+        FAILED_PRECONDITION (reason NOT_COUNTED) where no item is named of what may be used, and no limit counts.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

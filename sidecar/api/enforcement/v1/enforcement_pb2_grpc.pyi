@@ -82,7 +82,9 @@ class EnforcementServiceStub:
     """
     AdjustLevel: _grpc.UnaryUnaryMultiCallable[_enforcement_pb2.AdjustLevelRequest, _enforcement_pb2.AdjustLevelResponse]
     """LEVEL: more or less is in use than before. What is more is counted on every limit that applies, or on none; what is less
-    is never denied. FAILED_PRECONDITION (reason BELOW_ZERO) where less would be in use than nothing: nothing is moved.
+    is never denied. FAILED_PRECONDITION (reason BELOW_ZERO) where less would be in use than nothing: nothing is moved. What is
+    there of an item is taken back also where others have taken it back without its name: then no less is in use than nothing.
+    FAILED_PRECONDITION (reason NOT_COUNTED) where no item is named of what may be used, and no limit counts.
     """
     SetLevel: _grpc.UnaryUnaryMultiCallable[_enforcement_pb2.SetLevelRequest, _enforcement_pb2.SetLevelResponse]
     """LEVEL: so much is in use now, of an item where one is named. Asked twice, it changes nothing more."""
@@ -132,7 +134,9 @@ class EnforcementServiceAsyncStub(EnforcementServiceStub):
     """
     AdjustLevel: _aio.UnaryUnaryMultiCallable[_enforcement_pb2.AdjustLevelRequest, _enforcement_pb2.AdjustLevelResponse]  # type: ignore[assignment]
     """LEVEL: more or less is in use than before. What is more is counted on every limit that applies, or on none; what is less
-    is never denied. FAILED_PRECONDITION (reason BELOW_ZERO) where less would be in use than nothing: nothing is moved.
+    is never denied. FAILED_PRECONDITION (reason BELOW_ZERO) where less would be in use than nothing: nothing is moved. What is
+    there of an item is taken back also where others have taken it back without its name: then no less is in use than nothing.
+    FAILED_PRECONDITION (reason NOT_COUNTED) where no item is named of what may be used, and no limit counts.
     """
     SetLevel: _aio.UnaryUnaryMultiCallable[_enforcement_pb2.SetLevelRequest, _enforcement_pb2.SetLevelResponse]  # type: ignore[assignment]
     """LEVEL: so much is in use now, of an item where one is named. Asked twice, it changes nothing more."""
@@ -263,7 +267,9 @@ class EnforcementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_enforcement_pb2.AdjustLevelResponse, _abc.Awaitable[_enforcement_pb2.AdjustLevelResponse]]:
         """LEVEL: more or less is in use than before. What is more is counted on every limit that applies, or on none; what is less
-        is never denied. FAILED_PRECONDITION (reason BELOW_ZERO) where less would be in use than nothing: nothing is moved.
+        is never denied. FAILED_PRECONDITION (reason BELOW_ZERO) where less would be in use than nothing: nothing is moved. What is
+        there of an item is taken back also where others have taken it back without its name: then no less is in use than nothing.
+        FAILED_PRECONDITION (reason NOT_COUNTED) where no item is named of what may be used, and no limit counts.
         """
 
     @_abc_1.abstractmethod

@@ -34,7 +34,7 @@ from sidecar.domain.time.sure import KnownTime
 _ADD_TO_TALLY: Final = (
     "INSERT INTO incarnation_tally VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
     "records = records + excluded.records, "
-    "quantity = min(quantity + excluded.quantity, 9223372036854775807)"
+    "quantity = max(min(quantity + excluded.quantity, 9223372036854775807), -9223372036854775807)"
 )
 _ADD_TO_COUNTER: Final = (
     "INSERT INTO counter (company, feature, window_end_us, window_start_us, slot, "
