@@ -132,6 +132,24 @@ class BalanceUsage:
                 found.append(LeaseNeed(source.name, wanted))
         return found if possible >= lacking or up_to else []
 
+    def sooner(self, amount: int) -> list[LeaseNeed]:
+        """Leases of sources that come before others by which an amount would burn here.
+
+        Not of those of which the plane has just said that there is less.
+        """
+        found: list[LeaseNeed] = []
+        for usage, source in zip(self._usages(), self._sources, strict=False):
+            if amount <= 0 or self.book is None:
+                break
+            burns, lease = max(0, usage.left), usage.lease
+            if lease is not None and lease.exhausted_from is None and not self._is_gone(source):
+                wanted = min(amount, _left_in_all(usage))
+                if wanted > burns:
+                    found.append(LeaseNeed(source.name, wanted))
+                    burns = wanted
+            amount -= burns
+        return found
+
     def shortage(self, amount: int) -> Reason:
         """Why an amount cannot be burned: there is less, or what there is, is not leased to here.
 

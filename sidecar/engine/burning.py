@@ -73,6 +73,8 @@ def burning(
     needs = _needs(balances, decision.granted, up_to=up_to)
     if needs and asked.lease_tries < LEASE_TRIES_MAX and not needs & asked.leases:
         return Needs(leases=needs)
+    if status.connected and not asked.lease_tries and (sooner := _sooner(balances, decision)):
+        return Needs(leases=sooner)
     return _decided(decision, basis, reading, balances, feature, mode, now_us, status)
 
 
@@ -161,6 +163,14 @@ def _needs(balances: Sequence[BalanceUsage], quantity: int, *, up_to: bool) -> f
             return _NONE
         needs.update(found)
     return frozenset(needs)
+
+
+def _sooner(balances: Sequence[BalanceUsage], decision: Decision) -> frozenset[LeaseNeed]:
+    """Leases that are worth waiting for once, so that a cost burns in order."""
+    costs = [(balance, balance.cost(decision.granted)) for balance in balances]
+    if any(balance.lacking(cost) for balance, cost in costs):
+        return _NONE
+    return frozenset(need for balance, cost in costs for need in balance.sooner(cost))
 
 
 def _recorded(decision: Decision, balances: Sequence[BalanceUsage]) -> Decision:

@@ -149,15 +149,19 @@ def _burn_of_one(
         if left <= 0:
             continue
         if burning is None and (
-            data is None or book is None or not _is_skipped(data, incarnation, source, now_us)
+            data is None or book is None or not _is_skipped(data, incarnation, source, now_us, book)
         ):
             return None
         left_in_all += left
     return None if burning is None else (burning, min(INT64_MAX, left_in_all - needed))
 
 
-def _is_skipped(data: bytes, incarnation: int, source: PreparedSource, now_us: int) -> bool:
-    """Whether a source that has something left, and does not burn, has none of that here."""
+def _is_skipped(
+    data: bytes, incarnation: int, source: PreparedSource, now_us: int, book: LeaseBook
+) -> bool:
+    """Whether a source that has something left has none of that here, and none is to be had now."""
+    if book.told(source.key, now_us) is None:
+        return False
     known = decode_counter(data, incarnation, _NO_VALUES)
     lease = known.lease if source.exact else None
     return lease is not None and not lease.left(known.own, source.amount, now_us)

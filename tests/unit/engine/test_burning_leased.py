@@ -99,6 +99,35 @@ async def test_the_first_sources_are_asked_for_as_far_as_they_have_something(
     assert names == wanted
 
 
+@pytest.mark.parametrize("held", [0, 3])
+async def test_a_later_source_that_is_held_does_not_burn_before_one_that_can_be_had(
+    sidecar: Inside, held: int
+) -> None:
+    hold(sidecar, MONTH, 100 if held else 1)
+    hold(sidecar, GIVEN, 30)
+    spent = 100 - held if held else 1
+    assert (Reason.ALLOWED, {"monthly": spent}) == told(await _checked(sidecar, spent))
+    answer = await _checked(sidecar, 10)
+    expected = {"monthly": held, "gift": 10 - held} if held else {"monthly": 10}
+    assert (Reason.ALLOWED, expected) == told(answer)
+    assert bool(held) is not bool(sidecar.leases.asked)
+
+
+@pytest.mark.parametrize("why", ["there is none", "the plane is away", "it was refused lately"])
+async def test_a_later_source_burns_where_an_earlier_one_cannot_be_had(
+    sidecar: Inside, why: str
+) -> None:
+    hold(sidecar, MONTH, 7)
+    hold(sidecar, GIVEN, 30)
+    sidecar.leases.available = 0
+    sidecar.plane_status.connected = why != "the plane is away"
+    if why == "it was refused lately":
+        refused(sidecar, MONTH, LeaseStatus.EXHAUSTED, 10)
+    assert (Reason.ALLOWED, {"monthly": 7, "gift": 3}) == told(await _checked(sidecar, 10))
+    assert (1 if why == "there is none" else 0) == len(sidecar.leases.asked)
+    assert (Reason.ALLOWED, {"gift": 5}) == told(await _checked(sidecar, 5))
+
+
 async def test_what_costs_more_than_there_is_is_denied_without_asking(sidecar: Inside) -> None:
     answer = await _checked(sidecar, 131)
     assert Reason.CREDITS_EXHAUSTED is told(answer)[0]
