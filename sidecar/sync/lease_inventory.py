@@ -20,7 +20,7 @@ from sidecar.storage.leases import LEASES_AT_ONCE, Leases
 from sidecar.storage.store import Store
 from sidecar.sync.lease_calls import LeaseCalls
 from sidecar.sync.machine.leasing import LeaseMachine
-from sidecar.sync.next_windows import next_counter
+from sidecar.sync.next_windows import carries_on, next_counter
 from sidecar.sync.plane_answers import PlaneAway
 
 _PAGE_SECONDS: Final = 0.02
@@ -136,11 +136,18 @@ class LeaseInventory:
         incarnation = self._store.incarnation.id
         present = [entry for entry in entries if entry.incarnation == incarnation]
         at_us = self._now()
-        for counter in self._machine.looked(ticks_us(), at_us, present):
+        looked = self._machine.looked(ticks_us(), at_us, present)
+        if looked.over:
+            carried = await self._runner.run_alone(partial(self._carried, looked.over, at_us))
+            self._machine.give_back(ticks_us(), carried)
+        for counter in looked.near:
             following = await self._runner.run_alone(partial(self._next, counter, at_us))
             if following is not None:
                 self._machine.opens_soon(ticks_us(), following, counter)
             await asyncio.sleep(0)
+
+    def _carried(self, counters: Sequence[CounterName], at_us: int) -> list[CounterName]:
+        return [each for each in counters if carries_on(self._directory, each, at_us)]
 
     def _next(self, counter: CounterName, at_us: int) -> CounterName | None:
         return next_counter(self._directory, counter, at_us)

@@ -132,7 +132,7 @@ class Leasing:
     def recalled(self, counters: Sequence[CounterName]) -> None:
         """The plane asks for leases back."""
         self._figures.recalls += len(counters)
-        self._machine.recalled(ticks_us(), counters)
+        self._machine.give_back(ticks_us(), counters)
         self._wake.set()
 
     def contact(self, *, connected: bool) -> None:

@@ -60,7 +60,7 @@ class MachineRules(RuleBasedStateMachine):
 
     @rule(counter=counters)
     def recall(self, counter: CounterName) -> None:
-        self.machine.recalled(self.now_us, [counter])
+        self.machine.give_back(self.now_us, [counter])
         self.recalled.add(counter)
 
     @rule(counter=counters, quantity=st.integers(0, 30))

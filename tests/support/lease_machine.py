@@ -104,7 +104,7 @@ class MachineBench:
         self.answer(self.ask(), LeaseStatus.GRANTED, granted)
 
     def look(self, *entries: LeaseEntry, at_us: int = NOW_US) -> list[CounterName]:
-        return self.machine.looked(self.now_us, at_us, entries)
+        return self.machine.looked(self.now_us, at_us, entries).near
 
     def entry(self, counter: CounterName = A, valid_until_us: int = DAY.end_us) -> LeaseEntry:
         held, used = self.held.get(counter, 0), self.used.get(counter, 0)

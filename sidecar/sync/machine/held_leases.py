@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -12,12 +12,14 @@ from sidecar.domain.credits.source_slots import grant_in
 from sidecar.domain.leases.model import LeaseEntry, LeaseNeed, LeaseRequest, LeaseResult, LeaseWish
 from sidecar.domain.leases.sizing import lead_us, refill_at, smoothed, wanted
 from sidecar.domain.limits.counters import CounterName, is_level
-from sidecar.domain.time.units import MILLISECOND_US, SECOND_US
+from sidecar.domain.time.units import DAY_US, MILLISECOND_US, SECOND_US
 
 _SHORT_US: Final = 5 * SECOND_US
 """For how long a lease is to do where little is left: others may need it as well."""
 _REFILL_REST_US: Final = SECOND_US
 """After a refill that brought nothing, no other is tried for so long."""
+_SETTLED_US: Final = DAY_US
+"""For so long after its window what was leased of it counts as taken, for what is carried on."""
 _BEHIND_US: Final = 20 * MILLISECOND_US
 _BEHIND_DOUBLINGS: Final = 3
 
@@ -32,6 +34,18 @@ class LeasePace(msgspec.Struct, frozen=True):
     horizon_us: int = 120 * SECOND_US
     idle_us: int = 3_600 * SECOND_US
     leases_max: int = 100_000
+
+
+class Looked(NamedTuple):
+    """What was seen of what the store holds.
+
+    `wishes`: what to give back or ask for. `near`: whose next window is near. `over`: of whose
+    window something is held though it has ended: it may be carried into later ones.
+    """
+
+    wishes: list[LeaseWish]
+    near: list[CounterName]
+    over: list[CounterName]
 
 
 class _Held(msgspec.Struct, gc=False):
@@ -157,22 +171,19 @@ class HeldLeases:
         """All that the store holds has been looked at."""
         self.oldest_us, self._oldest_us = self._oldest_us, None
 
-    def looked(
-        self, now_us: int, at_us: int, entries: Iterable[LeaseEntry]
-    ) -> tuple[list[LeaseWish], list[CounterName]]:
-        """What the store holds: what to give back or ask for, and whose next window is near.
-
-        `at_us`: the time gone by.
-        """
-        wishes: list[LeaseWish] = []
-        near: list[CounterName] = []
+    def looked(self, now_us: int, at_us: int, entries: Iterable[LeaseEntry]) -> Looked:
+        """What the store holds. `at_us`: the time gone by."""
+        looked = Looked([], [], [])
         for entry in entries:
+            if entry.counter.counter.window.end_us <= at_us:
+                self._is_over(at_us, entry, looked)
+                continue
             wish = self._looked_at(now_us, at_us, entry)
             if wish is not None:
-                wishes.append(wish)
+                looked.wishes.append(wish)
             elif self._is_near(at_us, entry):
-                near.append(entry.counter)
-        return wishes, near
+                looked.near.append(entry.counter)
+        return looked
 
     def beyond(self) -> list[LeaseWish]:
         """What is to be given back since more is held than may be: what was not used for long."""
@@ -185,14 +196,21 @@ class HeldLeases:
             self.forget(counter)
         return [LeaseWish(counter, gives_back=True) for counter in gone]
 
+    def _is_over(self, at_us: int, entry: LeaseEntry, looked: Looked) -> None:
+        """A window has ended."""
+        counter = entry.counter
+        self.forget(counter)
+        if not entry.waits and entry.granted <= entry.own:
+            return
+        if grant_in(counter.counter.slot) is not None:
+            # Late usage may burn of a grant what nobody holds.
+            looked.wishes.append(LeaseWish(counter, gives_back=True))
+        elif at_us < counter.counter.window.end_us + _SETTLED_US:
+            looked.over.append(counter)
+
     def _looked_at(self, now_us: int, at_us: int, entry: LeaseEntry) -> LeaseWish | None:
         """What one lease wants."""
         counter, window = entry.counter, entry.counter.counter.window
-        if window.end_us <= at_us:
-            self.forget(counter)
-            # Late usage may burn of a grant what nobody holds.
-            unused = grant_in(counter.counter.slot) is not None and entry.granted > entry.own
-            return LeaseWish(counter, gives_back=True) if unused else None
         known = self._held.get(counter)
         if entry.waits and (known is None or known.unanswered):
             # What the plane may have granted lies there for nobody until it is told.

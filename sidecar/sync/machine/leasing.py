@@ -42,7 +42,7 @@ from sidecar.domain.leases.model import (
 from sidecar.domain.limits.counters import CounterName
 from sidecar.domain.time.units import MILLISECOND_US, SECOND_US
 from sidecar.shared.backoff import Backoff
-from sidecar.sync.machine.held_leases import HeldLeases, LeasePace
+from sidecar.sync.machine.held_leases import HeldLeases, LeasePace, Looked
 from sidecar.sync.machine.lease_actions import (
     AskLeases,
     LeaseAction,
@@ -126,18 +126,18 @@ class LeaseMachine:
             ):
                 self._wish(now_us, self.held.wish(counter, (), gives_back=False))
 
-    def recalled(self, now_us: int, counters: Iterable[CounterName]) -> None:
-        """The plane asks for leases back."""
+    def give_back(self, now_us: int, counters: Iterable[CounterName]) -> None:
+        """The plane asks for leases back, or what windows that are over have left is carried on."""
         for counter in counters:
             self._wish(now_us, LeaseWish(counter, gives_back=True))
 
-    def looked(self, now_us: int, at_us: int, entries: Sequence[LeaseEntry]) -> list[CounterName]:
-        """What the store holds; whose next window is near. `at_us`: the time gone by."""
+    def looked(self, now_us: int, at_us: int, entries: Sequence[LeaseEntry]) -> Looked:
+        """What the store holds, for what is to be looked up of it. `at_us`: the time gone by."""
         quiet = (entry for entry in entries if entry.counter not in self._asks)
-        wishes, near = self.held.looked(now_us, at_us, quiet)
-        for wish in (*wishes, *self.held.beyond()):
+        looked = self.held.looked(now_us, at_us, quiet)
+        for wish in (*looked.wishes, *self.held.beyond()):
             self._wish(now_us, wish)
-        return near
+        return looked
 
     def opens_soon(self, now_us: int, counter: CounterName, before: CounterName) -> None:
         """The window after the one of a counter is near: have its lease before it opens."""

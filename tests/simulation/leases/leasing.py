@@ -29,7 +29,7 @@ from sidecar.storage.lease_terms import LeaseTerms, read_lease_terms, write_leas
 from sidecar.storage.leases import LEASES_AT_ONCE, Leases
 from sidecar.sync.machine.lease_actions import AskLeases, ReportLeases, Rest
 from sidecar.sync.machine.leasing import LeaseMachine
-from sidecar.sync.next_windows import next_counter
+from sidecar.sync.next_windows import carries_on, next_counter
 from tests.simulation.leases.alarm import Alarm
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Leasing:
 
     def recalled(self, counters: Sequence[CounterName]) -> None:
         """The plane asks for leases back."""
-        self._machine.recalled(self._process.ticks_us, counters)
+        self._machine.give_back(self._process.ticks_us, counters)
         self.wake()
 
     def fetch(self, needs: Collection[LeaseNeed], until_us: int, again: Again) -> None:
@@ -261,7 +261,10 @@ class Leasing:
         own = process.store.incarnation.id
         entries = [entry for entry in self.entries() if entry.incarnation == own]
         now_us = process.ticks_us
-        for before in machine.looked(now_us, process.now_us, entries):
+        looked = machine.looked(now_us, process.now_us, entries)
+        over = (one for one in looked.over if carries_on(process.directory, one, process.now_us))
+        machine.give_back(now_us, over)
+        for before in looked.near:
             following = next_counter(process.directory, before, process.now_us)
             if following is not None and not self._draining:
                 machine.opens_soon(now_us, following, before)

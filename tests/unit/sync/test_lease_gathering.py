@@ -108,7 +108,7 @@ def test_refills_leave_room_for_calls_that_wait() -> None:
 def test_what_does_not_fit_a_message_goes_with_the_next_though_nothing_comes_after_it() -> None:
     bench = MachineBench()
     recalled = [named(number) for number in range(3 * REQUESTS_MAX)]
-    bench.machine.recalled(bench.now_us, recalled)
+    bench.machine.give_back(bench.now_us, recalled)
     first, second = bench.gathered(), bench.ask()
     assert isinstance(bench.next(), Rest)
     bench.answer(first, LeaseStatus.GRANTED)

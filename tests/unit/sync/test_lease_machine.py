@@ -202,7 +202,7 @@ def test_a_connection_that_is_there_again_ends_the_rest() -> None:
 
 def test_what_nobody_waited_for_is_asked_for_again_after_a_failure() -> None:
     bench = MachineBench()
-    bench.machine.recalled(bench.now_us, [A])
+    bench.machine.give_back(bench.now_us, [A])
     ask = bench.gathered()
     bench.machine.failed(bench.now_us, ask)
     assert isinstance(bench.next(), Rest)
@@ -283,7 +283,7 @@ def test_where_it_cannot_be_greeted_nobody_waits() -> None:
 def test_a_plane_that_grants_none_any_more_is_not_asked() -> None:
     bench = MachineBench()
     wait = bench.need(1)
-    bench.machine.recalled(bench.now_us, [named(2)])
+    bench.machine.give_back(bench.now_us, [named(2)])
     assert [wait] == bench.machine.greeted(bench.now_us, EPOCH, grants_leases=False)
     bench.now_us += SECOND_US
     assert isinstance(bench.next(), Rest)

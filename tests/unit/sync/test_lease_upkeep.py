@@ -27,7 +27,7 @@ from tests.support.lease_machine import DAY, GATHERED_US, A, MachineBench, named
 def test_a_recall_is_obeyed_for_all_that_is_left() -> None:
     bench = MachineBench()
     bench.grant(8)
-    bench.machine.recalled(bench.now_us, [A])
+    bench.machine.give_back(bench.now_us, [A])
     assert [LeaseWish(A, gives_back=True)] == list(bench.gathered().wishes)
 
 
@@ -35,7 +35,7 @@ def test_a_recall_while_the_counter_is_asked_about_comes_next() -> None:
     bench = MachineBench()
     bench.need(1)
     ask = bench.ask()
-    bench.machine.recalled(bench.now_us, [A])
+    bench.machine.give_back(bench.now_us, [A])
     bench.answer(ask, LeaseStatus.GRANTED, 8)
     assert [LeaseWish(A, gives_back=True)] == list(bench.gathered().wishes)
 
@@ -43,7 +43,7 @@ def test_a_recall_while_the_counter_is_asked_about_comes_next() -> None:
 def test_a_refill_does_not_undo_a_recall() -> None:
     bench = MachineBench()
     bench.grant(8)
-    bench.machine.recalled(bench.now_us, [A])
+    bench.machine.give_back(bench.now_us, [A])
     bench.machine.due(bench.now_us, [A])
     assert [LeaseWish(A, gives_back=True)] == list(bench.gathered().wishes)
 
@@ -53,7 +53,7 @@ def test_a_call_that_waits_for_what_is_recalled_is_asked_for_in_the_same_request
     bench.grant(8)
     bench.used[A] = 8
     bench.look(bench.entry())
-    bench.machine.recalled(bench.now_us, [A])
+    bench.machine.give_back(bench.now_us, [A])
     bench.need(2)
     assert [(2, True)] == [(wish.need, wish.gives_back) for wish in bench.ask().wishes]
     bench.now_us += GATHERED_US
@@ -188,9 +188,21 @@ def test_what_a_grant_of_credits_had_left_at_its_expiry_is_given_back() -> None:
     assert [LeaseWish(grant, gives_back=True)] == list(bench.gathered().wishes)
 
 
-def test_of_a_limits_window_that_is_over_nothing_is_given_back() -> None:
+def test_of_a_limits_window_that_is_over_nothing_is_given_back_unless_it_is_carried_on() -> None:
     bench = MachineBench()
     bench.grant(8)
-    assert [] == bench.look(bench.entry(), at_us=DAY.end_us)
+    looked = bench.machine.looked(bench.now_us, DAY.end_us, [bench.entry()])
+    assert ([], [], [A]) == looked
     bench.now_us += GATHERED_US
     assert isinstance(bench.next(), Rest)
+    bench.machine.give_back(bench.now_us, [A])
+    assert [LeaseWish(A, gives_back=True)] == list(bench.gathered().wishes)
+
+
+def test_what_a_window_left_is_settled_after_a_day_and_where_all_was_used() -> None:
+    bench = MachineBench()
+    bench.grant(8)
+    later_us = DAY.end_us + DAY_US
+    assert [] == bench.machine.looked(bench.now_us, later_us, [bench.entry()]).over
+    spent = replace(bench.entry(), own=8)
+    assert [] == bench.machine.looked(bench.now_us, DAY.end_us, [spent]).over
