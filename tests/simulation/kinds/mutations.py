@@ -5,7 +5,7 @@ What each does wrong is its first line.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from typing import Any, Final
 from unittest.mock import patch
@@ -30,7 +30,12 @@ from tests.simulation.kinds.generate import schedule_of
 from tests.simulation.kinds.player import play
 from tests.simulation.leases.mutating import Mutations
 
-MUTATIONS: Final = Mutations(lambda seed, only: play(schedule_of(seed, only)).violation)
+
+def _play_seed(seed: int, only: Collection[str]) -> str:
+    return play(schedule_of(seed, only)).violation
+
+
+MUTATIONS: Final = Mutations(_play_seed)
 
 
 @MUTATIONS.add

@@ -88,6 +88,15 @@ class GivenUp:
                 self._note(held, known, released)
                 self.counted[held[0]] += released * is_counted
 
+    def settled_of(self, name: CounterName) -> int:
+        """What was counted as used of a counter's feature, on whichever of its counters."""
+        feature = (name.company, name.feature)
+        return sum(
+            counted
+            for other, counted in self.counted.items()
+            if (other.company, other.feature) == feature
+        )
+
     def told(self, name: CounterName, holder: str, granted: int) -> None:
         """Somebody was told up to where it may count."""
         held = name, holder

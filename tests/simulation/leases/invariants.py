@@ -130,6 +130,8 @@ class Invariants:
             tallied = self._world.book.counters[name]
             remembered = tallied.remembered.get(process.pod.name, 0)
             used = 0 if known is None else known.used - min(0, known.corrections)
+            if self._world.plane.rollbacks:  # what was settled as counted may be lost with that
+                remembered -= self._world.given_up.settled_of(name)
             if used < remembered and not self._is_undone(process, name):
                 self.fail(f"{process.pod.name} knows {used} of {remembered} of {_text(name)}")
 
