@@ -42,6 +42,7 @@ class GivenUp:
 
     def __init__(self, book: Book) -> None:
         self.counted: Counter[CounterName] = Counter()
+        self._settled: Counter[tuple[str, str]] = Counter()
         self.violation = ""
         self._book = book
         self._known: dict[CounterName, dict[str, tuple[int, int]]] = {}
@@ -87,15 +88,11 @@ class GivenUp:
                     self.violation = f"{released} of {held} are released though it is there"
                 self._note(held, known, released)
                 self.counted[held[0]] += released * is_counted
+                self._settled[held[0].company, held[0].feature] += released * is_counted
 
     def settled_of(self, name: CounterName) -> int:
-        """What was counted as used of a counter's feature, on whichever of its counters."""
-        feature = (name.company, name.feature)
-        return sum(
-            counted
-            for other, counted in self.counted.items()
-            if (other.company, other.feature) == feature
-        )
+        """What was ever counted as used of a feature, though the plane may have lost that."""
+        return self._settled[name.company, name.feature]
 
     def told(self, name: CounterName, holder: str, granted: int) -> None:
         """Somebody was told up to where it may count."""
