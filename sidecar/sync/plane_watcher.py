@@ -47,8 +47,8 @@ class PlaneWatcher:
 
     `everyone`: hold all companies; otherwise those that were asked for. `fetch_seconds`: how long a
     call waits for a company's first snapshot. `catalog_known` is set once there is a catalog.
-    `lost_contact` is called when the plane does not answer. `watchlist`: who is woken by news.
-    `hearing` takes over totals, and `keeper` keeps how many of them were told.
+    `lost_contact` is called when the plane does not answer, or is another one. `watchlist`: who is
+    woken by news. `hearing` takes over totals, and `keeper` keeps how many of them were told.
     """
 
     def __init__(
@@ -164,6 +164,7 @@ class PlaneWatcher:
             if isinstance(action, StartOver):
                 self._reached.start_over()
                 log.warning("sync.plane_epoch_changed", epoch=self._machine.epoch)
+                self._lost_contact()  # to greet it: one that was back at once was never away
                 await stream.aclose()
                 return
             # Before the snapshots: who is held from now on is not decided without its usage.

@@ -22,10 +22,10 @@ from tests.support.build import NOW_US, company
 from tests.support.processes import until
 
 
-def page(revision: int, *names: str) -> sync_pb2.WatchSnapshotsResponse:
+def page(revision: int, *names: str, epoch: str = "e") -> sync_pb2.WatchSnapshotsResponse:
     compiled = [compile_snapshot(company(name), revision) for name in names]
     return sync_pb2.WatchSnapshotsResponse(
-        epoch="e",
+        epoch=epoch,
         revision=revision,
         complete=True,
         companies=map(snapshot_to_message, compiled),
@@ -144,3 +144,32 @@ async def test_who_was_absent_is_asked_for_again_once_the_plane_was_restored(
             await bench.followed("e", 2)
         assert ["umbrella"] == directory.absent()
         assert directory.company("hooli", NOW_US) is not None
+
+
+async def test_a_plane_that_turns_out_to_be_another_is_greeted_though_nothing_waits(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with bench_of(monkeypatch, tmp_path) as bench:
+        bench.apply(CONTENT)
+        link, store, plane = bench.container.link, bench.container.store, bench.plane
+        assert link is not None
+        before = store.incarnation.id
+
+        async def is_greeted() -> bool:
+            return bench.container.plane_status.connected
+
+        async def is_left() -> bool:
+            return store.incarnation.id != before
+
+        async with bench.running(link.pusher.run()):
+            plane.pages = [page(1)]
+            async with bench.running(link.watcher.run()):
+                await bench.followed("e", 1)
+                await until(is_greeted, "the plane is not greeted")
+            plane.common[before] = 0  # restored, it lacks what this one knows
+            plane.pages = [page(1, epoch="f")]
+            with capture_logs() as lines:
+                async with bench.running(link.watcher.run()):
+                    await until(is_left, "the plane is not greeted anew")
+    # Nor had it to be silent for that.
+    assert "sync.watch_interrupted" not in [line["event"] for line in lines]
