@@ -139,6 +139,8 @@ class World:
         return found
 
     async def step(self, name: str) -> None:
+        for each in self.pods:  # what comes first shows by its time
+            each.inside.now_us += 1
         pod, amount = self.chance.choice(self.pods), self.chance.randrange(1, 6)
         match name:
             case "more":
