@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def bills_differ(world: KindWorld) -> str:
     """What bills of windows say otherwise than the ledger's lines; empty for nothing."""
     now_us, store = world.plane.now_us, world.plane.store
-    booked = world.book.booked()
-    for level in sorted({line.level for line in booked}):
+    booked, exceeded = world.book.booked()
+    for level in sorted({line.level for line in booked} - exceeded):
         lines = [line for line in booked if line.level == level]
         first_us = min(world.starts_us, *(line.at_us for line in lines))
         for start_us in range(first_us // MINUTE_US * MINUTE_US, now_us, MINUTE_US):

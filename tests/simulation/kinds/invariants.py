@@ -174,7 +174,7 @@ class KindInvariants:
     def _look_at_levels(self) -> None:
         """What the plane has in use is what its lines say, what is billed, and all know it."""
         world, sums = self._world, Counter[Level]()
-        for line in world.book.booked():
+        for line in world.book.booked()[0]:
             sums[line.level] += line.amount
         found: Counter[Level] = Counter()
         for company, feature, slot, start_us, end_us, total in world.plane.store.rows(_LEVELS):

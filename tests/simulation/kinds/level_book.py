@@ -133,8 +133,11 @@ class LevelBook(Book):
                     Line(level, record.event_time_us, record.quantity, record.accepted_time_us)
                 )
 
-    def booked(self) -> list[Line]:
-        """The lines, and what the plane has to book back for no level to be below nothing."""
+    def booked(self) -> tuple[list[Line], set[Level]]:
+        """The lines, and what the plane has to book back for no level to be below nothing.
+
+        And of which levels it ever had to: at which instants goes by what arrived when.
+        """
         in_use: Counter[Level] = Counter()
         too_much: Counter[tuple[Level, int]] = Counter()
         for level, _, amount, accepted_us in self.lines:
@@ -149,9 +152,8 @@ class LevelBook(Book):
             if in_use[level] < 0:
                 too_much[level, accepted_us] -= in_use[level]
                 in_use[level] = 0
-        return self.lines + [
-            Line(level, at_us, amount, at_us) for (level, at_us), amount in too_much.items()
-        ]
+        back = [Line(level, at_us, amount, at_us) for (level, at_us), amount in too_much.items()]
+        return self.lines + back, {level for level, _ in too_much}
 
     def ledger_went_back(self) -> None:
         """The plane has lost state: the ledger is to be read from its start."""
