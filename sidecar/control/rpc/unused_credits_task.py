@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Callable
-from typing import Final
 
 from sidecar.control.metrics import ControlMetrics
-from sidecar.control.rpc.background import in_steps
+from sidecar.control.rpc.background import in_rounds
 from sidecar.control.rpc.watch_hub import Hub
 from sidecar.control.rpc.workers import Workers
 from sidecar.control.services.unused_credits import (
@@ -16,12 +13,6 @@ from sidecar.control.services.unused_credits import (
     companies_with_unused,
     void_unused,
 )
-
-ROUND_S: Final = 10.0
-"""All companies with grants are looked at so often, or less often where they are many."""
-REST_SHARE: Final = 9
-REST_S_MAX: Final = 5.0
-"""After each page the task rests nine times as long as it took, but no longer."""
 
 
 class UnusedCreditsTask:
@@ -36,18 +27,15 @@ class UnusedCreditsTask:
         self._clock = clock
         self._kept = KeptUnusedTerms()
         self._after = ""
-        self._round_due_s = 0.0
 
     async def run(self) -> None:
         """Look at a page of companies at a time, from the first to the last, until cancelled."""
-        await in_steps(self._step, "control.unused_credits_not_voided")
+        await in_rounds(self._page, self._is_under_way, "control.unused_credits_not_voided")
 
-    async def _step(self) -> bool:
-        began_s = time.monotonic()
-        if not self._after:
-            if began_s < self._round_due_s:
-                return False
-            self._round_due_s = began_s + ROUND_S
+    def _is_under_way(self) -> bool:
+        return bool(self._after)
+
+    async def _page(self) -> None:
         now_us = self._clock()
         found, self._after = await self._workers.read(
             companies_with_unused, self._kept, self._after, now_us
@@ -59,5 +47,3 @@ class UnusedCreditsTask:
             await self._hub.refresh()
             self._hub.note_change()
             self._metrics.leases.recalled.add(self._hub.recall(holders))
-        await asyncio.sleep(min((time.monotonic() - began_s) * REST_SHARE, REST_S_MAX))
-        return bool(self._after)
